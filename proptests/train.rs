@@ -1,0 +1,103 @@
+//! A run gives the same bytes however often it is stopped or killed, and wherever.
+
+#[path = "../tests/train/toy.rs"]
+mod toy;
+
+use std::fs;
+use std::path::Path;
+
+use proptest::prelude::*;
+use sam2unet::train::{Choices, MultiScale, Outcome, Settings, Sources};
+use toy::{Noise, Toy, result, run, settings, watched};
+
+#[derive(Clone, Debug)]
+struct Case {
+    images: usize,
+    validated: bool,
+    settings: Settings,
+}
+
+impl Case {
+    fn sources(&self) -> Sources {
+        let validation = self.validated.then(|| Noise::new(9, 2) as _);
+        Sources::of(Noise::new(4, self.images), validation)
+    }
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    let scale = prop_oneof![Just(MultiScale::Off), Just(MultiScale::Random), Just(MultiScale::Both)];
+    let length = (1u64..4, proptest::option::of(1u64..12));
+    let batches = (1usize..4, 1usize..4, any::<bool>(), any::<bool>());
+    (2usize..8, any::<bool>(), length, batches, scale, any::<u64>(), any::<bool>()).prop_map(
+        |(images, validated, (epochs, steps), (batch, accumulate, shuffle, augment), scale, seed, often)| {
+            let choices = Choices {
+                epochs: Some(epochs),
+                steps,
+                batch_size: Some(batch),
+                accumulate: Some(accumulate),
+                shuffle: Some(shuffle),
+                augment: Some(augment),
+                multi_scale: Some(scale),
+                // a TOML integer holds no more
+                seed: Some(seed >> 1),
+                checkpoint_minutes: Some(if often { 0.0 } else { 1e6 }),
+                ..Choices::default()
+            };
+            Case { images, validated, settings: settings(choices) }
+        },
+    )
+}
+
+/// A copy of a run's folder as it lies on the disk now: what a kill at this moment would leave.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (path, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
+        if path.is_dir() {
+            copy(&path, &to.join(name));
+        } else {
+            fs::copy(&path, to.join(name)).unwrap();
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn stopping_anywhere_changes_nothing(case in case(), stops in proptest::collection::vec(1u64..16, 0..4)) {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, other) = (dir.path().join("one"), dir.path().join("other"));
+        let outcome = run(&one, &case.settings, &case.sources(), &mut Toy::new(), |_| false).unwrap();
+        prop_assert_eq!(outcome, Outcome::Finished);
+        for &stop in &stops {
+            run(&other, &case.settings, &case.sources(), &mut Toy::new(), |step| step == stop).unwrap();
+        }
+        run(&other, &case.settings, &case.sources(), &mut Toy::new(), |_| false).unwrap();
+        prop_assert_eq!(result(&one), result(&other));
+    }
+
+    #[test]
+    fn being_killed_anywhere_changes_nothing(case in case(), kills in proptest::collection::vec(0usize..60, 1..3)) {
+        let dir = tempfile::tempdir().unwrap();
+        let one = dir.path().join("one");
+        run(&one, &case.settings, &case.sources(), &mut Toy::new(), |_| false).unwrap();
+        let mut from = dir.path().join("start");
+        for (number, &kill) in kills.iter().enumerate() {
+            // what lies on the disk at one event of the run, or at its end
+            let left = dir.path().join(format!("left-{number}"));
+            let mut events = 0;
+            watched(&from, &case.settings, &case.sources(), &mut Toy::new(), |_| false, |_| {
+                if events == kill {
+                    copy(&from, &left);
+                }
+                events += 1;
+            }).unwrap();
+            if events > kill {
+                from = left;
+            }
+        }
+        run(&from, &case.settings, &case.sources(), &mut Toy::new(), |_| false).unwrap();
+        prop_assert_eq!(result(&one), result(&from));
+    }
+}

@@ -1,0 +1,167 @@
+//! Bringing a weight file of any layout into one of our two forms.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use crate::nn::weights::{WeightSource, WeightSpec};
+
+use super::error::CheckpointError;
+use super::file::WeightFile;
+use super::layout::{Layout, trunk_file_name};
+use super::load::{Report, Scope, detect, known_layout, load, own_trunk};
+use super::save::Writer;
+
+/// What [`convert`] writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A whole SAM2-UNet under the published names.
+    Sam2Unet,
+    /// SAM2's trunk alone, under Meta's names (`image_encoder.trunk.*`).
+    Trunk,
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "sam2-unet" => Ok(Target::Sam2Unet),
+            "trunk" => Ok(Target::Trunk),
+            _ => Err(format!("`{name}` is neither sam2-unet nor trunk")),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Target::Sam2Unet => "sam2-unet",
+            Target::Trunk => "trunk",
+        })
+    }
+}
+
+/// What [`convert`] did.
+#[derive(Clone, Debug)]
+pub struct Converted {
+    /// The candidate that the input is, or `a variant of its own`.
+    pub variant: String,
+    /// How the input was spelled.
+    pub from: Layout,
+    /// What was written.
+    pub to: Target,
+    /// What was taken from the input.
+    pub report: Report,
+    /// How many tensors were written.
+    pub written: usize,
+}
+
+impl fmt::Display for Converted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Converted { variant, from, to, report, written } = self;
+        write!(f, "{variant}, {from} -> {to}: {written} tensors written\n{report}")
+    }
+}
+
+/// Converts the weight file `input` into the safetensors file `output`, all real numbers as `f32`.
+///
+/// The output depends on nothing but the weights: the trunk of one variant gives the same bytes from every layout.
+/// Without `to`, a whole SAM2-UNet stays one. `rest` gives what a trunk lacks of a whole SAM2-UNet. To
+/// [`Target::Trunk`], a trunk of a size that no candidate has (a variant that a user declared) is taken by its own size.
+///
+/// # Errors
+/// Everything that [`WeightFile::open`], [`detect`], [`load`] and [`Writer`] report; [`CheckpointError::Request`] where `to` or
+/// `rest` is needed and missing, or input and output are one file.
+pub fn convert(
+    input: &Path,
+    output: &Path,
+    to: Option<Target>,
+    candidates: &[(&str, Vec<WeightSpec>)],
+    rest: Option<&mut dyn WeightSource>,
+) -> Result<Converted, CheckpointError> {
+    if is_same_file(input, output) {
+        return Err(CheckpointError::Request(format!(
+            "{} is input and output at once; what the conversion leaves out would be lost: name another output",
+            input.display()
+        )));
+    }
+    let file = WeightFile::open(input)?;
+    let from = known_layout(&file)?;
+    let own;
+    let (variant, specs) = match detect(&file, candidates) {
+        Ok(variant) => {
+            let specs = candidates.iter().find(|(name, _)| *name == variant);
+            (variant, specs.map_or(&[][..], |(_, specs)| specs))
+        }
+        Err(error) => match own_trunk(&file, candidates) {
+            Some(specs) if to == Some(Target::Trunk) => {
+                own = specs;
+                ("a variant of its own", &own[..])
+            }
+            _ => return Err(error),
+        },
+    };
+    let to = match to {
+        Some(to) => to,
+        None if from == Layout::Sam2Unet => Target::Sam2Unet,
+        None => {
+            return Err(CheckpointError::Request(format!(
+                "{} holds SAM2's trunk only ({from}): say what to make of it, `--to trunk`, or `--to sam2-unet --seed N`",
+                input.display()
+            )));
+        }
+    };
+    // what is not in the metadata cannot differ between two files of the same weights
+    let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
+    let (writer, report, written) = match (to, from) {
+        (Target::Trunk, _) => {
+            let (mut trunk, report) = load(&file, specs, Scope::Trunk)?;
+            let specs: Vec<_> = specs.iter().filter(|spec| spec.in_trunk()).cloned().collect();
+            let renamed: Vec<_> =
+                specs.iter().map(|spec| WeightSpec { name: trunk_file_name(&spec.name), ..spec.clone() }).collect();
+            let mut writer = Writer::create(output, &renamed, &metadata)?;
+            for (spec, renamed) in specs.iter().zip(&renamed) {
+                writer.put_value(&renamed.name, &trunk.value(spec)?)?;
+            }
+            (writer, report, specs.len())
+        }
+        (Target::Sam2Unet, Layout::Sam2Unet) => {
+            let (mut model, report) = load(&file, specs, Scope::All)?;
+            (write_all(output, specs, &mut model, &metadata)?, report, specs.len())
+        }
+        (Target::Sam2Unet, _) => {
+            let Some(rest) = rest else {
+                return Err(CheckpointError::Request(format!(
+                    "{} holds SAM2's trunk only ({from}): adapters, RFB and decoder are drawn at random, give `--seed N` for them",
+                    input.display()
+                )));
+            };
+            let (trunk, report) = load(&file, specs, Scope::Trunk)?;
+            (write_all(output, specs, &mut trunk.with_rest(rest), &metadata)?, report, specs.len())
+        }
+    };
+    writer.finish()?;
+    Ok(Converted { variant: variant.to_owned(), from, to, report, written })
+}
+
+fn write_all(
+    output: &Path,
+    specs: &[WeightSpec],
+    source: &mut dyn WeightSource,
+    metadata: &BTreeMap<String, String>,
+) -> Result<Writer, CheckpointError> {
+    let mut writer = Writer::create(output, specs, metadata)?;
+    for spec in specs {
+        writer.put_value(&spec.name, &source.value(spec)?)?;
+    }
+    Ok(writer)
+}
+
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    match (a.canonicalize(), b.canonicalize()) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => false,
+    }
+}

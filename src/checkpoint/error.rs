@@ -1,0 +1,147 @@
+//! What can be wrong with a weight file, always with the file's name and the way out.
+
+use std::path::{Path, PathBuf};
+
+use super::load::Report;
+
+/// Why a weight file was not read, recognised, written or converted.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The operating system refused.
+    #[error("{path}: cannot read: {source}", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// Not the kind of file that holds weights: a folder, an empty file, text, another format.
+    #[error("{path}: not a weight file: {reason}", path = path.display())]
+    NotWeights {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        reason: String,
+    },
+    /// The right kind of file, but truncated, inconsistent or beyond the limits.
+    #[error("{path}: damaged or hostile file: {reason}", path = path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        reason: String,
+    },
+    /// A pickle asks for something outside of the allow-list: running it would run code.
+    #[error(
+        "{path}: refuses to run code: its pickle asks for `{global}`. If you trust the file, save only the weights in Python: \
+         torch.save(model.state_dict(), \"weights.pth\")",
+        path = path.display()
+    )]
+    Code {
+        /// The file.
+        path: PathBuf,
+        /// The class or function that the pickle names, `module.name`.
+        global: String,
+    },
+    /// A file that is whole, in a form that is not read here; the reason says how to bring it.
+    #[error("{path}: {reason}", path = path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What it is and how to bring it.
+        reason: String,
+    },
+    /// A tensor whose numbers are of a type that is not read.
+    #[error("{path}: {key}: numbers of type {dtype} are not read here, {expected}", path = path.display())]
+    Dtype {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        key: String,
+        /// Its type.
+        dtype: String,
+        /// What is read.
+        expected: &'static str,
+    },
+    /// The file has no tensor of that name.
+    #[error("{path}: no tensor is called {key}", path = path.display())]
+    NoTensor {
+        /// The file.
+        path: PathBuf,
+        /// The name asked for.
+        key: String,
+    },
+    /// The file's weights are not those that the model asks for.
+    #[error("{path}: weights do not fit: {report}", path = path.display())]
+    Mismatch {
+        /// The file.
+        path: PathBuf,
+        /// Every difference.
+        report: Box<Report>,
+    },
+    /// No known variant has a trunk like the file's.
+    #[error("{path}: fits no known variant: {reason}", path = path.display())]
+    Variant {
+        /// The file.
+        path: PathBuf,
+        /// What was seen, against each candidate.
+        reason: String,
+    },
+    /// A conversion that was not asked for clearly, or cannot be done.
+    #[error("{0}")]
+    Request(String),
+    /// A source of weights failed while a file was being written.
+    #[error(transparent)]
+    Source(#[from] crate::nn::weights::SourceError),
+    /// A file could not be written; a file of that name that was there before is as it was.
+    #[error("{path}: cannot write: {source} (a file of that name that was there before is untouched)", path = path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The weights handed to a writer are not the ones announced to it.
+    #[error("{path}: cannot write: {reason}", path = path.display())]
+    Inconsistent {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        reason: String,
+    },
+}
+
+/// A reason found deep inside a file, before the file's name is put to it.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// Becomes [`CheckpointError::NotWeights`].
+    NotWeights(String),
+    /// Becomes [`CheckpointError::Damaged`].
+    Damaged(String),
+    /// Becomes [`CheckpointError::Code`].
+    Code(String),
+    /// Becomes [`CheckpointError::Unsupported`].
+    Unsupported(String),
+}
+
+impl Fault {
+    pub(super) fn at(self, path: &Path) -> CheckpointError {
+        let path = path.to_path_buf();
+        match self {
+            Fault::NotWeights(reason) => CheckpointError::NotWeights { path, reason },
+            Fault::Damaged(reason) => CheckpointError::Damaged { path, reason },
+            Fault::Code(global) => CheckpointError::Code { path, global },
+            Fault::Unsupported(reason) => CheckpointError::Unsupported { path, reason },
+        }
+    }
+}
+
+/// A name from a file as it can be shown: on one line, without control characters, not too long.
+pub(super) fn shown(name: &str) -> String {
+    const LONGEST: usize = 120;
+    let mut shown: String = name.chars().take(LONGEST).flat_map(char::escape_debug).collect();
+    if name.chars().nth(LONGEST).is_some() {
+        shown.push_str("...");
+    }
+    shown
+}

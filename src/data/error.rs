@@ -1,0 +1,117 @@
+//! Everything that can go wrong between a folder and a batch.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::read::MAX_PIXELS;
+
+/// What is wrong with the data, where, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// A folder cannot be listed.
+    #[error("cannot read the folder {}: {source}", path.display())]
+    ReadFolder {
+        /// The folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A folder holds no image file.
+    #[error(
+        "no image files in {} (looked for files ending in {looked_for}; hidden files are not read)",
+        path.display()
+    )]
+    EmptyFolder {
+        /// The folder.
+        path: PathBuf,
+        /// The endings that count as an image.
+        looked_for: String,
+    },
+    /// An image has no mask of the same stem.
+    #[error(
+        "{} has no mask in {} ({missing} of {images} images have none); a mask is an image file of the same stem, whatever its ending",
+        image.display(),
+        masks.display()
+    )]
+    MissingMask {
+        /// The first image without a mask.
+        image: PathBuf,
+        /// The folder of the masks.
+        masks: PathBuf,
+        /// How many images have no mask.
+        missing: usize,
+        /// How many images there are.
+        images: usize,
+    },
+    /// Two files of one folder share a stem, so that a pair is ambiguous.
+    #[error("{} and {} have the same stem; rename or remove one of them", first.display(), second.display())]
+    SameStem {
+        /// The first of them, by name.
+        first: PathBuf,
+        /// The second of them.
+        second: PathBuf,
+    },
+    /// A file cannot be read at all.
+    #[error("cannot read {}: {source}", path.display())]
+    ReadFile {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A file's content is no known image format, whatever its name says.
+    #[error(
+        "{} is not an image (its content is none of PNG, JPEG, BMP, GIF, TIFF, WebP, PNM, TGA)",
+        path.display()
+    )]
+    NotAnImage {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file is truncated, corrupt, or of a flavour that is not read.
+    #[error("cannot decode {}: {reason}; replace the file, or save it again as 8-bit PNG", path.display())]
+    Decode {
+        /// The file.
+        path: PathBuf,
+        /// The decoder's reason.
+        reason: String,
+    },
+    /// A file's header promises more pixels than is sane (a decompression bomb, or a damaged header).
+    #[error(
+        "{} says that it is {width}x{height} pixels, more than the limit of {MAX_PIXELS}; scale it down first",
+        path.display()
+    )]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The width in its header.
+        width: usize,
+        /// The height in its header.
+        height: usize,
+    },
+    /// An image and its mask have different sizes.
+    #[error("{name}: the image is {}x{} pixels but its mask is {}x{}", image.0, image.1, mask.0, mask.1)]
+    SizesDiffer {
+        /// The pair: the image's path where there is one, otherwise its name.
+        name: String,
+        /// Width and height of the image.
+        image: (usize, usize),
+        /// Width and height of the mask.
+        mask: (usize, usize),
+    },
+    /// A picture cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file that was to appear.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A background thread ended while it prepared a sample: a defect of a decoder or of a [`Dataset`](super::Dataset).
+    #[error("a loading thread ended while preparing {name}; the sample's files may be damaged, check them one by one")]
+    Worker {
+        /// The sample's name.
+        name: String,
+    },
+}

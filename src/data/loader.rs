@@ -1,0 +1,169 @@
+//! Batches prepared in the background, so that the model never waits for a decoder.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use super::dataset::Dataset;
+use super::error::DataError;
+use super::example::{Example, Flips};
+
+/// What a batch is to hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchRequest {
+    /// The side that its images are resized to.
+    pub side: usize,
+    /// Its samples, in order.
+    pub samples: Vec<(usize, Flips)>,
+}
+
+/// `B` examples of one side.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// The side of its images and masks.
+    pub side: usize,
+    /// The samples' indices in their [`Dataset`], in order.
+    pub indices: Vec<usize>,
+    /// `(B, 3, side, side)`, normalised.
+    pub images: Vec<f32>,
+    /// `(B, 1, side, side)`, in 0..=1, soft.
+    pub masks: Vec<f32>,
+}
+
+/// How many batches beyond the one handed out are in work or ready: two, so that a slow file in one does not hold up
+/// the model while memory stays bounded.
+const AHEAD: usize = 2;
+
+/// An iterator over batches, in the order of their requests whatever the number of threads.
+///
+/// After an error it goes on with the next request, so that a caller may stop at the first error or collect them all.
+/// Dropping it stops its threads: each finishes the sample in its hands, no more.
+pub struct Loader {
+    dataset: Arc<dyn Dataset>,
+    requests: VecDeque<BatchRequest>,
+    in_work: VecDeque<InWork>,
+    jobs: Option<Sender<Job>>,
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// One sample to prepare, and where to send it.
+struct Job {
+    index: usize,
+    side: usize,
+    flips: Flips,
+    done: Sender<Result<Example, DataError>>,
+}
+
+/// A batch whose samples are being prepared, one receiver for each.
+struct InWork {
+    request: BatchRequest,
+    samples: Vec<Receiver<Result<Example, DataError>>>,
+}
+
+impl Loader {
+    /// Starts `threads` threads (at least one) and the first batches.
+    pub fn new(dataset: Arc<dyn Dataset>, requests: Vec<BatchRequest>, threads: usize) -> Self {
+        let (jobs, queue) = mpsc::channel();
+        let queue = Arc::new(Mutex::new(queue));
+        let stop = Arc::new(AtomicBool::new(false));
+        let threads = (0..threads.max(1))
+            .map(|_| {
+                let (dataset, queue, stop) = (dataset.clone(), queue.clone(), stop.clone());
+                std::thread::spawn(move || work(&*dataset, &queue, &stop))
+            })
+            .collect();
+        let mut loader = Self {
+            dataset,
+            requests: requests.into(),
+            in_work: VecDeque::new(),
+            jobs: Some(jobs),
+            stop,
+            threads,
+        };
+        loader.top_up(AHEAD);
+        loader
+    }
+
+    /// Queues requests until this many batches are in work.
+    fn top_up(&mut self, batches: usize) {
+        let Some(jobs) = &self.jobs else { return };
+        while self.in_work.len() < batches {
+            let Some(request) = self.requests.pop_front() else { return };
+            let side = request.side;
+            let samples = request
+                .samples
+                .iter()
+                .map(|&(index, flips)| {
+                    let (done, receiver) = mpsc::channel();
+                    // where no thread is left, `done` is dropped here and the receiver reports it
+                    let _ = jobs.send(Job { index, side, flips, done });
+                    receiver
+                })
+                .collect();
+            self.in_work.push_back(InWork { request, samples });
+        }
+    }
+
+    fn gather(&self, batch: InWork) -> Result<Batch, DataError> {
+        let InWork { request: BatchRequest { side, samples }, samples: receivers } = batch;
+        let pixels = samples.len() * side * side;
+        let mut batch = Batch {
+            side,
+            indices: Vec::with_capacity(samples.len()),
+            images: Vec::with_capacity(3 * pixels),
+            masks: Vec::with_capacity(pixels),
+        };
+        for ((index, _), receiver) in samples.into_iter().zip(receivers) {
+            let lost = || DataError::Worker { name: self.dataset.name(index).to_owned() };
+            let example = receiver.recv().map_err(|_| lost())??;
+            batch.indices.push(index);
+            batch.images.extend_from_slice(&example.image);
+            batch.masks.extend_from_slice(&example.mask);
+        }
+        Ok(batch)
+    }
+}
+
+fn work(dataset: &dyn Dataset, queue: &Mutex<Receiver<Job>>, stop: &AtomicBool) {
+    loop {
+        // the lock is held while waiting, not while working
+        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = job else { return };
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        // a receiver that is gone belongs to a batch given up after an error
+        let _ = job.done.send(dataset.example(job.index, job.side, job.flips));
+    }
+}
+
+impl Iterator for Loader {
+    type Item = Result<Batch, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.top_up(AHEAD + 1);
+        let batch = self.in_work.pop_front()?;
+        Some(self.gather(batch))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.in_work.len() + self.requests.len();
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Loader {}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.jobs = None;
+        for thread in self.threads.drain(..) {
+            // a panic of the thread was reported as the sample's error
+            let _ = thread.join();
+        }
+    }
+}

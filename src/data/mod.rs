@@ -1,0 +1,40 @@
+//! Images and masks: from files (or generated scenes) to the numbers that a network is given, and back to files.
+//!
+//! Training parity depends on pixels. The published code reads with Pillow, so this layer reads, resizes and
+//! rounds as Pillow does; each deviation that a different decoder forces is named where it arises.
+//!
+//! In the order in which data flows:
+//!
+//! 1. [`read_rgb`] and [`read_grey`]: a file, as `Image.open(path).convert("RGB")` and `convert("L")` see it;
+//! 2. [`Pixels::resize`]: Pillow's antialiased resizing, equal to the pixel;
+//! 3. [`Dataset`]: pairs of image and mask, from two folders ([`Folder`]) or generated ([`Synthetic`]);
+//! 4. [`Example`]: one normalised pair at a network's side, perhaps flipped; [`epoch_order`] and [`flips`] decide
+//!    which and how, from seed, epoch and sample alone;
+//! 5. [`Loader`]: batches of examples, prepared in the background, always in the order asked for;
+//! 6. [`saved_mask`], [`overlay`], [`contact_sheet`], [`write_png`]: predictions as pictures.
+//!
+//! This layer knows no tensor, no tape and no network.
+
+mod dataset;
+mod error;
+mod example;
+mod folder;
+mod loader;
+mod picture;
+mod pixels;
+mod random;
+mod read;
+mod resize;
+mod synthetic;
+
+pub use dataset::Dataset;
+pub use error::DataError;
+pub use example::{Example, Flips, epoch_order, flips, normalise};
+pub use folder::{Folder, Pair, image_files};
+pub use loader::{Batch, BatchRequest, Loader};
+pub use picture::{SheetRow, contact_sheet, overlay, saved_mask, write_png};
+pub use pixels::{Grey, Pixels, Rgb};
+pub use random::Draws;
+pub use read::{MAX_PIXELS, read_grey, read_rgb};
+pub use resize::Filter;
+pub use synthetic::Synthetic;

@@ -1,0 +1,29 @@
+//! SAM2-UNet (arXiv 2408.08870) on typed `dfdx` tensors: the frozen Hiera encoder of Segment Anything 2 with a
+//! small trainable adapter before each block, receptive-field blocks and a U-Net decoder with deep supervision.
+//!
+//! - [`nn`]: the network. Channels and resolutions are types: a wrong model does not compile.
+//! - [`checkpoint`]: weight files of SAM2, of the published SAM2-UNet and of this crate.
+//! - [`data`]: images and masks, pixel for pixel as Pillow has them.
+//! - [`train`]: a run from settings to a trained model, resumable to the byte.
+//! - [`predict`]: from image files to mask files.
+//! - [`metrics`]: the scores that papers report.
+//! - [`bench`](mod@bench): time and memory of one model.
+//!
+//! ```no_run
+//! use dfdx::{nn::Module, prelude::*};
+//! use sam2unet::nn::{Const, Image, Initialiser, Large, Masks, Sam2UNet};
+//!
+//! let device = Cpu::default();
+//! let model = Sam2UNet::<Large>::from_source(&device, &mut Initialiser::new(0))?;
+//! let images: Image<Const<2>, Const<352>, Cpu> = device.zeros();
+//! let masks: Masks<Const<2>, Const<352>, 1, Cpu> = model.forward(images).head;
+//! # Ok::<(), sam2unet::nn::BuildError>(())
+//! ```
+
+pub mod bench;
+pub mod checkpoint;
+pub mod data;
+pub mod metrics;
+pub mod nn;
+pub mod predict;
+pub mod train;

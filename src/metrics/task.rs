@@ -1,0 +1,147 @@
+//! Which scores the paper prints for which task, and in which order.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::summary::Summary;
+
+/// A task of the SAM2-UNet paper (arXiv 2408.08870, section 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Task {
+    /// Camouflaged objects: S, adaptive F, mean E, MAE.
+    Camouflage,
+    /// Salient objects: S, adaptive F, mean E, MAE.
+    Salient,
+    /// Marine animals: mIoU, S, weighted F, mean E, MAE.
+    Marine,
+    /// Mirrors: IoU, F, MAE, all as [`MirrorScores`](super::MirrorScores).
+    Mirror,
+    /// Polyps: mDice, mIoU.
+    Polyp,
+}
+
+/// A column of a table of scores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// What stands above it.
+    pub heading: &'static str,
+    /// The score's name, for [`Summary::get`].
+    pub key: &'static str,
+}
+
+impl Column {
+    const fn new(heading: &'static str, key: &'static str) -> Self {
+        Self { heading, key }
+    }
+
+    /// The score that this column shows.
+    pub fn of(&self, summary: &Summary) -> f64 {
+        summary.get(self.key).unwrap_or(f64::NAN)
+    }
+}
+
+const S_MEASURE: Column = Column::new("S", "Smeasure");
+const ADAPTIVE_F: Column = Column::new("F", "adpFm");
+const WEIGHTED_F: Column = Column::new("wF", "wFmeasure");
+const MEAN_E: Column = Column::new("E", "meanEm");
+const MAE: Column = Column::new("MAE", "MAE");
+const MEAN_DICE: Column = Column::new("mDice", "meanDice");
+const MEAN_IOU: Column = Column::new("mIoU", "meanIoU");
+const BINARY_DICE: Column = Column::new("Dice>.5", "sample_bidice");
+const BINARY_IOU: Column = Column::new("IoU>.5", "sample_biiou");
+const MIRROR_IOU: Column = Column::new("IoU", "mirrorIoU");
+const MIRROR_F: Column = Column::new("F", "mirrorF");
+const MIRROR_MAE: Column = Column::new("MAE", "mirrorMAE");
+
+/// The scores to show, most telling first: those of the task in the paper's order, or a choice that serves any task.
+pub const fn columns(task: Option<Task>) -> &'static [Column] {
+    match task {
+        Some(task) => task.columns(),
+        None => &[
+            S_MEASURE,
+            ADAPTIVE_F,
+            WEIGHTED_F,
+            MEAN_E,
+            MAE,
+            MEAN_DICE,
+            MEAN_IOU,
+            BINARY_DICE,
+            BINARY_IOU,
+        ],
+    }
+}
+
+impl Task {
+    /// All tasks, in the paper's order.
+    pub const ALL: [Self; 5] = [Self::Camouflage, Self::Salient, Self::Marine, Self::Mirror, Self::Polyp];
+
+    /// The task's name, as options spell it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Camouflage => "camouflage",
+            Self::Salient => "salient",
+            Self::Marine => "marine",
+            Self::Mirror => "mirror",
+            Self::Polyp => "polyp",
+        }
+    }
+
+    /// The scores that the paper prints for the task, in its order.
+    pub const fn columns(self) -> &'static [Column] {
+        match self {
+            Self::Camouflage | Self::Salient => &[S_MEASURE, ADAPTIVE_F, MEAN_E, MAE],
+            Self::Marine => &[MEAN_IOU, S_MEASURE, WEIGHTED_F, MEAN_E, MAE],
+            Self::Mirror => &[MIRROR_IOU, MIRROR_F, MIRROR_MAE],
+            Self::Polyp => &[MEAN_DICE, MEAN_IOU],
+        }
+    }
+}
+
+impl fmt::Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// No task has that name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no task {name:?}; tasks are camouflage, salient, marine, mirror and polyp")]
+pub struct UnknownTask {
+    name: String,
+}
+
+impl FromStr for Task {
+    type Err = UnknownTask;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.into_iter().find(|task| task.name() == name);
+        found.ok_or_else(|| UnknownTask { name: name.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::score_pair;
+
+    #[test]
+    fn names_lead_back_to_their_tasks() {
+        for task in Task::ALL {
+            assert_eq!(task.to_string().parse(), Ok(task));
+        }
+        let error = "mirrors".parse::<Task>().expect_err("no such task").to_string();
+        assert!(error.contains("\"mirrors\"") && error.contains("polyp"), "{error}");
+        assert!(Task::ALL.iter().all(|task| error.contains(task.name())));
+    }
+
+    #[test]
+    fn every_column_has_a_score() {
+        let scores = score_pair(&[0, 100, 255], &[0, 255, 255], 3, 1).expect("a valid pair");
+        let summary = Summary::from(&scores);
+        for task in Task::ALL.into_iter().map(Some).chain([None]) {
+            for column in columns(task) {
+                assert!(summary.get(column.key).is_some(), "{task:?}: {}", column.key);
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The one bound that modules and operations carry.
+
+use super::ops;
+use dfdx::prelude::*;
+use std::fmt::Debug;
+
+/// A device's storage of `f32` numbers. (`D::Vec` would be ambiguous in generic code, as
+/// `Device<f32>` implies two `Storage`s.)
+pub type Buffer<D> = <D as Storage<f32>>::Vec;
+
+/// How kernels reach the numbers behind a dfdx tensor.
+pub trait Memory: Device<f32> {
+    /// A frozen weight.
+    type Frozen: Clone + Debug + Send + Sync + 'static;
+    /// Numbers to read: an owned copy on the CPU, an address on a GPU.
+    type View: 'static;
+    /// Numbers to write: a slice on the CPU, an address on a GPU.
+    type Out<'a>;
+
+    /// Stores a frozen weight.
+    ///
+    /// # Errors
+    /// When the device is out of memory or lost.
+    fn freeze(&self, values: &[f32]) -> Result<Self::Frozen, Self::Err>;
+
+    /// The numbers of a frozen weight, as they were given to [`freeze`](Self::freeze).
+    ///
+    /// # Errors
+    /// When the device is lost.
+    fn thaw(&self, weight: &Self::Frozen) -> Result<Vec<f32>, Self::Err>;
+
+    /// The numbers of a contiguous tensor.
+    fn view<S: Shape>(&self, t: &Tensor<S, f32, Self>) -> Self::View;
+
+    /// Moves a gradient out of the tape.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    fn take(&self, slot: &mut Buffer<Self>) -> Result<Self::View, Self::Err>;
+
+    /// A gradient to add to.
+    fn out(buffer: &mut Buffer<Self>) -> Self::Out<'_>;
+
+    /// A new tensor of zeros, to be filled by a kernel, and what else the kernel gives.
+    ///
+    /// # Errors
+    /// When the device is out of memory or lost.
+    fn build_with<S: Shape, R>(
+        &self,
+        shape: S,
+        fill: impl FnOnce(Self::Out<'_>) -> Result<R, Self::Err>,
+    ) -> Result<(Tensor<S, f32, Self>, R), Self::Err>;
+
+    /// A new tensor, filled by a kernel.
+    ///
+    /// # Errors
+    /// When the device is out of memory or lost.
+    fn build<S: Shape>(
+        &self,
+        shape: S,
+        fill: impl FnOnce(Self::Out<'_>) -> Result<(), Self::Err>,
+    ) -> Result<Tensor<S, f32, Self>, Self::Err> {
+        Ok(self.build_with(shape, fill)?.0)
+    }
+}
+
+macro_rules! backend {
+    ($($kernel:ident),* $(,)?) => {
+        /// Everything a device must offer. An alias: each operation declares its kernels beside itself.
+        #[diagnostic::on_unimplemented(
+            message = "`{Self}` is no backend of this crate",
+            label = "use dfdx's `Cpu`"
+        )]
+        pub trait Backend: Memory $(+ ops::$kernel)* {}
+        impl<D: Memory $(+ ops::$kernel)*> Backend for D {}
+    };
+}
+backend! {
+    PatchEmbedKernel, AdaptedBlockKernel, Conv2dKernel, BatchNormKernel, AddReluKernel, ConcatKernel,
+    Up2ConcatKernel, ResizeKernel, StructureLossKernel,
+}
+
+/// No tape: what `forward` takes.
+#[diagnostic::on_unimplemented(
+    message = "`forward` is inference and takes a tensor without a tape",
+    label = "this input carries a tape: call `forward_mut` to train, or drop the tape with `split_tape()`"
+)]
+pub trait Inference<D: Backend>: Tape<f32, D> {}
+impl<D: Backend> Inference<D> for NoneTape {}
+
+/// A tape: what `forward_mut` takes.
+#[diagnostic::on_unimplemented(
+    message = "`forward_mut` is training and takes a tensor with a tape",
+    label = "this input has no tape: call `forward` to predict, or `.traced(gradients)` on it to train"
+)]
+pub trait Training<D: Backend>: Tape<f32, D> {}
+impl<D: Backend> Training<D> for OwnedTape<f32, D> {}

@@ -1,0 +1,114 @@
+//! Convolution with batch normalisation, in its two lives.
+//!
+//! In training the batch's own statistics normalise and the running ones follow them; in inference the
+//! running ones are folded into the convolution (`w' = w s / sqrt(v + eps)`, eps 1e-5).
+
+use super::{Backend, Counter, Inference, Map, Param, Statistic, Training, ops};
+use dfdx::nn::{Module, ModuleMut};
+use dfdx::prelude::*;
+
+/// How far a running statistic moves towards the batch's, as in PyTorch's `BatchNorm2d`.
+const MOMENTUM: f64 = 0.1;
+
+module! {
+    /// Batch normalisation of `C` channels.
+    pub struct BatchNorm<C: ConstDim, D: Backend> {
+        /// `(C,)`.
+        pub scale("weight"): Param<(C,), D>,
+        /// `(C,)`.
+        pub bias("bias"): Param<(C,), D>,
+        /// `(C,)`.
+        pub running_mean("running_mean"): Statistic<(C,), D>,
+        /// `(C,)`, unbiased.
+        pub running_var("running_var"): Statistic<(C,), D>,
+        /// Training batches seen.
+        pub batches("num_batches_tracked"): Counter,
+    }
+}
+
+module! {
+    /// `KH x KW` convolution without bias that keeps the map's side, then batch normalisation;
+    /// no activation: `(B, H, H, C) -> (B, H, H, CO)`.
+    pub struct ConvBn<C: ConstDim, CO: ConstDim, D: Backend; KH, KW, DILATION = 1> {
+        /// `(CO, C, KH, KW)`.
+        pub weight("conv.weight"): Param<(CO, C, Const<KH>, Const<KW>), D>,
+        /// Normalises the convolution's output.
+        pub norm("bn"): BatchNorm<CO, D>,
+    }
+}
+
+/// What to do around the convolution.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Around {
+    pub(super) dilation: usize,
+    pub(super) relu: bool,
+}
+
+impl<CO: ConstDim, D: Backend> BatchNorm<CO, D> {
+    /// Convolution, normalisation and maybe ReLU, in inference: one convolution.
+    pub(super) fn infer<B: Dim, H: ConstDim, C: ConstDim, T: Inference<D>, const KH: usize, const KW: usize>(
+        &self,
+        x: Map<B, H, C, D, T>,
+        weight: &Param<(CO, C, Const<KH>, Const<KW>), D>,
+        around: Around,
+    ) -> Result<Map<B, H, CO, D, T>, D::Err> {
+        let norm = [&self.scale, &self.bias, &self.running_mean.0, &self.running_var.0];
+        let (weight, bias) = ops::fold_batch_norm(weight, norm)?;
+        ops::conv2d(x, &weight, Some(&bias), around.dilation, around.relu)
+    }
+
+    /// Convolution, normalisation and maybe ReLU, in training: moves the running statistics.
+    pub(super) fn train<B: Dim, H: ConstDim, C: ConstDim, T: Training<D>, const KH: usize, const KW: usize>(
+        &mut self,
+        x: Map<B, H, C, D, T>,
+        weight: &Param<(CO, C, Const<KH>, Const<KW>), D>,
+        around: Around,
+    ) -> Result<Map<B, H, CO, D, T>, D::Err> {
+        let x = ops::conv2d(x, weight, None, around.dilation, false)?;
+        let (y, [mean, var]) = ops::batch_norm_train(x, &self.scale, &self.bias, around.relu)?;
+        self.running_mean.0.try_axpy(1.0 - MOMENTUM, &mean, MOMENTUM)?;
+        self.running_var.0.try_axpy(1.0 - MOMENTUM, &var, MOMENTUM)?;
+        self.batches.0 += 1;
+        Ok(y)
+    }
+}
+
+impl<
+    B: Dim,
+    H: ConstDim,
+    C: ConstDim,
+    CO: ConstDim,
+    D: Backend,
+    T: Inference<D>,
+    const KH: usize,
+    const KW: usize,
+    const DILATION: usize,
+> Module<Map<B, H, C, D, T>> for ConvBn<C, CO, D, KH, KW, DILATION>
+{
+    type Output = Map<B, H, CO, D, T>;
+    type Error = D::Err;
+    fn try_forward(&self, x: Map<B, H, C, D, T>) -> Result<Self::Output, D::Err> {
+        let around = Around { dilation: DILATION, relu: false };
+        self.norm.infer(x, &self.weight, around)
+    }
+}
+
+impl<
+    B: Dim,
+    H: ConstDim,
+    C: ConstDim,
+    CO: ConstDim,
+    D: Backend,
+    T: Training<D>,
+    const KH: usize,
+    const KW: usize,
+    const DILATION: usize,
+> ModuleMut<Map<B, H, C, D, T>> for ConvBn<C, CO, D, KH, KW, DILATION>
+{
+    type Output = Map<B, H, CO, D, T>;
+    type Error = D::Err;
+    fn try_forward_mut(&mut self, x: Map<B, H, C, D, T>) -> Result<Self::Output, D::Err> {
+        let around = Around { dilation: DILATION, relu: false };
+        self.norm.train(x, &self.weight, around)
+    }
+}

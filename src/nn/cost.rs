@@ -1,0 +1,175 @@
+//! What a model costs: how many parameters, how much arithmetic.
+
+use super::ops::Keep;
+use super::weights::{Role, WeightSpec};
+use super::{Hidden, Mid, Sam2UNet, Up, Variant, Weights, declare::Path};
+use dfdx::{shapes::ConstDim, tensor::Cpu};
+
+/// How many numbers of a model are parameters in PyTorch's sense: its weights and biases, without the
+/// running statistics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parameters {
+    /// The trunk's.
+    pub frozen: usize,
+    /// Those that the optimiser changes.
+    pub trainable: usize,
+    /// Those of `up4`, which published counts call trainable though no output depends on them.
+    pub unused: usize,
+}
+
+impl Parameters {
+    /// All of them: what `sum(p.numel() for p in model.parameters())` gives in PyTorch.
+    pub fn total(&self) -> usize {
+        self.frozen + self.trainable + self.unused
+    }
+}
+
+/// Counts the parameters of a model with `CLASSES` classes.
+pub fn parameters<V: Variant, const CLASSES: usize>() -> Parameters {
+    fn count(specs: &[WeightSpec], role: Role) -> usize {
+        let of_role = specs.iter().filter(|s| s.role == role);
+        of_role.map(WeightSpec::len).sum()
+    }
+    let specs = Sam2UNet::<V, Cpu, CLASSES>::specs();
+    let mut up4 = Vec::new();
+    <Up<Cpu> as Weights<Cpu>>::specs(&Path::root(), &mut up4);
+    Parameters {
+        frozen: count(&specs, Role::Frozen),
+        trainable: count(&specs, Role::Trainable),
+        unused: count(&up4, Role::Trainable),
+    }
+}
+
+/// Arithmetic of one image's inference, in 10^9 operations; a multiplication with its addition counts
+/// as two.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Gflop {
+    /// Linear layers and convolutions.
+    pub dense: f64,
+    /// Products of queries with keys, and of their weights with values.
+    pub attention: f64,
+}
+
+impl Gflop {
+    /// Both.
+    pub fn total(&self) -> f64 {
+        self.dense + self.attention
+    }
+}
+
+/// Counts one image's inference at a side that is a multiple of 32, as this crate computes it: windows'
+/// padding is left out of the linear layers, and counts as one key in each window that has any.
+pub fn gflop<V: Variant>(side: usize) -> Gflop {
+    let mut map = side / 4;
+    let mut dense = map * map * V::C1::SIZE * 3 * 49;
+    let mut attention = 0;
+    let mut number = 0;
+    for stage in 0..4 {
+        for i in 0..V::BLOCKS[stage] {
+            let pools = stage > 0 && i == 0;
+            let out = V::CHANNELS[stage];
+            let (channels, stride) = if pools { (out / 2, 2) } else { (out, 1) };
+            let (tokens, queries) = (map * map, (map / stride) * (map / stride));
+            // adapter; queries, keys, values; output; perceptron; skip
+            dense += tokens * channels * 2 * Hidden::SIZE
+                + tokens * channels * 3 * out
+                + queries * out * out
+                + queries * out * 8 * out
+                + if pools { tokens * channels * out } else { 0 };
+            attention += 2 * out * query_key_pairs(map, stride, V::geometry(number).window);
+            map /= stride;
+            number += 1;
+        }
+        dense += map * map * rfb_macs_per_pixel(V::CHANNELS[stage]);
+        if stage < 3 {
+            // the decoder step that ends on this map, and its output
+            let mid = Mid::SIZE;
+            dense += map * map * (9 * 2 * mid * mid + 9 * mid * mid + mid);
+        }
+    }
+    Gflop { dense: 2e-9 * dense as f64, attention: 2e-9 * attention as f64 }
+}
+
+/// Multiplications per pixel of a receptive-field block.
+fn rfb_macs_per_pixel(channels: usize) -> usize {
+    let mid = Mid::SIZE;
+    let branches: usize = [3, 5, 7].map(|k| mid * mid * (2 * k + 9)).iter().sum();
+    5 * channels * mid + branches + 9 * 4 * mid * mid
+}
+
+/// How many pairs of a query and a key an attention over a `map x map` map makes, its queries pooled
+/// by `stride`; `window` 0 is the whole map.
+fn query_key_pairs(map: usize, stride: usize, window: usize) -> usize {
+    let window = if window == 0 { map } else { window };
+    let spans: Vec<usize> = (0..map).step_by(window).map(|start| window.min(map - start)).collect();
+    let pairs = |height: &usize, width: &usize| {
+        let keys = height * width;
+        let padding = usize::from(keys < window * window);
+        (height / stride) * (width / stride) * (keys + padding)
+    };
+    let rows = spans.iter();
+    rows.map(|h| spans.iter().map(|w| pairs(h, w)).sum::<usize>()).sum()
+}
+
+/// Expected peak memory of training on the CPU, in bytes: the weights, gradients and moments, what the tape
+/// keeps of each image of a batch, and the largest temporary of a block. An estimate from the maps' sizes.
+pub fn training_bytes<V: Variant>(side: usize, batch: usize, keep: Keep) -> u64 {
+    let counts = parameters::<V, 1>();
+    let weights = counts.total() + 3 * counts.trainable;
+    let (mut kept, mut temporary) = (0, 0);
+    for stage in 0..4 {
+        let map = side / (4 << stage);
+        let (tokens, channels, mid) = (map * map, V::CHANNELS[stage], Mid::SIZE);
+        // a block's input; with more kept, also z, q, k, v and a
+        let per_block = channels * if keep == Keep::Attention { 6 } else { 1 };
+        kept += tokens * V::BLOCKS[stage] * per_block;
+        // a receptive-field block: 15 convolutions, each before and after its norm, and their join
+        kept += tokens * mid * (2 * 15 + 5);
+        if stage < 3 {
+            // a decoder step: the join, two convolutions before and after their norms
+            kept += tokens * mid * 6;
+        }
+        let group = tokens * (4096 / tokens).clamp(1, batch);
+        // z, q, k, v and their gradients, attention in and out, before and after sorting
+        temporary = temporary.max(group * channels * 12);
+    }
+    // images, masks, weights of the loss, logits and their gradients
+    kept += side * side * 12;
+    4 * (weights + batch * kept + temporary) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{BasePlus, Large, Small, Tiny};
+    use super::*;
+
+    #[test]
+    fn parameters_of_the_published_sizes() {
+        fn counts<V: Variant>() -> (usize, usize) {
+            let p = parameters::<V, 1>();
+            (p.total(), p.trainable + p.unused)
+        }
+        assert_eq!(counts::<Tiny>(), (29_547_715, 2_698_243));
+        assert_eq!(counts::<Small>(), (36_745_539, 2_798_211));
+        assert_eq!(counts::<BasePlus>(), (71_836_979, 3_161_267));
+        assert_eq!(counts::<Large>(), (216_529_891, 4_380_595));
+    }
+
+    #[test]
+    fn arithmetic_at_352() {
+        let large = gflop::<Large>(352);
+        assert!((large.dense - 204.0).abs() < 1.0, "{large:?}");
+        assert!((large.attention - 9.0).abs() < 1.0, "{large:?}");
+        let tiny = gflop::<Tiny>(352);
+        assert!((tiny.total() - 36.0).abs() < 1.0, "{tiny:?}");
+    }
+
+    #[test]
+    fn pairs_of_queries_and_keys() {
+        assert_eq!(query_key_pairs(8, 1, 0), 64 * 64);
+        assert_eq!(query_key_pairs(8, 1, 4), 4 * 16 * 16);
+        assert_eq!(query_key_pairs(8, 2, 4), 4 * 4 * 16);
+        // 10 = 8 + 2: one full window, two of 8x2 and one of 2x2 with a padding key each
+        assert_eq!(query_key_pairs(10, 1, 8), 64 * 64 + 2 * 16 * 17 + 4 * 5);
+    }
+}

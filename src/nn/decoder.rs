@@ -1,0 +1,84 @@
+//! The U-Net decoder and its outputs.
+
+use super::conv_bn::Around;
+use super::{Backend, BatchNorm, Even, Inference, Map, Masks, Mid, Param, Side, Training, ops};
+use dfdx::nn::{Module, ModuleMut, NonMutableModule};
+use dfdx::prelude::*;
+
+/// Skip and deep map, concatenated.
+type Both = Const<128>;
+
+module! {
+    /// Convolution, normalisation and ReLU, twice: `(B, H, H, 128) -> (B, H, H, 64)`.
+    pub struct DoubleConv<D: Backend> {
+        /// `(64, 128, 3, 3)`.
+        pub conv1("0.weight"): Param<(Mid, Both, Const<3>, Const<3>), D>,
+        /// Before the first ReLU.
+        pub norm1(1): BatchNorm<Mid, D>,
+        /// `(64, 64, 3, 3)`.
+        pub conv2("3.weight"): Param<(Mid, Mid, Const<3>, Const<3>), D>,
+        /// Before the second ReLU.
+        pub norm2(4): BatchNorm<Mid, D>,
+    }
+}
+
+module! {
+    /// A decoder step: doubles the deep map, puts the skip beside it, two convolutions.
+    pub struct Up<D: Backend> {
+        /// The convolutions.
+        pub conv("conv.double_conv"): DoubleConv<D>,
+    }
+}
+
+module! {
+    /// 1x1 convolution to `CLASSES` logits, resized to the image.
+    pub struct Head<D: Backend; CLASSES> {
+        /// `(CLASSES, 64, 1, 1)`.
+        pub weight("weight"): Param<(Const<CLASSES>, Mid, Const<1>, Const<1>), D>,
+        /// `(CLASSES,)`.
+        pub bias("bias"): Param<(Const<CLASSES>,), D>,
+    }
+}
+
+const WITH_RELU: Around = Around { dilation: 1, relu: true };
+
+impl<B: Dim, H: ConstDim, D: Backend, T: Inference<D>> Module<Map<B, H, Both, D, T>> for DoubleConv<D> {
+    type Output = Map<B, H, Mid, D, T>;
+    type Error = D::Err;
+    fn try_forward(&self, x: Map<B, H, Both, D, T>) -> Result<Self::Output, D::Err> {
+        let x = self.norm1.infer(x, &self.conv1, WITH_RELU)?;
+        self.norm2.infer(x, &self.conv2, WITH_RELU)
+    }
+}
+
+impl<B: Dim, H: ConstDim, D: Backend, T: Training<D>> ModuleMut<Map<B, H, Both, D, T>> for DoubleConv<D> {
+    type Output = Map<B, H, Mid, D, T>;
+    type Error = D::Err;
+    fn try_forward_mut(&mut self, x: Map<B, H, Both, D, T>) -> Result<Self::Output, D::Err> {
+        let x = self.norm1.train(x, &self.conv1, WITH_RELU)?;
+        self.norm2.train(x, &self.conv2, WITH_RELU)
+    }
+}
+
+forward! { [B: Dim, H: Even] Up<D>:
+    |self, (skip, deep), run| (Map<B, H, Mid, D, T>, Map<B, H::Half, Mid, D, T>) => Map<B, H, Mid, D, T> {
+        let both: Map<B, H, Both, D, T> = ops::up2_concat(skip, deep)?;
+        Ok(run!(self.conv, both))
+    }
+}
+
+impl<D: Backend, const CLASSES: usize> Head<D, CLASSES> {
+    /// Logits at the image's side: `(B, H, H, 64) -> (B, CLASSES, S, S)`.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn to_side<S: Side, B: Dim, H: ConstDim, T: Tape<f32, D>>(
+        &self,
+        x: Map<B, H, Mid, D, T>,
+    ) -> Result<Masks<B, S, CLASSES, D, T>, D::Err> {
+        let x: Map<B, H, Const<CLASSES>, D, T> = ops::conv2d(x, &self.weight, Some(&self.bias), 1, false)?;
+        ops::resize::<S, _, _, _, _, _>(x)
+    }
+}
+
+impl<D: Backend, const CLASSES: usize> NonMutableModule for Head<D, CLASSES> {}

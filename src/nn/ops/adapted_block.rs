@@ -1,0 +1,228 @@
+//! An adapter and the frozen Hiera block behind it, as one operation (paper, section 3.1; Hiera,
+//! arXiv 2306.00989; its SAM2 form, arXiv 2408.00714).
+//!
+//! ```text
+//! z = x + gelu(up(gelu(down(x))))             adapter, trainable
+//! a = skip(z) + proj(attention(norm1(z)))     skip: z, or maxpool(proj(norm1(z))) in a pooling block
+//! y = a + fc2(gelu(fc1(norm2(a))))
+//! ```
+
+use super::{Erased, Slot, erase, record, retype};
+use crate::nn::{Backend, Map, backend::Memory};
+use dfdx::prelude::*;
+
+/// The plain numbers that a kernel needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockSize {
+    /// Maps.
+    pub batch: usize,
+    /// Tokens to a side of the map that comes in.
+    pub side: usize,
+    /// Channels that come in.
+    pub channels: usize,
+    /// Channels that go out.
+    pub out_channels: usize,
+    /// Hidden width of the adapter.
+    pub hidden: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Side of an attention window; 0 for the whole map.
+    pub window: usize,
+    /// Whether the block halves the map's side.
+    pub pool: bool,
+}
+
+/// How a block attends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    /// Attention heads.
+    pub heads: usize,
+    /// Side of an attention window in tokens; 0 for the whole map.
+    pub window: usize,
+}
+
+/// What a block keeps from its forward for its backward pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// Its input only; everything else is computed again.
+    #[default]
+    Input,
+    /// Also the adapter's output, the projections and the attention's output: the backward pass
+    /// computes again only the first half of the MLP.
+    Attention,
+}
+
+/// A block's frozen weights, each with its bias: `(out, in)` and `(out)`.
+#[derive(Clone, Debug)]
+pub struct FrozenBlock<F> {
+    /// First layer norm, gamma and beta.
+    pub norm1: [F; 2],
+    /// Query, key and value projection, `(3 co, c)`.
+    pub qkv: [F; 2],
+    /// Attention's output projection, `(co, co)`.
+    pub proj: [F; 2],
+    /// Second layer norm.
+    pub norm2: [F; 2],
+    /// The MLP's first layer, `(4 co, co)`.
+    pub fc1: [F; 2],
+    /// The MLP's second layer, `(co, 4 co)`.
+    pub fc2: [F; 2],
+    /// The skip path's projection in a pooling block, `(co, c)`.
+    pub skip: Option<[F; 2]>,
+}
+
+/// [`FrozenBlock`] as a module lends it.
+pub type BlockWeights<'a, D> = FrozenBlock<&'a <D as Memory>::Frozen>;
+
+/// What a device computes for [`adapted_block`].
+pub trait AdaptedBlockKernel: Memory {
+    /// What the forward pass keeps.
+    type Saved: 'static;
+
+    /// `adapter`: down weight `(r, c)`, down bias, up weight `(c, r)`, up bias.
+    ///
+    /// # Errors
+    /// The device's.
+    fn adapted_block(
+        &self,
+        size: BlockSize,
+        x: &Self::View,
+        adapter: &[Self::View; 4],
+        weights: &FrozenBlock<Self::Frozen>,
+        keep: Keep,
+        y: Self::Out<'_>,
+    ) -> Result<Self::Saved, Self::Err>;
+
+    /// Adds to the gradients of `x` and of the four adapter weights, in that order.
+    ///
+    /// # Errors
+    /// The device's.
+    #[allow(clippy::too_many_arguments)]
+    fn adapted_block_backward(
+        &self,
+        size: BlockSize,
+        x: &Self::View,
+        adapter: &[Self::View; 4],
+        weights: &FrozenBlock<Self::Frozen>,
+        saved: Self::Saved,
+        gy: &Self::View,
+        gradients: [Self::Out<'_>; 5],
+    ) -> Result<(), Self::Err>;
+}
+
+/// An adapter's weight `(out, in)` and bias.
+pub type LinearRef<'a, O, I, D> = (&'a Tensor<(O, I), f32, D>, &'a Tensor<(O,), f32, D>);
+
+/// The four trainable tensors of an adapter.
+#[derive(Debug)]
+pub struct AdapterRef<'a, C: ConstDim, R: ConstDim, D: Backend> {
+    /// `C` to `R` channels.
+    pub down: LinearRef<'a, R, C, D>,
+    /// And back.
+    pub up: LinearRef<'a, C, R, D>,
+}
+
+/// `(B, H, H, C)` to `(B, HO, HO, CO)`, where `HO` is `H`, or half of it in a pooling block.
+///
+/// # Errors
+/// The device's.
+#[allow(clippy::type_complexity)]
+pub fn adapted_block<B, H, HO, C, CO, R, D, T>(
+    x: Map<B, H, C, D, T>,
+    adapter: AdapterRef<'_, C, R, D>,
+    weights: BlockWeights<'_, D>,
+    geometry: Geometry,
+    keep: Keep,
+) -> Result<Map<B, HO, CO, D, T>, D::Err>
+where
+    B: Dim,
+    H: ConstDim,
+    HO: ConstDim,
+    C: ConstDim,
+    CO: ConstDim,
+    R: ConstDim,
+    D: Backend,
+    T: Tape<f32, D>,
+{
+    const {
+        assert!(
+            H::SIZE == HO::SIZE || H::SIZE == 2 * HO::SIZE,
+            "a block keeps its map's side or halves it"
+        );
+    };
+    let adapter = (
+        erase(adapter.down.0.clone()),
+        erase(adapter.down.1.clone()),
+        erase(adapter.up.0.clone()),
+        erase(adapter.up.1.clone()),
+    );
+    let own = |[weight, bias]: [&D::Frozen; 2]| [weight.clone(), bias.clone()];
+    let weights = FrozenBlock {
+        norm1: own(weights.norm1),
+        qkv: own(weights.qkv),
+        proj: own(weights.proj),
+        norm2: own(weights.norm2),
+        fc1: own(weights.fc1),
+        fc2: own(weights.fc2),
+        skip: weights.skip.map(own),
+    };
+    let out = (HO::SIZE, CO::SIZE);
+    Ok(retype(erased(
+        erase(x),
+        out,
+        adapter,
+        weights,
+        geometry,
+        keep,
+    )?))
+}
+
+type Adapter<D> = (Erased<2, D>, Erased<1, D>, Erased<2, D>, Erased<1, D>);
+
+fn erased<D: Backend, T: Tape<f32, D>>(
+    x: Erased<4, D, T>,
+    (out_side, out_channels): (usize, usize),
+    a: Adapter<D>,
+    weights: FrozenBlock<D::Frozen>,
+    geometry: Geometry,
+    keep: Keep,
+) -> Result<Erased<4, D, T>, D::Err> {
+    let (x, mut tape) = x.try_contiguous()?.split_tape();
+    let device = x.device().clone();
+    let [batch, side, _, channels] = *x.shape();
+    let size = BlockSize {
+        batch,
+        side,
+        channels,
+        out_channels,
+        hidden: a.0.shape()[0],
+        heads: geometry.heads,
+        window: geometry.window,
+        pool: out_side < side,
+    };
+    let keep = if T::OWNS_TAPE { keep } else { Keep::Input };
+    let views = |d: &D| [d.view(&a.0), d.view(&a.1), d.view(&a.2), d.view(&a.3)];
+    let (y, saved) = device.build_with([batch, out_side, out_side, out_channels], |y| {
+        device.adapted_block(size, &device.view(&x), &views(&device), &weights, keep, y)
+    })?;
+    if T::OWNS_TAPE {
+        let inputs = [
+            Slot::of(&x),
+            Slot::of(&a.0),
+            Slot::of(&a.1),
+            Slot::of(&a.2),
+            Slot::of(&a.3),
+        ];
+        record(
+            &mut tape,
+            &device,
+            inputs,
+            Slot::of(&y),
+            move |d, gy, gradients| {
+                let views = [d.view(&a.0), d.view(&a.1), d.view(&a.2), d.view(&a.3)];
+                d.adapted_block_backward(size, &d.view(&x), &views, &weights, saved, &gy, gradients)
+            },
+        );
+    }
+    Ok(y.put_tape(tape))
+}

@@ -1,0 +1,104 @@
+//! Batch normalisation with the statistics of the batch (training). Inference folds it into the
+//! convolution before it: [`fold_batch_norm`](super::fold_batch_norm).
+
+use super::{Erased, Slot, erase, record, retype};
+use crate::nn::{Backend, Map, backend::Memory};
+use dfdx::prelude::*;
+
+/// Added to the variance, as PyTorch's `nn.BatchNorm2d` does.
+pub const EPSILON: f64 = 1e-5;
+
+/// What a device computes for [`batch_norm_train`]. A row is a pixel's channels.
+pub trait BatchNormKernel: Memory {
+    /// What the forward pass keeps: the batch's mean and variance.
+    type Saved: 'static;
+
+    /// `y = (x - mean) / sqrt(var + eps) scale + bias`, then a ReLU if asked for; mean `(c)` and unbiased
+    /// variance `(c)` of the batch are written out.
+    ///
+    /// # Errors
+    /// The device's.
+    fn batch_norm(
+        &self,
+        x: &Self::View,
+        scale: &Self::View,
+        bias: &Self::View,
+        relu: bool,
+        y: Self::Out<'_>,
+        statistics: (Self::Out<'_>, Self::Out<'_>),
+    ) -> Result<Self::Saved, Self::Err>;
+
+    /// Adds to the gradients of input, scale and bias; mean and variance are functions of the input.
+    ///
+    /// # Errors
+    /// The device's.
+    #[allow(clippy::too_many_arguments)]
+    fn batch_norm_backward(
+        &self,
+        x: &Self::View,
+        scale: &Self::View,
+        bias: &Self::View,
+        relu: bool,
+        saved: Self::Saved,
+        gy: &Self::View,
+        gradients: [Self::Out<'_>; 3],
+    ) -> Result<(), Self::Err>;
+}
+
+/// `(B, H, H, C)` normalised by the batch's own mean and variance, and these two (the variance
+/// unbiased, as running statistics take it).
+///
+/// # Errors
+/// The device's.
+#[allow(clippy::type_complexity)]
+pub fn batch_norm_train<B, H, C, D, T>(
+    x: Map<B, H, C, D, T>,
+    scale: &Tensor<(C,), f32, D>,
+    bias: &Tensor<(C,), f32, D>,
+    relu: bool,
+) -> Result<(Map<B, H, C, D, T>, [Tensor<(C,), f32, D>; 2]), D::Err>
+where
+    B: Dim,
+    H: ConstDim,
+    C: ConstDim,
+    D: Backend,
+    T: Tape<f32, D>,
+{
+    let (y, statistics) = erased(erase(x), erase(scale.clone()), erase(bias.clone()), relu)?;
+    Ok((retype(y), statistics.map(retype)))
+}
+
+#[allow(clippy::type_complexity)]
+fn erased<D: Backend, T: Tape<f32, D>>(
+    x: Erased<4, D, T>,
+    scale: Erased<1, D>,
+    bias: Erased<1, D>,
+    relu: bool,
+) -> Result<(Erased<4, D, T>, [Erased<1, D>; 2]), D::Err> {
+    let (x, mut tape) = x.try_contiguous()?.split_tape();
+    let device = x.device().clone();
+    let channels = *scale.shape();
+    let views = (device.view(&x), device.view(&scale), device.view(&bias));
+    let (d, (x_view, scale_view, bias_view)) = (&device, &views);
+    let (y, (mean, (variance, saved))) = d.build_with(*x.shape(), |y| {
+        d.build_with(channels, move |mean| {
+            d.build_with(channels, move |variance| {
+                d.batch_norm(x_view, scale_view, bias_view, relu, y, (mean, variance))
+            })
+        })
+    })?;
+    if T::OWNS_TAPE {
+        let inputs = [Slot::of(&x), Slot::of(&scale), Slot::of(&bias)];
+        record(
+            &mut tape,
+            &device,
+            inputs,
+            Slot::of(&y),
+            move |d, gy, gradients| {
+                let (x, scale, bias) = (d.view(&x), d.view(&scale), d.view(&bias));
+                d.batch_norm_backward(&x, &scale, &bias, relu, saved, &gy, gradients)
+            },
+        );
+    }
+    Ok((y.put_tape(tape), [mean, variance]))
+}

@@ -1,0 +1,79 @@
+//! Four maps, side by side along the channels: what the branches of a receptive-field block see.
+
+use super::{Erased, Slot, erase, record, retype};
+use crate::nn::{Backend, Map, backend::Memory};
+use dfdx::prelude::*;
+
+/// What a device computes for [`concat4`]; `c` channels in each map.
+pub trait ConcatKernel: Memory {
+    /// Rows of `c` numbers to rows of `4 c`.
+    ///
+    /// # Errors
+    /// The device's.
+    fn concat4(&self, c: usize, maps: &[Self::View; 4], y: Self::Out<'_>) -> Result<(), Self::Err>;
+
+    /// Adds to the four gradients.
+    ///
+    /// # Errors
+    /// The device's.
+    fn concat4_backward(
+        &self,
+        c: usize,
+        gy: &Self::View,
+        gradients: [Self::Out<'_>; 4],
+    ) -> Result<(), Self::Err>;
+}
+
+/// Four `(B, H, H, C)` to one `(B, H, H, C4)`.
+///
+/// # Errors
+/// The device's.
+pub fn concat4<B, H, C, C4, D, T>(
+    maps: [Map<B, H, C, D, T>; 4],
+) -> Result<Map<B, H, C4, D, T>, D::Err>
+where
+    B: Dim,
+    H: ConstDim,
+    C: ConstDim,
+    C4: ConstDim,
+    D: Backend,
+    T: Tape<f32, D>,
+{
+    const { assert!(C4::SIZE == 4 * C::SIZE, "concatenation adds the channels") };
+    Ok(retype(erased(maps.map(erase))?))
+}
+
+fn erased<D: Backend, T: Tape<f32, D>>(
+    maps: [Erased<4, D, T>; 4],
+) -> Result<Erased<4, D, T>, D::Err> {
+    let mut tape = T::default();
+    let mut split = Vec::with_capacity(4);
+    for map in maps {
+        let (map, other) = map.try_contiguous()?.split_tape();
+        tape = tape.merge(other);
+        split.push(map);
+    }
+    let Ok(maps) = <[Erased<4, D>; 4]>::try_from(split) else {
+        unreachable!("four went in")
+    };
+    let [b, h, w, c] = *maps[0].shape();
+    assert!(
+        maps.iter().all(|m| m.shape() == maps[0].shape()),
+        "batches of one size"
+    );
+    let device = maps[0].device().clone();
+    let y = device.build([b, h, w, 4 * c], |y| {
+        device.concat4(c, &maps.each_ref().map(|m| device.view(m)), y)
+    })?;
+    if T::OWNS_TAPE {
+        let inputs = maps.each_ref().map(Slot::of);
+        record(
+            &mut tape,
+            &device,
+            inputs,
+            Slot::of(&y),
+            move |d, gy, gradients| d.concat4_backward(c, &gy, gradients),
+        );
+    }
+    Ok(y.put_tape(tape))
+}

@@ -1,0 +1,201 @@
+//! Two-dimensional convolution with any odd kernel and dilation, stride 1, "same" padding.
+
+use super::{Erased, Slot, erase, record, retype};
+use crate::nn::{Backend, Map, backend::Memory};
+use dfdx::prelude::*;
+
+/// The plain numbers that a kernel needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConvSize {
+    /// Maps.
+    pub batch: usize,
+    /// Pixels to a side of a map.
+    pub side: usize,
+    /// Channels that come in.
+    pub channels: usize,
+    /// Channels that go out.
+    pub out_channels: usize,
+    /// Height and width of the kernel, both odd.
+    pub kernel: [usize; 2],
+    /// Distance between neighbouring taps.
+    pub dilation: usize,
+}
+
+/// What a device computes for [`conv2d`].
+pub trait Conv2dKernel: Memory {
+    /// Maps `(b, h, h, c)` to `(b, h, h, co)`; weight `(co, c, kh, kw)`.
+    ///
+    /// # Errors
+    /// The device's.
+    fn conv2d(
+        &self,
+        size: ConvSize,
+        x: &Self::View,
+        weight: &Self::View,
+        bias: Option<&Self::View>,
+        relu: bool,
+        y: Self::Out<'_>,
+    ) -> Result<(), Self::Err>;
+
+    /// Adds to the gradients of input, weight and, if there is one, bias. `relu` is the output, if a ReLU
+    /// followed.
+    ///
+    /// # Errors
+    /// The device's.
+    fn conv2d_backward(
+        &self,
+        size: ConvSize,
+        x: &Self::View,
+        weight: &Self::View,
+        relu: Option<&Self::View>,
+        gy: &Self::View,
+        gradients: (Self::Out<'_>, Self::Out<'_>, Option<Self::Out<'_>>),
+    ) -> Result<(), Self::Err>;
+}
+
+/// `(B, H, H, C)` to `(B, H, H, CO)` with padding `dilation * (k - 1) / 2`, so that the map keeps its side;
+/// then a ReLU if asked for.
+///
+/// # Errors
+/// The device's.
+pub fn conv2d<B, H, C, CO, KH, KW, D, T>(
+    x: Map<B, H, C, D, T>,
+    weight: &Tensor<(CO, C, KH, KW), f32, D>,
+    bias: Option<&Tensor<(CO,), f32, D>>,
+    dilation: usize,
+    relu: bool,
+) -> Result<Map<B, H, CO, D, T>, D::Err>
+where
+    B: Dim,
+    H: ConstDim,
+    C: ConstDim,
+    CO: ConstDim,
+    KH: ConstDim,
+    KW: ConstDim,
+    D: Backend,
+    T: Tape<f32, D>,
+{
+    const {
+        assert!(
+            KH::SIZE % 2 == 1 && KW::SIZE % 2 == 1,
+            "a kernel's sides are odd"
+        )
+    };
+    let bias = bias.map(|b| erase(b.clone()));
+    Ok(retype(erased(
+        erase(x),
+        erase(weight.clone()),
+        bias,
+        dilation,
+        relu,
+    )?))
+}
+
+fn erased<D: Backend, T: Tape<f32, D>>(
+    x: Erased<4, D, T>,
+    w: Erased<4, D>,
+    bias: Option<Erased<1, D>>,
+    dilation: usize,
+    relu: bool,
+) -> Result<Erased<4, D, T>, D::Err> {
+    let (x, mut tape) = x.try_contiguous()?.split_tape();
+    let device = x.device().clone();
+    let ([batch, side, _, channels], [out_channels, _, kh, kw]) = (*x.shape(), *w.shape());
+    let size = ConvSize {
+        batch,
+        side,
+        channels,
+        out_channels,
+        kernel: [kh, kw],
+        dilation,
+    };
+    let y = device.build([batch, side, side, out_channels], |y| {
+        let bias = bias.as_ref().map(|b| device.view(b));
+        device.conv2d(
+            size,
+            &device.view(&x),
+            &device.view(&w),
+            bias.as_ref(),
+            relu,
+            y,
+        )
+    })?;
+    if T::OWNS_TAPE {
+        let output = Slot::of(&y);
+        let rectified = relu.then(|| y.clone());
+        match &bias {
+            Some(bias) => {
+                let inputs = [Slot::of(&x), Slot::of(&w), Slot::of(bias)];
+                record(
+                    &mut tape,
+                    &device,
+                    inputs,
+                    output,
+                    move |d, gy, [gx, gw, gb]| {
+                        let relu = rectified.as_ref().map(|y| d.view(y));
+                        let gradients = (gx, gw, Some(gb));
+                        d.conv2d_backward(
+                            size,
+                            &d.view(&x),
+                            &d.view(&w),
+                            relu.as_ref(),
+                            &gy,
+                            gradients,
+                        )
+                    },
+                );
+            }
+            None => {
+                let inputs = [Slot::of(&x), Slot::of(&w)];
+                record(
+                    &mut tape,
+                    &device,
+                    inputs,
+                    output,
+                    move |d, gy, [gx, gw]| {
+                        let relu = rectified.as_ref().map(|y| d.view(y));
+                        let gradients = (gx, gw, None);
+                        d.conv2d_backward(
+                            size,
+                            &d.view(&x),
+                            &d.view(&w),
+                            relu.as_ref(),
+                            &gy,
+                            gradients,
+                        )
+                    },
+                );
+            }
+        }
+    }
+    Ok(y.put_tape(tape))
+}
+
+/// A convolution and its batch norm as one convolution, off the tape: for inference.
+///
+/// `norm`: scale, bias, running mean, running variance.
+///
+/// # Errors
+/// The device's.
+#[allow(clippy::type_complexity)]
+pub fn fold_batch_norm<C, CO, KH, KW, D>(
+    weight: &Tensor<(CO, C, KH, KW), f32, D>,
+    norm: [&Tensor<(CO,), f32, D>; 4],
+) -> Result<(Tensor<(CO, C, KH, KW), f32, D>, Tensor<(CO,), f32, D>), D::Err>
+where
+    C: ConstDim,
+    CO: ConstDim,
+    KH: ConstDim,
+    KW: ConstDim,
+    D: Backend,
+{
+    let [scale, bias, mean, variance] = norm.map(Clone::clone);
+    let factor = scale.try_div(
+        variance
+            .try_add(super::batch_norm::EPSILON as f32)?
+            .try_sqrt()?,
+    )?;
+    let bias = bias.try_sub(mean.try_mul(factor.clone())?)?;
+    let per_output: Tensor<(CO, C, KH, KW), f32, D> = factor.try_broadcast_like(weight.shape())?;
+    Ok((weight.clone().try_mul(per_output)?, bias))
+}

@@ -1,0 +1,169 @@
+//! Weighted cross-entropy plus weighted IoU over planes of logits.
+
+use super::vector::{sigmoid, softplus, vectorised};
+use crate::nn::ops::structure_loss::LossFlavour;
+use rayon::prelude::*;
+
+/// Side of the box that looks for edges.
+const BOX: usize = 31;
+/// Numbers summed by one task: fixed, so that the result depends on no number of threads.
+const CHUNK: usize = 8192;
+
+/// `1 + 5 |box mean - mask|` of planes `(side, side)`; padding counts as zeros in the mean.
+pub fn weights(side: usize, mask: &[f32], y: &mut [f32]) {
+    mask.par_chunks(side * side)
+        .zip(y.par_chunks_mut(side * side))
+        .for_each(|(mask, y)| {
+            let sums = box_sums(mask, side);
+            for ((y, m), s) in y.iter_mut().zip(mask).zip(sums) {
+                *y = 1.0 + 5.0 * ((s / (BOX * BOX) as f64) as f32 - m).abs();
+            }
+        });
+}
+
+/// Sums over 31x31 boxes by running sums, first along rows, then along columns.
+fn box_sums(plane: &[f32], side: usize) -> Vec<f64> {
+    let radius = BOX / 2;
+    let along = |get: &dyn Fn(usize) -> f64, put: &mut dyn FnMut(usize, f64)| {
+        let mut sum: f64 = (0..radius.min(side)).map(get).sum();
+        for i in 0..side {
+            if i + radius < side {
+                sum += get(i + radius);
+            }
+            put(i, sum);
+            if i >= radius {
+                sum -= get(i - radius);
+            }
+        }
+    };
+    let mut rows = vec![0.0; side * side];
+    for (row, out) in plane.chunks_exact(side).zip(rows.chunks_exact_mut(side)) {
+        along(&|i| f64::from(row[i]), &mut |i, v| out[i] = v);
+    }
+    let mut sums = vec![0.0; side * side];
+    for x in 0..side {
+        along(&|i| rows[i * side + x], &mut |i, v| sums[i * side + x] = v);
+    }
+    sums
+}
+
+/// Sums over one plane.
+#[derive(Clone, Copy, Default)]
+struct Sums {
+    /// Of the weights.
+    weight: f64,
+    /// Of the cross-entropy, weighted or not as the flavour says.
+    entropy: f64,
+    /// Of `w p m`.
+    intersection: f64,
+    /// Of `w (p + m)`.
+    total: f64,
+}
+
+vectorised! {
+    fn sums(x: &[f32], mask: &[f32], weight: &[f32], weighted: bool) -> [f64; 4] {
+        const LANES: usize = 16;
+        let mut partial = [[0.0f32; LANES]; 4];
+        let mut sums = [0.0f64; 4];
+        // A block's partial sums stay in single precision; blocks are added in double.
+        for ((x, m), w) in x.chunks(256).zip(mask.chunks(256)).zip(weight.chunks(256)) {
+            for ((x, m), w) in x.chunks(LANES).zip(m.chunks(LANES)).zip(w.chunks(LANES)) {
+                for (i, ((x, m), w)) in x.iter().zip(m).zip(w).enumerate() {
+                    let p = sigmoid(*x);
+                    let entropy = softplus(*x) - x * m;
+                    partial[0][i] += w;
+                    partial[1][i] += if weighted { w * entropy } else { entropy };
+                    partial[2][i] += w * p * m;
+                    partial[3][i] += w * (p + m);
+                }
+            }
+            for (sum, partial) in sums.iter_mut().zip(&mut partial) {
+                *sum += partial.iter().map(|v| f64::from(*v)).sum::<f64>();
+                *partial = [0.0; LANES];
+            }
+        }
+        sums
+    }
+
+    /// `gx += entropy_factor [w] (p - m) + w p (1 - p) (a m + b)`.
+    fn add_gradient(x: &[f32], mask: &[f32], weight: &[f32], weighted: bool, factors: [f32; 3], gx: &mut [f32]) {
+        let [entropy, a, b] = factors;
+        for (((x, m), w), g) in x.iter().zip(mask).zip(weight).zip(gx) {
+            let p = sigmoid(*x);
+            let e = if weighted { entropy * w } else { entropy };
+            *g += e * (p - m) + w * p * (1.0 - p) * (a * m + b);
+        }
+    }
+}
+
+fn plane_sums(x: &[f32], mask: &[f32], weight: &[f32], weighted: bool) -> Sums {
+    let parts: Vec<[f64; 4]> = x
+        .par_chunks(CHUNK)
+        .zip(mask.par_chunks(CHUNK))
+        .zip(weight.par_chunks(CHUNK))
+        .map(|((x, m), w)| sums(x, m, w, weighted))
+        .collect();
+    let mut all = Sums::default();
+    for [weight, entropy, intersection, total] in parts {
+        all.weight += weight;
+        all.entropy += entropy;
+        all.intersection += intersection;
+        all.total += total;
+    }
+    all
+}
+
+/// The loss of planes of `pixels` logits, averaged over the planes.
+pub fn forward(
+    pixels: usize,
+    x: &[f32],
+    mask: &[f32],
+    weight: &[f32],
+    flavour: LossFlavour,
+) -> f32 {
+    let weighted = flavour == LossFlavour::Paper;
+    let planes = x.len() / pixels;
+    let mut loss = 0.0;
+    for ((x, m), w) in x
+        .chunks(pixels)
+        .zip(mask.chunks(pixels))
+        .zip(weight.chunks(pixels))
+    {
+        let s = plane_sums(x, m, w, weighted);
+        let entropy = s.entropy / if weighted { s.weight } else { pixels as f64 };
+        let iou = (s.intersection + 1.0) / (s.total - s.intersection + 1.0);
+        loss += entropy + 1.0 - iou;
+    }
+    (loss / planes as f64) as f32
+}
+
+/// Adds `g` times the gradient of [`forward`] with respect to the logits.
+pub fn backward(
+    pixels: usize,
+    x: &[f32],
+    mask: &[f32],
+    weight: &[f32],
+    flavour: LossFlavour,
+    g: f32,
+    gx: &mut [f32],
+) {
+    let weighted = flavour == LossFlavour::Paper;
+    let g = f64::from(g) / (x.len() / pixels) as f64;
+    for (((x, m), w), gx) in x
+        .chunks(pixels)
+        .zip(mask.chunks(pixels))
+        .zip(weight.chunks(pixels))
+        .zip(gx.chunks_mut(pixels))
+    {
+        let s = plane_sums(x, m, w, weighted);
+        let entropy = g / if weighted { s.weight } else { pixels as f64 };
+        // -d/dp (I + 1) / (T - I + 1), with dI = w m dp and dT = w dp
+        let (n, d) = (s.intersection + 1.0, s.total - s.intersection + 1.0);
+        let factors = [entropy, -g * (d + n) / (d * d), g * n / (d * d)].map(|v| v as f32);
+        gx.par_chunks_mut(CHUNK)
+            .zip(x.par_chunks(CHUNK))
+            .zip(m.par_chunks(CHUNK))
+            .zip(w.par_chunks(CHUNK))
+            .for_each(|(((gx, x), m), w)| add_gradient(x, m, w, weighted, factors, gx));
+    }
+}

@@ -1,0 +1,317 @@
+//! The operations' kernels on the CPU: slices and plain numbers, parallel by rayon's current pool.
+//!
+//! No result depends on the number of threads: sums over pixels are cut into parts by size alone.
+
+mod attention;
+mod batch_norm;
+mod block;
+mod conv;
+mod loss;
+mod matmul;
+mod patch_embed;
+mod resample;
+mod vector;
+mod windows;
+
+use super::adapted_block::{AdaptedBlockKernel, BlockSize, FrozenBlock, Keep};
+use super::add_relu::AddReluKernel;
+use super::batch_norm::BatchNormKernel;
+use super::concat::ConcatKernel;
+use super::conv2d::{Conv2dKernel, ConvSize};
+use super::patch_embed::{PatchEmbedKernel, StemSize, StemWeights};
+use super::resize::{ResizeKernel, ResizeSize};
+use super::structure_loss::{LossFlavour, StructureLossKernel};
+use super::up2_concat::{JoinSize, Up2ConcatKernel};
+use crate::nn::backend::{Buffer, Memory};
+use dfdx::prelude::*;
+use rayon::prelude::*;
+use std::sync::Arc;
+
+type Done = Result<(), CpuError>;
+/// Numbers handled by one task of an elementwise operation.
+const CHUNK: usize = 1 << 16;
+
+impl Memory for Cpu {
+    type Frozen = Arc<[f32]>;
+    type View = Vec<f32>;
+    type Out<'a> = &'a mut [f32];
+
+    fn freeze(&self, values: &[f32]) -> Result<Arc<[f32]>, CpuError> {
+        Ok(values.into())
+    }
+
+    fn thaw(&self, weight: &Arc<[f32]>) -> Result<Vec<f32>, CpuError> {
+        Ok(weight.to_vec())
+    }
+
+    fn view<S: Shape>(&self, t: &Tensor<S, f32, Self>) -> Vec<f32> {
+        let mut numbers = vec![0.0; t.shape().num_elements()];
+        t.copy_into(&mut numbers); // one copy; `as_vec` walks element by element
+        numbers
+    }
+
+    fn take(&self, slot: &mut Buffer<Self>) -> Result<Vec<f32>, CpuError> {
+        Ok(std::mem::take(&mut **slot))
+    }
+
+    fn out(buffer: &mut Buffer<Self>) -> &mut [f32] {
+        &mut **buffer
+    }
+
+    fn build_with<S: Shape, R>(
+        &self,
+        shape: S,
+        fill: impl FnOnce(&mut [f32]) -> Result<R, CpuError>,
+    ) -> Result<(Tensor<S, f32, Self>, R), CpuError> {
+        let mut numbers = vec![0.0; shape.num_elements()];
+        let extra = fill(&mut numbers)?;
+        Ok((self.try_tensor_from_vec(numbers, shape)?, extra))
+    }
+}
+
+impl PatchEmbedKernel for Cpu {
+    fn patch_embed(
+        &self,
+        size: StemSize,
+        x: &Vec<f32>,
+        w: StemWeights<'_, Arc<[f32]>>,
+        y: &mut [f32],
+    ) -> Done {
+        patch_embed::forward(size, x, w.weight, w.bias, w.background, w.window, y);
+        Ok(())
+    }
+}
+
+impl AdaptedBlockKernel for Cpu {
+    type Saved = block::Saved;
+
+    fn adapted_block(
+        &self,
+        size: BlockSize,
+        x: &Vec<f32>,
+        adapter: &[Vec<f32>; 4],
+        frozen: &FrozenBlock<Arc<[f32]>>,
+        keep: Keep,
+        y: &mut [f32],
+    ) -> Result<block::Saved, CpuError> {
+        let adapter = adapter.each_ref().map(Vec::as_slice);
+        Ok(block::Block {
+            size,
+            adapter,
+            frozen,
+        }
+        .forward(x, keep, y))
+    }
+
+    fn adapted_block_backward(
+        &self,
+        size: BlockSize,
+        x: &Vec<f32>,
+        adapter: &[Vec<f32>; 4],
+        frozen: &FrozenBlock<Arc<[f32]>>,
+        saved: block::Saved,
+        gy: &Vec<f32>,
+        [gx, down_w, down_b, up_w, up_b]: [&mut [f32]; 5],
+    ) -> Done {
+        let adapter = adapter.each_ref().map(Vec::as_slice);
+        let gradients = block::BlockGradients {
+            x: gx,
+            adapter: [down_w, down_b, up_w, up_b],
+        };
+        block::Block {
+            size,
+            adapter,
+            frozen,
+        }
+        .backward(x, saved, gy, gradients);
+        Ok(())
+    }
+}
+
+impl Conv2dKernel for Cpu {
+    fn conv2d(
+        &self,
+        size: ConvSize,
+        x: &Vec<f32>,
+        weight: &Vec<f32>,
+        bias: Option<&Vec<f32>>,
+        relu: bool,
+        y: &mut [f32],
+    ) -> Done {
+        size.forward(x, weight, bias.map(Vec::as_slice), relu, y);
+        Ok(())
+    }
+
+    fn conv2d_backward(
+        &self,
+        size: ConvSize,
+        x: &Vec<f32>,
+        weight: &Vec<f32>,
+        relu: Option<&Vec<f32>>,
+        gy: &Vec<f32>,
+        (gx, gw, gb): (&mut [f32], &mut [f32], Option<&mut [f32]>),
+    ) -> Done {
+        let masked;
+        let gy = match relu {
+            Some(y) => {
+                masked = gy
+                    .iter()
+                    .zip(y)
+                    .map(|(g, y)| if *y <= 0.0 { 0.0 } else { *g })
+                    .collect();
+                &masked
+            }
+            None => gy,
+        };
+        size.backward_input(weight, gy, gx);
+        size.backward_weight(x, gy, gw, gb);
+        Ok(())
+    }
+}
+
+impl BatchNormKernel for Cpu {
+    type Saved = [Vec<f32>; 2];
+
+    fn batch_norm(
+        &self,
+        x: &Vec<f32>,
+        scale: &Vec<f32>,
+        bias: &Vec<f32>,
+        relu: bool,
+        y: &mut [f32],
+        (mean_out, variance_out): (&mut [f32], &mut [f32]),
+    ) -> Result<[Vec<f32>; 2], CpuError> {
+        let (mean, variance) = batch_norm::moments(x, bias.len());
+        batch_norm::forward(x, &mean, &variance, scale, bias, relu, y);
+        let n = (x.len() / bias.len()) as f64;
+        mean_out.copy_from_slice(&mean);
+        for (out, v) in variance_out.iter_mut().zip(&variance) {
+            *out = (f64::from(*v) * n / (n - 1.0)) as f32;
+        }
+        Ok([mean, variance])
+    }
+
+    fn batch_norm_backward(
+        &self,
+        x: &Vec<f32>,
+        scale: &Vec<f32>,
+        bias: &Vec<f32>,
+        relu: bool,
+        [mean, variance]: [Vec<f32>; 2],
+        gy: &Vec<f32>,
+        gradients: [&mut [f32]; 3],
+    ) -> Done {
+        batch_norm::backward(x, &mean, &variance, scale, bias, relu, gy, gradients);
+        Ok(())
+    }
+}
+
+impl AddReluKernel for Cpu {
+    fn add_relu(&self, a: &Vec<f32>, b: &Vec<f32>, y: &mut [f32]) -> Done {
+        y.par_chunks_mut(CHUNK)
+            .zip(a.par_chunks(CHUNK))
+            .zip(b.par_chunks(CHUNK))
+            .for_each(|((y, a), b)| vector::add_relu(a, b, y));
+        Ok(())
+    }
+
+    fn add_relu_backward(&self, y: &Vec<f32>, gy: &Vec<f32>, [ga, gb]: [&mut [f32]; 2]) -> Done {
+        ga.par_chunks_mut(CHUNK)
+            .zip(gb.par_chunks_mut(CHUNK))
+            .zip(y.par_chunks(CHUNK).zip(gy.par_chunks(CHUNK)))
+            .for_each(|((ga, gb), (y, gy))| {
+                for (((ga, gb), y), g) in ga.iter_mut().zip(gb).zip(y).zip(gy) {
+                    let g = if *y <= 0.0 { 0.0 } else { *g };
+                    *ga += g;
+                    *gb += g;
+                }
+            });
+        Ok(())
+    }
+}
+
+impl ConcatKernel for Cpu {
+    fn concat4(&self, c: usize, maps: &[Vec<f32>; 4], y: &mut [f32]) -> Done {
+        y.par_chunks_mut(4 * c)
+            .with_min_len(1024)
+            .enumerate()
+            .for_each(|(row, y)| {
+                for (y, map) in y.chunks_exact_mut(c).zip(maps) {
+                    y.copy_from_slice(&map[row * c..][..c]);
+                }
+            });
+        Ok(())
+    }
+
+    fn concat4_backward(&self, c: usize, gy: &Vec<f32>, gradients: [&mut [f32]; 4]) -> Done {
+        for (part, gradient) in gradients.into_iter().enumerate() {
+            let rows = gradient.par_chunks_mut(c).with_min_len(1024);
+            rows.zip(gy.par_chunks(4 * c))
+                .for_each(|(g, gy)| vector::add_assign(g, &gy[part * c..][..c]));
+        }
+        Ok(())
+    }
+}
+
+impl Up2ConcatKernel for Cpu {
+    fn up2_concat(&self, s: JoinSize, skip: &Vec<f32>, deep: &Vec<f32>, y: &mut [f32]) -> Done {
+        resample::up2_concat([s.side, s.skip, s.deep], skip, deep, y);
+        Ok(())
+    }
+
+    fn up2_concat_backward(
+        &self,
+        s: JoinSize,
+        gy: &Vec<f32>,
+        [skip, deep]: [&mut [f32]; 2],
+    ) -> Done {
+        resample::up2_concat_backward([s.side, s.skip, s.deep], gy, skip, deep);
+        Ok(())
+    }
+}
+
+impl ResizeKernel for Cpu {
+    fn resize(&self, s: ResizeSize, x: &Vec<f32>, y: &mut [f32]) -> Done {
+        resample::resize([s.from, s.to, s.classes], x, y);
+        Ok(())
+    }
+
+    fn resize_backward(&self, s: ResizeSize, gy: &Vec<f32>, gx: &mut [f32]) -> Done {
+        resample::resize_backward([s.from, s.to, s.classes], gy, gx);
+        Ok(())
+    }
+}
+
+impl StructureLossKernel for Cpu {
+    fn loss_weights(&self, side: usize, mask: &Vec<f32>, y: &mut [f32]) -> Done {
+        loss::weights(side, mask, y);
+        Ok(())
+    }
+
+    fn structure_loss(
+        &self,
+        side: usize,
+        flavour: LossFlavour,
+        logits: &Vec<f32>,
+        mask: &Vec<f32>,
+        weights: &Vec<f32>,
+        y: &mut [f32],
+    ) -> Done {
+        y[0] = loss::forward(side * side, logits, mask, weights, flavour);
+        Ok(())
+    }
+
+    fn structure_loss_backward(
+        &self,
+        side: usize,
+        flavour: LossFlavour,
+        logits: &Vec<f32>,
+        mask: &Vec<f32>,
+        weights: &Vec<f32>,
+        gy: &Vec<f32>,
+        gx: &mut [f32],
+    ) -> Done {
+        loss::backward(side * side, logits, mask, weights, flavour, gy[0], gx);
+        Ok(())
+    }
+}

@@ -1,0 +1,82 @@
+//! A head's map at the image's side and in the paper's layout.
+
+use super::{Erased, Slot, erase, record, retype};
+use crate::nn::{Backend, Map, Side, backend::Memory};
+use dfdx::prelude::*;
+
+/// The plain numbers that a kernel needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResizeSize {
+    /// Maps.
+    pub batch: usize,
+    /// Pixels to a side of the map.
+    pub from: usize,
+    /// Pixels to a side of the result.
+    pub to: usize,
+    /// Classes.
+    pub classes: usize,
+}
+
+/// What a device computes for [`resize`].
+pub trait ResizeKernel: Memory {
+    /// `(b, from, from, k)` to `(b, k, to, to)`; bilinear, edges on edges (`align_corners=False`).
+    ///
+    /// # Errors
+    /// The device's.
+    fn resize(&self, size: ResizeSize, x: &Self::View, y: Self::Out<'_>) -> Result<(), Self::Err>;
+
+    /// Adds to the gradient of the input.
+    ///
+    /// # Errors
+    /// The device's.
+    fn resize_backward(
+        &self,
+        size: ResizeSize,
+        gy: &Self::View,
+        gx: Self::Out<'_>,
+    ) -> Result<(), Self::Err>;
+}
+
+/// `(B, H, H, K)` to `(B, K, S, S)`.
+///
+/// # Errors
+/// The device's.
+#[allow(clippy::type_complexity)]
+pub fn resize<S: Side, B: Dim, H: ConstDim, K: ConstDim, D: Backend, T: Tape<f32, D>>(
+    x: Map<B, H, K, D, T>,
+) -> Result<Tensor<(B, K, S, S), f32, D, T>, D::Err> {
+    const {
+        assert!(
+            S::SIZE.is_multiple_of(H::SIZE),
+            "an output's side is a multiple of its map's"
+        );
+    };
+    Ok(retype(erased(erase(x), S::SIZE)?))
+}
+
+fn erased<D: Backend, T: Tape<f32, D>>(
+    x: Erased<4, D, T>,
+    to: usize,
+) -> Result<Erased<4, D, T>, D::Err> {
+    let (x, mut tape) = x.try_contiguous()?.split_tape();
+    let (device, [batch, from, _, classes]) = (x.device().clone(), *x.shape());
+    let size = ResizeSize {
+        batch,
+        from,
+        to,
+        classes,
+    };
+    let y = device.build([batch, classes, to, to], |y| {
+        device.resize(size, &device.view(&x), y)
+    })?;
+    if T::OWNS_TAPE {
+        record(
+            &mut tape,
+            &device,
+            [Slot::of(&x)],
+            Slot::of(&y),
+            move |d, gy, [gx]| d.resize_backward(size, &gy, gx),
+        );
+    }
+    Ok(y.put_tape(tape))
+}

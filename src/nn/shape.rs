@@ -1,0 +1,158 @@
+//! Resolutions and widths as types, and the two layouts of an activation.
+
+use dfdx::prelude::*;
+use std::marker::PhantomData;
+
+/// The side of a square input image: a multiple of 32, as the encoder divides it by 4 and then
+/// halves it three times, and the decoder doubles it back.
+///
+/// Every `Const<N>` with `N` a multiple of 32 from 64 to 1024 is one. Another side is a type of your
+/// own: a unit struct that implements dfdx's `Dim` and `ConstDim`, then `Side`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a valid input side",
+    label = "the side must be a multiple of 32 from 64 to 1024",
+    note = "the encoder divides the side by 4, 8, 16 and 32; 352 and 448 are the usual choices"
+)]
+pub trait Side: ConstDim {
+    /// Side of the first stage's map.
+    type Quarter: Even<Half = Self::Eighth>;
+    /// Side of the second stage's map.
+    type Eighth: Even<Half = Self::Sixteenth>;
+    /// Side of the third stage's map.
+    type Sixteenth: Even<Half = Self::ThirtySecond>;
+    /// Side of the fourth stage's map.
+    type ThirtySecond: ConstDim;
+}
+
+/// The side of a map that can be halved: what a pooling block takes and a decoder step gives.
+#[diagnostic::on_unimplemented(
+    message = "a map of side `{Self}` cannot be halved",
+    label = "this side is odd, or is no part of a valid input side"
+)]
+pub trait Even: ConstDim {
+    /// Half of it.
+    type Half: ConstDim;
+}
+
+macro_rules! halves {
+    ($($n:literal)*) => {$(
+        impl Even for Const<$n> {
+            type Half = Const<{ $n / 2 }>;
+        }
+        const _: () = assert!($n % 2 == 0, concat!(stringify!($n), " is odd"));
+    )*};
+}
+
+macro_rules! sides {
+    ($($n:literal)*) => {
+        $(
+            impl Side for Const<$n> {
+                type Quarter = Const<{ $n / 4 }>;
+                type Eighth = Const<{ $n / 8 }>;
+                type Sixteenth = Const<{ $n / 16 }>;
+                type ThirtySecond = Const<{ $n / 32 }>;
+            }
+            const _: () = assert!($n % 32 == 0, concat!(stringify!($n), " is no multiple of 32"));
+        )*
+        /// Every side that [`with_side`] knows, ascending.
+        pub const SIDES: &[usize] = &[$($n),*];
+
+        /// Calls `f` with the type of `side`; `None` if there is none (see [`SIDES`]).
+        pub fn with_side<F: WithSide>(side: usize, f: F) -> Option<F::Output> {
+            match side {
+                $($n => Some(f.call::<Const<$n>>()),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+// The quarters, eighths and sixteenths of the sides below.
+halves! {
+    4 6 8 10 12 14 16 18 20 22 24 26 28 30 32 34 36 38 40 42 44 46 48 50 52 54 56 58 60 62 64
+    68 72 76 80 84 88 92 96 100 104 108 112 116 120 124 128
+    136 144 152 160 168 176 184 192 200 208 216 224 232 240 248 256
+}
+
+sides! {
+    64 96 128 160 192 224 256 288 320 352 384 416 448 480 512 544 576 608 640 672 704 736 768
+    800 832 864 896 928 960 992 1024
+}
+
+/// A function generic over the side, called with a side known at run time by [`with_side`].
+pub trait WithSide {
+    /// What it gives, whatever the side.
+    type Output;
+    /// The function.
+    fn call<S: Side>(self) -> Self::Output;
+}
+
+macro_rules! computed {
+    ($($(#[$doc:meta])* $Name:ident: |$k:ident, $n:ident| $size:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct $Name<const K: usize, C>(PhantomData<C>);
+
+        impl<const $k: usize, C: ConstDim> Dim for $Name<$k, C> {
+            fn size(&self) -> usize {
+                Self::SIZE
+            }
+            fn from_size(size: usize) -> Option<Self> {
+                (size == Self::SIZE).then(Self::default)
+            }
+        }
+
+        impl<const $k: usize, C: ConstDim> ConstDim for $Name<$k, C> {
+            const SIZE: usize = {
+                let $n = C::SIZE;
+                $size
+            };
+        }
+    )*};
+}
+
+computed! {
+    /// `K * C` as a dimension. (A variant's channel count is a type, and stable Rust computes no
+    /// `Const` from it.)
+    Times: |K, c| K * c;
+    /// `K + C` as a dimension.
+    Plus: |K, c| K + c;
+}
+
+/// `(B, 3, S, S)`: a batch of normalised images, channels first as in the paper's code.
+pub type Image<B, S, D, T = NoneTape> = Tensor<(B, Const<3>, S, S), f32, D, T>;
+/// `(B, H, H, C)`: a feature map, channels last.
+pub type Map<B, H, C, D, T = NoneTape> = Tensor<(B, H, H, C), f32, D, T>;
+/// `(B, CLASSES, S, S)`: logits, or masks in `0..=1`, at the image's resolution.
+pub type Masks<B, S, const CLASSES: usize, D, T = NoneTape> = Tensor<(B, Const<CLASSES>, S, S), f32, D, T>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_multiple_of_32_is_a_side() {
+        struct Sizes;
+        impl WithSide for Sizes {
+            type Output = [usize; 5];
+            fn call<S: Side>(self) -> [usize; 5] {
+                [S::SIZE, S::Quarter::SIZE, S::Eighth::SIZE, S::Sixteenth::SIZE, S::ThirtySecond::SIZE]
+            }
+        }
+        assert_eq!(SIDES.len(), 31);
+        for n in 0..1100 {
+            let expected = (n % 32 == 0 && (64..=1024).contains(&n)).then_some([n, n / 4, n / 8, n / 16, n / 32]);
+            assert_eq!(with_side(n, Sizes), expected);
+            assert_eq!(SIDES.contains(&n), expected.is_some());
+        }
+    }
+
+    #[test]
+    fn computed_dimensions() {
+        type Three = Times<3, Const<144>>;
+        assert_eq!(Three::SIZE, 432);
+        assert_eq!(Three::from_size(432), Some(Three::default()));
+        assert_eq!(Three::from_size(431), None);
+        assert_eq!(<Plus<1, Const<8>> as ConstDim>::SIZE, 9);
+    }
+}

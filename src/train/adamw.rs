@@ -1,0 +1,414 @@
+//! AdamW (Loshchilov and Hutter, arXiv 1711.05101) with a state that can be read and put back,
+//! which dfdx's `Adam` does not offer and exact resume needs.
+
+use std::collections::BTreeMap;
+
+use dfdx::nn::tensor_collection::{
+    RecursiveWalker, TensorCollection, TensorOptions, TensorVisitor, ViewTensorMut, ViewTensorName,
+    ViewTensorRef,
+};
+use dfdx::optim::{Sgd, SgdConfig, UnusedTensors};
+use dfdx::shapes::{HasShape, Shape};
+use dfdx::tensor::{Gradients, Tensor};
+use dfdx::tensor_ops::Device;
+
+use super::learner::LearnError;
+
+/// The constants of AdamW; the learning rate comes with each step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamWConfig {
+    /// Decay of the mean of gradients.
+    pub beta1: f64,
+    /// Decay of the mean of squared gradients.
+    pub beta2: f64,
+    /// Added to the denominator.
+    pub epsilon: f64,
+    /// Decoupled weight decay: each step first multiplies a weight by `1 - rate * weight_decay`.
+    pub weight_decay: f64,
+}
+
+impl Default for AdamWConfig {
+    /// PyTorch's constants with the paper's weight decay, 5e-4.
+    fn default() -> Self {
+        Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 5e-4 }
+    }
+}
+
+/// AdamW over the trainable tensors of a dfdx module, on any of dfdx's devices.
+///
+/// The arithmetic is that of `torch.optim.AdamW` for one tensor, in `f32` with the scalar factors
+/// computed in `f64`; it runs on the host in the order of the numbers, so that equal inputs give
+/// equal bits whatever the machine or the number of threads. Moments live on the host, by weight name.
+#[derive(Clone, Debug)]
+pub struct AdamW {
+    config: AdamWConfig,
+    steps: u64,
+    moments: BTreeMap<String, Moments>,
+}
+
+/// Running means of a weight's gradient and of its square.
+#[derive(Clone, Debug)]
+struct Moments {
+    first: Vec<f32>,
+    second: Vec<f32>,
+}
+
+impl AdamW {
+    /// An optimiser that has made no step.
+    pub fn new(config: AdamWConfig) -> Self {
+        Self { config, steps: 0, moments: BTreeMap::new() }
+    }
+
+    /// How many steps it has made.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// One step at learning rate `rate` over every tensor of `module` that dfdx's walk marks for
+    /// gradient updates; other tensors are left alone.
+    ///
+    /// A weight is known by its path in that walk.
+    ///
+    /// # Errors
+    /// [`LearnError::NoGradient`] when `gradients` holds nothing for some of them: nothing is
+    /// changed then. [`LearnError::Device`] when the device fails.
+    pub fn update<M, D>(
+        &mut self,
+        module: &mut M,
+        gradients: &Gradients<f32, D>,
+        rate: f64,
+    ) -> Result<(), LearnError>
+    where
+        M: TensorCollection<f32, D>,
+        D: Device<f32>,
+    {
+        let mut search = GradientSearch { gradients, missing: Vec::new() };
+        M::iter_tensors(&mut RecursiveWalker { m: (&*module, String::new()), f: &mut search })?;
+        if !search.missing.is_empty() {
+            return Err(LearnError::NoGradient { names: search.missing });
+        }
+        self.steps += 1;
+        let mut step = Step {
+            factors: Factors::new(&self.config, self.steps, rate),
+            moments: &mut self.moments,
+            gradients,
+        };
+        M::iter_tensors(&mut RecursiveWalker { m: (module, String::new()), f: &mut step })?;
+        Ok(())
+    }
+
+    /// Calls `f` with each weight's name, first and second moment, in the order of the names.
+    /// Before the first step there are none.
+    pub fn each_moment(&self, f: &mut dyn FnMut(&str, &[f32], &[f32])) {
+        for (name, moments) in &self.moments {
+            f(name, &moments.first, &moments.second);
+        }
+    }
+
+    /// Puts back the state after `steps` steps: `moments` is asked for every trainable weight of
+    /// `module`. After zero steps it is not asked.
+    ///
+    /// # Errors
+    /// [`LearnError::Moment`] when a moment is missing or has another length than its weight; the
+    /// state is as before then.
+    pub fn restore<M, D>(
+        &mut self,
+        module: &M,
+        moments: &mut dyn FnMut(&str) -> Option<(Vec<f32>, Vec<f32>)>,
+        steps: u64,
+    ) -> Result<(), LearnError>
+    where
+        M: TensorCollection<f32, D>,
+        D: Device<f32>,
+    {
+        let mut reader = MomentReader { source: moments, found: BTreeMap::new() };
+        if steps > 0 {
+            M::iter_tensors(&mut RecursiveWalker { m: (module, String::new()), f: &mut reader })?;
+        }
+        self.moments = reader.found;
+        self.steps = steps;
+        Ok(())
+    }
+}
+
+/// The scalar factors of one step.
+#[derive(Clone, Copy)]
+struct Factors {
+    keep: f32,
+    first_new: f32,
+    second_keep: f32,
+    second_new: f32,
+    second_scale: f32,
+    epsilon: f32,
+    step_size: f32,
+}
+
+impl Factors {
+    fn new(config: &AdamWConfig, step: u64, rate: f64) -> Self {
+        // powf takes any step count; PyTorch, too, computes these in f64
+        let correction1 = 1.0 - config.beta1.powf(step as f64);
+        let correction2 = 1.0 - config.beta2.powf(step as f64);
+        Self {
+            keep: (1.0 - rate * config.weight_decay) as f32,
+            first_new: (1.0 - config.beta1) as f32,
+            second_keep: config.beta2 as f32,
+            second_new: (1.0 - config.beta2) as f32,
+            second_scale: correction2.sqrt() as f32,
+            epsilon: config.epsilon as f32,
+            step_size: (rate / correction1) as f32,
+        }
+    }
+
+    /// One weight's numbers; the four slices have one length.
+    fn apply(&self, weight: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]) {
+        for (((p, &g), m), v) in weight.iter_mut().zip(gradient).zip(first).zip(second) {
+            *p *= self.keep;
+            *m += self.first_new * (g - *m);
+            *v = *v * self.second_keep + self.second_new * g * g;
+            let denominator = v.sqrt() / self.second_scale + self.epsilon;
+            *p -= self.step_size * *m / denominator;
+        }
+    }
+}
+
+/// The first walk of a step: which trainable weights have no gradient.
+struct GradientSearch<'a, D: Device<f32>> {
+    gradients: &'a Gradients<f32, D>,
+    missing: Vec<String>,
+}
+
+impl<D: Device<f32>> TensorVisitor<f32, D> for GradientSearch<'_, D> {
+    type Viewer = (ViewTensorRef, ViewTensorName);
+    type Err = LearnError;
+    type E2 = f32;
+    type D2 = D;
+
+    fn visit<S: Shape>(
+        &mut self,
+        opts: TensorOptions<S, f32, D>,
+        (weight, path): (&Tensor<S, f32, D>, String),
+    ) -> Result<Option<Tensor<S, f32, D>>, LearnError> {
+        if !opts.do_gradient_update {
+            return Ok(None);
+        }
+        // dfdx tells whether a gradient exists only to its own optimisers (`Gradients::get` panics),
+        // so let one of them take a step of length zero on a copy, which has the same id.
+        let still = SgdConfig { lr: 0.0, momentum: None, weight_decay: None };
+        let mut sgd = Sgd::<(), f32, D>::new(&(), still);
+        let mut probe = (&mut sgd, self.gradients, UnusedTensors::default());
+        probe.visit(opts, &mut weight.clone()).map_err(|e| LearnError::Device(format!("{e:?}")))?;
+        if !probe.2.is_empty() {
+            self.missing.push(weight_name(&path));
+        }
+        Ok(None)
+    }
+}
+
+/// The second walk of a step: changes weights and moments.
+struct Step<'a, D: Device<f32>> {
+    factors: Factors,
+    moments: &'a mut BTreeMap<String, Moments>,
+    gradients: &'a Gradients<f32, D>,
+}
+
+impl<D: Device<f32>> TensorVisitor<f32, D> for Step<'_, D> {
+    type Viewer = (ViewTensorMut, ViewTensorName);
+    type Err = LearnError;
+    type E2 = f32;
+    type D2 = D;
+
+    fn visit<S: Shape>(
+        &mut self,
+        opts: TensorOptions<S, f32, D>,
+        (weight, path): (&mut Tensor<S, f32, D>, String),
+    ) -> Result<Option<Tensor<S, f32, D>>, LearnError> {
+        if !opts.do_gradient_update {
+            return Ok(None);
+        }
+        let count = weight.shape().num_elements();
+        let (mut values, mut gradient) = (vec![0.0; count], vec![0.0; count]);
+        weight.copy_into(&mut values);
+        self.gradients.get(weight).copy_into(&mut gradient);
+        let moments = self
+            .moments
+            .entry(weight_name(&path))
+            .or_insert_with(|| Moments { first: vec![0.0; count], second: vec![0.0; count] });
+        self.factors.apply(&mut values, &gradient, &mut moments.first, &mut moments.second);
+        weight.copy_from(&values);
+        Ok(None)
+    }
+}
+
+/// The walk that puts moments back.
+struct MomentReader<'a> {
+    source: &'a mut dyn FnMut(&str) -> Option<(Vec<f32>, Vec<f32>)>,
+    found: BTreeMap<String, Moments>,
+}
+
+impl<D: Device<f32>> TensorVisitor<f32, D> for MomentReader<'_> {
+    type Viewer = (ViewTensorRef, ViewTensorName);
+    type Err = LearnError;
+    type E2 = f32;
+    type D2 = D;
+
+    fn visit<S: Shape>(
+        &mut self,
+        opts: TensorOptions<S, f32, D>,
+        (weight, path): (&Tensor<S, f32, D>, String),
+    ) -> Result<Option<Tensor<S, f32, D>>, LearnError> {
+        if !opts.do_gradient_update {
+            return Ok(None);
+        }
+        let (name, count) = (weight_name(&path), weight.shape().num_elements());
+        let wrong = |reason| LearnError::Moment { name: name.clone(), reason };
+        let (first, second) =
+            (self.source)(&name).ok_or_else(|| wrong("it is missing".to_string()))?;
+        for moment in [&first, &second] {
+            if moment.len() != count {
+                return Err(wrong(format!("{} numbers, expected {count}", moment.len())));
+            }
+        }
+        self.found.insert(name, Moments { first, second });
+        Ok(None)
+    }
+}
+
+/// A weight's name from its path in dfdx's walk, where a tensor inside a module, or a module that
+/// takes its parent's name, adds an empty part.
+fn weight_name(path: &str) -> String {
+    path.split('.').filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dfdx::nn::modules::{BatchNorm2D, Linear};
+    use dfdx::prelude::*;
+
+    /// A scalar AdamW in f64, written from the paper's algorithm 2.
+    struct Scalar {
+        weight: f64,
+        first: f64,
+        second: f64,
+        step: i32,
+    }
+
+    impl Scalar {
+        fn update(&mut self, gradient: f64, rate: f64, config: &AdamWConfig) {
+            self.step += 1;
+            self.weight -= rate * config.weight_decay * self.weight;
+            self.first = config.beta1 * self.first + (1.0 - config.beta1) * gradient;
+            self.second = config.beta2 * self.second + (1.0 - config.beta2) * gradient * gradient;
+            let first = self.first / (1.0 - config.beta1.powi(self.step));
+            let second = self.second / (1.0 - config.beta2.powi(self.step));
+            self.weight -= rate * first / (second.sqrt() + config.epsilon);
+        }
+    }
+
+    type Pair = (Linear<3, 2, f32, Cpu>, BatchNorm2D<2, f32, Cpu>);
+
+    fn gradients_of(linear: &Linear<3, 2, f32, Cpu>, x: &Tensor<Rank2<4, 3>, f32, Cpu>) -> Gradients<f32, Cpu> {
+        linear.forward(x.leaky_trace()).square().mean().backward()
+    }
+
+    #[test]
+    fn agrees_with_the_scalar_algorithm() {
+        let device = Cpu::seed_from_u64(5);
+        let mut linear = Linear::<3, 2, f32, Cpu>::build(&device);
+        let x: Tensor<Rank2<4, 3>, f32, Cpu> = device.sample_normal();
+        let config = AdamWConfig { weight_decay: 0.1, ..Default::default() };
+        let mut optimiser = AdamW::new(config);
+        let start = [linear.weight.as_vec(), linear.bias.as_vec()].concat();
+        let mut expected: Vec<Scalar> = start
+            .iter()
+            .map(|&w| Scalar { weight: w.into(), first: 0.0, second: 0.0, step: 0 })
+            .collect();
+        for rate in [1e-2, 9e-3, 5e-3, 1e-3] {
+            let gradients = gradients_of(&linear, &x);
+            let numbers =
+                [gradients.get(&linear.weight).as_vec(), gradients.get(&linear.bias).as_vec()].concat();
+            optimiser.update(&mut linear, &gradients, rate).unwrap();
+            for (scalar, &gradient) in expected.iter_mut().zip(&numbers) {
+                scalar.update(gradient.into(), rate, &config);
+            }
+        }
+        let after = [linear.weight.as_vec(), linear.bias.as_vec()].concat();
+        for ((got, want), before) in after.iter().zip(&expected).zip(&start) {
+            assert!((f64::from(*got) - want.weight).abs() < 2e-7, "{got} {}", want.weight);
+            assert!((got - before).abs() > 5e-3);
+        }
+        assert_eq!(optimiser.steps(), 4);
+    }
+
+    /// `torch.optim.AdamW([p], lr=0.1, weight_decay=0.05)` of PyTorch 2.13 on p = (1, -2), gradients
+    /// (0.5, -1), (-3, 0.25), (0, 1e-4).
+    #[test]
+    fn agrees_with_pytorch() {
+        let device = Cpu::default();
+        let mut weight: Tensor<Rank1<2>, f32, Cpu> = device.tensor([1.0, -2.0]);
+        let mut optimiser = AdamW::new(AdamWConfig { weight_decay: 0.05, ..Default::default() });
+        for gradient in [[0.5, -1.0], [-3.0, 0.25], [0.0, 1e-4]] {
+            let factor: Tensor<Rank1<2>, f32, Cpu> = device.tensor(gradient);
+            let gradients = (weight.leaky_trace() * factor).sum::<Rank0, _>().backward();
+            optimiser.update(&mut weight, &gradients, 0.1).unwrap();
+        }
+        let (got, want) = (weight.array(), TORCH);
+        assert!((got[0] - want[0]).abs() < 2e-7 && (got[1] - want[1]).abs() < 3e-7, "{got:?}");
+    }
+
+    const TORCH: [f32; 2] = [0.996_381_46, -1.788_151_4];
+
+    #[test]
+    fn leaves_running_statistics_alone_and_names_what_has_no_gradient() {
+        let device = Cpu::default();
+        let mut module: Pair =
+            (Linear::build(&device), BatchNorm2D::build(&device));
+        let x: Tensor<Rank2<4, 3>, f32, Cpu> = device.ones();
+        let before = module.0.weight.as_vec();
+        let mut optimiser = AdamW::new(AdamWConfig::default());
+        let gradients = gradients_of(&module.0, &x);
+        let error = optimiser.update(&mut module, &gradients, 1e-3).unwrap_err();
+        assert!(matches!(&error, LearnError::NoGradient { names } if names == &["1.scale", "1.bias"]));
+        assert_eq!((optimiser.steps(), module.0.weight.as_vec()), (0, before));
+
+        let mut gradients = gradients;
+        gradients.try_alloc_for(&module.1.scale).unwrap();
+        gradients.try_alloc_for(&module.1.bias).unwrap();
+        optimiser.update(&mut module, &gradients, 1e-3).unwrap();
+        let mut names = Vec::new();
+        optimiser.each_moment(&mut |name, _, _| names.push(name.to_string()));
+        assert_eq!(names, ["0.bias", "0.weight", "1.bias", "1.scale"]);
+        assert_eq!(module.1.running_mean.as_vec(), [0.0; 2]);
+        assert_eq!(module.1.running_var.as_vec(), [1.0; 2]);
+    }
+
+    #[test]
+    fn a_restored_optimiser_continues_bit_for_bit() {
+        let device = Cpu::seed_from_u64(7);
+        let mut linear = Linear::<3, 2, f32, Cpu>::build(&device);
+        let x: Tensor<Rank2<4, 3>, f32, Cpu> = device.sample_normal();
+        let mut optimiser = AdamW::new(AdamWConfig::default());
+        for _ in 0..3 {
+            let gradients = gradients_of(&linear, &x);
+            optimiser.update(&mut linear, &gradients, 1e-2).unwrap();
+        }
+        let mut state = BTreeMap::new();
+        optimiser.each_moment(&mut |name, first, second| {
+            state.insert(name.to_string(), (first.to_vec(), second.to_vec()));
+        });
+        let mut other = AdamW::new(AdamWConfig::default());
+        other.restore(&linear, &mut |name| state.get(name).cloned(), 3).unwrap();
+        let mut copy = linear.clone();
+        let gradients = gradients_of(&linear, &x);
+        optimiser.update(&mut linear, &gradients, 1e-2).unwrap();
+        other.update(&mut copy, &gradients, 1e-2).unwrap();
+        assert_eq!(linear.weight.as_vec(), copy.weight.as_vec());
+
+        state.remove("bias");
+        let error = other.restore(&linear, &mut |name| state.get(name).cloned(), 3).unwrap_err();
+        assert!(error.to_string().contains("bias: it is missing"), "{error}");
+        state.insert("bias".to_string(), (vec![0.0; 2], vec![0.0; 5]));
+        let error = other.restore(&linear, &mut |name| state.get(name).cloned(), 3).unwrap_err();
+        assert!(error.to_string().contains("5 numbers, expected 2"), "{error}");
+    }
+}

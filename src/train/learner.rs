@@ -1,0 +1,113 @@
+//! What the training loop needs of a model, whatever its variant, side and device.
+
+use crate::data::Batch;
+use crate::nn::ops::structure_loss::LossFlavour;
+use crate::nn::weights::{SourceError, Value, WeightSource, WeightSpec};
+
+/// A model in training together with its optimiser, behind a trait that has no type parameters, so
+/// that the loop, the run's folder and the programs are compiled once.
+pub trait Learner {
+    /// Forward and backward over one batch: adds the gradients of `scale * loss` to those already
+    /// gathered and gives the unscaled loss, the mean over the batch of the sum over the three
+    /// outputs (paper, section 3.4). Running statistics of the batch norms change here.
+    ///
+    /// # Errors
+    /// When the batch's side is not supported, its lengths disagree, or the device fails.
+    fn accumulate(
+        &mut self,
+        batch: &Batch,
+        scale: f32,
+        flavour: LossFlavour,
+    ) -> Result<f64, LearnError>;
+
+    /// One optimiser step at learning rate `rate` with the gathered gradients, which go back to zero.
+    ///
+    /// # Errors
+    /// When a trainable weight has no gradient, or the device fails.
+    fn update(&mut self, rate: f64) -> Result<(), LearnError>;
+
+    /// The head's logits `(batch, 1, side, side)` in evaluation mode for normalised images
+    /// `(batch, 3, side, side)`.
+    ///
+    /// # Errors
+    /// When the side is not supported, the lengths disagree, or the device fails.
+    fn predict(&self, images: &[f32], batch: usize, side: usize) -> Result<Vec<f32>, LearnError>;
+
+    /// Name, shape and role of every value that the model stores.
+    fn specs(&self) -> Vec<WeightSpec>;
+
+    /// Calls `f` with every value that the model stores, in the order of [`specs`](Self::specs).
+    fn each_value(&self, f: &mut dyn FnMut(WeightSpec, Value));
+
+    /// Calls `f` with the name and the optimiser's first and second moments of every trainable
+    /// weight that was ever updated, in the order of the names.
+    fn each_moment(&self, f: &mut dyn FnMut(&str, &[f32], &[f32]));
+
+    /// How many updates the optimiser has made.
+    fn optimiser_steps(&self) -> u64;
+
+    /// Puts every stored value back, and the optimiser's moments (by weight name) and step count.
+    /// Gathered gradients are dropped.
+    ///
+    /// # Errors
+    /// When a weight or, after at least one step, a moment is missing or has another length.
+    fn restore(
+        &mut self,
+        weights: &mut dyn WeightSource,
+        moments: &mut dyn FnMut(&str) -> Option<(Vec<f32>, Vec<f32>)>,
+        steps: u64,
+    ) -> Result<(), LearnError>;
+
+    /// The figures printed before the first step, for images of `side` in batches of `batch`.
+    fn summary(&self, side: usize, batch: usize) -> LearnerSummary;
+}
+
+/// What a model is, in figures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LearnerSummary {
+    /// The variant's name, for example `base-plus`.
+    pub variant: String,
+    /// Every real number that the optimiser could change or the trunk holds (`up4` included, as in
+    /// the published counts; running statistics not).
+    pub parameters: usize,
+    /// Of these, how many never change.
+    pub frozen: usize,
+    /// Of these, how many the optimiser changes.
+    pub trainable: usize,
+    /// Floating-point operations of one image's forward pass, in units of 1e9.
+    pub gflop_per_image: f64,
+    /// Expected peak memory while training, the loaded model included, in bytes.
+    pub training_bytes: u64,
+}
+
+/// Why a [`Learner`] could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum LearnError {
+    /// The device failed.
+    #[error("the device failed: {0}")]
+    Device(String),
+    /// A batch does not fit the model.
+    #[error("batch: {0}")]
+    Batch(String),
+    /// Trainable weights that no gradient reached.
+    #[error(
+        "no gradient reached {} of the trainable weights, first {}: they take no part in the loss",
+        names.len(),
+        names.first().map_or("", String::as_str)
+    )]
+    NoGradient {
+        /// Their names, in the order of the module's walk.
+        names: Vec<String>,
+    },
+    /// A weight could not be put back.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// An optimiser's moment could not be put back.
+    #[error("optimiser state of {name}: {reason}")]
+    Moment {
+        /// The weight that the moment belongs to.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}

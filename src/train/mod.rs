@@ -1,0 +1,35 @@
+//! Training: from settings to a folder with a trained model.
+//!
+//! In the order in which a run goes:
+//!
+//! 1. [`Choices`] (flags, a file) become [`Settings`];
+//! 2. [`Sources`] opens and checks the images, [`RunFolder`] the place for results;
+//! 3. a [`Learner`] holds the model and its optimiser ([`AdamW`]);
+//! 4. [`train`] runs the loop of a [`Plan`]: steps at the rate of the schedule ([`cosine`]), validation,
+//!    checkpoints, a log, and at the end curves and pictures.
+//!
+//! The same settings, images and starting weights give the same checkpoints to the byte, whether the run
+//! went through in one go or was stopped, or killed, and resumed any number of times.
+
+mod adamw;
+mod folder;
+mod learner;
+mod plan;
+mod report;
+mod run;
+mod schedule;
+mod session;
+pub mod settings;
+mod sources;
+
+pub use crate::nn::ops::structure_loss::LossFlavour;
+pub use adamw::{AdamW, AdamWConfig};
+pub use folder::{Best, FolderError, Record, RunFolder, State};
+pub use learner::{LearnError, Learner, LearnerSummary};
+pub use plan::{Plan, Step};
+pub use report::{ReportError, write_curves, write_samples};
+pub use run::{Event, Observer, Outcome, Overview, SELECTION_KEY, TrainError, is_finished, train};
+pub use session::{Session, open_session};
+pub use schedule::{FINAL_RATE, cosine};
+pub use settings::{Choices, DeviceChoice, Generated, MultiScale, Named, Settings, SettingsError};
+pub use sources::Sources;

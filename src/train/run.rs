@@ -1,0 +1,470 @@
+//! The training loop: epochs of steps, validation, checkpoints; stopped and resumed at any step.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rayon::prelude::*;
+
+use super::folder::{Best, FolderError, Record, RunFolder, State};
+use super::learner::{LearnError, Learner, LearnerSummary};
+use super::plan::{Plan, Step};
+use super::report::{self, ReportError};
+use super::schedule::cosine;
+use super::settings::Settings;
+use super::sources::Sources;
+use crate::data::{BatchRequest, DataError, Dataset, Flips, Loader, saved_mask};
+use crate::metrics::{MetricError, PairScores, Summary, score_pair};
+
+/// Validation images scored at a time, in parallel, after the model saw them one by one.
+const SCORED_TOGETHER: usize = 16;
+/// Threads that prepare images; more would take cores from the model.
+const MOST_LOADER_THREADS: usize = 4;
+
+/// What happens in a run, as it happens. Epochs and steps count from 1.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// Before the first step.
+    Ready(&'a Overview<'a>),
+    /// A step was made.
+    Step {
+        /// Which.
+        step: u64,
+        /// In which epoch.
+        epoch: u64,
+        /// Mean loss over its images.
+        loss: f64,
+        /// Learning rate.
+        rate: f64,
+        /// Seconds it took.
+        seconds: f64,
+        /// Images it saw.
+        images: usize,
+    },
+    /// Validation is under way.
+    Validating {
+        /// Images predicted so far.
+        done: usize,
+        /// Images in all.
+        of: usize,
+    },
+    /// An epoch, or the run within one, came to its end.
+    Epoch {
+        /// Which.
+        epoch: u64,
+        /// Mean loss over its steps.
+        loss: f64,
+        /// Scores on the validation set, if there is one.
+        validation: Option<&'a Summary>,
+        /// Whether the model is the best so far.
+        best: bool,
+    },
+    /// A checkpoint was written.
+    Saved {
+        /// Of which step.
+        step: u64,
+    },
+    /// Curves and pictures are being made.
+    Reporting,
+}
+
+/// Who is told about [`Event`]s: the library itself prints nothing.
+pub trait Observer {
+    /// Is called with each event.
+    fn event(&mut self, event: &Event);
+}
+
+impl<F: FnMut(&Event)> Observer for F {
+    fn event(&mut self, event: &Event) {
+        self(event);
+    }
+}
+
+/// What is known before the first step.
+#[derive(Debug)]
+pub struct Overview<'a> {
+    /// The run's settings.
+    pub settings: &'a Settings,
+    /// Where images come from.
+    pub sources: &'a Sources,
+    /// The run's length.
+    pub plan: Plan,
+    /// The model in figures.
+    pub model: LearnerSummary,
+    /// Steps made before, if the run is resumed.
+    pub resumed: Option<u64>,
+}
+
+/// How a call of [`train`] ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The run came to its end.
+    Finished,
+    /// It was stopped and saved; a resume goes on at the next step.
+    Stopped {
+        /// Steps made.
+        step: u64,
+    },
+    /// It had come to its end before; nothing was done.
+    AlreadyFinished {
+        /// Steps made.
+        step: u64,
+    },
+}
+
+/// Why training ended early. The last checkpoint is intact in every case.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The loss was no finite number.
+    #[error(
+        "the loss is {loss} in epoch {epoch}, step {step}, at learning rate {rate:e} and side {side}, on {}; {}. \
+         Try a lower --lr, or look at these images",
+        names.join(", "),
+        saved_before(*saved)
+    )]
+    Loss {
+        /// The loss.
+        loss: f64,
+        /// The epoch, from 1.
+        epoch: u64,
+        /// The step, from 1.
+        step: u64,
+        /// The learning rate.
+        rate: f64,
+        /// The side of the batch.
+        side: usize,
+        /// The batch's samples.
+        names: Vec<String>,
+        /// The step of the newest checkpoint.
+        saved: Option<u64>,
+    },
+    /// The run's folder failed: a full disk, for example.
+    #[error("{source}; {}", saved_before(*saved))]
+    Folder {
+        /// What failed.
+        source: FolderError,
+        /// The step of the newest checkpoint.
+        saved: Option<u64>,
+    },
+    /// The run's folder could not be used at all.
+    #[error(transparent)]
+    Start(FolderError),
+    /// The run was trained, but its curves or pictures could not be made.
+    #[error("the model is trained and saved, but: {0}")]
+    Report(#[from] ReportError),
+    /// A sample could not be read any more.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A prediction could not be scored.
+    #[error("{name}: {source}")]
+    Metric {
+        /// The sample.
+        name: String,
+        /// Why.
+        source: MetricError,
+    },
+    /// The model failed.
+    #[error(transparent)]
+    Learn(#[from] LearnError),
+}
+
+fn saved_before(step: Option<u64>) -> String {
+    match step {
+        Some(step) => format!("the checkpoint of step {step} is kept in `last`"),
+        None => "there is no checkpoint yet".to_string(),
+    }
+}
+
+/// Trains `learner` until the end of the run that `settings` describe, or until `stop` is set, from
+/// the newest checkpoint in `folder` or, without one, from the weights that `learner` has.
+///
+/// # Errors
+/// See [`TrainError`].
+pub fn train(
+    settings: &Settings,
+    sources: &Sources,
+    folder: &mut RunFolder,
+    learner: &mut dyn Learner,
+    stop: &AtomicBool,
+    observer: &mut dyn Observer,
+) -> Result<Outcome, TrainError> {
+    let plan = Plan::new(settings, sources.training.len());
+    let found = folder.state().map_err(TrainError::Start)?;
+    if let Some(state) = found.as_ref().filter(|state| is_finished(state, &plan)) {
+        return Ok(Outcome::AlreadyFinished { step: state.step });
+    }
+    if found.is_some() {
+        folder.restore(learner).map_err(TrainError::Start)?;
+    }
+    let state = found.clone().unwrap_or_else(|| State::new(plan.images));
+    plan.check(&state).map_err(|reason| TrainError::Start(folder.changed(reason)))?;
+    folder.rewind(&state).map_err(TrainError::Start)?;
+    let overview = Overview {
+        settings,
+        sources,
+        plan,
+        model: learner.summary(settings.size, settings.batch_size),
+        resumed: found.as_ref().map(|state| state.step),
+    };
+    observer.event(&Event::Ready(&overview));
+    let saved = found.map(|state| state.step);
+    let last_save = Instant::now();
+    Run { settings, sources, plan, folder, learner, stop, observer, state, saved, last_save }.to_the_end()
+}
+
+/// Whether a run with this position has nothing left to do.
+pub fn is_finished(state: &State, plan: &Plan) -> bool {
+    state.finished && state.step >= plan.steps
+}
+
+/// A run under way.
+struct Run<'a> {
+    settings: &'a Settings,
+    sources: &'a Sources,
+    plan: Plan,
+    folder: &'a mut RunFolder,
+    learner: &'a mut dyn Learner,
+    stop: &'a AtomicBool,
+    observer: &'a mut dyn Observer,
+    state: State,
+    /// The step of the newest checkpoint.
+    saved: Option<u64>,
+    last_save: Instant,
+}
+
+/// Whether to go on.
+#[derive(PartialEq)]
+enum Flow {
+    On,
+    Stop,
+}
+
+impl Run<'_> {
+    fn to_the_end(mut self) -> Result<Outcome, TrainError> {
+        self.state.finished = false;
+        while self.epoch_is_whole() || self.state.step < self.plan.steps {
+            if self.epoch()? == Flow::Stop {
+                return self.save_and_stop();
+            }
+        }
+        if self.state.step_in_epoch > 0 && self.close_unfinished_epoch()? == Flow::Stop {
+            return self.save_and_stop();
+        }
+        self.observer.event(&Event::Reporting);
+        let shown = self.sources.validation.as_ref().unwrap_or(&self.sources.training);
+        report::write_curves(self.folder.path(), &self.folder.log_path())?;
+        report::write_samples(self.folder.path(), &**shown, self.learner, self.settings.size)?;
+        let finished = self.folder.finish(&mut self.state);
+        finished.map_err(|source| self.folder_error(source))?;
+        Ok(Outcome::Finished)
+    }
+
+    fn epoch_is_whole(&self) -> bool {
+        self.state.step_in_epoch == self.plan.steps_per_epoch
+    }
+
+    /// The rest of the epoch under way; at its end validation, `best` and `last`.
+    fn epoch(&mut self) -> Result<Flow, TrainError> {
+        let rate = cosine(self.settings.lr, self.plan.horizon, self.state.epoch);
+        let left = (self.plan.steps - self.state.step.min(self.plan.steps)) as usize;
+        let mut steps = self.plan.epoch(self.settings, self.state.epoch);
+        steps.drain(..self.state.step_in_epoch as usize);
+        steps.truncate(left);
+        let requests = steps.iter().flat_map(|step| step.batches.clone()).collect();
+        let mut loader = Loader::new(self.sources.training.clone(), requests, self.loader_threads());
+        for step in &steps {
+            if self.stopped() {
+                return Ok(Flow::Stop);
+            }
+            self.step(step, &mut loader, rate)?;
+            if self.last_save.elapsed() >= Duration::from_secs_f64(self.settings.checkpoint_minutes * 60.0) {
+                self.save()?;
+            }
+        }
+        drop(loader);
+        if self.stopped() {
+            return Ok(Flow::Stop);
+        }
+        if self.epoch_is_whole() {
+            return self.close_epoch();
+        }
+        Ok(Flow::On)
+    }
+
+    /// One optimiser step.
+    fn step(&mut self, step: &Step, loader: &mut Loader, rate: f64) -> Result<(), TrainError> {
+        let start = Instant::now();
+        let (images, mut loss) = (step.images(), 0.0);
+        let flavour = self.settings.loss;
+        for request in &step.batches {
+            let batch = match loader.next() {
+                Some(Ok(batch)) => batch,
+                Some(Err(error)) => {
+                    // a file went away: what was learnt so far should not go with it
+                    self.save()?;
+                    return Err(error.into());
+                }
+                None => return Err(LearnError::Batch("the loader ended early".to_string()).into()),
+            };
+            // so that the step's gradient is that of the mean over its images, whatever its batches
+            let share = request.samples.len() as f64 / images as f64;
+            let batch_loss = self.learner.accumulate(&batch, share as f32, flavour)?;
+            if !batch_loss.is_finite() {
+                return Err(self.loss_error(batch_loss, request, rate));
+            }
+            loss += share * batch_loss;
+        }
+        self.learner.update(rate)?;
+        self.state.step += 1;
+        self.state.step_in_epoch += 1;
+        self.state.epoch_loss += loss;
+        let (step, epoch, seconds) = (self.state.step, self.state.epoch + 1, start.elapsed().as_secs_f64());
+        let logged = self.folder.log(&Record::Step { step, epoch, loss, lr: rate, seconds });
+        logged.map_err(|source| self.folder_error(source))?;
+        self.observer.event(&Event::Step { step, epoch, loss, rate, seconds, images });
+        Ok(())
+    }
+
+    fn loss_error(&self, loss: f64, request: &BatchRequest, rate: f64) -> TrainError {
+        let name = |&(index, _): &(usize, Flips)| self.sources.training.name(index).to_string();
+        TrainError::Loss {
+            loss,
+            epoch: self.state.epoch + 1,
+            step: self.state.step + 1,
+            rate,
+            side: request.side,
+            names: request.samples.iter().map(name).collect(),
+            saved: self.saved,
+        }
+    }
+
+    /// Ends an epoch all of whose steps are made.
+    fn close_epoch(&mut self) -> Result<Flow, TrainError> {
+        if self.score_epoch(true)? == Flow::Stop {
+            return Ok(Flow::Stop);
+        }
+        self.state.epoch += 1;
+        self.state.step_in_epoch = 0;
+        self.state.epoch_loss = 0.0;
+        self.save()?;
+        Ok(Flow::On)
+    }
+
+    /// Ends a run in the middle of an epoch. The checkpoint comes before the validation, so that a run
+    /// made longer afterwards goes on as if it had never stopped here.
+    fn close_unfinished_epoch(&mut self) -> Result<Flow, TrainError> {
+        self.save()?;
+        let state = self.state.clone();
+        let flow = self.score_epoch(false)?;
+        self.state = state;
+        Ok(flow)
+    }
+
+    /// Validates, logs it, and saves `best` if the model is the best so far.
+    fn score_epoch(&mut self, whole_epoch: bool) -> Result<Flow, TrainError> {
+        let (epoch, step) = (self.state.epoch + 1, self.state.step);
+        let loss = self.state.epoch_loss / self.state.step_in_epoch as f64;
+        let summary = match &self.sources.validation {
+            None => None,
+            Some(dataset) => {
+                let dataset = dataset.clone();
+                let Some(summary) = self.validate(&dataset)? else { return Ok(Flow::Stop) };
+                let logged = self.folder.log(&Record::Validation { epoch, validation: &summary });
+                logged.map_err(|source| self.folder_error(source))?;
+                Some(summary)
+            }
+        };
+        let (score, better): (f64, fn(f64, f64) -> bool) = match &summary {
+            Some(summary) => (summary.get(SELECTION_KEY).unwrap_or(f64::NAN), |new, old| new > old),
+            None => (loss, |new, old| new < old),
+        };
+        let best = score.is_finite() && self.state.best.is_none_or(|old| better(score, old.score));
+        if best {
+            let metadata = self.metadata();
+            let saved = self.folder.save_best(self.learner, &metadata, whole_epoch);
+            saved.map_err(|source| self.folder_error(source))?;
+            self.state.best = Some(Best { epoch, step, score });
+        }
+        self.observer.event(&Event::Epoch { epoch, loss, validation: summary.as_ref(), best });
+        Ok(Flow::On)
+    }
+
+    /// Scores the maps that `predict` would save; `None` if it was stopped.
+    fn validate(&mut self, dataset: &Arc<dyn Dataset>) -> Result<Option<Summary>, TrainError> {
+        let (side, count) = (self.settings.size, dataset.len());
+        // one image at a time, as `predict` does: the same arithmetic gives the same map
+        let requests =
+            (0..count).map(|index| BatchRequest { side, samples: vec![(index, Flips::default())] }).collect();
+        let mut loader = Loader::new(dataset.clone(), requests, self.loader_threads());
+        let mut scores = Vec::with_capacity(count);
+        let mut unscored = Vec::with_capacity(SCORED_TOGETHER);
+        for index in 0..count {
+            if self.stopped() {
+                return Ok(None);
+            }
+            let batch = loader.next().ok_or_else(|| LearnError::Batch("the loader ended early".to_string()))??;
+            unscored.push((index, self.learner.predict(&batch.images, 1, side)?));
+            if unscored.len() == SCORED_TOGETHER || index + 1 == count {
+                let scored: Vec<_> =
+                    unscored.par_iter().map(|(index, logits)| score(&**dataset, *index, logits, side)).collect();
+                for score in scored {
+                    scores.push(score?);
+                }
+                unscored.clear();
+            }
+            self.observer.event(&Event::Validating { done: index + 1, of: count });
+        }
+        Ok(Some(Summary::of(&scores)))
+    }
+
+    fn save_and_stop(mut self) -> Result<Outcome, TrainError> {
+        self.save()?;
+        Ok(Outcome::Stopped { step: self.state.step })
+    }
+
+    fn save(&mut self) -> Result<(), TrainError> {
+        let metadata = self.metadata();
+        let saved = self.folder.save_last(self.learner, &mut self.state, &metadata);
+        saved.map_err(|source| self.folder_error(source))?;
+        self.saved = Some(self.state.step);
+        self.last_save = Instant::now();
+        self.observer.event(&Event::Saved { step: self.state.step });
+        Ok(())
+    }
+
+    /// What a checkpoint says about itself.
+    fn metadata(&self) -> BTreeMap<String, String> {
+        let entries = [
+            ("format", "sam2-unet".to_string()),
+            ("variant", self.settings.variant.clone()),
+            ("size", self.settings.size.to_string()),
+            ("step", self.state.step.to_string()),
+        ];
+        entries.map(|(key, value)| (key.to_string(), value)).into()
+    }
+
+    fn folder_error(&self, source: FolderError) -> TrainError {
+        TrainError::Folder { source, saved: self.saved }
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    fn loader_threads(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.settings.threads.unwrap_or_else(cores).min(MOST_LOADER_THREADS)
+    }
+}
+
+/// The score by which `best` is chosen: mean over images of the IoU of the map above a half.
+pub const SELECTION_KEY: &str = "sample_biiou";
+
+fn score(dataset: &dyn Dataset, index: usize, logits: &[f32], side: usize) -> Result<PairScores, TrainError> {
+    let mask = dataset.mask(index)?;
+    let (width, height) = mask.size();
+    let map = saved_mask(logits, side, width, height, false);
+    score_pair(&map.data, &mask.data, width, height)
+        .map_err(|source| TrainError::Metric { name: dataset.name(index).to_string(), source })
+}

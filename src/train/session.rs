@@ -1,0 +1,187 @@
+//! A model with its optimiser and gathered gradients: the [`Learner`] of the real network.
+
+use super::adamw::{AdamW, AdamWConfig};
+use super::learner::{LearnError, Learner, LearnerSummary};
+use crate::data::Batch;
+use crate::nn::dispatch::{Job, at_side};
+use crate::nn::ops::Keep;
+use crate::nn::weights::{Value, WeightSource, WeightSpec};
+use crate::nn::{
+    Backend, BuildError, LossFlavour, Network, SIDES, Sam2UNet, Side, Variant, WithVariant, gflop, parameters,
+    training_bytes, with_variant,
+};
+use dfdx::nn::{ModuleMut, ZeroGrads};
+use dfdx::prelude::*;
+
+/// A model of one class in training, on a device.
+#[derive(Debug)]
+pub struct Session<V: Variant, D: Backend> {
+    model: Sam2UNet<V, D>,
+    optimiser: AdamW,
+    /// Those gathered since the last update; `None` before the first batch.
+    gradients: Option<Gradients<f32, D>>,
+    device: D,
+    keep: Keep,
+}
+
+impl<V: Variant, D: Backend> Session<V, D> {
+    /// A model with weights from `source` and an optimiser that has made no step.
+    ///
+    /// # Errors
+    /// When the source does not hold a weight, or the device fails.
+    pub fn new(device: D, source: &mut dyn WeightSource, config: AdamWConfig, keep: Keep) -> Result<Self, LearnError> {
+        let mut model = Sam2UNet::from_source(&device, source).map_err(built)?;
+        model.keep(keep);
+        Ok(Self { model, optimiser: AdamW::new(config), gradients: None, device, keep })
+    }
+
+    /// The model as it stands.
+    pub fn model(&self) -> &Sam2UNet<V, D> {
+        &self.model
+    }
+}
+
+/// A [`Session`] of the variant called `variant`; `None` if there is none.
+///
+/// # Errors
+/// As [`Session::new`].
+pub fn open_session<D: Backend + 'static>(
+    variant: &str,
+    device: D,
+    source: &mut dyn WeightSource,
+    config: AdamWConfig,
+    keep: Keep,
+) -> Option<Result<Box<dyn Learner>, LearnError>> {
+    struct Open<'a, D>(D, &'a mut dyn WeightSource, AdamWConfig, Keep);
+    impl<D: Backend + 'static> WithVariant for Open<'_, D> {
+        type Output = Result<Box<dyn Learner>, LearnError>;
+        fn call<V: Variant>(self) -> Self::Output {
+            Ok(Box::new(Session::<V, D>::new(self.0, self.1, self.2, self.3)?))
+        }
+    }
+    with_variant(variant, Open(device, source, config, keep))
+}
+
+fn built(error: BuildError) -> LearnError {
+    match error {
+        BuildError::Source(e) => LearnError::Source(e),
+        other => LearnError::Device(other.to_string()),
+    }
+}
+
+fn device_error(error: impl std::fmt::Debug) -> LearnError {
+    LearnError::Device(format!("{error:?}"))
+}
+
+/// One batch, at a side that is known at run time.
+struct Accumulate<'a, V: Variant, D: Backend> {
+    session: &'a mut Session<V, D>,
+    batch: &'a Batch,
+    scale: f32,
+    flavour: LossFlavour,
+}
+
+impl<V: Variant, D: Backend> Job for Accumulate<'_, V, D> {
+    type Output = Result<f64, LearnError>;
+    fn run<W: Variant, S: Side>(self) -> Self::Output {
+        let Accumulate { session, batch, scale, flavour } = self;
+        let (count, side) = (batch.indices.len(), S::default());
+        let images = batch.images.clone();
+        let masks = batch.masks.clone();
+        let gradients = match session.gradients.take() {
+            Some(gradients) => gradients,
+            None => session.model.try_alloc_grads().map_err(device_error)?,
+        };
+        let device = &session.device;
+        let x = device.try_tensor_from_vec(images, (count, Const::<3>, side, side)).map_err(device_error)?;
+        let mask = device.try_tensor_from_vec(masks, (count, Const::<1>, side, side)).map_err(device_error)?;
+        let outputs = session.model.try_forward_mut(x.traced(gradients)).map_err(device_error)?;
+        let loss = outputs.loss(&mask, flavour).map_err(device_error)?;
+        let mut value = [0.0];
+        loss.copy_into(&mut value);
+        let scaled = loss.try_mul(scale).map_err(device_error)?;
+        session.gradients = Some(scaled.try_backward().map_err(device_error)?);
+        Ok(f64::from(value[0]))
+    }
+}
+
+impl<V: Variant, D: Backend> Learner for Session<V, D> {
+    fn accumulate(&mut self, batch: &Batch, scale: f32, flavour: LossFlavour) -> Result<f64, LearnError> {
+        let (side, count) = (batch.side, batch.indices.len());
+        let pixels = count * side * side;
+        if batch.images.len() != 3 * pixels || batch.masks.len() != pixels {
+            return Err(LearnError::Batch(format!(
+                "{count} images of side {side} need {} numbers and their masks {pixels}, found {} and {}",
+                3 * pixels,
+                batch.images.len(),
+                batch.masks.len()
+            )));
+        }
+        at_side::<V, _>(side, Accumulate { session: self, batch, scale, flavour })
+            .unwrap_or_else(|| Err(LearnError::Batch(no_side(side))))
+    }
+
+    fn update(&mut self, rate: f64) -> Result<(), LearnError> {
+        let Some(mut gradients) = self.gradients.take() else {
+            return Err(LearnError::Batch("no batch was seen since the last update".into()));
+        };
+        self.optimiser.update(&mut self.model, &gradients, rate)?;
+        self.model.try_zero_grads(&mut gradients).map_err(device_error)?;
+        self.gradients = Some(gradients);
+        Ok(())
+    }
+
+    fn predict(&self, images: &[f32], batch: usize, side: usize) -> Result<Vec<f32>, LearnError> {
+        self.model.logits(images, batch, side).map_err(|e| LearnError::Batch(e.to_string()))
+    }
+
+    fn specs(&self) -> Vec<WeightSpec> {
+        Sam2UNet::<V, D>::specs()
+    }
+
+    fn each_value(&self, f: &mut dyn FnMut(WeightSpec, Value)) {
+        self.model.each_value(f);
+    }
+
+    fn each_moment(&self, f: &mut dyn FnMut(&str, &[f32], &[f32])) {
+        self.optimiser.each_moment(f);
+    }
+
+    fn optimiser_steps(&self) -> u64 {
+        self.optimiser.steps()
+    }
+
+    fn restore(
+        &mut self,
+        weights: &mut dyn WeightSource,
+        moments: &mut dyn FnMut(&str) -> Option<(Vec<f32>, Vec<f32>)>,
+        steps: u64,
+    ) -> Result<(), LearnError> {
+        let mut model = Sam2UNet::from_source(&self.device, weights).map_err(built)?;
+        model.keep(self.keep);
+        self.optimiser.restore(&model, moments, steps)?;
+        self.model = model;
+        self.gradients = None;
+        Ok(())
+    }
+
+    fn summary(&self, side: usize, batch: usize) -> LearnerSummary {
+        let counts = parameters::<V, 1>();
+        LearnerSummary {
+            variant: V::NAME.to_string(),
+            parameters: counts.total(),
+            frozen: counts.frozen,
+            trainable: counts.trainable,
+            gflop_per_image: gflop::<V>(side).total(),
+            training_bytes: training_bytes::<V>(side, batch, self.keep),
+        }
+    }
+}
+
+fn no_side(side: usize) -> String {
+    format!(
+        "side {side} is none of the supported ones, the multiples of 32 from {} to {}",
+        SIDES[0],
+        SIDES[SIDES.len() - 1]
+    )
+}

@@ -1,0 +1,86 @@
+//! Where a run's images come from, checked before training starts.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::settings::{Settings, demo};
+use crate::data::{DataError, Dataset, Folder, Synthetic};
+
+/// The training set, and the validation set if there is one.
+#[derive(Clone)]
+pub struct Sources {
+    /// What is trained on.
+    pub training: Arc<dyn Dataset>,
+    /// What `best` is chosen by.
+    pub validation: Option<Arc<dyn Dataset>>,
+    /// Training masks that no image belongs to; they are not used.
+    pub unused_masks: usize,
+    /// The same of the validation set.
+    pub unused_validation_masks: usize,
+    described: String,
+}
+
+impl Sources {
+    /// Opens the folders of `settings`, decoding every file once on `threads` threads, or generates
+    /// scenes where there are no folders.
+    ///
+    /// # Errors
+    /// An empty folder, an image without mask, an image and a mask of different sizes, a file that
+    /// cannot be decoded: the first of them, by name.
+    pub fn open(settings: &Settings, threads: usize) -> Result<Self, DataError> {
+        let (Some(images), Some(masks)) = (&settings.images, &settings.masks) else {
+            return Ok(Self::generated(settings));
+        };
+        let (training, unused_masks) = open_folder(images, masks, threads)?;
+        let mut described = format!("{} images from {}", training.len(), images.display());
+        let (validation, unused_validation_masks) = match (&settings.val_images, &settings.val_masks) {
+            (Some(images), Some(masks)) => {
+                let (set, unused) = open_folder(images, masks, threads)?;
+                described += &format!("; validation on {} images from {}", set.len(), images.display());
+                (Some(set), unused)
+            }
+            _ => {
+                described += "; nothing is held out (--val-images)";
+                (None, 0)
+            }
+        };
+        Ok(Self { training, validation, unused_masks, unused_validation_masks, described })
+    }
+
+    fn generated(settings: &Settings) -> Self {
+        let (images, val_images) = settings.generated.map_or((0, 0), |sets| (sets.images, sets.val_images));
+        Self {
+            training: Arc::new(Synthetic::new(demo::TRAINING_SEED, images, settings.size)),
+            validation: Some(Arc::new(Synthetic::new(demo::VALIDATION_SEED, val_images, settings.size))),
+            unused_masks: 0,
+            unused_validation_masks: 0,
+            described: format!("{images} generated scenes; validation on {val_images} others (no --images given)"),
+        }
+    }
+
+    /// Sets of one's own.
+    pub fn of(training: Arc<dyn Dataset>, validation: Option<Arc<dyn Dataset>>) -> Self {
+        let described = format!("{} images", training.len());
+        Self { training, validation, unused_masks: 0, unused_validation_masks: 0, described }
+    }
+}
+
+fn open_folder(images: &Path, masks: &Path, threads: usize) -> Result<(Arc<dyn Dataset>, usize), DataError> {
+    let (folder, unused) = Folder::open(images, masks)?;
+    folder.check(threads)?;
+    Ok((Arc::new(folder), unused))
+}
+
+/// One line: how many images from where.
+impl fmt::Display for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.described)
+    }
+}
+
+impl fmt::Debug for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Sources").field(&self.described).finish()
+    }
+}

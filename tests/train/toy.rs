@@ -1,0 +1,250 @@
+//! A model small enough to train in microseconds, and a set of small images: the loop, resume and log
+//! are tested with them, without the network.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use dfdx::nn::modules::Linear;
+use dfdx::prelude::*;
+use sam2unet::data::{Batch, DataError, Dataset, Draws, Grey, Rgb};
+use sam2unet::nn::weights::{Role, SourceError, Value, WeightSource, WeightSpec};
+use sam2unet::train::{
+    AdamW, AdamWConfig, Choices, Event, LearnError, Learner, LearnerSummary, LossFlavour, Outcome, RunFolder, Settings,
+    Sources, TrainError, train,
+};
+
+/// A logistic regression of the mask on a pixel's colour, with a running mean and a count as a batch
+/// norm has, and a frozen weight.
+pub struct Toy {
+    model: Linear<3, 1, f32, Cpu>,
+    optimiser: AdamW,
+    gradients: Gradients<f32, Cpu>,
+    running_mean: Vec<f32>,
+    batches: i64,
+    trunk: Vec<f32>,
+    /// After so many updates the loss is not a number.
+    pub breaks_after: Option<u64>,
+}
+
+impl Toy {
+    pub fn new() -> Self {
+        let device = Cpu::default();
+        let mut model = Linear::<3, 1, f32, Cpu>::build(&device);
+        model.weight.copy_from(&[0.3, -0.2, 0.1]);
+        model.bias.copy_from(&[0.05]);
+        Self {
+            model,
+            optimiser: AdamW::new(AdamWConfig::default()),
+            gradients: Gradients::leaky(),
+            running_mean: vec![0.0; 3],
+            batches: 0,
+            trunk: vec![0.5, -0.5],
+            breaks_after: None,
+        }
+    }
+}
+
+/// `(B, 3, S, S)` as `(B S S, 3)`.
+fn pixels(images: &[f32], batch: usize, side: usize) -> Tensor<(usize, Const<3>), f32, Cpu> {
+    let plane = side * side;
+    let rows = (0..batch * plane).flat_map(|p| {
+        let (image, at) = (p / plane, p % plane);
+        (0..3).map(move |c| images[(image * 3 + c) * plane + at])
+    });
+    Cpu::default().tensor_from_vec(rows.collect(), (batch * plane, Const))
+}
+
+impl Learner for Toy {
+    fn accumulate(&mut self, batch: &Batch, scale: f32, _: LossFlavour) -> Result<f64, LearnError> {
+        let count = batch.indices.len();
+        if self.breaks_after == Some(self.optimiser.steps()) {
+            return Ok(f64::NAN);
+        }
+        let x = pixels(&batch.images, count, batch.side);
+        let mask = Cpu::default().tensor_from_vec(batch.masks.clone(), (batch.masks.len(), Const::<1>));
+        let plane = batch.side * batch.side;
+        for (c, mean) in self.running_mean.iter_mut().enumerate() {
+            let channel = (0..count).flat_map(|i| &batch.images[(i * 3 + c) * plane..][..plane]);
+            *mean = 0.9 * *mean + 0.1 * channel.sum::<f32>() / (count * plane) as f32;
+        }
+        self.batches += 1;
+        let gradients = std::mem::replace(&mut self.gradients, Gradients::leaky());
+        let logits = self.model.forward(x.traced(gradients));
+        let loss = binary_cross_entropy_with_logits_loss(logits, mask);
+        let value = f64::from(loss.array());
+        self.gradients = (loss * scale).backward();
+        Ok(value)
+    }
+
+    fn update(&mut self, rate: f64) -> Result<(), LearnError> {
+        let gradients = std::mem::replace(&mut self.gradients, Gradients::leaky());
+        self.optimiser.update(&mut self.model, &gradients, rate)
+    }
+
+    fn predict(&self, images: &[f32], batch: usize, side: usize) -> Result<Vec<f32>, LearnError> {
+        Ok(self.model.forward(pixels(images, batch, side)).as_vec())
+    }
+
+    fn specs(&self) -> Vec<WeightSpec> {
+        let spec = |name: &str, shape: &[usize], role| WeightSpec { name: name.into(), shape: shape.into(), role };
+        vec![
+            spec("trunk", &[2], Role::Frozen),
+            spec("weight", &[1, 3], Role::Trainable),
+            spec("bias", &[1], Role::Trainable),
+            spec("running_mean", &[3], Role::Statistic),
+            spec("num_batches_tracked", &[], Role::Counter),
+        ]
+    }
+
+    fn each_value(&self, f: &mut dyn FnMut(WeightSpec, Value)) {
+        let values = [
+            Value::Real(self.trunk.clone()),
+            Value::Real(self.model.weight.as_vec()),
+            Value::Real(self.model.bias.as_vec()),
+            Value::Real(self.running_mean.clone()),
+            Value::Count(self.batches),
+        ];
+        self.specs().into_iter().zip(values).for_each(|(spec, value)| f(spec, value));
+    }
+
+    fn each_moment(&self, f: &mut dyn FnMut(&str, &[f32], &[f32])) {
+        self.optimiser.each_moment(f);
+    }
+
+    fn optimiser_steps(&self) -> u64 {
+        self.optimiser.steps()
+    }
+
+    fn restore(
+        &mut self,
+        weights: &mut dyn WeightSource,
+        moments: &mut dyn FnMut(&str) -> Option<(Vec<f32>, Vec<f32>)>,
+        steps: u64,
+    ) -> Result<(), LearnError> {
+        for spec in self.specs() {
+            match (spec.name.as_str(), weights.value(&spec)?) {
+                ("trunk", Value::Real(x)) => self.trunk = x,
+                ("weight", Value::Real(x)) => self.model.weight.copy_from(&x),
+                ("bias", Value::Real(x)) => self.model.bias.copy_from(&x),
+                ("running_mean", Value::Real(x)) => self.running_mean = x,
+                ("num_batches_tracked", Value::Count(n)) => self.batches = n,
+                _ => return Err(SourceError { name: spec.name, reason: "wrong kind".into() }.into()),
+            }
+        }
+        self.gradients = Gradients::leaky();
+        self.optimiser.restore(&self.model, moments, steps)
+    }
+
+    fn summary(&self, _: usize, _: usize) -> LearnerSummary {
+        LearnerSummary {
+            variant: "toy".into(),
+            parameters: 6,
+            frozen: 2,
+            trainable: 4,
+            gflop_per_image: 0.0,
+            training_bytes: 1 << 20,
+        }
+    }
+}
+
+/// Small images of coloured noise; a pixel belongs to the mask where it is more red than green.
+pub struct Noise {
+    seed: u64,
+    names: Vec<String>,
+}
+
+impl Noise {
+    pub fn new(seed: u64, count: usize) -> Arc<Self> {
+        Arc::new(Self { seed, names: (0..count).map(|index| format!("noise-{index}")).collect() })
+    }
+}
+
+impl Dataset for Noise {
+    fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    fn name(&self, index: usize) -> &str {
+        &self.names[index]
+    }
+
+    fn image(&self, index: usize) -> Result<Rgb, DataError> {
+        let mut draws = Draws::new(&[self.seed, index as u64]);
+        let (width, height) = (9, 7);
+        Ok(Rgb { width, height, data: (0..width * height * 3).map(|_| draws.below(256) as u8).collect() })
+    }
+
+    fn mask(&self, index: usize) -> Result<Grey, DataError> {
+        let Rgb { width, height, data } = self.image(index)?;
+        let red = data.chunks_exact(3).map(|pixel| if pixel[0] > pixel[1] { 255 } else { 0 });
+        Ok(Grey { width, height, data: red.collect() })
+    }
+}
+
+/// Settings of a run on [`Noise`], which names no folder.
+pub fn settings(choices: Choices) -> Settings {
+    let choices = Choices {
+        size: choices.size.or(Some(64)),
+        lr: choices.lr.or(Some(0.05)),
+        checkpoint_minutes: choices.checkpoint_minutes.or(Some(1e6)),
+        ..choices
+    };
+    choices.resolve().unwrap()
+}
+
+/// A run in `path`, new or resumed, that stops after each step for which `stop_at` says so.
+pub fn run(
+    path: &Path,
+    settings: &Settings,
+    sources: &Sources,
+    learner: &mut Toy,
+    stop_at: impl Fn(u64) -> bool,
+) -> Result<Outcome, TrainError> {
+    watched(path, settings, sources, learner, stop_at, |_| ())
+}
+
+/// The same, with someone who looks on.
+pub fn watched(
+    path: &Path,
+    settings: &Settings,
+    sources: &Sources,
+    learner: &mut Toy,
+    stop_at: impl Fn(u64) -> bool,
+    mut look: impl FnMut(&Event),
+) -> Result<Outcome, TrainError> {
+    let open = if path.join("config.toml").exists() { RunFolder::open(path) } else { RunFolder::create(path, settings) };
+    let stop = AtomicBool::new(false);
+    let mut observer = |event: &Event| {
+        if let Event::Step { step, .. } = event
+            && stop_at(*step)
+        {
+            stop.store(true, Ordering::Relaxed);
+        }
+        look(event);
+    };
+    train(settings, sources, &mut open.unwrap(), learner, &stop, &mut observer)
+}
+
+/// What must be equal after equal runs: the bytes of all checkpoints, and the log but for its seconds.
+pub fn result(path: &Path) -> Vec<(String, Vec<u8>)> {
+    let names = ["last/model.safetensors", "last/optimiser.safetensors", "last/state.json", "best/model.safetensors"];
+    let mut files: Vec<_> = names.map(|name| (name.to_string(), fs::read(path.join(name)).unwrap_or_default())).into();
+    let log: Vec<_> = log(path)
+        .into_iter()
+        .map(|mut record| {
+            record.as_object_mut().unwrap().remove("seconds");
+            record.to_string()
+        })
+        .collect();
+    files.push(("log.jsonl".to_string(), log.join("\n").into_bytes()));
+    files
+}
+
+/// The log's records.
+#[allow(dead_code, reason = "the property tests compare whole runs")]
+pub fn log(path: &Path) -> Vec<serde_json::Value> {
+    let text = fs::read_to_string(path.join("log.jsonl")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
