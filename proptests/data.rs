@@ -10,8 +10,7 @@ use sam2unet::data::{
 
 fn picture<const C: usize>(largest: usize) -> impl Strategy<Value = Pixels<C>> {
     (1..=largest, 1..=largest).prop_flat_map(|(width, height)| {
-        proptest::collection::vec(any::<u8>(), width * height * C)
-            .prop_map(move |data| Pixels { width, height, data })
+        proptest::collection::vec(any::<u8>(), width * height * C).prop_map(move |data| Pixels { width, height, data })
     })
 }
 
@@ -24,7 +23,10 @@ proptest! {
 
     #[test]
     fn a_constant_picture_stays_constant(
-        colour in any::<[u8; 3]>(), from in (1..60usize, 1..60usize), to in (1..90usize, 1..90usize), filter in filter(),
+        colour in any::<[u8; 3]>(),
+        from in (1..60usize, 1..60usize),
+        to in (1..90usize, 1..90usize),
+        filter in filter(),
     ) {
         let resized = Rgb::filled(from.0, from.1, colour).resize(to.0, to.1, filter);
         prop_assert_eq!(resized, Rgb::filled(to.0, to.1, colour));
@@ -36,16 +38,21 @@ proptest! {
     }
 
     #[test]
-    fn channels_are_resized_each_by_itself(picture in picture::<3>(24), to in (1..40usize, 1..40usize), filter in filter()) {
+    fn channels_are_resized_each_by_itself(
+        picture in picture::<3>(24), to in (1..40usize, 1..40usize), filter in filter(),
+    ) {
         let resized = picture.resize(to.0, to.1, filter);
         for channel in 0..3 {
-            let plane = |p: &Rgb| Grey { width: p.width, height: p.height, data: p.data.iter().skip(channel).step_by(3).copied().collect() };
+            let values = |p: &Rgb| p.data.iter().skip(channel).step_by(3).copied().collect();
+            let plane = |p: &Rgb| Grey { width: p.width, height: p.height, data: values(p) };
             prop_assert_eq!(plane(&picture).resize(to.0, to.1, filter), plane(&resized));
         }
     }
 
     #[test]
-    fn bilinear_resizing_stays_within_the_values_there_are(picture in picture::<1>(30), to in (1..50usize, 1..50usize)) {
+    fn bilinear_resizing_stays_within_the_values_there_are(
+        picture in picture::<1>(30), to in (1..50usize, 1..50usize),
+    ) {
         let resized = picture.resize(to.0, to.1, Filter::Bilinear);
         prop_assert_eq!(resized.size(), to);
         let (low, high) = (picture.data.iter().min(), picture.data.iter().max());
@@ -83,7 +90,9 @@ proptest! {
     }
 
     #[test]
-    fn a_saved_mask_rises_with_its_logits(logits in proptest::collection::vec(-12f32..12.0, 36), to in (1..40usize, 1..40usize), stretch: bool) {
+    fn a_saved_mask_rises_with_its_logits(
+        logits in proptest::collection::vec(-12f32..12.0, 36), to in (1..40usize, 1..40usize), stretch: bool,
+    ) {
         let saved = saved_mask(&logits, 6, to.0, to.1, stretch);
         prop_assert_eq!(saved.size(), to);
         if !stretch {
@@ -98,7 +107,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
-    fn a_loader_gives_what_direct_loading_gives(seed: u64, epoch in 0..9u64, threads in 0..6usize, size in 1..5usize, len in 1..12usize) {
+    fn a_loader_gives_what_direct_loading_gives(
+        seed: u64, epoch in 0..9u64, threads in 0..6usize, size in 1..5usize, len in 1..12usize,
+    ) {
         let side = 32;
         let set = Arc::new(Synthetic::new(seed, len, 40));
         let order = epoch_order(seed, epoch, len, true);

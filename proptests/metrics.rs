@@ -77,17 +77,26 @@ fn get(summary: &Summary, key: &str) -> f64 {
     summary.get(key).unwrap_or_else(|| panic!("no score {key}"))
 }
 
-fn has_both(levels: &[u8]) -> bool {
-    levels.iter().any(|&level| level == 0) && levels.iter().any(|&level| level == 255)
+fn binary(mask: &[u8]) -> Vec<u8> {
+    mask.iter().map(|&level| if level > 128 { 255 } else { 0 }).collect()
+}
+
+/// Masks of 0 and 255 with both in them.
+fn two_sided_masks() -> impl Strategy<Value = Vec<u8>> {
+    let masks = pairs().prop_map(|pair| binary(&pair.mask));
+    masks.prop_filter("both sides", |mask| mask.contains(&0) && mask.contains(&255))
 }
 
 proptest! {
     #[test]
-    fn a_perfect_prediction_scores_one(mask in pairs().prop_map(|pair| pair.mask.iter().map(|&m| if m > 128 { 255 } else { 0 }).collect::<Vec<u8>>()).prop_filter("both classes", |mask| has_both(mask))) {
+    fn a_perfect_prediction_scores_one(mask in two_sided_masks()) {
         let pixels = mask.len();
         let summary = Pair { width: pixels, prediction: mask.clone(), mask }.summary();
-        for key in ["Smeasure", "wFmeasure", "adpFm", "maxFm", "maxDice", "maxIoU", "sample_bidice", "sample_biiou", "overall_bidice", "overall_biiou", "mirrorIoU", "mirrorF"] {
-            prop_assert!((get(&summary, key) - 1.0).abs() < 1e-9, "{key} is {}", get(&summary, key));
+        let of_one_map = ["sample_bidice", "sample_biiou", "overall_bidice", "overall_biiou", "mirrorIoU", "mirrorF"];
+        for key in ["Smeasure", "wFmeasure", "adpFm", "maxFm", "maxDice", "maxIoU"].into_iter().chain(of_one_map) {
+            // S keeps a denominator of some N^-3 from zero by adding an epsilon: of no consequence but for tiny objects
+            let tolerance = if key == "Smeasure" { 1e-8 } else { 1e-9 };
+            prop_assert!((get(&summary, key) - 1.0).abs() < tolerance, "{key} is {}", get(&summary, key));
         }
         prop_assert_eq!(get(&summary, "MAE"), 0.0);
         prop_assert_eq!(get(&summary, "mirrorMAE"), 0.0);
@@ -120,23 +129,21 @@ proptest! {
         }
     }
 
-    /// Prediction and mask both inverted: the same errors. A constant prediction is not stretched; inverted, it is
-    /// 1 - level / 255 all the same.
+    /// Prediction and mask both inverted: the same errors.
     #[test]
     fn absolute_error_of_the_complement(pair in pairs()) {
-        let binary: Vec<u8> = pair.mask.iter().map(|&m| if m > 128 { 255 } else { 0 }).collect();
-        let inverted = |levels: &[u8]| levels.iter().map(|level| 255 - level).collect();
-        let complement = Pair { width: pair.width, prediction: inverted(&pair.prediction), mask: inverted(&binary) };
-        for key in ["MAE", "mirrorMAE"] {
-            let own = Pair { mask: binary.clone(), ..pair.clone() };
-            prop_assert!((get(&own.summary(), key) - get(&complement.summary(), key)).abs() < 1e-6, "{key}");
-        }
-        prop_assert!((get(&pair.summary(), "MAE") - get(&complement.summary(), "MAE")).abs() < 1e-9);
+        let inverted = |levels: &[u8]| levels.iter().map(|level| 255 - level).collect::<Vec<u8>>();
+        let own = Pair { mask: binary(&pair.mask), ..pair };
+        let complement = Pair { prediction: inverted(&own.prediction), mask: inverted(&own.mask), ..own.clone() };
+        let (own, complement) = (own.summary(), complement.summary());
+        prop_assert!((get(&own, "MAE") - get(&complement, "MAE")).abs() < 1e-9);
+        // in single precision
+        prop_assert!((get(&own, "mirrorMAE") - get(&complement, "mirrorMAE")).abs() < 1e-6);
     }
 
     /// Scores that know no positions do not change under flips. (S does: its regions meet beside the centroid's pixel,
-    /// not in it. Weighted F does: of equally near pixels it takes the left upper one. Adaptive scores may, where a level
-    /// lies on the threshold to the last bit.)
+    /// not in it. Weighted F does: of equally near pixels it takes the left upper one. Adaptive scores may, where a
+    /// level lies on the threshold to the last bit.)
     #[test]
     fn flips_change_no_score_of_counts(pair in pairs()) {
         let own = pair.summary();
@@ -150,13 +157,12 @@ proptest! {
         }
     }
 
-    /// S treats rows and columns alike. (But for regions of a single level between 0 and 1, where the last bit of their
-    /// mean decides.)
+    /// S treats rows and columns alike. (Shown for predictions of two levels: where a region has a single level between
+    /// 0 and 1, the last bit of its mean decides.)
     #[test]
-    fn transposition_keeps_s(pair in pairs()) {
-        let levels: Vec<u8> = pair.prediction.iter().enumerate().map(|(k, level)| if k % 2 == 0 { *level } else { 255 - level }).collect();
-        let binary = levels.iter().map(|&level| if level > 100 { 255 } else { 0 }).collect();
-        let pair = Pair { prediction: binary, ..pair };
+    fn transposition_keeps_s(pair in pairs(), level in any::<u8>()) {
+        let prediction = pair.prediction.iter().map(|&own| if own > level { 255 } else { 0 }).collect();
+        let pair = Pair { prediction, ..pair };
         let (own, transposed) = (pair.summary(), pair.transposed().summary());
         prop_assert!((get(&own, "Smeasure") - get(&transposed, "Smeasure")).abs() < 1e-9);
     }

@@ -14,6 +14,7 @@ import torch
 def strict(path, reference, variant, original):
     from safetensors.torch import load_file
 
+    sys.dont_write_bytecode = True
     sys.path.insert(0, reference)
     import sam2unet_ref
 

@@ -59,11 +59,7 @@ impl Golden {
                 Stored::I64 => words(data, |b| i64::from_le_bytes(b) as f64),
                 other => panic!("{name}: {other:?}"),
             };
-            let array = Array {
-                shape: view.shape().to_vec(),
-                numbers,
-                count: view.dtype() == Stored::I64,
-            };
+            let array = Array { shape: view.shape().to_vec(), numbers, count: view.dtype() == Stored::I64 };
             (name.to_string(), array)
         });
         Some(Self(arrays.collect()))
@@ -79,11 +75,8 @@ impl Golden {
 
     /// The arrays under a prefix, by the rest of their names.
     pub fn under<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a Array)> {
-        let with = |(name, array)| Some((str::strip_prefix(name, prefix)?, array));
-        self.0
-            .iter()
-            .map(|(name, array)| (name.as_str(), array))
-            .filter_map(with)
+        let all = self.0.iter();
+        all.filter_map(move |(name, array)| Some((name.strip_prefix(prefix)?, array)))
     }
 }
 
@@ -94,28 +87,21 @@ fn words<const N: usize>(data: &[u8], read: impl Fn([u8; N]) -> f64) -> Vec<f64>
 
 impl WeightSource for Golden {
     fn value(&mut self, spec: &WeightSpec) -> Result<Value, SourceError> {
-        let error = |reason: String| SourceError {
-            name: spec.name.clone(),
-            reason,
-        };
+        let error = |reason: String| SourceError { name: spec.name.clone(), reason };
         let array = self.0.get(&spec.name);
         let array = array.ok_or_else(|| error("not in the file".into()))?;
         if array.shape != spec.shape {
             return Err(error(format!("{:?} in the file", array.shape)));
         }
-        Ok(if array.count {
-            Value::Count(array.numbers[0] as i64)
-        } else {
-            Value::Real(array.f32())
-        })
+        Ok(if array.count { Value::Count(array.numbers[0] as i64) } else { Value::Real(array.f32()) })
     }
 }
 
 /// `count` numbers in `-1..1`: SplitMix64 seeded with FNV-1a of the name.
 pub fn uniform(name: &str, count: usize) -> Vec<f64> {
-    let seed = name.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |seed, byte| {
-        (seed ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3)
-    });
+    let seed = name
+        .bytes()
+        .fold(0xCBF2_9CE4_8422_2325_u64, |seed, byte| (seed ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3));
     let at = |i: u64| {
         let mut z = seed.wrapping_add(i.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -150,9 +136,7 @@ impl WeightSource for Synthetic {
             Box::new(move |v| v * (3.0 / fan_in as f64).sqrt())
         };
         let numbers = uniform(name, spec.len());
-        Ok(Value::Real(
-            numbers.into_iter().map(|v| scale(v) as f32).collect(),
-        ))
+        Ok(Value::Real(numbers.into_iter().map(|v| scale(v) as f32).collect()))
     }
 }
 
@@ -215,11 +199,7 @@ pub fn gradients<M: TensorCollection<f32, Cpu>>(
         }
     }
     let mut reader = Reader(gradients, BTreeMap::new());
-    M::iter_tensors(&mut RecursiveWalker {
-        m: (model, String::new()),
-        f: &mut reader,
-    })
-    .unwrap();
+    M::iter_tensors(&mut RecursiveWalker { m: (model, String::new()), f: &mut reader }).unwrap();
     reader.1
 }
 

@@ -229,5 +229,5 @@ fn predictions_without_a_mask_are_counted() {
     sets.write("b/predictions/stray", 1, &[0]);
     let output = evaluate(&["--predictions", &sets.path("b/predictions"), "--masks", &sets.path("b/masks")]);
     assert!(output.status.success());
-    assert_eq!(text(&output.stderr), "warning: predictions: 1 predictions have no mask and are not scored\n");
+    assert_eq!(text(&output.stderr), "warning: predictions: not scored, because they have no mask: 1\n");
 }

@@ -1,15 +1,13 @@
 //! The whole network against the yardstick, number by number; its shapes, roles and names.
 
-use crate::golden::{
-    Golden, Pico, Synthetic, batch, channels_first, gradients, largest_difference, norm, numbers,
-};
+use crate::golden::{Golden, Pico, Synthetic, batch, channels_first, gradients, largest_difference, norm, numbers};
 use dfdx::nn::{Module, ModuleMut, NumParams, ZeroGrads};
 use dfdx::optim::{Adam, Optimizer, Sgd};
 use dfdx::prelude::*;
-use sam2unet::nn::dispatch::{At, Job};
 use sam2unet::nn::ops::{Keep, LossFlavour};
 use sam2unet::nn::weights::{Role, SourceError, Value, WeightSource, WeightSpec};
 use sam2unet::nn::*;
+use sam2unet::train::{AdamW, AdamWConfig};
 use std::collections::BTreeMap;
 
 type S64 = Const<64>;
@@ -29,30 +27,23 @@ fn random<V: Variant, const K: usize>(seed: u64) -> Sam2UNet<V, Cpu, K> {
     Sam2UNet::from_source(&Cpu::default(), &mut Initialiser::new(seed)).unwrap()
 }
 
-fn image<B: Dim, S: Side>(batch: B) -> Image<B, S, Cpu> {
+fn image<B: Dim, S: Side + ConstDim>(batch: B) -> Image<B, S, Cpu> {
     let n = batch.size() * 3 * S::SIZE * S::SIZE;
-    let values = (0..n)
-        .map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0)
-        .collect();
+    let values = (0..n).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect();
     Cpu::default().tensor_from_vec(values, (batch, Const, S::default(), S::default()))
 }
 
-fn mask<B: Dim, S: Side, const K: usize>(batch: B) -> Masks<B, S, K, Cpu> {
+fn mask<B: Dim, S: Side + ConstDim, const K: usize>(batch: B) -> Masks<B, S, K, Cpu> {
     let n = batch.size() * K * S::SIZE * S::SIZE;
     let values = (0..n).map(|i| f32::from(u8::from(i * 7 % S::SIZE < S::SIZE / 3)));
-    Cpu::default().tensor_from_vec(
-        values.collect(),
-        (batch, Const, S::default(), S::default()),
-    )
+    Cpu::default().tensor_from_vec(values.collect(), (batch, Const, S::default(), S::default()))
 }
 
 fn tensor<S: ConstShape>(golden: &Golden, name: &str) -> Tensor<S, f32, Cpu> {
     Cpu::default().tensor_from_vec(golden.get(name).f32(), S::default())
 }
 
-fn values<V: Variant, const K: usize>(
-    model: &Sam2UNet<V, Cpu, K>,
-) -> BTreeMap<String, (WeightSpec, Value)> {
+fn values<V: Variant, const K: usize>(model: &Sam2UNet<V, Cpu, K>) -> BTreeMap<String, (WeightSpec, Value)> {
     let mut list = BTreeMap::new();
     model.each_value(&mut |spec, value| {
         list.insert(spec.name.clone(), (spec, value));
@@ -98,7 +89,7 @@ fn pico_eval_at_other_sides() {
     let Some((model, expected)) = pico() else {
         return;
     };
-    fn check<S: Side>(model: &Sam2UNet<Pico>, expected: &Golden, name: &str) {
+    fn check<S: Side + ConstDim>(model: &Sam2UNet<Pico>, expected: &Golden, name: &str) {
         let x: Image<Const<1>, S, Cpu> = tensor(expected, &format!("{name}.image"));
         let found = numbers(&model.forward(x).head);
         let head = &expected.get(&format!("{name}.head")).numbers;
@@ -109,20 +100,14 @@ fn pico_eval_at_other_sides() {
 }
 
 /// Loss and gradients of one training pass, from the published weights.
-fn pico_pass(
-    model: &mut Sam2UNet<Pico>,
-    expected: &Golden,
-    flavour: LossFlavour,
-) -> (f64, BTreeMap<String, Vec<f32>>) {
+fn pico_pass(model: &mut Sam2UNet<Pico>, expected: &Golden, flavour: LossFlavour) -> (f64, BTreeMap<String, Vec<f32>>) {
     let x: Image<Const<2>, S96, Cpu> = tensor(expected, "image");
     let y: Masks<Const<2>, S96, 1, Cpu> = tensor(expected, "mask");
     let outputs = model.forward_mut(x.leaky_trace());
     if flavour == LossFlavour::Paper {
-        for (name, found) in [
-            ("head", numbers(&outputs.head)),
-            ("side1", numbers(&outputs.side1)),
-            ("side2", numbers(&outputs.side2)),
-        ] {
+        for (name, found) in
+            [("head", numbers(&outputs.head)), ("side1", numbers(&outputs.side1)), ("side2", numbers(&outputs.side2))]
+        {
             let name = format!("train.{name}");
             close(&name, &found, &expected.get(&name).numbers, 1e-4);
         }
@@ -133,12 +118,8 @@ fn pico_pass(
 }
 
 /// Zero in exact arithmetic on Pico's 3x3 map: what is left is rounding.
-const ZERO: [&str; 4] = [
-    "rfb4.branch1.2.bn.bias",
-    "rfb4.branch2.2.bn.bias",
-    "rfb4.branch3.2.bn.bias",
-    "rfb3.branch3.2.bn.bias",
-];
+const ZERO: [&str; 4] =
+    ["rfb4.branch1.2.bn.bias", "rfb4.branch2.2.bn.bias", "rfb4.branch3.2.bn.bias", "rfb3.branch3.2.bn.bias"];
 
 #[test]
 fn pico_loss_and_every_gradient() {
@@ -165,10 +146,7 @@ fn pico_loss_and_every_gradient() {
             } else {
                 let own = norm(array.numbers.iter().copied());
                 let difference = norm(differences);
-                assert!(
-                    difference <= 1e-3 * own + 1e-7 * total,
-                    "{name}: {difference:e} of {own:e}"
-                );
+                assert!(difference <= 1e-3 * own + 1e-7 * total, "{name}: {difference:e} of {own:e}");
                 if difference / own > worst.0 {
                     worst = (difference / own, name);
                 }
@@ -194,11 +172,7 @@ fn pico_the_published_scripts_loss() {
     for (name, array) in expected.under(prefix) {
         let own = norm(found[name].iter().map(|x| f64::from(*x)));
         let wanted = array.numbers[0];
-        let tolerance = if ZERO.contains(&name) {
-            5e-3
-        } else {
-            1e-3 * wanted + 1e-7 * total
-        };
+        let tolerance = if ZERO.contains(&name) { 5e-3 } else { 1e-3 * wanted + 1e-7 * total };
         assert!((own - wanted).abs() <= tolerance, "{name}: {own} {wanted}");
     }
 }
@@ -228,9 +202,15 @@ fn pico_steps(mut step: impl FnMut(&mut Sam2UNet<Pico>, &Gradients<f32, Cpu>, f6
         match (expected.0.get(&format!("steps.after.{name}")), value) {
             (Some(wanted), Value::Real(found)) => {
                 let pairs = found.iter().zip(&wanted.numbers);
-                let difference = norm(pairs.map(|(a, b)| f64::from(*a) - b));
-                let own = norm(wanted.numbers.iter().copied());
-                assert!(difference <= 2e-3 * own, "{name}: {difference:e} of {own:e}");
+                let differences: Vec<f64> = pairs.map(|(a, b)| f64::from(*a) - b).collect();
+                if ZERO.contains(&name.as_str()) {
+                    // the optimiser makes whole steps out of a gradient that is only rounding
+                    assert!(differences.iter().all(|d| d.abs() <= 5e-3), "{name}");
+                } else {
+                    let difference = norm(differences);
+                    let own = norm(wanted.numbers.iter().copied());
+                    assert!(difference <= 2e-3 * own, "{name}: {difference:e} of {own:e}");
+                }
                 changed += 1;
             }
             (None, Value::Count(count)) if spec.role == Role::Counter => assert_eq!(*count, 5),
@@ -246,15 +226,18 @@ fn pico_five_steps_of_dfdx_adam() {
     pico_steps(|model, gradients, rate| {
         let adam = adam.get_or_insert_with(|| {
             let weight_decay = Some(WeightDecay::Decoupled(5e-4));
-            let config = AdamConfig {
-                weight_decay,
-                ..Default::default()
-            };
+            let config = AdamConfig { weight_decay, ..Default::default() };
             Adam::new(model, config)
         });
         adam.cfg.lr = rate;
         adam.update(model, gradients).unwrap();
     });
+}
+
+#[test]
+fn pico_five_steps_of_our_adamw() {
+    let mut adamw = AdamW::new(AdamWConfig::default());
+    pico_steps(|model, gradients, rate| adamw.update(model, gradients, rate).unwrap());
 }
 
 // ---- the published sizes
@@ -346,8 +329,7 @@ fn shapes_are_the_types() {
     // the same weights at another side, the batch size known at run time
     let y = model.forward(image::<_, S96>(3usize));
     assert_eq!(y.side1.shape().concrete(), [3, 1, 96, 96]);
-    let (x1, x2, x3, x4): Features<usize, S96, Pico, Cpu> =
-        model.encoder.forward(image::<_, S96>(1usize));
+    let (x1, x2, x3, x4): Features<usize, S96, Pico, Cpu> = model.encoder.forward(image::<_, S96>(1usize));
     assert_eq!(x1.shape().concrete(), [1, 24, 24, 16]);
     assert_eq!(x2.shape().concrete(), [1, 12, 12, 32]);
     assert_eq!(x3.shape().concrete(), [1, 6, 6, 64]);
@@ -360,23 +342,15 @@ fn shapes_are_the_types() {
 fn several_classes_are_averaged() {
     let device = Cpu::default();
     type Two = Masks<Const<1>, S64, 2, Cpu>;
-    let mut logits = || -> Two { device.sample_normal() };
-    let two = Outputs {
-        head: logits(),
-        side1: logits(),
-        side2: logits(),
-    };
+    let logits = || -> Two { device.sample_normal() };
+    let two = Outputs { head: logits(), side1: logits(), side2: logits() };
     let truth: Two = mask(Const::<1>);
     let class = |k: usize, of: &Two| -> Masks<Const<1>, S64, 1, Cpu> {
         let numbers = of.as_vec()[k * 64 * 64..][..64 * 64].to_vec();
         device.tensor_from_vec(numbers, Default::default())
     };
     let one = |k: usize| {
-        let outputs = Outputs {
-            head: class(k, &two.head),
-            side1: class(k, &two.side1),
-            side2: class(k, &two.side2),
-        };
+        let outputs = Outputs { head: class(k, &two.head), side1: class(k, &two.side1), side2: class(k, &two.side2) };
         let loss = outputs.loss(&class(k, &truth), LossFlavour::Paper);
         loss.unwrap().array()
     };
@@ -440,18 +414,12 @@ fn every_variant_has_its_entry() {
 fn dfdx_sees_the_trainable_weights_only() {
     let mut model = random::<Pico, 1>(1);
     let before = model.clone();
-    assert_eq!(
-        model.num_trainable_params(),
-        parameters::<Pico, 1>().trainable
-    );
+    assert_eq!(model.num_trainable_params(), parameters::<Pico, 1>().trainable);
     let outputs = model.forward_mut(image::<_, S64>(2usize).leaky_trace());
     let loss = outputs.loss(&mask(2usize), LossFlavour::Paper).unwrap();
     let grads = loss.backward();
     let specs = Sam2UNet::<Pico>::specs().into_iter();
-    let mut trainable: Vec<_> = specs
-        .filter(|s| s.role == Role::Trainable)
-        .map(|s| s.name)
-        .collect();
+    let mut trainable: Vec<_> = specs.filter(|s| s.role == Role::Trainable).map(|s| s.name).collect();
     trainable.sort();
     assert!(gradients(&model, &grads).into_keys().eq(trainable));
 
@@ -486,10 +454,7 @@ fn a_source_that_lacks_something_is_named() {
             if spec.name != self.1 {
                 return Ok(value);
             }
-            self.2(value).map_err(|reason| SourceError {
-                name: spec.name.clone(),
-                reason,
-            })
+            self.2(value).map_err(|reason| SourceError { name: spec.name.clone(), reason })
         }
     }
     let error = |name, spoil| {
@@ -515,19 +480,28 @@ fn a_source_that_lacks_something_is_named() {
     );
 }
 
+/// A variant and a side known at run time only, as the programs have them.
 #[test]
 fn a_name_and_a_number_become_a_model() {
-    struct Predict;
-    impl Job for Predict {
-        type Output = Vec<usize>;
-        fn run<V: Variant, S: Side>(self) -> Vec<usize> {
-            let model = random::<V, 1>(1);
-            let y = model.forward(image::<_, S>(1usize)).head;
-            y.shape().concrete().to_vec()
+    struct Open;
+    impl WithVariant for Open {
+        type Output = Box<dyn Network>;
+        fn call<V: Variant>(self) -> Self::Output {
+            Box::new(random::<V, 1>(1))
         }
     }
     sam2unet::with_variant! { fn ours: Pico }
-    assert_eq!(ours("pico", At(128, Predict)), Some(Some(vec![1, 1, 128, 128])));
-    assert_eq!(ours("pico", At(350, Predict)), Some(None));
-    assert_eq!(ours("tiny", At(128, Predict)), None);
+    assert!(ours("tiny", Open).is_none());
+    let network = ours("pico", Open).unwrap();
+    assert_eq!(network.variant(), "pico");
+    let x = image::<_, Const<128>>(2usize).as_vec();
+    let logits = network.logits(&x, 2, 128).unwrap();
+    let typed = random::<Pico, 1>(1).forward(image::<_, Const<128>>(2usize)).head;
+    assert_eq!(logits, typed.as_vec());
+    let error = |images: &[f32], side| network.logits(images, 2, side).unwrap_err().to_string();
+    assert_eq!(error(&x, 160), "2 images of side 160 are 153600 numbers, 98304 were given");
+    assert_eq!(
+        error(&vec![0.0; 2 * 3 * 350 * 350], 350),
+        "side 350 is none of the supported ones, the multiples of 32 from 64 to 1024"
+    );
 }

@@ -8,9 +8,7 @@ use std::path::Path;
 
 use sam2unet::checkpoint::WeightFile;
 use sam2unet::data::{Grey, Rgb, write_png};
-use sam2unet::train::{
-    Choices, Event, MultiScale, Outcome, Plan, RunFolder, Settings, Sources, TrainError, cosine,
-};
+use sam2unet::train::{Choices, Event, MultiScale, Outcome, Plan, RunFolder, Settings, Sources, TrainError, cosine};
 use toy::{Noise, Toy, log, result, run, settings, watched};
 
 fn sources(images: usize) -> Sources {
@@ -104,12 +102,8 @@ fn a_finished_run_says_so_and_touches_nothing() {
 #[test]
 fn a_loss_that_is_no_number_stops_with_its_cause_and_keeps_the_last_good_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
-    let settings = small(Choices {
-        epochs: Some(3),
-        shuffle: Some(false),
-        checkpoint_minutes: Some(0.0),
-        ..Choices::default()
-    });
+    let settings =
+        small(Choices { epochs: Some(3), shuffle: Some(false), checkpoint_minutes: Some(0.0), ..Choices::default() });
     let mut learner = Toy::new();
     learner.breaks_after = Some(4);
     let error = run(dir.path(), &settings, &sources(7), &mut learner, never).unwrap_err();
@@ -128,7 +122,8 @@ fn a_loss_that_is_no_number_stops_with_its_cause_and_keeps_the_last_good_checkpo
 fn a_weight_that_is_no_number_is_never_saved() {
     let dir = tempfile::tempdir().unwrap();
     // a learning rate that overflows the weights at the first step, whose own loss is fine
-    let settings = small(Choices { epochs: Some(1), lr: Some(1e300), checkpoint_minutes: Some(0.0), ..Choices::default() });
+    let settings =
+        small(Choices { epochs: Some(1), lr: Some(1e300), checkpoint_minutes: Some(0.0), ..Choices::default() });
     let error = run(dir.path(), &settings, &sources(7), &mut Toy::new(), never).unwrap_err();
     assert!(error.to_string().contains("not finite any more"), "{error}");
     assert!(!dir.path().join("last").exists());
@@ -256,7 +251,8 @@ fn bad_folders_are_refused_before_training() {
 
 #[test]
 fn the_schedule_is_that_of_the_golden_run() {
-    let shared = std::env::var("SAM2UNET_SHARED").unwrap_or(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared").to_string());
+    let shared =
+        std::env::var("SAM2UNET_SHARED").unwrap_or(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared").to_string());
     let path = Path::new(&shared).join("golden/pico/expected.safetensors");
     let Ok(bytes) = fs::read(&path) else {
         eprintln!("SKIPPED: {} is absent", path.display());

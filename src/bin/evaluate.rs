@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 use std::error::Error;
+use std::ffi::OsString;
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -33,7 +34,7 @@ struct Arguments {
 
     /// One more set of predictions and masks, with its name; may be repeated
     #[arg(long, num_args = 3, value_names = ["NAME", "PREDICTIONS", "MASKS"])]
-    pair: Vec<String>,
+    pair: Vec<OsString>,
 
     /// Show the scores that the paper prints for this task, in its order: camouflage, salient, marine, mirror, polyp.
     /// With mirror the JSON holds mirrorIoU, mirrorF and mirrorMAE too
@@ -63,7 +64,7 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let sets = arguments.sets()?;
     for set in sets.iter().filter(|set| set.without_mask() > 0) {
-        eprintln!("warning: {}: {} predictions have no mask and are not scored", set.name(), set.without_mask());
+        eprintln!("warning: {}: not scored, because they have no mask: {}", set.name(), set.without_mask());
     }
     let threads = arguments.threads.map_or(0, NonZeroUsize::get);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
@@ -77,8 +78,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         };
         write_json(path, &report).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     }
-    print!("{}", table(&scores, arguments.task));
-    Ok(())
+    Ok(io::stdout().write_all(table(&scores, arguments.task).as_bytes())?)
 }
 
 impl Arguments {
@@ -91,7 +91,7 @@ impl Arguments {
             named.push((name, predictions.as_path(), masks.as_path()));
         }
         for pair in self.pair.chunks_exact(3) {
-            named.push((pair[0].clone(), Path::new(&pair[1]), Path::new(&pair[2])));
+            named.push((pair[0].to_string_lossy().into_owned(), Path::new(&pair[1]), Path::new(&pair[2])));
         }
         let mut seen = HashSet::new();
         if let Some((twice, ..)) = named.iter().find(|(name, ..)| !seen.insert(name.clone())) {

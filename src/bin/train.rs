@@ -1,2 +1,382 @@
-//! Trains.
-fn main() {}
+//! Trains SAM2-UNet: see `train --help`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+use sam2unet::data::DataError;
+use sam2unet::metrics::{self, Summary, Task};
+use sam2unet::train::{
+    Choices, DeviceChoice, Event, FolderError, Learner, LossFlavour, MultiScale, Named, Observer, Outcome, Overview,
+    Plan, RunFolder, SELECTION_KEY, Settings, SettingsError, Sources, StartError, State, TrainError, open_learner,
+    train,
+};
+
+/// What `--help` says after the flags.
+const RESULTS: &str = "\
+An image and its mask have one file stem and one size; masks are grey, white is foreground.
+
+Results: config.toml, log.jsonl, best/model.safetensors, last/model.safetensors, curves.svg, samples.png.
+Ctrl-C saves and stops; --resume goes on exactly where a run was stopped, or killed.";
+
+/// Trains SAM2-UNet (arXiv 2408.08870) on a folder of images and masks, or, without --images, on
+/// generated scenes: a demonstration of a few minutes.
+#[derive(Parser)]
+#[command(version, max_term_width = 120, after_help = RESULTS)]
+struct Flags {
+    /// Folder of training images
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    images: Option<PathBuf>,
+    /// Folder of their masks
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    masks: Option<PathBuf>,
+    /// Folder of validation images: scored after each epoch, `best` is chosen by them [default: nothing is held out]
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    val_images: Option<PathBuf>,
+    /// Folder of their masks
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    val_masks: Option<PathBuf>,
+    /// The paper's task: camouflage, salient (50 epochs), marine, mirror (20), polyp (20, --multi-scale random)
+    #[arg(long, value_name = "NAME", value_parser = Task::parse, help_heading = "Data")]
+    task: Option<Task>,
+    /// Keep the images in the order of their names
+    #[arg(long, help_heading = "Data")]
+    no_shuffle: bool,
+    /// No random flips
+    #[arg(long, help_heading = "Data")]
+    no_augment: bool,
+
+    /// tiny, small, base-plus or large [default: large; without --images tiny]
+    #[arg(long, value_name = "NAME", help_heading = "Model")]
+    variant: Option<String>,
+    /// Side of the input, a multiple of 32 from 64 to 1024 [default: 352; without --images 128]
+    #[arg(long, value_name = "N", help_heading = "Model")]
+    size: Option<usize>,
+    /// SAM2's weights for the frozen trunk, any usual format (weights/README.md) [default: random]
+    #[arg(long, value_name = "FILE", help_heading = "Model")]
+    backbone: Option<PathBuf>,
+    /// SAM2-UNet checkpoint to start from
+    #[arg(long, value_name = "FILE", help_heading = "Model")]
+    init: Option<PathBuf>,
+
+    /// Epochs, and the length of the learning rate's cosine [default: 20, or the task's]
+    #[arg(long, value_name = "N", help_heading = "Optimisation")]
+    epochs: Option<u64>,
+    /// Stop after N optimiser steps; without --epochs the cosine gets as many epochs as they need
+    #[arg(long, value_name = "N", help_heading = "Optimisation")]
+    steps: Option<u64>,
+    /// Images in a batch [default: 12; without --images 8]
+    #[arg(long, value_name = "N", help_heading = "Optimisation")]
+    batch_size: Option<usize>,
+    /// Batches whose gradients make one step [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Optimisation")]
+    accumulate: Option<usize>,
+    /// Learning rate of the first epoch [default: 1e-3]
+    #[arg(long, value_name = "RATE", help_heading = "Optimisation")]
+    lr: Option<f64>,
+    /// AdamW's weight decay [default: 5e-4]
+    #[arg(long, value_name = "RATE", help_heading = "Optimisation")]
+    weight_decay: Option<f64>,
+    /// paper, or published-script (whose cross-entropy is unweighted) [default: paper]
+    #[arg(long, value_name = "NAME", value_parser = LossFlavour::parse, help_heading = "Optimisation")]
+    loss: Option<LossFlavour>,
+    /// random: each batch at the side or 1.25 times it; both: at both, an update each; off [default: off, or the task's]
+    #[arg(long, value_name = "NAME", value_parser = MultiScale::parse, help_heading = "Optimisation")]
+    multi_scale: Option<MultiScale>,
+    /// Seed of everything random [default: 0]
+    #[arg(long, value_name = "N", help_heading = "Optimisation")]
+    seed: Option<u64>,
+
+    /// Folder for the results, which must hold no run [default: runs/demo, runs/TASK or runs/train, numbered]
+    #[arg(long, value_name = "DIR", help_heading = "Run")]
+    out: Option<PathBuf>,
+    /// Go on in the folder of an earlier run, with its settings
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "config"], help_heading = "Run")]
+    resume: Option<PathBuf>,
+    /// Settings from a file, with the keys of a run's config.toml; flags win over it
+    #[arg(long, value_name = "FILE.toml", help_heading = "Run")]
+    config: Option<PathBuf>,
+    /// Minutes between two saves inside an epoch; 0 saves after each step [default: 5]
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    checkpoint_minutes: Option<f64>,
+    /// Threads to compute with [default: all cores]
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    threads: Option<usize>,
+    /// auto or cpu [default: auto]
+    #[arg(long, value_name = "NAME", value_parser = DeviceChoice::parse, help_heading = "Run")]
+    device: Option<DeviceChoice>,
+}
+
+impl Flags {
+    fn choices(self) -> Choices {
+        Choices {
+            images: self.images,
+            masks: self.masks,
+            val_images: self.val_images,
+            val_masks: self.val_masks,
+            task: self.task,
+            variant: self.variant,
+            size: self.size,
+            epochs: self.epochs,
+            steps: self.steps,
+            batch_size: self.batch_size,
+            accumulate: self.accumulate,
+            lr: self.lr,
+            weight_decay: self.weight_decay,
+            backbone: self.backbone,
+            init: self.init,
+            seed: self.seed,
+            loss: self.loss,
+            multi_scale: self.multi_scale,
+            shuffle: self.no_shuffle.then_some(false),
+            augment: self.no_augment.then_some(false),
+            threads: self.threads,
+            device: self.device,
+            checkpoint_minutes: self.checkpoint_minutes,
+            generated: None,
+        }
+    }
+}
+
+/// Why the program failed.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error(transparent)]
+    Data(#[from] DataError),
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("cannot set up {0}")]
+    System(String),
+    #[error(transparent)]
+    Train(#[from] TrainError),
+}
+
+impl Failure {
+    /// 2 for what was wrong with the input, 1 for what went wrong afterwards.
+    fn code(&self) -> u8 {
+        match self {
+            Self::Train(TrainError::Start(_)) => 2,
+            Self::Train(_) | Self::System(_) => 1,
+            _ => 2,
+        }
+    }
+}
+
+/// The exit status after Ctrl-C, as shells have it.
+const INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    match run(Flags::parse()) {
+        Ok(Outcome::Stopped { .. }) => ExitCode::from(INTERRUPTED),
+        Ok(_) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("train: {failure}");
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+fn run(mut flags: Flags) -> Result<Outcome, Failure> {
+    let (out, resume, config) = (flags.out.take(), flags.resume.take(), flags.config.take());
+    let choices = flags.choices();
+    match resume {
+        Some(path) => resume_run(&path, choices),
+        None => new_run(out, config, choices),
+    }
+}
+
+fn new_run(out: Option<PathBuf>, config: Option<PathBuf>, flags: Choices) -> Result<Outcome, Failure> {
+    let file = config.map_or(Ok(Choices::default()), |path| Choices::read(&path))?;
+    let settings = flags.over(file).resolve()?;
+    let out = out.unwrap_or_else(|| {
+        let name = settings.task.map_or(if settings.images.is_some() { "train" } else { "demo" }, Task::name);
+        RunFolder::unused(Path::new("runs"), name)
+    });
+    RunFolder::check_unused(&out)?;
+    set_threads(&settings)?;
+    let sources = open_sources(&settings)?;
+    let mut learner = open_model(&settings, None)?;
+    // only now: what was refused leaves no folder behind
+    let mut folder = RunFolder::create(&out, &settings)?;
+    go(&settings, &sources, &mut folder, &mut *learner)
+}
+
+fn resume_run(path: &Path, flags: Choices) -> Result<Outcome, Failure> {
+    let mut folder = RunFolder::open(path)?;
+    let before = folder.settings()?;
+    let settings = before.clone().resumed_with(flags)?;
+    if let Some(state) = folder.state()?
+        && has_ended(&state, &settings)
+    {
+        println!(
+            "{} is finished: {} steps. --steps or --epochs beside --resume make it longer; its best model is {}",
+            path.display(),
+            state.step,
+            folder.best_model().display()
+        );
+        return Ok(Outcome::AlreadyFinished { step: state.step });
+    }
+    set_threads(&settings)?;
+    let sources = open_sources(&settings)?;
+    let mut learner = open_model(&settings, Some(&folder))?;
+    if settings != before {
+        folder.write_settings(&settings)?;
+    }
+    go(&settings, &sources, &mut folder, &mut *learner)
+}
+
+fn has_ended(state: &State, settings: &Settings) -> bool {
+    sam2unet::train::is_finished(state, &Plan::new(settings, state.images))
+}
+
+fn open_sources(settings: &Settings) -> Result<Sources, Failure> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let sources = Sources::open(settings, settings.threads.unwrap_or(cores))?;
+    for (count, folder) in
+        [(sources.unused_masks, &settings.masks), (sources.unused_validation_masks, &settings.val_masks)]
+    {
+        if let (1.., Some(folder)) = (count, folder) {
+            eprintln!("warning: {count} masks in {} have no image and are not used", folder.display());
+        }
+    }
+    Ok(sources)
+}
+
+fn set_threads(settings: &Settings) -> Result<(), Failure> {
+    let Some(threads) = settings.threads else { return Ok(()) };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    pool.map_err(|e| Failure::System(format!("{threads} threads: {e}")))
+}
+
+fn open_model(settings: &Settings, resumed: Option<&RunFolder>) -> Result<Box<dyn Learner>, Failure> {
+    let (learner, report) = open_learner(settings, resumed)?;
+    if let Some(report) = report {
+        println!("{:<10} {report}", "weights");
+    }
+    Ok(learner)
+}
+
+fn go(
+    settings: &Settings,
+    sources: &Sources,
+    folder: &mut RunFolder,
+    learner: &mut dyn Learner,
+) -> Result<Outcome, Failure> {
+    let stop = stop_at_interrupt()?;
+    let mut console = Console::new(settings.task);
+    let outcome = train(settings, sources, folder, learner, &stop, &mut console);
+    console.bar.finish_and_clear();
+    let place = folder.path().display();
+    match outcome? {
+        Outcome::Stopped { step } => {
+            println!("stopped after step {step}; go on with: train --resume {place}");
+            Ok(Outcome::Stopped { step })
+        }
+        outcome => {
+            println!("done: {place} holds best/model.safetensors, log.jsonl, curves.svg, samples.png");
+            Ok(outcome)
+        }
+    }
+}
+
+/// A flag that the first Ctrl-C (or SIGTERM) sets; the second ends the program at once.
+fn stop_at_interrupt() -> Result<Arc<AtomicBool>, Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(INTERRUPTED.into());
+        }
+        eprintln!("\nstopping after this step; Ctrl-C again quits at once, without saving");
+    })
+    .map_err(|e| Failure::System(format!("the Ctrl-C handler: {e}")))?;
+    Ok(stop)
+}
+
+/// How often a line is printed where there is no terminal for a bar.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+static STYLE: LazyLock<ProgressStyle> = LazyLock::new(|| {
+    ProgressStyle::with_template("{bar:24} {pos}/{len} {msg}  {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ")
+});
+
+/// Shows a run: a bar on a terminal, otherwise a line now and then.
+struct Console {
+    task: Option<Task>,
+    bar: ProgressBar,
+    steps: u64,
+    loss: Option<f64>,
+    images_per_second: Option<f64>,
+    last_line: Instant,
+}
+
+impl Console {
+    fn new(task: Option<Task>) -> Self {
+        let bar = ProgressBar::hidden();
+        Self { task, bar, steps: 0, loss: None, images_per_second: None, last_line: Instant::now() }
+    }
+
+    /// Above the bar, or just out.
+    fn line(&self, text: &str) {
+        self.bar.suspend(|| println!("{text}"));
+    }
+
+    fn ready(&mut self, overview: &Overview) {
+        println!("{overview}");
+        self.steps = overview.plan.steps;
+        self.bar = ProgressBar::new(self.steps).with_style(STYLE.clone());
+        self.bar.set_position(overview.resumed.unwrap_or(0));
+        self.bar.reset_eta();
+    }
+
+    fn step(&mut self, step: u64, epoch: u64, loss: f64, rate: f64, speed: f64) {
+        let mean = |old: &mut Option<f64>, new: f64| *old.insert(old.map_or(new, |old| 0.9 * old + 0.1 * new));
+        let (loss, speed) = (mean(&mut self.loss, loss), mean(&mut self.images_per_second, speed));
+        let text = format!("epoch {epoch}  loss {loss:.4}  lr {rate:.2e}  {speed:.1} images/s");
+        if !self.bar.is_hidden() {
+            self.bar.set_message(text);
+            self.bar.set_position(step);
+        } else if self.last_line.elapsed() >= LINE_EVERY || step == 1 {
+            self.last_line = Instant::now();
+            println!("step {step}/{}  {text}", self.steps);
+        }
+    }
+
+    fn epoch(&self, epoch: u64, loss: f64, validation: Option<&Summary>, best: bool) {
+        let mut text = format!("epoch {epoch}  mean loss {loss:.4}");
+        if let Some(summary) = validation {
+            let selected = summary.get(SELECTION_KEY).unwrap_or(f64::NAN);
+            text += &format!("  {SELECTION_KEY} {selected:.4}");
+            for column in metrics::columns(self.task) {
+                if column.key != SELECTION_KEY {
+                    text += &format!("  {} {:.4}", column.heading, column.of(summary));
+                }
+            }
+        }
+        self.line(&(text + if best { "  (best)" } else { "" }));
+    }
+}
+
+impl Observer for Console {
+    fn event(&mut self, event: &Event) {
+        match *event {
+            Event::Ready(overview) => self.ready(overview),
+            Event::Step { step, epoch, loss, rate, seconds, images } => {
+                self.step(step, epoch, loss, rate, images as f64 / seconds);
+            }
+            Event::Validating { done, of } => self.bar.set_message(format!("validating {done}/{of}")),
+            Event::Epoch { epoch, loss, validation, best } => self.epoch(epoch, loss, validation, best),
+            Event::Saved { .. } => {}
+            Event::Reporting => self.bar.set_message("drawing curves and samples"),
+        }
+    }
+}

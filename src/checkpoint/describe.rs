@@ -60,7 +60,8 @@ pub fn describe_variant(name: &str, specs: &[WeightSpec]) -> String {
     let mut blocks = BTreeSet::new();
     let mut stages = Vec::new();
     for spec in specs {
-        let Some((block, rest)) = spec.name.strip_prefix("encoder.blocks.").and_then(|rest| rest.split_once('.')) else {
+        let Some((block, rest)) = spec.name.strip_prefix("encoder.blocks.").and_then(|rest| rest.split_once('.'))
+        else {
             continue;
         };
         let Ok(block) = block.parse::<usize>() else { continue };
@@ -74,7 +75,8 @@ pub fn describe_variant(name: &str, specs: &[WeightSpec]) -> String {
         stages.insert(0, (0, channels));
     }
     let ends = stages.iter().skip(1).map(|stage| stage.0).chain([blocks.len()]);
-    let per_stage: Vec<_> = stages.iter().zip(ends).map(|(stage, end)| end.saturating_sub(stage.0).to_string()).collect();
+    let per_stage: Vec<_> =
+        stages.iter().zip(ends).map(|(stage, end)| end.saturating_sub(stage.0).to_string()).collect();
     let channels: Vec<_> = stages.iter().map(|stage| stage.1.to_string()).collect();
 
     let mut lines = Lines::default();

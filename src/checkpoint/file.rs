@@ -292,9 +292,7 @@ impl WeightFile {
     }
 
     fn tensor(&self, name: &str) -> Result<&Tensor, CheckpointError> {
-        self.tensors
-            .get(name)
-            .ok_or_else(|| CheckpointError::NoTensor { path: self.path.clone(), key: shown(name) })
+        self.tensors.get(name).ok_or_else(|| CheckpointError::NoTensor { path: self.path.clone(), key: shown(name) })
     }
 
     fn wrong_dtype(&self, name: &str, expected: &'static str) -> CheckpointError {
@@ -313,8 +311,7 @@ impl WeightFile {
                 Ok(bytes.chunks_exact(width).map(decode).collect())
             }
             (Place::Strided { storage, offset, strides }, Some(archive)) => {
-                let bytes =
-                    archive.bytes(self.bytes.as_ref(), *storage).map_err(|fault| fault.at(&self.path))?;
+                let bytes = archive.bytes(self.bytes.as_ref(), *storage).map_err(|fault| fault.at(&self.path))?;
                 let count: usize = tensor.shape.iter().product();
                 if count as u64 > MAX_EXPANDED.max((bytes.len() / width) as u64) {
                     let reason = format!(
@@ -387,7 +384,9 @@ fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {
 }
 
 fn unwrap_names(mut tensors: BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
-    while let Some(wrapper) = WRAPPERS.iter().find(|w| !tensors.is_empty() && tensors.keys().all(|k| k.starts_with(**w))) {
+    while let Some(wrapper) =
+        WRAPPERS.iter().find(|w| !tensors.is_empty() && tensors.keys().all(|k| k.starts_with(**w)))
+    {
         tensors = tensors.into_iter().map(|(name, tensor)| (name[wrapper.len()..].to_owned(), tensor)).collect();
     }
     tensors
@@ -400,7 +399,7 @@ fn recognise(path: &Path, bytes: &[u8]) -> Result<Format, Fault> {
     if bytes.starts_with(b"PK\x03\x04") {
         return Ok(Format::Torch);
     }
-    if bytes.get(8) == Some(&b'{') || path.extension().is_some_and(|e| e == "safetensors") && bytes.len() > 8 && !is_text(bytes) {
+    if bytes.get(8) == Some(&b'{') {
         return Ok(Format::Safetensors);
     }
     let again = "in Python: torch.save(torch.load(path, weights_only=True), \"weights.pth\")";
@@ -409,7 +408,9 @@ fn recognise(path: &Path, bytes: &[u8]) -> Result<Format, Fault> {
         [0x80, _, rest @ ..] if rest.starts_with(LEGACY) => Fault::Unsupported(format!(
             "is in the format that torch.save wrote before PyTorch 1.6; save it again {again}"
         )),
-        [0x80, 2..=5, ..] => Fault::Unsupported(format!("is a bare pickle, not an archive of torch.save; save it again {again}")),
+        [0x80, 2..=5, ..] => {
+            Fault::Unsupported(format!("is a bare pickle, not an archive of torch.save; save it again {again}"))
+        }
         _ if bytes.starts_with(b"version https://git-lfs") => {
             Fault::NotWeights("it is a Git LFS pointer; fetch the file itself with `git lfs pull`".into())
         }
@@ -417,6 +418,8 @@ fn recognise(path: &Path, bytes: &[u8]) -> Result<Format, Fault> {
             Fault::NotWeights("it is a web page; the download went wrong".into())
         }
         _ if is_text(bytes) => Fault::NotWeights("it is a text file".into()),
+        // the reader of its header says what is wrong
+        _ if bytes.len() > 8 && path.extension().is_some_and(|e| e == "safetensors") => return Ok(Format::Safetensors),
         _ => Fault::NotWeights("neither a safetensors file nor a PyTorch archive".into()),
     })
 }

@@ -276,7 +276,8 @@ mod tests {
                 let spelling = Spelling { layout, prefix };
                 let keys = PUBLISHED.map(|name| spelling.spelled(name));
                 assert_eq!(keys.each_ref().map(|key| spelling.published(key).unwrap_or_default()), PUBLISHED);
-                let found = Spelling::recognise(keys.iter().map(String::as_str)).map(|s| (s.column(), s.inside_block(), s.prefix));
+                let found = Spelling::recognise(keys.iter().map(String::as_str))
+                    .map(|s| (s.column(), s.inside_block(), s.prefix));
                 assert_eq!(found, Some((spelling.column(), spelling.inside_block(), spelling.prefix)), "{keys:?}");
             }
         }

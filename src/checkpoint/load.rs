@@ -175,8 +175,7 @@ impl<'f> Loaded<'f> {
     }
 
     fn read(&self, spec: &WeightSpec) -> Result<Value, CheckpointError> {
-        let missing =
-            || CheckpointError::NoTensor { path: self.file.path().to_path_buf(), key: spec.name.clone() };
+        let missing = || CheckpointError::NoTensor { path: self.file.path().to_path_buf(), key: spec.name.clone() };
         let key = self.keys.get(&spec.name).ok_or_else(missing)?;
         let info = self.file.info(key).ok_or_else(missing)?;
         if !same_shape(&spec.shape, info.shape) {
@@ -307,10 +306,7 @@ fn compare<'f>(
 ///
 /// # Errors
 /// [`CheckpointError::Variant`], which says what was seen against each candidate and how the closest one differs.
-pub fn detect<'c>(
-    file: &WeightFile,
-    candidates: &'c [(&'c str, Vec<WeightSpec>)],
-) -> Result<&'c str, CheckpointError> {
+pub fn detect<'c>(file: &WeightFile, candidates: &'c [(&'c str, Vec<WeightSpec>)]) -> Result<&'c str, CheckpointError> {
     known_layout(file)?;
     let mut reports = Vec::new();
     for (variant, specs) in candidates {
@@ -322,14 +318,11 @@ pub fn detect<'c>(
         }
         reports.push((report, *variant));
     }
-    let seen = TrunkSize::of(
-        file.names().filter_map(|key| Some((file.spelling()?.published(key)?, file.info(key)?.shape))),
-    );
+    let seen =
+        TrunkSize::of(file.names().filter_map(|key| Some((file.spelling()?.published(key)?, file.info(key)?.shape))));
     let sizes: Vec<_> = candidates
         .iter()
-        .map(|(_, specs)| {
-            TrunkSize::of(specs.iter().filter(|s| s.in_trunk()).map(|s| (s.name.clone(), &s.shape[..])))
-        })
+        .map(|(_, specs)| TrunkSize::of(specs.iter().filter(|s| s.in_trunk()).map(|s| (s.name.clone(), &s.shape[..]))))
         .collect();
     let known: Vec<_> = candidates.iter().zip(&sizes).map(|((variant, _), size)| format!("{variant} {size}")).collect();
     // with another number of channels every weight differs: no use in listing them
@@ -439,7 +432,11 @@ mod tests {
             missing: vec![key("rfb1.branch0.0.conv.weight")],
             unexpected: vec!["rfb1.branch0.0.conv.wieght".into()],
             intruders: 1,
-            wrong_shape: vec![WrongShape { key: key("head.weight"), expected: vec![1, 64, 1, 1], found: vec![2, 64, 1, 1] }],
+            wrong_shape: vec![WrongShape {
+                key: key("head.weight"),
+                expected: vec![1, 64, 1, 1],
+                found: vec![2, 64, 1, 1],
+            }],
             wrong_dtype: vec![],
         };
         assert_eq!(

@@ -536,9 +536,8 @@ impl<'p> Machine<'p> {
 
     fn unsigned(&self, id: Id) -> Result<u64, Fault> {
         match self.object(id) {
-            Object::Int(value) => {
-                u64::try_from(*value).map_err(|_| Fault::Damaged(format!("a tensor's size, offset or stride is {value}")))
-            }
+            Object::Int(value) => u64::try_from(*value)
+                .map_err(|_| Fault::Damaged(format!("a tensor's size, offset or stride is {value}"))),
             _ => Err(Fault::Damaged("its pickle has something else where a number belongs".into())),
         }
     }
@@ -605,16 +604,29 @@ impl<'p> Machine<'p> {
         })
     }
 
-    fn tensor(&self, storage: Id, offset: Id, size: Id, strides: Id, dtype: Option<Dtype>) -> Result<Object<'p>, Fault> {
+    fn tensor(
+        &self,
+        storage: Id,
+        offset: Id,
+        size: Id,
+        strides: Id,
+        dtype: Option<Dtype>,
+    ) -> Result<Object<'p>, Fault> {
         let Object::Storage(storage) = self.object(storage) else {
             return Err(Fault::Damaged("its pickle makes a tensor of something that is no storage".into()));
         };
         let (dtype, elements) = match (storage.dtype, dtype) {
             (Some(dtype), None) => (dtype, storage.elements),
             (None, Some(dtype)) => (dtype, storage.elements / dtype.bytes().unwrap_or(1)),
-            _ => return Err(Fault::Damaged(format!("storage {} and its tensor disagree about their type", shown(&storage.key)))),
+            _ => {
+                return Err(Fault::Damaged(format!(
+                    "storage {} and its tensor disagree about their type",
+                    shown(&storage.key)
+                )));
+            }
         };
-        let (offset, sizes, strides) = (self.unsigned(offset)?, self.unsigned_list(size)?, self.unsigned_list(strides)?);
+        let (offset, sizes, strides) =
+            (self.unsigned(offset)?, self.unsigned_list(size)?, self.unsigned_list(strides)?);
         if sizes.len() != strides.len() {
             return Err(Fault::Damaged(format!("a tensor has {} sizes and {} strides", sizes.len(), strides.len())));
         }
@@ -655,7 +667,8 @@ impl<'p> Machine<'p> {
     fn most_tensors(&self, root: Id) -> Result<StateDict, Fault> {
         if matches!(self.object(root), Object::Tensor(_)) {
             return Err(Fault::Unsupported(
-                "holds a single tensor, not named weights; save a state_dict: torch.save(model.state_dict(), path)".into(),
+                "holds a single tensor, not named weights; save a state_dict: torch.save(model.state_dict(), path)"
+                    .into(),
             ));
         }
         let mut best: Option<(usize, Id, Vec<Id>)> = None;

@@ -114,7 +114,8 @@ impl Writer {
         let failed = |source| CheckpointError::Write { path: path.clone(), source };
         temporary.as_file().sync_all().map_err(failed)?;
         temporary.persist(&path).map_err(|error| failed(error.error))?;
-        sync_folder(folder(&path)).map_err(failed)
+        sync_folder(folder(&path));
+        Ok(())
     }
 
     fn claim(&mut self, name: &str, count: bool, len: usize) -> Result<u64, CheckpointError> {
@@ -195,9 +196,12 @@ fn temporary_file(folder: &Path) -> io::Result<NamedTempFile> {
     builder.tempfile_in(folder)
 }
 
-/// Makes a renamed file's name last through a power failure, where folders can be synchronised.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+/// Makes a renamed file's name last through a power failure. By now the file is whole and in its place, so a system that
+/// cannot do this for a folder is no reason to fail.
+fn sync_folder(folder: &Path) {
+    if cfg!(unix) {
+        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    }
 }
 
 /// The file's first bytes (length and JSON), and where each array goes.

@@ -152,7 +152,7 @@ impl Archive {
             .zip
             .index_for_name(&name)
             .ok_or_else(|| Fault::Damaged(format!("the archive lost its entry {}", shown(&name))))?;
-        
+
         let entry = self.zip.by_index_raw(index).map_err(bad_entry)?;
         let size = entry.size();
         let plain = match entry.compression() {

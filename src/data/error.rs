@@ -30,7 +30,8 @@ pub enum DataError {
     },
     /// An image has no mask of the same stem.
     #[error(
-        "{} has no mask in {} ({missing} of {images} images have none); a mask is an image file of the same stem, whatever its ending",
+        "{} has no mask in {} ({missing} of {images} images have none); \
+         a mask is an image file of the same stem, whatever its ending",
         image.display(),
         masks.display()
     )]

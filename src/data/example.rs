@@ -51,8 +51,7 @@ pub fn normalise(rgb: &Rgb) -> Vec<f32> {
     let mut planes = Vec::with_capacity(rgb.data.len());
     let (pixels, _) = rgb.data.as_chunks::<3>();
     for channel in 0..3 {
-        let table: [f32; 256] =
-            std::array::from_fn(|v| (v as f32 / 255.0 - MEAN[channel]) / DEVIATION[channel]);
+        let table: [f32; 256] = std::array::from_fn(|v| (v as f32 / 255.0 - MEAN[channel]) / DEVIATION[channel]);
         planes.extend(pixels.iter().map(|pixel| table[usize::from(pixel[channel])]));
     }
     planes
@@ -87,8 +86,18 @@ mod tests {
     fn normalised_values_equal_numpys() {
         // (torch.tensor([0, 1, 128, 255]) / 255 - mean) / std in float32, of PyTorch 2.13 and NumPy 2 alike
         const TORCH: [u32; 12] = [
-            0xc007_8bbd, 0xc006_732b, 0x3d97_af32, 0x400f_ee1d, 0xc002_4924, 0xc001_2a4f, 0x3e52_1b48, 0x401b_6db7,
-            0xbfe6_f809, 0xbfe4_bcea, 0x3eda_5d3c, 0x4028_f5c3,
+            0xc007_8bbd,
+            0xc006_732b,
+            0x3d97_af32,
+            0x400f_ee1d,
+            0xc002_4924,
+            0xc001_2a4f,
+            0x3e52_1b48,
+            0x401b_6db7,
+            0xbfe6_f809,
+            0xbfe4_bcea,
+            0x3eda_5d3c,
+            0x4028_f5c3,
         ];
         let rgb = Rgb { width: 4, height: 1, data: [0, 1, 128, 255].iter().flat_map(|&v| [v; 3]).collect() };
         let values = normalise(&rgb);

@@ -92,7 +92,9 @@ impl Folder {
         for image in &images {
             let stem = image.file_stem().unwrap_or_default();
             match mask_of.remove(stem) {
-                Some(mask) => pairs.push(Pair { stem: stem.to_string_lossy().into_owned(), image: image.clone(), mask }),
+                Some(mask) => {
+                    pairs.push(Pair { stem: stem.to_string_lossy().into_owned(), image: image.clone(), mask })
+                }
                 None => without.push(image),
             }
         }

@@ -75,14 +75,8 @@ impl Loader {
                 std::thread::spawn(move || work(&*dataset, &queue, &stop))
             })
             .collect();
-        let mut loader = Self {
-            dataset,
-            requests: requests.into(),
-            in_work: VecDeque::new(),
-            jobs: Some(jobs),
-            stop,
-            threads,
-        };
+        let mut loader =
+            Self { dataset, requests: requests.into(), in_work: VecDeque::new(), jobs: Some(jobs), stop, threads };
         loader.top_up(AHEAD);
         loader
     }

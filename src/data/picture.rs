@@ -69,7 +69,7 @@ fn positions(from: usize, to: usize) -> Vec<(usize, usize, f32)> {
 }
 
 /// What [`overlay`] paints with.
-const TINT: [u8; 3] = [30, 200, 90];
+const TINT: [u8; 3] = [0, 215, 255];
 /// Masks are foreground above this value, as PySODMetrics takes them.
 const FOREGROUND: u8 = 128;
 

@@ -59,8 +59,7 @@ enum Decoded {
 }
 
 fn decode(path: &Path) -> Result<Decoded, DataError> {
-    let bytes =
-        std::fs::read(path).map_err(|source| DataError::ReadFile { path: path.to_owned(), source })?;
+    let bytes = std::fs::read(path).map_err(|source| DataError::ReadFile { path: path.to_owned(), source })?;
     let format = format_of(&bytes, path).ok_or_else(|| DataError::NotAnImage { path: path.to_owned() })?;
     match format {
         ImageFormat::Jpeg => decode_jpeg(&bytes, path),
@@ -156,7 +155,9 @@ fn decode_jpeg(bytes: &[u8], path: &Path) -> Result<Decoded, DataError> {
     let strictly = decode_jpeg_as(bytes, path, true);
     match strictly {
         // harmless, and not rare: libjpeg reports it as a warning only
-        Err(JpegError::Stream(DecodeErrors::FormatStatic(reason))) if reason.contains("Extra bytes between headers") => {
+        Err(JpegError::Stream(DecodeErrors::FormatStatic(reason)))
+            if reason.contains("Extra bytes between headers") =>
+        {
             decode_jpeg_as(bytes, path, false)
         }
         other => other,
@@ -188,7 +189,11 @@ fn decode_jpeg_as(bytes: &[u8], path: &Path, strict: bool) -> Result<Decoded, Jp
     decoder.set_options(decoder.options().jpeg_set_out_colorspace(colour));
     let mut data = vec![0; width * height * channels];
     decoder.decode_into(&mut data).map_err(JpegError::Stream)?;
-    Ok(if is_grey { Decoded::Grey(Pixels { width, height, data }) } else { Decoded::Rgb(Pixels { width, height, data }) })
+    Ok(if is_grey {
+        Decoded::Grey(Pixels { width, height, data })
+    } else {
+        Decoded::Rgb(Pixels { width, height, data })
+    })
 }
 
 /// Whether the markers lead to an end of image. Marker segments are stepped over, since they may hold a thumbnail

@@ -86,8 +86,7 @@ impl Scene {
     fn draw(draws: &mut Draws) -> Self {
         let background = Surface { texture: Texture::draw(draws), palette: Palette::draw(draws) };
         let camouflaged = draws.chance(0.5);
-        let angle = draws.between(0.0, TAU);
-        let light = ([angle.cos(), angle.sin()], draws.between(0.15, 0.5));
+        let light = (unit_vector(draws.between(0.0, TAU)), draws.between(0.15, 0.5));
         let surface = if camouflaged {
             Surface { texture: background.texture.unlike(draws), palette: background.palette.shifted(draws) }
         } else {
@@ -130,8 +129,7 @@ impl Scene {
                 colour = blend(colour, blob.colour(at, depth), coverage);
                 covered = covered.max(coverage);
             } else {
-                // a contact shadow, a fiftieth of the side wide
-                colour = scale(colour, 1.0 - 0.25 * (1.0 + depth * 50.0).clamp(0.0, 1.0));
+                colour = scale(colour, 1.0 - 0.25 * (1.0 + depth / SHADOW).clamp(0.0, 1.0));
             }
         }
         let (direction, slope) = self.light;
@@ -142,6 +140,16 @@ impl Scene {
         }
         (lit, covered)
     }
+}
+
+fn unit_vector(angle: f32) -> [f32; 2] {
+    [angle.cos(), angle.sin()]
+}
+
+/// A point's coordinates about a centre: along this unit vector, and across it.
+fn relative(at: [f32; 2], centre: [f32; 2], along: [f32; 2]) -> [f32; 2] {
+    let (dx, dy) = (at[0] - centre[0], at[1] - centre[1]);
+    [dx * along[0] + dy * along[1], dy * along[0] - dx * along[1]]
 }
 
 fn blend(under: Colour, over: Colour, weight: f32) -> Colour {
@@ -261,7 +269,7 @@ impl Texture {
     }
 
     fn new(grain: Grain, cells: f32, angle: f32, draws: &mut Draws) -> Self {
-        Self { grain, cells, across: [angle.cos(), angle.sin()], angle, seed: draws.bits() as u32 }
+        Self { grain, cells, across: unit_vector(angle), angle, seed: draws.bits() as u32 }
     }
 
     /// A texture that an eye tells from this one: of the other scale, and if both are stripes also turned by 50 to
@@ -289,9 +297,10 @@ impl Texture {
                 0.5 + 0.5 * (TAU * phase).sin()
             }
             Grain::Dots => {
-                let (column, row) = (x.floor(), y.floor());
-                let (cx, cy) = (hash(column as i32, row as i32, self.seed), hash(column as i32, row as i32, !self.seed));
-                let (dx, dy) = (x - column - 0.3 - 0.4 * cx, y - row - 0.3 - 0.4 * cy);
+                let (column, row) = (x as i32, y as i32);
+                let (right, down) = (hash(column, row, self.seed), hash(column, row, !self.seed));
+                let dx = x - column as f32 - 0.3 - 0.4 * right;
+                let dy = y - row as f32 - 0.3 - 0.4 * down;
                 let inside = 1.0 - (dx * dx + dy * dy) / 0.1;
                 let ground = 0.25 + 0.3 * noise(at[0] * 5.0, at[1] * 5.0, self.seed ^ 4);
                 ground + (1.0 - ground) * (2.0 * inside).clamp(0.0, 1.0)
@@ -300,12 +309,13 @@ impl Texture {
     }
 }
 
-/// Value noise: random numbers at whole coordinates, smoothly interpolated; 0..1.
+/// Value noise: random numbers at whole coordinates, smoothly interpolated; 0..1. For coordinates that are not
+/// negative, so that truncation is the floor (which is a slow call on the oldest processors).
 fn noise(x: f32, y: f32, seed: u32) -> f32 {
-    let (left, top) = (x.floor(), y.floor());
+    let (left, top) = (x as i32, y as i32);
     let ease = |t: f32| t * t * (3.0 - 2.0 * t);
-    let (along, down) = (ease(x - left), ease(y - top));
-    let corner = |dx: i32, dy: i32| hash(left as i32 + dx, top as i32 + dy, seed);
+    let (along, down) = (ease(x - left as f32), ease(y - top as f32));
+    let corner = |dx: i32, dy: i32| hash(left + dx, top + dy, seed);
     let upper = corner(0, 0) + (corner(1, 0) - corner(0, 0)) * along;
     let lower = corner(0, 1) + (corner(1, 1) - corner(0, 1)) * along;
     upper + (lower - upper) * down
@@ -321,40 +331,48 @@ fn hash(x: i32, y: i32, seed: u32) -> f32 {
 
 // ------------------------------------------------------------------------------------------------------------- blobs
 
+/// How far a body's contact shadow reaches over the background.
+const SHADOW: f32 = 0.02;
+
 /// A smooth irregular body: a circle whose radius waves with the angle, then stretched and turned.
 struct Blob {
     surface: Surface,
     centre: [f32; 2],
     radius: f32,
-    /// Length over width, at equal area.
+    /// Root of length over width, at equal area.
     stretch: f32,
-    turn: f32,
+    /// Along the length, a unit vector.
+    along: [f32; 2],
     /// Amplitude and phase of 2, 3, 4 and 5 waves around.
     waves: [(f32, f32); 4],
 }
 
 impl Blob {
     fn draw(draws: &mut Draws, surface: Surface, of: usize) -> Self {
-        let largest = if of == 1 { 0.33 } else { 0.22 };
+        let (smallest, largest) = if of == 1 { (0.15, 0.36) } else { (0.13, 0.25) };
         Self {
             surface,
             centre: [draws.between(0.08, 0.92), draws.between(0.08, 0.92)],
-            radius: draws.between(0.11, largest),
-            stretch: draws.between(1.0, 1.8),
-            turn: draws.between(0.0, PI),
+            radius: draws.between(smallest, largest),
+            stretch: draws.between(1.0, 1.8).sqrt(),
+            along: unit_vector(draws.between(0.0, PI)),
             waves: std::array::from_fn(|i| (draws.between(0.0, 0.22) / (i as f32 + 1.0), draws.between(0.0, TAU))),
         }
     }
 
-    /// How far a point lies inside, in units of the side; negative outside. Exact at the outline, about right near it.
+    /// How far a point lies inside, in units of the side; negative outside. Exact at the outline, about right near it,
+    /// beyond the shadow only a lower bound of the distance.
     fn depth(&self, at: [f32; 2]) -> f32 {
-        let (dx, dy) = (at[0] - self.centre[0], at[1] - self.centre[1]);
-        let (sin, cos) = self.turn.sin_cos();
-        let stretch = self.stretch.sqrt();
-        let (along, across) = ((dx * cos + dy * sin) / stretch, (dy * cos - dx * sin) * stretch);
+        let [along, across] = relative(at, self.centre, self.along);
+        let (along, across) = (along / self.stretch, across * self.stretch);
+        let distance = along.hypot(across);
+        let farthest = self.radius * (1.0 + self.waves.iter().map(|(amplitude, _)| amplitude).sum::<f32>());
+        if distance > farthest + SHADOW {
+            return farthest - distance;
+        }
         let angle = across.atan2(along);
         let waves = (2..).zip(&self.waves).map(|(k, (amplitude, phase))| amplitude * (k as f32 * angle + phase).cos());
-        self.radius * (1.0 + waves.sum::<f32>()) - along.hypot(across)
+        self.radius * (1.0 + waves.sum::<f32>()) - distance
     }
 
     /// The body's colour, shaded as a rounded thing is: darker toward its outline.
@@ -377,7 +395,8 @@ struct Bar {
     centre: [f32; 2],
     /// Half of its length and width.
     half: [f32; 2],
-    turn: f32,
+    /// Along the length, a unit vector.
+    along: [f32; 2],
 }
 
 impl Distractor {
@@ -390,7 +409,7 @@ impl Distractor {
             shape: Bar {
                 centre: [draws.unit(), draws.unit()],
                 half: [length * size / 2.0, width * size / 2.0],
-                turn: draws.between(0.0, PI),
+                along: unit_vector(draws.between(0.0, PI)),
             },
             colour: palette.colour(draws.unit()),
         }
@@ -399,10 +418,9 @@ impl Distractor {
 
 impl Bar {
     fn coverage(&self, at: [f32; 2], pixel: f32) -> f32 {
-        let (dx, dy) = (at[0] - self.centre[0], at[1] - self.centre[1]);
-        let (sin, cos) = self.turn.sin_cos();
+        let [along, across] = relative(at, self.centre, self.along);
         let inside = |offset: f32, half: f32| ((half - offset.abs()) / pixel + 0.5).clamp(0.0, 1.0);
-        inside(dx * cos + dy * sin, self.half[0]) * inside(dy * cos - dx * sin, self.half[1])
+        inside(along, self.half[0]) * inside(across, self.half[1])
     }
 }
 

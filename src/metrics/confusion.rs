@@ -2,7 +2,7 @@
 
 use super::EPSILON;
 
-/// beta^2 of the F-measure (Achanta et al., CVPR 2009, section 4).
+/// beta^2 of the F-measure (Achanta et al., CVPR 2009).
 pub(super) const BETA_SQUARED: f64 = 0.3;
 
 /// How a binary map agrees with a mask, in pixels.
@@ -16,11 +16,7 @@ pub(super) struct Confusion {
 
 impl Confusion {
     /// The counts of the map that holds every level for which `positive` says yes.
-    pub(super) fn where_level(
-        foreground: &[u32; 256],
-        background: &[u32; 256],
-        positive: impl Fn(u8) -> bool,
-    ) -> Self {
+    pub(super) fn where_level(foreground: &[u32; 256], background: &[u32; 256], positive: impl Fn(u8) -> bool) -> Self {
         let mut counts = Self::default();
         for level in 0..=255_u8 {
             let (on, off) = (foreground[usize::from(level)], background[usize::from(level)]);
@@ -80,10 +76,10 @@ impl Confusion {
         (1.0 + BETA_SQUARED) * precision * recall / (BETA_SQUARED * precision + recall)
     }
 
-    /// The enhanced-alignment measure (Fan et al., IJCAI 2018, equations 2 to 5).
+    /// The enhanced-alignment measure (Fan et al., IJCAI 2018).
     ///
     /// Of four kinds of pixels each has one value, so counts are enough. The sum is divided by one less than the number
-    /// of pixels, as published: a perfect map of N pixels scores N / (N - 1), and a single pixel's score means nothing.
+    /// of pixels, as in the authors' code: a perfect map of N pixels scores N / (N - 1), and a single pixel's score means nothing.
     pub(super) fn e_measure(&self) -> f64 {
         let pixels = (self.foreground + self.background) as f64;
         let positive = self.positive();
@@ -113,11 +109,7 @@ impl Confusion {
 
 /// `numerator / denominator`, 0 where the denominator is.
 pub(super) fn ratio(numerator: u64, denominator: u64) -> f64 {
-    if denominator == 0 {
-        0.0
-    } else {
-        numerator as f64 / denominator as f64
-    }
+    if denominator == 0 { 0.0 } else { numerator as f64 / denominator as f64 }
 }
 
 #[cfg(test)]
@@ -126,22 +118,13 @@ mod tests {
     use approx::assert_abs_diff_eq;
 
     /// TP 2, FP 1, FN 2, TN 5.
-    const SMALL: Confusion = Confusion {
-        true_positive: 2,
-        false_positive: 1,
-        foreground: 4,
-        background: 6,
-    };
+    const SMALL: Confusion = Confusion { true_positive: 2, false_positive: 1, foreground: 4, background: 6 };
 
     #[test]
     fn by_hand() {
         assert_abs_diff_eq!(SMALL.dice(), 4.0 / 7.0, epsilon = 1e-15);
         assert_abs_diff_eq!(SMALL.iou(), 2.0 / 5.0, epsilon = 1e-15);
-        assert_abs_diff_eq!(
-            SMALL.balanced_error_rate(),
-            1.0 - (0.5 + 5.0 / 6.0) / 2.0,
-            epsilon = 1e-15
-        );
+        assert_abs_diff_eq!(SMALL.balanced_error_rate(), 1.0 - (0.5 + 5.0 / 6.0) / 2.0, epsilon = 1e-15);
         // precision 2/3, recall 1/2: 1.3 / 3 / (0.2 + 0.5)
         assert_abs_diff_eq!(SMALL.f_measure(), 1.3 / 3.0 / 0.7, epsilon = 1e-15);
     }
@@ -156,26 +139,15 @@ mod tests {
 
     #[test]
     fn e_measure_of_one_sided_masks() {
-        let empty = Confusion {
-            false_positive: 3,
-            background: 10,
-            ..Confusion::default()
-        };
+        let empty = Confusion { false_positive: 3, background: 10, ..Confusion::default() };
         assert_abs_diff_eq!(empty.e_measure(), 7.0 / 9.0, epsilon = 1e-15);
-        let full = Confusion {
-            true_positive: 3,
-            foreground: 10,
-            ..Confusion::default()
-        };
+        let full = Confusion { true_positive: 3, foreground: 10, ..Confusion::default() };
         assert_abs_diff_eq!(full.e_measure(), 3.0 / 9.0, epsilon = 1e-15);
     }
 
     #[test]
     fn nothing_predicted_and_nothing_there() {
-        let nothing = Confusion {
-            background: 10,
-            ..Confusion::default()
-        };
+        let nothing = Confusion { background: 10, ..Confusion::default() };
         assert_eq!(nothing.dice(), 0.0);
         assert_eq!(nothing.iou(), 0.0);
         assert_eq!(nothing.f_measure(), 0.0);

@@ -19,7 +19,8 @@ pub enum EvaluationError {
     Data(#[from] DataError),
     /// Masks without a prediction.
     #[error(
-        "{} has no prediction in {} ({missing} of {masks} masks have none); a prediction is an image file of the same stem, whatever its ending",
+        "{} has no prediction in {} ({missing} of {masks} masks have none); \
+         a prediction is an image file of the same stem, whatever its ending",
         mask.display(),
         predictions.display()
     )]
@@ -91,20 +92,14 @@ impl PairedFolders {
         for mask in mask_files {
             let stem = stem(&mask);
             match prediction_of.remove(&stem) {
-                Some(prediction) => files.push(PairedFiles {
-                    stem: stem.to_string_lossy().into_owned(),
-                    prediction,
-                    mask,
-                }),
+                Some(prediction) => {
+                    files.push(PairedFiles { stem: stem.to_string_lossy().into_owned(), prediction, mask })
+                }
                 None => without_prediction.push(mask),
             }
         }
         match without_prediction.first() {
-            None => Ok(Self {
-                name: name.into(),
-                files,
-                without_mask: prediction_of.len(),
-            }),
+            None => Ok(Self { name: name.into(), files, without_mask: prediction_of.len() }),
             Some(first) => Err(EvaluationError::MissingPrediction {
                 mask: first.clone(),
                 predictions: predictions.to_owned(),
@@ -147,10 +142,7 @@ impl PairedFolders {
             .collect();
         let stems = self.files.iter().map(|files| files.stem.clone());
         let images = stems.zip(images).map(|(stem, scores)| Ok((stem, scores?)));
-        Ok(FolderScores {
-            name: self.name.clone(),
-            images: images.collect::<Result<_, EvaluationError>>()?,
-        })
+        Ok(FolderScores { name: self.name.clone(), images: images.collect::<Result<_, EvaluationError>>()? })
     }
 }
 
@@ -166,10 +158,8 @@ impl PairedFiles {
                 mask_size: mask.size(),
             });
         }
-        score_pair(&prediction.data, &mask.data, mask.width, mask.height).map_err(|source| EvaluationError::Metric {
-            prediction: self.prediction.clone(),
-            source,
-        })
+        score_pair(&prediction.data, &mask.data, mask.width, mask.height)
+            .map_err(|source| EvaluationError::Metric { prediction: self.prediction.clone(), source })
     }
 }
 

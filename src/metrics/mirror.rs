@@ -43,13 +43,7 @@ pub(super) struct MirrorSums {
 
 impl Default for MirrorSums {
     fn default() -> Self {
-        Self {
-            pairs: 0,
-            iou: 0.0,
-            absolute_error: 0.0,
-            precision: [0.0; 256],
-            recall: [0.0; 256],
-        }
+        Self { pairs: 0, iou: 0.0, absolute_error: 0.0, precision: [0.0; 256], recall: [0.0; 256] }
     }
 }
 
@@ -140,7 +134,7 @@ mod tests {
         let all = score_pair(&[255, 0], &[255, 0], 2, 1).expect("a valid pair");
         let none = score_pair(&[0, 255], &[255, 0], 2, 1).expect("a valid pair");
         let f_measure = Summary::of(&[all, none]).mirror().f_measure;
-        // precision and recall of the wrong map: 1e-4 / 1.0001; at threshold 1, nothing is found and both precisions are 1
+        // precision and recall of the wrong map: 1e-4 / 1.0001; at threshold 1 nothing is found, both precisions are 1
         let wrong = GUARD / (1.0 + GUARD);
         let low = (1.0 + wrong) / 2.0;
         let f = |p: f64, r: f64| 1.3 * p * r / (0.3 * p + r);

@@ -85,12 +85,7 @@ impl NearestForeground {
         envelope.clear();
         for &column in &self.columns {
             let row = nearest_row[column] as usize;
-            let mut parabola = Parabola {
-                column: column as i64,
-                height: (row as i64 - y as i64).pow(2),
-                row,
-                from: 0,
-            };
+            let mut parabola = Parabola { column: column as i64, height: (row as i64 - y as i64).pow(2), row, from: 0 };
             // strictly below the last one where that begins: nowhere smallest any more
             while envelope.pop_if(|last| last.at(last.from) > parabola.at(last.from)).is_some() {}
             if let Some(last) = envelope.last() {
@@ -106,10 +101,7 @@ impl NearestForeground {
         let mut to = self.width;
         for parabola in envelope.iter().rev() {
             let from = parabola.from as usize;
-            self.places[from..to].fill(Place {
-                row: parabola.row,
-                column: parabola.column as usize,
-            });
+            self.places[from..to].fill(Place { row: parabola.row, column: parabola.column as usize });
             to = from;
         }
         &self.places
@@ -151,11 +143,7 @@ mod tests {
             let mut transform = NearestForeground::new(&mask, width, |level| level > 0);
             for y in 0..height {
                 for (x, &place) in transform.row(y).iter().enumerate() {
-                    assert_eq!(
-                        place,
-                        by_search(&mask, width, y, x),
-                        "case {case}, {width}x{height}, ({y}, {x})"
-                    );
+                    assert_eq!(place, by_search(&mask, width, y, x), "case {case}, {width}x{height}, ({y}, {x})");
                 }
             }
         }

@@ -60,12 +60,7 @@ pub fn score_pair(prediction: &[u8], mask: &[u8], width: usize, height: usize) -
     let pixels = width.checked_mul(height).filter(|pixels| (1..=i32::MAX as usize).contains(pixels));
     let pixels = pixels.ok_or(MetricError::Size { width, height })?;
     if prediction.len() != pixels || mask.len() != pixels {
-        return Err(MetricError::Length {
-            width,
-            height,
-            prediction: prediction.len(),
-            mask: mask.len(),
-        });
+        return Err(MetricError::Length { width, height, prediction: prediction.len(), mask: mask.len() });
     }
 
     let division = divide(mask, width);
@@ -182,18 +177,9 @@ mod tests {
     #[test]
     fn lengths_must_agree() {
         let error = score_pair(&[0; 6], &[0; 5], 3, 2).expect_err("the mask is short");
-        assert_eq!(
-            error.to_string(),
-            "a 3x2 pair needs 6 levels each, but the prediction has 6 and the mask 5"
-        );
-        assert!(matches!(
-            score_pair(&[], &[], 0, 4),
-            Err(MetricError::Size { width: 0, height: 4 })
-        ));
-        assert!(matches!(
-            score_pair(&[], &[], usize::MAX, 2),
-            Err(MetricError::Size { .. })
-        ));
+        assert_eq!(error.to_string(), "a 3x2 pair needs 6 levels each, but the prediction has 6 and the mask 5");
+        assert!(matches!(score_pair(&[], &[], 0, 4), Err(MetricError::Size { width: 0, height: 4 })));
+        assert!(matches!(score_pair(&[], &[], usize::MAX, 2), Err(MetricError::Size { .. })));
     }
 
     #[test]

@@ -14,9 +14,8 @@ pub fn table(sets: &[FolderScores], task: Option<Task>) -> String {
     let mut rows = vec![headings(columns)];
     rows.extend(sets.iter().map(|set| row(set, columns)));
 
-    let widths: Vec<usize> = (0..columns.len() + 2)
-        .map(|k| rows.iter().map(|row| row[k].chars().count()).max().unwrap_or(0))
-        .collect();
+    let widths: Vec<usize> =
+        (0..columns.len() + 2).map(|k| rows.iter().map(|row| row[k].chars().count()).max().unwrap_or(0)).collect();
     let mut table = String::new();
     for row in rows {
         for (k, (cell, &width)) in row.iter().zip(&widths).enumerate() {
@@ -119,10 +118,7 @@ mod tests {
     fn set(name: &str) -> FolderScores {
         let perfect = score_pair(&[0, 255], &[0, 255], 2, 1).expect("a valid pair");
         let wrong = score_pair(&[255, 0], &[0, 255], 2, 1).expect("a valid pair");
-        FolderScores {
-            name: name.to_owned(),
-            images: vec![("b".to_owned(), perfect), ("a".to_owned(), wrong)],
-        }
+        FolderScores { name: name.to_owned(), images: vec![("b".to_owned(), perfect), ("a".to_owned(), wrong)] }
     }
 
     #[test]

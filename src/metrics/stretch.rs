@@ -14,11 +14,7 @@ impl Stretch {
         let highest = histogram.iter().rposition(|&n| n > 0).unwrap_or(0);
         let unit = |level: usize| level as f64 / 255.0;
         let values = std::array::from_fn(|level| {
-            if lowest == highest {
-                unit(level)
-            } else {
-                (unit(level) - unit(lowest)) / (unit(highest) - unit(lowest))
-            }
+            if lowest == highest { unit(level) } else { (unit(level) - unit(lowest)) / (unit(highest) - unit(lowest)) }
         });
         Self { values }
     }
@@ -54,11 +50,7 @@ pub(super) fn mean(prediction: &[u8], stretch: &Stretch) -> f64 {
 pub(super) fn mean_of_equal(value: f64, rows: usize, columns: usize, contiguous: bool) -> f64 {
     const BUFFER: usize = 8192;
     let count = rows * columns;
-    let step = if contiguous {
-        count
-    } else {
-        (BUFFER / columns).max(1) * columns
-    };
+    let step = if contiguous { count } else { (BUFFER / columns).max(1) * columns };
     let mut sum = 0.0;
     let mut start = 0;
     while start < count {

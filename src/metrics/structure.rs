@@ -1,4 +1,5 @@
-//! The S-measure (Fan, Cheng, Liu, Li and Borji, "Structure-measure: a new way to evaluate foreground maps", ICCV 2017).
+//! The S-measure (Fan, Cheng, Liu, Li and Borji, "Structure-measure: a new way to evaluate foreground maps",
+//! ICCV 2017).
 
 use super::EPSILON;
 use super::stretch::{Stretch, mean_of_equal};
@@ -20,10 +21,7 @@ impl Division {
     /// nothing to divide at, nor a region term.
     pub(super) fn at_centroid(foreground: u64, row_sum: u64, column_sum: u64) -> Self {
         let place = |sum: u64| (sum as f64 / foreground.max(1) as f64).round_ties_even() as usize + 1;
-        Self {
-            rows: place(row_sum),
-            columns: place(column_sum),
-        }
+        Self { rows: place(row_sum), columns: place(column_sum) }
     }
 }
 
@@ -43,7 +41,7 @@ pub(super) fn s_measure(object: f64, region: f64) -> f64 {
     (ALPHA * object + (1.0 - ALPHA) * region).max(0.0)
 }
 
-/// The object term (section 3.2): how uniform, and how far from each other, the prediction is on both sides of the mask.
+/// The object term (section 3.2): how uniform the prediction is on each side of the mask, and how far apart they are.
 pub(super) fn object_term(foreground: &[u32; 256], background: &[u32; 256], stretch: &Stretch) -> f64 {
     let on: u64 = foreground.iter().copied().map(u64::from).sum();
     let off: u64 = background.iter().copied().map(u64::from).sum();
@@ -92,8 +90,7 @@ fn similarity(region: &Region, stretch: &Stretch) -> f64 {
     let freedom = count - 1.0 + EPSILON;
     let variance = (spread(&region.foreground) + spread(&region.background)) / freedom;
     let mask_variance = (on * (1.0 - mask_mean).powi(2) + off * mask_mean.powi(2)) / freedom;
-    let covariance =
-        (drift(&region.foreground) * (1.0 - mask_mean) - drift(&region.background) * mask_mean) / freedom;
+    let covariance = (drift(&region.foreground) * (1.0 - mask_mean) - drift(&region.background) * mask_mean) / freedom;
 
     let alpha = 4.0 * mean * mask_mean * covariance;
     let beta = (mean * mean + mask_mean * mask_mean) * (variance + mask_variance);
@@ -158,7 +155,8 @@ mod tests {
 
     #[test]
     fn similarity_by_hand() {
-        // two pixels 1 on foreground, one 1 and one 0 on background: means 3/4 and 1/2, variances 1/4 and 1/3, covariance 1/6
+        // two pixels 1 on foreground, one 1 and one 0 on background: means 3/4 and 1/2, variances 1/4 and 1/3,
+        // covariance 1/6
         let region = Region {
             rows: 2,
             columns: 2,
@@ -173,18 +171,10 @@ mod tests {
 
     #[test]
     fn similarity_where_nothing_varies() {
-        let empty = Region {
-            rows: 1,
-            columns: 3,
-            contiguous: true,
-            foreground: [0; 256],
-            background: histogram(&[(0, 3)]),
-        };
+        let empty =
+            Region { rows: 1, columns: 3, contiguous: true, foreground: [0; 256], background: histogram(&[(0, 3)]) };
         assert_eq!(similarity(&empty, &full_range()), 1.0);
-        let uneven = Region {
-            background: histogram(&[(0, 2), (255, 1)]),
-            ..empty
-        };
+        let uneven = Region { background: histogram(&[(0, 2), (255, 1)]), ..empty };
         assert_eq!(similarity(&uneven, &full_range()), 0.0);
     }
 

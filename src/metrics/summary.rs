@@ -56,11 +56,7 @@ impl Summary {
             sums.add(pair);
             mirror.add(pair);
         }
-        Self {
-            values: sums.values(),
-            mirror: mirror.scores(),
-            pairs: sums.pairs,
-        }
+        Self { values: sums.values(), mirror: mirror.scores(), pairs: sums.pairs }
     }
 
     /// Each score with its name, in the order of [`KEYS`].
@@ -70,10 +66,7 @@ impl Summary {
 
     /// The score of that name: one of [`KEYS`] or of [`MirrorScores::KEYS`].
     pub fn get(&self, key: &str) -> Option<f64> {
-        self.values()
-            .into_iter()
-            .chain(self.mirror.values())
-            .find_map(|(name, value)| (name == key).then_some(value))
+        self.values().into_iter().chain(self.mirror.values()).find_map(|(name, value)| (name == key).then_some(value))
     }
 
     /// The scores as papers on mirrors compute them.
@@ -228,12 +221,7 @@ fn at_each_threshold(pair: &PairScores, stretch: &Stretch) -> [Confusion; 256] {
     for at in counts.iter_mut().rev() {
         true_positive += at.true_positive;
         false_positive += at.false_positive;
-        *at = Confusion {
-            true_positive,
-            false_positive,
-            foreground,
-            background,
-        };
+        *at = Confusion { true_positive, false_positive, foreground, background };
     }
     counts
 }
@@ -269,10 +257,7 @@ mod tests {
             ("meanIoU", curve([0.5, 2.0 / 3.0, 1.0, 0.5])),
             ("meanDice", curve([2.0 / 3.0, 0.8, 1.0, 2.0 / 3.0])),
             ("meanBER", curve([0.5, 0.25, 0.0, 0.25])),
-            (
-                "meanFm",
-                curve([0.65 / 1.15, 2.6 / 3.0 / 1.2, 1.0, 0.65 / 0.8]),
-            ),
+            ("meanFm", curve([0.65 / 1.15, 2.6 / 3.0 / 1.2, 1.0, 0.65 / 0.8])),
             ("maxIoU", 1.0),
             ("maxDice", 1.0),
             ("maxFm", 1.0),

@@ -57,17 +57,7 @@ const MIRROR_MAE: Column = Column::new("MAE", "mirrorMAE");
 pub const fn columns(task: Option<Task>) -> &'static [Column] {
     match task {
         Some(task) => task.columns(),
-        None => &[
-            S_MEASURE,
-            ADAPTIVE_F,
-            WEIGHTED_F,
-            MEAN_E,
-            MAE,
-            MEAN_DICE,
-            MEAN_IOU,
-            BINARY_DICE,
-            BINARY_IOU,
-        ],
+        None => &[S_MEASURE, ADAPTIVE_F, WEIGHTED_F, MEAN_E, MAE, MEAN_DICE, MEAN_IOU, BINARY_DICE, BINARY_IOU],
     }
 }
 

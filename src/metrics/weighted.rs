@@ -44,10 +44,7 @@ impl Bounds {
                 continue;
             };
             let last = row.iter().rposition(is_foreground).unwrap_or(first);
-            let found = bounds.get_or_insert(Self {
-                rows: y..y,
-                columns: first..last,
-            });
+            let found = bounds.get_or_insert(Self { rows: y..y, columns: first..last });
             found.rows.end = y + 1;
             found.columns.start = found.columns.start.min(first);
             found.columns.end = found.columns.end.max(last + 1);

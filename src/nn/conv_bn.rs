@@ -46,7 +46,7 @@ pub(super) struct Around {
 
 impl<CO: ConstDim, D: Backend> BatchNorm<CO, D> {
     /// Convolution, normalisation and maybe ReLU, in inference: one convolution.
-    pub(super) fn infer<B: Dim, H: ConstDim, C: ConstDim, T: Inference<D>, const KH: usize, const KW: usize>(
+    pub(super) fn infer<B: Dim, H: Dim, C: ConstDim, T: Inference<D>, const KH: usize, const KW: usize>(
         &self,
         x: Map<B, H, C, D, T>,
         weight: &Param<(CO, C, Const<KH>, Const<KW>), D>,
@@ -58,7 +58,7 @@ impl<CO: ConstDim, D: Backend> BatchNorm<CO, D> {
     }
 
     /// Convolution, normalisation and maybe ReLU, in training: moves the running statistics.
-    pub(super) fn train<B: Dim, H: ConstDim, C: ConstDim, T: Training<D>, const KH: usize, const KW: usize>(
+    pub(super) fn train<B: Dim, H: Dim, C: ConstDim, T: Training<D>, const KH: usize, const KW: usize>(
         &mut self,
         x: Map<B, H, C, D, T>,
         weight: &Param<(CO, C, Const<KH>, Const<KW>), D>,
@@ -75,7 +75,7 @@ impl<CO: ConstDim, D: Backend> BatchNorm<CO, D> {
 
 impl<
     B: Dim,
-    H: ConstDim,
+    H: Dim,
     C: ConstDim,
     CO: ConstDim,
     D: Backend,
@@ -95,7 +95,7 @@ impl<
 
 impl<
     B: Dim,
-    H: ConstDim,
+    H: Dim,
     C: ConstDim,
     CO: ConstDim,
     D: Backend,

@@ -42,7 +42,7 @@ module! {
 
 const WITH_RELU: Around = Around { dilation: 1, relu: true };
 
-impl<B: Dim, H: ConstDim, D: Backend, T: Inference<D>> Module<Map<B, H, Both, D, T>> for DoubleConv<D> {
+impl<B: Dim, H: Dim, D: Backend, T: Inference<D>> Module<Map<B, H, Both, D, T>> for DoubleConv<D> {
     type Output = Map<B, H, Mid, D, T>;
     type Error = D::Err;
     fn try_forward(&self, x: Map<B, H, Both, D, T>) -> Result<Self::Output, D::Err> {
@@ -51,7 +51,7 @@ impl<B: Dim, H: ConstDim, D: Backend, T: Inference<D>> Module<Map<B, H, Both, D,
     }
 }
 
-impl<B: Dim, H: ConstDim, D: Backend, T: Training<D>> ModuleMut<Map<B, H, Both, D, T>> for DoubleConv<D> {
+impl<B: Dim, H: Dim, D: Backend, T: Training<D>> ModuleMut<Map<B, H, Both, D, T>> for DoubleConv<D> {
     type Output = Map<B, H, Mid, D, T>;
     type Error = D::Err;
     fn try_forward_mut(&mut self, x: Map<B, H, Both, D, T>) -> Result<Self::Output, D::Err> {
@@ -68,16 +68,17 @@ forward! { [B: Dim, H: Even] Up<D>:
 }
 
 impl<D: Backend, const CLASSES: usize> Head<D, CLASSES> {
-    /// Logits at the image's side: `(B, H, H, 64) -> (B, CLASSES, S, S)`.
+    /// Logits at `side`, the image's: `(B, H, H, 64) -> (B, CLASSES, S, S)`.
     ///
     /// # Errors
     /// The device's.
-    pub fn to_side<S: Side, B: Dim, H: ConstDim, T: Tape<f32, D>>(
+    pub fn to_side<S: Side, B: Dim, H: Dim, T: Tape<f32, D>>(
         &self,
         x: Map<B, H, Mid, D, T>,
+        side: S,
     ) -> Result<Masks<B, S, CLASSES, D, T>, D::Err> {
         let x: Map<B, H, Const<CLASSES>, D, T> = ops::conv2d(x, &self.weight, Some(&self.bias), 1, false)?;
-        ops::resize::<S, _, _, _, _, _>(x)
+        ops::resize(x, side)
     }
 }
 

@@ -177,7 +177,7 @@ impl<C: ConstDim, CO: ConstDim, D: Backend> Trunk<C, CO, D> {
     }
 }
 
-impl<V: Variant, B: Dim, H: ConstDim, C: ConstDim, D: Backend, T: Tape<f32, D>> Module<Map<B, H, C, D, T>>
+impl<V: Variant, B: Dim, H: Dim, C: ConstDim, D: Backend, T: Tape<f32, D>> Module<Map<B, H, C, D, T>>
     for Block<V, C, D>
 {
     type Output = Map<B, H, C, D, T>;

@@ -11,7 +11,6 @@ mod backend;
 mod conv_bn;
 mod cost;
 mod decoder;
-pub mod dispatch;
 mod frozen;
 mod hiera;
 mod init;
@@ -40,7 +39,7 @@ pub use ops::structure_loss::LossFlavour;
 pub use repeat::Repeat;
 pub use rfb::{Branch, Rfb};
 pub use sam2unet::{Outputs, Sam2UNet};
-pub use shape::{Even, Image, Map, Masks, Plus, SIDES, Side, Times, WithSide, with_side};
+pub use shape::{Even, Image, Map, Masks, Plus, SIDES, Side, Times};
 pub use variant::{
     BasePlus, Large, Small, Tiny, VARIANTS, Variant, WithVariant, catalogue, check_variant,
     with_variant,

@@ -1,8 +1,7 @@
 //! A model whose variant and side are known at run time only: what the programs hold.
 
-use super::dispatch::{Job, at_side};
 use super::weights::WeightSource;
-use super::{Backend, BuildError, SIDES, Sam2UNet, Side, Variant, WithVariant, with_variant};
+use super::{Backend, BuildError, Image, SIDES, Sam2UNet, Variant, WithVariant, with_variant};
 use dfdx::nn::Module;
 use dfdx::prelude::*;
 
@@ -50,27 +49,21 @@ pub enum NetworkError {
 
 impl<V: Variant, D: Backend> Network for Sam2UNet<V, D> {
     fn logits(&self, images: &[f32], batch: usize, side: usize) -> Result<Vec<f32>, NetworkError> {
-        struct Infer<'a, V: Variant, D: Backend>(&'a Sam2UNet<V, D>, &'a [f32], usize);
-        impl<V: Variant, D: Backend> Job for Infer<'_, V, D> {
-            type Output = Result<Vec<f32>, D::Err>;
-            fn run<W: Variant, S: Side>(self) -> Self::Output {
-                let (Self(model, images, batch), side) = (self, S::default());
-                let device = model.head.bias.device();
-                let x = device.try_tensor_from_vec(images.to_vec(), (batch, Const::<3>, side, side))?;
-                let head = model.try_forward(x)?.head;
-                let mut logits = vec![0.0; batch * S::SIZE * S::SIZE];
-                head.copy_into(&mut logits);
-                Ok(logits)
-            }
-        }
         let expected = batch * 3 * side * side;
         if images.len() != expected {
             return Err(NetworkError::Length { batch, side, expected, found: images.len() });
         }
-        match at_side::<V, _>(side, Infer(self, images, batch)) {
-            Some(logits) => logits.map_err(|e| NetworkError::Device(format!("{e:?}"))),
-            None => Err(NetworkError::Side { side, least: SIDES[0], most: SIDES[SIDES.len() - 1] }),
+        if !SIDES.contains(&side) {
+            return Err(NetworkError::Side { side, least: SIDES[0], most: SIDES[SIDES.len() - 1] });
         }
+        let device = self.head.bias.device();
+        let failed = |e| NetworkError::Device(format!("{e:?}"));
+        let x: Image<usize, usize, D> =
+            device.try_tensor_from_vec(images.to_vec(), (batch, Const, side, side)).map_err(failed)?;
+        let head = self.try_forward(x).map_err(failed)?.head;
+        let mut logits = vec![0.0; batch * side * side];
+        head.copy_into(&mut logits);
+        Ok(logits)
     }
 
     fn variant(&self) -> &'static str {

@@ -36,7 +36,7 @@ module! {
     }
 }
 
-forward! { [B: Dim, H: ConstDim, C: ConstDim, const K: usize] Branch<C, D, K>:
+forward! { [B: Dim, H: Dim, C: ConstDim, const K: usize] Branch<C, D, K>:
     |self, x, run| Map<B, H, C, D, T> => Map<B, H, Mid, D, T> {
         let x = run!(self.reduce, x);
         let x = run!(self.row, x);
@@ -45,7 +45,7 @@ forward! { [B: Dim, H: ConstDim, C: ConstDim, const K: usize] Branch<C, D, K>:
     }
 }
 
-forward! { [B: Dim, H: ConstDim, C: ConstDim] Rfb<C, D>:
+forward! { [B: Dim, H: Dim, C: ConstDim] Rfb<C, D>:
     |self, x, run| Map<B, H, C, D, T> => Map<B, H, Mid, D, T> {
         let branches = [
             run!(self.branch0, x.with_empty_tape()),

@@ -53,15 +53,16 @@ pub struct Outputs<B: Dim, S: Side, const CLASSES: usize, D: Backend, T = NoneTa
 
 forward! { [V: Variant, const CLASSES: usize, B: Dim, S: Side] Sam2UNet<V, D, CLASSES>:
     |self, x, run| Image<B, S, D, T> => Outputs<B, S, CLASSES, D, T> {
+        let side = x.shape().2;
         let (x1, x2, x3, x4) = run!(self.encoder, x);
         let (x1, x2) = (run!(self.rfb1, x1), run!(self.rfb2, x2));
         let (x3, x4) = (run!(self.rfb3, x3), run!(self.rfb4, x4));
         let x = run!(self.up1, (x3, x4));
-        let side1 = self.side1.to_side(x.with_empty_tape())?;
+        let side1 = self.side1.to_side(x.with_empty_tape(), side)?;
         let x = run!(self.up2, (x2, x));
-        let side2 = self.side2.to_side(x.with_empty_tape())?;
+        let side2 = self.side2.to_side(x.with_empty_tape(), side)?;
         let x = run!(self.up3, (x1, x));
-        Ok(Outputs { head: self.head.to_side(x)?, side1, side2 })
+        Ok(Outputs { head: self.head.to_side(x, side)?, side1, side2 })
     }
 }
 

@@ -6,14 +6,15 @@ use std::marker::PhantomData;
 /// The side of a square input image: a multiple of 32, as the encoder divides it by 4 and then
 /// halves it three times, and the decoder doubles it back.
 ///
-/// Every `Const<N>` with `N` a multiple of 32 from 64 to 1024 is one. Another side is a type of your
-/// own: a unit struct that implements dfdx's `Dim` and `ConstDim`, then `Side`.
+/// Every `Const<N>` with `N` a multiple of 32 from 64 to 1024 is one, checked by the compiler. `usize` is one too: a
+/// side known at run time only, as the programs have it, checked when the image comes in. Another constant side is
+/// a type of your own: a unit struct that implements dfdx's `Dim`, then `Side`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a valid input side",
     label = "the side must be a multiple of 32 from 64 to 1024",
     note = "the encoder divides the side by 4, 8, 16 and 32; 352 and 448 are the usual choices"
 )]
-pub trait Side: ConstDim {
+pub trait Side: Dim {
     /// Side of the first stage's map.
     type Quarter: Even<Half = Self::Eighth>;
     /// Side of the second stage's map.
@@ -21,7 +22,7 @@ pub trait Side: ConstDim {
     /// Side of the third stage's map.
     type Sixteenth: Even<Half = Self::ThirtySecond>;
     /// Side of the fourth stage's map.
-    type ThirtySecond: ConstDim;
+    type ThirtySecond: Dim;
 }
 
 /// The side of a map that can be halved: what a pooling block takes and a decoder step gives.
@@ -29,9 +30,9 @@ pub trait Side: ConstDim {
     message = "a map of side `{Self}` cannot be halved",
     label = "this side is odd, or is no part of a valid input side"
 )]
-pub trait Even: ConstDim {
+pub trait Even: Dim {
     /// Half of it.
-    type Half: ConstDim;
+    type Half: Dim;
 }
 
 macro_rules! halves {
@@ -54,17 +55,20 @@ macro_rules! sides {
             }
             const _: () = assert!($n % 32 == 0, concat!(stringify!($n), " is no multiple of 32"));
         )*
-        /// Every side that [`with_side`] knows, ascending.
+        /// Every side that is a [`Side`] as a constant, ascending: what images may have at run time.
         pub const SIDES: &[usize] = &[$($n),*];
-
-        /// Calls `f` with the type of `side`; `None` if there is none (see [`SIDES`]).
-        pub fn with_side<F: WithSide>(side: usize, f: F) -> Option<F::Output> {
-            match side {
-                $($n => Some(f.call::<Const<$n>>()),)*
-                _ => None,
-            }
-        }
     };
+}
+
+impl Even for usize {
+    type Half = usize;
+}
+
+impl Side for usize {
+    type Quarter = usize;
+    type Eighth = usize;
+    type Sixteenth = usize;
+    type ThirtySecond = usize;
 }
 
 // The quarters, eighths and sixteenths of the sides below.
@@ -77,14 +81,6 @@ halves! {
 sides! {
     64 96 128 160 192 224 256 288 320 352 384 416 448 480 512 544 576 608 640 672 704 736 768
     800 832 864 896 928 960 992 1024
-}
-
-/// A function generic over the side, called with a side known at run time by [`with_side`].
-pub trait WithSide {
-    /// What it gives, whatever the side.
-    type Output;
-    /// The function.
-    fn call<S: Side>(self) -> Self::Output;
 }
 
 macro_rules! computed {
@@ -132,18 +128,9 @@ mod tests {
 
     #[test]
     fn every_multiple_of_32_is_a_side() {
-        struct Sizes;
-        impl WithSide for Sizes {
-            type Output = [usize; 5];
-            fn call<S: Side>(self) -> [usize; 5] {
-                [S::SIZE, S::Quarter::SIZE, S::Eighth::SIZE, S::Sixteenth::SIZE, S::ThirtySecond::SIZE]
-            }
-        }
         assert_eq!(SIDES.len(), 31);
         for n in 0..1100 {
-            let expected = (n % 32 == 0 && (64..=1024).contains(&n)).then_some([n, n / 4, n / 8, n / 16, n / 32]);
-            assert_eq!(with_side(n, Sizes), expected);
-            assert_eq!(SIDES.contains(&n), expected.is_some());
+            assert_eq!(SIDES.contains(&n), n % 32 == 0 && (64..=1024).contains(&n));
         }
     }
 

@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 
 use dfdx::nn::tensor_collection::{
-    RecursiveWalker, TensorCollection, TensorOptions, TensorVisitor, ViewTensorMut, ViewTensorName,
-    ViewTensorRef,
+    RecursiveWalker, TensorCollection, TensorOptions, TensorVisitor, ViewTensorMut, ViewTensorName, ViewTensorRef,
 };
 use dfdx::optim::{Sgd, SgdConfig, UnusedTensors};
 use dfdx::shapes::{HasShape, Shape};
@@ -72,12 +71,7 @@ impl AdamW {
     /// # Errors
     /// [`LearnError::NoGradient`] when `gradients` holds nothing for some of them: nothing is
     /// changed then. [`LearnError::Device`] when the device fails.
-    pub fn update<M, D>(
-        &mut self,
-        module: &mut M,
-        gradients: &Gradients<f32, D>,
-        rate: f64,
-    ) -> Result<(), LearnError>
+    pub fn update<M, D>(&mut self, module: &mut M, gradients: &Gradients<f32, D>, rate: f64) -> Result<(), LearnError>
     where
         M: TensorCollection<f32, D>,
         D: Device<f32>,
@@ -88,11 +82,8 @@ impl AdamW {
             return Err(LearnError::NoGradient { names: search.missing });
         }
         self.steps += 1;
-        let mut step = Step {
-            factors: Factors::new(&self.config, self.steps, rate),
-            moments: &mut self.moments,
-            gradients,
-        };
+        let mut step =
+            Step { factors: Factors::new(&self.config, self.steps, rate), moments: &mut self.moments, gradients };
         M::iter_tensors(&mut RecursiveWalker { m: (module, String::new()), f: &mut step })?;
         Ok(())
     }
@@ -261,8 +252,7 @@ impl<D: Device<f32>> TensorVisitor<f32, D> for MomentReader<'_> {
         }
         let (name, count) = (weight_name(&path), weight.shape().num_elements());
         let wrong = |reason| LearnError::Moment { name: name.clone(), reason };
-        let (first, second) =
-            (self.source)(&name).ok_or_else(|| wrong("it is missing".to_string()))?;
+        let (first, second) = (self.source)(&name).ok_or_else(|| wrong("it is missing".to_string()))?;
         for moment in [&first, &second] {
             if moment.len() != count {
                 return Err(wrong(format!("{} numbers, expected {count}", moment.len())));
@@ -319,14 +309,11 @@ mod tests {
         let config = AdamWConfig { weight_decay: 0.1, ..Default::default() };
         let mut optimiser = AdamW::new(config);
         let start = [linear.weight.as_vec(), linear.bias.as_vec()].concat();
-        let mut expected: Vec<Scalar> = start
-            .iter()
-            .map(|&w| Scalar { weight: w.into(), first: 0.0, second: 0.0, step: 0 })
-            .collect();
+        let mut expected: Vec<Scalar> =
+            start.iter().map(|&w| Scalar { weight: w.into(), first: 0.0, second: 0.0, step: 0 }).collect();
         for rate in [1e-2, 9e-3, 5e-3, 1e-3] {
             let gradients = gradients_of(&linear, &x);
-            let numbers =
-                [gradients.get(&linear.weight).as_vec(), gradients.get(&linear.bias).as_vec()].concat();
+            let numbers = [gradients.get(&linear.weight).as_vec(), gradients.get(&linear.bias).as_vec()].concat();
             optimiser.update(&mut linear, &gradients, rate).unwrap();
             for (scalar, &gradient) in expected.iter_mut().zip(&numbers) {
                 scalar.update(gradient.into(), rate, &config);
@@ -361,8 +348,7 @@ mod tests {
     #[test]
     fn leaves_running_statistics_alone_and_names_what_has_no_gradient() {
         let device = Cpu::default();
-        let mut module: Pair =
-            (Linear::build(&device), BatchNorm2D::build(&device));
+        let mut module: Pair = (Linear::build(&device), BatchNorm2D::build(&device));
         let x: Tensor<Rank2<4, 3>, f32, Cpu> = device.ones();
         let before = module.0.weight.as_vec();
         let mut optimiser = AdamW::new(AdamWConfig::default());

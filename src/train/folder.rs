@@ -184,14 +184,23 @@ impl RunFolder {
     /// # Errors
     /// When it holds a run already, or cannot be written to.
     pub fn create(path: &Path, settings: &Settings) -> Result<Self, FolderError> {
-        let logged = fs::metadata(path.join(LOG)).is_ok_and(|log| log.len() > 0);
-        if logged || [CONFIG, LAST, BEST].iter().any(|name| path.join(name).exists()) {
-            return Err(FolderError::Occupied { path: path.to_owned() });
-        }
+        Self::check_unused(path)?;
         fs::create_dir_all(path).map_err(|source| FolderError::Write { path: path.to_owned(), source })?;
         let mut folder = Self::lock(path)?;
         folder.write_settings(settings)?;
         Ok(folder)
+    }
+
+    /// Whether [`create`](Self::create) would find a run there: to ask before work that takes long.
+    ///
+    /// # Errors
+    /// When it holds a run.
+    pub fn check_unused(path: &Path) -> Result<(), FolderError> {
+        let logged = fs::metadata(path.join(LOG)).is_ok_and(|log| log.len() > 0);
+        if logged || [CONFIG, LAST, BEST].iter().any(|name| path.join(name).exists()) {
+            return Err(FolderError::Occupied { path: path.to_owned() });
+        }
+        Ok(())
     }
 
     /// Opens the folder of an earlier run and completes what was cut off when it was killed.
@@ -390,11 +399,7 @@ fn state_text(state: &State) -> String {
     serde_json::to_string_pretty(state).unwrap_or_default() + "\n"
 }
 
-fn save_model(
-    learner: &dyn Learner,
-    folder: &Path,
-    metadata: &BTreeMap<String, String>,
-) -> Result<(), FolderError> {
+fn save_model(learner: &dyn Learner, folder: &Path, metadata: &BTreeMap<String, String>) -> Result<(), FolderError> {
     let each_value = |put: &mut dyn FnMut(WeightSpec, Value)| learner.each_value(put);
     Ok(checkpoint::save(&folder.join(MODEL), &learner.specs(), each_value, metadata)?)
 }

@@ -13,12 +13,7 @@ pub trait Learner {
     ///
     /// # Errors
     /// When the batch's side is not supported, its lengths disagree, or the device fails.
-    fn accumulate(
-        &mut self,
-        batch: &Batch,
-        scale: f32,
-        flavour: LossFlavour,
-    ) -> Result<f64, LearnError>;
+    fn accumulate(&mut self, batch: &Batch, scale: f32, flavour: LossFlavour) -> Result<f64, LearnError>;
 
     /// One optimiser step at learning rate `rate` with the gathered gradients, which go back to zero.
     ///

@@ -4,7 +4,8 @@
 //!
 //! 1. [`Choices`] (flags, a file) become [`Settings`];
 //! 2. [`Sources`] opens and checks the images, [`RunFolder`] the place for results;
-//! 3. a [`Learner`] holds the model and its optimiser ([`AdamW`]);
+//! 3. [`open_learner`] builds the model with its optimiser ([`AdamW`]): a [`Session`], which the loop
+//!    knows as a [`Learner`];
 //! 4. [`train`] runs the loop of a [`Plan`]: steps at the rate of the schedule ([`cosine`]), validation,
 //!    checkpoints, a log, and at the end curves and pictures.
 //!
@@ -14,6 +15,7 @@
 mod adamw;
 mod folder;
 mod learner;
+mod overview;
 mod plan;
 mod report;
 mod run;
@@ -21,15 +23,18 @@ mod schedule;
 mod session;
 pub mod settings;
 mod sources;
+mod start;
 
 pub use crate::nn::ops::structure_loss::LossFlavour;
 pub use adamw::{AdamW, AdamWConfig};
 pub use folder::{Best, FolderError, Record, RunFolder, State};
 pub use learner::{LearnError, Learner, LearnerSummary};
+pub use overview::Overview;
 pub use plan::{Plan, Step};
 pub use report::{ReportError, write_curves, write_samples};
-pub use run::{Event, Observer, Outcome, Overview, SELECTION_KEY, TrainError, is_finished, train};
-pub use session::{Session, open_session};
+pub use run::{Event, Observer, Outcome, SELECTION_KEY, TrainError, is_finished, train};
 pub use schedule::{FINAL_RATE, cosine};
+pub use session::{Session, open_session};
 pub use settings::{Choices, DeviceChoice, Generated, MultiScale, Named, Settings, SettingsError};
 pub use sources::Sources;
+pub use start::{StartError, open_learner};

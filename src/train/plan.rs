@@ -155,12 +155,8 @@ mod tests {
 
     #[test]
     fn without_shuffling_and_flips_an_epoch_is_the_files_in_order() {
-        let settings = settings(Choices {
-            batch_size: Some(2),
-            shuffle: Some(false),
-            augment: Some(false),
-            ..Choices::default()
-        });
+        let settings =
+            settings(Choices { batch_size: Some(2), shuffle: Some(false), augment: Some(false), ..Choices::default() });
         let steps = Plan::new(&settings, 3).epoch(&settings, 1);
         let samples: Vec<_> = steps.iter().flat_map(|step| &step.batches[0].samples).copied().collect();
         assert_eq!(samples, [(0, Flips::default()), (1, Flips::default()), (2, Flips::default())]);

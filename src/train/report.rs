@@ -56,7 +56,8 @@ pub enum ReportError {
 /// When the log cannot be read or the file not be written.
 pub fn write_curves(folder: &Path, log: &Path) -> Result<(), ReportError> {
     let text = fs::read_to_string(log).map_err(|source| ReportError::Read { path: log.to_owned(), source })?;
-    let curves = Curves::read(&text).map_err(|(line, reason)| ReportError::Log { path: log.to_owned(), line, reason })?;
+    let curves =
+        Curves::read(&text).map_err(|(line, reason)| ReportError::Log { path: log.to_owned(), line, reason })?;
     let path = folder.join("curves.svg");
     fs::write(&path, curves.svg()).map_err(|source| ReportError::Write { path, source })
 }
@@ -128,8 +129,22 @@ impl Curves {
             x: Axis { label: "step", ticks: ticks(0.0, steps) },
             y: Axis { label: "loss", ticks: ticks(0.0, highest(&self.loss)) },
             lines: vec![
-                Line { points: thinned(&self.loss), colour: LOSS_COLOUR, width: 1.0, opacity: 0.25, dots: false, name: "each step" },
-                Line { points: thinned(&smoothed(&self.loss)), colour: LOSS_COLOUR, width: 2.2, opacity: 1.0, dots: false, name: "smoothed" },
+                Line {
+                    points: thinned(&self.loss),
+                    colour: LOSS_COLOUR,
+                    width: 1.0,
+                    opacity: 0.25,
+                    dots: false,
+                    name: "each step",
+                },
+                Line {
+                    points: thinned(&smoothed(&self.loss)),
+                    colour: LOSS_COLOUR,
+                    width: 2.2,
+                    opacity: 1.0,
+                    dots: false,
+                    name: "smoothed",
+                },
             ],
         };
         let validated = self.scores.iter().any(|points| !points.is_empty());
@@ -261,7 +276,10 @@ fn draw(svg: &mut String, panel: &Panel) {
     }
     for &tick in &panel.x.ticks {
         let (x, _) = place((tick, 0.0));
-        put(format_args!("<line x1=\"{x:.1}\" y1=\"{height}\" x2=\"{x:.1}\" y2=\"{}\" stroke=\"#9ca3af\"/>", height + 5.0));
+        put(format_args!(
+            "<line x1=\"{x:.1}\" y1=\"{height}\" x2=\"{x:.1}\" y2=\"{}\" stroke=\"#9ca3af\"/>",
+            height + 5.0
+        ));
         put(format_args!("<text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>", height + 20.0, number(tick)));
     }
     put(format_args!("<line x1=\"0\" y1=\"{height}\" x2=\"{width}\" y2=\"{height}\" stroke=\"#9ca3af\"/>"));

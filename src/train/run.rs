@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 
 use super::folder::{Best, FolderError, Record, RunFolder, State};
-use super::learner::{LearnError, Learner, LearnerSummary};
+use super::learner::{LearnError, Learner};
+use super::overview::Overview;
 use super::plan::{Plan, Step};
 use super::report::{self, ReportError};
 use super::schedule::cosine;
@@ -79,21 +80,6 @@ impl<F: FnMut(&Event)> Observer for F {
     fn event(&mut self, event: &Event) {
         self(event);
     }
-}
-
-/// What is known before the first step.
-#[derive(Debug)]
-pub struct Overview<'a> {
-    /// The run's settings.
-    pub settings: &'a Settings,
-    /// Where images come from.
-    pub sources: &'a Sources,
-    /// The run's length.
-    pub plan: Plan,
-    /// The model in figures.
-    pub model: LearnerSummary,
-    /// Steps made before, if the run is resumed.
-    pub resumed: Option<u64>,
 }
 
 /// How a call of [`train`] ended.

@@ -28,13 +28,8 @@ mod tests {
     #[test]
     fn equals_pytorch_to_the_bit() {
         // CosineAnnealingLR(optimiser, 5, eta_min=1e-7) of PyTorch 2.13 from 1e-3
-        let expected = [
-            0.001,
-            0.0009045180463377549,
-            0.0006545430463377549,
-            0.000345556953662245,
-            9.558195366224506e-05,
-        ];
+        let expected =
+            [0.001, 0.0009045180463377549, 0.0006545430463377549, 0.000345556953662245, 9.558195366224506e-05];
         for (epoch, want) in expected.into_iter().enumerate() {
             assert_eq!(cosine(1e-3, 5, epoch as u64), want);
         }

@@ -3,11 +3,10 @@
 use super::adamw::{AdamW, AdamWConfig};
 use super::learner::{LearnError, Learner, LearnerSummary};
 use crate::data::Batch;
-use crate::nn::dispatch::{Job, at_side};
 use crate::nn::ops::Keep;
 use crate::nn::weights::{Value, WeightSource, WeightSpec};
 use crate::nn::{
-    Backend, BuildError, LossFlavour, Network, SIDES, Sam2UNet, Side, Variant, WithVariant, gflop, parameters,
+    Backend, BuildError, Image, LossFlavour, Masks, Network, SIDES, Sam2UNet, Variant, WithVariant, gflop, parameters,
     training_bytes, with_variant,
 };
 use dfdx::nn::{ModuleMut, ZeroGrads};
@@ -73,38 +72,6 @@ fn device_error(error: impl std::fmt::Debug) -> LearnError {
     LearnError::Device(format!("{error:?}"))
 }
 
-/// One batch, at a side that is known at run time.
-struct Accumulate<'a, V: Variant, D: Backend> {
-    session: &'a mut Session<V, D>,
-    batch: &'a Batch,
-    scale: f32,
-    flavour: LossFlavour,
-}
-
-impl<V: Variant, D: Backend> Job for Accumulate<'_, V, D> {
-    type Output = Result<f64, LearnError>;
-    fn run<W: Variant, S: Side>(self) -> Self::Output {
-        let Accumulate { session, batch, scale, flavour } = self;
-        let (count, side) = (batch.indices.len(), S::default());
-        let images = batch.images.clone();
-        let masks = batch.masks.clone();
-        let gradients = match session.gradients.take() {
-            Some(gradients) => gradients,
-            None => session.model.try_alloc_grads().map_err(device_error)?,
-        };
-        let device = &session.device;
-        let x = device.try_tensor_from_vec(images, (count, Const::<3>, side, side)).map_err(device_error)?;
-        let mask = device.try_tensor_from_vec(masks, (count, Const::<1>, side, side)).map_err(device_error)?;
-        let outputs = session.model.try_forward_mut(x.traced(gradients)).map_err(device_error)?;
-        let loss = outputs.loss(&mask, flavour).map_err(device_error)?;
-        let mut value = [0.0];
-        loss.copy_into(&mut value);
-        let scaled = loss.try_mul(scale).map_err(device_error)?;
-        session.gradients = Some(scaled.try_backward().map_err(device_error)?);
-        Ok(f64::from(value[0]))
-    }
-}
-
 impl<V: Variant, D: Backend> Learner for Session<V, D> {
     fn accumulate(&mut self, batch: &Batch, scale: f32, flavour: LossFlavour) -> Result<f64, LearnError> {
         let (side, count) = (batch.side, batch.indices.len());
@@ -117,8 +84,30 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
                 batch.masks.len()
             )));
         }
-        at_side::<V, _>(side, Accumulate { session: self, batch, scale, flavour })
-            .unwrap_or_else(|| Err(LearnError::Batch(no_side(side))))
+        if !SIDES.contains(&side) {
+            return Err(LearnError::Batch(format!(
+                "side {side} is none of the supported ones, the multiples of 32 from {} to {}",
+                SIDES[0],
+                SIDES[SIDES.len() - 1]
+            )));
+        }
+        let gradients = match self.gradients.take() {
+            Some(gradients) => gradients,
+            None => self.model.try_alloc_grads().map_err(device_error)?,
+        };
+        let x: Image<usize, usize, D> = self
+            .device
+            .try_tensor_from_vec(batch.images.clone(), (count, Const, side, side))
+            .map_err(device_error)?;
+        let mask: Masks<usize, usize, 1, D> =
+            self.device.try_tensor_from_vec(batch.masks.clone(), (count, Const, side, side)).map_err(device_error)?;
+        let outputs = self.model.try_forward_mut(x.traced(gradients)).map_err(device_error)?;
+        let loss = outputs.loss(&mask, flavour).map_err(device_error)?;
+        let mut value = [0.0];
+        loss.copy_into(&mut value);
+        let scaled = loss.try_mul(scale).map_err(device_error)?;
+        self.gradients = Some(scaled.try_backward().map_err(device_error)?);
+        Ok(f64::from(value[0]))
     }
 
     fn update(&mut self, rate: f64) -> Result<(), LearnError> {
@@ -176,12 +165,4 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
             training_bytes: training_bytes::<V>(side, batch, self.keep),
         }
     }
-}
-
-fn no_side(side: usize) -> String {
-    format!(
-        "side {side} is none of the supported ones, the multiples of 32 from {} to {}",
-        SIDES[0],
-        SIDES[SIDES.len() - 1]
-    )
 }

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::Task;
-use crate::nn::VARIANTS;
 use crate::nn::ops::structure_loss::LossFlavour;
+use crate::nn::{SIDES, VARIANTS};
 
-/// Smallest and largest side of an input image, and what it must be a multiple of.
-pub const SIDES: (usize, usize, usize) = (64, 1024, 32);
+/// Sides are multiples of this.
+const SIDE_UNIT: usize = 32;
 /// The second scale of multi-scale training, of the first (paper, section 4.1).
 pub const LARGER_SCALE: f64 = 1.25;
 
@@ -257,8 +257,11 @@ pub enum SettingsError {
     },
     /// A side that the network does not have.
     #[error(
-        "--size {size}: the side must be a multiple of {} from {} to {}; the nearest are {} and {}",
-        SIDES.2, SIDES.0, SIDES.1, nearest.0, nearest.1
+        "--size {size}: the side must be a multiple of {SIDE_UNIT} from {} to {}; the nearest are {} and {}",
+        SIDES[0],
+        largest_side(),
+        nearest.0,
+        nearest.1
     )]
     Size {
         /// The side asked for.
@@ -429,14 +432,8 @@ impl Settings {
     /// When another choice differs from the run's setting.
     pub fn resumed_with(mut self, choices: Choices) -> Result<Self, SettingsError> {
         let Choices { steps, epochs, threads, device, checkpoint_minutes, .. } = choices;
-        let fixed = Choices {
-            steps: None,
-            epochs: None,
-            threads: None,
-            device: None,
-            checkpoint_minutes: None,
-            ..choices
-        };
+        let fixed =
+            Choices { steps: None, epochs: None, threads: None, device: None, checkpoint_minutes: None, ..choices };
         if fixed != Choices::default() {
             return Err(SettingsError::Conflict(
                 "--resume takes everything from the run's config.toml: next to it only --steps, --epochs, --threads, \
@@ -456,7 +453,7 @@ impl Settings {
 
     /// The larger side of multi-scale training: 1.25 times the side, rounded to a multiple of 32.
     pub fn larger_side(&self) -> usize {
-        let unit = SIDES.2 as f64;
+        let unit = SIDE_UNIT as f64;
         ((self.size as f64 * LARGER_SCALE / unit).round() * unit) as usize
     }
 
@@ -469,16 +466,16 @@ impl Settings {
                 choices: VARIANTS.join(", "),
             });
         }
-        let (smallest, largest, unit) = SIDES;
-        if !(smallest..=largest).contains(&self.size) || !self.size.is_multiple_of(unit) {
+        if !SIDES.contains(&self.size) {
             return Err(SettingsError::Size { size: self.size, nearest: nearest_sides(self.size) });
         }
-        if self.multi_scale != MultiScale::Off && self.larger_side() > largest {
+        if self.multi_scale != MultiScale::Off && !SIDES.contains(&self.larger_side()) {
             return Err(SettingsError::Conflict(format!(
-                "--multi-scale {}: 1.25 times --size {} is {}, beyond the largest side, {largest}; choose a smaller --size",
+                "--multi-scale {}: 1.25 times --size {} is {}, beyond the largest side, {}; choose a smaller --size",
                 self.multi_scale.name(),
                 self.size,
                 self.larger_side(),
+                largest_side(),
             )));
         }
         if self.epochs.is_none() && self.steps.is_none() {
@@ -519,7 +516,9 @@ impl Settings {
             (Some(_), None) => return conflict("--val-images needs --val-masks"),
             (None, Some(_)) => return conflict("--val-masks needs --val-images"),
             (Some(_), Some(_)) if self.images.is_none() => {
-                return conflict("--val-images needs --images: without them the run trains and validates on generated scenes");
+                return conflict(
+                    "--val-images needs --images: without them the run trains and validates on generated scenes",
+                );
             }
             _ => {}
         }
@@ -527,7 +526,9 @@ impl Settings {
             return conflict("--task needs --images and --masks");
         }
         if self.backbone.is_some() && self.init.is_some() {
-            return conflict("--backbone and --init exclude each other: a checkpoint given to --init holds the trunk too");
+            return conflict(
+                "--backbone and --init exclude each other: a checkpoint given to --init holds the trunk too",
+            );
         }
         match (self.images.is_some(), self.generated) {
             (false, None) => conflict("a run without images needs the sizes of its generated sets (`generated`)"),
@@ -546,9 +547,12 @@ fn range(flag: &'static str, value: impl ToString, range: &'static str) -> Setti
 
 /// The two sides nearest to one that there is not.
 fn nearest_sides(size: usize) -> (usize, usize) {
-    let (smallest, largest, unit) = SIDES;
-    let below = (size / unit * unit).clamp(smallest, largest - unit);
-    (below, below + unit)
+    let below = (size / SIDE_UNIT * SIDE_UNIT).clamp(SIDES[0], largest_side() - SIDE_UNIT);
+    (below, below + SIDE_UNIT)
+}
+
+fn largest_side() -> usize {
+    SIDES[SIDES.len() - 1]
 }
 
 fn absolute(path: Option<PathBuf>) -> Option<PathBuf> {
@@ -557,8 +561,7 @@ fn absolute(path: Option<PathBuf>) -> Option<PathBuf> {
 }
 
 fn parse_file<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, SettingsError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| SettingsError::Read { path: path.to_owned(), source })?;
+    let text = std::fs::read_to_string(path).map_err(|source| SettingsError::Read { path: path.to_owned(), source })?;
     toml::from_str(&text)
         .map_err(|e| SettingsError::Syntax { path: path.to_owned(), reason: e.to_string().trim_end().to_string() })
 }
@@ -630,8 +633,7 @@ mod tests {
     #[test]
     fn flags_win_over_the_file_the_file_over_the_task_the_task_over_the_preset() {
         let flags = Choices { lr: Some(3e-4), task: Some(Task::Polyp), ..folder() };
-        let file: Choices =
-            toml::from_str("lr = 1e-2\nsize = 96\nmulti_scale = \"both\"\ntask = \"marine\"").unwrap();
+        let file: Choices = toml::from_str("lr = 1e-2\nsize = 96\nmulti_scale = \"both\"\ntask = \"marine\"").unwrap();
         let settings = flags.over(file).resolve().unwrap();
         assert_eq!((settings.lr, settings.size), (3e-4, 96));
         assert_eq!((settings.task, settings.multi_scale), (Some(Task::Polyp), MultiScale::Both));
@@ -652,7 +654,12 @@ mod tests {
     #[test]
     fn what_is_written_reads_back_equal() {
         let polyp = Choices { task: Some(Task::Polyp), multi_scale: Some(MultiScale::Off), ..folder() };
-        let steps = Choices { steps: Some(5), threads: Some(2), loss: Some(LossFlavour::PublishedScript), ..Choices::default() };
+        let steps = Choices {
+            steps: Some(5),
+            threads: Some(2),
+            loss: Some(LossFlavour::PublishedScript),
+            ..Choices::default()
+        };
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config.toml");
         for choices in [polyp, steps] {
@@ -671,7 +678,9 @@ mod tests {
         );
         assert!(refused(Choices { size: Some(0), ..folder() }).ends_with("64 and 96"));
         assert!(refused(Choices { size: Some(9999), ..folder() }).ends_with("992 and 1024"));
-        assert!(refused(Choices { variant: Some("huge".into()), ..folder() }).contains("tiny, small, base-plus, large"));
+        assert!(
+            refused(Choices { variant: Some("huge".into()), ..folder() }).contains("tiny, small, base-plus, large")
+        );
         assert!(refused(Choices { epochs: Some(0), ..folder() }).starts_with("--epochs 0"));
         assert!(refused(Choices { batch_size: Some(0), ..folder() }).starts_with("--batch-size 0"));
         assert!(refused(Choices { lr: Some(-1.0), ..folder() }).starts_with("--lr -1"));
@@ -680,7 +689,9 @@ mod tests {
         assert!(refused(Choices { masks: None, ..folder() }).starts_with("--images needs --masks"));
         assert!(refused(Choices { val_images: Some("v".into()), ..folder() }).contains("--val-masks"));
         assert!(refused(Choices { task: Some(Task::Polyp), ..Choices::default() }).contains("--images"));
-        assert!(refused(Choices { backbone: Some("b".into()), init: Some("i".into()), ..folder() }).contains("exclude"));
+        assert!(
+            refused(Choices { backbone: Some("b".into()), init: Some("i".into()), ..folder() }).contains("exclude")
+        );
         let large = Choices { size: Some(1024), multi_scale: Some(MultiScale::Random), ..folder() };
         assert!(refused(large).contains("1280"));
     }

@@ -214,7 +214,8 @@ pub fn watched(
     stop_at: impl Fn(u64) -> bool,
     mut look: impl FnMut(&Event),
 ) -> Result<Outcome, TrainError> {
-    let open = if path.join("config.toml").exists() { RunFolder::open(path) } else { RunFolder::create(path, settings) };
+    let open =
+        if path.join("config.toml").exists() { RunFolder::open(path) } else { RunFolder::create(path, settings) };
     let stop = AtomicBool::new(false);
     let mut observer = |event: &Event| {
         if let Event::Step { step, .. } = event

@@ -122,7 +122,8 @@ pub struct AdapterRef<'a, C: ConstDim, R: ConstDim, D: Backend> {
     pub up: LinearRef<'a, C, R, D>,
 }
 
-/// `(B, H, H, C)` to `(B, HO, HO, CO)`, where `HO` is `H`, or half of it in a pooling block.
+/// `(B, H, H, C)` to `(B, HO, HO, CO)`, where `HO` is `H`, or half of it in a pooling block (one with a skip
+/// projection).
 ///
 /// # Errors
 /// The device's.
@@ -136,20 +137,14 @@ pub fn adapted_block<B, H, HO, C, CO, R, D, T>(
 ) -> Result<Map<B, HO, CO, D, T>, D::Err>
 where
     B: Dim,
-    H: ConstDim,
-    HO: ConstDim,
+    H: Dim,
+    HO: Dim,
     C: ConstDim,
     CO: ConstDim,
     R: ConstDim,
     D: Backend,
     T: Tape<f32, D>,
 {
-    const {
-        assert!(
-            H::SIZE == HO::SIZE || H::SIZE == 2 * HO::SIZE,
-            "a block keeps its map's side or halves it"
-        );
-    };
     let adapter = (
         erase(adapter.down.0.clone()),
         erase(adapter.down.1.clone()),
@@ -166,10 +161,7 @@ where
         fc2: own(weights.fc2),
         skip: weights.skip.map(own),
     };
-    let out = (HO::SIZE, CO::SIZE);
-    Ok(retype(erased(
-        erase(x),
-        out,
+    Ok(retype(erased(erase(x), CO::SIZE,
         adapter,
         weights,
         geometry,
@@ -181,7 +173,7 @@ type Adapter<D> = (Erased<2, D>, Erased<1, D>, Erased<2, D>, Erased<1, D>);
 
 fn erased<D: Backend, T: Tape<f32, D>>(
     x: Erased<4, D, T>,
-    (out_side, out_channels): (usize, usize),
+    out_channels: usize,
     a: Adapter<D>,
     weights: FrozenBlock<D::Frozen>,
     geometry: Geometry,
@@ -190,6 +182,8 @@ fn erased<D: Backend, T: Tape<f32, D>>(
     let (x, mut tape) = x.try_contiguous()?.split_tape();
     let device = x.device().clone();
     let [batch, side, _, channels] = *x.shape();
+    let pool = weights.skip.is_some();
+    let out_side = if pool { side / 2 } else { side };
     let size = BlockSize {
         batch,
         side,
@@ -198,7 +192,7 @@ fn erased<D: Backend, T: Tape<f32, D>>(
         hidden: a.0.shape()[0],
         heads: geometry.heads,
         window: geometry.window,
-        pool: out_side < side,
+        pool,
     };
     let keep = if T::OWNS_TAPE { keep } else { Keep::Input };
     let views = |d: &D| [d.view(&a.0), d.view(&a.1), d.view(&a.2), d.view(&a.3)];

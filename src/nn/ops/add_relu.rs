@@ -28,7 +28,7 @@ pub trait AddReluKernel: Memory {
 ///
 /// # Errors
 /// The device's.
-pub fn add_relu<B: Dim, H: ConstDim, C: ConstDim, D: Backend, T: Tape<f32, D>>(
+pub fn add_relu<B: Dim, H: Dim, C: ConstDim, D: Backend, T: Tape<f32, D>>(
     a: Map<B, H, C, D, T>,
     b: Map<B, H, C, D, T>,
 ) -> Result<Map<B, H, C, D, T>, D::Err> {

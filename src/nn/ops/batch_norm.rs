@@ -59,7 +59,7 @@ pub fn batch_norm_train<B, H, C, D, T>(
 ) -> Result<(Map<B, H, C, D, T>, [Tensor<(C,), f32, D>; 2]), D::Err>
 where
     B: Dim,
-    H: ConstDim,
+    H: Dim,
     C: ConstDim,
     D: Backend,
     T: Tape<f32, D>,

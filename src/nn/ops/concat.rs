@@ -33,7 +33,7 @@ pub fn concat4<B, H, C, C4, D, T>(
 ) -> Result<Map<B, H, C4, D, T>, D::Err>
 where
     B: Dim,
-    H: ConstDim,
+    H: Dim,
     C: ConstDim,
     C4: ConstDim,
     D: Backend,

@@ -67,7 +67,7 @@ pub fn conv2d<B, H, C, CO, KH, KW, D, T>(
 ) -> Result<Map<B, H, CO, D, T>, D::Err>
 where
     B: Dim,
-    H: ConstDim,
+    H: Dim,
     C: ConstDim,
     CO: ConstDim,
     KH: ConstDim,

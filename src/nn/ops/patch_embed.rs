@@ -46,6 +46,9 @@ pub trait PatchEmbedKernel: Memory {
 /// `conv7x7(x) + bicubic(background) + tiled(window)`, channels last. It is frozen and comes first, so
 /// it has no backward pass; the tape goes on, as it owns the leaves' gradients.
 ///
+/// # Panics
+/// When the side is a `usize` that is no multiple of 32, or below 64.
+///
 /// # Errors
 /// The device's.
 pub fn patch_embed<B, S, C, Bg, W, D, T>(
@@ -80,6 +83,8 @@ fn erased<D: Backend, T: Tape<f32, D>>(
 ) -> Result<Erased<4, D, T>, D::Err> {
     let (x, tape) = x.try_contiguous()?.split_tape();
     let (device, [batch, _, side, _]) = (x.device().clone(), *x.shape());
+    // Only a side known at run time can be wrong here.
+    assert!(side >= 64 && side.is_multiple_of(32), "an image's side is a multiple of 32 from 64 on, not {side}");
     let y = device.build([batch, side / 4, side / 4, channels], |y| {
         device.patch_embed(
             StemSize {

@@ -37,21 +37,16 @@ pub trait ResizeKernel: Memory {
     ) -> Result<(), Self::Err>;
 }
 
-/// `(B, H, H, K)` to `(B, K, S, S)`.
+/// `(B, H, H, K)` to `(B, K, S, S)`, where `S` is `side`.
 ///
 /// # Errors
 /// The device's.
 #[allow(clippy::type_complexity)]
-pub fn resize<S: Side, B: Dim, H: ConstDim, K: ConstDim, D: Backend, T: Tape<f32, D>>(
+pub fn resize<S: Side, B: Dim, H: Dim, K: ConstDim, D: Backend, T: Tape<f32, D>>(
     x: Map<B, H, K, D, T>,
+    side: S,
 ) -> Result<Tensor<(B, K, S, S), f32, D, T>, D::Err> {
-    const {
-        assert!(
-            S::SIZE.is_multiple_of(H::SIZE),
-            "an output's side is a multiple of its map's"
-        );
-    };
-    Ok(retype(erased(erase(x), S::SIZE)?))
+    Ok(retype(erased(erase(x), side.size())?))
 }
 
 fn erased<D: Backend, T: Tape<f32, D>>(

@@ -69,7 +69,7 @@ pub fn loss_weights<B: Dim, S: Side, const K: usize, D: Backend>(
     let mask = erase(mask.clone()).try_contiguous()?;
     let device = mask.device().clone();
     let y = device.build(*mask.shape(), |y| {
-        device.loss_weights(S::SIZE, &device.view(&mask), y)
+        device.loss_weights(mask.shape()[3], &device.view(&mask), y)
     })?;
     Ok(retype(y))
 }

@@ -1,0 +1,268 @@
+//! Whatever stands in a weight file, reading it gives values or one error: no panic, no endless loop, no huge allocation.
+
+use std::collections::BTreeMap;
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+use sam2unet::checkpoint::{Scope, WeightFile, detect, load, save};
+use sam2unet::nn::weights::{Role, Value, WeightSource, WeightSpec};
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
+
+fn spec(name: &str, shape: &[usize], role: Role) -> WeightSpec {
+    WeightSpec { name: name.into(), shape: shape.into(), role }
+}
+
+fn specs() -> Vec<WeightSpec> {
+    vec![
+        spec("encoder.pos_embed", &[1, 2, 2, 2], Role::Frozen),
+        spec("encoder.blocks.0.block.norm1.weight", &[2], Role::Frozen),
+        spec("head.weight", &[1, 3], Role::Trainable),
+        spec("rfb1.branch0.0.bn.num_batches_tracked", &[], Role::Counter),
+    ]
+}
+
+fn safetensors(specs: &[WeightSpec]) -> Vec<u8> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.safetensors");
+    let each = |put: &mut dyn FnMut(WeightSpec, Value)| {
+        for spec in specs {
+            let value = if spec.role == Role::Counter { Value::Count(3) } else { Value::Real(vec![1.5; spec.len()]) };
+            put(spec.clone(), value);
+        }
+    };
+    save(&path, specs, each, &BTreeMap::from([("format".into(), "pt".into())])).expect("saves");
+    std::fs::read(path).expect("written")
+}
+
+/// What `torch.save` writes for `{"model": {...}}`, in protocol 2.
+fn pickle(specs: &[WeightSpec]) -> Vec<u8> {
+    fn text(out: &mut Vec<u8>, text: &str) {
+        out.push(b'X');
+        out.extend((text.len() as u32).to_le_bytes());
+        out.extend(text.as_bytes());
+    }
+    let mut out = b"\x80\x02}q\x00".to_vec();
+    text(&mut out, "epoch");
+    out.extend(b"K\x05s");
+    text(&mut out, "model");
+    out.extend(b"}q\x01(");
+    for (i, spec) in specs.iter().enumerate() {
+        text(&mut out, &spec.name);
+        out.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
+        text(&mut out, "storage");
+        out.extend(if spec.role == Role::Counter { &b"ctorch\nLongStorage\n"[..] } else { b"ctorch\nFloatStorage\n" });
+        text(&mut out, &i.to_string());
+        text(&mut out, "cpu");
+        out.extend([b'K', spec.len() as u8]);
+        out.extend(b"tQK\x00(");
+        spec.shape.iter().for_each(|&size| out.extend([b'K', size as u8]));
+        out.extend(b"t(");
+        let mut stride = spec.len();
+        for size in &spec.shape {
+            stride /= size;
+            out.extend([b'K', stride as u8]);
+        }
+        out.extend(b"t\x89ccollections\nOrderedDict\n)RtR");
+    }
+    out.extend(b"us.");
+    out
+}
+
+fn archive(pickle: &[u8], specs: &[WeightSpec], method: CompressionMethod) -> Vec<u8> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default().compression_method(method);
+    zip.start_file("a/data.pkl", options).expect("entry");
+    zip.write_all(pickle).expect("bytes");
+    for (i, spec) in specs.iter().enumerate() {
+        zip.start_file(format!("a/data/{i}"), options).expect("entry");
+        let width = if spec.role == Role::Counter { 8 } else { 4 };
+        zip.write_all(&vec![1; width * spec.len()]).expect("bytes");
+    }
+    zip.finish().expect("archive").into_inner()
+}
+
+/// Does everything that can be done with a file, and asks that every value has the size that was promised.
+fn exercise(bytes: Vec<u8>) -> Result<(), TestCaseError> {
+    let size = bytes.len();
+    let specs = specs();
+    let file = match WeightFile::from_bytes("fuzzed", bytes) {
+        Ok(file) => file,
+        Err(error) => {
+            let message = error.to_string();
+            prop_assert!(
+                message.starts_with("fuzzed: ") && message.len() < 2000 && !message.contains('\n'),
+                "{message}"
+            );
+            return Ok(());
+        }
+    };
+    for name in file.names() {
+        let promised: usize = file.info(name).map_or(0, |info| info.shape.iter().product());
+        if let Ok(values) = file.values(name) {
+            prop_assert_eq!(values.len(), promised);
+            // a number may be repeated, but not without bound
+            prop_assert!(values.len() <= (1 << 24).max(size));
+        }
+        let _ = file.count(name);
+    }
+    for scope in [Scope::All, Scope::Trunk] {
+        match load(&file, &specs, scope) {
+            Ok((mut loaded, report)) => {
+                prop_assert!(report.fits());
+                for spec in specs.iter().filter(|spec| scope == Scope::All || spec.in_trunk()) {
+                    if let Ok(Value::Real(values)) = loaded.value(spec) {
+                        prop_assert_eq!(values.len(), spec.len());
+                    }
+                }
+            }
+            Err(error) => prop_assert!(!error.to_string().contains('\n')),
+        }
+    }
+    let _ = detect(&file, &[("small", specs)]);
+    Ok(())
+}
+
+fn golden() -> Option<Vec<u8>> {
+    let shared = std::env::var_os("SAM2UNET_SHARED")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    let path = shared.join("golden/pico/sam2_hiera_pico.pt");
+    let bytes = std::fs::read(&path).ok();
+    if bytes.is_none() {
+        eprintln!("SKIPPED: no golden file {}", path.display());
+    }
+    bytes
+}
+
+/// Overwrites, removals, insertions and doublings at random places.
+fn mutate(mut bytes: Vec<u8>, changes: &[(prop::sample::Index, u8, u8)]) -> Vec<u8> {
+    for (at, kind, value) in changes {
+        if bytes.is_empty() {
+            break;
+        }
+        let at = at.index(bytes.len());
+        match kind % 6 {
+            0 | 1 => bytes[at] = *value,
+            2 => bytes[at] ^= 1 << (value % 8),
+            3 => drop(bytes.remove(at)),
+            4 => bytes.insert(at, *value),
+            _ => {
+                let piece = bytes[at..(at + usize::from(*value)).min(bytes.len())].to_vec();
+                bytes.splice(at..at, piece);
+            }
+        }
+    }
+    bytes
+}
+
+fn changes() -> impl Strategy<Value = Vec<(prop::sample::Index, u8, u8)>> {
+    prop::collection::vec(any::<(prop::sample::Index, u8, u8)>(), 1..6)
+}
+
+/// One instruction of a pickle, with an argument that is often valid.
+fn instruction() -> impl Strategy<Value = Vec<u8>> {
+    let plain = b".(012N\x88\x89]la)t\x85\x86\x87}dsu\x8f\x90\x91\x93\x81RbQ\x94e";
+    let names =
+        ["storage", "a", "0", "cpu", "encoder.pos_embed", "torch", "FloatStorage", "collections", "OrderedDict"];
+    let globals = [
+        "ccollections\nOrderedDict\n",
+        "ctorch._utils\n_rebuild_tensor_v2\n",
+        "ctorch._utils\n_rebuild_tensor_v3\n",
+        "ctorch._utils\n_rebuild_parameter\n",
+        "ctorch\nFloatStorage\n",
+        "ctorch.storage\nUntypedStorage\n",
+        "ctorch\nSize\n",
+        "ctorch\nfloat32\n",
+    ];
+    // a whole storage, a whole tensor
+    let storage = b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000NK\x08tQ";
+    let tensor = [&b"ctorch._utils\n_rebuild_tensor_v2\n("[..], storage, b"K\x00K\x08\x85K\x01\x85tR"].concat();
+    prop_oneof![
+        8 => prop::sample::select(plain.to_vec()).prop_map(|op| vec![op]),
+        3 => any::<u8>().prop_map(|value| vec![b'K', value]),
+        1 => any::<i32>().prop_map(|value| [&b"J"[..], &value.to_le_bytes()].concat()),
+        1 => any::<i64>().prop_map(|value| [&b"\x8a\x08"[..], &value.to_le_bytes()].concat()),
+        3 => (0..6u8).prop_map(|slot| vec![b'q', slot]),
+        3 => (0..6u8).prop_map(|slot| vec![b'h', slot]),
+        3 => prop::sample::select(names.to_vec()).prop_map(|n| [&[0x8c, n.len() as u8], n.as_bytes()].concat()),
+        3 => prop::sample::select(globals.to_vec()).prop_map(|g| g.as_bytes().to_vec()),
+        1 => Just(storage.to_vec()),
+        2 => Just(tensor),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn changed_safetensors(changes in changes()) {
+        static WHOLE: LazyLock<Vec<u8>> = LazyLock::new(|| safetensors(&specs()));
+        exercise(mutate(WHOLE.clone(), &changes))?;
+    }
+
+    #[test]
+    fn changed_archives(changes in changes(), deflated: bool) {
+        let method = if deflated { CompressionMethod::Deflated } else { CompressionMethod::Stored };
+        exercise(mutate(archive(&pickle(&specs()), &specs(), method), &changes))?;
+    }
+
+    #[test]
+    fn changed_pickles_in_whole_archives(changes in changes()) {
+        exercise(archive(&mutate(pickle(&specs()), &changes), &specs(), CompressionMethod::Stored))?;
+    }
+
+    #[test]
+    fn random_programs(program in prop::collection::vec(instruction(), 0..60)) {
+        let pickle = [b"\x80\x02".to_vec(), program.concat(), b".".to_vec()].concat();
+        exercise(archive(&pickle, &specs(), CompressionMethod::Stored))?;
+    }
+
+    #[test]
+    fn random_bytes(start in prop::sample::select(vec![&b""[..], b"PK\x03\x04", b"\x10\0\0\0\0\0\0\0{"]), bytes: Vec<u8>) {
+        exercise([start, &bytes].concat())?;
+    }
+
+    #[test]
+    fn changed_golden_archive(changes in changes(), near_the_end: bool) {
+        // most of the file is weights; what a reader interprets stands at both ends
+        static GOLDEN: LazyLock<Option<Vec<u8>>> = LazyLock::new(golden);
+        if let Some(whole) = &*GOLDEN {
+            let ends = if near_the_end { whole.len() - 24_000..whole.len() } else { 0..12_000 };
+            let changed = mutate(whole[ends.clone()].to_vec(), &changes);
+            exercise([&whole[..ends.start], &changed, &whole[ends.end..]].concat())?;
+        }
+    }
+
+    #[test]
+    fn what_is_saved_is_read_back(weights in prop::collection::btree_map("[a-z\"\\\\ é.]{1,12}", prop::collection::vec(0usize..5, 0..4), 0..8), seed: u32) {
+        let specs: Vec<_> = weights.iter().map(|(name, shape)| spec(name, shape, Role::Trainable)).collect();
+        let value = |i: usize, j: usize| f32::from_bits(seed.wrapping_mul(i as u32 + 1).wrapping_add(j as u32));
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.safetensors");
+        let each = |put: &mut dyn FnMut(WeightSpec, Value)| {
+            for (i, spec) in specs.iter().enumerate() {
+                put(spec.clone(), Value::Real((0..spec.len()).map(|j| value(i, j)).collect()));
+            }
+        };
+        save(&path, &specs, each, &BTreeMap::new()).expect("saves");
+        let file = WeightFile::open(&path).expect("opens");
+        prop_assert_eq!(file.names().len(), specs.len());
+        for (i, spec) in specs.iter().enumerate() {
+            prop_assert_eq!(file.info(&spec.name).map(|info| info.shape), Some(&spec.shape[..]));
+            let bits: Vec<_> = file.values(&spec.name).expect("values").iter().map(|v| v.to_bits()).collect();
+            prop_assert_eq!(bits, (0..spec.len()).map(|j| value(i, j).to_bits()).collect::<Vec<_>>());
+        }
+    }
+}
+
+#[test]
+fn the_unchanged_files_are_read() {
+    for bytes in [
+        safetensors(&specs()),
+        archive(&pickle(&specs()), &specs(), CompressionMethod::Stored),
+        archive(&pickle(&specs()), &specs(), CompressionMethod::Deflated),
+    ] {
+        let file = WeightFile::from_bytes("whole", bytes).expect("opens");
+        assert!(load(&file, &specs(), Scope::All).is_ok());
+    }
+}

@@ -1,0 +1,7 @@
+//! One binary for all property tests.
+
+mod checkpoint;
+mod data;
+mod metrics;
+mod network;
+mod train;

@@ -1,0 +1,81 @@
+//! The model that a run starts from.
+
+use std::path::Path;
+
+use dfdx::tensor::Cpu;
+
+use super::adamw::AdamWConfig;
+use super::folder::RunFolder;
+use super::learner::{LearnError, Learner};
+use super::session::open_session;
+use super::settings::{DeviceChoice, Settings};
+use crate::checkpoint::{self, CheckpointError, Report, Scope, WeightFile};
+use crate::nn::ops::Keep;
+use crate::nn::weights::{WeightSource, WeightSpec};
+use crate::nn::{Initialiser, catalogue};
+
+/// Why there is no model to start from.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A weight file does not serve.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The model could not be built.
+    #[error(transparent)]
+    Learn(#[from] LearnError),
+    /// No variant has that name.
+    #[error("there is no variant `{0}`")]
+    Variant(String),
+}
+
+/// Builds the model of `settings` with its optimiser: from the checkpoint of `resumed`, if there is
+/// one, otherwise from `init`, from `backbone` with random adapters and decoder, or all random. Gives
+/// what was found in the file that was read, if any.
+///
+/// # Errors
+/// When a file cannot be read or does not fit the variant, or the device fails.
+pub fn open_learner(
+    settings: &Settings,
+    resumed: Option<&RunFolder>,
+) -> Result<(Box<dyn Learner>, Option<Report>), StartError> {
+    let unknown = || StartError::Variant(settings.variant.clone());
+    let specs = catalogue().into_iter().find(|(variant, _)| *variant == settings.variant);
+    let (_, specs) = specs.ok_or_else(unknown)?;
+    let checkpoint = resumed.map(RunFolder::last_model).filter(|path| path.exists());
+    let mut random = Initialiser::new(settings.seed);
+    let whole = checkpoint.as_deref().or(settings.init.as_deref());
+    let (learner, report) = match (whole, &settings.backbone) {
+        (Some(path), _) => from_file(settings, path, &specs, None)?,
+        (None, Some(path)) => from_file(settings, path, &specs, Some(&mut random))?,
+        (None, None) => (open(settings, &mut random), None),
+    };
+    Ok((learner.ok_or_else(unknown)??, report))
+}
+
+type Opened = Option<Result<Box<dyn Learner>, LearnError>>;
+
+/// With `rest` the file gives the trunk only.
+fn from_file(
+    settings: &Settings,
+    path: &Path,
+    specs: &[WeightSpec],
+    rest: Option<&mut dyn WeightSource>,
+) -> Result<(Opened, Option<Report>), CheckpointError> {
+    let file = WeightFile::open(path)?;
+    let scope = if rest.is_some() { Scope::Trunk } else { Scope::All };
+    let (mut loaded, report) = checkpoint::load(&file, specs, scope)?;
+    let learner = match rest {
+        Some(rest) => open(settings, &mut loaded.with_rest(rest)),
+        None => open(settings, &mut loaded),
+    };
+    Ok((learner, Some(report)))
+}
+
+fn open(settings: &Settings, source: &mut dyn WeightSource) -> Opened {
+    let config = AdamWConfig { weight_decay: settings.weight_decay, ..AdamWConfig::default() };
+    // this build knows one device, so `auto` is the CPU
+    let device = match settings.device {
+        DeviceChoice::Auto | DeviceChoice::Cpu => Cpu::default(),
+    };
+    open_session(&settings.variant, device, source, config, Keep::default())
+}

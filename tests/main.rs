@@ -1,0 +1,9 @@
+//! One binary for all integration tests.
+
+mod checkpoint;
+mod compile_fail;
+mod data;
+mod golden;
+mod metrics;
+mod network;
+mod train;
