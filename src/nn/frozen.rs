@@ -35,7 +35,7 @@ impl<S: ConstShape, D: Backend> Frozen<S, D> {
 }
 
 /// A module that files hold and the network never runs: kept as plain numbers, so that a file comes
-/// out as it went in. Its weights have the role [`Role::Unused`].
+/// out as it went in. Its numbers have the role [`Role::Unused`].
 #[derive(Clone, Debug)]
 pub struct Unused<M> {
     values: Vec<Value>,
@@ -166,15 +166,14 @@ impl<M: Weights<D>, D: Backend> Weights<D> for Unused<M> {
     fn specs(path: &Path, list: &mut Vec<WeightSpec>) {
         let start = list.len();
         M::specs(path, list);
-        list[start..].iter_mut().for_each(|s| s.role = Role::Unused);
+        list[start..].iter_mut().filter(|s| s.role != Role::Counter).for_each(|s| s.role = Role::Unused);
     }
     fn build(from: &mut Builder<'_, D>, path: &Path) -> Result<Self, BuildError> {
         let mut specs = Vec::new();
-        M::specs(path, &mut specs);
-        let values = specs.into_iter().map(|mut spec| {
-            let counter = spec.role == Role::Counter;
-            spec.role = Role::Unused;
-            if counter { from.count(&spec).map(Value::Count) } else { from.real(&spec).map(Value::Real) }
+        <Self as Weights<D>>::specs(path, &mut specs);
+        let values = specs.into_iter().map(|spec| match spec.role {
+            Role::Counter => from.count(&spec).map(Value::Count),
+            _ => from.real(&spec).map(Value::Real),
         });
         Ok(Self { values: values.collect::<Result<_, _>>()?, module: PhantomData })
     }

@@ -13,7 +13,7 @@ pub enum Role {
     Counter,
     /// Part of the frozen trunk: never changed.
     Frozen,
-    /// Stored in published checkpoints and never used (`up4`).
+    /// Stored in published checkpoints and never used (`up4`'s numbers).
     Unused,
 }
 

@@ -11,7 +11,7 @@ use dfdx::shapes::{HasShape, Shape};
 use dfdx::tensor::{Gradients, Tensor};
 use dfdx::tensor_ops::Device;
 
-use super::learner::LearnError;
+use super::learner::{EachMoment, LearnError, MomentsOf};
 
 /// The constants of AdamW; the learning rate comes with each step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -90,7 +90,7 @@ impl AdamW {
 
     /// Calls `f` with each weight's name, first and second moment, in the order of the names.
     /// Before the first step there are none.
-    pub fn each_moment(&self, f: &mut dyn FnMut(&str, &[f32], &[f32])) {
+    pub fn each_moment(&self, f: EachMoment<'_>) {
         for (name, moments) in &self.moments {
             f(name, &moments.first, &moments.second);
         }
@@ -102,12 +102,7 @@ impl AdamW {
     /// # Errors
     /// [`LearnError::Moment`] when a moment is missing or has another length than its weight; the
     /// state is as before then.
-    pub fn restore<M, D>(
-        &mut self,
-        module: &M,
-        moments: &mut dyn FnMut(&str) -> Option<(Vec<f32>, Vec<f32>)>,
-        steps: u64,
-    ) -> Result<(), LearnError>
+    pub fn restore<M, D>(&mut self, module: &M, moments: MomentsOf<'_>, steps: u64) -> Result<(), LearnError>
     where
         M: TensorCollection<f32, D>,
         D: Device<f32>,
@@ -232,7 +227,7 @@ impl<D: Device<f32>> TensorVisitor<f32, D> for Step<'_, D> {
 
 /// The walk that puts moments back.
 struct MomentReader<'a> {
-    source: &'a mut dyn FnMut(&str) -> Option<(Vec<f32>, Vec<f32>)>,
+    source: MomentsOf<'a>,
     found: BTreeMap<String, Moments>,
 }
 

@@ -4,6 +4,12 @@ use crate::data::Batch;
 use crate::nn::ops::structure_loss::LossFlavour;
 use crate::nn::weights::{SourceError, Value, WeightSource, WeightSpec};
 
+/// Is handed a weight's name, its first and its second moment.
+pub type EachMoment<'a> = &'a mut (dyn FnMut(&str, &[f32], &[f32]) + 'a);
+
+/// Gives a weight's first and second moment by the weight's name.
+pub type MomentsOf<'a> = &'a mut (dyn FnMut(&str) -> Option<(Vec<f32>, Vec<f32>)> + 'a);
+
 /// A model in training together with its optimiser, behind a trait that has no type parameters, so
 /// that the loop, the run's folder and the programs are compiled once.
 pub trait Learner {
@@ -36,7 +42,7 @@ pub trait Learner {
 
     /// Calls `f` with the name and the optimiser's first and second moments of every trainable
     /// weight that was ever updated, in the order of the names.
-    fn each_moment(&self, f: &mut dyn FnMut(&str, &[f32], &[f32]));
+    fn each_moment(&self, f: EachMoment<'_>);
 
     /// How many updates the optimiser has made.
     fn optimiser_steps(&self) -> u64;
@@ -46,12 +52,8 @@ pub trait Learner {
     ///
     /// # Errors
     /// When a weight or, after at least one step, a moment is missing or has another length.
-    fn restore(
-        &mut self,
-        weights: &mut dyn WeightSource,
-        moments: &mut dyn FnMut(&str) -> Option<(Vec<f32>, Vec<f32>)>,
-        steps: u64,
-    ) -> Result<(), LearnError>;
+    fn restore(&mut self, weights: &mut dyn WeightSource, moments: MomentsOf<'_>, steps: u64)
+    -> Result<(), LearnError>;
 
     /// The figures printed before the first step, for images of `side` in batches of `batch`.
     fn summary(&self, side: usize, batch: usize) -> LearnerSummary;

@@ -28,7 +28,7 @@ mod start;
 pub use crate::nn::ops::structure_loss::LossFlavour;
 pub use adamw::{AdamW, AdamWConfig};
 pub use folder::{Best, FolderError, Record, RunFolder, State};
-pub use learner::{LearnError, Learner, LearnerSummary};
+pub use learner::{EachMoment, LearnError, Learner, LearnerSummary, MomentsOf};
 pub use overview::Overview;
 pub use plan::{Plan, Step};
 pub use report::{ReportError, write_curves, write_samples};

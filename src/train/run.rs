@@ -196,7 +196,7 @@ pub fn train(
     observer.event(&Event::Ready(&overview));
     let saved = found.map(|state| state.step);
     let last_save = Instant::now();
-    Run { settings, sources, plan, folder, learner, stop, observer, state, saved, last_save }.to_the_end()
+    Run { settings, sources, plan, folder, learner, stop, observer, state, saved, last_save }.complete()
 }
 
 /// Whether a run with this position has nothing left to do.
@@ -227,7 +227,7 @@ enum Flow {
 }
 
 impl Run<'_> {
-    fn to_the_end(mut self) -> Result<Outcome, TrainError> {
+    fn complete(mut self) -> Result<Outcome, TrainError> {
         self.state.finished = false;
         while self.epoch_is_whole() || self.state.step < self.plan.steps {
             if self.epoch()? == Flow::Stop {
