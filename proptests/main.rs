@@ -4,4 +4,5 @@ mod checkpoint;
 mod data;
 mod metrics;
 mod network;
+mod ops;
 mod train;

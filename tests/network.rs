@@ -213,7 +213,7 @@ fn pico_steps(mut step: impl FnMut(&mut Sam2UNet<Pico>, &Gradients<f32, Cpu>, f6
                 }
                 changed += 1;
             }
-            (None, Value::Count(count)) if spec.role == Role::Counter => assert_eq!(*count, 5),
+            (None, Value::Count(count)) => assert_eq!(*count, if name.starts_with("up4.") { 0 } else { 5 }),
             _ => assert_eq!(before[name].1, *value, "{name} must not change"),
         }
     }
@@ -291,6 +291,7 @@ fn at_352<V: Variant>(file: &str) {
         let error = (own / array.numbers[0] - 1.0).abs();
         let pytorch = expected.scalar(&format!("float32_error.train.grad_norm.{name}"));
         let tolerance = f64::max(3.0 * pytorch, 1e-3);
+        if std::env::var_os("STATS").is_some() { println!("STAT {name} {error:e} {pytorch:e}"); continue; }
         assert!(error <= tolerance, "{name}: {error:e}, PyTorch {pytorch:e}");
         if error / tolerance > worst.0 {
             worst = (error / tolerance, name);
@@ -372,9 +373,9 @@ fn specs_are_the_published_file() {
         let spec = sorted[name];
         assert_eq!(spec.shape, array.shape, "{name}");
         let role = match name.as_str() {
-            n if n.starts_with("up4.") => Role::Unused,
             n if n.starts_with("encoder.") && !n.contains("prompt_learn") => Role::Frozen,
             n if n.ends_with("num_batches_tracked") => Role::Counter,
+            n if n.starts_with("up4.") => Role::Unused,
             n if n.contains("running_") => Role::Statistic,
             _ => Role::Trainable,
         };
@@ -428,7 +429,7 @@ fn dfdx_sees_the_trainable_weights_only() {
     let (before, after) = (values(&before), values(&model));
     for (name, (spec, value)) in &before {
         let moves = match spec.role {
-            Role::Statistic | Role::Counter => true,
+            Role::Statistic | Role::Counter => !name.starts_with("up4."),
             Role::Frozen | Role::Unused => false,
             Role::Trainable => continue,
         };

@@ -137,7 +137,7 @@ module! {
     }
 }
 
-/// The encoder's four maps, fine to coarse.
+/// The encoder's four maps, fine to coarse. Each holds the piece of the tape of its own stage.
 pub type Features<B, S, V, D, T = NoneTape> = (
     Map<B, <S as Side>::Quarter, <V as Variant>::C1, D, T>,
     Map<B, <S as Side>::Eighth, <V as Variant>::C2, D, T>,

@@ -187,8 +187,9 @@ mod tests {
 
         let (mean, deviation, largest) = moments(get("encoder.blocks.5.block.attn.qkv.weight"));
         assert!(mean.abs() < 1e-3 && near(deviation, 0.02) && largest < 0.13);
+        // 4704 numbers only: one standard error of their deviation is 1 %
         let (_, deviation, _) = moments(get("encoder.pos_embed"));
-        assert!(near(deviation, 0.02));
+        assert!((deviation / 0.02 - 1.0).abs() < 0.05, "{deviation}");
         let (_, _, largest) = moments(get("encoder.patch_embed.proj.weight"));
         assert!(near(largest, (6.0_f64 / (147.0 + 96.0 * 49.0)).sqrt()));
         // uniform within 1 / sqrt(fan in): deviation a third of the bound's square, rooted
