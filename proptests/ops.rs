@@ -108,18 +108,13 @@ fn conv_twin(x: &[f64], w: &[f64], b: &[f64], [batch, h, c, co, kh, kw, d]: [usi
 fn conv_case<const KH: usize, const KW: usize>(batch: usize, h: usize, dilation: usize, relu: bool, seed: u64) {
     const C: usize = 5;
     const CO: usize = 3;
-    let inputs = [
-        numbers(batch * h * h * C, seed),
-        numbers(CO * C * KH * KW, seed + 1),
-        numbers(CO, seed + 2),
-    ];
+    let inputs = [numbers(batch * h * h * C, seed), numbers(CO * C * KH * KW, seed + 1), numbers(CO, seed + 2)];
     let device = Cpu::default();
     let x = map::<Const<C>>(&inputs[0], batch, h);
     let w: Tensor<Rank4<CO, C, KH, KW>, f32, Cpu> = device.tensor_from_vec(inputs[1].clone(), Default::default());
     let b: Tensor<Rank1<CO>, f32, Cpu> = device.tensor_from_vec(inputs[2].clone(), Default::default());
     let probe = numbers(batch * h * h * CO, seed + 3);
-    let y: Tensor<Plane<Const<CO>>, f32, Cpu, _> =
-        ops::conv2d(x.leaky_trace(), &w, Some(&b), dilation, relu).unwrap();
+    let y: Tensor<Plane<Const<CO>>, f32, Cpu, _> = ops::conv2d(x.leaky_trace(), &w, Some(&b), dilation, relu).unwrap();
     let got = got!(y, probe, [x, w, b]);
     compare(&got, &inputs, &probe, 2e-3, |v| {
         let mut y = conv_twin(&v[0], &v[1], &v[2], [batch, h, C, CO, KH, KW, dilation]);
@@ -163,7 +158,9 @@ fn linear(x: &[f64], w: &[f64], b: &[f64]) -> Vec<f64> {
     let (inputs, outputs) = (w.len() / b.len(), b.len());
     let rows = x.chunks_exact(inputs);
     rows.flat_map(|row| {
-        (0..outputs).map(|o| b[o] + row.iter().zip(&w[o * inputs..]).map(|(x, w)| x * w).sum::<f64>()).collect::<Vec<_>>()
+        (0..outputs)
+            .map(|o| b[o] + row.iter().zip(&w[o * inputs..]).map(|(x, w)| x * w).sum::<f64>())
+            .collect::<Vec<_>>()
     })
     .collect()
 }
@@ -220,7 +217,10 @@ impl BlockTwin {
                 let span = head * d..(head + 1) * d;
                 let scores: Vec<f64> = k
                     .chunks_exact(co)
-                    .map(|k| q[span.clone()].iter().zip(&k[span.clone()]).map(|(q, k)| q * k).sum::<f64>() / (d as f64).sqrt())
+                    .map(|k| {
+                        q[span.clone()].iter().zip(&k[span.clone()]).map(|(q, k)| q * k).sum::<f64>()
+                            / (d as f64).sqrt()
+                    })
                     .collect();
                 let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
                 let weights: Vec<f64> = scores.iter().map(|s| (s - top).exp()).collect();
@@ -241,11 +241,7 @@ impl BlockTwin {
         let up: Vec<f64> = linear(&hidden, &adapter[2], &adapter[3]).into_iter().map(gelu).collect();
         let z: Vec<f64> = x.iter().zip(&up).map(|(x, u)| x + u).collect();
         let normed = layer_norm(&z, &self.frozen[0], &self.frozen[1]);
-        let mut a = if self.pool {
-            self.pool(&linear(&normed, &self.frozen[12], &self.frozen[13]), h, co)
-        } else {
-            z
-        };
+        let mut a = if self.pool { self.pool(&linear(&normed, &self.frozen[12], &self.frozen[13]), h, co) } else { z };
         let w = if self.window == 0 { h } else { self.window };
         let (windows, stride) = (h.div_ceil(w), if self.pool { 2 } else { 1 });
         let out_side = h / stride;
@@ -276,7 +272,14 @@ impl BlockTwin {
     }
 }
 
-fn block_case<const C: usize, const CO: usize>(batch: usize, side: usize, heads: usize, window: usize, keep: Keep, seed: u64) {
+fn block_case<const C: usize, const CO: usize>(
+    batch: usize,
+    side: usize,
+    heads: usize,
+    window: usize,
+    keep: Keep,
+    seed: u64,
+) {
     const R: usize = 4;
     let pool = CO != C;
     let out_side = if pool { side / 2 } else { side };

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 /// A trained model, its variant found from its file.
 pub struct Predictor {
     network: Box<dyn Network>,
+    trained_size: Option<usize>,
 }
 
 /// How masks are made of logits.
@@ -89,7 +90,10 @@ impl Predictor {
         let (mut weights, _) = checkpoint::load(&file, specs, Scope::All)?;
         let build = |source| PredictError::Build { path: path.to_path_buf(), source };
         match open_network(variant, &Cpu::default(), &mut weights) {
-            Some(network) => Ok(Self { network: network.map_err(build)? }),
+            Some(network) => {
+                let trained_size = file.metadata().get("size").and_then(|size| size.parse().ok());
+                Ok(Self { network: network.map_err(build)?, trained_size })
+            }
             None => unreachable!("the catalogue's variants can be opened"),
         }
     }
@@ -97,6 +101,11 @@ impl Predictor {
     /// The variant's name.
     pub fn variant(&self) -> &'static str {
         self.network.variant()
+    }
+
+    /// The side that the model was trained with, if its file tells.
+    pub fn trained_size(&self) -> Option<usize> {
+        self.trained_size
     }
 
     /// The mask of one image, at the image's size.

@@ -6,4 +6,5 @@ mod data;
 mod golden;
 mod metrics;
 mod network;
+mod programs;
 mod train;

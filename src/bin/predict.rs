@@ -19,9 +19,9 @@ struct Arguments {
     /// Folder for the masks, made if need be
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Side of the network's input: use what it was trained with
-    #[arg(long, value_name = "N", default_value_t = 352, value_parser = side)]
-    size: usize,
+    /// Side of the network's input [default: what the checkpoint was trained with, or 352]
+    #[arg(long, value_name = "N", value_parser = side)]
+    size: Option<usize>,
     /// Stretch each map to the full range, as the published script does
     #[arg(long)]
     stretch: bool,
@@ -75,15 +75,21 @@ fn run(arguments: &Arguments) -> Result<ExitCode, PredictError> {
     // Fails only if a pool exists already, which nothing has made.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build_global();
     let (Device::Auto | Device::Cpu) = arguments.device;
+    let images = image_list(&arguments.images, &arguments.out)?;
+    let predictor = Predictor::open(&arguments.checkpoint)?;
     let options = PredictOptions {
-        size: arguments.size,
+        size: arguments.size.or(predictor.trained_size()).unwrap_or(PredictOptions::default().size),
         stretch: arguments.stretch,
         threshold: arguments.threshold,
         overlay: arguments.overlay,
     };
-    let images = image_list(&arguments.images, &arguments.out)?;
-    let predictor = Predictor::open(&arguments.checkpoint)?;
-    println!("{} model on the CPU ({} threads)", predictor.variant(), rayon::current_num_threads());
+    println!(
+        "{} model at {} x {} on the CPU ({} threads)",
+        predictor.variant(),
+        options.size,
+        options.size,
+        rayon::current_num_threads()
+    );
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} images, {eta} left").ok();
     let bar = ProgressBar::new(images.len() as u64).with_style(style.unwrap_or_else(ProgressStyle::default_bar));
     let mut failed = 0;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::nn::weights::{Role, WeightSpec};
+use crate::nn::weights::WeightSpec;
 
 use super::error::{CheckpointError, shown};
 use super::file::WeightFile;
@@ -36,8 +36,7 @@ pub fn describe_file(file: &WeightFile, candidates: &[(&str, Vec<WeightSpec>)]) 
     for key in file.names() {
         let Some(info) = file.info(key) else { continue };
         let part = file.spelling().map_or(Part::Unknown, |spelling| spelling.part(key));
-        let statistic = ["running_mean", "running_var", "num_batches_tracked"].iter().any(|end| key.ends_with(end));
-        parts.entry(part).or_default().add(info.shape, !statistic);
+        parts.entry(part).or_default().add(key, info.shape);
         *dtypes.entry(info.dtype.to_string()).or_default() += 1;
     }
     lines.put("tensors", file.names().len());
@@ -90,8 +89,7 @@ pub fn describe_variant(name: &str, specs: &[WeightSpec]) -> String {
     }
     let mut parts: BTreeMap<Part, Tally> = BTreeMap::new();
     for spec in specs {
-        let is_parameter = matches!(spec.role, Role::Trainable | Role::Frozen | Role::Unused);
-        parts.entry(published_part(&spec.name)).or_default().add(&spec.shape, is_parameter);
+        parts.entry(published_part(&spec.name)).or_default().add(&spec.name, &spec.shape);
     }
     lines.put("tensors", specs.len());
     parameters(&mut lines, &parts);
@@ -106,9 +104,10 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, shape: &[usize], is_parameter: bool) {
+    fn add(&mut self, name: &str, shape: &[usize]) {
+        let statistic = ["running_mean", "running_var", "num_batches_tracked"].iter().any(|end| name.ends_with(end));
         self.tensors += 1;
-        if is_parameter {
+        if !statistic {
             self.parameters = self.parameters.saturating_add(shape.iter().fold(1, |n, &size| n.saturating_mul(size)));
         }
     }

@@ -349,10 +349,10 @@ struct Blob {
 
 impl Blob {
     fn draw(draws: &mut Draws, surface: Surface, of: usize) -> Self {
-        let (smallest, largest) = if of == 1 { (0.15, 0.36) } else { (0.13, 0.25) };
+        let (smallest, largest) = if of == 1 { (0.18, 0.38) } else { (0.15, 0.26) };
         Self {
             surface,
-            centre: [draws.between(0.08, 0.92), draws.between(0.08, 0.92)],
+            centre: [draws.between(0.12, 0.88), draws.between(0.12, 0.88)],
             radius: draws.between(smallest, largest),
             stretch: draws.between(1.0, 1.8).sqrt(),
             along: unit_vector(draws.between(0.0, PI)),

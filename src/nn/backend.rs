@@ -45,6 +45,7 @@ pub trait Memory: Device<f32> {
     ///
     /// # Errors
     /// When the device is out of memory or lost.
+    #[allow(clippy::type_complexity)]
     fn build_with<S: Shape, R>(
         &self,
         shape: S,

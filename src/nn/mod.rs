@@ -30,9 +30,7 @@ pub use declare::{BuildError, Builder, Path, Weights};
 pub use decoder::{DoubleConv, Head, Up};
 pub use dfdx::shapes::Const;
 pub use frozen::{Counter, Frozen, Param, Statistic, Unused};
-pub use hiera::{
-    Adapter, Block, Features, FrozenLinear, FrozenNorm, Hiera, PatchEmbed, PoolBlock, Stage, Trunk,
-};
+pub use hiera::{Adapter, Block, Features, FrozenLinear, FrozenNorm, Hiera, PatchEmbed, PoolBlock, Stage, Trunk};
 pub use init::Initialiser;
 pub use network::{Network, NetworkError, open_network};
 pub use ops::structure_loss::LossFlavour;
@@ -41,8 +39,7 @@ pub use rfb::{Branch, Rfb};
 pub use sam2unet::{Outputs, Sam2UNet};
 pub use shape::{Even, Image, Map, Masks, Plus, SIDES, Side, Times};
 pub use variant::{
-    BasePlus, Large, Small, Tiny, VARIANTS, Variant, WithVariant, catalogue, check_variant,
-    with_variant,
+    BasePlus, Large, Small, Tiny, VARIANTS, Variant, WithVariant, catalogue, check_variant, with_variant,
 };
 
 /// Hidden width of an adapter.

@@ -78,7 +78,7 @@ pub(super) fn stage_of(blocks: &[usize; 4], number: usize) -> (usize, usize) {
 }
 
 /// Fails to compile (as a `const`) for sizes that contradict each other.
-pub const fn check_variant<V: Variant + ?Sized>() {
+pub const fn check_variant<V: Variant>() {
     assert!(V::C2::SIZE == 2 * V::C1::SIZE, "C2 must be twice C1");
     assert!(V::C3::SIZE == 2 * V::C2::SIZE, "C3 must be twice C2");
     assert!(V::C4::SIZE == 2 * V::C3::SIZE, "C4 must be twice C3");

@@ -95,10 +95,8 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
             Some(gradients) => gradients,
             None => self.model.try_alloc_grads().map_err(device_error)?,
         };
-        let x: Image<usize, usize, D> = self
-            .device
-            .try_tensor_from_vec(batch.images.clone(), (count, Const, side, side))
-            .map_err(device_error)?;
+        let x: Image<usize, usize, D> =
+            self.device.try_tensor_from_vec(batch.images.clone(), (count, Const, side, side)).map_err(device_error)?;
         let mask: Masks<usize, usize, 1, D> =
             self.device.try_tensor_from_vec(batch.masks.clone(), (count, Const, side, side)).map_err(device_error)?;
         let outputs = self.model.try_forward_mut(x.traced(gradients)).map_err(device_error)?;

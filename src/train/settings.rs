@@ -24,12 +24,12 @@ pub mod demo {
     pub const SIZE: usize = 128;
     /// Images in a batch.
     pub const BATCH_SIZE: usize = 8;
-    /// Generated training images: 25 steps an epoch.
-    pub const IMAGES: usize = 200;
+    /// Generated training images: 24 steps an epoch.
+    pub const IMAGES: usize = 192;
     /// Generated validation images.
-    pub const VALIDATION_IMAGES: usize = 64;
-    /// 300 steps.
-    pub const EPOCHS: u64 = 12;
+    pub const VALIDATION_IMAGES: usize = 48;
+    /// 144 steps.
+    pub const EPOCHS: u64 = 6;
     /// Seed of the training scenes, whatever the run's seed: runs of different seeds see one set.
     pub const TRAINING_SEED: u64 = 1;
     /// Seed of the validation scenes.

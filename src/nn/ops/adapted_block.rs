@@ -161,12 +161,7 @@ where
         fc2: own(weights.fc2),
         skip: weights.skip.map(own),
     };
-    Ok(retype(erased(erase(x), CO::SIZE,
-        adapter,
-        weights,
-        geometry,
-        keep,
-    )?))
+    Ok(retype(erased(erase(x), CO::SIZE, adapter, weights, geometry, keep)?))
 }
 
 type Adapter<D> = (Erased<2, D>, Erased<1, D>, Erased<2, D>, Erased<1, D>);
@@ -200,23 +195,11 @@ fn erased<D: Backend, T: Tape<f32, D>>(
         device.adapted_block(size, &device.view(&x), &views(&device), &weights, keep, y)
     })?;
     if T::OWNS_TAPE {
-        let inputs = [
-            Slot::of(&x),
-            Slot::of(&a.0),
-            Slot::of(&a.1),
-            Slot::of(&a.2),
-            Slot::of(&a.3),
-        ];
-        record(
-            &mut tape,
-            &device,
-            inputs,
-            Slot::of(&y),
-            move |d, gy, gradients| {
-                let views = [d.view(&a.0), d.view(&a.1), d.view(&a.2), d.view(&a.3)];
-                d.adapted_block_backward(size, &d.view(&x), &views, &weights, saved, &gy, gradients)
-            },
-        );
+        let inputs = [Slot::of(&x), Slot::of(&a.0), Slot::of(&a.1), Slot::of(&a.2), Slot::of(&a.3)];
+        record(&mut tape, &device, inputs, Slot::of(&y), move |d, gy, gradients| {
+            let views = [d.view(&a.0), d.view(&a.1), d.view(&a.2), d.view(&a.3)];
+            d.adapted_block_backward(size, &d.view(&x), &views, &weights, saved, &gy, gradients)
+        });
     }
     Ok(y.put_tape(tape))
 }

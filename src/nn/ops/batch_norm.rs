@@ -89,16 +89,10 @@ fn erased<D: Backend, T: Tape<f32, D>>(
     })?;
     if T::OWNS_TAPE {
         let inputs = [Slot::of(&x), Slot::of(&scale), Slot::of(&bias)];
-        record(
-            &mut tape,
-            &device,
-            inputs,
-            Slot::of(&y),
-            move |d, gy, gradients| {
-                let (x, scale, bias) = (d.view(&x), d.view(&scale), d.view(&bias));
-                d.batch_norm_backward(&x, &scale, &bias, relu, saved, &gy, gradients)
-            },
-        );
+        record(&mut tape, &device, inputs, Slot::of(&y), move |d, gy, gradients| {
+            let (x, scale, bias) = (d.view(&x), d.view(&scale), d.view(&bias));
+            d.batch_norm_backward(&x, &scale, &bias, relu, saved, &gy, gradients)
+        });
     }
     Ok((y.put_tape(tape), [mean, variance]))
 }

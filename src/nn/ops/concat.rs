@@ -16,21 +16,14 @@ pub trait ConcatKernel: Memory {
     ///
     /// # Errors
     /// The device's.
-    fn concat4_backward(
-        &self,
-        c: usize,
-        gy: &Self::View,
-        gradients: [Self::Out<'_>; 4],
-    ) -> Result<(), Self::Err>;
+    fn concat4_backward(&self, c: usize, gy: &Self::View, gradients: [Self::Out<'_>; 4]) -> Result<(), Self::Err>;
 }
 
 /// Four `(B, H, H, C)` to one `(B, H, H, C4)`.
 ///
 /// # Errors
 /// The device's.
-pub fn concat4<B, H, C, C4, D, T>(
-    maps: [Map<B, H, C, D, T>; 4],
-) -> Result<Map<B, H, C4, D, T>, D::Err>
+pub fn concat4<B, H, C, C4, D, T>(maps: [Map<B, H, C, D, T>; 4]) -> Result<Map<B, H, C4, D, T>, D::Err>
 where
     B: Dim,
     H: Dim,
@@ -43,9 +36,7 @@ where
     Ok(retype(erased(maps.map(erase))?))
 }
 
-fn erased<D: Backend, T: Tape<f32, D>>(
-    maps: [Erased<4, D, T>; 4],
-) -> Result<Erased<4, D, T>, D::Err> {
+fn erased<D: Backend, T: Tape<f32, D>>(maps: [Erased<4, D, T>; 4]) -> Result<Erased<4, D, T>, D::Err> {
     let mut tape = T::default();
     let mut split = Vec::with_capacity(4);
     for map in maps {
@@ -53,27 +44,14 @@ fn erased<D: Backend, T: Tape<f32, D>>(
         tape = tape.merge(other);
         split.push(map);
     }
-    let Ok(maps) = <[Erased<4, D>; 4]>::try_from(split) else {
-        unreachable!("four went in")
-    };
+    let Ok(maps) = <[Erased<4, D>; 4]>::try_from(split) else { unreachable!("four went in") };
     let [b, h, w, c] = *maps[0].shape();
-    assert!(
-        maps.iter().all(|m| m.shape() == maps[0].shape()),
-        "batches of one size"
-    );
+    assert!(maps.iter().all(|m| m.shape() == maps[0].shape()), "batches of one size");
     let device = maps[0].device().clone();
-    let y = device.build([b, h, w, 4 * c], |y| {
-        device.concat4(c, &maps.each_ref().map(|m| device.view(m)), y)
-    })?;
+    let y = device.build([b, h, w, 4 * c], |y| device.concat4(c, &maps.each_ref().map(|m| device.view(m)), y))?;
     if T::OWNS_TAPE {
         let inputs = maps.each_ref().map(Slot::of);
-        record(
-            &mut tape,
-            &device,
-            inputs,
-            Slot::of(&y),
-            move |d, gy, gradients| d.concat4_backward(c, &gy, gradients),
-        );
+        record(&mut tape, &device, inputs, Slot::of(&y), move |d, gy, gradients| d.concat4_backward(c, &gy, gradients));
     }
     Ok(y.put_tape(tape))
 }

@@ -75,20 +75,9 @@ where
     D: Backend,
     T: Tape<f32, D>,
 {
-    const {
-        assert!(
-            KH::SIZE % 2 == 1 && KW::SIZE % 2 == 1,
-            "a kernel's sides are odd"
-        )
-    };
+    const { assert!(KH::SIZE % 2 == 1 && KW::SIZE % 2 == 1, "a kernel's sides are odd") };
     let bias = bias.map(|b| erase(b.clone()));
-    Ok(retype(erased(
-        erase(x),
-        erase(weight.clone()),
-        bias,
-        dilation,
-        relu,
-    )?))
+    Ok(retype(erased(erase(x), erase(weight.clone()), bias, dilation, relu)?))
 }
 
 fn erased<D: Backend, T: Tape<f32, D>>(
@@ -101,24 +90,10 @@ fn erased<D: Backend, T: Tape<f32, D>>(
     let (x, mut tape) = x.try_contiguous()?.split_tape();
     let device = x.device().clone();
     let ([batch, side, _, channels], [out_channels, _, kh, kw]) = (*x.shape(), *w.shape());
-    let size = ConvSize {
-        batch,
-        side,
-        channels,
-        out_channels,
-        kernel: [kh, kw],
-        dilation,
-    };
+    let size = ConvSize { batch, side, channels, out_channels, kernel: [kh, kw], dilation };
     let y = device.build([batch, side, side, out_channels], |y| {
         let bias = bias.as_ref().map(|b| device.view(b));
-        device.conv2d(
-            size,
-            &device.view(&x),
-            &device.view(&w),
-            bias.as_ref(),
-            relu,
-            y,
-        )
+        device.conv2d(size, &device.view(&x), &device.view(&w), bias.as_ref(), relu, y)
     })?;
     if T::OWNS_TAPE {
         let output = Slot::of(&y);
@@ -126,45 +101,19 @@ fn erased<D: Backend, T: Tape<f32, D>>(
         match &bias {
             Some(bias) => {
                 let inputs = [Slot::of(&x), Slot::of(&w), Slot::of(bias)];
-                record(
-                    &mut tape,
-                    &device,
-                    inputs,
-                    output,
-                    move |d, gy, [gx, gw, gb]| {
-                        let relu = rectified.as_ref().map(|y| d.view(y));
-                        let gradients = (gx, gw, Some(gb));
-                        d.conv2d_backward(
-                            size,
-                            &d.view(&x),
-                            &d.view(&w),
-                            relu.as_ref(),
-                            &gy,
-                            gradients,
-                        )
-                    },
-                );
+                record(&mut tape, &device, inputs, output, move |d, gy, [gx, gw, gb]| {
+                    let relu = rectified.as_ref().map(|y| d.view(y));
+                    let gradients = (gx, gw, Some(gb));
+                    d.conv2d_backward(size, &d.view(&x), &d.view(&w), relu.as_ref(), &gy, gradients)
+                });
             }
             None => {
                 let inputs = [Slot::of(&x), Slot::of(&w)];
-                record(
-                    &mut tape,
-                    &device,
-                    inputs,
-                    output,
-                    move |d, gy, [gx, gw]| {
-                        let relu = rectified.as_ref().map(|y| d.view(y));
-                        let gradients = (gx, gw, None);
-                        d.conv2d_backward(
-                            size,
-                            &d.view(&x),
-                            &d.view(&w),
-                            relu.as_ref(),
-                            &gy,
-                            gradients,
-                        )
-                    },
-                );
+                record(&mut tape, &device, inputs, output, move |d, gy, [gx, gw]| {
+                    let relu = rectified.as_ref().map(|y| d.view(y));
+                    let gradients = (gx, gw, None);
+                    d.conv2d_backward(size, &d.view(&x), &d.view(&w), relu.as_ref(), &gy, gradients)
+                });
             }
         }
     }
@@ -190,11 +139,7 @@ where
     D: Backend,
 {
     let [scale, bias, mean, variance] = norm.map(Clone::clone);
-    let factor = scale.try_div(
-        variance
-            .try_add(super::batch_norm::EPSILON as f32)?
-            .try_sqrt()?,
-    )?;
+    let factor = scale.try_div(variance.try_add(super::batch_norm::EPSILON as f32)?.try_sqrt()?)?;
     let bias = bias.try_sub(mean.try_mul(factor.clone())?)?;
     let per_output: Tensor<(CO, C, KH, KW), f32, D> = factor.try_broadcast_like(weight.shape())?;
     Ok((weight.clone().try_mul(per_output)?, bias))

@@ -13,9 +13,7 @@ pub mod resize;
 pub mod structure_loss;
 pub mod up2_concat;
 
-pub use adapted_block::{
-    AdaptedBlockKernel, AdapterRef, BlockWeights, Geometry, Keep, adapted_block,
-};
+pub use adapted_block::{AdaptedBlockKernel, AdapterRef, BlockWeights, Geometry, Keep, adapted_block};
 pub use add_relu::{AddReluKernel, add_relu};
 pub use batch_norm::{BatchNormKernel, batch_norm_train};
 pub use concat::{ConcatKernel, concat4};
@@ -39,8 +37,7 @@ fn erase<const N: usize, S: Shape<Concrete = [usize; N]>, D: Backend, T: Tape<f3
 where
     [usize; N]: Shape<Concrete = [usize; N]>,
 {
-    x.try_realize()
-        .unwrap_or_else(|_| unreachable!("any shape can be forgotten"))
+    x.try_realize().unwrap_or_else(|_| unreachable!("any shape can be forgotten"))
 }
 
 /// The way back. `S` is what the shell promises, and what the erased function computed.
@@ -51,8 +48,7 @@ fn retype<const N: usize, S: Shape<Concrete = [usize; N]>, D: Backend, T: Tape<f
 where
     [usize; N]: Shape<Concrete = [usize; N]>,
 {
-    x.try_realize()
-        .unwrap_or_else(|x| unreachable!("an operation made the shape {:?}", x.shape()))
+    x.try_realize().unwrap_or_else(|x| unreachable!("an operation made the shape {:?}", x.shape()))
 }
 
 /// Where a tensor's gradient lives. dfdx's `GhostTensor` and `Tensorlike` cannot be named from
@@ -65,9 +61,7 @@ struct Slot<D: Backend>(
 impl<D: Backend> Slot<D> {
     fn of<S: Shape>(t: &Tensor<S, f32, D>) -> Self {
         let ghost = t.ghost();
-        Self(Box::new(move |gradients| {
-            gradients.get_or_alloc_mut(&ghost)
-        }))
+        Self(Box::new(move |gradients| gradients.get_or_alloc_mut(&ghost)))
     }
 }
 
@@ -88,15 +82,10 @@ fn record<D: Backend, T: Tape<f32, D>, const N: usize>(
         for slot in &inputs {
             let empty = <D as Storage<f32>>::try_alloc_len(&device, 0)?;
             let gradient = std::mem::replace(slot.0(gradients)?, empty);
-            assert!(
-                <D as Storage<f32>>::len(&device, &gradient) > 0,
-                "one tensor was given twice to one operation"
-            );
+            assert!(<D as Storage<f32>>::len(&device, &gradient) > 0, "one tensor was given twice to one operation");
             taken.push(gradient);
         }
-        let Ok(mut taken) = <[Buffer<D>; N]>::try_from(taken) else {
-            unreachable!("as many as slots")
-        };
+        let Ok(mut taken) = <[Buffer<D>; N]>::try_from(taken) else { unreachable!("as many as slots") };
         let result = backward(&device, gy, taken.each_mut().map(D::out));
         for (slot, gradient) in inputs.iter().zip(taken) {
             *slot.0(gradients)? = gradient;

@@ -51,6 +51,7 @@ pub trait PatchEmbedKernel: Memory {
 ///
 /// # Errors
 /// The device's.
+#[allow(clippy::type_complexity)]
 pub fn patch_embed<B, S, C, Bg, W, D, T>(
     x: Image<B, S, D, T>,
     weight: &Frozen<(C, Const<3>, Const<7>, Const<7>), D>,
@@ -67,12 +68,8 @@ where
     D: Backend,
     T: Tape<f32, D>,
 {
-    let weights = StemWeights {
-        weight: weight.data(),
-        bias: bias.data(),
-        background: background.data(),
-        window: window.data(),
-    };
+    let weights =
+        StemWeights { weight: weight.data(), bias: bias.data(), background: background.data(), window: window.data() };
     Ok(retype(erased(erase(x), C::SIZE, weights)?))
 }
 
@@ -86,16 +83,7 @@ fn erased<D: Backend, T: Tape<f32, D>>(
     // Only a side known at run time can be wrong here.
     assert!(side >= 64 && side.is_multiple_of(32), "an image's side is a multiple of 32 from 64 on, not {side}");
     let y = device.build([batch, side / 4, side / 4, channels], |y| {
-        device.patch_embed(
-            StemSize {
-                batch,
-                side,
-                channels,
-            },
-            &device.view(&x),
-            weights,
-            y,
-        )
+        device.patch_embed(StemSize { batch, side, channels }, &device.view(&x), weights, y)
     })?;
     Ok(y.put_tape(tape))
 }

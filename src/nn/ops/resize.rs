@@ -29,12 +29,7 @@ pub trait ResizeKernel: Memory {
     ///
     /// # Errors
     /// The device's.
-    fn resize_backward(
-        &self,
-        size: ResizeSize,
-        gy: &Self::View,
-        gx: Self::Out<'_>,
-    ) -> Result<(), Self::Err>;
+    fn resize_backward(&self, size: ResizeSize, gy: &Self::View, gx: Self::Out<'_>) -> Result<(), Self::Err>;
 }
 
 /// `(B, H, H, K)` to `(B, K, S, S)`, where `S` is `side`.
@@ -49,29 +44,13 @@ pub fn resize<S: Side, B: Dim, H: Dim, K: ConstDim, D: Backend, T: Tape<f32, D>>
     Ok(retype(erased(erase(x), side.size())?))
 }
 
-fn erased<D: Backend, T: Tape<f32, D>>(
-    x: Erased<4, D, T>,
-    to: usize,
-) -> Result<Erased<4, D, T>, D::Err> {
+fn erased<D: Backend, T: Tape<f32, D>>(x: Erased<4, D, T>, to: usize) -> Result<Erased<4, D, T>, D::Err> {
     let (x, mut tape) = x.try_contiguous()?.split_tape();
     let (device, [batch, from, _, classes]) = (x.device().clone(), *x.shape());
-    let size = ResizeSize {
-        batch,
-        from,
-        to,
-        classes,
-    };
-    let y = device.build([batch, classes, to, to], |y| {
-        device.resize(size, &device.view(&x), y)
-    })?;
+    let size = ResizeSize { batch, from, to, classes };
+    let y = device.build([batch, classes, to, to], |y| device.resize(size, &device.view(&x), y))?;
     if T::OWNS_TAPE {
-        record(
-            &mut tape,
-            &device,
-            [Slot::of(&x)],
-            Slot::of(&y),
-            move |d, gy, [gx]| d.resize_backward(size, &gy, gx),
-        );
+        record(&mut tape, &device, [Slot::of(&x)], Slot::of(&y), move |d, gy, [gx]| d.resize_backward(size, &gy, gx));
     }
     Ok(y.put_tape(tape))
 }

@@ -21,12 +21,7 @@ pub trait StructureLossKernel: Memory {
     ///
     /// # Errors
     /// The device's.
-    fn loss_weights(
-        &self,
-        side: usize,
-        mask: &Self::View,
-        y: Self::Out<'_>,
-    ) -> Result<(), Self::Err>;
+    fn loss_weights(&self, side: usize, mask: &Self::View, y: Self::Out<'_>) -> Result<(), Self::Err>;
 
     /// The mean over the planes, a single number.
     ///
@@ -68,9 +63,7 @@ pub fn loss_weights<B: Dim, S: Side, const K: usize, D: Backend>(
 ) -> Result<Masks<B, S, K, D>, D::Err> {
     let mask = erase(mask.clone()).try_contiguous()?;
     let device = mask.device().clone();
-    let y = device.build(*mask.shape(), |y| {
-        device.loss_weights(mask.shape()[3], &device.view(&mask), y)
-    })?;
+    let y = device.build(*mask.shape(), |y| device.loss_weights(mask.shape()[3], &device.view(&mask), y))?;
     Ok(retype(y))
 }
 
@@ -87,12 +80,7 @@ pub fn structure_loss<B: Dim, S: Side, const K: usize, D: Backend, T: Tape<f32, 
     weights: &Masks<B, S, K, D>,
     flavour: LossFlavour,
 ) -> Result<Tensor<(), f32, D, T>, D::Err> {
-    erased(
-        erase(logits),
-        erase(mask.clone()),
-        erase(weights.clone()),
-        flavour,
-    )
+    erased(erase(logits), erase(mask.clone()), erase(weights.clone()), flavour)
 }
 
 fn erased<D: Backend, T: Tape<f32, D>>(
@@ -110,16 +98,10 @@ fn erased<D: Backend, T: Tape<f32, D>>(
         device.structure_loss(side, flavour, &device.view(&x), &mask, &weights, y)
     })?;
     if T::OWNS_TAPE {
-        record(
-            &mut tape,
-            &device,
-            [Slot::of(&x)],
-            Slot::of(&y),
-            move |d, gy, [gx]| {
-                let (mask, weights) = (d.view(&mask), d.view(&weights));
-                d.structure_loss_backward(side, flavour, &d.view(&x), &mask, &weights, &gy, gx)
-            },
-        );
+        record(&mut tape, &device, [Slot::of(&x)], Slot::of(&y), move |d, gy, [gx]| {
+            let (mask, weights) = (d.view(&mask), d.view(&weights));
+            d.structure_loss_backward(side, flavour, &d.view(&x), &mask, &weights, &gy, gx)
+        });
     }
     Ok(y.put_tape(tape))
 }

@@ -72,24 +72,14 @@ fn erased<D: Backend, T: Tape<f32, D>>(
     let (device, mut tape) = (skip.device().clone(), tape.merge(other));
     let ([b, h, _, c], [deep_b, _, _, cd]) = (*skip.shape(), *deep.shape());
     assert_eq!(b, deep_b, "batches of one size"); // can differ only where B is `usize`
-    let size = JoinSize {
-        batch: b,
-        side: h,
-        skip: c,
-        deep: cd,
-    };
-    let y = device.build([b, h, h, c + cd], |y| {
-        device.up2_concat(size, &device.view(&skip), &device.view(&deep), y)
-    })?;
+    let size = JoinSize { batch: b, side: h, skip: c, deep: cd };
+    let y =
+        device.build([b, h, h, c + cd], |y| device.up2_concat(size, &device.view(&skip), &device.view(&deep), y))?;
     if T::OWNS_TAPE {
         let inputs = [Slot::of(&skip), Slot::of(&deep)];
-        record(
-            &mut tape,
-            &device,
-            inputs,
-            Slot::of(&y),
-            move |d, gy, gradients| d.up2_concat_backward(size, &gy, gradients),
-        );
+        record(&mut tape, &device, inputs, Slot::of(&y), move |d, gy, gradients| {
+            d.up2_concat_backward(size, &gy, gradients)
+        });
     }
     Ok(y.put_tape(tape))
 }

@@ -2,7 +2,7 @@
 //!
 //! Queries, keys and values come as rows of `3 * heads * dim` numbers per token, in the map's order.
 //! Results are sorted by window, then head, then token ("window order"), so that every window and
-//! head writes its own stretch; [`gather_row`] reads a token's row back.
+//! head writes its own stretch; [`WindowOrder`] reads a token's row back.
 
 use super::matmul::{Matrix, Threads, Write, matmul};
 use super::vector::{exponentials, scale, softmax_backward};
@@ -54,17 +54,18 @@ impl Attention<'_> {
     }
 
     /// Windows over the queries' map.
-    pub fn query_windows(&self) -> Windows {
-        if self.pool {
-            self.windows().pooled()
-        } else {
-            self.windows()
-        }
+    fn query_windows(&self) -> Windows {
+        if self.pool { self.windows().pooled() } else { self.windows() }
     }
 
-    /// Windows over the keys' map.
-    pub fn key_windows(&self) -> Windows {
-        self.windows()
+    /// The order of what belongs to queries.
+    pub fn query_order(&self) -> WindowOrder {
+        WindowOrder { windows: self.query_windows(), heads: self.heads, dim: self.dim }
+    }
+
+    /// The order of what belongs to keys.
+    pub fn key_order(&self) -> WindowOrder {
+        WindowOrder { windows: self.windows(), heads: self.heads, dim: self.dim }
     }
 
     /// Cuts `data` (all maps in window order, `row` numbers per token and head) by map, window and head.
@@ -146,55 +147,26 @@ impl Attention<'_> {
         }
         scale(&mut q, 1.0 / (d as f32).sqrt());
         let last = if w.padding > 0 { w.padding as f32 } else { 1.0 };
-        Gathered {
-            window: w,
-            q,
-            from,
-            k,
-            v,
-            last,
-        }
+        Gathered { window: w, q, from, k, v, last }
     }
 
     /// `softmax(q k^T / sqrt(dim)) v`: from rows of all maps to `out` in window order of the queries.
     pub fn forward(&self, qkv: &[f32], out: &mut [f32]) {
         let d = self.dim;
-        self.pieces(self.query_windows(), out, d)
-            .into_par_iter()
-            .for_each(|(image, window, head, out)| {
-                let g = self.gather(qkv, image, window, head);
-                let keys = g.k.len() / d;
-                let mut scores = vec![0.0; QUERY_ROWS.min(g.q.len() / d) * keys];
-                for (q, out) in
-                    g.q.chunks(QUERY_ROWS * d)
-                        .zip(out.chunks_mut(QUERY_ROWS * d))
-                {
-                    let scores = &mut scores[..q.len() / d * keys];
-                    matmul(
-                        scores,
-                        Write::Set,
-                        1.0,
-                        Matrix::new(q, d),
-                        Matrix::new(&g.k, d).transposed(),
-                        Threads::One,
-                    );
-                    let factors: Vec<f32> = scores
-                        .chunks_exact_mut(keys)
-                        .map(|row| exponentials(row, g.last))
-                        .collect();
-                    matmul(
-                        out,
-                        Write::Set,
-                        1.0,
-                        Matrix::new(scores, keys),
-                        Matrix::new(&g.v, d),
-                        Threads::One,
-                    );
-                    for (row, factor) in out.chunks_exact_mut(d).zip(factors) {
-                        scale(row, factor);
-                    }
+        self.pieces(self.query_windows(), out, d).into_par_iter().for_each(|(image, window, head, out)| {
+            let g = self.gather(qkv, image, window, head);
+            let keys = g.k.len() / d;
+            let mut scores = vec![0.0; QUERY_ROWS.min(g.q.len() / d) * keys];
+            for (q, out) in g.q.chunks(QUERY_ROWS * d).zip(out.chunks_mut(QUERY_ROWS * d)) {
+                let scores = &mut scores[..q.len() / d * keys];
+                matmul(scores, Write::Set, 1.0, Matrix::new(q, d), Matrix::new(&g.k, d).transposed(), Threads::One);
+                let factors: Vec<f32> = scores.chunks_exact_mut(keys).map(|row| exponentials(row, g.last)).collect();
+                matmul(out, Write::Set, 1.0, Matrix::new(scores, keys), Matrix::new(&g.v, d), Threads::One);
+                for (row, factor) in out.chunks_exact_mut(d).zip(factors) {
+                    scale(row, factor);
                 }
-            });
+            }
+        });
     }
 
     /// The gradient of [`forward`](Self::forward): from `gout` in the queries' window order to `gqkv` in the keys'
@@ -205,118 +177,85 @@ impl Attention<'_> {
             let side = if self.pool { self.side / 2 } else { self.side };
             side * side
         };
-        self.pieces(self.key_windows(), gqkv, 3 * d)
-            .into_par_iter()
-            .for_each(|(image, window, head, piece)| {
-                let g = self.gather(qkv, image, window, head);
-                let (keys, queries, tokens) = (g.k.len() / d, g.q.len() / d, g.window.tokens());
-                let place = {
-                    let w = per_map.get(window);
-                    per_map.place(w.y, w.x)
-                };
-                let start =
-                    (image * queries_per_map + place.before) * self.channels() + head * queries * d;
-                let gout = &gout[start..start + queries * d];
-                let (mut gq, mut gk, mut gv) = (
-                    vec![0.0; queries * d],
-                    vec![0.0; keys * d],
-                    vec![0.0; keys * d],
+        self.pieces(self.windows(), gqkv, 3 * d).into_par_iter().for_each(|(image, window, head, piece)| {
+            let g = self.gather(qkv, image, window, head);
+            let (keys, queries, tokens) = (g.k.len() / d, g.q.len() / d, g.window.tokens());
+            let place = {
+                let w = per_map.get(window);
+                per_map.place(w.y, w.x)
+            };
+            let start = (image * queries_per_map + place.before) * self.channels() + head * queries * d;
+            let gout = &gout[start..start + queries * d];
+            let (mut gq, mut gk, mut gv) = (vec![0.0; queries * d], vec![0.0; keys * d], vec![0.0; keys * d]);
+            let rows = QUERY_ROWS.min(queries);
+            let (mut p, mut gp) = (vec![0.0; rows * keys], vec![0.0; rows * keys]);
+            for ((q, go), gq) in g.q.chunks(rows * d).zip(gout.chunks(rows * d)).zip(gq.chunks_mut(rows * d)) {
+                let n = q.len() / d * keys;
+                let (p, gp) = (&mut p[..n], &mut gp[..n]);
+                matmul(p, Write::Set, 1.0, Matrix::new(q, d), Matrix::new(&g.k, d).transposed(), Threads::One);
+                for row in p.chunks_exact_mut(keys) {
+                    let factor = exponentials(row, g.last);
+                    scale(row, factor);
+                }
+                matmul(&mut gv, Write::Add, 1.0, Matrix::new(p, keys).transposed(), Matrix::new(go, d), Threads::One);
+                matmul(gp, Write::Set, 1.0, Matrix::new(go, d), Matrix::new(&g.v, d).transposed(), Threads::One);
+                for (p, gp) in p.chunks_exact(keys).zip(gp.chunks_exact_mut(keys)) {
+                    softmax_backward(p, gp);
+                }
+                matmul(
+                    gq,
+                    Write::Set,
+                    1.0 / (d as f32).sqrt(),
+                    Matrix::new(gp, keys),
+                    Matrix::new(&g.k, d),
+                    Threads::One,
                 );
-                let rows = QUERY_ROWS.min(queries);
-                let (mut p, mut gp) = (vec![0.0; rows * keys], vec![0.0; rows * keys]);
-                for ((q, go), gq) in
-                    g.q.chunks(rows * d)
-                        .zip(gout.chunks(rows * d))
-                        .zip(gq.chunks_mut(rows * d))
-                {
-                    let n = q.len() / d * keys;
-                    let (p, gp) = (&mut p[..n], &mut gp[..n]);
-                    matmul(
-                        p,
-                        Write::Set,
-                        1.0,
-                        Matrix::new(q, d),
-                        Matrix::new(&g.k, d).transposed(),
-                        Threads::One,
-                    );
-                    for row in p.chunks_exact_mut(keys) {
-                        let factor = exponentials(row, g.last);
-                        scale(row, factor);
-                    }
-                    matmul(
-                        &mut gv,
-                        Write::Add,
-                        1.0,
-                        Matrix::new(p, keys).transposed(),
-                        Matrix::new(go, d),
-                        Threads::One,
-                    );
-                    matmul(
-                        gp,
-                        Write::Set,
-                        1.0,
-                        Matrix::new(go, d),
-                        Matrix::new(&g.v, d).transposed(),
-                        Threads::One,
-                    );
-                    for (p, gp) in p.chunks_exact(keys).zip(gp.chunks_exact_mut(keys)) {
-                        softmax_backward(p, gp);
-                    }
-                    matmul(
-                        gq,
-                        Write::Set,
-                        1.0 / (d as f32).sqrt(),
-                        Matrix::new(gp, keys),
-                        Matrix::new(&g.k, d),
-                        Threads::One,
-                    );
-                    matmul(
-                        &mut gk,
-                        Write::Add,
-                        1.0,
-                        Matrix::new(gp, keys).transposed(),
-                        Matrix::new(q, d),
-                        Threads::One,
-                    );
+                matmul(&mut gk, Write::Add, 1.0, Matrix::new(gp, keys).transposed(), Matrix::new(q, d), Threads::One);
+            }
+            if self.pool {
+                for row in piece.chunks_exact_mut(3 * d) {
+                    row[..d].fill(0.0);
                 }
-                if self.pool {
-                    for row in piece.chunks_exact_mut(3 * d) {
-                        row[..d].fill(0.0);
-                    }
-                    for (i, (g, token)) in gq.iter().zip(&g.from).enumerate() {
-                        piece[*token as usize * 3 * d + i % d] += g;
-                    }
+                for (i, (g, token)) in gq.iter().zip(&g.from).enumerate() {
+                    piece[*token as usize * 3 * d + i % d] += g;
                 }
-                for token in 0..tokens {
-                    let row = &mut piece[token * 3 * d..][..3 * d];
-                    if !self.pool {
-                        row[..d].copy_from_slice(&gq[token * d..][..d]);
-                    }
-                    row[d..2 * d].copy_from_slice(&gk[token * d..][..d]);
-                    row[2 * d..].copy_from_slice(&gv[token * d..][..d]);
+            }
+            for token in 0..tokens {
+                let row = &mut piece[token * 3 * d..][..3 * d];
+                if !self.pool {
+                    row[..d].copy_from_slice(&gq[token * d..][..d]);
                 }
-            });
+                row[d..2 * d].copy_from_slice(&gk[token * d..][..d]);
+                row[2 * d..].copy_from_slice(&gv[token * d..][..d]);
+            }
+        });
     }
 }
 
-/// Reads a token's row of `heads * parts * dim` numbers out of window order, as `parts` runs of
-/// `heads * dim` (the order of the projections' rows).
-pub fn gather_row(
-    data: &[f32],
+/// The order of results: by window, then head, then token.
+#[derive(Clone, Copy)]
+pub struct WindowOrder {
     windows: Windows,
     heads: usize,
     dim: usize,
-    parts: usize,
-    y: usize,
-    x: usize,
-    row: &mut [f32],
-) {
-    let place = windows.place(y, x);
-    for head in 0..heads {
-        let start = (place.before * heads + head * place.tokens + place.at) * parts * dim;
-        for part in 0..parts {
-            row[(part * heads + head) * dim..][..dim]
-                .copy_from_slice(&data[start + part * dim..][..dim]);
+}
+
+impl WindowOrder {
+    /// Where the `parts * dim` numbers of a token and each head begin.
+    pub fn starts(&self, parts: usize, y: usize, x: usize) -> impl Iterator<Item = usize> {
+        let (place, step) = (self.windows.place(y, x), parts * self.dim);
+        let heads = self.heads;
+        (0..heads).map(move |head| (place.before * heads + head * place.tokens + place.at) * step)
+    }
+
+    /// Reads a token's row of `heads * parts * dim` numbers, as `parts` runs of `heads * dim` (the order of the
+    /// projections' rows).
+    pub fn gather(&self, data: &[f32], parts: usize, y: usize, x: usize, row: &mut [f32]) {
+        for (head, start) in self.starts(parts, y, x).enumerate() {
+            for part in 0..parts {
+                let to = (part * self.heads + head) * self.dim;
+                row[to..to + self.dim].copy_from_slice(&data[start + part * self.dim..][..self.dim]);
+            }
         }
     }
 }

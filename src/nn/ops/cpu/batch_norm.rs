@@ -7,6 +7,14 @@ use crate::nn::ops::batch_norm::EPSILON;
 /// Rows summed by one task: a fixed number, so that the result depends on no number of threads.
 const ROWS: usize = 1024;
 
+/// `y = (x - mean) factor + bias`, then maybe a ReLU; each slice has a number per channel.
+struct Affine<'a> {
+    mean: &'a [f32],
+    factor: &'a [f32],
+    bias: &'a [f32],
+    relu: bool,
+}
+
 vectorised! {
     fn add_rows(x: &[f32], sums: &mut [f64]) {
         for row in x.chunks_exact(sums.len()) {
@@ -25,34 +33,37 @@ vectorised! {
         }
     }
 
-    fn normalise(x: &[f32], mean: &[f32], factor: &[f32], bias: &[f32], relu: bool, y: &mut [f32]) {
-        for (x, y) in x.chunks_exact(bias.len()).zip(y.chunks_exact_mut(bias.len())) {
-            for ((((y, x), m), f), b) in y.iter_mut().zip(x).zip(mean).zip(factor).zip(bias) {
+    fn normalise(x: &[f32], a: &Affine<'_>, y: &mut [f32]) {
+        let c = a.bias.len();
+        for (x, y) in x.chunks_exact(c).zip(y.chunks_exact_mut(c)) {
+            for ((((y, x), m), f), b) in y.iter_mut().zip(x).zip(a.mean).zip(a.factor).zip(a.bias) {
                 let v = (x - m) * f + b;
-                *y = if relu && v < 0.0 { 0.0 } else { v };
+                *y = if a.relu && v < 0.0 { 0.0 } else { v };
             }
         }
     }
 
     /// Adds the sums of `g` and of `g (x - mean)`, where the ReLU let `g` through.
-    fn add_gradients(x: &[f32], gy: &[f32], mean: &[f32], factor: &[f32], bias: &[f32], relu: bool, sums: &mut [f64], dots: &mut [f64]) {
-        let c = bias.len();
+    fn add_gradients(x: &[f32], gy: &[f32], a: &Affine<'_>, sums: &mut [f64], dots: &mut [f64]) {
+        let c = a.bias.len();
+        let (mean, factor, bias) = (&a.mean[..c], &a.factor[..c], &a.bias[..c]);
         for (x, g) in x.chunks_exact(c).zip(gy.chunks_exact(c)) {
             for i in 0..c {
                 let d = x[i] - mean[i];
-                let g = if relu && d * factor[i] + bias[i] <= 0.0 { 0.0 } else { g[i] };
+                let g = if a.relu && d * factor[i] + bias[i] <= 0.0 { 0.0 } else { g[i] };
                 sums[i] += f64::from(g);
                 dots[i] += f64::from(g) * f64::from(d);
             }
         }
     }
 
-    fn add_input_gradient(x: &[f32], gy: &[f32], mean: &[f32], factor: &[f32], bias: &[f32], relu: bool, g_mean: &[f32], slope: &[f32], gx: &mut [f32]) {
-        let c = bias.len();
+    fn add_input_gradient(x: &[f32], gy: &[f32], a: &Affine<'_>, g_mean: &[f32], slope: &[f32], gx: &mut [f32]) {
+        let c = a.bias.len();
+        let (mean, factor, bias) = (&a.mean[..c], &a.factor[..c], &a.bias[..c]);
         for ((x, g), gx) in x.chunks_exact(c).zip(gy.chunks_exact(c)).zip(gx.chunks_exact_mut(c)) {
             for i in 0..c {
                 let d = x[i] - mean[i];
-                let g = if relu && d * factor[i] + bias[i] <= 0.0 { 0.0 } else { g[i] };
+                let g = if a.relu && d * factor[i] + bias[i] <= 0.0 { 0.0 } else { g[i] };
                 gx[i] += factor[i] * (g - g_mean[i] - d * slope[i]);
             }
         }
@@ -60,11 +71,7 @@ vectorised! {
 }
 
 /// Sums over blocks of rows, block after block.
-fn blockwise(
-    rows: usize,
-    width: usize,
-    add: impl Fn(std::ops::Range<usize>, &mut [f64]) + Sync,
-) -> Vec<f64> {
+fn blockwise(rows: usize, width: usize, add: impl Fn(std::ops::Range<usize>, &mut [f64]) + Sync) -> Vec<f64> {
     let blocks: Vec<Vec<f64>> = (0..rows.div_ceil(ROWS))
         .into_par_iter()
         .map(|i| {
@@ -83,46 +90,23 @@ fn blockwise(
 /// Mean and biased variance of each channel.
 pub fn moments(x: &[f32], c: usize) -> (Vec<f32>, Vec<f32>) {
     let rows = x.len() / c;
-    let mut mean = blockwise(rows, c, |r, sums| {
-        add_rows(&x[r.start * c..r.end * c], sums)
-    });
+    let mut mean = blockwise(rows, c, |r, sums| add_rows(&x[r.start * c..r.end * c], sums));
     mean.iter_mut().for_each(|m| *m /= rows as f64);
-    let mut variance = blockwise(rows, c, |r, sums| {
-        add_squares(&x[r.start * c..r.end * c], &mean, sums)
-    });
+    let mut variance = blockwise(rows, c, |r, sums| add_squares(&x[r.start * c..r.end * c], &mean, sums));
     variance.iter_mut().for_each(|v| *v /= rows as f64);
-    (
-        mean.iter().map(|v| *v as f32).collect(),
-        variance.iter().map(|v| *v as f32).collect(),
-    )
+    (mean.iter().map(|v| *v as f32).collect(), variance.iter().map(|v| *v as f32).collect())
 }
 
 fn inverse_deviation(variance: &[f32]) -> Vec<f32> {
-    variance
-        .iter()
-        .map(|v| (1.0 / (f64::from(*v) + EPSILON).sqrt()) as f32)
-        .collect()
+    variance.iter().map(|v| (1.0 / (f64::from(*v) + EPSILON).sqrt()) as f32).collect()
 }
 
 /// `y = (x - mean) / sqrt(variance + eps) scale + bias`, then a ReLU if asked for.
-pub fn forward(
-    x: &[f32],
-    mean: &[f32],
-    variance: &[f32],
-    scale: &[f32],
-    bias: &[f32],
-    relu: bool,
-    y: &mut [f32],
-) {
+pub fn forward(x: &[f32], mean: &[f32], variance: &[f32], scale: &[f32], bias: &[f32], relu: bool, y: &mut [f32]) {
     let c = bias.len();
-    let factor: Vec<f32> = inverse_deviation(variance)
-        .iter()
-        .zip(scale)
-        .map(|(i, s)| i * s)
-        .collect();
-    x.par_chunks(ROWS * c)
-        .zip(y.par_chunks_mut(ROWS * c))
-        .for_each(|(x, y)| normalise(x, mean, &factor, bias, relu, y));
+    let factor: Vec<f32> = inverse_deviation(variance).iter().zip(scale).map(|(i, s)| i * s).collect();
+    let affine = Affine { mean, factor: &factor, bias, relu };
+    x.par_chunks(ROWS * c).zip(y.par_chunks_mut(ROWS * c)).for_each(|(x, y)| normalise(x, &affine, y));
 }
 
 /// Adds to the gradients of input, scale and bias; mean and variance are functions of the input.
@@ -140,19 +124,11 @@ pub fn backward(
     let (c, rows) = (bias.len(), x.len() / bias.len());
     let inverse = inverse_deviation(variance);
     let factor: Vec<f32> = inverse.iter().zip(scale).map(|(i, s)| i * s).collect();
+    let affine = Affine { mean, factor: &factor, bias, relu };
     let both = blockwise(rows, 2 * c, |r, both| {
         let (sums, dots) = both.split_at_mut(c);
         let range = r.start * c..r.end * c;
-        add_gradients(
-            &x[range.clone()],
-            &gy[range],
-            mean,
-            &factor,
-            bias,
-            relu,
-            sums,
-            dots,
-        );
+        add_gradients(&x[range.clone()], &gy[range], &affine, sums, dots);
     });
     let (sums, dots) = both.split_at(c);
     for i in 0..c {
@@ -161,15 +137,9 @@ pub fn backward(
     }
     let n = rows as f64;
     let g_mean: Vec<f32> = sums.iter().map(|s| (s / n) as f32).collect();
-    let slope: Vec<f32> = dots
-        .iter()
-        .zip(&inverse)
-        .map(|(d, i)| (d * f64::from(*i) * f64::from(*i) / n) as f32)
-        .collect();
-    gx.par_chunks_mut(ROWS * c)
-        .zip(x.par_chunks(ROWS * c))
-        .zip(gy.par_chunks(ROWS * c))
-        .for_each(|((gx, x), gy)| {
-            add_input_gradient(x, gy, mean, &factor, bias, relu, &g_mean, &slope, gx);
-        });
+    let slope: Vec<f32> =
+        dots.iter().zip(&inverse).map(|(d, i)| (d * f64::from(*i) * f64::from(*i) / n) as f32).collect();
+    gx.par_chunks_mut(ROWS * c).zip(x.par_chunks(ROWS * c)).zip(gy.par_chunks(ROWS * c)).for_each(|((gx, x), gy)| {
+        add_input_gradient(x, gy, &affine, &g_mean, &slope, gx);
+    });
 }

@@ -4,11 +4,9 @@
 //! channels in and `co` out. Everything but attention works on rows of tokens and is done a few
 //! hundred rows at a time, so that the wide hidden layers never exist for a whole map.
 
-use super::attention::{Attention, gather_row};
+use super::attention::Attention;
 use super::matmul::{Write, linear, linear_backward, linear_weight_backward};
-use super::vector::{
-    add_assign, add_gelu, gelu_backward, gelu_in_place, layer_norm, layer_norm_backward,
-};
+use super::vector::{add_assign, add_gelu, gelu_backward, gelu_in_place, layer_norm, layer_norm_backward};
 use crate::nn::ops::adapted_block::{BlockSize, FrozenBlock, Keep};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -48,11 +46,7 @@ fn rows_per_task(rows: usize) -> usize {
 
 impl Block<'_> {
     fn tokens_out(&self) -> usize {
-        if self.size.pool {
-            self.size.side * self.size.side / 4
-        } else {
-            self.size.side * self.size.side
-        }
+        if self.size.pool { self.size.side * self.size.side / 4 } else { self.size.side * self.size.side }
     }
 
     /// How many maps are worked on together. It must not depend on the number of threads, as weight
@@ -77,20 +71,15 @@ impl Block<'_> {
     pub fn forward(&self, x: &[f32], keep: Keep, y: &mut [f32]) -> Saved {
         let (c, co) = (self.size.channels, self.size.out_channels);
         let maps = self.maps_per_group();
-        let (n, m) = (
-            maps * self.size.side * self.size.side,
-            maps * self.tokens_out(),
-        );
-        let mut kept = (keep == Keep::Attention)
-            .then(|| [x.len(), x.len() / c * 3 * co, y.len()].map(Vec::with_capacity));
+        let (n, m) = (maps * self.size.side * self.size.side, maps * self.tokens_out());
+        let mut kept =
+            (keep == Keep::Attention).then(|| [x.len(), x.len() / c * 3 * co, y.len()].map(Vec::with_capacity));
         for (x, y) in x.chunks(n * c).zip(y.chunks_mut(m * co)) {
             let (z, qkv, skip) = self.project(x);
             let a = self.attend(&z, &qkv, skip);
             self.mlp(&a, y);
             if let Some(kept) = &mut kept {
-                kept.iter_mut()
-                    .zip([z, qkv, a])
-                    .for_each(|(all, part)| all.extend_from_slice(&part));
+                kept.iter_mut().zip([z, qkv, a]).for_each(|(all, part)| all.extend_from_slice(&part));
             }
         }
         Saved { kept }
@@ -100,15 +89,8 @@ impl Block<'_> {
     pub fn backward(&self, x: &[f32], saved: Saved, gy: &[f32], mut gradients: BlockGradients<'_>) {
         let (c, co) = (self.size.channels, self.size.out_channels);
         let maps = self.maps_per_group();
-        let (n, m) = (
-            maps * self.size.side * self.size.side,
-            maps * self.tokens_out(),
-        );
-        for (i, ((x, gx), gy)) in x
-            .chunks(n * c)
-            .zip(gradients.x.chunks_mut(n * c))
-            .zip(gy.chunks(m * co))
-            .enumerate()
+        let (n, m) = (maps * self.size.side * self.size.side, maps * self.tokens_out());
+        for (i, ((x, gx), gy)) in x.chunks(n * c).zip(gradients.x.chunks_mut(n * c)).zip(gy.chunks(m * co)).enumerate()
         {
             let (n_here, m_here) = (x.len() / c, gy.len() / co);
             let recomputed;
@@ -146,16 +128,9 @@ impl Block<'_> {
             Some(skip) => skip.chunks_mut(rows * co).collect(),
             None => std::iter::once(no_skip).collect(),
         };
-        let skips = skips
-            .into_iter()
-            .map(Some)
-            .chain(std::iter::repeat_with(|| None));
-        let tasks: Vec<_> = x
-            .chunks(rows * c)
-            .zip(z.chunks_mut(rows * c))
-            .zip(qkv.chunks_mut(rows * 3 * co))
-            .zip(skips)
-            .collect();
+        let skips = skips.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
+        let tasks: Vec<_> =
+            x.chunks(rows * c).zip(z.chunks_mut(rows * c)).zip(qkv.chunks_mut(rows * 3 * co)).zip(skips).collect();
         tasks.into_par_iter().for_each(|(((x, z), qkv), skip)| {
             let n = x.len() / c;
             let (mut h, mut u) = (vec![0.0; n * r], vec![0.0; n * c]);
@@ -183,36 +158,18 @@ impl Block<'_> {
         };
         let mut o = vec![0.0; a.len()];
         attention.forward(qkv, &mut o);
-        let (windows, per_map) = (attention.query_windows(), self.tokens_out());
-        let side = if self.size.pool {
-            self.size.side / 2
-        } else {
-            self.size.side
-        };
+        let (order, per_map) = (attention.query_order(), self.tokens_out());
+        let side = if self.size.pool { self.size.side / 2 } else { self.size.side };
         let rows = rows_per_task(a.len() / co);
         a.par_chunks_mut(rows * co).enumerate().for_each(|(i, a)| {
             let mut gathered = vec![0.0; a.len()];
             for (j, row) in gathered.chunks_exact_mut(co).enumerate() {
                 let (map, t) = ((i * rows + j) / per_map, (i * rows + j) % per_map);
                 let o = &o[map * per_map * co..][..per_map * co];
-                gather_row(
-                    o,
-                    windows,
-                    attention.heads,
-                    attention.dim,
-                    1,
-                    t / side,
-                    t % side,
-                    row,
-                );
+                order.gather(o, 1, t / side, t % side, row);
             }
             let mut projected = vec![0.0; a.len()];
-            linear(
-                &gathered,
-                &self.frozen.proj[0],
-                &self.frozen.proj[1],
-                &mut projected,
-            );
+            linear(&gathered, &self.frozen.proj[0], &self.frozen.proj[1], &mut projected);
             add_assign(a, &projected);
         });
         a
@@ -222,21 +179,14 @@ impl Block<'_> {
     fn mlp(&self, a: &[f32], y: &mut [f32]) {
         let co = self.size.out_channels;
         let rows = rows_per_task(a.len() / co);
-        a.par_chunks(rows * co)
-            .zip(y.par_chunks_mut(rows * co))
-            .for_each(|(a, y)| {
-                let (mut normed, mut hidden) = (vec![0.0; a.len()], vec![0.0; 4 * a.len()]);
-                layer_norm(a, &self.frozen.norm2[0], &self.frozen.norm2[1], &mut normed);
-                linear(
-                    &normed,
-                    &self.frozen.fc1[0],
-                    &self.frozen.fc1[1],
-                    &mut hidden,
-                );
-                gelu_in_place(&mut hidden);
-                linear(&hidden, &self.frozen.fc2[0], &self.frozen.fc2[1], y);
-                add_assign(y, a);
-            });
+        a.par_chunks(rows * co).zip(y.par_chunks_mut(rows * co)).for_each(|(a, y)| {
+            let (mut normed, mut hidden) = (vec![0.0; a.len()], vec![0.0; 4 * a.len()]);
+            layer_norm(a, &self.frozen.norm2[0], &self.frozen.norm2[1], &mut normed);
+            linear(&normed, &self.frozen.fc1[0], &self.frozen.fc1[1], &mut hidden);
+            gelu_in_place(&mut hidden);
+            linear(&hidden, &self.frozen.fc2[0], &self.frozen.fc2[1], y);
+            add_assign(y, a);
+        });
     }
 
     /// Gradients of the attention output with its skip `(m, co)`, in the map's order, and of the attention
@@ -255,12 +205,7 @@ impl Block<'_> {
             let (mut hidden, mut g_hidden) = (vec![0.0; 4 * a.len()], vec![0.0; 4 * a.len()]);
             let normed = &mut *go;
             layer_norm(a, &self.frozen.norm2[0], &self.frozen.norm2[1], normed);
-            linear(
-                normed,
-                &self.frozen.fc1[0],
-                &self.frozen.fc1[1],
-                &mut hidden,
-            );
+            linear(normed, &self.frozen.fc1[0], &self.frozen.fc1[1], &mut hidden);
             linear_backward(gy, &self.frozen.fc2[0], 4 * co, Write::Set, &mut g_hidden);
             gelu_backward(&hidden, &mut g_hidden);
             linear_backward(&g_hidden, &self.frozen.fc1[0], co, Write::Set, ga);
@@ -275,26 +220,17 @@ impl Block<'_> {
     /// Rows of the map's order, sorted by window, head and token.
     fn to_window_order(&self, rows: &[f32]) -> Vec<f32> {
         let attention = self.attention();
-        let (heads, dim, per_map) = (attention.heads, attention.dim, self.tokens_out());
-        let windows = attention.query_windows();
-        let side = if self.size.pool {
-            self.size.side / 2
-        } else {
-            self.size.side
-        };
+        let (order, dim, width) = (attention.query_order(), attention.dim, self.size.out_channels);
+        let side = if self.size.pool { self.size.side / 2 } else { self.size.side };
         let mut sorted = vec![0.0; rows.len()];
-        let map_length = per_map * heads * dim;
-        rows.par_chunks(map_length)
-            .zip(sorted.par_chunks_mut(map_length))
-            .for_each(|(rows, sorted)| {
-                for (t, row) in rows.chunks_exact(heads * dim).enumerate() {
-                    let place = windows.place(t / side, t % side);
-                    for (head, part) in row.chunks_exact(dim).enumerate() {
-                        let start = (place.before * heads + head * place.tokens + place.at) * dim;
-                        sorted[start..start + dim].copy_from_slice(part);
-                    }
+        let map_length = self.tokens_out() * width;
+        rows.par_chunks(map_length).zip(sorted.par_chunks_mut(map_length)).for_each(|(rows, sorted)| {
+            for (t, row) in rows.chunks_exact(width).enumerate() {
+                for (start, part) in order.starts(1, t / side, t % side).zip(row.chunks_exact(dim)) {
+                    sorted[start..start + dim].copy_from_slice(part);
                 }
-            });
+            }
+        });
         sorted
     }
 
@@ -302,67 +238,40 @@ impl Block<'_> {
     fn project_backward(&self, z: &[f32], ga: &[f32], gqkv: &[f32]) -> Vec<f32> {
         let (c, co) = (self.size.channels, self.size.out_channels);
         let (n, side) = (z.len() / c, self.size.side);
-        let attention = self.attention();
-        let (windows, per_map) = (attention.key_windows(), side * side);
+        let (order, per_map) = (self.attention().key_order(), side * side);
         let rows = rows_per_task(n);
         let g_skip = self.frozen.skip.as_ref().map(|weights| {
             let mut full = vec![0.0; n * co];
-            full.par_chunks_mut(rows * co)
-                .zip(z.par_chunks(rows * c))
-                .for_each(|(full, z)| {
-                    let mut normed = vec![0.0; z.len()];
-                    layer_norm(z, &self.frozen.norm1[0], &self.frozen.norm1[1], &mut normed);
-                    linear(&normed, &weights[0], &weights[1], full);
-                });
+            full.par_chunks_mut(rows * co).zip(z.par_chunks(rows * c)).for_each(|(full, z)| {
+                let mut normed = vec![0.0; z.len()];
+                layer_norm(z, &self.frozen.norm1[0], &self.frozen.norm1[1], &mut normed);
+                linear(&normed, &weights[0], &weights[1], full);
+            });
             self.pool_backward(full, ga)
         });
         let mut gz = vec![0.0; z.len()];
-        gz.par_chunks_mut(rows * c)
-            .zip(z.par_chunks(rows * c))
-            .enumerate()
-            .for_each(|(i, (gz, z))| {
-                let n = z.len() / c;
-                let mut gathered = vec![0.0; n * 3 * co];
-                for (j, row) in gathered.chunks_exact_mut(3 * co).enumerate() {
-                    let (map, t) = ((i * rows + j) / per_map, (i * rows + j) % per_map);
-                    let gqkv = &gqkv[map * per_map * 3 * co..][..per_map * 3 * co];
-                    gather_row(
-                        gqkv,
-                        windows,
-                        attention.heads,
-                        attention.dim,
-                        3,
-                        t / side,
-                        t % side,
-                        row,
-                    );
-                }
-                linear_backward(&gathered, &self.frozen.qkv[0], c, Write::Set, gz);
-                if let (Some(weights), Some(g_skip)) = (&self.frozen.skip, &g_skip) {
-                    linear_backward(
-                        &g_skip[i * rows * co..][..n * co],
-                        &weights[0],
-                        c,
-                        Write::Add,
-                        gz,
-                    );
-                }
-                layer_norm_backward(z, &self.frozen.norm1[0], gz);
-                if g_skip.is_none() {
-                    add_assign(gz, &ga[i * rows * c..][..n * c]);
-                }
-            });
+        gz.par_chunks_mut(rows * c).zip(z.par_chunks(rows * c)).enumerate().for_each(|(i, (gz, z))| {
+            let n = z.len() / c;
+            let mut gathered = vec![0.0; n * 3 * co];
+            for (j, row) in gathered.chunks_exact_mut(3 * co).enumerate() {
+                let (map, t) = ((i * rows + j) / per_map, (i * rows + j) % per_map);
+                let gqkv = &gqkv[map * per_map * 3 * co..][..per_map * 3 * co];
+                order.gather(gqkv, 3, t / side, t % side, row);
+            }
+            linear_backward(&gathered, &self.frozen.qkv[0], c, Write::Set, gz);
+            if let (Some(weights), Some(g_skip)) = (&self.frozen.skip, &g_skip) {
+                linear_backward(&g_skip[i * rows * co..][..n * co], &weights[0], c, Write::Add, gz);
+            }
+            layer_norm_backward(z, &self.frozen.norm1[0], gz);
+            if g_skip.is_none() {
+                add_assign(gz, &ga[i * rows * c..][..n * c]);
+            }
+        });
         gz
     }
 
     /// Back through the adapter; `gz` is the gradient of its output.
-    fn adapter_backward(
-        &self,
-        x: &[f32],
-        gz: Vec<f32>,
-        gx: &mut [f32],
-        gradients: &mut [&mut [f32]; 4],
-    ) {
+    fn adapter_backward(&self, x: &[f32], gz: Vec<f32>, gx: &mut [f32], gradients: &mut [&mut [f32]; 4]) {
         let (c, r) = (self.size.channels, self.size.hidden);
         let n = x.len() / c;
         let (mut gu, mut h, mut gh) = (gz, vec![0.0; n * r], vec![0.0; n * r]);
@@ -397,32 +306,28 @@ impl Block<'_> {
         let (co, side) = (self.size.out_channels, self.size.side);
         let mut y = vec![0.0; full.len() / 4];
         // Rows of all maps, one under another: `side` is even, so a pair of rows never straddles two maps.
-        y.par_chunks_mut(side / 2 * co)
-            .zip(full.par_chunks(2 * side * co))
-            .for_each(|(y, full)| {
-                for (x, y) in y.chunks_exact_mut(co).enumerate() {
-                    for (ch, y) in y.iter_mut().enumerate() {
-                        *y = full[largest(full, side, co, x, ch)];
-                    }
+        y.par_chunks_mut(side / 2 * co).zip(full.par_chunks(2 * side * co)).for_each(|(y, full)| {
+            for (x, y) in y.chunks_exact_mut(co).enumerate() {
+                for (ch, y) in y.iter_mut().enumerate() {
+                    *y = full[largest(full, side, co, x, ch)];
                 }
-            });
+            }
+        });
         y
     }
 
     /// The gradient of [`pool`](Self::pool), in the place of its input.
     fn pool_backward(&self, mut full: Vec<f32>, gy: &[f32]) -> Vec<f32> {
         let (co, side) = (self.size.out_channels, self.size.side);
-        full.par_chunks_mut(2 * side * co)
-            .zip(gy.par_chunks(side / 2 * co))
-            .for_each(|(full, gy)| {
-                let mut g = vec![0.0; full.len()];
-                for (x, gy) in gy.chunks_exact(co).enumerate() {
-                    for (ch, gy) in gy.iter().enumerate() {
-                        g[largest(full, side, co, x, ch)] = *gy;
-                    }
+        full.par_chunks_mut(2 * side * co).zip(gy.par_chunks(side / 2 * co)).for_each(|(full, gy)| {
+            let mut g = vec![0.0; full.len()];
+            for (x, gy) in gy.chunks_exact(co).enumerate() {
+                for (ch, gy) in gy.iter().enumerate() {
+                    g[largest(full, side, co, x, ch)] = *gy;
                 }
-                full.copy_from_slice(&g);
-            });
+            }
+            full.copy_from_slice(&g);
+        });
         full
     }
 }

@@ -15,15 +15,7 @@ const PARTS: usize = 8;
 
 /// Lays out the patch of each pixel in `from..from + count` (counted over the whole batch): for every tap
 /// of the kernel the `channels` numbers it sees, zeros outside of the map. `sign` -1 turns the kernel around.
-fn patches(
-    s: &ConvSize,
-    x: &[f32],
-    channels: usize,
-    sign: isize,
-    from: usize,
-    count: usize,
-    out: &mut Vec<f32>,
-) {
+fn patches(s: &ConvSize, x: &[f32], channels: usize, sign: isize, from: usize, count: usize, out: &mut Vec<f32>) {
     out.clear();
     let (h, d) = (s.side, s.dilation as isize);
     for pixel in from..from + count {
@@ -82,91 +74,51 @@ impl ConvSize {
     }
 
     /// `y = conv(x, weight) + bias`, then a ReLU if asked for.
-    pub(super) fn forward(
-        &self,
-        x: &[f32],
-        weight: &[f32],
-        bias: Option<&[f32]>,
-        relu: bool,
-        y: &mut [f32],
-    ) {
-        let (c, co, k) = (
-            self.channels,
-            self.out_channels,
-            self.taps() * self.channels,
-        );
+    pub(super) fn forward(&self, x: &[f32], weight: &[f32], bias: Option<&[f32]>, relu: bool, y: &mut [f32]) {
+        let (c, co, k) = (self.channels, self.out_channels, self.taps() * self.channels);
         let w = self.by_tap(weight);
         let pixels = self.pixels_per_task();
-        y.par_chunks_mut(pixels * co)
-            .enumerate()
-            .for_each_init(Vec::new, |buffer, (i, y)| {
-                let (from, count) = (i * pixels, y.len() / co);
-                let write = match bias {
-                    Some(bias) => {
-                        y.chunks_exact_mut(co)
-                            .for_each(|row| row.copy_from_slice(bias));
-                        Write::Add
-                    }
-                    None => Write::Set,
-                };
-                let columns = if self.taps() == 1 {
-                    &x[from * c..][..count * c]
-                } else {
-                    patches(self, x, c, 1, from, count, buffer);
-                    buffer.as_slice()
-                };
-                matmul(
-                    y,
-                    write,
-                    1.0,
-                    Matrix::new(columns, k),
-                    Matrix::new(&w, k).transposed(),
-                    Threads::One,
-                );
-                if relu {
-                    relu_in_place(y);
+        y.par_chunks_mut(pixels * co).enumerate().for_each_init(Vec::new, |buffer, (i, y)| {
+            let (from, count) = (i * pixels, y.len() / co);
+            let write = match bias {
+                Some(bias) => {
+                    y.chunks_exact_mut(co).for_each(|row| row.copy_from_slice(bias));
+                    Write::Add
                 }
-            });
+                None => Write::Set,
+            };
+            let columns = if self.taps() == 1 {
+                &x[from * c..][..count * c]
+            } else {
+                patches(self, x, c, 1, from, count, buffer);
+                buffer.as_slice()
+            };
+            matmul(y, write, 1.0, Matrix::new(columns, k), Matrix::new(&w, k).transposed(), Threads::One);
+            if relu {
+                relu_in_place(y);
+            }
+        });
     }
 
     /// Adds to the gradient of the input.
     pub(super) fn backward_input(&self, weight: &[f32], gy: &[f32], gx: &mut [f32]) {
-        let (c, co, k) = (
-            self.channels,
-            self.out_channels,
-            self.taps() * self.out_channels,
-        );
+        let (c, co, k) = (self.channels, self.out_channels, self.taps() * self.out_channels);
         let w = self.by_input(weight);
         let pixels = self.pixels_per_task();
-        gx.par_chunks_mut(pixels * c)
-            .enumerate()
-            .for_each_init(Vec::new, |buffer, (i, gx)| {
-                let (from, count) = (i * pixels, gx.len() / c);
-                let columns = if self.taps() == 1 {
-                    &gy[from * co..][..count * co]
-                } else {
-                    patches(self, gy, co, -1, from, count, buffer);
-                    buffer.as_slice()
-                };
-                matmul(
-                    gx,
-                    Write::Add,
-                    1.0,
-                    Matrix::new(columns, k),
-                    Matrix::new(&w, k).transposed(),
-                    Threads::One,
-                );
-            });
+        gx.par_chunks_mut(pixels * c).enumerate().for_each_init(Vec::new, |buffer, (i, gx)| {
+            let (from, count) = (i * pixels, gx.len() / c);
+            let columns = if self.taps() == 1 {
+                &gy[from * co..][..count * co]
+            } else {
+                patches(self, gy, co, -1, from, count, buffer);
+                buffer.as_slice()
+            };
+            matmul(gx, Write::Add, 1.0, Matrix::new(columns, k), Matrix::new(&w, k).transposed(), Threads::One);
+        });
     }
 
     /// Adds to the gradients of weight and bias.
-    pub(super) fn backward_weight(
-        &self,
-        x: &[f32],
-        gy: &[f32],
-        gw: &mut [f32],
-        gb: Option<&mut [f32]>,
-    ) {
+    pub(super) fn backward_weight(&self, x: &[f32], gy: &[f32], gw: &mut [f32], gb: Option<&mut [f32]>) {
         let (c, co, taps) = (self.channels, self.out_channels, self.taps());
         let k = taps * c;
         let part_pixels = self.pixels().div_ceil(PARTS).max(PIXELS);

@@ -11,14 +11,12 @@ const CHUNK: usize = 8192;
 
 /// `1 + 5 |box mean - mask|` of planes `(side, side)`; padding counts as zeros in the mean.
 pub fn weights(side: usize, mask: &[f32], y: &mut [f32]) {
-    mask.par_chunks(side * side)
-        .zip(y.par_chunks_mut(side * side))
-        .for_each(|(mask, y)| {
-            let sums = box_sums(mask, side);
-            for ((y, m), s) in y.iter_mut().zip(mask).zip(sums) {
-                *y = 1.0 + 5.0 * ((s / (BOX * BOX) as f64) as f32 - m).abs();
-            }
-        });
+    mask.par_chunks(side * side).zip(y.par_chunks_mut(side * side)).for_each(|(mask, y)| {
+        let sums = box_sums(mask, side);
+        for ((y, m), s) in y.iter_mut().zip(mask).zip(sums) {
+            *y = 1.0 + 5.0 * ((s / (BOX * BOX) as f64) as f32 - m).abs();
+        }
+    });
 }
 
 /// Sums over 31x31 boxes by running sums, first along rows, then along columns.
@@ -114,21 +112,11 @@ fn plane_sums(x: &[f32], mask: &[f32], weight: &[f32], weighted: bool) -> Sums {
 }
 
 /// The loss of planes of `pixels` logits, averaged over the planes.
-pub fn forward(
-    pixels: usize,
-    x: &[f32],
-    mask: &[f32],
-    weight: &[f32],
-    flavour: LossFlavour,
-) -> f32 {
+pub fn forward(pixels: usize, x: &[f32], mask: &[f32], weight: &[f32], flavour: LossFlavour) -> f32 {
     let weighted = flavour == LossFlavour::Paper;
     let planes = x.len() / pixels;
     let mut loss = 0.0;
-    for ((x, m), w) in x
-        .chunks(pixels)
-        .zip(mask.chunks(pixels))
-        .zip(weight.chunks(pixels))
-    {
+    for ((x, m), w) in x.chunks(pixels).zip(mask.chunks(pixels)).zip(weight.chunks(pixels)) {
         let s = plane_sums(x, m, w, weighted);
         let entropy = s.entropy / if weighted { s.weight } else { pixels as f64 };
         let iou = (s.intersection + 1.0) / (s.total - s.intersection + 1.0);
@@ -138,22 +126,11 @@ pub fn forward(
 }
 
 /// Adds `g` times the gradient of [`forward`] with respect to the logits.
-pub fn backward(
-    pixels: usize,
-    x: &[f32],
-    mask: &[f32],
-    weight: &[f32],
-    flavour: LossFlavour,
-    g: f32,
-    gx: &mut [f32],
-) {
+pub fn backward(pixels: usize, x: &[f32], mask: &[f32], weight: &[f32], flavour: LossFlavour, g: f32, gx: &mut [f32]) {
     let weighted = flavour == LossFlavour::Paper;
     let g = f64::from(g) / (x.len() / pixels) as f64;
-    for (((x, m), w), gx) in x
-        .chunks(pixels)
-        .zip(mask.chunks(pixels))
-        .zip(weight.chunks(pixels))
-        .zip(gx.chunks_mut(pixels))
+    for (((x, m), w), gx) in
+        x.chunks(pixels).zip(mask.chunks(pixels)).zip(weight.chunks(pixels)).zip(gx.chunks_mut(pixels))
     {
         let s = plane_sums(x, m, w, weighted);
         let entropy = g / if weighted { s.weight } else { pixels as f64 };

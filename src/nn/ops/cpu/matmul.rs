@@ -13,13 +13,7 @@ pub struct Matrix<'a> {
 impl<'a> Matrix<'a> {
     /// Rows of `columns` numbers, one after another.
     pub fn new(data: &'a [f32], columns: usize) -> Self {
-        Self {
-            data,
-            rows: data.len() / columns,
-            columns,
-            row_stride: columns,
-            column_stride: 1,
-        }
+        Self { data, rows: data.len() / columns, columns, row_stride: columns, column_stride: 1 }
     }
 
     /// The same numbers, rows and columns exchanged.
@@ -53,26 +47,15 @@ pub enum Threads {
 }
 
 /// `y = factor a b`, or `y += factor a b`; `y` holds rows of `b.columns` numbers.
-pub fn matmul(
-    y: &mut [f32],
-    write: Write,
-    factor: f32,
-    a: Matrix<'_>,
-    b: Matrix<'_>,
-    threads: Threads,
-) {
+pub fn matmul(y: &mut [f32], write: Write, factor: f32, a: Matrix<'_>, b: Matrix<'_>, threads: Threads) {
     assert_eq!(a.columns, b.rows, "inner dimensions of a product");
     assert_eq!(y.len(), a.rows * b.columns, "size of a product");
     if y.is_empty() {
         return;
     }
     for m in [&a, &b] {
-        let last =
-            m.rows.saturating_sub(1) * m.row_stride + m.columns.saturating_sub(1) * m.column_stride;
-        assert!(
-            m.rows == 0 || m.columns == 0 || last < m.data.len(),
-            "a matrix reaches past its numbers"
-        );
+        let last = m.rows.saturating_sub(1) * m.row_stride + m.columns.saturating_sub(1) * m.column_stride;
+        assert!(m.rows == 0 || m.columns == 0 || last < m.data.len(), "a matrix reaches past its numbers");
     }
     let parallelism = match threads {
         Threads::One => gemm::Parallelism::None,
@@ -112,27 +95,13 @@ pub fn linear(x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32]) {
     for row in y.chunks_exact_mut(outputs) {
         row.copy_from_slice(bias);
     }
-    matmul(
-        y,
-        Write::Add,
-        1.0,
-        Matrix::new(x, inputs),
-        Matrix::new(weight, inputs).transposed(),
-        Threads::One,
-    );
+    matmul(y, Write::Add, 1.0, Matrix::new(x, inputs), Matrix::new(weight, inputs).transposed(), Threads::One);
 }
 
 /// `gx = gy w`: the gradient of [`linear`] with respect to its input.
 pub fn linear_backward(gy: &[f32], weight: &[f32], inputs: usize, write: Write, gx: &mut [f32]) {
     let outputs = weight.len() / inputs;
-    matmul(
-        gx,
-        write,
-        1.0,
-        Matrix::new(gy, outputs),
-        Matrix::new(weight, inputs),
-        Threads::One,
-    );
+    matmul(gx, write, 1.0, Matrix::new(gy, outputs), Matrix::new(weight, inputs), Threads::One);
 }
 
 /// Adds to `gw` and `gb` the gradients of [`linear`] with respect to its weight and bias.
@@ -140,14 +109,7 @@ pub fn linear_backward(gy: &[f32], weight: &[f32], inputs: usize, write: Write, 
 /// One product over all rows and one sum per column: the result depends on no number of threads.
 pub fn linear_weight_backward(x: &[f32], gy: &[f32], gw: &mut [f32], gb: &mut [f32]) {
     let (outputs, inputs) = (gb.len(), gw.len() / gb.len());
-    matmul(
-        gw,
-        Write::Add,
-        1.0,
-        Matrix::new(gy, outputs).transposed(),
-        Matrix::new(x, inputs),
-        Threads::All,
-    );
+    matmul(gw, Write::Add, 1.0, Matrix::new(gy, outputs).transposed(), Matrix::new(x, inputs), Threads::All);
     add_column_sums(gy, gb);
 }
 
@@ -170,11 +132,7 @@ mod tests {
 
     fn numbers(n: usize, seed: u32) -> Vec<f32> {
         (0..n as u32)
-            .map(|i| {
-                ((i.wrapping_mul(2654435761).wrapping_add(seed * 977) >> 8) as f32
-                    / (1 << 23) as f32)
-                    - 1.0
-            })
+            .map(|i| ((i.wrapping_mul(2654435761).wrapping_add(seed * 977) >> 8) as f32 / (1 << 23) as f32) - 1.0)
             .collect()
     }
 
@@ -193,41 +151,17 @@ mod tests {
 
     #[test]
     fn products_agree_with_the_plain_twin() {
-        for [m, k, n] in [
-            [1, 1, 1],
-            [3, 5, 7],
-            [33, 147, 19],
-            [64, 576, 64],
-            [130, 32, 96],
-            [5, 300, 2],
-        ] {
+        for [m, k, n] in [[1, 1, 1], [3, 5, 7], [33, 147, 19], [64, 576, 64], [130, 32, 96], [5, 300, 2]] {
             let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
             let want = triple_loop(&a, &b, [m, k, n]);
             let transposed: Vec<f32> = (0..n * k).map(|i| b[i % k * n + i / k]).collect();
             for threads in [Threads::One, Threads::All] {
                 let mut y = vec![0.5; m * n];
-                matmul(
-                    &mut y,
-                    Write::Add,
-                    2.0,
-                    Matrix::new(&a, k),
-                    Matrix::new(&b, n),
-                    threads,
-                );
+                matmul(&mut y, Write::Add, 2.0, Matrix::new(&a, k), Matrix::new(&b, n), threads);
                 let mut z = vec![f32::NAN; m * n];
-                matmul(
-                    &mut z,
-                    Write::Set,
-                    1.0,
-                    Matrix::new(&a, k),
-                    Matrix::new(&transposed, k).transposed(),
-                    threads,
-                );
+                matmul(&mut z, Write::Set, 1.0, Matrix::new(&a, k), Matrix::new(&transposed, k).transposed(), threads);
                 for ((y, z), w) in y.iter().zip(&z).zip(&want) {
-                    assert!(
-                        (f64::from(*y) - (0.5 + 2.0 * w)).abs() < 1e-4,
-                        "{m} {k} {n}: {y} {w}"
-                    );
+                    assert!((f64::from(*y) - (0.5 + 2.0 * w)).abs() < 1e-4, "{m} {k} {n}: {y} {w}");
                     assert!((f64::from(*z) - w).abs() < 1e-4, "{m} {k} {n}: {z} {w}");
                 }
             }
@@ -240,20 +174,10 @@ mod tests {
         let (m, k, n) = (70, 5000, 300);
         let (a, b) = (numbers(k * m, 3), numbers(k * n, 4));
         let product = |threads: usize| {
-            let pool = rayon::ThreadPoolBuilder::new()
-                .num_threads(threads)
-                .build()
-                .unwrap();
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let mut y = vec![0.0; m * n];
             pool.install(|| {
-                matmul(
-                    &mut y,
-                    Write::Set,
-                    1.0,
-                    Matrix::new(&a, m).transposed(),
-                    Matrix::new(&b, n),
-                    Threads::All,
-                )
+                matmul(&mut y, Write::Set, 1.0, Matrix::new(&a, m).transposed(), Matrix::new(&b, n), Threads::All)
             });
             y
         };

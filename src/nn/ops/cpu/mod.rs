@@ -55,7 +55,7 @@ impl Memory for Cpu {
     }
 
     fn out(buffer: &mut Buffer<Self>) -> &mut [f32] {
-        &mut **buffer
+        buffer
     }
 
     fn build_with<S: Shape, R>(
@@ -70,13 +70,7 @@ impl Memory for Cpu {
 }
 
 impl PatchEmbedKernel for Cpu {
-    fn patch_embed(
-        &self,
-        size: StemSize,
-        x: &Vec<f32>,
-        w: StemWeights<'_, Arc<[f32]>>,
-        y: &mut [f32],
-    ) -> Done {
+    fn patch_embed(&self, size: StemSize, x: &Vec<f32>, w: StemWeights<'_, Arc<[f32]>>, y: &mut [f32]) -> Done {
         patch_embed::forward(size, x, w.weight, w.bias, w.background, w.window, y);
         Ok(())
     }
@@ -95,12 +89,7 @@ impl AdaptedBlockKernel for Cpu {
         y: &mut [f32],
     ) -> Result<block::Saved, CpuError> {
         let adapter = adapter.each_ref().map(Vec::as_slice);
-        Ok(block::Block {
-            size,
-            adapter,
-            frozen,
-        }
-        .forward(x, keep, y))
+        Ok(block::Block { size, adapter, frozen }.forward(x, keep, y))
     }
 
     fn adapted_block_backward(
@@ -114,16 +103,8 @@ impl AdaptedBlockKernel for Cpu {
         [gx, down_w, down_b, up_w, up_b]: [&mut [f32]; 5],
     ) -> Done {
         let adapter = adapter.each_ref().map(Vec::as_slice);
-        let gradients = block::BlockGradients {
-            x: gx,
-            adapter: [down_w, down_b, up_w, up_b],
-        };
-        block::Block {
-            size,
-            adapter,
-            frozen,
-        }
-        .backward(x, saved, gy, gradients);
+        let gradients = block::BlockGradients { x: gx, adapter: [down_w, down_b, up_w, up_b] };
+        block::Block { size, adapter, frozen }.backward(x, saved, gy, gradients);
         Ok(())
     }
 }
@@ -154,11 +135,7 @@ impl Conv2dKernel for Cpu {
         let masked;
         let gy = match relu {
             Some(y) => {
-                masked = gy
-                    .iter()
-                    .zip(y)
-                    .map(|(g, y)| if *y <= 0.0 { 0.0 } else { *g })
-                    .collect();
+                masked = gy.iter().zip(y).map(|(g, y)| if *y <= 0.0 { 0.0 } else { *g }).collect();
                 &masked
             }
             None => gy,
@@ -232,22 +209,18 @@ impl AddReluKernel for Cpu {
 
 impl ConcatKernel for Cpu {
     fn concat4(&self, c: usize, maps: &[Vec<f32>; 4], y: &mut [f32]) -> Done {
-        y.par_chunks_mut(4 * c)
-            .with_min_len(1024)
-            .enumerate()
-            .for_each(|(row, y)| {
-                for (y, map) in y.chunks_exact_mut(c).zip(maps) {
-                    y.copy_from_slice(&map[row * c..][..c]);
-                }
-            });
+        y.par_chunks_mut(4 * c).with_min_len(1024).enumerate().for_each(|(row, y)| {
+            for (y, map) in y.chunks_exact_mut(c).zip(maps) {
+                y.copy_from_slice(&map[row * c..][..c]);
+            }
+        });
         Ok(())
     }
 
     fn concat4_backward(&self, c: usize, gy: &Vec<f32>, gradients: [&mut [f32]; 4]) -> Done {
         for (part, gradient) in gradients.into_iter().enumerate() {
             let rows = gradient.par_chunks_mut(c).with_min_len(1024);
-            rows.zip(gy.par_chunks(4 * c))
-                .for_each(|(g, gy)| vector::add_assign(g, &gy[part * c..][..c]));
+            rows.zip(gy.par_chunks(4 * c)).for_each(|(g, gy)| vector::add_assign(g, &gy[part * c..][..c]));
         }
         Ok(())
     }
@@ -259,12 +232,7 @@ impl Up2ConcatKernel for Cpu {
         Ok(())
     }
 
-    fn up2_concat_backward(
-        &self,
-        s: JoinSize,
-        gy: &Vec<f32>,
-        [skip, deep]: [&mut [f32]; 2],
-    ) -> Done {
+    fn up2_concat_backward(&self, s: JoinSize, gy: &Vec<f32>, [skip, deep]: [&mut [f32]; 2]) -> Done {
         resample::up2_concat_backward([s.side, s.skip, s.deep], gy, skip, deep);
         Ok(())
     }

@@ -28,16 +28,10 @@ pub fn forward(
             let (map, row) = (i / q, i % q);
             for (col, patch) in patches.chunks_exact_mut(taps).enumerate() {
                 for (tap, p) in patch.iter_mut().enumerate() {
-                    let (plane, ky, kx) =
-                        (tap / (KERNEL * KERNEL), tap / KERNEL % KERNEL, tap % KERNEL);
+                    let (plane, ky, kx) = (tap / (KERNEL * KERNEL), tap / KERNEL % KERNEL, tap % KERNEL);
                     let (yy, xx) = (STRIDE * row + ky, STRIDE * col + kx);
-                    let inside = (PADDING..side + PADDING).contains(&yy)
-                        && (PADDING..side + PADDING).contains(&xx);
-                    *p = if inside {
-                        x[((map * 3 + plane) * side + yy - PADDING) * side + xx - PADDING]
-                    } else {
-                        0.0
-                    };
+                    let inside = (PADDING..side + PADDING).contains(&yy) && (PADDING..side + PADDING).contains(&xx);
+                    *p = if inside { x[((map * 3 + plane) * side + yy - PADDING) * side + xx - PADDING] } else { 0.0 };
                 }
             }
             let embedding = &embedding[row * q * c..][..q * c];
@@ -47,14 +41,7 @@ pub fn forward(
                 }
             }
             let weight = Matrix::new(weight, taps).transposed();
-            matmul(
-                y,
-                Write::Add,
-                1.0,
-                Matrix::new(patches, taps),
-                weight,
-                Threads::One,
-            );
+            matmul(y, Write::Add, 1.0, Matrix::new(patches, taps), weight, Threads::One);
         },
     );
 }

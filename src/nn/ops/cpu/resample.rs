@@ -8,11 +8,7 @@ struct Taps(Vec<[(usize, f32); 2]>);
 impl Taps {
     /// Corners meet corners (`align_corners=True`).
     fn corners(from: usize, to: usize) -> Self {
-        let scale = if to > 1 {
-            (from - 1) as f32 / (to - 1) as f32
-        } else {
-            0.0
-        };
+        let scale = if to > 1 { (from - 1) as f32 / (to - 1) as f32 } else { 0.0 };
         Self::at(from, to, |i| scale * i as f32)
     }
 
@@ -49,20 +45,9 @@ impl Taps {
 }
 
 /// One row of a map `(from, from, c)` interpolated to `(to, to, c)`: fills the last `c` of every `pixel` numbers.
-fn bilinear(
-    taps: &Taps,
-    from: usize,
-    c: usize,
-    x: &[f32],
-    row_out: usize,
-    out: &mut [f32],
-    pixel: usize,
-) {
+fn bilinear(taps: &Taps, from: usize, c: usize, x: &[f32], row_out: usize, out: &mut [f32], pixel: usize) {
     let [(y0, v0), (y1, v1)] = taps.0[row_out];
-    let (top, bottom) = (
-        &x[y0 * from * c..][..from * c],
-        &x[y1 * from * c..][..from * c],
-    );
+    let (top, bottom) = (&x[y0 * from * c..][..from * c], &x[y1 * from * c..][..from * c]);
     for (taps, out) in taps.0.iter().zip(out.chunks_exact_mut(pixel)) {
         let [(x0, w0), (x1, w1)] = *taps;
         for (ch, out) in out[pixel - c..].iter_mut().enumerate() {
@@ -77,74 +62,47 @@ fn bilinear_backward(taps: &Taps, from: usize, c: usize, gy: &[f32], pixel: usiz
     let to = taps.0.len();
     // Horizontally first: (to, from, c).
     let mut narrow = vec![0.0f32; to * from * c];
-    narrow
-        .par_chunks_mut(from * c)
-        .zip(gy.par_chunks(to * pixel))
-        .for_each(|(narrow, gy)| {
-            for (taps, g) in taps.0.iter().zip(gy.chunks_exact(pixel)) {
-                for (source, weight) in taps {
-                    for (n, g) in narrow[source * c..][..c].iter_mut().zip(&g[pixel - c..]) {
-                        *n += weight * g;
-                    }
+    narrow.par_chunks_mut(from * c).zip(gy.par_chunks(to * pixel)).for_each(|(narrow, gy)| {
+        for (taps, g) in taps.0.iter().zip(gy.chunks_exact(pixel)) {
+            for (source, weight) in taps {
+                for (n, g) in narrow[source * c..][..c].iter_mut().zip(&g[pixel - c..]) {
+                    *n += weight * g;
                 }
             }
-        });
+        }
+    });
     let readers = taps.readers(from);
-    gx.par_chunks_mut(from * c)
-        .zip(&readers)
-        .for_each(|(gx, readers)| {
-            for (row, weight) in readers {
-                for (g, n) in gx.iter_mut().zip(&narrow[row * from * c..][..from * c]) {
-                    *g += weight * n;
-                }
+    gx.par_chunks_mut(from * c).zip(&readers).for_each(|(gx, readers)| {
+        for (row, weight) in readers {
+            for (g, n) in gx.iter_mut().zip(&narrow[row * from * c..][..from * c]) {
+                *g += weight * n;
             }
-        });
+        }
+    });
 }
 
 /// `[skip, deep doubled]` along the channels: skip `(b, h, h, c)`, deep `(b, h/2, h/2, cd)`.
 pub fn up2_concat([h, c, cd]: [usize; 3], skip: &[f32], deep: &[f32], y: &mut [f32]) {
     let taps = Taps::corners(h / 2, h);
     let (wide, map) = (c + cd, (h / 2) * (h / 2) * cd);
-    y.par_chunks_mut(h * wide)
-        .zip(skip.par_chunks(h * c))
-        .enumerate()
-        .for_each(|(row, (y, skip))| {
-            for (y, skip) in y.chunks_exact_mut(wide).zip(skip.chunks_exact(c)) {
-                y[..c].copy_from_slice(skip);
-            }
-            bilinear(
-                &taps,
-                h / 2,
-                cd,
-                &deep[row / h * map..][..map],
-                row % h,
-                y,
-                wide,
-            );
-        });
+    y.par_chunks_mut(h * wide).zip(skip.par_chunks(h * c)).enumerate().for_each(|(row, (y, skip))| {
+        for (y, skip) in y.chunks_exact_mut(wide).zip(skip.chunks_exact(c)) {
+            y[..c].copy_from_slice(skip);
+        }
+        bilinear(&taps, h / 2, cd, &deep[row / h * map..][..map], row % h, y, wide);
+    });
 }
 
 /// Adds to the gradients of skip and deep.
-pub fn up2_concat_backward(
-    [h, c, cd]: [usize; 3],
-    gy: &[f32],
-    g_skip: &mut [f32],
-    g_deep: &mut [f32],
-) {
+pub fn up2_concat_backward([h, c, cd]: [usize; 3], gy: &[f32], g_skip: &mut [f32], g_deep: &mut [f32]) {
     let taps = Taps::corners(h / 2, h);
     let wide = c + cd;
-    g_skip
-        .par_chunks_mut(h * c)
-        .zip(gy.par_chunks(h * wide))
-        .for_each(|(g, gy)| {
-            for (g, gy) in g.chunks_exact_mut(c).zip(gy.chunks_exact(wide)) {
-                g.iter_mut().zip(gy).for_each(|(g, v)| *g += v);
-            }
-        });
-    for (g, gy) in g_deep
-        .chunks_mut((h / 2) * (h / 2) * cd)
-        .zip(gy.chunks(h * h * wide))
-    {
+    g_skip.par_chunks_mut(h * c).zip(gy.par_chunks(h * wide)).for_each(|(g, gy)| {
+        for (g, gy) in g.chunks_exact_mut(c).zip(gy.chunks_exact(wide)) {
+            g.iter_mut().zip(gy).for_each(|(g, v)| *g += v);
+        }
+    });
+    for (g, gy) in g_deep.chunks_mut((h / 2) * (h / 2) * cd).zip(gy.chunks(h * h * wide)) {
         bilinear_backward(&taps, h / 2, cd, gy, wide, g);
     }
 }
@@ -154,15 +112,7 @@ pub fn resize([h, side, k]: [usize; 3], x: &[f32], y: &mut [f32]) {
     let taps = Taps::edges(h, side);
     let planes = to_planes(x, h * h, k);
     y.par_chunks_mut(side).enumerate().for_each(|(row, y)| {
-        bilinear(
-            &taps,
-            h,
-            1,
-            &planes[row / side * h * h..][..h * h],
-            row % side,
-            y,
-            1,
-        );
+        bilinear(&taps, h, 1, &planes[row / side * h * h..][..h * h], row % side, y, 1);
     });
 }
 
@@ -201,18 +151,8 @@ pub fn position(c: usize, side: usize, background: &[f32], window: &[f32]) -> Ve
         .map(|i| {
             let source = scale * (i as f32 + 0.5) - 0.5;
             let (low, t) = (source.floor(), source - source.floor());
-            let weights = [
-                cubic_far(t + 1.0),
-                cubic_near(t),
-                cubic_near(1.0 - t),
-                cubic_far(2.0 - t),
-            ];
-            std::array::from_fn(|j| {
-                (
-                    (low as isize + j as isize - 1).clamp(0, bg as isize - 1) as usize,
-                    weights[j],
-                )
-            })
+            let weights = [cubic_far(t + 1.0), cubic_near(t), cubic_near(1.0 - t), cubic_far(2.0 - t)];
+            std::array::from_fn(|j| ((low as isize + j as isize - 1).clamp(0, bg as isize - 1) as usize, weights[j]))
         })
         .collect();
     let mut y = vec![0.0; side * side * c];

@@ -51,7 +51,7 @@ pub fn exp(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0;
     let n = x.mul_add(std::f32::consts::LOG2_E, ROUND) - ROUND;
     // ln 2 in two parts, so that x - n ln 2 is exact to the last bit.
-    let r = n.mul_add(-0.693_359_375, x);
+    let r = n.mul_add(-0.693_359_4, x);
     let r = n.mul_add(2.121_944_4e-4, r);
     // Taylor's series on |r| <= ln 2 / 2, its last terms within rounding.
     let p = 1.0 / 5040.0;
@@ -80,7 +80,7 @@ fn ln(x: f32) -> f32 {
     let p = q.mul_add(p, 2.0 / 3.0);
     let e = e as f32;
     let small = (s * q).mul_add(p, 2.0 * s);
-    e.mul_add(0.693_359_375, e.mul_add(-2.121_944_4e-4, small))
+    e.mul_add(0.693_359_4, e.mul_add(-2.121_944_4e-4, small))
 }
 
 /// The error function, within 1e-7: up to 1 a polynomial of degree 6 for `erf(x) / x` in `x^2`, beyond it
@@ -89,13 +89,13 @@ fn ln(x: f32) -> f32 {
 fn erf(x: f32) -> f32 {
     let a = x.abs();
     let s = a * a;
-    let p = 7.889_099_7e-5;
+    let p = 7.889_1e-5;
     let p = s.mul_add(p, -8.020_835e-4);
     let p = s.mul_add(p, 5.189_535e-3);
     let p = s.mul_add(p, -2.685_444_4e-2);
     let p = s.mul_add(p, 1.128_36e-1);
     let p = s.mul_add(p, -3.761_262_6e-1);
-    let near = a * s.mul_add(p, 1.128_379_1);
+    let near = a * s.mul_add(p, std::f32::consts::FRAC_2_SQRT_PI);
     let b = if a > 4.0 { 4.0 } else { a };
     let q = -1.855_798_2e-4;
     let q = b.mul_add(q, 2.939_662_7e-3);
@@ -279,12 +279,7 @@ fn dot_lanes(a: &[f32], b: &[f32]) -> f32 {
             *p = x.mul_add(*y, *p);
         }
     }
-    let rest: f32 = x
-        .remainder()
-        .iter()
-        .zip(y.remainder())
-        .map(|(x, y)| x * y)
-        .sum();
+    let rest: f32 = x.remainder().iter().zip(y.remainder()).map(|(x, y)| x * y).sum();
     partial.iter().sum::<f32>() + rest
 }
 
@@ -301,11 +296,7 @@ fn moments(x: &[f32]) -> (f32, f32) {
             *p = d.mul_add(d, *p);
         }
     }
-    let rest: f32 = chunks
-        .remainder()
-        .iter()
-        .map(|v| (v - mean) * (v - mean))
-        .sum();
+    let rest: f32 = chunks.remainder().iter().map(|v| (v - mean) * (v - mean)).sum();
     let variance = (partial.iter().sum::<f32>() + rest) / n;
     (mean, 1.0 / (variance + 1e-6).sqrt())
 }
@@ -348,17 +339,10 @@ mod tests {
         for x in grid(-6.0, 6.0) {
             let (v, w) = (x as f64, erf_f64(x as f64 / std::f64::consts::SQRT_2));
             assert!((erf(x) as f64 - erf_f64(v)).abs() < 1e-7, "erf {x}");
-            assert!(
-                (gelu(x) as f64 - 0.5 * v * (1.0 + w)).abs() < 4e-7 * (1.0 + v.abs()),
-                "gelu {x}"
-            );
-            let slope =
-                0.5 * (1.0 + w) + v * (-0.5 * v * v).exp() / (2.0 * std::f64::consts::PI).sqrt();
+            assert!((gelu(x) as f64 - 0.5 * v * (1.0 + w)).abs() < 4e-7 * (1.0 + v.abs()), "gelu {x}");
+            let slope = 0.5 * (1.0 + w) + v * (-0.5 * v * v).exp() / (2.0 * std::f64::consts::PI).sqrt();
             assert!((gelu_slope(x) as f64 - slope).abs() < 2e-7, "slope {x}");
-            assert!(
-                (softplus(x) as f64 - v.exp().ln_1p()).abs() < 5e-7,
-                "softplus {x}"
-            );
+            assert!((softplus(x) as f64 - v.exp().ln_1p()).abs() < 5e-7, "softplus {x}");
         }
     }
 

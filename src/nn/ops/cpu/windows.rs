@@ -37,20 +37,12 @@ impl Windows {
     /// `window` 0 means one window over the whole map (global attention, nothing padded).
     pub fn new(side: usize, window: usize) -> Self {
         let window = if window == 0 { side } else { window };
-        Self {
-            side,
-            window,
-            per_side: side.div_ceil(window),
-        }
+        Self { side, window, per_side: side.div_ceil(window) }
     }
 
     /// The same windows over the map that a 2x2 pool makes of this one.
     pub fn pooled(self) -> Self {
-        Self {
-            side: self.side / 2,
-            window: self.window / 2,
-            ..self
-        }
+        Self { side: self.side / 2, window: self.window / 2, ..self }
     }
 
     /// How many windows a map has.
@@ -62,32 +54,16 @@ impl Windows {
     pub fn get(&self, index: usize) -> Window {
         let (i, j) = (index / self.per_side, index % self.per_side);
         let (y, x) = (i * self.window, j * self.window);
-        let (height, width) = (
-            self.window.min(self.side - y),
-            self.window.min(self.side - x),
-        );
-        Window {
-            y,
-            x,
-            height,
-            width,
-            padding: self.window * self.window - height * width,
-        }
+        let (height, width) = (self.window.min(self.side - y), self.window.min(self.side - x));
+        Window { y, x, height, width, padding: self.window * self.window - height * width }
     }
 
     /// Where a token stands among the tokens sorted by window: tokens in the windows before its own,
     /// tokens in its own, and its place there.
     pub fn place(&self, y: usize, x: usize) -> Place {
         let (y0, x0) = (y / self.window * self.window, x / self.window * self.window);
-        let (height, width) = (
-            self.window.min(self.side - y0),
-            self.window.min(self.side - x0),
-        );
-        Place {
-            before: y0 * self.side + x0 * height,
-            tokens: height * width,
-            at: (y - y0) * width + (x - x0),
-        }
+        let (height, width) = (self.window.min(self.side - y0), self.window.min(self.side - x0));
+        Place { before: y0 * self.side + x0 * height, tokens: height * width, at: (y - y0) * width + (x - x0) }
     }
 }
 
@@ -108,42 +84,21 @@ mod tests {
 
     #[test]
     fn every_token_has_one_place_and_padding_fills_the_windows() {
-        for (side, window) in [
-            (88, 8),
-            (22, 14),
-            (22, 16),
-            (11, 7),
-            (11, 8),
-            (6, 14),
-            (4, 0),
-            (1, 7),
-            (10, 4),
-        ] {
+        for (side, window) in [(88, 8), (22, 14), (22, 16), (11, 7), (11, 8), (6, 14), (4, 0), (1, 7), (10, 4)] {
             let windows = Windows::new(side, window);
             let (mut seen, mut before, mut slots) = (vec![false; side * side], 0, 0);
             for index in 0..windows.count() {
                 let w = windows.get(index);
                 for i in 0..w.tokens() {
                     let (y, x) = (w.y + i / w.width, w.x + i % w.width);
-                    assert_eq!(
-                        windows.place(y, x),
-                        Place {
-                            before,
-                            tokens: w.tokens(),
-                            at: i
-                        }
-                    );
+                    assert_eq!(windows.place(y, x), Place { before, tokens: w.tokens(), at: i });
                     assert!(!std::mem::replace(&mut seen[before + i], true));
                 }
                 before += w.tokens();
                 slots += w.tokens() + w.padding;
             }
             assert!(seen.into_iter().all(|s| s));
-            let padded = if window == 0 {
-                side
-            } else {
-                side.div_ceil(window) * window
-            };
+            let padded = if window == 0 { side } else { side.div_ceil(window) * window };
             assert_eq!(slots, padded * padded);
         }
     }

@@ -1,0 +1,182 @@
+//! The programs together, as a user runs them: training, killing, resuming, predicting, measuring.
+
+use crate::golden::{Synthetic as SyntheticWeights, shared};
+use dfdx::tensor::Cpu;
+use sam2unet::checkpoint;
+use sam2unet::data::{Dataset, Filter, Grey, Synthetic, normalise, saved_mask, write_png};
+use sam2unet::metrics::{Summary, score_pair};
+use sam2unet::nn::{Initialiser, Network, Sam2UNet, Tiny};
+use sam2unet::train::settings::demo;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+const TRAIN: &str = env!("CARGO_BIN_EXE_train");
+
+fn run(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments:?}: {text}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn log(run: &Path) -> Vec<Value> {
+    let log = fs::read_to_string(run.join("log.jsonl")).unwrap();
+    log.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn losses(run: &Path) -> Vec<f64> {
+    log(run).iter().filter_map(|r| r.get("step").and(r["loss"].as_f64())).collect()
+}
+
+/// Writes generated scenes as files.
+fn scenes(folder: &Path, seed: u64, count: usize, side: usize) {
+    let scenes = Synthetic::new(seed, count, side);
+    for part in ["images", "masks"] {
+        fs::create_dir_all(folder.join(part)).unwrap();
+    }
+    for i in 0..count {
+        write_png(&folder.join(format!("images/{i:03}.png")), &scenes.image(i).unwrap()).unwrap();
+        write_png(&folder.join(format!("masks/{i:03}.png")), &scenes.mask(i).unwrap()).unwrap();
+    }
+}
+
+/// What validation wrote into the log is what `predict` and `evaluate` find.
+#[test]
+fn a_whole_small_story() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |part: &str| dir.path().join(part);
+    scenes(&at("train"), 5, 12, 80);
+    scenes(&at("val"), 6, 5, 90);
+    let (images, masks) = (at("train/images"), at("train/masks"));
+    let (val_images, val_masks) = (at("val/images"), at("val/masks"));
+    let (out, predictions, json) = (at("run"), at("predictions"), at("scores.json"));
+    #[rustfmt::skip]
+    run(TRAIN, &["--images", text(&images), "--masks", text(&masks), "--val-images", text(&val_images),
+        "--val-masks", text(&val_masks), "--variant", "tiny", "--size", "64", "--batch-size", "4", "--epochs", "2",
+        "--out", text(&out)]);
+    let records = log(&out);
+    assert_eq!(losses(&out).len(), 6);
+    let validations: Vec<_> = records.iter().filter_map(|r| r.get("validation")).collect();
+    let biiou = |v: &&Value| v["sample_biiou"].as_f64().unwrap();
+    let best = validations.iter().copied().max_by(|a, b| biiou(a).total_cmp(&biiou(b))).unwrap();
+    #[rustfmt::skip]
+    run(env!("CARGO_BIN_EXE_predict"), &["--checkpoint", text(&out.join("best/model.safetensors")),
+        "--images", text(&val_images), "--out", text(&predictions)]);
+    #[rustfmt::skip]
+    run(env!("CARGO_BIN_EXE_evaluate"), &["--predictions", text(&predictions), "--masks", text(&val_masks),
+        "--json", text(&json)]);
+    let scores: BTreeMap<String, Value> = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
+    for (key, value) in best.as_object().unwrap() {
+        let (logged, found) = (value.as_f64().unwrap(), scores[key].as_f64().unwrap());
+        assert!((logged - found).abs() <= 1e-12, "{key}: {logged} in the log, {found} by evaluate");
+    }
+    assert!(out.join("curves.svg").is_file() && out.join("samples.png").is_file());
+}
+
+/// SIGKILL at random moments, a resume each time: the same bytes as in one go. `SAM2UNET_KILLS` sets how often.
+#[cfg(unix)]
+#[test]
+fn killed_and_resumed_is_the_same_to_the_byte() {
+    let kills: u64 = std::env::var("SAM2UNET_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(4);
+    let dir = tempfile::tempdir().unwrap();
+    let (whole, broken) = (dir.path().join("whole"), dir.path().join("broken"));
+    let steps = (12 + kills / 2).to_string();
+    let start = |out: &Path| {
+        let mut command = Command::new(TRAIN);
+        #[rustfmt::skip]
+        command.args(["--size", "64", "--batch-size", "2", "--steps", &steps, "--checkpoint-minutes", "0", "--out", text(out)]);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    assert!(start(&whole).status().unwrap().success());
+    let mut pause = 0x2545_F491_4F6C_DD1Du64;
+    for kill in 0..kills {
+        let mut command = if broken.join("config.toml").is_file() {
+            let mut command = Command::new(TRAIN);
+            command.args(["--resume", text(&broken)]).stdout(Stdio::null()).stderr(Stdio::null());
+            command
+        } else {
+            start(&broken)
+        };
+        let mut child = command.spawn().unwrap();
+        pause = pause.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        std::thread::sleep(Duration::from_millis(300 + (pause >> 33) % 2500));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        eprintln!(
+            "kill {}: {} steps logged",
+            kill + 1,
+            fs::read_to_string(broken.join("log.jsonl")).map_or(0, |l| l.lines().count())
+        );
+    }
+    run(TRAIN, &["--resume", text(&broken)]);
+    for file in ["last/model.safetensors", "best/model.safetensors", "last/optimiser.safetensors"] {
+        assert!(fs::read(whole.join(file)).unwrap() == fs::read(broken.join(file)).unwrap(), "{file} differs");
+    }
+    assert_eq!(losses(&whole), losses(&broken));
+    assert!(run(TRAIN, &["--resume", text(&broken)]).contains("finished"));
+}
+
+/// The default run learns, and neither a threshold nor a guess nor luck would do.
+#[test]
+fn the_default_run_learns() {
+    let scenes = Synthetic::new(demo::VALIDATION_SEED, demo::VALIDATION_IMAGES, demo::SIZE);
+    let untrained = Sam2UNet::<Tiny>::from_source(&Cpu::default(), &mut Initialiser::new(0)).unwrap();
+    let pairs: Vec<_> = (0..scenes.len())
+        .map(|i| {
+            let (image, mask) = (scenes.image(i).unwrap(), scenes.mask(i).unwrap());
+            let input = normalise(&image.resize(demo::SIZE, demo::SIZE, Filter::Bilinear));
+            let logits = untrained.logits(&input, 1, demo::SIZE).unwrap();
+            let map: Grey = saved_mask(&logits, demo::SIZE, mask.width, mask.height, false);
+            score_pair(&map.data, &mask.data, mask.width, mask.height).unwrap()
+        })
+        .collect();
+    let before = Summary::of(&pairs).get("sample_biiou").unwrap();
+    let [otsu, ellipse] = crate::data::baselines(&scenes);
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    run(TRAIN, &["--out", text(&out)]);
+    let records = log(&out);
+    let scores = records.iter().filter_map(|r| r.get("validation")).map(|v| v["sample_biiou"].as_f64().unwrap());
+    let trained = scores.fold(0.0, f64::max);
+    eprintln!("sample_biiou: Otsu {otsu:.3}, ellipse {ellipse:.3}, untrained {before:.3}, trained {trained:.3}");
+    assert!(otsu < 0.40 && ellipse < 0.40 && before < 0.35 && trained >= 0.70);
+}
+
+/// Steps on real images follow PyTorch's (`reference/train_ref.py`). `SAM2UNET_SLOW=1` makes all twenty, and the
+/// JPEG files too, whose decoders differ.
+#[test]
+fn kvasir_steps_follow_pytorch() {
+    let Some(expected) = shared("golden/kvasir_tiny_steps.json") else { return };
+    let Some(data) = shared("data") else { return };
+    let expected: Value = serde_json::from_str(&fs::read_to_string(expected).unwrap()).unwrap();
+    let expected: Vec<f64> = expected["loss"].as_array().unwrap().iter().map(|l| l.as_f64().unwrap()).collect();
+    let slow = std::env::var_os("SAM2UNET_SLOW").is_some();
+    let dir = tempfile::tempdir().unwrap();
+    let init = dir.path().join("synthetic.safetensors");
+    let model = Sam2UNet::<Tiny>::from_source(&Cpu::default(), &mut SyntheticWeights).unwrap();
+    checkpoint::save(&init, &Sam2UNet::<Tiny>::specs(), |put| model.each_value(put), &BTreeMap::new()).unwrap();
+    let steps = if slow { 20 } else { 5 };
+    let cases = [("kvasir80_png", 0.0005, 0.01), ("kvasir/train", 0.005, 0.03)];
+    for (folder, first_bound, bound) in &cases[..if slow { 2 } else { 1 }] {
+        let out = dir.path().join(folder.replace('/', "-"));
+        let (images, masks) = (data.join(folder).join("images"), data.join(folder).join("masks"));
+        // 800 JPEG files would make another epoch of the twenty steps, with another learning rate after them only
+        #[rustfmt::skip]
+        run(TRAIN, &["--images", text(&images), "--masks", text(&masks), "--variant", "tiny", "--batch-size", "4",
+            "--steps", &steps.to_string(), "--no-shuffle", "--no-augment", "--init", text(&init), "--out", text(&out)]);
+        for (i, (found, want)) in losses(&out).iter().zip(&expected).enumerate() {
+            let (error, bound) = ((found / want - 1.0).abs(), if i < 5 { first_bound } else { bound });
+            eprintln!("{folder} step {}: {found:.6}, PyTorch {want:.6}, off by {error:.1e}", i + 1);
+            assert!(error <= *bound, "{folder} step {}: {found}, PyTorch {want}", i + 1);
+        }
+    }
+}
