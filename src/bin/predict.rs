@@ -6,7 +6,7 @@ use sam2unet::predict::{PredictError, PredictOptions, Predictor, image_list};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Writes a mask for every image: OUT/<stem>.png, 8 bit, at the image's size.
+/// Writes a mask for every image: OUT/STEM.png, 8 bit, at the image's size.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -28,7 +28,7 @@ struct Arguments {
     /// Write black and white masks: white from this probability on
     #[arg(long, value_name = "T", value_parser = share)]
     threshold: Option<f32>,
-    /// Also write OUT/<stem>.overlay.png: the image with its mask drawn over it
+    /// Also write OUT/STEM.overlay.png: the image with its mask drawn over it
     #[arg(long)]
     overlay: bool,
     /// Threads [default: one for each core]

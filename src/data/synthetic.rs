@@ -129,7 +129,7 @@ impl Scene {
                 colour = blend(colour, blob.colour(at, depth), coverage);
                 covered = covered.max(coverage);
             } else {
-                colour = scale(colour, 1.0 - 0.25 * (1.0 + depth / SHADOW).clamp(0.0, 1.0));
+                colour = scale(colour, 1.0 - 0.5 * (1.0 + depth / SHADOW).clamp(0.0, 1.0));
             }
         }
         let (direction, slope) = self.light;
@@ -332,7 +332,7 @@ fn hash(x: i32, y: i32, seed: u32) -> f32 {
 // ------------------------------------------------------------------------------------------------------------- blobs
 
 /// How far a body's contact shadow reaches over the background.
-const SHADOW: f32 = 0.02;
+const SHADOW: f32 = 0.04;
 
 /// A smooth irregular body: a circle whose radius waves with the angle, then stretched and turned.
 struct Blob {
@@ -377,8 +377,8 @@ impl Blob {
 
     /// The body's colour, shaded as a rounded thing is: darker toward its outline.
     fn colour(&self, at: [f32; 2], depth: f32) -> Colour {
-        let rim = 1.0 - (depth / (0.35 * self.radius)).clamp(0.0, 1.0);
-        scale(self.surface.colour(at), 1.04 - 0.3 * rim * rim)
+        let rim = 1.0 - (depth / (0.6 * self.radius)).clamp(0.0, 1.0);
+        scale(self.surface.colour(at), 1.12 - 0.55 * rim * rim)
     }
 }
 

@@ -1,11 +1,13 @@
 //! A run's folder, so kept that the process may be killed at any moment.
 //!
-//!     config.toml                 the resolved settings
-//!     log.jsonl                   one object a step, one a validation
-//!     last/model.safetensors      the newest checkpoint; beside it what a resume needs:
-//!     last/optimiser.safetensors  AdamW's moments
-//!     last/state.json             the position in the run
-//!     best/model.safetensors      the best model so far
+//! ```text
+//! config.toml                 the resolved settings
+//! log.jsonl                   one object a step, one a validation
+//! last/model.safetensors      the newest checkpoint; beside it what a resume needs:
+//! last/optimiser.safetensors  AdamW's moments
+//! last/state.json             the position in the run
+//! best/model.safetensors      the best model so far
+//! ```
 //!
 //! A checkpoint is written into a new folder, `last.new`, which then takes the place of `last` by two
 //! renames; [`RunFolder::open`] finishes an exchange that was cut in two. So model, moments and position
