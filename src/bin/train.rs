@@ -75,7 +75,7 @@ struct Flags {
     /// Batches whose gradients make one step [default: 1]
     #[arg(long, value_name = "N", help_heading = "Optimisation")]
     accumulate: Option<usize>,
-    /// Learning rate of the first epoch [default: 1e-3]
+    /// Learning rate of the first epoch [default: 1e-3; without --images 2e-3]
     #[arg(long, value_name = "RATE", help_heading = "Optimisation")]
     lr: Option<f64>,
     /// AdamW's weight decay [default: 5e-4]

@@ -125,12 +125,10 @@ impl Scene {
         for blob in &self.blobs {
             let depth = blob.depth(at);
             let coverage = (depth / pixel + 0.5).clamp(0.0, 1.0);
-            if coverage > 0.0 {
-                colour = blend(colour, blob.colour(at, depth), coverage);
-                covered = covered.max(coverage);
-            } else {
-                colour = scale(colour, 1.0 - 0.5 * (1.0 + depth / SHADOW).clamp(0.0, 1.0));
-            }
+            // what lies around is in its shadow, up to the outline
+            colour = scale(colour, 1.0 - 0.5 * (1.0 + depth.min(0.0) / SHADOW).clamp(0.0, 1.0));
+            colour = blend(colour, blob.colour(at, depth), coverage);
+            covered = covered.max(coverage);
         }
         let (direction, slope) = self.light;
         let along = (at[0] - 0.5) * direction[0] + (at[1] - 0.5) * direction[1];

@@ -30,6 +30,8 @@ pub mod demo {
     pub const VALIDATION_IMAGES: usize = 48;
     /// 144 steps.
     pub const EPOCHS: u64 = 6;
+    /// Learning rate of the first epoch: the run is short.
+    pub const LR: f64 = 2e-3;
     /// Seed of the training scenes, whatever the run's seed: runs of different seeds see one set.
     pub const TRAINING_SEED: u64 = 1;
     /// Seed of the validation scenes.
@@ -362,6 +364,7 @@ impl Choices {
             size: Some(demo::SIZE),
             epochs: Some(demo::EPOCHS),
             batch_size: Some(demo::BATCH_SIZE),
+            lr: Some(demo::LR),
             generated: Some(Generated { images: demo::IMAGES, val_images: demo::VALIDATION_IMAGES }),
             ..Self::default()
         };
