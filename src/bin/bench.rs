@@ -30,7 +30,7 @@ struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     threads: usize,
     /// What training keeps of a block for the backward pass: its input, or also its attention
-    #[arg(long, value_enum, default_value_t = Kept::Input)]
+    #[arg(long, value_enum, default_value_t = Kept::Attention)]
     keep: Kept,
 }
 

@@ -12,16 +12,17 @@ pub type Buffer<D> = <D as Storage<f32>>::Vec;
 pub trait Memory: Device<f32> {
     /// A frozen weight.
     type Frozen: Clone + Debug + Send + Sync + 'static;
-    /// Numbers to read: an owned copy on the CPU, an address on a GPU.
+    /// Numbers to read, which live as long as the view does: an owned copy on the CPU; on a GPU an address with the
+    /// tensor that it belongs to.
     type View: 'static;
     /// Numbers to write: a slice on the CPU, an address on a GPU.
     type Out<'a>;
 
-    /// Stores a frozen weight.
+    /// Stores a frozen weight as its operation wants it. One of two dimensions is a linear layer's `(out, in)`.
     ///
     /// # Errors
     /// When the device is out of memory or lost.
-    fn freeze(&self, values: &[f32]) -> Result<Self::Frozen, Self::Err>;
+    fn freeze(&self, values: Vec<f32>, shape: &[usize]) -> Result<Self::Frozen, Self::Err>;
 
     /// The numbers of a frozen weight, as they were given to [`freeze`](Self::freeze).
     ///

@@ -120,9 +120,12 @@ pub fn training_bytes<V: Variant>(side: usize, batch: usize, keep: Keep) -> u64 
     for stage in 0..4 {
         let map = side / (4 << stage);
         let (tokens, channels, mid) = (map * map, V::CHANNELS[stage], Mid::SIZE);
-        // a block's input; with more kept, also z, q, k, v and a
-        let per_block = channels * if keep == Keep::Attention { 6 } else { 1 };
-        kept += tokens * V::BLOCKS[stage] * per_block;
+        // a block's input; with more kept, also the attention's output and, in all blocks but the first of a stage
+        // that pools, the projections
+        kept += tokens * channels * V::BLOCKS[stage];
+        if keep == Keep::Attention {
+            kept += tokens * channels * (4 * V::BLOCKS[stage] - if stage > 0 { 3 } else { 0 });
+        }
         // a receptive-field block: 15 convolutions, each before and after its norm, and their join
         kept += tokens * mid * (2 * 15 + 5);
         if stage < 3 {

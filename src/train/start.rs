@@ -77,7 +77,5 @@ fn open(settings: &Settings, source: &mut dyn WeightSource) -> Opened {
     let device = match settings.device {
         DeviceChoice::Auto | DeviceChoice::Cpu => Cpu::default(),
     };
-    // generated scenes are small: memory is no concern, time is
-    let keep = if settings.generated.is_some() { Keep::Attention } else { Keep::Input };
-    open_session(&settings.variant, device, source, config, keep)
+    open_session(&settings.variant, device, source, config, Keep::default())
 }

@@ -45,10 +45,10 @@ pub struct Geometry {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Keep {
     /// Its input only; everything else is computed again.
-    #[default]
     Input,
-    /// Also the adapter's output, the projections and the attention's output: the backward pass
-    /// computes again only the first half of the MLP.
+    /// Also the attention's output and, where the block does not pool, the projections: the backward pass computes
+    /// again the adapter and the first half of the MLP.
+    #[default]
     Attention,
 }
 

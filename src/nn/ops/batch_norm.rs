@@ -89,8 +89,9 @@ fn erased<D: Backend, T: Tape<f32, D>>(
     })?;
     if T::OWNS_TAPE {
         let inputs = [Slot::of(&x), Slot::of(&scale), Slot::of(&bias)];
+        // The views, not the tensors: a convolution's output has no other reader, and is freed.
         record(&mut tape, &device, inputs, Slot::of(&y), move |d, gy, gradients| {
-            let (x, scale, bias) = (d.view(&x), d.view(&scale), d.view(&bias));
+            let (x, scale, bias) = views;
             d.batch_norm_backward(&x, &scale, &bias, relu, saved, &gy, gradients)
         });
     }

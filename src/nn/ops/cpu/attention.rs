@@ -4,8 +4,8 @@
 //! Results are sorted by window, then head, then token ("window order"), so that every window and
 //! head writes its own stretch; [`WindowOrder`] reads a token's row back.
 
-use super::matmul::{Matrix, Threads, Write, matmul};
-use super::vector::{exponentials, scale, softmax_backward};
+use super::matmul::{Onto, Packed, Then, product, rows_of, transposed_product};
+use super::vector::{exponentials, largest_of_four, scale, softmax_backward};
 use super::windows::{Window, Windows};
 use rayon::prelude::*;
 
@@ -29,19 +29,44 @@ pub struct Attention<'a> {
     pub bias: &'a [f32],
 }
 
-/// One window and head, gathered.
-struct Gathered {
+/// One window and head: rows of `dim` numbers each, where they stand.
+struct Gathered<'a> {
     window: Window,
-    /// Scaled by `1 / sqrt(dim)`; `(queries, dim)`.
-    q: Vec<f32>,
-    /// For pooled queries: which token of the window each number came from.
-    from: Vec<u32>,
-    /// `(keys, dim)`; the last row stands for all padded tokens, if there are any.
-    k: Vec<f32>,
-    /// As `k`.
-    v: Vec<f32>,
+    queries: Queries<'a>,
+    /// The last one stands for all padded tokens, if there are any.
+    keys: Vec<&'a [f32]>,
+    /// As the keys.
+    values: Vec<&'a [f32]>,
     /// How often the last key counts.
     last: f32,
+}
+
+enum Queries<'a> {
+    /// A token's own.
+    Rows(Vec<&'a [f32]>),
+    /// The largest of four, and which token of the window each number came from.
+    Pooled(Vec<f32>, Vec<u32>),
+}
+
+impl Gathered<'_> {
+    fn queries(&self, dim: usize) -> Vec<&[f32]> {
+        match &self.queries {
+            Queries::Rows(rows) => rows.clone(),
+            Queries::Pooled(numbers, _) => rows_of(numbers, dim),
+        }
+    }
+}
+
+/// Buffers that one task after another uses.
+#[derive(Default)]
+struct Scratch {
+    keys: Packed,
+    values: Packed,
+    queries: Packed,
+    gradients: Packed,
+    keys_by_row: Packed,
+    scores: Vec<f32>,
+    score_gradients: Vec<f32>,
 }
 
 impl Attention<'_> {
@@ -91,7 +116,7 @@ impl Attention<'_> {
         pieces
     }
 
-    fn gather(&self, qkv: &[f32], image: usize, window: usize, head: usize) -> Gathered {
+    fn gather<'a>(&'a self, qkv: &'a [f32], image: usize, window: usize, head: usize) -> Gathered<'a> {
         let (d, row) = (self.dim, 3 * self.channels());
         let w = self.windows().get(window);
         let qkv = &qkv[image * self.side * self.side * row..];
@@ -99,71 +124,61 @@ impl Attention<'_> {
             let start = ((w.y + y) * self.side + w.x + x) * row + part * self.channels() + head * d;
             &qkv[start..start + d]
         };
-        let padded = |part: usize| &self.bias[part * self.channels() + head * d..][..d];
-        let keys = w.tokens() + usize::from(w.padding > 0);
-        let (mut k, mut v) = (Vec::with_capacity(keys * d), Vec::with_capacity(keys * d));
-        for y in 0..w.height {
-            for x in 0..w.width {
-                k.extend_from_slice(at(y, x, 1));
-                v.extend_from_slice(at(y, x, 2));
-            }
-        }
-        if w.padding > 0 {
-            k.extend_from_slice(padded(1));
-            v.extend_from_slice(padded(2));
-        }
-        let mut from = Vec::new();
-        let mut q;
-        if self.pool {
-            let (h2, w2) = (w.height / 2, w.width / 2);
-            q = Vec::with_capacity(h2 * w2 * d);
-            from.reserve(h2 * w2 * d);
-            for y in 0..h2 {
-                for x in 0..w2 {
-                    let corners = [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(i, j)| {
-                        let (y, x) = (2 * y + i, 2 * x + j);
-                        (at(y, x, 0), (y * w.width + x) as u32)
-                    });
-                    for c in 0..d {
-                        let (mut best, mut token) = (corners[0].0[c], corners[0].1);
-                        for (row, t) in &corners[1..] {
-                            // Not `<=`: a NaN, once met, stays; among equals the first one counts.
-                            if !(row[c] <= best || best.is_nan()) {
-                                (best, token) = (row[c], *t);
-                            }
-                        }
-                        q.push(best);
-                        from.push(token);
-                    }
-                }
-            }
-        } else {
-            q = Vec::with_capacity(w.tokens() * d);
+        let tokens = |part: usize| {
+            let mut rows = Vec::with_capacity(w.tokens() + 1);
             for y in 0..w.height {
-                for x in 0..w.width {
-                    q.extend_from_slice(at(y, x, 0));
-                }
+                let start = ((w.y + y) * self.side + w.x) * row + part * self.channels() + head * d;
+                rows.extend(qkv[start..][..(w.width - 1) * row + d].chunks(row).map(|token| &token[..d]));
             }
+            rows
+        };
+        let with_padding = |part: usize| {
+            let mut rows = tokens(part);
+            rows.extend((w.padding > 0).then(|| &self.bias[part * self.channels() + head * d..][..d]));
+            rows
+        };
+        let queries = if self.pool {
+            let (h2, w2) = (w.height / 2, w.width / 2);
+            let (mut numbers, mut from) = (vec![0.0; h2 * w2 * d], vec![0; h2 * w2 * d]);
+            let tokens = (0..h2).flat_map(|y| (0..w2).map(move |x| (2 * y, 2 * x)));
+            for (((y, x), numbers), from) in tokens.zip(numbers.chunks_exact_mut(d)).zip(from.chunks_exact_mut(d)) {
+                let four = [(y, x), (y, x + 1), (y + 1, x), (y + 1, x + 1)];
+                largest_of_four(four.map(|(y, x)| at(y, x, 0)), numbers, from);
+                let index = four.map(|(y, x)| (y * w.width + x) as u32);
+                from.iter_mut().for_each(|i| *i = index[*i as usize]);
+            }
+            Queries::Pooled(numbers, from)
+        } else {
+            Queries::Rows(tokens(0))
+        };
+        Gathered {
+            window: w,
+            queries,
+            keys: with_padding(1),
+            values: with_padding(2),
+            last: if w.padding > 0 { w.padding as f32 } else { 1.0 },
         }
-        scale(&mut q, 1.0 / (d as f32).sqrt());
-        let last = if w.padding > 0 { w.padding as f32 } else { 1.0 };
-        Gathered { window: w, q, from, k, v, last }
     }
 
     /// `softmax(q k^T / sqrt(dim)) v`: from rows of all maps to `out` in window order of the queries.
     pub fn forward(&self, qkv: &[f32], out: &mut [f32]) {
-        let d = self.dim;
-        self.pieces(self.query_windows(), out, d).into_par_iter().for_each(|(image, window, head, out)| {
+        let (d, factor) = (self.dim, 1.0 / (self.dim as f32).sqrt());
+        let pieces = self.pieces(self.query_windows(), out, d);
+        pieces.into_par_iter().for_each_init(Scratch::default, |scratch, (image, window, head, out)| {
             let g = self.gather(qkv, image, window, head);
-            let keys = g.k.len() / d;
-            let mut scores = vec![0.0; QUERY_ROWS.min(g.q.len() / d) * keys];
-            for (q, out) in g.q.chunks(QUERY_ROWS * d).zip(out.chunks_mut(QUERY_ROWS * d)) {
-                let scores = &mut scores[..q.len() / d * keys];
-                matmul(scores, Write::Set, 1.0, Matrix::new(q, d), Matrix::new(&g.k, d).transposed(), Threads::One);
-                let factors: Vec<f32> = scores.chunks_exact_mut(keys).map(|row| exponentials(row, g.last)).collect();
-                matmul(out, Write::Set, 1.0, Matrix::new(scores, keys), Matrix::new(&g.v, d), Threads::One);
-                for (row, factor) in out.chunks_exact_mut(d).zip(factors) {
-                    scale(row, factor);
+            let (keys, queries) = (g.keys.len(), g.queries(d));
+            let Scratch { keys: k, values: v, scores, .. } = scratch;
+            k.set_columns(d, keys, |j| g.keys[j]);
+            v.set_rows(keys, d, |p| g.values[p]);
+            scores.resize(QUERY_ROWS.min(queries.len()) * keys, 0.0);
+            for (q, out) in queries.chunks(QUERY_ROWS).zip(out.chunks_mut(QUERY_ROWS * d)) {
+                let scores = &mut scores[..q.len() * keys];
+                product(q, k, 0, Onto::Nothing, Then::Stop, scores);
+                let sums: Vec<f32> =
+                    scores.chunks_exact_mut(keys).map(|row| exponentials(row, factor, g.last)).collect();
+                product(&rows_of(scores, keys), v, 0, Onto::Nothing, Then::Stop, out);
+                for (row, sum) in out.chunks_exact_mut(d).zip(sums) {
+                    scale(row, sum);
                 }
             }
         });
@@ -172,51 +187,53 @@ impl Attention<'_> {
     /// The gradient of [`forward`](Self::forward): from `gout` in the queries' window order to `gqkv` in the keys'
     /// window order, rows of `3 * dim` numbers (query, key, value) per token and head.
     pub fn backward(&self, qkv: &[f32], gout: &[f32], gqkv: &mut [f32]) {
-        let (d, per_map) = (self.dim, self.query_windows());
+        let (d, factor, per_map) = (self.dim, 1.0 / (self.dim as f32).sqrt(), self.query_windows());
         let queries_per_map = {
             let side = if self.pool { self.side / 2 } else { self.side };
             side * side
         };
-        self.pieces(self.windows(), gqkv, 3 * d).into_par_iter().for_each(|(image, window, head, piece)| {
+        let pieces = self.pieces(self.windows(), gqkv, 3 * d);
+        pieces.into_par_iter().for_each_init(Scratch::default, |scratch, (image, window, head, piece)| {
             let g = self.gather(qkv, image, window, head);
-            let (keys, queries, tokens) = (g.k.len() / d, g.q.len() / d, g.window.tokens());
+            let (keys, all, tokens) = (g.keys.len(), g.queries(d), g.window.tokens());
             let place = {
                 let w = per_map.get(window);
                 per_map.place(w.y, w.x)
             };
-            let start = (image * queries_per_map + place.before) * self.channels() + head * queries * d;
-            let gout = &gout[start..start + queries * d];
-            let (mut gq, mut gk, mut gv) = (vec![0.0; queries * d], vec![0.0; keys * d], vec![0.0; keys * d]);
-            let rows = QUERY_ROWS.min(queries);
-            let (mut p, mut gp) = (vec![0.0; rows * keys], vec![0.0; rows * keys]);
-            for ((q, go), gq) in g.q.chunks(rows * d).zip(gout.chunks(rows * d)).zip(gq.chunks_mut(rows * d)) {
-                let n = q.len() / d * keys;
-                let (p, gp) = (&mut p[..n], &mut gp[..n]);
-                matmul(p, Write::Set, 1.0, Matrix::new(q, d), Matrix::new(&g.k, d).transposed(), Threads::One);
+            let start = (image * queries_per_map + place.before) * self.channels() + head * all.len() * d;
+            let gout = &gout[start..start + all.len() * d];
+            let (mut gq, mut gk, mut gv) = (vec![0.0; all.len() * d], vec![0.0; keys * d], vec![0.0; keys * d]);
+            let s = scratch;
+            s.keys.set_columns(d, keys, |j| g.keys[j]);
+            s.keys_by_row.set_rows(keys, d, |p| g.keys[p]);
+            s.values.set_columns(d, keys, |j| g.values[j]);
+            let rows = QUERY_ROWS.min(all.len());
+            s.scores.resize(rows * keys, 0.0);
+            s.score_gradients.resize(rows * keys, 0.0);
+            for ((q, go), gq) in all.chunks(rows).zip(gout.chunks(rows * d)).zip(gq.chunks_mut(rows * d)) {
+                let n = q.len();
+                let (p, gp) = (&mut s.scores[..n * keys], &mut s.score_gradients[..n * keys]);
+                let go = rows_of(go, d);
+                product(q, &s.keys, 0, Onto::Nothing, Then::Stop, p);
                 for row in p.chunks_exact_mut(keys) {
-                    let factor = exponentials(row, g.last);
-                    scale(row, factor);
+                    let sum = exponentials(row, factor, g.last);
+                    scale(row, sum);
                 }
-                matmul(&mut gv, Write::Add, 1.0, Matrix::new(p, keys).transposed(), Matrix::new(go, d), Threads::One);
-                matmul(gp, Write::Set, 1.0, Matrix::new(go, d), Matrix::new(&g.v, d).transposed(), Threads::One);
+                s.gradients.set_rows(n, d, |i| go[i]);
+                transposed_product(p, keys, &s.gradients, Onto::Itself, d, &mut gv);
+                product(&go, &s.values, 0, Onto::Nothing, Then::Stop, gp);
                 for (p, gp) in p.chunks_exact(keys).zip(gp.chunks_exact_mut(keys)) {
-                    softmax_backward(p, gp);
+                    softmax_backward(p, factor, gp);
                 }
-                matmul(
-                    gq,
-                    Write::Set,
-                    1.0 / (d as f32).sqrt(),
-                    Matrix::new(gp, keys),
-                    Matrix::new(&g.k, d),
-                    Threads::One,
-                );
-                matmul(&mut gk, Write::Add, 1.0, Matrix::new(gp, keys).transposed(), Matrix::new(q, d), Threads::One);
+                product(&rows_of(gp, keys), &s.keys_by_row, 0, Onto::Nothing, Then::Stop, gq);
+                s.queries.set_rows(n, d, |i| q[i]);
+                transposed_product(gp, keys, &s.queries, Onto::Itself, d, &mut gk);
             }
-            if self.pool {
+            if let Queries::Pooled(_, from) = &g.queries {
                 for row in piece.chunks_exact_mut(3 * d) {
                     row[..d].fill(0.0);
                 }
-                for (i, (g, token)) in gq.iter().zip(&g.from).enumerate() {
+                for (i, (g, token)) in gq.iter().zip(from).enumerate() {
                     piece[*token as usize * 3 * d + i % d] += g;
                 }
             }

@@ -4,9 +4,10 @@
 //! channels in and `co` out. Everything but attention works on rows of tokens and is done a few
 //! hundred rows at a time, so that the wide hidden layers never exist for a whole map.
 
+use super::FrozenWeight;
 use super::attention::Attention;
-use super::matmul::{Write, linear, linear_backward, linear_weight_backward};
-use super::vector::{add_assign, add_gelu, gelu_backward, gelu_in_place, layer_norm, layer_norm_backward};
+use super::matmul::{Onto, Packed, Then, linear, linear_backward, linear_weight_backward};
+use super::vector::{add_assign, gelu_backward, gelu_in_place, largest_of_four, layer_norm, layer_norm_backward};
 use crate::nn::ops::adapted_block::{BlockSize, FrozenBlock, Keep};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -18,17 +19,34 @@ const GROUP_TOKENS: usize = 4096;
 
 /// One block with its weights.
 pub struct Block<'a> {
-    pub size: BlockSize,
-    /// Down weight `(r, c)`, down bias, up weight `(c, r)`, up bias.
-    pub adapter: [&'a [f32]; 4],
-    pub frozen: &'a FrozenBlock<Arc<[f32]>>,
+    size: BlockSize,
+    /// Of the weight `(r, c)`.
+    down: Packed,
+    down_bias: &'a [f32],
+    /// Of the weight `(c, r)`.
+    up: Packed,
+    up_bias: &'a [f32],
+    frozen: &'a FrozenBlock<Arc<FrozenWeight>>,
+}
+
+/// What the weights are to gradients of their inputs.
+struct Turned {
+    down: Packed,
+    up: Packed,
+    qkv: Packed,
+    proj: Packed,
+    fc1: Packed,
+    fc2: Packed,
+    skip: Option<Packed>,
 }
 
 /// What the forward pass kept for the backward pass, whole batch.
 #[derive(Default)]
 pub struct Saved {
-    /// Adapter output `(n, c)`, projections `(n, 3 co)` and attention output with its skip `(m, co)`.
-    kept: Option<[Vec<f32>; 3]>,
+    /// Projections `(n, 3 co)`.
+    qkv: Option<Vec<f32>>,
+    /// Attention output with its skip `(m, co)`.
+    a: Option<Vec<f32>>,
 }
 
 /// Gradients to add to.
@@ -44,7 +62,27 @@ fn rows_per_task(rows: usize) -> usize {
     rows.div_ceil(tasks).max(16)
 }
 
-impl Block<'_> {
+impl<'a> Block<'a> {
+    /// `adapter`: down weight `(r, c)`, down bias, up weight `(c, r)`, up bias.
+    pub fn new(size: BlockSize, adapter: [&'a [f32]; 4], frozen: &'a FrozenBlock<Arc<FrozenWeight>>) -> Self {
+        let [down, down_bias, up, up_bias] = adapter;
+        let (down, up) = (Packed::from_columns(down, size.channels), Packed::from_columns(up, size.hidden));
+        Self { size, down, down_bias, up, up_bias, frozen }
+    }
+
+    fn turned(&self) -> Turned {
+        let f = self.frozen;
+        Turned {
+            down: self.down.transposed(),
+            up: self.up.transposed(),
+            qkv: f.qkv[0].factor().transposed(),
+            proj: f.proj[0].factor().transposed(),
+            fc1: f.fc1[0].factor().transposed(),
+            fc2: f.fc2[0].factor().transposed(),
+            skip: f.skip.as_ref().map(|s| s[0].factor().transposed()),
+        }
+    }
+
     fn tokens_out(&self) -> usize {
         if self.size.pool { self.size.side * self.size.side / 4 } else { self.size.side * self.size.side }
     }
@@ -63,7 +101,7 @@ impl Block<'_> {
             heads: s.heads,
             dim: s.out_channels / s.heads,
             pool: s.pool,
-            bias: &self.frozen.qkv[1],
+            bias: self.frozen.qkv[1].numbers(),
         }
     }
 
@@ -72,17 +110,23 @@ impl Block<'_> {
         let (c, co) = (self.size.channels, self.size.out_channels);
         let maps = self.maps_per_group();
         let (n, m) = (maps * self.size.side * self.size.side, maps * self.tokens_out());
-        let mut kept =
-            (keep == Keep::Attention).then(|| [x.len(), x.len() / c * 3 * co, y.len()].map(Vec::with_capacity));
+        let attention = keep == Keep::Attention;
+        let mut saved = Saved {
+            // A pooling block's would be four times as long for its output.
+            qkv: (attention && !self.size.pool).then(|| Vec::with_capacity(x.len() / c * 3 * co)),
+            a: attention.then(|| Vec::with_capacity(y.len())),
+        };
         for (x, y) in x.chunks(n * c).zip(y.chunks_mut(m * co)) {
             let (z, qkv, skip) = self.project(x);
-            let a = self.attend(&z, &qkv, skip);
+            let a = self.attend(&z, &qkv, skip.as_deref());
             self.mlp(&a, y);
-            if let Some(kept) = &mut kept {
-                kept.iter_mut().zip([z, qkv, a]).for_each(|(all, part)| all.extend_from_slice(&part));
+            for (kept, part) in [(&mut saved.qkv, qkv), (&mut saved.a, a)] {
+                if let Some(kept) = kept {
+                    kept.extend_from_slice(&part);
+                }
             }
         }
-        Saved { kept }
+        saved
     }
 
     /// Adds to the gradients of the input and of the adapter.
@@ -90,35 +134,37 @@ impl Block<'_> {
         let (c, co) = (self.size.channels, self.size.out_channels);
         let maps = self.maps_per_group();
         let (n, m) = (maps * self.size.side * self.size.side, maps * self.tokens_out());
+        let turned = self.turned();
         for (i, ((x, gx), gy)) in x.chunks(n * c).zip(gradients.x.chunks_mut(n * c)).zip(gy.chunks(m * co)).enumerate()
         {
             let (n_here, m_here) = (x.len() / c, gy.len() / co);
-            let recomputed;
-            let (z, qkv, a): (&[f32], &[f32], &[f32]) = match &saved.kept {
-                Some([z, qkv, a]) => (
-                    &z[i * n * c..][..n_here * c],
-                    &qkv[i * n * 3 * co..][..n_here * 3 * co],
-                    &a[i * m * co..][..m_here * co],
-                ),
+            let kept_qkv = saved.qkv.as_ref().map(|qkv| &qkv[i * n * 3 * co..][..n_here * 3 * co]);
+            let kept_a = saved.a.as_ref().map(|a| &a[i * m * co..][..m_here * co]);
+            let (z, made, skip) = match kept_qkv {
+                Some(_) => (self.adapt(x), Vec::new(), None),
+                None => self.project(x),
+            };
+            let qkv = kept_qkv.unwrap_or(&made);
+            let made_a;
+            let a = match kept_a {
+                Some(a) => a,
                 None => {
-                    let (z, qkv, skip) = self.project(x);
-                    let a = self.attend(&z, &qkv, skip);
-                    recomputed = (z, qkv, a);
-                    (&recomputed.0, &recomputed.1, &recomputed.2)
+                    made_a = self.attend(&z, qkv, skip.as_deref());
+                    &made_a
                 }
             };
-            let (ga, go) = self.mlp_backward(a, gy);
+            let (ga, go) = self.mlp_backward(&turned, a, gy);
             let mut gqkv = vec![0.0; qkv.len()];
             self.attention().backward(qkv, &go, &mut gqkv);
-            let gz = self.project_backward(z, &ga, &gqkv);
-            self.adapter_backward(x, gz, gx, &mut gradients.adapter);
+            let gz = self.project_backward(&turned, &z, skip, &ga, &gqkv);
+            self.adapter_backward(&turned, x, gz, gx, &mut gradients.adapter);
         }
     }
 
     /// Adapter, first norm, projections: `z (n, c)`, `qkv (n, 3 co)` and, if the block pools, the skip
     /// path's projection `(n, co)` before its pool.
     fn project(&self, x: &[f32]) -> (Vec<f32>, Vec<f32>, Option<Vec<f32>>) {
-        let (c, co, r) = (self.size.channels, self.size.out_channels, self.size.hidden);
+        let (c, co) = (self.size.channels, self.size.out_channels);
         let n = x.len() / c;
         let (mut z, mut qkv) = (vec![0.0; n * c], vec![0.0; n * 3 * co]);
         let mut skip = self.frozen.skip.as_ref().map(|_| vec![0.0; n * co]);
@@ -133,44 +179,58 @@ impl Block<'_> {
             x.chunks(rows * c).zip(z.chunks_mut(rows * c)).zip(qkv.chunks_mut(rows * 3 * co)).zip(skips).collect();
         tasks.into_par_iter().for_each(|(((x, z), qkv), skip)| {
             let n = x.len() / c;
-            let (mut h, mut u) = (vec![0.0; n * r], vec![0.0; n * c]);
-            linear(x, self.adapter[0], self.adapter[1], &mut h);
-            gelu_in_place(&mut h);
-            linear(&h, self.adapter[2], self.adapter[3], &mut u);
-            add_gelu(x, &u, z);
-            let normed = &mut u;
-            layer_norm(z, &self.frozen.norm1[0], &self.frozen.norm1[1], normed);
-            linear(normed, &self.frozen.qkv[0], &self.frozen.qkv[1], qkv);
-            if let (Some(weights), Some(skip)) = (&self.frozen.skip, skip) {
-                linear(normed, &weights[0], &weights[1], skip);
+            let mut normed = vec![0.0; n * c];
+            self.adapt_rows(x, z);
+            self.first_norm(z, &mut normed);
+            linear(&normed, self.frozen.qkv[0].factor(), self.frozen.qkv[1].numbers(), Then::Stop, qkv);
+            if let (Some([weight, bias]), Some(skip)) = (&self.frozen.skip, skip) {
+                linear(&normed, weight.factor(), bias.numbers(), Then::Stop, skip);
             }
         });
         (z, qkv, skip)
     }
 
+    /// `z = x + gelu(up(gelu(down x)))`.
+    fn adapt(&self, x: &[f32]) -> Vec<f32> {
+        let (mut z, length) = (vec![0.0; x.len()], rows_per_task(x.len() / self.size.channels) * self.size.channels);
+        x.par_chunks(length).zip(z.par_chunks_mut(length)).for_each(|(x, z)| self.adapt_rows(x, z));
+        z
+    }
+
+    fn adapt_rows(&self, x: &[f32], z: &mut [f32]) {
+        let mut h = vec![0.0; x.len() / self.size.channels * self.size.hidden];
+        linear(x, &self.down, self.down_bias, Then::Gelu, &mut h);
+        linear(&h, &self.up, self.up_bias, Then::GeluAdd(x), z);
+    }
+
+    fn first_norm(&self, z: &[f32], normed: &mut [f32]) {
+        layer_norm(z, self.frozen.norm1[0].numbers(), self.frozen.norm1[1].numbers(), normed);
+    }
+
+    fn second_norm(&self, a: &[f32], normed: &mut [f32]) {
+        layer_norm(a, self.frozen.norm2[0].numbers(), self.frozen.norm2[1].numbers(), normed);
+    }
+
     /// Attention, its projection and the skip path: `(m, co)`.
-    fn attend(&self, z: &[f32], qkv: &[f32], skip: Option<Vec<f32>>) -> Vec<f32> {
+    fn attend(&self, z: &[f32], qkv: &[f32], skip: Option<&[f32]>) -> Vec<f32> {
         let co = self.size.out_channels;
         let attention = self.attention();
-        let mut a = match skip {
-            Some(full) => self.pool(&full),
-            None => z.to_vec(),
-        };
-        let mut o = vec![0.0; a.len()];
+        let pooled = skip.map(|full| self.pool(full));
+        let residual = pooled.as_deref().unwrap_or(z);
+        let (mut a, mut o) = (vec![0.0; residual.len()], vec![0.0; residual.len()]);
         attention.forward(qkv, &mut o);
         let (order, per_map) = (attention.query_order(), self.tokens_out());
         let side = if self.size.pool { self.size.side / 2 } else { self.size.side };
         let rows = rows_per_task(a.len() / co);
-        a.par_chunks_mut(rows * co).enumerate().for_each(|(i, a)| {
+        a.par_chunks_mut(rows * co).zip(residual.par_chunks(rows * co)).enumerate().for_each(|(i, (a, residual))| {
             let mut gathered = vec![0.0; a.len()];
             for (j, row) in gathered.chunks_exact_mut(co).enumerate() {
                 let (map, t) = ((i * rows + j) / per_map, (i * rows + j) % per_map);
                 let o = &o[map * per_map * co..][..per_map * co];
                 order.gather(o, 1, t / side, t % side, row);
             }
-            let mut projected = vec![0.0; a.len()];
-            linear(&gathered, &self.frozen.proj[0], &self.frozen.proj[1], &mut projected);
-            add_assign(a, &projected);
+            let [weight, bias] = &self.frozen.proj;
+            linear(&gathered, weight.factor(), bias.numbers(), Then::Add(residual), a);
         });
         a
     }
@@ -181,17 +241,16 @@ impl Block<'_> {
         let rows = rows_per_task(a.len() / co);
         a.par_chunks(rows * co).zip(y.par_chunks_mut(rows * co)).for_each(|(a, y)| {
             let (mut normed, mut hidden) = (vec![0.0; a.len()], vec![0.0; 4 * a.len()]);
-            layer_norm(a, &self.frozen.norm2[0], &self.frozen.norm2[1], &mut normed);
-            linear(&normed, &self.frozen.fc1[0], &self.frozen.fc1[1], &mut hidden);
-            gelu_in_place(&mut hidden);
-            linear(&hidden, &self.frozen.fc2[0], &self.frozen.fc2[1], y);
-            add_assign(y, a);
+            self.second_norm(a, &mut normed);
+            let [fc1, fc2] = [&self.frozen.fc1, &self.frozen.fc2];
+            linear(&normed, fc1[0].factor(), fc1[1].numbers(), Then::Gelu, &mut hidden);
+            linear(&hidden, fc2[0].factor(), fc2[1].numbers(), Then::Add(a), y);
         });
     }
 
     /// Gradients of the attention output with its skip `(m, co)`, in the map's order, and of the attention
     /// output before its projection, in window order.
-    fn mlp_backward(&self, a: &[f32], gy: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    fn mlp_backward(&self, turned: &Turned, a: &[f32], gy: &[f32]) -> (Vec<f32>, Vec<f32>) {
         let co = self.size.out_channels;
         let rows = rows_per_task(a.len() / co);
         let (mut ga, mut go) = (vec![0.0; a.len()], vec![0.0; a.len()]);
@@ -204,14 +263,15 @@ impl Block<'_> {
         tasks.into_par_iter().for_each(|(((a, gy), ga), go)| {
             let (mut hidden, mut g_hidden) = (vec![0.0; 4 * a.len()], vec![0.0; 4 * a.len()]);
             let normed = &mut *go;
-            layer_norm(a, &self.frozen.norm2[0], &self.frozen.norm2[1], normed);
-            linear(normed, &self.frozen.fc1[0], &self.frozen.fc1[1], &mut hidden);
-            linear_backward(gy, &self.frozen.fc2[0], 4 * co, Write::Set, &mut g_hidden);
+            self.second_norm(a, normed);
+            let [fc1, bias] = &self.frozen.fc1;
+            linear(normed, fc1.factor(), bias.numbers(), Then::Stop, &mut hidden);
+            linear_backward(gy, &turned.fc2, Onto::Nothing, &mut g_hidden);
             gelu_backward(&hidden, &mut g_hidden);
-            linear_backward(&g_hidden, &self.frozen.fc1[0], co, Write::Set, ga);
-            layer_norm_backward(a, &self.frozen.norm2[0], ga);
+            linear_backward(&g_hidden, &turned.fc1, Onto::Nothing, ga);
+            layer_norm_backward(a, self.frozen.norm2[0].numbers(), ga);
             add_assign(ga, gy);
-            linear_backward(ga, &self.frozen.proj[0], co, Write::Set, go);
+            linear_backward(ga, &turned.proj, Onto::Nothing, go);
         });
         let go = self.to_window_order(&go);
         (ga, go)
@@ -234,21 +294,21 @@ impl Block<'_> {
         sorted
     }
 
-    /// Back through projections and first norm: the gradient of the adapter's output `(n, c)`.
-    fn project_backward(&self, z: &[f32], ga: &[f32], gqkv: &[f32]) -> Vec<f32> {
+    /// Back through projections and first norm: the gradient of the adapter's output `(n, c)`. `skip` is the skip path's
+    /// projection before its pool, if the block pools.
+    fn project_backward(
+        &self,
+        turned: &Turned,
+        z: &[f32],
+        skip: Option<Vec<f32>>,
+        ga: &[f32],
+        gqkv: &[f32],
+    ) -> Vec<f32> {
         let (c, co) = (self.size.channels, self.size.out_channels);
         let (n, side) = (z.len() / c, self.size.side);
         let (order, per_map) = (self.attention().key_order(), side * side);
         let rows = rows_per_task(n);
-        let g_skip = self.frozen.skip.as_ref().map(|weights| {
-            let mut full = vec![0.0; n * co];
-            full.par_chunks_mut(rows * co).zip(z.par_chunks(rows * c)).for_each(|(full, z)| {
-                let mut normed = vec![0.0; z.len()];
-                layer_norm(z, &self.frozen.norm1[0], &self.frozen.norm1[1], &mut normed);
-                linear(&normed, &weights[0], &weights[1], full);
-            });
-            self.pool_backward(full, ga)
-        });
+        let g_skip = skip.map(|full| self.pool_backward(full, ga));
         let mut gz = vec![0.0; z.len()];
         gz.par_chunks_mut(rows * c).zip(z.par_chunks(rows * c)).enumerate().for_each(|(i, (gz, z))| {
             let n = z.len() / c;
@@ -258,11 +318,11 @@ impl Block<'_> {
                 let gqkv = &gqkv[map * per_map * 3 * co..][..per_map * 3 * co];
                 order.gather(gqkv, 3, t / side, t % side, row);
             }
-            linear_backward(&gathered, &self.frozen.qkv[0], c, Write::Set, gz);
-            if let (Some(weights), Some(g_skip)) = (&self.frozen.skip, &g_skip) {
-                linear_backward(&g_skip[i * rows * co..][..n * co], &weights[0], c, Write::Add, gz);
+            linear_backward(&gathered, &turned.qkv, Onto::Nothing, gz);
+            if let (Some(weight), Some(g_skip)) = (&turned.skip, &g_skip) {
+                linear_backward(&g_skip[i * rows * co..][..n * co], weight, Onto::Itself, gz);
             }
-            layer_norm_backward(z, &self.frozen.norm1[0], gz);
+            layer_norm_backward(z, self.frozen.norm1[0].numbers(), gz);
             if g_skip.is_none() {
                 add_assign(gz, &ga[i * rows * c..][..n * c]);
             }
@@ -271,7 +331,14 @@ impl Block<'_> {
     }
 
     /// Back through the adapter; `gz` is the gradient of its output.
-    fn adapter_backward(&self, x: &[f32], gz: Vec<f32>, gx: &mut [f32], gradients: &mut [&mut [f32]; 4]) {
+    fn adapter_backward(
+        &self,
+        turned: &Turned,
+        x: &[f32],
+        gz: Vec<f32>,
+        gx: &mut [f32],
+        gradients: &mut [&mut [f32]; 4],
+    ) {
         let (c, r) = (self.size.channels, self.size.hidden);
         let n = x.len() / c;
         let (mut gu, mut h, mut gh) = (gz, vec![0.0; n * r], vec![0.0; n * r]);
@@ -286,15 +353,15 @@ impl Block<'_> {
         tasks.into_par_iter().for_each(|((((x, gx), gu), h), gh)| {
             let n = x.len() / c;
             let (mut down, mut up) = (vec![0.0; n * r], vec![0.0; n * c]);
-            linear(x, self.adapter[0], self.adapter[1], &mut down);
+            linear(x, &self.down, self.down_bias, Then::Stop, &mut down);
             h.copy_from_slice(&down);
             gelu_in_place(h);
-            linear(h, self.adapter[2], self.adapter[3], &mut up);
+            linear(h, &self.up, self.up_bias, Then::Stop, &mut up);
             add_assign(gx, gu);
             gelu_backward(&up, gu);
-            linear_backward(gu, self.adapter[2], r, Write::Set, gh);
+            linear_backward(gu, &turned.up, Onto::Nothing, gh);
             gelu_backward(&down, gh);
-            linear_backward(gh, self.adapter[0], c, Write::Add, gx);
+            linear_backward(gh, &turned.down, Onto::Itself, gx);
         });
         let [down_w, down_b, up_w, up_b] = gradients;
         linear_weight_backward(x, &gh, down_w, down_b);
@@ -307,10 +374,12 @@ impl Block<'_> {
         let mut y = vec![0.0; full.len() / 4];
         // Rows of all maps, one under another: `side` is even, so a pair of rows never straddles two maps.
         y.par_chunks_mut(side / 2 * co).zip(full.par_chunks(2 * side * co)).for_each(|(y, full)| {
-            for (x, y) in y.chunks_exact_mut(co).enumerate() {
-                for (ch, y) in y.iter_mut().enumerate() {
-                    *y = full[largest(full, side, co, x, ch)];
-                }
+            let (top, bottom) = full.split_at(side * co);
+            let mut which = vec![0; co];
+            for ((y, top), bottom) in
+                y.chunks_exact_mut(co).zip(top.chunks_exact(2 * co)).zip(bottom.chunks_exact(2 * co))
+            {
+                largest_of_four([&top[..co], &top[co..], &bottom[..co], &bottom[co..]], y, &mut which);
             }
         });
         y
@@ -320,26 +389,19 @@ impl Block<'_> {
     fn pool_backward(&self, mut full: Vec<f32>, gy: &[f32]) -> Vec<f32> {
         let (co, side) = (self.size.out_channels, self.size.side);
         full.par_chunks_mut(2 * side * co).zip(gy.par_chunks(side / 2 * co)).for_each(|(full, gy)| {
-            let mut g = vec![0.0; full.len()];
-            for (x, gy) in gy.chunks_exact(co).enumerate() {
-                for (ch, gy) in gy.iter().enumerate() {
-                    g[largest(full, side, co, x, ch)] = *gy;
+            let (top, bottom) = full.split_at_mut(side * co);
+            let (mut largest, mut which) = (vec![0.0; co], vec![0; co]);
+            let pairs = top.chunks_exact_mut(2 * co).zip(bottom.chunks_exact_mut(2 * co));
+            for (gy, (top, bottom)) in gy.chunks_exact(co).zip(pairs) {
+                largest_of_four([&top[..co], &top[co..], &bottom[..co], &bottom[co..]], &mut largest, &mut which);
+                top.fill(0.0);
+                bottom.fill(0.0);
+                for (ch, (g, which)) in gy.iter().zip(&which).enumerate() {
+                    let row = if *which < 2 { &mut *top } else { &mut *bottom };
+                    row[*which as usize % 2 * co + ch] = *g;
                 }
             }
-            full.copy_from_slice(&g);
         });
         full
     }
-}
-
-/// Index of the largest of four neighbours in two rows of a map; among equals the first, and a NaN wins.
-fn largest(rows: &[f32], side: usize, channels: usize, x: usize, channel: usize) -> usize {
-    let at = |i: usize, j: usize| (i * side + 2 * x + j) * channels + channel;
-    let mut best = at(0, 0);
-    for next in [at(0, 1), at(1, 0), at(1, 1)] {
-        if !(rows[next] <= rows[best] || rows[best].is_nan()) {
-            best = next;
-        }
-    }
-    best
 }

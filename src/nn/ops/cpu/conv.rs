@@ -1,10 +1,9 @@
 //! Convolutions over NHWC maps with "same" padding, any kernel and dilation, as matrix products.
 //!
-//! The patches of a few hundred pixels are laid out side by side in cache, never those of a whole map.
-//! A 1x1 convolution needs no patches.
+//! Each tap of a kernel is one product with the rows of the map that it sees; nothing is laid out anew.
 
-use super::matmul::{Matrix, Threads, Write, add_column_sums, matmul};
-use super::vector::{add_assign, relu_in_place};
+use super::matmul::{Onto, Packed, Then, add_column_sums, product, transposed_product};
+use super::vector::add_assign;
 use crate::nn::ops::conv2d::ConvSize;
 use rayon::prelude::*;
 
@@ -13,25 +12,36 @@ const PIXELS: usize = 256;
 /// Partial sums of a weight's gradient: a fixed number, so that the result depends on no number of threads.
 const PARTS: usize = 8;
 
-/// Lays out the patch of each pixel in `from..from + count` (counted over the whole batch): for every tap
-/// of the kernel the `channels` numbers it sees, zeros outside of the map. `sign` -1 turns the kernel around.
-fn patches(s: &ConvSize, x: &[f32], channels: usize, sign: isize, from: usize, count: usize, out: &mut Vec<f32>) {
-    out.clear();
-    let (h, d) = (s.side, s.dilation as isize);
-    for pixel in from..from + count {
-        let (map, y, px) = (pixel / (h * h), pixel / h % h, pixel % h);
-        for ky in 0..s.kernel[0] {
-            let yy = y as isize + sign * d * (ky as isize - (s.kernel[0] / 2) as isize);
-            for kx in 0..s.kernel[1] {
-                let xx = px as isize + sign * d * (kx as isize - (s.kernel[1] / 2) as isize);
-                if (0..h as isize).contains(&yy) && (0..h as isize).contains(&xx) {
-                    let start = ((map * h + yy as usize) * h + xx as usize) * channels;
-                    out.extend_from_slice(&x[start..start + channels]);
-                } else {
-                    out.resize(out.len() + channels, 0.0);
-                }
+/// The numbers that one tap sees for each pixel in `from..from + count` (counted over the whole batch): rows of
+/// the map, `zeros` outside of it.
+fn seen<'a>(
+    side: usize,
+    x: &'a [f32],
+    channels: usize,
+    [dy, dx]: [isize; 2],
+    (from, count): (usize, usize),
+    zeros: &'a [f32],
+    rows: &mut Vec<&'a [f32]>,
+) {
+    rows.clear();
+    let (mut pixel, end) = (from, from + count);
+    while pixel < end {
+        let (line, px) = (pixel / side, pixel % side);
+        let (map, y) = (line / side, line % side);
+        let here = (side - px).min(end - pixel);
+        let inside =
+            (px..px + here).start.max(0.max(-dx) as usize)..(px + here).min((side as isize - dx.max(0)) as usize);
+        match y.checked_add_signed(dy).filter(|y| *y < side && inside.start < inside.end) {
+            Some(y) => {
+                let start = (map * side + y) * side;
+                let of = |px: usize| (start + (px as isize + dx) as usize) * channels;
+                rows.extend(std::iter::repeat_n(zeros, inside.start - px));
+                rows.extend(x[of(inside.start)..of(inside.end)].chunks_exact(channels));
+                rows.extend(std::iter::repeat_n(zeros, px + here - inside.end));
             }
+            None => rows.extend(std::iter::repeat_n(zeros, here)),
         }
+        pixel += here;
     }
 }
 
@@ -55,9 +65,12 @@ impl ConvSize {
     fn by_tap(&self, weight: &[f32]) -> Vec<f32> {
         let (taps, c) = (self.taps(), self.channels);
         let mut w = vec![0.0; weight.len()];
-        for (i, v) in weight.iter().enumerate() {
-            let (o, ch, tap) = (i / (c * taps), i / taps % c, i % taps);
-            w[(o * taps + tap) * c + ch] = *v;
+        for (from, to) in weight.chunks_exact(c * taps).zip(w.chunks_exact_mut(c * taps)) {
+            for (ch, from) in from.chunks_exact(taps).enumerate() {
+                for (tap, v) in from.iter().enumerate() {
+                    to[tap * c + ch] = *v;
+                }
+            }
         }
         w
     }
@@ -66,55 +79,58 @@ impl ConvSize {
     fn by_input(&self, weight: &[f32]) -> Vec<f32> {
         let (taps, c, co) = (self.taps(), self.channels, self.out_channels);
         let mut w = vec![0.0; weight.len()];
-        for (i, v) in weight.iter().enumerate() {
-            let (o, ch, tap) = (i / (c * taps), i / taps % c, i % taps);
-            w[(ch * taps + tap) * co + o] = *v;
+        for (o, from) in weight.chunks_exact(c * taps).enumerate() {
+            for (from, to) in from.chunks_exact(taps).zip(w.chunks_exact_mut(taps * co)) {
+                for (tap, v) in from.iter().enumerate() {
+                    to[tap * co + o] = *v;
+                }
+            }
         }
         w
     }
 
-    /// `y = conv(x, weight) + bias`, then a ReLU if asked for.
-    pub(super) fn forward(&self, x: &[f32], weight: &[f32], bias: Option<&[f32]>, relu: bool, y: &mut [f32]) {
-        let (c, co, k) = (self.channels, self.out_channels, self.taps() * self.channels);
-        let w = self.by_tap(weight);
-        let pixels = self.pixels_per_task();
-        y.par_chunks_mut(pixels * co).enumerate().for_each_init(Vec::new, |buffer, (i, y)| {
-            let (from, count) = (i * pixels, y.len() / co);
-            let write = match bias {
-                Some(bias) => {
-                    y.chunks_exact_mut(co).for_each(|row| row.copy_from_slice(bias));
-                    Write::Add
-                }
-                None => Write::Set,
-            };
-            let columns = if self.taps() == 1 {
-                &x[from * c..][..count * c]
-            } else {
-                patches(self, x, c, 1, from, count, buffer);
-                buffer.as_slice()
-            };
-            matmul(y, write, 1.0, Matrix::new(columns, k), Matrix::new(&w, k).transposed(), Threads::One);
-            if relu {
-                relu_in_place(y);
+    /// Distance from a pixel to what each tap sees.
+    fn offsets(&self) -> impl Iterator<Item = [isize; 2]> {
+        let [kh, kw] = self.kernel;
+        let at = move |i: usize, k: usize| self.dilation as isize * (i as isize - (k / 2) as isize);
+        (0..kh).flat_map(move |y| (0..kw).map(move |x| [at(y, kh), at(x, kw)]))
+    }
+
+    /// `y = then(onto + sum over taps of what the tap sees * its rows of the factor)`, for all pixels. `sign` -1 turns
+    /// the kernel around.
+    fn apply(
+        &self,
+        (x, channels): (&[f32], usize),
+        sign: isize,
+        factor: &Packed,
+        onto: Onto<'_>,
+        then: Then<'_>,
+        y: &mut [f32],
+    ) {
+        let (pixels, co, last) = (self.pixels_per_task(), factor.columns(), self.taps() - 1);
+        let zeros = vec![0.0; channels];
+        y.par_chunks_mut(pixels * co).enumerate().for_each_init(Vec::new, |rows, (i, y)| {
+            for (tap, [dy, dx]) in self.offsets().enumerate() {
+                let range = (i * pixels, y.len() / co);
+                seen(self.side, x, channels, [sign * dy, sign * dx], range, &zeros, rows);
+                let onto = if tap == 0 { onto } else { Onto::Itself };
+                let then = if tap == last { then } else { Then::Stop };
+                product(rows, factor, tap * channels, onto, then, y);
             }
         });
     }
 
+    /// `y = conv(x, weight) + bias`, then a ReLU if asked for.
+    pub(super) fn forward(&self, x: &[f32], weight: &[f32], bias: Option<&[f32]>, relu: bool, y: &mut [f32]) {
+        let factor = Packed::from_columns(&self.by_tap(weight), self.taps() * self.channels);
+        let then = if relu { Then::Relu } else { Then::Stop };
+        self.apply((x, self.channels), 1, &factor, bias.map_or(Onto::Nothing, Onto::Bias), then, y);
+    }
+
     /// Adds to the gradient of the input.
     pub(super) fn backward_input(&self, weight: &[f32], gy: &[f32], gx: &mut [f32]) {
-        let (c, co, k) = (self.channels, self.out_channels, self.taps() * self.out_channels);
-        let w = self.by_input(weight);
-        let pixels = self.pixels_per_task();
-        gx.par_chunks_mut(pixels * c).enumerate().for_each_init(Vec::new, |buffer, (i, gx)| {
-            let (from, count) = (i * pixels, gx.len() / c);
-            let columns = if self.taps() == 1 {
-                &gy[from * co..][..count * co]
-            } else {
-                patches(self, gy, co, -1, from, count, buffer);
-                buffer.as_slice()
-            };
-            matmul(gx, Write::Add, 1.0, Matrix::new(columns, k), Matrix::new(&w, k).transposed(), Threads::One);
-        });
+        let factor = Packed::from_columns(&self.by_input(weight), self.taps() * self.out_channels);
+        self.apply((gy, self.out_channels), -1, &factor, Onto::Itself, Then::Stop, gx);
     }
 
     /// Adds to the gradients of weight and bias.
@@ -122,27 +138,19 @@ impl ConvSize {
         let (c, co, taps) = (self.channels, self.out_channels, self.taps());
         let k = taps * c;
         let part_pixels = self.pixels().div_ceil(PARTS).max(PIXELS);
+        let zeros = vec![0.0; c];
         let partial: Vec<Vec<f32>> = gy
             .par_chunks(part_pixels * co)
             .enumerate()
             .map(|(part, gy)| {
-                let (mut sum, mut buffer) = (vec![0.0; co * k], Vec::new());
+                let (mut sum, mut rows, mut factor) = (vec![0.0; co * k], Vec::new(), Packed::default());
                 for (i, gy) in gy.chunks(PIXELS * co).enumerate() {
-                    let (from, count) = (part * part_pixels + i * PIXELS, gy.len() / co);
-                    let columns = if taps == 1 {
-                        &x[from * c..][..count * c]
-                    } else {
-                        patches(self, x, c, 1, from, count, &mut buffer);
-                        buffer.as_slice()
-                    };
-                    matmul(
-                        &mut sum,
-                        Write::Add,
-                        1.0,
-                        Matrix::new(gy, co).transposed(),
-                        Matrix::new(columns, k),
-                        Threads::One,
-                    );
+                    let range = (part * part_pixels + i * PIXELS, gy.len() / co);
+                    for (tap, offset) in self.offsets().enumerate() {
+                        seen(self.side, x, c, offset, range, &zeros, &mut rows);
+                        factor.set_rows(rows.len(), c, |p| rows[p]);
+                        transposed_product(gy, co, &factor, Onto::Itself, k, &mut sum[tap * c..]);
+                    }
                 }
                 sum
             })
@@ -151,12 +159,39 @@ impl ConvSize {
         for part in &partial {
             add_assign(&mut total, part);
         }
-        for (i, g) in gw.iter_mut().enumerate() {
-            let (o, ch, tap) = (i / (c * taps), i / taps % c, i % taps);
-            *g += total[(o * taps + tap) * c + ch];
+        for (gw, total) in gw.chunks_exact_mut(k).zip(total.chunks_exact(k)) {
+            for (ch, gw) in gw.chunks_exact_mut(taps).enumerate() {
+                for (tap, g) in gw.iter_mut().enumerate() {
+                    *g += total[tap * c + ch];
+                }
+            }
         }
         if let Some(gb) = gb {
             add_column_sums(gy, gb);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tap_sees_what_a_plain_loop_sees() {
+        let (side, channels, maps) = (5, 2, 3);
+        let x: Vec<f32> = (1..=maps * side * side * channels).map(|v| v as f32).collect();
+        let zeros = [0.0; 2];
+        for (dy, dx) in (-7..=7).flat_map(|dy| (-7..=7).map(move |dx| (dy, dx))) {
+            for (from, count) in [(0, 75), (3, 1), (7, 30), (24, 2), (74, 1)] {
+                let mut rows = Vec::new();
+                seen(side, &x, channels, [dy, dx], (from, count), &zeros, &mut rows);
+                let want = (from..from + count).map(|pixel| {
+                    let (map, y, x0) = (pixel / 25, (pixel / 5 % 5) as isize + dy, (pixel % 5) as isize + dx);
+                    let inside = (0..5).contains(&y) && (0..5).contains(&x0);
+                    if inside { &x[((map * 5 + y as usize) * 5 + x0 as usize) * 2..][..2] } else { &zeros[..] }
+                });
+                assert!(rows.iter().copied().eq(want), "offset {dy} {dx}, pixels {from} + {count}");
+            }
         }
     }
 }

@@ -1,115 +1,319 @@
-//! Matrix products: bounds are checked here, then the `gemm` crate does the work.
+//! Matrix products. The right factor is packed once into panels as wide as a tile ([`Packed`]); the left one
+//! is read where it stands, row by row, so that rows may lie anywhere: in a map, in a window, under a
+//! kernel's tap. No number depends on how rows are shared among threads.
 
-/// A matrix to read: element `(i, j)` is `data[i * row_stride + j * column_stride]`.
-#[derive(Clone, Copy)]
-pub struct Matrix<'a> {
-    data: &'a [f32],
-    rows: usize,
+use super::tile::{Before, Isa, Left, MOST_ROWS, WIDEST, tile};
+use super::vector::{Rows, add_rows, gelu_add_rows, gelu_rows, relu_rows, transpose_into};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Products summed before the destination is touched: such a panel stays in the first caches.
+const DEPTH: usize = 512;
+
+/// Columns packed at once: every panel's width is a multiple of it.
+const BLOCK: usize = 8;
+
+/// The right factor of a product, `depth` rows of `columns` numbers, as tiles read it: cut into panels of
+/// a tile's width, each panel row after row, zeros to its right.
+#[derive(Debug)]
+pub struct Packed {
+    isa: Isa,
+    depth: usize,
     columns: usize,
-    row_stride: usize,
-    column_stride: usize,
+    panels: Vec<f32>,
 }
 
-impl<'a> Matrix<'a> {
-    /// Rows of `columns` numbers, one after another.
-    pub fn new(data: &'a [f32], columns: usize) -> Self {
-        Self { data, rows: data.len() / columns, columns, row_stride: columns, column_stride: 1 }
+impl Default for Packed {
+    fn default() -> Self {
+        Self { isa: Isa::available()[0], depth: 0, columns: 0, panels: Vec::new() }
+    }
+}
+
+impl Packed {
+    /// Columns of the factor.
+    pub fn columns(&self) -> usize {
+        self.columns
     }
 
-    /// The same numbers, rows and columns exchanged.
-    pub fn transposed(self) -> Self {
-        Self {
-            rows: self.columns,
-            columns: self.rows,
-            row_stride: self.column_stride,
-            column_stride: self.row_stride,
-            ..self
+    fn reset(&mut self, depth: usize, columns: usize) {
+        (self.depth, self.columns) = (depth, columns);
+        let length = columns.div_ceil(self.isa.columns()) * self.isa.columns() * depth;
+        if self.panels.len() != length {
+            self.panels.clear();
+            self.panels.resize(length, 0.0);
+        }
+    }
+
+    /// A factor whose row `p` is `row(p)`; the buffer is used again.
+    pub fn set_rows<'a>(&mut self, depth: usize, columns: usize, row: impl Fn(usize) -> &'a [f32]) {
+        self.reset(depth, columns);
+        let width = self.isa.columns();
+        for p in 0..depth {
+            let row = &row(p)[..columns];
+            for (j, part) in row.chunks(width).enumerate() {
+                let to = &mut self.panels[(j * depth + p) * width..][..width];
+                to[..part.len()].copy_from_slice(part);
+                to[part.len()..].fill(0.0);
+            }
+        }
+    }
+
+    /// A factor whose column `j` is `column(j)`; the buffer is used again.
+    pub fn set_columns<'a>(&mut self, depth: usize, columns: usize, column: impl Fn(usize) -> &'a [f32]) {
+        self.reset(depth, columns);
+        let width = self.isa.columns();
+        for first in (0..columns).step_by(BLOCK) {
+            let panel = &mut self.panels[first / width * depth * width..][..depth * width];
+            // Columns past the last are read as the last one, and cleared below.
+            let block: [&[f32]; BLOCK] = std::array::from_fn(|i| &column((first + i).min(columns - 1))[..depth]);
+            transpose_into(block, first % width, width, panel);
+        }
+        let beyond = columns % width;
+        if beyond > 0 {
+            let last = columns / width * depth * width;
+            self.panels[last..].chunks_exact_mut(width).for_each(|row| row[beyond..].fill(0.0));
+        }
+    }
+
+    /// The transpose of a matrix given as rows of `depth` numbers: what a linear layer's weight `(out, in)` is to
+    /// its forward pass.
+    pub fn from_columns(matrix: &[f32], depth: usize) -> Self {
+        let mut packed = Self::default();
+        packed.set_columns(depth, matrix.len() / depth, |j| &matrix[j * depth..][..depth]);
+        packed
+    }
+
+    /// The transpose: what the weight is to the gradient of its input.
+    pub fn transposed(&self) -> Self {
+        let (width, depth, columns) = (self.isa.columns(), self.columns, self.depth);
+        let mut packed = Self { isa: self.isa, depth, columns, panels: Vec::new() };
+        packed.panels.resize(columns.div_ceil(width) * width * depth, 0.0);
+        packed.panels.par_chunks_mut(depth * width).enumerate().for_each(|(j, panel)| {
+            let here = width.min(columns - j * width);
+            for (k, from) in self.panels.chunks_exact(self.depth * width).enumerate() {
+                let block = &from[j * width * width..][..here * width];
+                let to = &mut panel[k * width * width..][..width.min(depth - k * width) * width];
+                for (r, to) in to.chunks_exact_mut(width).enumerate() {
+                    for (to, row) in to.iter_mut().zip(block.chunks_exact(width)) {
+                        *to = row[r];
+                    }
+                }
+            }
+        });
+        packed
+    }
+
+    /// The numbers that [`from_columns`](Self::from_columns) was given.
+    pub fn to_columns(&self) -> Vec<f32> {
+        let width = self.isa.columns();
+        let column = |j: usize| {
+            let panel = &self.panels[j / width * self.depth * width..][..self.depth * width];
+            panel.chunks_exact(width).map(move |row| row[j % width])
+        };
+        (0..self.columns).flat_map(column).collect()
+    }
+
+    /// Rows `from..to` of panel `j`.
+    fn panel(&self, j: usize, from: usize, to: usize) -> &[f32] {
+        let width = self.isa.columns();
+        &self.panels[(j * self.depth + from) * width..(j * self.depth + to) * width]
+    }
+}
+
+/// What a destination holds before a product.
+#[derive(Clone, Copy, Debug)]
+pub enum Onto<'a> {
+    /// The product replaces it.
+    Nothing,
+    /// The product and a bias, a number per column, replace it.
+    Bias(&'a [f32]),
+    /// The product is added to it.
+    Itself,
+}
+
+/// What happens to a tile while it is still in the cache.
+#[derive(Clone, Copy, Debug)]
+pub enum Then<'a> {
+    /// Nothing.
+    Stop,
+    /// `max(y, 0)`.
+    Relu,
+    /// `gelu(y)`.
+    Gelu,
+    /// `y + residual`, laid out as the destination.
+    Add(&'a [f32]),
+    /// `gelu(y) + residual`.
+    GeluAdd(&'a [f32]),
+}
+
+/// `y = then(onto + rows * factor)`, where only the factor's rows from `skip` on count: as many as a row of the left
+/// factor has numbers. `y` holds `factor.columns()` numbers for each row.
+pub fn product(rows: &[&[f32]], factor: &Packed, skip: usize, onto: Onto<'_>, then: Then<'_>, y: &mut [f32]) {
+    let depth = rows.first().map_or(0, |r| r.len());
+    assert!(rows.iter().all(|r| r.len() == depth), "rows of one length");
+    run(Source::Rows(rows), rows.len(), factor, skip..skip + depth, onto, then, Place { y, stride: factor.columns });
+}
+
+/// `y = onto + left^T * factor`; `left` holds as many rows of `rows` numbers as the factor, `y` rows of `stride`
+/// numbers, of which the first `factor.columns()` are written.
+pub fn transposed_product(left: &[f32], rows: usize, factor: &Packed, onto: Onto<'_>, stride: usize, y: &mut [f32]) {
+    assert_eq!(left.len(), rows * factor.depth, "inner dimensions of a product");
+    run(Source::Columns(left), rows, factor, 0..factor.depth, onto, Then::Stop, Place { y, stride });
+}
+
+enum Source<'a> {
+    Rows(&'a [&'a [f32]]),
+    Columns(&'a [f32]),
+}
+
+struct Place<'a> {
+    y: &'a mut [f32],
+    stride: usize,
+}
+
+fn run(
+    left: Source<'_>,
+    rows: usize,
+    factor: &Packed,
+    depth: Range<usize>,
+    onto: Onto<'_>,
+    then: Then<'_>,
+    Place { y, stride }: Place<'_>,
+) {
+    if rows == 0 || factor.columns == 0 {
+        return;
+    }
+    let (isa, columns) = (factor.isa, factor.columns);
+    let (lanes, width, height) = (isa.lanes(), isa.columns(), isa.rows());
+    assert!(depth.end <= factor.depth, "rows up to {} of a factor of {}", depth.end, factor.depth);
+    assert!(y.len() >= (rows - 1) * stride + columns, "size of a product");
+    if let Onto::Bias(bias) = onto {
+        assert_eq!(bias.len(), columns, "size of a bias");
+    }
+    let mut pointers = [std::ptr::null(); MOST_ROWS];
+    let mut corner = [0.0; MOST_ROWS * WIDEST];
+    let mut from = depth.start;
+    loop {
+        let to = depth.end.min(from + DEPTH);
+        for j in 0..columns.div_ceil(width) {
+            let panel = factor.panel(j, from, to);
+            let here = width.min(columns - j * width);
+            let vectors = here.div_ceil(lanes);
+            let mut bias = [0.0; WIDEST];
+            let before = match onto {
+                _ if from > depth.start => Before::Itself,
+                Onto::Nothing => Before::Zero,
+                Onto::Bias(numbers) => {
+                    bias[..here].copy_from_slice(&numbers[j * width..][..here]);
+                    Before::Bias(bias.as_ptr())
+                }
+                Onto::Itself => Before::Itself,
+            };
+            for i in (0..rows).step_by(height) {
+                let count = height.min(rows - i);
+                let left = match left {
+                    Source::Rows(rows) => {
+                        for (pointer, row) in pointers.iter_mut().zip(&rows[i..i + count]) {
+                            *pointer = row[from - depth.start..to - depth.start].as_ptr();
+                        }
+                        Left::Rows(&pointers[..count])
+                    }
+                    Source::Columns(left) => {
+                        Left::Columns { first: left[from * rows + i..].as_ptr(), stride: rows, rows: count }
+                    }
+                };
+                let start = i * stride + j * width;
+                // A last panel that is no whole number of vectors goes through a corner of its own.
+                let whole = here == vectors * lanes;
+                let (to_tile, step): (&mut [f32], usize) = if whole {
+                    (&mut y[start..start + (count - 1) * stride + here], stride)
+                } else {
+                    if matches!(before, Before::Itself) {
+                        for (corner, y) in corner.chunks_exact_mut(WIDEST).zip(y[start..].chunks(stride)).take(count) {
+                            corner[..here].copy_from_slice(&y[..here]);
+                        }
+                    }
+                    (&mut corner, WIDEST)
+                };
+                // SAFETY: the set was found on this machine. `pointers` are those of rows checked to hold
+                // `to - from` numbers, or `left` holds `rows` numbers for each of the factor's rows, as
+                // `transposed_product` asserts; the panel was sliced to `to - from` rows of its width, the bias is
+                // as wide as any panel, and `to_tile` a slice borrowed here alone, whose last row has
+                // `vectors * lanes` numbers.
+                unsafe {
+                    tile(isa, to - from, left, panel.as_ptr(), before, (to_tile.as_mut_ptr(), step), vectors);
+                }
+                if !whole {
+                    for (corner, y) in corner.chunks_exact(WIDEST).zip(y[start..].chunks_mut(stride)).take(count) {
+                        y[..here].copy_from_slice(&corner[..here]);
+                    }
+                }
+                if to == depth.end {
+                    let end = start + (count - 1) * stride + here;
+                    let tile = Rows { y: &mut y[start..end], stride, columns: here };
+                    match then {
+                        Then::Stop => {}
+                        Then::Relu => relu_rows(tile),
+                        Then::Gelu => gelu_rows(tile),
+                        Then::Add(residual) => add_rows(tile, &residual[start..end]),
+                        Then::GeluAdd(residual) => gelu_add_rows(tile, &residual[start..end]),
+                    }
+                }
+            }
+        }
+        from = to;
+        if from == depth.end {
+            return;
         }
     }
 }
 
-/// What becomes of the numbers at the destination.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Write {
-    /// They are replaced.
-    Set,
-    /// The product is added to them.
-    Add,
+/// Cuts a matrix into its rows.
+pub fn rows_of(matrix: &[f32], columns: usize) -> Vec<&[f32]> {
+    matrix.chunks_exact(columns).collect()
 }
 
-/// Who works on a product.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Threads {
-    /// The calling thread: the caller is one of several tasks.
-    One,
-    /// Every thread of the pool. The result does not depend on how many there are.
-    All,
+/// `y = then(x w^T + bias)`: rows of `x` times a weight of shape `(out, in)`, as PyTorch's `nn.Linear` has it.
+pub fn linear(x: &[f32], weight: &Packed, bias: &[f32], then: Then<'_>, y: &mut [f32]) {
+    product(&rows_of(x, weight.depth), weight, 0, Onto::Bias(bias), then, y);
 }
 
-/// `y = factor a b`, or `y += factor a b`; `y` holds rows of `b.columns` numbers.
-pub fn matmul(y: &mut [f32], write: Write, factor: f32, a: Matrix<'_>, b: Matrix<'_>, threads: Threads) {
-    assert_eq!(a.columns, b.rows, "inner dimensions of a product");
-    assert_eq!(y.len(), a.rows * b.columns, "size of a product");
-    if y.is_empty() {
-        return;
-    }
-    for m in [&a, &b] {
-        let last = m.rows.saturating_sub(1) * m.row_stride + m.columns.saturating_sub(1) * m.column_stride;
-        assert!(m.rows == 0 || m.columns == 0 || last < m.data.len(), "a matrix reaches past its numbers");
-    }
-    let parallelism = match threads {
-        Threads::One => gemm::Parallelism::None,
-        Threads::All => gemm::Parallelism::Rayon(0),
-    };
-    // SAFETY: the assertions above keep every element that gemm reads inside of `a.data` and
-    // `b.data`, and every element that it writes inside of `y`, which is initialised and, being
-    // borrowed mutably, overlaps neither.
-    unsafe {
-        gemm::gemm(
-            a.rows,
-            b.columns,
-            a.columns,
-            y.as_mut_ptr(),
-            1,
-            b.columns as isize,
-            write == Write::Add,
-            a.data.as_ptr(),
-            a.column_stride as isize,
-            a.row_stride as isize,
-            b.data.as_ptr(),
-            b.column_stride as isize,
-            b.row_stride as isize,
-            1.0,
-            factor,
-            false,
-            false,
-            false,
-            parallelism,
-        );
-    }
-}
-
-/// `y = x w^T + bias`: rows of `x` times a weight of shape `(out, in)`, as PyTorch's `nn.Linear` has it.
-pub fn linear(x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32]) {
-    let (inputs, outputs) = (weight.len() / bias.len(), bias.len());
-    for row in y.chunks_exact_mut(outputs) {
-        row.copy_from_slice(bias);
-    }
-    matmul(y, Write::Add, 1.0, Matrix::new(x, inputs), Matrix::new(weight, inputs).transposed(), Threads::One);
-}
-
-/// `gx = gy w`: the gradient of [`linear`] with respect to its input.
-pub fn linear_backward(gy: &[f32], weight: &[f32], inputs: usize, write: Write, gx: &mut [f32]) {
-    let outputs = weight.len() / inputs;
-    matmul(gx, write, 1.0, Matrix::new(gy, outputs), Matrix::new(weight, inputs), Threads::One);
+/// `gx = onto + gy w`: the gradient of [`linear`] with respect to its input; `transposed` is its weight's transpose.
+pub fn linear_backward(gy: &[f32], transposed: &Packed, onto: Onto<'_>, gx: &mut [f32]) {
+    product(&rows_of(gy, transposed.depth), transposed, 0, onto, Then::Stop, gx);
 }
 
 /// Adds to `gw` and `gb` the gradients of [`linear`] with respect to its weight and bias.
 ///
 /// One product over all rows and one sum per column: the result depends on no number of threads.
 pub fn linear_weight_backward(x: &[f32], gy: &[f32], gw: &mut [f32], gb: &mut [f32]) {
-    let (outputs, inputs) = (gb.len(), gw.len() / gb.len());
-    matmul(gw, Write::Add, 1.0, Matrix::new(gy, outputs).transposed(), Matrix::new(x, inputs), Threads::All);
+    let (rows, outputs, inputs) = (gy.len() / gb.len(), gb.len(), gw.len() / gb.len());
+    assert!(gy.len() == rows * outputs && x.len() == rows * inputs && gw.len() == outputs * inputs, "sizes");
+    // SAFETY: the assertion keeps every element that gemm reads inside of `gy` and `x`, and every element that it
+    // writes inside of `gw`, which is initialised and, being borrowed mutably, overlaps neither.
+    unsafe {
+        gemm::gemm(
+            outputs,
+            inputs,
+            rows,
+            gw.as_mut_ptr(),
+            1,
+            inputs as isize,
+            true,
+            gy.as_ptr(),
+            outputs as isize,
+            1,
+            x.as_ptr(),
+            1,
+            inputs as isize,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            gemm::Parallelism::Rayon(0),
+        );
+    }
     add_column_sums(gy, gb);
 }
 
@@ -136,7 +340,7 @@ mod tests {
             .collect()
     }
 
-    /// The plain twin.
+    /// The plain twin: `a (m, k)` times `b (k, n)`.
     fn triple_loop(a: &[f32], b: &[f32], [m, k, n]: [usize; 3]) -> Vec<f64> {
         let mut y = vec![0.0; m * n];
         for i in 0..m {
@@ -149,41 +353,120 @@ mod tests {
         y
     }
 
+    fn flipped(a: &[f32], columns: usize) -> Vec<f32> {
+        let rows = a.len() / columns;
+        (0..a.len()).map(|i| a[i % rows * columns + i / rows]).collect()
+    }
+
+    fn close(got: &[f32], want: impl Iterator<Item = f64>, what: &str) {
+        for (i, (g, w)) in got.iter().zip(want).enumerate() {
+            assert!((f64::from(*g) - w).abs() < 1e-4, "{what}, number {i}: {g} {w}");
+        }
+    }
+
+    const SIZES: [[usize; 3]; 9] = [
+        [1, 1, 1],
+        [3, 5, 7],
+        [13, 3, 16],
+        [33, 147, 19],
+        [64, 576, 64],
+        [130, 32, 144],
+        [5, 1030, 2],
+        [24, 512, 33],
+        [2, 0, 5],
+    ];
+
+    /// A factor packed for one instruction set.
+    fn packed(isa: Isa, b: &[f32], [_, k, n]: [usize; 3], by_columns: bool) -> Packed {
+        let mut packed = Packed { isa, ..Packed::default() };
+        let columns = flipped(b, n);
+        match by_columns {
+            true => packed.set_columns(k, n, |j| &columns[j * k..][..k]),
+            false => packed.set_rows(k, n, |p| &b[p * n..][..n]),
+        }
+        packed
+    }
+
     #[test]
-    fn products_agree_with_the_plain_twin() {
-        for [m, k, n] in [[1, 1, 1], [3, 5, 7], [33, 147, 19], [64, 576, 64], [130, 32, 96], [5, 300, 2]] {
-            let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
-            let want = triple_loop(&a, &b, [m, k, n]);
-            let transposed: Vec<f32> = (0..n * k).map(|i| b[i % k * n + i / k]).collect();
-            for threads in [Threads::One, Threads::All] {
-                let mut y = vec![0.5; m * n];
-                matmul(&mut y, Write::Add, 2.0, Matrix::new(&a, k), Matrix::new(&b, n), threads);
-                let mut z = vec![f32::NAN; m * n];
-                matmul(&mut z, Write::Set, 1.0, Matrix::new(&a, k), Matrix::new(&transposed, k).transposed(), threads);
-                for ((y, z), w) in y.iter().zip(&z).zip(&want) {
-                    assert!((f64::from(*y) - (0.5 + 2.0 * w)).abs() < 1e-4, "{m} {k} {n}: {y} {w}");
-                    assert!((f64::from(*z) - w).abs() < 1e-4, "{m} {k} {n}: {z} {w}");
-                }
+    fn products_agree_with_the_plain_twin_on_every_instruction_set() {
+        for (isa, size) in Isa::available().iter().flat_map(|isa| SIZES.map(|s| (*isa, s))) {
+            let [m, k, n] = size;
+            let (a, b, bias, old) = (numbers(m * k, 1), numbers(k * n, 2), numbers(n, 3), numbers(m * n, 4));
+            let want = triple_loop(&a, &b, size);
+            let rows: Vec<&[f32]> = (0..m).map(|i| &a[i * k..][..k]).collect();
+            for by_columns in [false, true] {
+                let b = packed(isa, &b, size, by_columns);
+                let what = format!("{isa:?} {size:?}");
+                let mut y = vec![f32::NAN; m * n];
+                product(&rows, &b, 0, Onto::Nothing, Then::Stop, &mut y);
+                close(&y, want.iter().copied(), &what);
+                product(&rows, &b, 0, Onto::Bias(&bias), Then::Relu, &mut y);
+                close(&y, (0..m * n).map(|i| (want[i] + f64::from(bias[i % n])).max(0.0)), &what);
+                product(&rows, &b, 0, Onto::Bias(&bias), Then::Add(&old), &mut y);
+                close(&y, (0..m * n).map(|i| want[i] + f64::from(bias[i % n] + old[i])), &what);
+                y.copy_from_slice(&old);
+                product(&rows, &b, 0, Onto::Itself, Then::Stop, &mut y);
+                close(&y, (0..m * n).map(|i| want[i] + f64::from(old[i])), &what);
+                let mut gelu = y.clone();
+                gelu.iter_mut().for_each(|v| *v = super::super::vector::gelu(*v));
+                y.copy_from_slice(&old);
+                product(&rows, &b, 0, Onto::Itself, Then::Gelu, &mut y);
+                assert!(y.iter().zip(&gelu).all(|(y, g)| (y - g).abs() < 1e-6), "{what}");
+                product(&rows, &b, 0, Onto::Nothing, Then::GeluAdd(&old), &mut y);
+                let gelu = |i: usize| f64::from(super::super::vector::gelu(want[i] as f32) + old[i]);
+                close(&y, (0..m * n).map(gelu), &what);
             }
+        }
+    }
+
+    #[test]
+    fn transposed_products_agree_with_the_plain_twin_on_every_instruction_set() {
+        for (isa, size) in Isa::available().iter().flat_map(|isa| SIZES.map(|s| (*isa, s))) {
+            let [m, k, n] = size;
+            let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
+            let (want, stride) = (triple_loop(&a, &b, size), n + 3);
+            let mut y = vec![0.5; m * stride];
+            let left = if k > 0 { flipped(&a, k) } else { Vec::new() };
+            transposed_product(&left, m, &packed(isa, &b, size, false), Onto::Itself, stride, &mut y);
+            let expected = (0..m * stride).map(|i| match i % stride {
+                j if j < n => 0.5 + want[i / stride * n + j],
+                _ => 0.5,
+            });
+            close(&y, expected, &format!("{isa:?} {size:?}"));
+        }
+    }
+
+    #[test]
+    fn a_factor_is_read_in_part_and_given_back_whole() {
+        let [m, k, n] = [7, 70, 41];
+        let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
+        for isa in Isa::available() {
+            let factor = packed(*isa, &b, [m, k, n], true);
+            assert_eq!(factor.to_columns(), flipped(&b, n));
+            let turned = factor.transposed();
+            assert_eq!((turned.depth, turned.columns, turned.to_columns()), (n, k, b.clone()));
+            let mut y = vec![0.0; m * n];
+            for part in [0..30, 30..70] {
+                let rows: Vec<&[f32]> = (0..m).map(|i| &a[i * k + part.start..i * k + part.end]).collect();
+                product(&rows, &factor, part.start, Onto::Itself, Then::Stop, &mut y);
+            }
+            close(&y, triple_loop(&a, &b, [m, k, n]).into_iter(), "in two parts");
         }
     }
 
     /// Exact resume and "the same run on another machine" rest on this.
     #[test]
-    fn a_product_does_not_depend_on_the_number_of_threads() {
+    fn a_weight_gradient_does_not_depend_on_the_number_of_threads() {
         let (m, k, n) = (70, 5000, 300);
-        let (a, b) = (numbers(k * m, 3), numbers(k * n, 4));
-        let product = |threads: usize| {
+        let (x, gy) = (numbers(k * n, 3), numbers(k * m, 4));
+        let run = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            let mut y = vec![0.0; m * n];
-            pool.install(|| {
-                matmul(&mut y, Write::Set, 1.0, Matrix::new(&a, m).transposed(), Matrix::new(&b, n), Threads::All)
-            });
-            y
+            let (mut gw, mut gb) = (vec![0.0; m * n], vec![0.0; m]);
+            pool.install(|| linear_weight_backward(&x, &gy, &mut gw, &mut gb));
+            gw
         };
-        let one = product(1);
-        for threads in [2, 3, 7] {
-            assert!(product(threads) == one, "{threads} threads");
-        }
+        let (one, four) = (run(1), run(4));
+        assert!(one.iter().zip(&four).all(|(a, b)| a.to_bits() == b.to_bits()));
+        close(&one, triple_loop(&flipped(&gy, m), &x, [m, k, n]).into_iter().map(|w| w), "weight gradient");
     }
 }

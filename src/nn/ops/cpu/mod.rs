@@ -10,6 +10,7 @@ mod loss;
 mod matmul;
 mod patch_embed;
 mod resample;
+mod tile;
 mod vector;
 mod windows;
 
@@ -24,6 +25,7 @@ use super::structure_loss::{LossFlavour, StructureLossKernel};
 use super::up2_concat::{JoinSize, Up2ConcatKernel};
 use crate::nn::backend::{Buffer, Memory};
 use dfdx::prelude::*;
+use matmul::Packed;
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -31,17 +33,48 @@ type Done = Result<(), CpuError>;
 /// Numbers handled by one task of an elementwise operation.
 const CHUNK: usize = 1 << 16;
 
+/// A frozen weight, as its operation wants it.
+#[derive(Debug)]
+pub enum FrozenWeight {
+    /// Plain numbers.
+    Numbers(Vec<f32>),
+    /// A linear layer's weight `(out, in)`, packed for its forward pass.
+    Factor(Packed),
+}
+
+impl FrozenWeight {
+    fn numbers(&self) -> &[f32] {
+        match self {
+            Self::Numbers(numbers) => numbers,
+            Self::Factor(_) => unreachable!("a weight of two dimensions is a factor"),
+        }
+    }
+
+    fn factor(&self) -> &Packed {
+        match self {
+            Self::Factor(factor) => factor,
+            Self::Numbers(_) => unreachable!("only a weight of two dimensions is a factor"),
+        }
+    }
+}
+
 impl Memory for Cpu {
-    type Frozen = Arc<[f32]>;
+    type Frozen = Arc<FrozenWeight>;
     type View = Vec<f32>;
     type Out<'a> = &'a mut [f32];
 
-    fn freeze(&self, values: &[f32]) -> Result<Arc<[f32]>, CpuError> {
-        Ok(values.into())
+    fn freeze(&self, values: Vec<f32>, shape: &[usize]) -> Result<Arc<FrozenWeight>, CpuError> {
+        Ok(Arc::new(match shape {
+            [_, inputs] => FrozenWeight::Factor(Packed::from_columns(&values, *inputs)),
+            _ => FrozenWeight::Numbers(values),
+        }))
     }
 
-    fn thaw(&self, weight: &Arc<[f32]>) -> Result<Vec<f32>, CpuError> {
-        Ok(weight.to_vec())
+    fn thaw(&self, weight: &Arc<FrozenWeight>) -> Result<Vec<f32>, CpuError> {
+        Ok(match &**weight {
+            FrozenWeight::Numbers(numbers) => numbers.clone(),
+            FrozenWeight::Factor(factor) => factor.to_columns(),
+        })
     }
 
     fn view<S: Shape>(&self, t: &Tensor<S, f32, Self>) -> Vec<f32> {
@@ -70,8 +103,9 @@ impl Memory for Cpu {
 }
 
 impl PatchEmbedKernel for Cpu {
-    fn patch_embed(&self, size: StemSize, x: &Vec<f32>, w: StemWeights<'_, Arc<[f32]>>, y: &mut [f32]) -> Done {
-        patch_embed::forward(size, x, w.weight, w.bias, w.background, w.window, y);
+    fn patch_embed(&self, size: StemSize, x: &Vec<f32>, w: StemWeights<'_, Arc<FrozenWeight>>, y: &mut [f32]) -> Done {
+        let [weight, bias, background, window] = [w.weight, w.bias, w.background, w.window].map(|w| w.numbers());
+        patch_embed::forward(size, x, weight, bias, background, window, y);
         Ok(())
     }
 }
@@ -84,12 +118,12 @@ impl AdaptedBlockKernel for Cpu {
         size: BlockSize,
         x: &Vec<f32>,
         adapter: &[Vec<f32>; 4],
-        frozen: &FrozenBlock<Arc<[f32]>>,
+        frozen: &FrozenBlock<Arc<FrozenWeight>>,
         keep: Keep,
         y: &mut [f32],
     ) -> Result<block::Saved, CpuError> {
         let adapter = adapter.each_ref().map(Vec::as_slice);
-        Ok(block::Block { size, adapter, frozen }.forward(x, keep, y))
+        Ok(block::Block::new(size, adapter, frozen).forward(x, keep, y))
     }
 
     fn adapted_block_backward(
@@ -97,14 +131,14 @@ impl AdaptedBlockKernel for Cpu {
         size: BlockSize,
         x: &Vec<f32>,
         adapter: &[Vec<f32>; 4],
-        frozen: &FrozenBlock<Arc<[f32]>>,
+        frozen: &FrozenBlock<Arc<FrozenWeight>>,
         saved: block::Saved,
         gy: &Vec<f32>,
         [gx, down_w, down_b, up_w, up_b]: [&mut [f32]; 5],
     ) -> Done {
         let adapter = adapter.each_ref().map(Vec::as_slice);
         let gradients = block::BlockGradients { x: gx, adapter: [down_w, down_b, up_w, up_b] };
-        block::Block { size, adapter, frozen }.backward(x, saved, gy, gradients);
+        block::Block::new(size, adapter, frozen).backward(x, saved, gy, gradients);
         Ok(())
     }
 }

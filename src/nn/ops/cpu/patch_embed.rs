@@ -1,6 +1,6 @@
 //! The frozen stem: a 7x7 convolution with stride 4 and padding 3, plus the positional embedding.
 
-use super::matmul::{Matrix, Threads, Write, matmul};
+use super::matmul::{Onto, Packed, Then, product, rows_of};
 use super::resample::position;
 use crate::nn::ops::patch_embed::StemSize;
 use rayon::prelude::*;
@@ -21,27 +21,27 @@ pub fn forward(
 ) {
     let (side, c, q) = (s.side, s.channels, s.side / STRIDE);
     let taps = 3 * KERNEL * KERNEL;
+    let weight = Packed::from_columns(weight, taps);
     let embedding = position(c, q, background, window);
     y.par_chunks_mut(q * c).enumerate().for_each_init(
         || vec![0.0; q * taps],
         |patches, (i, y)| {
             let (map, row) = (i / q, i % q);
             for (col, patch) in patches.chunks_exact_mut(taps).enumerate() {
-                for (tap, p) in patch.iter_mut().enumerate() {
-                    let (plane, ky, kx) = (tap / (KERNEL * KERNEL), tap / KERNEL % KERNEL, tap % KERNEL);
-                    let (yy, xx) = (STRIDE * row + ky, STRIDE * col + kx);
-                    let inside = (PADDING..side + PADDING).contains(&yy) && (PADDING..side + PADDING).contains(&xx);
-                    *p = if inside { x[((map * 3 + plane) * side + yy - PADDING) * side + xx - PADDING] } else { 0.0 };
+                // Taps `left..right` of a line see the image, the others its padding.
+                let left = PADDING.saturating_sub(STRIDE * col);
+                let right = KERNEL.min(side + PADDING - STRIDE * col);
+                for (line, p) in patch.chunks_exact_mut(KERNEL).enumerate() {
+                    let (plane, yy) = (line / KERNEL, STRIDE * row + line % KERNEL);
+                    p.fill(0.0);
+                    if (PADDING..side + PADDING).contains(&yy) {
+                        let start = ((map * 3 + plane) * side + yy - PADDING) * side + STRIDE * col;
+                        p[left..right].copy_from_slice(&x[start + left - PADDING..start + right - PADDING]);
+                    }
                 }
             }
             let embedding = &embedding[row * q * c..][..q * c];
-            for (y, e) in y.chunks_exact_mut(c).zip(embedding.chunks_exact(c)) {
-                for ((y, e), b) in y.iter_mut().zip(e).zip(bias) {
-                    *y = e + b;
-                }
-            }
-            let weight = Matrix::new(weight, taps).transposed();
-            matmul(y, Write::Add, 1.0, Matrix::new(patches, taps), weight, Threads::One);
+            product(&rows_of(patches, taps), &weight, 0, Onto::Bias(bias), Then::Add(embedding), y);
         },
     );
 }

@@ -137,7 +137,94 @@ pub fn softplus(x: f32) -> f32 {
     positive + ln(1.0 + exp(-x.abs()))
 }
 
+/// Rows of `columns` numbers, each `stride` after the one before.
+pub struct Rows<'a> {
+    /// From the first row's first number to the last row's last.
+    pub y: &'a mut [f32],
+    /// From a row to the next.
+    pub stride: usize,
+    /// Numbers of a row that count.
+    pub columns: usize,
+}
+
 vectorised! {
+    /// `y = max(y, 0)`.
+    pub fn relu_rows(rows: Rows<'_>) {
+        for row in rows.y.chunks_mut(rows.stride) {
+            for y in &mut row[..rows.columns] {
+                *y = if *y < 0.0 { 0.0 } else { *y };
+            }
+        }
+    }
+
+    /// `y = gelu(y)`.
+    pub fn gelu_rows(rows: Rows<'_>) {
+        for row in rows.y.chunks_mut(rows.stride) {
+            for y in &mut row[..rows.columns] {
+                *y = gelu(*y);
+            }
+        }
+    }
+
+    /// `y += residual`, laid out alike.
+    pub fn add_rows(rows: Rows<'_>, residual: &[f32]) {
+        for (row, residual) in rows.y.chunks_mut(rows.stride).zip(residual.chunks(rows.stride)) {
+            for (y, r) in row[..rows.columns].iter_mut().zip(residual) {
+                *y += r;
+            }
+        }
+    }
+
+    /// `y = gelu(y) + residual`, laid out alike.
+    pub fn gelu_add_rows(rows: Rows<'_>, residual: &[f32]) {
+        for (row, residual) in rows.y.chunks_mut(rows.stride).zip(residual.chunks(rows.stride)) {
+            for (y, r) in row[..rows.columns].iter_mut().zip(residual) {
+                *y = gelu(*y) + r;
+            }
+        }
+    }
+
+    /// Writes eight columns side by side, from place `at` on in rows of `width` numbers.
+    pub fn transpose_into(columns: [&[f32]; 8], at: usize, width: usize, rows: &mut [f32]) {
+        let n = columns[0].len();
+        let columns = columns.map(|c| &c[..n]);
+        let mut p = 0;
+        while p + 8 <= n {
+            let mut block = [[0.0; 8]; 8];
+            for (i, column) in columns.iter().enumerate() {
+                for (row, v) in block.iter_mut().zip(&column[p..p + 8]) {
+                    row[i] = *v;
+                }
+            }
+            for (i, row) in block.iter().enumerate() {
+                rows[(p + i) * width + at..][..8].copy_from_slice(row);
+            }
+            p += 8;
+        }
+        for p in p..n {
+            for (i, column) in columns.iter().enumerate() {
+                rows[p * width + at + i] = column[p];
+            }
+        }
+    }
+
+    /// The largest of four numbers, place by place, and which of the four it is: among equals the first, and a NaN,
+    /// once met, stays.
+    pub fn largest_of_four(four: [&[f32]; 4], largest: &mut [f32], which: &mut [u32]) {
+        let n = largest.len();
+        let ([a, b, c, d], which) = (four.map(|row| &row[..n]), &mut which[..n]);
+        for i in 0..n {
+            let (mut best, mut index) = (a[i], 0);
+            for (v, at) in [(b[i], 1), (c[i], 2), (d[i], 3)] {
+                // Not `<=` alone: a NaN is neither larger nor smaller.
+                let better = !(v <= best) & !best.is_nan();
+                best = if better { v } else { best };
+                index = if better { at } else { index };
+            }
+            (largest[i], which[i]) = (best, index);
+        }
+    }
+
     /// `x = gelu(x)`.
     pub fn gelu_in_place(x: &mut [f32]) {
         for x in x {
@@ -149,13 +236,6 @@ vectorised! {
     pub fn gelu_backward(x: &[f32], g: &mut [f32]) {
         for (g, x) in g.iter_mut().zip(x) {
             *g *= gelu_slope(*x);
-        }
-    }
-
-    /// `y = x + gelu(u)`.
-    pub fn add_gelu(x: &[f32], u: &[f32], y: &mut [f32]) {
-        for ((y, x), u) in y.iter_mut().zip(x).zip(u) {
-            *y = x + gelu(*u);
         }
     }
 
@@ -174,16 +254,9 @@ vectorised! {
         }
     }
 
-    /// `y = max(y, 0)`.
-    pub fn relu_in_place(y: &mut [f32]) {
-        for y in y {
-            *y = if *y < 0.0 { 0.0 } else { *y };
-        }
-    }
-
     /// Turns a row of scores into weights that sum to `1 / factor`, and gives `factor`:
-    /// `e^(s - max)`, the last one counted `last` times.
-    pub fn exponentials(row: &mut [f32], last: f32) -> f32 {
+    /// `e^(scale (s - max))`, the last one counted `last` times.
+    pub fn exponentials(row: &mut [f32], scale: f32, last: f32) -> f32 {
         let mut top = [f32::NEG_INFINITY; LANES];
         let mut chunks = row.chunks_exact(LANES);
         for chunk in &mut chunks {
@@ -196,7 +269,7 @@ vectorised! {
             max = if *v > max { *v } else { max };
         }
         for v in row.iter_mut() {
-            *v = exp(*v - max);
+            *v = exp((*v - max) * scale);
         }
         if let Some(v) = row.last_mut() {
             *v *= last;
@@ -211,11 +284,11 @@ vectorised! {
         }
     }
 
-    /// Gradient of a softmax row: `g = p (g - sum_j p_j g_j)`.
-    pub fn softmax_backward(p: &[f32], g: &mut [f32]) {
+    /// Gradient of the softmax of a scaled row: `g = scale p (g - sum_j p_j g_j)`.
+    pub fn softmax_backward(p: &[f32], scale: f32, g: &mut [f32]) {
         let d = dot_lanes(p, g);
         for (g, p) in g.iter_mut().zip(p) {
-            *g = p * (*g - d);
+            *g = p * (*g - d) * scale;
         }
     }
 
@@ -347,16 +420,32 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_of_four_is_the_first_among_equals() {
+        let nan = f32::NAN;
+        let four = [
+            [1.0, 2.0, nan, 0.0, -1.0],
+            [3.0, 2.0, 1.0, nan, -0.5],
+            [2.0, 1.0, 9.0, nan, -2.0],
+            [3.0, 2.5, nan, 5.0, -0.5],
+        ];
+        let (mut largest, mut which) = ([0.0; 5], [9; 5]);
+        largest_of_four(four.each_ref().map(|row| row.as_slice()), &mut largest, &mut which);
+        assert_eq!(which, [1, 3, 0, 1, 1]);
+        assert_eq!((largest[0], largest[1], largest[4]), (3.0, 2.5, -0.5));
+        assert!(largest[2].is_nan() && largest[3].is_nan());
+    }
+
+    #[test]
     fn nan_stays_nan() {
         for f in [exp, gelu, gelu_slope, sigmoid, softplus] {
             assert!(f(f32::NAN).is_nan());
         }
         let mut row = vec![1.0; 70];
         row[40] = f32::NAN;
-        let factor = exponentials(&mut row, 1.0);
+        let factor = exponentials(&mut row, 1.0, 1.0);
         assert!(factor.is_nan());
         let mut y = [f32::NAN];
-        relu_in_place(&mut y);
+        relu_rows(Rows { y: &mut y, stride: 1, columns: 1 });
         assert!(y[0].is_nan());
     }
 }

@@ -1,0 +1,282 @@
+//! The innermost loop of every matrix product: a few rows times a few vectors of columns, held in
+//! registers, for the instruction set found at run time.
+
+use std::sync::OnceLock;
+
+/// Vectors of columns in a panel: what one row of a tile fills.
+const VECTORS: usize = 2;
+/// The widest panel of any instruction set.
+pub const WIDEST: usize = 32;
+/// The highest tile of any instruction set.
+pub const MOST_ROWS: usize = 12;
+
+/// An instruction set that tiles are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isa {
+    /// 12 rows of 32 columns.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    /// 6 rows of 16 columns.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// 4 rows of 8 columns, in whatever the compiler makes of plain arrays.
+    Portable,
+}
+
+impl Isa {
+    /// Every set that this machine has, the best one first.
+    pub fn available() -> &'static [Self] {
+        static FOUND: OnceLock<Vec<Isa>> = OnceLock::new();
+        FOUND.get_or_init(|| {
+            let mut found = Vec::new();
+            #[cfg(target_arch = "x86_64")]
+            {
+                if is_x86_feature_detected!("avx512f") {
+                    found.push(Self::Avx512);
+                }
+                if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                    found.push(Self::Avx2);
+                }
+            }
+            found.push(Self::Portable);
+            found
+        })
+    }
+
+    /// Numbers in a vector.
+    pub fn lanes(self) -> usize {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => 16,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => 8,
+            Self::Portable => 4,
+        }
+    }
+
+    /// Columns of a panel.
+    pub fn columns(self) -> usize {
+        VECTORS * self.lanes()
+    }
+
+    /// Rows of a tile, at most.
+    pub fn rows(self) -> usize {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => 12,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => 6,
+            Self::Portable => 4,
+        }
+    }
+}
+
+/// Where a tile's left factor stands.
+#[derive(Clone, Copy)]
+pub enum Left<'a> {
+    /// Row `i` begins at `rows[i]`, its numbers one after another.
+    Rows(&'a [*const f32]),
+    /// Row `i`'s number `p` stands at `first + p * stride + i`.
+    Columns { first: *const f32, stride: usize, rows: usize },
+}
+
+/// What a tile's destination holds before the product is added.
+#[derive(Clone, Copy)]
+pub enum Before {
+    /// Nothing of worth.
+    Zero,
+    /// Nothing of worth; every row starts as these numbers, a panel's width.
+    Bias(*const f32),
+    /// Numbers to keep.
+    Itself,
+}
+
+/// `c = before + left * panel`, `depth` products a number. Row `i` of the destination begins at
+/// `c + i * stride`; `vectors` vectors of each row are computed and written.
+///
+/// # Safety
+/// The set must be one of [`Isa::available`]; there must be at most [`Isa::rows`] rows, of at least `depth`
+/// readable numbers each; `panel` must hold `depth` rows of [`Isa::columns`] numbers; a bias `vectors`
+/// vectors; the destination must be initialised, writable for `vectors` vectors in each row, and nobody
+/// else's.
+pub unsafe fn tile(
+    isa: Isa,
+    depth: usize,
+    left: Left<'_>,
+    panel: *const f32,
+    before: Before,
+    (c, stride): (*mut f32, usize),
+    vectors: usize,
+) {
+    // SAFETY: the caller's promise is each kernel's.
+    unsafe {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => avx512::tile(depth, left, panel, before, (c, stride), vectors),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => avx2::tile(depth, left, panel, before, (c, stride), vectors),
+            Isa::Portable => portable::tile(depth, left, panel, before, (c, stride), vectors),
+        }
+    }
+}
+
+/// One instruction set's tiles. `feature` is what its functions are compiled for; the arithmetic comes from
+/// the module's own `V`, `LANES`, `splat`, `load`, `store`, `fused` and `plus`.
+macro_rules! tiles {
+    ($(#[$feature:meta])? $($rows:literal)*) => {
+        /// See [`super::tile`].
+        ///
+        /// # Safety
+        /// As there.
+        pub unsafe fn tile(
+            depth: usize,
+            left: Left<'_>,
+            panel: *const f32,
+            before: Before,
+            c: (*mut f32, usize),
+            vectors: usize,
+        ) {
+            let count = match left {
+                Left::Rows(rows) => rows.len(),
+                Left::Columns { rows, .. } => rows,
+            };
+            // SAFETY: the caller's promise; `rows` and `vectors` are those of the arm.
+            unsafe {
+                match (count, vectors) {
+                    $(
+                        ($rows, 1) => fixed::<$rows, 1>(depth, left, panel, before, c),
+                        ($rows, 2) => fixed::<$rows, 2>(depth, left, panel, before, c),
+                    )*
+                    _ => unreachable!("a tile of {count} rows and {vectors} vectors"),
+                }
+            }
+        }
+
+        // Plain loops on purpose: a closure would not be compiled for the same instruction set, and the sums
+        // would leave the registers.
+        #[allow(clippy::needless_range_loop)]
+        $(#[$feature])?
+        unsafe fn fixed<const R: usize, const N: usize>(
+            depth: usize,
+            left: Left<'_>,
+            mut panel: *const f32,
+            before: Before,
+            (c, stride): (*mut f32, usize),
+        ) {
+            // SAFETY: the caller's promise, see `super::tile`: there are `R` rows of at least `depth` numbers, the
+            // panel advances `depth` times by its width, `N` vectors can be read and written at the destination. A left
+            // factor by columns advances by its stride with `wrapping_add`, as it ends past its numbers.
+            unsafe {
+                let mut sums = [[splat(0.0); N]; R];
+                match before {
+                    Before::Zero => {}
+                    Before::Bias(bias) => {
+                        for i in 0..R {
+                            for j in 0..N {
+                                sums[i][j] = load(bias.add(j * LANES));
+                            }
+                        }
+                    }
+                    Before::Itself => {
+                        for i in 0..R {
+                            for j in 0..N {
+                                sums[i][j] = load(c.add(i * stride + j * LANES));
+                            }
+                        }
+                    }
+                }
+                let mut b = [splat(0.0); N];
+                match left {
+                    Left::Rows(pointers) => {
+                        let mut rows = [std::ptr::null(); R];
+                        rows.copy_from_slice(&pointers[..R]);
+                        for p in 0..depth {
+                            for j in 0..N {
+                                b[j] = load(panel.add(j * LANES));
+                            }
+                            panel = panel.add(VECTORS * LANES);
+                            for i in 0..R {
+                                let a = splat(*rows[i].add(p));
+                                for j in 0..N {
+                                    sums[i][j] = fused(a, b[j], sums[i][j]);
+                                }
+                            }
+                        }
+                    }
+                    Left::Columns { mut first, stride, .. } => {
+                        for _ in 0..depth {
+                            for j in 0..N {
+                                b[j] = load(panel.add(j * LANES));
+                            }
+                            panel = panel.add(VECTORS * LANES);
+                            for i in 0..R {
+                                let a = splat(*first.add(i));
+                                for j in 0..N {
+                                    sums[i][j] = fused(a, b[j], sums[i][j]);
+                                }
+                            }
+                            first = first.wrapping_add(stride);
+                        }
+                    }
+                }
+                for i in 0..R {
+                    for j in 0..N {
+                        store(c.add(i * stride + j * LANES), sums[i][j]);
+                    }
+                }
+            }
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx512 {
+    use super::{Before, Left, VECTORS};
+    use std::arch::x86_64::{
+        _mm512_fmadd_ps as fused, _mm512_loadu_ps as load, _mm512_set1_ps as splat, _mm512_storeu_ps as store,
+    };
+    const LANES: usize = 16;
+    tiles!(#[target_feature(enable = "avx512f")] 1 2 3 4 5 6 7 8 9 10 11 12);
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx2 {
+    use super::{Before, Left, VECTORS};
+    use std::arch::x86_64::{
+        _mm256_fmadd_ps as fused, _mm256_loadu_ps as load, _mm256_set1_ps as splat, _mm256_storeu_ps as store,
+    };
+    const LANES: usize = 8;
+    tiles!(#[target_feature(enable = "avx2,fma")] 1 2 3 4 5 6);
+}
+
+mod portable {
+    use super::{Before, Left, VECTORS};
+    const LANES: usize = 4;
+    type V = [f32; LANES];
+
+    #[inline(always)]
+    fn splat(x: f32) -> V {
+        [x; LANES]
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> V {
+        // SAFETY: the caller can read a vector; an array has no stricter alignment than its numbers.
+        unsafe { from.cast::<V>().read() }
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, v: V) {
+        // SAFETY: the caller can write a vector.
+        unsafe { to.cast::<V>().write(v) }
+    }
+
+    /// Rounded once only where the machine always has the instruction: elsewhere that is a slow call.
+    #[inline(always)]
+    fn fused(a: V, b: V, c: V) -> V {
+        let one = |i| if cfg!(target_arch = "aarch64") { f32::mul_add(a[i], b[i], c[i]) } else { a[i] * b[i] + c[i] };
+        std::array::from_fn(one)
+    }
+
+    tiles!(1 2 3 4);
+}
