@@ -310,7 +310,12 @@ fn block_case<const C: usize, const CO: usize>(
     if pool {
         frozen.extend([scaled(CO * C, 17, 0.5), scaled(CO, 18, 0.2)]);
     }
-    let stored: Vec<_> = frozen.iter().map(|w| device.freeze(w).unwrap()).collect();
+    let inputs_of = [1, 1, C, 1, CO, 1, 1, 1, CO, 1, 4 * CO, 1, C, 1];
+    let freeze = |(i, w): (usize, &Vec<f32>)| match [2, 4, 8, 10, 12].contains(&i) {
+        true => device.freeze(w.clone(), &[w.len() / inputs_of[i], inputs_of[i]]).unwrap(),
+        false => device.freeze(w.clone(), &[w.len()]).unwrap(),
+    };
+    let stored: Vec<_> = frozen.iter().enumerate().map(freeze).collect();
     let pair = |i: usize| [&stored[i], &stored[i + 1]];
     let weights = FrozenBlock {
         norm1: pair(0),

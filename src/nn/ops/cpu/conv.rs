@@ -29,8 +29,7 @@ fn seen<'a>(
         let (line, px) = (pixel / side, pixel % side);
         let (map, y) = (line / side, line % side);
         let here = (side - px).min(end - pixel);
-        let inside =
-            (px..px + here).start.max(0.max(-dx) as usize)..(px + here).min((side as isize - dx.max(0)) as usize);
+        let inside = px.max((-dx).max(0) as usize)..(px + here).min(side.saturating_sub(dx.max(0) as usize));
         match y.checked_add_signed(dy).filter(|y| *y < side && inside.start < inside.end) {
             Some(y) => {
                 let start = (map * side + y) * side;
