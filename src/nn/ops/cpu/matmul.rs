@@ -7,8 +7,8 @@ use super::vector::{Rows, add_rows, gelu_add_rows, gelu_rows, relu_rows, transpo
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Products summed before the destination is touched: such a panel stays in the first caches.
-const DEPTH: usize = 512;
+/// Products summed in one go: such a panel stays in the first caches, and sums of sums are rounded less.
+const DEPTH: usize = 128;
 
 /// Columns packed at once: every panel's width is a multiple of it.
 const BLOCK: usize = 8;

@@ -168,23 +168,6 @@ macro_rules! tiles {
             // factor by columns advances by its stride with `wrapping_add`, as it ends past its numbers.
             unsafe {
                 let mut sums = [[splat(0.0); N]; R];
-                match before {
-                    Before::Zero => {}
-                    Before::Bias(bias) => {
-                        for i in 0..R {
-                            for j in 0..N {
-                                sums[i][j] = load(bias.add(j * LANES));
-                            }
-                        }
-                    }
-                    Before::Itself => {
-                        for i in 0..R {
-                            for j in 0..N {
-                                sums[i][j] = load(c.add(i * stride + j * LANES));
-                            }
-                        }
-                    }
-                }
                 let mut b = [splat(0.0); N];
                 match left {
                     Left::Rows(pointers) => {
@@ -219,6 +202,24 @@ macro_rules! tiles {
                         }
                     }
                 }
+                // Added last, not first: a sum of sums is rounded less than one long sum.
+                match before {
+                    Before::Zero => {}
+                    Before::Bias(bias) => {
+                        for i in 0..R {
+                            for j in 0..N {
+                                sums[i][j] = plus(load(bias.add(j * LANES)), sums[i][j]);
+                            }
+                        }
+                    }
+                    Before::Itself => {
+                        for i in 0..R {
+                            for j in 0..N {
+                                sums[i][j] = plus(load(c.add(i * stride + j * LANES)), sums[i][j]);
+                            }
+                        }
+                    }
+                }
                 for i in 0..R {
                     for j in 0..N {
                         store(c.add(i * stride + j * LANES), sums[i][j]);
@@ -233,7 +234,8 @@ macro_rules! tiles {
 mod avx512 {
     use super::{Before, Left, VECTORS};
     use std::arch::x86_64::{
-        _mm512_fmadd_ps as fused, _mm512_loadu_ps as load, _mm512_set1_ps as splat, _mm512_storeu_ps as store,
+        _mm512_add_ps as plus, _mm512_fmadd_ps as fused, _mm512_loadu_ps as load, _mm512_set1_ps as splat,
+        _mm512_storeu_ps as store,
     };
     const LANES: usize = 16;
     tiles!(#[target_feature(enable = "avx512f")] 1 2 3 4 5 6 7 8 9 10 11 12);
@@ -243,7 +245,8 @@ mod avx512 {
 mod avx2 {
     use super::{Before, Left, VECTORS};
     use std::arch::x86_64::{
-        _mm256_fmadd_ps as fused, _mm256_loadu_ps as load, _mm256_set1_ps as splat, _mm256_storeu_ps as store,
+        _mm256_add_ps as plus, _mm256_fmadd_ps as fused, _mm256_loadu_ps as load, _mm256_set1_ps as splat,
+        _mm256_storeu_ps as store,
     };
     const LANES: usize = 8;
     tiles!(#[target_feature(enable = "avx2,fma")] 1 2 3 4 5 6);
@@ -276,6 +279,11 @@ mod portable {
     fn fused(a: V, b: V, c: V) -> V {
         let one = |i| if cfg!(target_arch = "aarch64") { f32::mul_add(a[i], b[i], c[i]) } else { a[i] * b[i] + c[i] };
         std::array::from_fn(one)
+    }
+
+    #[inline(always)]
+    fn plus(a: V, b: V) -> V {
+        std::array::from_fn(|i| a[i] + b[i])
     }
 
     tiles!(1 2 3 4);
