@@ -343,6 +343,37 @@ fn block_case<const C: usize, const CO: usize>(
     });
 }
 
+/// The plain twin is the two operations one after the other: not one bit may differ.
+fn conv_batch_norm_twin<const KH: usize, const KW: usize>(
+    batch: usize,
+    h: usize,
+    dilation: usize,
+    relu: bool,
+    seed: u64,
+) {
+    const C: usize = 5;
+    const CO: usize = 6;
+    let device = Cpu::default();
+    let x = map::<Const<C>>(&numbers(batch * h * h * C, seed), batch, h);
+    let w = numbers(CO * C * KH * KW, seed + 1);
+    let w: Tensor<Rank4<CO, C, KH, KW>, f32, Cpu> = device.tensor_from_vec(w, Default::default());
+    let [scale, bias]: [Tensor<Rank1<CO>, f32, Cpu>; 2] =
+        [2, 3].map(|i| device.tensor_from_vec(numbers(CO, seed + i), Default::default()));
+    let probe = numbers(batch * h * h * CO, seed + 4);
+    let got = {
+        let (y, statistics) = ops::conv_batch_norm_train(x.leaky_trace(), &w, [&scale, &bias], dilation, relu).unwrap();
+        (got!(y, probe, [x, w, scale, bias]), statistics.map(|s| s.as_vec()))
+    };
+    let want = {
+        let u = ops::conv2d(x.leaky_trace(), &w, None, dilation, false).unwrap();
+        let (y, statistics) = ops::batch_norm_train(u, &scale, &bias, relu).unwrap();
+        (got!(y, probe, [x, w, scale, bias]), statistics.map(|s| s.as_vec()))
+    };
+    assert_eq!(got.1, want.1);
+    assert_eq!(got.0.y, want.0.y);
+    assert_eq!(got.0.gradients, want.0.gradients);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
 
@@ -385,6 +416,22 @@ proptest! {
             });
             y.map(|y| if relu { y.max(0.0) } else { y }).collect()
         });
+    }
+
+    #[test]
+    fn convolution_with_batch_normalisation(
+        batch in 1..3usize,
+        h in 2..9usize,
+        dilation in 1..4usize,
+        wide: bool,
+        relu: bool,
+        seed in 0..1000u64,
+    ) {
+        if wide {
+            conv_batch_norm_twin::<3, 1>(batch, h, dilation, relu, seed);
+        } else {
+            conv_batch_norm_twin::<1, 1>(batch, h, dilation, relu, seed);
+        }
     }
 
     #[test]

@@ -242,7 +242,7 @@ fn pico_five_steps_of_our_adamw() {
 
 // ---- the published sizes
 
-fn at_352<V: Variant>(file: &str, conditioning: Conditioning) {
+fn at_352<V: Variant>(file: &str, hold: Hold) {
     let Some(expected) = Golden::open(file) else {
         return;
     };
@@ -285,63 +285,63 @@ fn at_352<V: Variant>(file: &str, conditioning: Conditioning) {
     assert!((value / wanted - 1.0).abs() < 1e-5, "{value} {wanted}");
     let found = gradients(&model, &loss.backward());
     assert_eq!(expected.under("train.grad_norm.").count(), found.len());
-    let mut errors = Vec::new();
-    let mut outside = Vec::new();
+    let (mut errors, mut theirs, mut outside) = (Vec::new(), Vec::new(), Vec::new());
     for (name, array) in expected.under("train.grad_norm.") {
         let own = norm(found[name].iter().map(|x| f64::from(*x)));
         let error = (own / array.numbers[0] - 1.0).abs();
         let pytorch = expected.scalar(&format!("float32_error.train.grad_norm.{name}"));
         errors.push(error);
+        theirs.push(pytorch);
         if error > f64::max(3.0 * pytorch, 1e-3) {
             outside.push(format!("{name}: {error:e}, PyTorch {pytorch:e}"));
         }
     }
-    errors.sort_by(f64::total_cmp);
-    let at = |share: usize| errors[(errors.len() - 1) * share / 100];
+    let quantiles = |errors: &mut Vec<f64>| {
+        errors.sort_by(f64::total_cmp);
+        [50, 90, 100].map(|share| errors[(errors.len() - 1) * share / 100])
+    };
+    let (own, theirs) = (quantiles(&mut errors), quantiles(&mut theirs));
     println!(
-        "gradient norms: median error {:.1e}, 90 % {:.1e}, worst {:.1e}; {} of {} off by more than 1e-3 and three times \
-         PyTorch's single precision",
-        at(50),
-        at(90),
-        at(100),
+        "gradient norms: errors' median, 90 % and worst {own:?}, PyTorch's single precision {theirs:?}; {} of {} off \
+         by more than 1e-3 and three times PyTorch's",
         outside.len(),
         errors.len()
     );
-    match conditioning {
-        Conditioning::Good => assert!(outside.is_empty(), "{outside:#?}"),
-        Conditioning::Poor { median, worst } => assert!(at(50) <= median && at(100) <= worst, "{outside:#?}"),
+    match hold {
+        Hold::EachNorm => assert!(outside.is_empty(), "{outside:#?}"),
+        Hold::Distribution => {
+            assert!(own.iter().zip(&theirs).all(|(own, theirs)| *own <= 1.5 * theirs), "{own:?} {theirs:?}");
+        }
     }
 }
 
-/// How a gradient at batch 1 answers to rounding.
-enum Conditioning {
-    /// Each norm is as near as PyTorch's single precision, or nearer.
-    Good,
-    /// A ReLU within rounding of zero, or batch norms over few pixels: single precision finds other norms for whichever
-    /// order of sums. Only the errors' distribution can be held against PyTorch's.
-    Poor { median: f64, worst: f64 },
+/// What is held against PyTorch's single precision, both measured from double precision.
+enum Hold {
+    /// Each norm is as near as 1e-3 or three times PyTorch's distance.
+    EachNorm,
+    /// At batch 1 a ReLU lies within rounding of zero, and one that falls on the other side moves every norm before it by
+    /// about 1e-3, PyTorch's (median 1.0e-3) like ours. Which norms are lucky differs; the errors' distribution does not.
+    Distribution,
 }
 
 #[test]
 fn tiny_at_352() {
-    at_352::<Tiny>("golden/tiny_352.safetensors", Conditioning::Good);
+    at_352::<Tiny>("golden/tiny_352.safetensors", Hold::EachNorm);
 }
 
-/// One ReLU of the decoder's first step lies at -4e-6, within rounding of zero.
 #[test]
 fn small_at_352() {
-    at_352::<Small>("golden/small_352.safetensors", Conditioning::Poor { median: 5e-4, worst: 1e-2 });
+    at_352::<Small>("golden/small_352.safetensors", Hold::EachNorm);
 }
 
 #[test]
 fn base_plus_at_352() {
-    at_352::<BasePlus>("golden/base_plus_352.safetensors", Conditioning::Poor { median: 5e-4, worst: 1e-2 });
+    at_352::<BasePlus>("golden/base_plus_352.safetensors", Hold::EachNorm);
 }
 
-/// PyTorch's single precision: median 1.0e-3, worst 7.5e-2.
 #[test]
 fn large_at_352() {
-    at_352::<Large>("golden/large_352.safetensors", Conditioning::Poor { median: 2e-3, worst: 0.15 });
+    at_352::<Large>("golden/large_352.safetensors", Hold::Distribution);
 }
 
 // ---- shapes, roles, names

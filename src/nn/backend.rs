@@ -42,6 +42,16 @@ pub trait Memory: Device<f32> {
     /// A gradient to add to.
     fn out(buffer: &mut Buffer<Self>) -> Self::Out<'_>;
 
+    /// `length` numbers that are no tensor, zeros to be filled by a kernel.
+    ///
+    /// # Errors
+    /// When the device is out of memory or lost.
+    fn fill(
+        &self,
+        length: usize,
+        fill: impl FnOnce(Self::Out<'_>) -> Result<(), Self::Err>,
+    ) -> Result<Self::View, Self::Err>;
+
     /// A new tensor of zeros, to be filled by a kernel, and what else the kernel gives.
     ///
     /// # Errors

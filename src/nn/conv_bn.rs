@@ -64,8 +64,8 @@ impl<CO: ConstDim, D: Backend> BatchNorm<CO, D> {
         weight: &Param<(CO, C, Const<KH>, Const<KW>), D>,
         around: Around,
     ) -> Result<Map<B, H, CO, D, T>, D::Err> {
-        let x = ops::conv2d(x, weight, None, around.dilation, false)?;
-        let (y, [mean, var]) = ops::batch_norm_train(x, &self.scale, &self.bias, around.relu)?;
+        let norm = [&self.scale, &self.bias];
+        let (y, [mean, var]) = ops::conv_batch_norm_train(x, weight, norm, around.dilation, around.relu)?;
         self.running_mean.0.try_axpy(1.0 - MOMENTUM, &mean, MOMENTUM)?;
         self.running_var.0.try_axpy(1.0 - MOMENTUM, &var, MOMENTUM)?;
         self.batches.0 += 1;

@@ -41,7 +41,7 @@ pub trait BatchNormKernel: Memory {
         relu: bool,
         saved: Self::Saved,
         gy: &Self::View,
-        gradients: [Self::Out<'_>; 3],
+        gradients: (Self::Out<'_>, Self::Out<'_>, Self::Out<'_>),
     ) -> Result<(), Self::Err>;
 }
 
@@ -90,9 +90,9 @@ fn erased<D: Backend, T: Tape<f32, D>>(
     if T::OWNS_TAPE {
         let inputs = [Slot::of(&x), Slot::of(&scale), Slot::of(&bias)];
         // The views, not the tensors: a convolution's output has no other reader, and is freed.
-        record(&mut tape, &device, inputs, Slot::of(&y), move |d, gy, gradients| {
+        record(&mut tape, &device, inputs, Slot::of(&y), move |d, gy, [gx, g_scale, g_bias]| {
             let (x, scale, bias) = views;
-            d.batch_norm_backward(&x, &scale, &bias, relu, saved, &gy, gradients)
+            d.batch_norm_backward(&x, &scale, &bias, relu, saved, &gy, (gx, g_scale, g_bias))
         });
     }
     Ok((y.put_tape(tape), [mean, variance]))

@@ -7,6 +7,7 @@ pub mod add_relu;
 pub mod batch_norm;
 pub mod concat;
 pub mod conv2d;
+pub mod conv_batch_norm;
 mod cpu;
 pub mod patch_embed;
 pub mod resize;
@@ -17,6 +18,7 @@ pub use adapted_block::{AdaptedBlockKernel, AdapterRef, BlockWeights, Geometry, 
 pub use add_relu::{AddReluKernel, add_relu};
 pub use batch_norm::{BatchNormKernel, batch_norm_train};
 pub use concat::{ConcatKernel, concat4};
+pub use conv_batch_norm::{NormRef, conv_batch_norm_train};
 pub use conv2d::{Conv2dKernel, conv2d, fold_batch_norm};
 pub use patch_embed::{PatchEmbedKernel, patch_embed};
 pub use resize::{ResizeKernel, resize};

@@ -3,13 +3,15 @@
 //! kernel's tap. No number depends on how rows are shared among threads.
 
 use super::tile::{Before, Isa, Left, MOST_ROWS, WIDEST, tile};
-use super::vector::{Rows, add_rows, gelu_add_rows, gelu_rows, relu_rows, transpose_into};
+use super::vector::{Rows, add_assign, add_rows, gelu_add_rows, gelu_rows, relu_rows, transpose_into};
 use rayon::prelude::*;
 use std::ops::Range;
 
 /// Products summed in one go: such a panel stays in the first caches, and sums of sums are rounded less.
 const DEPTH: usize = 128;
 
+/// Rows of a part of a weight's gradient.
+const PART_ROWS: usize = 1024;
 /// Columns packed at once: every panel's width is a multiple of it.
 const BLOCK: usize = 8;
 
@@ -285,36 +287,26 @@ pub fn linear_backward(gy: &[f32], transposed: &Packed, onto: Onto<'_>, gx: &mut
 
 /// Adds to `gw` and `gb` the gradients of [`linear`] with respect to its weight and bias.
 ///
-/// One product over all rows and one sum per column: the result depends on no number of threads.
+/// Rows are summed part by part, of a fixed number of rows: the result depends on no number of threads.
 pub fn linear_weight_backward(x: &[f32], gy: &[f32], gw: &mut [f32], gb: &mut [f32]) {
-    let (rows, outputs, inputs) = (gy.len() / gb.len(), gb.len(), gw.len() / gb.len());
-    assert!(gy.len() == rows * outputs && x.len() == rows * inputs && gw.len() == outputs * inputs, "sizes");
-    // SAFETY: the assertion keeps every element that gemm reads inside of `gy` and `x`, and every element that it
-    // writes inside of `gw`, which is initialised and, being borrowed mutably, overlaps neither.
-    unsafe {
-        gemm::gemm(
-            outputs,
-            inputs,
-            rows,
-            gw.as_mut_ptr(),
-            1,
-            inputs as isize,
-            true,
-            gy.as_ptr(),
-            outputs as isize,
-            1,
-            x.as_ptr(),
-            1,
-            inputs as isize,
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            gemm::Parallelism::Rayon(0),
-        );
+    let (outputs, inputs) = (gb.len(), gw.len() / gb.len());
+    let parts: Vec<[Vec<f32>; 2]> = x
+        .par_chunks(PART_ROWS * inputs)
+        .zip(gy.par_chunks(PART_ROWS * outputs))
+        .map_init(Packed::default, |factor, (x, gy)| {
+            let (mut gw, mut gb) = (vec![0.0; outputs * inputs], vec![0.0; outputs]);
+            for (x, gy) in x.chunks(DEPTH * inputs).zip(gy.chunks(DEPTH * outputs)) {
+                factor.set_rows(x.len() / inputs, inputs, |p| &x[p * inputs..][..inputs]);
+                transposed_product(gy, outputs, factor, Onto::Itself, inputs, &mut gw);
+            }
+            add_column_sums(gy, &mut gb);
+            [gw, gb]
+        })
+        .collect();
+    for part in &parts {
+        add_assign(gw, &part[0]);
+        add_assign(gb, &part[1]);
     }
-    add_column_sums(gy, gb);
 }
 
 /// Adds the sum of each column of `x` (rows of `sums.len()` numbers) to `sums`.

@@ -91,6 +91,12 @@ impl Memory for Cpu {
         buffer
     }
 
+    fn fill(&self, length: usize, fill: impl FnOnce(&mut [f32]) -> Done) -> Result<Vec<f32>, CpuError> {
+        let mut numbers = vec![0.0; length];
+        fill(&mut numbers)?;
+        Ok(numbers)
+    }
+
     fn build_with<S: Shape, R>(
         &self,
         shape: S,
@@ -210,9 +216,9 @@ impl BatchNormKernel for Cpu {
         relu: bool,
         [mean, variance]: [Vec<f32>; 2],
         gy: &Vec<f32>,
-        gradients: [&mut [f32]; 3],
+        (gx, g_scale, g_bias): (&mut [f32], &mut [f32], &mut [f32]),
     ) -> Done {
-        batch_norm::backward(x, &mean, &variance, scale, bias, relu, gy, gradients);
+        batch_norm::backward(x, &mean, &variance, scale, bias, relu, gy, [gx, g_scale, g_bias]);
         Ok(())
     }
 }

@@ -1,0 +1,79 @@
+//! A convolution and batch normalisation with the batch's statistics (training) as one operation: what lies
+//! between them is no tensor, is copied nowhere and has no gradient on the tape.
+
+use super::conv2d::ConvSize;
+use super::{Erased, Slot, erase, record, retype};
+use crate::nn::{Backend, Map};
+use dfdx::prelude::*;
+
+/// Scale and bias of a batch normalisation.
+pub type NormRef<'a, C, D> = [&'a Tensor<(C,), f32, D>; 2];
+
+/// [`conv2d`](super::conv2d()) without bias, then [`batch_norm_train`](super::batch_norm_train): the same numbers.
+///
+/// # Errors
+/// The device's.
+#[allow(clippy::type_complexity)]
+pub fn conv_batch_norm_train<B, H, C, CO, KH, KW, D, T>(
+    x: Map<B, H, C, D, T>,
+    weight: &Tensor<(CO, C, KH, KW), f32, D>,
+    norm: NormRef<'_, CO, D>,
+    dilation: usize,
+    relu: bool,
+) -> Result<(Map<B, H, CO, D, T>, [Tensor<(CO,), f32, D>; 2]), D::Err>
+where
+    B: Dim,
+    H: Dim,
+    C: ConstDim,
+    CO: ConstDim,
+    KH: ConstDim,
+    KW: ConstDim,
+    D: Backend,
+    T: Tape<f32, D>,
+{
+    const { assert!(KH::SIZE % 2 == 1 && KW::SIZE % 2 == 1, "a kernel's sides are odd") };
+    let (y, statistics) = erased(erase(x), erase(weight.clone()), norm.map(|n| erase(n.clone())), dilation, relu)?;
+    Ok((retype(y), statistics.map(retype)))
+}
+
+#[allow(clippy::type_complexity)]
+fn erased<D: Backend, T: Tape<f32, D>>(
+    x: Erased<4, D, T>,
+    w: Erased<4, D>,
+    [scale, bias]: [Erased<1, D>; 2],
+    dilation: usize,
+    relu: bool,
+) -> Result<(Erased<4, D, T>, [Erased<1, D>; 2]), D::Err> {
+    let (x, mut tape) = x.try_contiguous()?.split_tape();
+    let device = x.device().clone();
+    let ([batch, side, _, channels], [out_channels, _, kh, kw]) = (*x.shape(), *w.shape());
+    let size = ConvSize { batch, side, channels, out_channels, kernel: [kh, kw], dilation };
+    let shape = [batch, side, side, out_channels];
+    let views = (device.view(&w), device.view(&scale), device.view(&bias));
+    let seen = device.view(&x);
+    let (d, (w_view, scale_view, bias_view)) = (&device, &views);
+    let between = d.fill(shape.into_iter().product(), |u| d.conv2d(size, &seen, w_view, None, false, u))?;
+    let (y, (mean, (variance, saved))) = d.build_with(shape, |y| {
+        d.build_with([out_channels], |mean| {
+            d.build_with([out_channels], |variance| {
+                d.batch_norm(&between, scale_view, bias_view, relu, y, (mean, variance))
+            })
+        })
+    })?;
+    if T::OWNS_TAPE {
+        let inputs = [Slot::of(&x), Slot::of(&w), Slot::of(&scale), Slot::of(&bias)];
+        // A 1x1 convolution's input often has other readers, who keep the tensor alive anyway: it is read again. The
+        // others' has none, and the view takes the tensor's place.
+        let (x, seen) = if kh * kw == 1 { (Some(x), None) } else { (None, Some(seen)) };
+        record(&mut tape, &device, inputs, Slot::of(&y), move |d, gy, [gx, gw, g_scale, g_bias]| {
+            let (w, scale, bias) = views;
+            let g_between = d.fill(shape.into_iter().product(), |gu| {
+                d.batch_norm_backward(&between, &scale, &bias, relu, saved, &gy, (gu, g_scale, g_bias))
+            })?;
+            drop((gy, between));
+            let Some(x) = seen.or_else(|| x.map(|x| d.view(&x))) else { unreachable!("one of the two was kept") };
+            d.conv2d_backward(size, &x, &w, None, &g_between, (gx, gw, None))
+        });
+    }
+    Ok((y.put_tape(tape), [mean, variance]))
+}
