@@ -459,6 +459,6 @@ mod tests {
         };
         let (one, four) = (run(1), run(4));
         assert!(one.iter().zip(&four).all(|(a, b)| a.to_bits() == b.to_bits()));
-        close(&one, triple_loop(&flipped(&gy, m), &x, [m, k, n]).into_iter().map(|w| w), "weight gradient");
+        close(&one, triple_loop(&flipped(&gy, m), &x, [m, k, n]).into_iter(), "weight gradient");
     }
 }

@@ -216,8 +216,8 @@ vectorised! {
         for i in 0..n {
             let (mut best, mut index) = (a[i], 0);
             for (v, at) in [(b[i], 1), (c[i], 2), (d[i], 3)] {
-                // Not `<=` alone: a NaN is neither larger nor smaller.
-                let better = !(v <= best) & !best.is_nan();
+                // A NaN is neither larger nor smaller.
+                let better = (v > best) | (v.is_nan() & !best.is_nan());
                 best = if better { v } else { best };
                 index = if better { at } else { index };
             }
