@@ -3,7 +3,7 @@
 #
 #     scripts/ablation.sh IMAGES MASKS VAL_IMAGES VAL_MASKS OUT [train's other flags]
 #
-# With pretrained trunks in weights/ (sam2_hiera_VARIANT.safetensors, see weights/README.md) these are used.
+# SAM2's files in weights/, named as weights/README.md names them, are the trunks; without one the trunk is random.
 set -euo pipefail
 if [ $# -lt 5 ]; then sed -n '2,7p' "$0" | cut -c3- >&2; exit 2; fi
 images=$1 masks=$2 val_images=$3 val_masks=$4 out=$5
@@ -14,8 +14,12 @@ bin=$root/target/release
 pairs=()
 for variant in tiny small base-plus large; do
     flags=()
-    trunk=$root/weights/sam2_hiera_$variant.safetensors
-    if [ -f "$trunk" ]; then flags+=(--backbone "$trunk"); fi
+    trunk=
+    for file in "$root"/weights/sam2*_hiera_"${variant//-/_}".{pt,safetensors}; do
+        if [ -f "$file" ]; then trunk=$file; fi
+    done
+    if [ -n "$trunk" ]; then flags+=(--backbone "$trunk"); fi
+    echo "== $variant: trunk ${trunk:-RANDOM}"
     run=$out/$variant
     if [ -f "$run/config.toml" ]; then
         "$bin/train" --resume "$run"

@@ -207,6 +207,81 @@ fn a_changed_folder_of_images_is_no_exact_resume() {
 }
 
 #[test]
+fn a_set_of_other_names_is_no_exact_resume() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = small(Choices { epochs: Some(2), ..Choices::default() });
+    run(dir.path(), &settings, &sources(7), &mut Toy::new(), |step| step == 2).unwrap();
+    let renamed = Sources::of(Noise::named(1, 7, "other"), None);
+    let message = run(dir.path(), &settings, &renamed, &mut Toy::new(), never).unwrap_err().to_string();
+    assert!(message.contains("state.json") && message.contains("other names"), "{message}");
+}
+
+/// A step's first batches change the batch norms' statistics; a later one that cannot be read must not
+/// leave them in the checkpoint.
+#[test]
+fn a_file_lost_within_a_step_loses_nothing_and_leaves_no_trace() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, two) = (dir.path().join("one"), dir.path().join("two"));
+    let choices = Choices { batch_size: Some(1), accumulate: Some(3), epochs: Some(3), ..Choices::default() };
+    let settings = settings(Choices { shuffle: Some(false), ..choices });
+    run(&one, &settings, &sources(8), &mut Toy::new(), never).unwrap();
+    let broken = Sources::of(Noise::without(1, 8, 5), Some(Noise::new(2, 5)));
+    let error = run(&two, &settings, &broken, &mut Toy::new(), never).unwrap_err();
+    assert!(matches!(error, TrainError::Data(_)), "{error:?}");
+    assert_eq!(RunFolder::open(&two).unwrap().state().unwrap().unwrap().step, 1);
+    run(&two, &settings, &sources(8), &mut Toy::new(), never).unwrap();
+    assert_eq!(result(&one), result(&two));
+}
+
+#[test]
+fn a_file_lost_in_a_validation_keeps_the_epochs_steps() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, two) = (dir.path().join("one"), dir.path().join("two"));
+    let settings = small(Choices { epochs: Some(2), ..Choices::default() });
+    run(&one, &settings, &sources(7), &mut Toy::new(), never).unwrap();
+    let broken = Sources::of(Noise::new(1, 7), Some(Noise::without(2, 5, 3)));
+    run(&two, &settings, &broken, &mut Toy::new(), never).unwrap_err();
+    assert_eq!(RunFolder::open(&two).unwrap().state().unwrap().unwrap().step, 3);
+    run(&two, &settings, &sources(7), &mut Toy::new(), never).unwrap();
+    assert_eq!(result(&one), result(&two));
+}
+
+#[test]
+fn a_log_that_lost_lines_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = small(Choices { epochs: Some(2), ..Choices::default() });
+    run(dir.path(), &settings, &sources(7), &mut Toy::new(), |step| step == 2).unwrap();
+    fs::write(dir.path().join("log.jsonl"), "").unwrap();
+    let mut said = String::new();
+    let look = |event: &Event| {
+        if let Event::Ready(overview) = event {
+            said = overview.to_string();
+        }
+    };
+    watched(dir.path(), &settings, &sources(7), &mut Toy::new(), never, look).unwrap();
+    assert!(said.contains("2 earlier lines are gone"), "{said}");
+}
+
+#[test]
+fn settings_that_would_end_badly_are_refused() {
+    let cases = [
+        (Choices { checkpoint_minutes: Some(1e30), ..Choices::default() }, "--checkpoint-minutes"),
+        (Choices { threads: Some(9_999_999), ..Choices::default() }, "--threads"),
+    ];
+    for (choices, flag) in cases {
+        let message = choices.resolve().unwrap_err().to_string();
+        assert!(message.contains(flag), "{message}");
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt;
+        let path = std::ffi::OsStr::from_bytes(b"images\xff");
+        let message = Choices { init: Some(path.into()), ..Choices::default() }.resolve().unwrap_err().to_string();
+        assert!(message.contains("--init") && message.contains("UTF-8"), "{message}");
+    }
+}
+
+#[test]
 fn both_scales_make_an_update_each() {
     let settings = small(Choices { multi_scale: Some(MultiScale::Both), epochs: Some(1), ..Choices::default() });
     assert_eq!(Plan::new(&settings, 7).steps_per_epoch, 6);

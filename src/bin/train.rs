@@ -1,5 +1,7 @@
 //! Trains SAM2-UNet: see `train --help`.
 
+use std::fmt::Display;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,7 +28,7 @@ Ctrl-C saves and stops; --resume goes on exactly where a run was stopped, or kil
 /// Trains SAM2-UNet (arXiv 2408.08870) on a folder of images and masks, or, without --images, on
 /// generated scenes: a demonstration of a few minutes.
 #[derive(Parser)]
-#[command(version, max_term_width = 120, after_help = RESULTS)]
+#[command(version, max_term_width = 120, after_help = RESULTS, allow_negative_numbers = true)]
 struct Flags {
     /// Folder of training images
     #[arg(long, value_name = "DIR", help_heading = "Data")]
@@ -97,7 +99,7 @@ struct Flags {
     /// Go on in the folder of an earlier run, with its settings
     #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "config"], help_heading = "Run")]
     resume: Option<PathBuf>,
-    /// Settings from a file, with the keys of a run's config.toml; flags win over it
+    /// Settings from a file, with the keys of a run's config.toml; flags win over it, paths in it start where you are
     #[arg(long, value_name = "FILE.toml", help_heading = "Run")]
     config: Option<PathBuf>,
     /// Minutes between two saves inside an epoch; 0 saves after each step [default: 5]
@@ -153,6 +155,11 @@ enum Failure {
     Folder(#[from] FolderError),
     #[error(transparent)]
     Start(#[from] StartError),
+    #[error(
+        "{} has made {step} steps and would end there again: the shorter of {length} counts; make both longer",
+        path.display()
+    )]
+    AlreadyEnded { path: PathBuf, step: u64, length: String },
     #[error("cannot set up {0}")]
     System(String),
     #[error(transparent)]
@@ -168,6 +175,11 @@ impl Failure {
             _ => 2,
         }
     }
+}
+
+/// Prints a line. Training does not end because nobody reads any more, or the disk of its output is full.
+fn say(line: impl Display) {
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// The exit status after Ctrl-C, as shells have it.
@@ -212,25 +224,37 @@ fn new_run(out: Option<PathBuf>, config: Option<PathBuf>, flags: Choices) -> Res
 fn resume_run(path: &Path, flags: Choices) -> Result<Outcome, Failure> {
     let mut folder = RunFolder::open(path)?;
     let before = folder.settings()?;
-    let settings = before.clone().resumed_with(flags)?;
+    let lengthened = flags.steps.is_some() || flags.epochs.is_some();
+    let settings = before.resumed_with(flags)?;
     if let Some(state) = folder.state()?
         && has_ended(&state, &settings)
     {
-        println!(
-            "{} is finished: {} steps. --steps or --epochs beside --resume make it longer; its best model is {}",
+        if lengthened {
+            return Err(Failure::AlreadyEnded { path: path.to_owned(), step: state.step, length: length(&settings) });
+        }
+        say(format_args!(
+            "{} is finished: {} steps, {}. Longer ones beside --resume go on; its best model is {}",
             path.display(),
             state.step,
+            length(&settings),
             folder.best_model().display()
-        );
+        ));
         return Ok(Outcome::AlreadyFinished { step: state.step });
+    }
+    if folder.state()?.is_none() {
+        say(format_args!("{} holds no checkpoint: the run starts at step 0", path.display()));
     }
     set_threads(&settings)?;
     let sources = open_sources(&settings)?;
     let mut learner = open_model(&settings, Some(&folder))?;
-    if settings != before {
-        folder.write_settings(&settings)?;
-    }
     go(&settings, &sources, &mut folder, &mut *learner)
+}
+
+/// The limits that a run ends at, as its settings have them.
+fn length(settings: &Settings) -> String {
+    let limit = |name: &str, value: Option<u64>| value.map(|value| format!("--{name} {value}"));
+    let limits = [limit("epochs", settings.epochs), limit("steps", settings.steps)];
+    limits.into_iter().flatten().collect::<Vec<_>>().join(" and ")
 }
 
 fn has_ended(state: &State, settings: &Settings) -> bool {
@@ -259,7 +283,7 @@ fn set_threads(settings: &Settings) -> Result<(), Failure> {
 fn open_model(settings: &Settings, resumed: Option<&RunFolder>) -> Result<Box<dyn Learner>, Failure> {
     let (learner, report) = open_learner(settings, resumed)?;
     if let Some(report) = report {
-        println!("{:<10} {report}", "weights");
+        say(format_args!("{:<10} {report}", "weights"));
     }
     Ok(learner)
 }
@@ -277,11 +301,11 @@ fn go(
     let place = folder.path().display();
     match outcome? {
         Outcome::Stopped { step } => {
-            println!("stopped after step {step}; go on with: train --resume {place}");
+            say(format_args!("stopped after step {step}; go on with: train --resume {place}"));
             Ok(Outcome::Stopped { step })
         }
         outcome => {
-            println!("done: {place} holds best/model.safetensors, log.jsonl, curves.svg, samples.png");
+            say(format_args!("done: {place} holds best/model.safetensors, log.jsonl, curves.svg, samples.png"));
             Ok(outcome)
         }
     }
@@ -327,11 +351,11 @@ impl Console {
 
     /// Above the bar, or just out.
     fn line(&self, text: &str) {
-        self.bar.suspend(|| println!("{text}"));
+        self.bar.suspend(|| say(text));
     }
 
     fn ready(&mut self, overview: &Overview) {
-        println!("{overview}");
+        say(overview);
         self.steps = overview.plan.steps;
         self.bar = ProgressBar::new(self.steps).with_style(STYLE.clone());
         self.bar.set_position(overview.resumed.unwrap_or(0));
@@ -347,7 +371,7 @@ impl Console {
             self.bar.set_position(step);
         } else if self.last_line.elapsed() >= LINE_EVERY || step == 1 {
             self.last_line = Instant::now();
-            println!("step {step}/{}  {text}", self.steps);
+            say(format_args!("step {step}/{}  {text}", self.steps));
         }
     }
 

@@ -7,6 +7,7 @@
 //! last/optimiser.safetensors  AdamW's moments
 //! last/state.json             the position in the run
 //! best/model.safetensors      the best model so far
+//! best.epoch/                 only after a run that ended inside an epoch: the best of whole epochs, for a resume
 //! ```
 //!
 //! A checkpoint is written into a new folder, `last.new`, which then takes the place of `last` by two
@@ -45,6 +46,8 @@ const MOMENTS: [&str; 2] = ["exp_avg", "exp_avg_sq"];
 pub struct State {
     /// Training images.
     pub images: usize,
+    /// Digest of their names.
+    pub names: String,
     /// Optimiser steps made in all.
     pub step: u64,
     /// Epochs closed: trained and, where there is a validation set, validated.
@@ -63,9 +66,9 @@ pub struct State {
 
 impl State {
     /// Before the first step of a run on `images` training images.
-    pub fn new(images: usize) -> Self {
+    pub fn new(images: usize, names: String) -> Self {
         let (step, epoch, step_in_epoch, log_lines) = (0, 0, 0, 0);
-        Self { images, step, epoch, step_in_epoch, epoch_loss: 0.0, best: None, log_lines, finished: false }
+        Self { images, names, step, epoch, step_in_epoch, epoch_loss: 0.0, best: None, log_lines, finished: false }
     }
 }
 
@@ -132,7 +135,7 @@ pub enum FolderError {
         path: PathBuf,
     },
     /// A file or folder could not be written.
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}: {source}{}", path.display(), if is_full(source) { FULL } else { "" })]
     Write {
         /// The file or folder.
         path: PathBuf,
@@ -170,6 +173,13 @@ pub enum FolderError {
         /// The weight.
         name: String,
     },
+}
+
+/// What to do about a full disk.
+const FULL: &str = " (free some space, then go on with --resume)";
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// A run's folder, in the hands of this process alone.
@@ -273,7 +283,7 @@ impl RunFolder {
     /// # Errors
     /// When the file cannot be written.
     pub fn write_settings(&mut self, settings: &Settings) -> Result<(), FolderError> {
-        write_whole(&self.path.join(CONFIG), settings.to_toml().as_bytes())
+        write_whole(&self.path.join(CONFIG), settings.to_toml()?.as_bytes())
     }
 
     /// The position of the newest checkpoint; `None` if the run has none yet.
@@ -316,11 +326,11 @@ impl RunFolder {
     }
 
     /// Prepares to go on from `state`: cuts off what the log holds beyond it, and puts the best model of
-    /// whole epochs back where the end of an unfinished one took its place.
+    /// whole epochs back where the end of an unfinished one took its place. Gives how many lines of before are lost.
     ///
     /// # Errors
     /// When the log or the folder cannot be read or written.
-    pub fn rewind(&mut self, state: &State) -> Result<(), FolderError> {
+    pub fn rewind(&mut self, state: &State) -> Result<u64, FolderError> {
         let (log, best) = (self.log_path(), self.path.join(BEST));
         self.log_lines = truncate_lines(&mut self.log, state.log_lines)
             .map_err(|source| FolderError::Write { path: log, source })?;
@@ -330,7 +340,7 @@ impl RunFolder {
                 .and_then(|()| fs::rename(&aside, &best))
                 .map_err(|source| FolderError::Write { path: best, source })?;
         }
-        Ok(())
+        Ok(state.log_lines - self.log_lines)
     }
 
     /// Appends a line to the log.
@@ -530,7 +540,8 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
         let mut file = File::create(&new)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&new, path)
+        fs::rename(&new, path)?;
+        path.parent().map_or(Ok(()), sync_folder)
     };
     write().map_err(|source| {
         // the reason is in `source`

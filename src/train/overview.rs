@@ -21,6 +21,8 @@ pub struct Overview<'a> {
     pub model: LearnerSummary,
     /// Steps made before, if the run is resumed.
     pub resumed: Option<u64>,
+    /// Lines that the log had when the run was saved, and has no more.
+    pub log_lost: u64,
 }
 
 impl Overview<'_> {
@@ -104,9 +106,12 @@ impl fmt::Display for Overview<'_> {
         for (number, (name, text)) in lines.iter().enumerate() {
             write!(f, "{}{name:<10} {text}", if number == 0 { "" } else { "\n" })?;
         }
-        match self.resumed {
-            Some(step) => write!(f, "\n{:<10} after step {step}", "resumed"),
-            None => Ok(()),
+        if let Some(step) = self.resumed {
+            write!(f, "\n{:<10} after step {step}", "resumed")?;
         }
+        if self.log_lost > 0 {
+            write!(f, "\n{:<10} {} earlier lines are gone; the curves lack them", "log.jsonl", self.log_lost)?;
+        }
+        Ok(())
     }
 }

@@ -183,20 +183,40 @@ pub fn train(
     if found.is_some() {
         folder.restore(learner).map_err(TrainError::Start)?;
     }
-    let state = found.clone().unwrap_or_else(|| State::new(plan.images));
-    plan.check(&state).map_err(|reason| TrainError::Start(folder.changed(reason)))?;
-    folder.rewind(&state).map_err(TrainError::Start)?;
+    let names = digest(sources);
+    let state = found.clone().unwrap_or_else(|| State::new(plan.images, names.clone()));
+    let checked =
+        plan.check(&state).and_then(|()| if state.names == names { Ok(()) } else { Err(OTHER_IMAGES.into()) });
+    checked.map_err(|reason| TrainError::Start(folder.changed(reason)))?;
+    // only now: a refused resume leaves the run as it was
+    if folder.settings().map_err(TrainError::Start)? != *settings {
+        folder.write_settings(settings).map_err(TrainError::Start)?;
+    }
+    let log_lost = folder.rewind(&state).map_err(TrainError::Start)?;
     let overview = Overview {
         settings,
         sources,
         plan,
         model: learner.summary(settings.size, settings.batch_size),
         resumed: found.as_ref().map(|state| state.step),
+        log_lost,
     };
     observer.event(&Event::Ready(&overview));
     let saved = found.map(|state| state.step);
     let last_save = Instant::now();
     Run { settings, sources, plan, folder, learner, stop, observer, state, saved, last_save }.complete()
+}
+
+const OTHER_IMAGES: &str =
+    "the images have other names than when the run was saved: an exact resume needs the same ones";
+
+/// What tells the training images' names, in their order, from others: FNV-1a, 64 bits.
+fn digest(sources: &Sources) -> String {
+    let names =
+        (0..sources.training.len()).flat_map(|i| sources.training.name(i).bytes().chain([0]).collect::<Vec<_>>());
+    let hash =
+        names.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    format!("{hash:016x}")
 }
 
 /// Whether a run with this position has nothing left to do.
@@ -283,16 +303,19 @@ impl Run<'_> {
         let start = Instant::now();
         let (images, mut loss) = (step.images(), 0.0);
         let flavour = self.settings.loss;
-        for request in &step.batches {
-            let batch = match loader.next() {
-                Some(Ok(batch)) => batch,
-                Some(Err(error)) => {
-                    // a file went away: what was learnt so far should not go with it
-                    self.save()?;
-                    return Err(error.into());
-                }
-                None => return Err(LearnError::Batch("the loader ended early".to_string()).into()),
-            };
+        // all of them before the first is learnt from: batch norms keep statistics of each, and a step is
+        // saved whole or not at all
+        let batches: Result<Vec<_>, _> = loader.take(step.batches.len()).collect();
+        let batches = match batches {
+            Ok(batches) if batches.len() == step.batches.len() => batches,
+            Ok(_) => return Err(LearnError::Batch("the loader ended early".to_string()).into()),
+            Err(error) => {
+                // a file went away: what was learnt so far should not go with it
+                self.save()?;
+                return Err(error.into());
+            }
+        };
+        for (request, batch) in step.batches.iter().zip(batches) {
             // so that the step's gradient is that of the mean over its images, whatever its batches
             let share = request.samples.len() as f64 / images as f64;
             let batch_loss = self.learner.accumulate(&batch, share as f32, flavour)?;
@@ -355,7 +378,15 @@ impl Run<'_> {
             None => None,
             Some(dataset) => {
                 let dataset = dataset.clone();
-                let Some(summary) = self.validate(&dataset)? else { return Ok(Flow::Stop) };
+                let summary = match self.validate(&dataset) {
+                    Ok(Some(summary)) => summary,
+                    Ok(None) => return Ok(Flow::Stop),
+                    Err(error) => {
+                        // as in a step: the epoch's steps stay, its validation comes at the resume
+                        self.save()?;
+                        return Err(error);
+                    }
+                };
                 let logged = self.folder.log(&Record::Validation { epoch, validation: &summary });
                 logged.map_err(|source| self.folder_error(source))?;
                 Some(summary)

@@ -12,6 +12,10 @@ use crate::nn::{SIDES, VARIANTS};
 
 /// Sides are multiples of this.
 const SIDE_UNIT: usize = 32;
+/// More threads are a slip of the keyboard.
+const MOST_THREADS: usize = 1024;
+/// Two years between two saves.
+const MOST_MINUTES: f64 = 1e6;
 /// The second scale of multi-scale training, of the first (paper, section 4.1).
 pub const LARGER_SCALE: f64 = 1.25;
 
@@ -423,9 +427,11 @@ impl Settings {
     }
 
     /// The text of `config.toml`.
-    pub fn to_toml(&self) -> String {
-        // a struct of plain values always has a TOML form
-        toml::to_string(self).unwrap_or_default()
+    ///
+    /// # Errors
+    /// When a path has no TOML form because it is not UTF-8; [`Choices::resolve`] gives no such settings.
+    pub fn to_toml(&self) -> Result<String, SettingsError> {
+        toml::to_string(self).map_err(|e| SettingsError::Conflict(format!("config.toml cannot hold the settings: {e}")))
     }
 
     /// The settings of a resumed run: only its length and what does not change its results may be
@@ -481,6 +487,22 @@ impl Settings {
                 largest_side(),
             )));
         }
+        let paths = [
+            ("images", &self.images),
+            ("masks", &self.masks),
+            ("val-images", &self.val_images),
+            ("val-masks", &self.val_masks),
+            ("backbone", &self.backbone),
+            ("init", &self.init),
+        ];
+        for (flag, path) in paths {
+            if let Some(path) = path.as_ref().filter(|path| path.to_str().is_none()) {
+                let path = path.display();
+                return Err(SettingsError::Conflict(format!(
+                    "--{flag} {path}: config.toml holds UTF-8 only; rename it"
+                )));
+            }
+        }
         if self.epochs.is_none() && self.steps.is_none() {
             return Err(SettingsError::Conflict("neither epochs nor steps say how long to train".to_string()));
         }
@@ -496,14 +518,17 @@ impl Settings {
                 return Err(range(flag, 0, "at least 1"));
             }
         }
+        if self.threads.is_some_and(|threads| threads > MOST_THREADS) {
+            return Err(range("threads", self.threads.unwrap_or_default(), "at most 1024"));
+        }
         if !(self.lr.is_finite() && self.lr > 0.0) {
             return Err(range("lr", self.lr, "a positive number, for example 1e-3"));
         }
         if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
             return Err(range("weight-decay", self.weight_decay, "a number of at least 0, for example 5e-4"));
         }
-        if !(self.checkpoint_minutes.is_finite() && self.checkpoint_minutes >= 0.0) {
-            return Err(range("checkpoint-minutes", self.checkpoint_minutes, "a number of at least 0"));
+        if !(0.0..=MOST_MINUTES).contains(&self.checkpoint_minutes) {
+            return Err(range("checkpoint-minutes", self.checkpoint_minutes, "a number from 0 to 1000000"));
         }
         Ok(())
     }
@@ -667,7 +692,7 @@ mod tests {
         let path = dir.path().join("config.toml");
         for choices in [polyp, steps] {
             let settings = choices.resolve().unwrap();
-            std::fs::write(&path, settings.to_toml()).unwrap();
+            std::fs::write(&path, settings.to_toml().unwrap()).unwrap();
             assert_eq!(Settings::read(&path).unwrap(), settings);
             assert_eq!(Choices::read(&path).unwrap().resolve().unwrap(), settings);
         }

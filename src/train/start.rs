@@ -1,6 +1,6 @@
 //! The model that a run starts from.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use dfdx::tensor::Cpu;
 
@@ -23,6 +23,16 @@ pub enum StartError {
     /// The model could not be built.
     #[error(transparent)]
     Learn(#[from] LearnError),
+    /// A weight file is of another variant than the run.
+    #[error("{} is of the variant {found}, the run of {wanted}: give --variant {found}, or another file", path.display())]
+    OtherVariant {
+        /// The file.
+        path: PathBuf,
+        /// Its variant.
+        found: String,
+        /// The run's.
+        wanted: String,
+    },
     /// No variant has that name.
     #[error("there is no variant `{0}`")]
     Variant(String),
@@ -60,10 +70,18 @@ fn from_file(
     path: &Path,
     specs: &[WeightSpec],
     rest: Option<&mut dyn WeightSource>,
-) -> Result<(Opened, Option<Report>), CheckpointError> {
+) -> Result<(Opened, Option<Report>), StartError> {
     let file = WeightFile::open(path)?;
     let scope = if rest.is_some() { Scope::Trunk } else { Scope::All };
-    let (mut loaded, report) = checkpoint::load(&file, specs, scope)?;
+    let loaded = checkpoint::load(&file, specs, scope);
+    if let Err(CheckpointError::Mismatch { .. }) = &loaded
+        && let Ok(found) = checkpoint::detect(&file, &catalogue())
+        && found != settings.variant
+    {
+        let (path, wanted) = (path.to_owned(), settings.variant.clone());
+        return Err(StartError::OtherVariant { path, found: found.to_string(), wanted });
+    }
+    let (mut loaded, report) = loaded?;
     let learner = match rest {
         Some(rest) => open(settings, &mut loaded.with_rest(rest)),
         None => open(settings, &mut loaded),

@@ -153,11 +153,23 @@ impl Learner for Toy {
 pub struct Noise {
     seed: u64,
     names: Vec<String>,
+    /// An image that cannot be read.
+    lost: Option<usize>,
 }
 
 impl Noise {
     pub fn new(seed: u64, count: usize) -> Arc<Self> {
-        Arc::new(Self { seed, names: (0..count).map(|index| format!("noise-{index}")).collect() })
+        Self::named(seed, count, "noise")
+    }
+
+    pub fn named(seed: u64, count: usize, name: &str) -> Arc<Self> {
+        Arc::new(Self { seed, names: (0..count).map(|index| format!("{name}-{index}")).collect(), lost: None })
+    }
+
+    #[allow(dead_code, reason = "the property tests lose nothing")]
+    pub fn without(seed: u64, count: usize, lost: usize) -> Arc<Self> {
+        let names = (0..count).map(|index| format!("noise-{index}")).collect();
+        Arc::new(Self { seed, names, lost: Some(lost) })
     }
 }
 
@@ -171,6 +183,10 @@ impl Dataset for Noise {
     }
 
     fn image(&self, index: usize) -> Result<Rgb, DataError> {
+        if self.lost == Some(index) {
+            let (path, source) = (self.names[index].clone().into(), std::io::ErrorKind::NotFound.into());
+            return Err(DataError::ReadFolder { path, source });
+        }
         let mut draws = Draws::new(&[self.seed, index as u64]);
         let (width, height) = (9, 7);
         Ok(Rgb { width, height, data: (0..width * height * 3).map(|_| draws.below(256) as u8).collect() })
