@@ -3,7 +3,7 @@
 
 use crate::data::Batch;
 use crate::nn::ops::Keep;
-use crate::nn::{BuildError, Initialiser, LossFlavour, NetworkError, open_network};
+use crate::nn::{BuildError, Initialiser, LossFlavour, NetworkError, VARIANTS, check_side, open_network};
 use crate::train::{AdamWConfig, LearnError, open_session};
 use dfdx::tensor::Cpu;
 use serde::Serialize;
@@ -78,11 +78,16 @@ pub enum BenchError {
 /// # Errors
 /// When the variant or the side is not known.
 pub fn measure(case: Case, keep: Keep) -> Result<Measurement, BenchError> {
+    let unknown = || BenchError::Variant(case.variant.clone());
+    // before memory is asked for
+    check_side(case.size)?;
+    if !VARIANTS.contains(&case.variant.as_str()) {
+        return Err(unknown());
+    }
     let pixels = case.batch * case.size * case.size;
     // Any spread of numbers does: the arithmetic takes the same time for all.
     let images: Vec<f32> = (0..3 * pixels).map(|i| (i * 7919 % 1000) as f32 / 250.0 - 2.0).collect();
     let masks = (0..pixels).map(|i| f32::from(i * 31 / 1000 % 2 == 0)).collect();
-    let unknown = || BenchError::Variant(case.variant.clone());
     let (source, device) = (&mut Initialiser::new(0), Cpu::default());
     let (before_mb, seconds) = match case.what {
         What::Infer => {

@@ -2,14 +2,17 @@
 
 use crate::checkpoint::{self, CheckpointError, Scope, WeightFile};
 use crate::data::{self, DataError, Filter, Grey, Rgb};
-use crate::nn::{BuildError, Network, NetworkError, catalogue, open_network};
+use crate::nn::{BuildError, Network, NetworkError, SIDES, catalogue, check_side, open_network};
 use dfdx::tensor::Cpu;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// A trained model, its variant found from its file.
 pub struct Predictor {
     network: Box<dyn Network>,
-    trained_size: Option<usize>,
+    path: PathBuf,
+    /// As the file has it.
+    trained_size: Option<String>,
 }
 
 /// How masks are made of logits.
@@ -52,23 +55,37 @@ pub enum PredictError {
     /// The model could not run.
     #[error(transparent)]
     Network(#[from] NetworkError),
-    /// Two images would give one mask.
-    #[error(
-        "{first} and {second} would both give the mask {stem}.png: predict them into different folders, or rename one"
-    )]
-    SameStem {
+    /// The checkpoint names a side that the network does not have.
+    #[error("{path} says that it was trained at side {found:?}, which is none of this network's; give --size N")]
+    TrainedSize {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What it says.
+        found: String,
+    },
+    /// Two images would give one file.
+    #[error("{first} and {second} would both give {target}: predict them into different folders, or rename one")]
+    SameTarget {
         /// One image.
         first: PathBuf,
         /// The other.
         second: PathBuf,
-        /// What their names share.
-        stem: String,
+        /// The file's name.
+        target: String,
     },
-    /// Masks would replace the images they are made of.
-    #[error("{0}: masks would be written over the images; give another --out")]
+    /// Masks would replace, or be taken for, the images they are made of.
+    #[error("{0}: masks would be written over the images, or among them; give another --out")]
     OverImages(PathBuf),
-    /// The folder for the masks cannot be made.
-    #[error("{path}: {source}")]
+    /// There is no image.
+    #[error("{path}: {source}; --images takes an image or a folder of images")]
+    NoImages {
+        /// What was given.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The folder for the masks cannot be made, or not be written to.
+    #[error("cannot write into {path}: {source}; give another --out")]
     Folder {
         /// The folder.
         path: PathBuf,
@@ -91,8 +108,8 @@ impl Predictor {
         let build = |source| PredictError::Build { path: path.to_path_buf(), source };
         match open_network(variant, &Cpu::default(), &mut weights) {
             Some(network) => {
-                let trained_size = file.metadata().get("size").and_then(|size| size.parse().ok());
-                Ok(Self { network: network.map_err(build)?, trained_size })
+                let trained_size = file.metadata().get("size").cloned();
+                Ok(Self { network: network.map_err(build)?, path: path.to_path_buf(), trained_size })
             }
             None => unreachable!("the catalogue's variants can be opened"),
         }
@@ -104,8 +121,13 @@ impl Predictor {
     }
 
     /// The side that the model was trained with, if its file tells.
-    pub fn trained_size(&self) -> Option<usize> {
-        self.trained_size
+    ///
+    /// # Errors
+    /// When the file names a side that the network does not have.
+    pub fn trained_size(&self) -> Result<Option<usize>, PredictError> {
+        let Some(text) = &self.trained_size else { return Ok(None) };
+        let wrong = || PredictError::TrainedSize { path: self.path.clone(), found: text.clone() };
+        text.parse().ok().filter(|side| SIDES.contains(side)).map(Some).ok_or_else(wrong)
     }
 
     /// The mask of one image, at the image's size.
@@ -114,6 +136,8 @@ impl Predictor {
     /// When `options.size` is not a supported side.
     pub fn mask(&self, image: &Rgb, options: &PredictOptions) -> Result<Grey, PredictError> {
         let size = options.size;
+        // before memory is asked for
+        check_side(size)?;
         let input = data::normalise(&image.resize(size, size, Filter::Bilinear));
         let logits = self.network.logits(&input, 1, size)?;
         let mut mask = data::saved_mask(&logits, size, image.width, image.height, options.stretch);
@@ -132,35 +156,58 @@ impl Predictor {
     pub fn file(&self, image: &Path, out: &Path, options: &PredictOptions) -> Result<(), PredictError> {
         let pixels = data::read_rgb(image)?;
         let mask = self.mask(&pixels, options)?;
-        let stem = image.file_stem().unwrap_or_default().to_string_lossy();
-        data::write_png(&out.join(format!("{stem}.png")), &mask)?;
+        let (target, drawn) = targets(image);
+        data::write_png(&out.join(target), &mask)?;
         if options.overlay {
-            data::write_png(&out.join(format!("{stem}.overlay.png")), &data::overlay(&pixels, &mask))?;
+            data::write_png(&out.join(drawn), &data::overlay(&pixels, &mask))?;
         }
         Ok(())
     }
 }
 
-/// The image files to predict: one file, or those of a folder in bytewise order; and the folder for masks, made if need be.
+/// The image files to predict, one file or those of a folder in bytewise order, checked against the folder for the masks
+/// before anything is written.
 ///
 /// # Errors
-/// When there is no image, when two would give one mask, when masks would replace images, or when the folder cannot be
-/// made.
-pub fn image_list(images: &Path, out: &Path) -> Result<Vec<PathBuf>, PredictError> {
-    let list = if images.is_dir() { data::image_files(images)? } else { vec![images.to_path_buf()] };
-    let mut stems = std::collections::HashMap::new();
+/// When there is no image, when two would give one file, or when masks would be written over images or among them.
+pub fn image_list(images: &Path, out: &Path, overlay: bool) -> Result<Vec<PathBuf>, PredictError> {
+    let is_folder = images.is_dir();
+    let list = if is_folder { data::image_files(images)? } else { vec![images.to_path_buf()] };
+    if let (false, Err(source)) = (is_folder, images.metadata()) {
+        return Err(PredictError::NoImages { path: images.to_path_buf(), source });
+    }
+    let out_now = out.canonicalize().ok();
+    let over = || PredictError::OverImages(out.to_path_buf());
+    if is_folder && out_now.is_some() && images.canonicalize().ok() == out_now {
+        return Err(over());
+    }
+    let sources: HashSet<PathBuf> = list.iter().filter_map(|path| path.canonicalize().ok()).collect();
+    let mut made = HashMap::new();
     for path in &list {
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        if let Some(first) = stems.insert(stem.clone(), path.clone()) {
-            return Err(PredictError::SameStem { first, second: path.clone(), stem });
+        let (mask, drawn) = targets(path);
+        for target in std::iter::once(mask).chain(overlay.then_some(drawn)) {
+            if out.join(&target).canonicalize().is_ok_and(|target| sources.contains(&target)) {
+                return Err(over());
+            }
+            if let Some(first) = made.insert(target.clone(), path) {
+                return Err(PredictError::SameTarget { first: first.clone(), second: path.clone(), target });
+            }
         }
     }
-    std::fs::create_dir_all(out).map_err(|source| PredictError::Folder { path: out.to_path_buf(), source })?;
-    let folder = if images.is_dir() { images } else { images.parent().unwrap_or(images) };
-    if let (Ok(a), Ok(b)) = (folder.canonicalize(), out.canonicalize())
-        && a == b
-    {
-        return Err(PredictError::OverImages(out.to_path_buf()));
-    }
     Ok(list)
+}
+
+/// The names of an image's mask and of its overlay.
+fn targets(image: &Path) -> (String, String) {
+    let stem = image.file_stem().unwrap_or_default().to_string_lossy();
+    (format!("{stem}.png"), format!("{stem}.overlay.png"))
+}
+
+/// Makes the folder for the masks, and sees whether it can be written to.
+///
+/// # Errors
+/// When it cannot.
+pub fn prepare_folder(out: &Path) -> Result<(), PredictError> {
+    let made = std::fs::create_dir_all(out).and_then(|()| tempfile::tempfile_in(out).map(drop));
+    made.map_err(|source| PredictError::Folder { path: out.to_path_buf(), source })
 }

@@ -321,6 +321,8 @@ enum Hold {
     EachNorm,
     /// At batch 1 a ReLU lies within rounding of zero, and one that falls on the other side moves every norm before it by
     /// about 1e-3, PyTorch's (median 1.0e-3) like ours. Which norms are lucky differs; the errors' distribution does not.
+    /// With every product summed in double precision, 8 of the 396 norms are still off: what single precision stores
+    /// between layers is enough.
     Distribution,
 }
 

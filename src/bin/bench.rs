@@ -3,6 +3,7 @@
 use clap::{Parser, ValueEnum};
 use sam2unet::bench::{Case, What, measure};
 use sam2unet::nn::ops::Keep;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// Times inference or a training step with random weights and prints one JSON object.
@@ -15,7 +16,7 @@ struct Arguments {
     /// tiny, small, base-plus or large
     variant: String,
     /// Images in a batch
-    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: u32,
     /// Precision of the arithmetic
     #[arg(value_enum, default_value_t = Precision::F32)]
@@ -27,9 +28,9 @@ struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
     /// Threads [default: one for each core]
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    threads: usize,
-    /// What training keeps of a block for the backward pass: its input, or also its attention
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// What training keeps of a block for the backward pass: its input, or also its projections and its attention
     #[arg(long, value_enum, default_value_t = Kept::Attention)]
     keep: Kept,
 }
@@ -53,8 +54,11 @@ enum Kept {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    // Fails only if a pool exists already, which nothing has made.
-    let _ = rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build_global();
+    let threads = arguments.threads.map_or(0, usize::from);
+    if let Err(error) = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global() {
+        eprintln!("bench: cannot start {threads} threads: {error}");
+        return ExitCode::FAILURE;
+    }
     let Precision::F32 = arguments.precision;
     let case = Case {
         what: match arguments.what {
@@ -75,10 +79,13 @@ fn main() -> ExitCode {
     };
     let text = measure(case, keep).map_err(|e| e.to_string());
     match text.and_then(|m| serde_json::to_string(&m).map_err(|e| e.to_string())) {
-        Ok(text) => {
-            println!("{text}");
-            ExitCode::SUCCESS
-        }
+        Ok(text) => match writeln!(io::stdout(), "{text}") {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("bench: {error}");
+                ExitCode::FAILURE
+            }
+        },
         Err(error) => {
             eprintln!("bench: {error}");
             ExitCode::from(2)

@@ -3,9 +3,7 @@
 use std::collections::HashSet;
 use std::error::Error;
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::num::NonZeroUsize;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -47,15 +45,15 @@ struct Arguments {
     json: Option<PathBuf>,
 
     /// Images to score at once [default: one for each processor]
-    #[arg(long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
 }
 
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("evaluate: {error}");
             ExitCode::from(2)
         }
     }
@@ -66,10 +64,18 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     for set in sets.iter().filter(|set| set.without_mask() > 0) {
         eprintln!("warning: {}: not scored, because they have no mask: {}", set.name(), set.without_mask());
     }
-    let threads = arguments.threads.map_or(0, NonZeroUsize::get);
+    if let Some(path) = &arguments.json {
+        // before the scoring, which takes long
+        let folder = folder_of(path);
+        if path.is_dir() || !folder.is_dir() {
+            return Err(format!("--json {}: it must be a file in a folder that exists", path.display()).into());
+        }
+    }
+    let threads = arguments.threads.map_or(0, usize::from);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
     let scores = pool.install(|| score(&sets))?;
-
+    // shown first, so that no failing disk takes them away
+    let shown = io::stdout().write_all(table(&scores, arguments.task).as_bytes());
     if let Some(path) = &arguments.json {
         let report = JsonReport {
             sets: &scores,
@@ -78,7 +84,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         };
         write_json(path, &report).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     }
-    Ok(io::stdout().write_all(table(&scores, arguments.task).as_bytes())?)
+    Ok(shown?)
 }
 
 impl Arguments {
@@ -115,9 +121,22 @@ fn score(sets: &[PairedFolders]) -> Result<Vec<FolderScores>, sam2unet::metrics:
     scores
 }
 
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Writes the report whole or leaves what was there.
 fn write_json(path: &Path, report: &JsonReport<'_>) -> Result<(), Box<dyn Error>> {
-    let mut file = BufWriter::new(File::create(path)?);
-    serde_json::to_writer_pretty(&mut file, report)?;
-    writeln!(file)?;
-    Ok(file.flush()?)
+    let text = serde_json::to_string_pretty(report)? + "\n";
+    // a pipe or a device cannot be replaced
+    if path.exists() && !path.is_file() {
+        return Ok(std::fs::write(path, text)?);
+    }
+    let new = path.with_extension("json.new");
+    let written = std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, path));
+    if written.is_err() {
+        // the reason is in `written`
+        let _ = std::fs::remove_file(&new);
+    }
+    Ok(written?)
 }

@@ -1,5 +1,6 @@
 //! Tells what a weight file holds, or how large a variant is: see `info --help`.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -18,10 +19,14 @@ struct Arguments {
 
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
-        Ok(text) => {
-            print!("{text}");
-            ExitCode::SUCCESS
-        }
+        Ok(text) => match io::stdout().write_all(text.as_bytes()) {
+            // whoever closed the pipe has read enough
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                eprintln!("info: {error}");
+                ExitCode::FAILURE
+            }
+            _ => ExitCode::SUCCESS,
+        },
         Err(error) => {
             eprintln!("info: {error}");
             ExitCode::from(2)

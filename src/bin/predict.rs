@@ -2,13 +2,16 @@
 
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use sam2unet::predict::{PredictError, PredictOptions, Predictor, image_list};
+use sam2unet::nn::check_side;
+use sam2unet::predict::{PredictOptions, Predictor, image_list, prepare_folder};
+use std::error::Error;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Writes a mask for every image: OUT/STEM.png, 8 bit, at the image's size.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, allow_negative_numbers = true)]
 struct Arguments {
     /// SAM2-UNet checkpoint (.safetensors, .pth); its variant is found from its weights
     #[arg(long, value_name = "FILE")]
@@ -32,8 +35,8 @@ struct Arguments {
     #[arg(long)]
     overlay: bool,
     /// Threads [default: one for each core]
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    threads: usize,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
     /// Where to compute
     #[arg(long, value_enum, default_value_t = Device::Auto)]
     device: Device,
@@ -46,12 +49,9 @@ enum Device {
 }
 
 fn side(text: &str) -> Result<usize, String> {
-    let side: usize = text.parse().map_err(|e| format!("{e}"))?;
-    if sam2unet::nn::SIDES.contains(&side) {
-        Ok(side)
-    } else {
-        Err("the side must be a multiple of 32 from 64 to 1024".into())
-    }
+    let side = text.parse().map_err(|e| format!("{e}"))?;
+    check_side(side).map_err(|e| e.to_string())?;
+    Ok(side)
 }
 
 fn share(text: &str) -> Result<f32, String> {
@@ -71,25 +71,32 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> Result<ExitCode, PredictError> {
-    // Fails only if a pool exists already, which nothing has made.
-    let _ = rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build_global();
+/// Prints a line. Masks are written whether or not anybody reads it.
+fn say(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
+    let threads = arguments.threads.map_or(0, usize::from);
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     let (Device::Auto | Device::Cpu) = arguments.device;
-    let images = image_list(&arguments.images, &arguments.out)?;
+    let images = image_list(&arguments.images, &arguments.out, arguments.overlay)?;
     let predictor = Predictor::open(&arguments.checkpoint)?;
-    let options = PredictOptions {
-        size: arguments.size.or(predictor.trained_size()).unwrap_or(PredictOptions::default().size),
-        stretch: arguments.stretch,
-        threshold: arguments.threshold,
-        overlay: arguments.overlay,
+    let size = match arguments.size {
+        Some(size) => size,
+        None => predictor.trained_size()?.unwrap_or(PredictOptions::default().size),
     };
-    println!(
+    // only now: what was refused leaves no folder behind
+    prepare_folder(&arguments.out)?;
+    let options =
+        PredictOptions { size, stretch: arguments.stretch, threshold: arguments.threshold, overlay: arguments.overlay };
+    say(format_args!(
         "{} model at {} x {} on the CPU ({} threads)",
         predictor.variant(),
         options.size,
         options.size,
         rayon::current_num_threads()
-    );
+    ));
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} images, {eta} left").ok();
     let bar = ProgressBar::new(images.len() as u64).with_style(style.unwrap_or_else(ProgressStyle::default_bar));
     let mut failed = 0;
@@ -101,7 +108,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, PredictError> {
         bar.inc(1);
     }
     bar.finish_and_clear();
-    println!("{} masks written to {}", images.len() - failed, arguments.out.display());
+    say(format_args!("{} masks written to {}", images.len() - failed, arguments.out.display()));
     if failed > 0 {
         eprintln!("predict: {failed} of {} images failed, named above", images.len());
         return Ok(ExitCode::FAILURE);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use sam2unet::data::DataError;
+use sam2unet::data::{DataError, FOREGROUND_ABOVE};
 use sam2unet::metrics::{self, Summary, Task};
 use sam2unet::train::{
     Choices, DeviceChoice, Event, FolderError, Learner, LossFlavour, MultiScale, Named, Observer, Outcome, Overview,
@@ -269,6 +269,15 @@ fn open_sources(settings: &Settings) -> Result<Sources, Failure> {
     {
         if let (1.., Some(folder)) = (count, folder) {
             eprintln!("warning: {count} masks in {} have no image and are not used", folder.display());
+        }
+    }
+    for (count, folder) in [(sources.dark_masks, &settings.masks), (sources.dark_validation_masks, &settings.val_masks)]
+    {
+        if let (1.., Some(folder)) = (count, folder) {
+            eprintln!(
+                "warning: {count} masks in {} hold nothing above {FOREGROUND_ABOVE}, so no foreground: it must be 255",
+                folder.display()
+            );
         }
     }
     Ok(sources)

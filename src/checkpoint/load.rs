@@ -184,7 +184,16 @@ impl<'f> Loaded<'f> {
         }
         match spec.role {
             Role::Counter => self.file.count(key).map(Value::Count),
-            _ => self.file.values(key).map(Value::Real),
+            _ => {
+                let values = self.file.values(key)?;
+                match values.iter().position(|x| !x.is_finite()) {
+                    None => Ok(Value::Real(values)),
+                    Some(at) => {
+                        let reason = format!("{key}: number {at} is {}: the weights are spoilt", values[at]);
+                        Err(Fault::Damaged(reason).at(self.file.path()))
+                    }
+                }
+            }
         }
     }
 }

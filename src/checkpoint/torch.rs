@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::io::{Cursor, Read};
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use zip::{CompressionMethod, ZipArchive};
 
@@ -14,6 +14,8 @@ use super::pickle;
 
 /// Largest compressed storage that is unpacked, in bytes. The largest weight of Large has 21 MB.
 const MAX_UNPACKED: u64 = 1 << 30;
+/// Bytes unpacked from one file, storages asked for again included: more than any model that was packed on purpose.
+const MAX_UNPACKED_IN_ALL: u64 = 8 << 30;
 /// Deflate makes nothing smaller than by this factor; whoever claims more is lying about a size.
 const MAX_RATIO: u64 = 1032;
 
@@ -21,6 +23,8 @@ const MAX_RATIO: u64 = 1032;
 pub(super) struct Archive {
     zip: ZipArchive<Cursor<Shared>>,
     storages: Vec<Stored>,
+    /// Bytes unpacked so far.
+    unpacked: AtomicU64,
 }
 
 /// One storage: where its bytes lie.
@@ -65,7 +69,7 @@ pub(super) fn open(bytes: Shared) -> Result<Contents, Fault> {
     let pickle = read_entry(&mut zip, pickle_index, pickle::MAX_PICKLE)?;
     let found = pickle::state_dict(&pickle)?;
 
-    let mut archive = Archive { zip, storages: Vec::new() };
+    let mut archive = Archive { zip, storages: Vec::new(), unpacked: AtomicU64::new(0) };
     let mut known: HashMap<String, usize> = HashMap::new();
     let mut tensors = BTreeMap::new();
     for (name, tensor) in found.tensors {
@@ -184,6 +188,15 @@ impl Archive {
     pub(super) fn bytes<'f>(&self, file: &'f [u8], storage: usize) -> Result<Cow<'f, [u8]>, Fault> {
         let stored = &self.storages[storage];
         let Some(plain) = stored.plain.clone() else {
+            let before = self.unpacked.fetch_add(stored.size, Ordering::Relaxed);
+            if before.saturating_add(stored.size) > MAX_UNPACKED_IN_ALL {
+                let name = shown(&stored.name);
+                let limit = MAX_UNPACKED_IN_ALL >> 30;
+                return Err(Fault::Damaged(format!(
+                    "its tensors, the last of them in {name}, unpack to more than {limit} GiB; \
+                     save it in Python with torch.save, which packs nothing"
+                )));
+            }
             return Ok(Cow::Owned(read_entry(&mut self.zip.clone(), stored.index, MAX_UNPACKED)?));
         };
         if stored.unchecked.load(Ordering::Relaxed) {

@@ -45,6 +45,12 @@ pub enum DataError {
         /// How many images there are.
         images: usize,
     },
+    /// Images and masks are looked for in one folder: each image would be its own mask.
+    #[error("{} is given for the images and for the masks; they must be two folders", path.display())]
+    OneFolder {
+        /// The folder.
+        path: PathBuf,
+    },
     /// Two files of one folder share a stem, so that a pair is ambiguous.
     #[error("{} and {} have the same stem; rename or remove one of them", first.display(), second.display())]
     SameStem {
@@ -92,9 +98,12 @@ pub enum DataError {
         height: usize,
     },
     /// An image and its mask have different sizes.
-    #[error("{name}: the image is {}x{} pixels but its mask is {}x{}", image.0, image.1, mask.0, mask.1)]
+    #[error(
+        "{name}: the image is {}x{} pixels but its mask is {}x{}; resize the mask to the image's size",
+        image.0, image.1, mask.0, mask.1
+    )]
     SizesDiffer {
-        /// The pair: the image's path where there is one, otherwise its name.
+        /// The pair: the paths of its files where there are any, otherwise its name.
         name: String,
         /// Width and height of the image.
         image: (usize, usize),

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::dataset::Dataset;
 use super::error::DataError;
+use super::picture::FOREGROUND_ABOVE;
 use super::pixels::{Grey, Rgb};
 use super::read::{read_grey, read_rgb};
 
@@ -75,13 +76,18 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Pairs up the files of two folders (which may be one and the same only if it holds no stem twice). Opens no
-    /// file: see [`check`](Self::check). Also gives the number of masks that no image belongs to.
+    /// Pairs up the files of two folders. Opens no file: see [`check`](Self::check). Also gives the number of masks that
+    /// no image belongs to.
     ///
     /// # Errors
     ///
-    /// As [`image_files`] for either folder, and when an image has no mask.
+    /// As [`image_files`] for either folder, when they are one folder, and when an image has no mask.
     pub fn open(images: &Path, masks: &Path) -> Result<(Self, usize), DataError> {
+        if let (Ok(a), Ok(b)) = (images.canonicalize(), masks.canonicalize())
+            && a == b
+        {
+            return Err(DataError::OneFolder { path: images.to_owned() });
+        }
         let images = image_files(images)?;
         let mut mask_of: HashMap<OsString, PathBuf> = image_files(masks)?
             .into_iter()
@@ -114,13 +120,14 @@ impl Folder {
         &self.pairs
     }
 
-    /// Decodes every file, on this many threads, so that a bad one shows before hours of training and not after.
+    /// Decodes every file, on this many threads, so that a bad one shows before hours of training and not after. Gives the
+    /// number of masks that hold something, but nothing that counts as foreground: most likely written as 0 and 1.
     ///
     /// # Errors
     ///
     /// The error of the first pair, in order, that cannot be decoded or whose sizes differ.
-    pub fn check(&self, threads: usize) -> Result<(), DataError> {
-        let next = AtomicUsize::new(0);
+    pub fn check(&self, threads: usize) -> Result<usize, DataError> {
+        let (next, dark) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let first_bad = std::sync::Mutex::new(None::<(usize, DataError)>);
         let work = || {
             loop {
@@ -129,7 +136,13 @@ impl Folder {
                 if index >= self.pairs.len() {
                     break;
                 }
-                if let Err(error) = self.pair(index) {
+                let pair = self.pair(index);
+                if let Ok((_, mask)) = &pair
+                    && (1..=FOREGROUND_ABOVE).contains(&mask.data.iter().copied().max().unwrap_or(0))
+                {
+                    dark.fetch_add(1, Ordering::Relaxed);
+                }
+                if let Err(error) = pair {
                     // a poisoned lock only means that another thread panicked, and its panic surfaces by itself
                     let mut bad = first_bad.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
                     if bad.as_ref().is_none_or(|(other, _)| index < *other) {
@@ -147,7 +160,7 @@ impl Folder {
         });
         match first_bad.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()) {
             Some((_, error)) => Err(error),
-            None => Ok(()),
+            None => Ok(dark.into_inner()),
         }
     }
 }
@@ -167,5 +180,16 @@ impl Dataset for Folder {
 
     fn mask(&self, index: usize) -> Result<Grey, DataError> {
         read_grey(&self.pairs[index].mask)
+    }
+
+    /// Its error names the files.
+    fn pair(&self, index: usize) -> Result<(Rgb, Grey), DataError> {
+        let (image, mask) = (self.image(index)?, self.mask(index)?);
+        if image.size() == mask.size() {
+            return Ok((image, mask));
+        }
+        let Pair { image: file, mask: mask_file, .. } = &self.pairs[index];
+        let name = format!("{} and {}", file.display(), mask_file.display());
+        Err(DataError::SizesDiffer { name, image: image.size(), mask: mask.size() })
     }
 }

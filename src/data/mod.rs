@@ -32,7 +32,7 @@ pub use error::DataError;
 pub use example::{Example, Flips, epoch_order, flips, normalise};
 pub use folder::{Folder, Pair, image_files};
 pub use loader::{Batch, BatchRequest, Loader};
-pub use picture::{SheetRow, contact_sheet, overlay, saved_mask, write_png};
+pub use picture::{FOREGROUND_ABOVE, SheetRow, contact_sheet, overlay, saved_mask, write_png};
 pub use pixels::{Grey, Pixels, Rgb};
 pub use random::Draws;
 pub use read::{MAX_PIXELS, read_grey, read_rgb};

@@ -71,7 +71,7 @@ fn positions(from: usize, to: usize) -> Vec<(usize, usize, f32)> {
 /// What [`overlay`] paints with.
 const TINT: [u8; 3] = [0, 215, 255];
 /// Masks are foreground above this value, as PySODMetrics takes them.
-const FOREGROUND: u8 = 128;
+pub const FOREGROUND_ABOVE: u8 = 128;
 
 /// The image with the mask (foreground where it is above 128) tinted and its contour drawn.
 ///
@@ -80,7 +80,7 @@ pub fn overlay(image: &Rgb, mask: &Grey) -> Rgb {
     let resized = (image.size() != mask.size()).then(|| mask.resize(image.width, image.height, Filter::Bilinear));
     let mask = resized.as_ref().unwrap_or(mask);
     let (width, height) = image.size();
-    let inside = |x: usize, y: usize| mask.data[y * width + x] > FOREGROUND;
+    let inside = |x: usize, y: usize| mask.data[y * width + x] > FOREGROUND_ABOVE;
     // about two pixels of contour on a screen, whatever the image's size
     let reach = (width.max(height) / 400).max(1);
     let mut out = image.clone();
@@ -154,6 +154,7 @@ fn encode_and_rename<const C: usize>(path: &Path, picture: &Pixels<C>) -> io::Re
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = temporary().tempfile_in(folder)?;
     file.write_all(&png)?;
+    file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
 }

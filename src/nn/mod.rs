@@ -32,7 +32,7 @@ pub use dfdx::shapes::Const;
 pub use frozen::{Counter, Frozen, Param, Statistic, Unused};
 pub use hiera::{Adapter, Block, Features, FrozenLinear, FrozenNorm, Hiera, PatchEmbed, PoolBlock, Stage, Trunk};
 pub use init::Initialiser;
-pub use network::{Network, NetworkError, open_network};
+pub use network::{Network, NetworkError, check_side, open_network};
 pub use ops::structure_loss::LossFlavour;
 pub use repeat::Repeat;
 pub use rfb::{Branch, Rfb};

@@ -53,9 +53,7 @@ impl<V: Variant, D: Backend> Network for Sam2UNet<V, D> {
         if images.len() != expected {
             return Err(NetworkError::Length { batch, side, expected, found: images.len() });
         }
-        if !SIDES.contains(&side) {
-            return Err(NetworkError::Side { side, least: SIDES[0], most: SIDES[SIDES.len() - 1] });
-        }
+        check_side(side)?;
         let device = self.head.bias.device();
         let failed = |e| NetworkError::Device(format!("{e:?}"));
         let x: Image<usize, usize, D> =
@@ -88,4 +86,15 @@ pub fn open_network<D: Backend>(
         }
     }
     with_variant(variant, Open(device, source))
+}
+
+/// Whether the network takes images of this side, told at run time.
+///
+/// # Errors
+/// [`NetworkError::Side`] if not.
+pub fn check_side(side: usize) -> Result<(), NetworkError> {
+    match SIDES.contains(&side) {
+        true => Ok(()),
+        false => Err(NetworkError::Side { side, least: SIDES[0], most: SIDES[SIDES.len() - 1] }),
+    }
 }

@@ -18,6 +18,10 @@ pub struct Sources {
     pub unused_masks: usize,
     /// The same of the validation set.
     pub unused_validation_masks: usize,
+    /// Training masks in which nothing counts as foreground, though they are not black.
+    pub dark_masks: usize,
+    /// The same of the validation set.
+    pub dark_validation_masks: usize,
     described: String,
 }
 
@@ -32,44 +36,61 @@ impl Sources {
         let (Some(images), Some(masks)) = (&settings.images, &settings.masks) else {
             return Ok(Self::generated(settings));
         };
-        let (training, unused_masks) = open_folder(images, masks, threads)?;
+        let (training, unused_masks, dark_masks) = open_folder(images, masks, threads)?;
         let mut described = format!("{} images from {}", training.len(), images.display());
-        let (validation, unused_validation_masks) = match (&settings.val_images, &settings.val_masks) {
-            (Some(images), Some(masks)) => {
-                let (set, unused) = open_folder(images, masks, threads)?;
-                described += &format!("; validation on {} images from {}", set.len(), images.display());
-                (Some(set), unused)
-            }
-            _ => {
-                described += "; nothing is held out (--val-images)";
-                (None, 0)
-            }
-        };
-        Ok(Self { training, validation, unused_masks, unused_validation_masks, described })
+        let (validation, unused_validation_masks, dark_validation_masks) =
+            match (&settings.val_images, &settings.val_masks) {
+                (Some(images), Some(masks)) => {
+                    let (set, unused, dark) = open_folder(images, masks, threads)?;
+                    described += &format!("; validation on {} images from {}", set.len(), images.display());
+                    (Some(set), unused, dark)
+                }
+                _ => {
+                    described += "; nothing is held out (--val-images)";
+                    (None, 0, 0)
+                }
+            };
+        Ok(Self {
+            unused_masks,
+            unused_validation_masks,
+            dark_masks,
+            dark_validation_masks,
+            ..Self::described(training, validation, described)
+        })
     }
 
     fn generated(settings: &Settings) -> Self {
         let (images, val_images) = settings.generated.map_or((0, 0), |sets| (sets.images, sets.val_images));
+        let described = format!("{images} generated scenes; validation on {val_images} others (no --images given)");
+        let training = Arc::new(Synthetic::new(demo::TRAINING_SEED, images, settings.size));
+        let validation = Arc::new(Synthetic::new(demo::VALIDATION_SEED, val_images, settings.size));
+        Self::described(training, Some(validation), described)
+    }
+
+    fn described(training: Arc<dyn Dataset>, validation: Option<Arc<dyn Dataset>>, described: String) -> Self {
         Self {
-            training: Arc::new(Synthetic::new(demo::TRAINING_SEED, images, settings.size)),
-            validation: Some(Arc::new(Synthetic::new(demo::VALIDATION_SEED, val_images, settings.size))),
+            training,
+            validation,
             unused_masks: 0,
             unused_validation_masks: 0,
-            described: format!("{images} generated scenes; validation on {val_images} others (no --images given)"),
+            dark_masks: 0,
+            dark_validation_masks: 0,
+            described,
         }
     }
 
     /// Sets of one's own.
     pub fn of(training: Arc<dyn Dataset>, validation: Option<Arc<dyn Dataset>>) -> Self {
         let described = format!("{} images", training.len());
-        Self { training, validation, unused_masks: 0, unused_validation_masks: 0, described }
+        Self::described(training, validation, described)
     }
 }
 
-fn open_folder(images: &Path, masks: &Path, threads: usize) -> Result<(Arc<dyn Dataset>, usize), DataError> {
+/// The set, the number of masks that are not used, and of those without foreground.
+fn open_folder(images: &Path, masks: &Path, threads: usize) -> Result<(Arc<dyn Dataset>, usize, usize), DataError> {
     let (folder, unused) = Folder::open(images, masks)?;
-    folder.check(threads)?;
-    Ok((Arc::new(folder), unused))
+    let dark = folder.check(threads)?;
+    Ok((Arc::new(folder), unused, dark))
 }
 
 /// One line: how many images from where.
