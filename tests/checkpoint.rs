@@ -5,6 +5,7 @@ use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::golden::{shared, skipped};
 use sam2unet::checkpoint::{
     CheckpointError, Dtype, Format, Layout, Report, Scope, Target, WeightFile, Writer, convert, describe_file,
     describe_variant, detect, load, save,
@@ -15,25 +16,15 @@ use zip::{CompressionMethod, ZipWriter};
 
 // ---------------------------------------------------------------- golden files
 
-fn shared() -> PathBuf {
-    std::env::var_os("SAM2UNET_SHARED")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from)
-}
-
 fn golden(name: &str) -> Option<PathBuf> {
-    let path = shared().join("golden/pico").join(name);
-    if path.is_file() {
-        return Some(path);
-    }
-    eprintln!("SKIPPED: no golden file {}", path.display());
-    None
+    shared(&format!("golden/pico/{name}"))
 }
 
 /// A Python with torch, if one is named.
 fn python() -> Option<String> {
     let python = std::env::var("SAM2UNET_PYTHON").ok();
     if python.is_none() {
-        eprintln!("SKIPPED: SAM2UNET_PYTHON names no Python with torch");
+        skipped("SAM2UNET_PYTHON names no Python with torch");
     }
     python
 }
@@ -136,11 +127,11 @@ fn golden_model_converts_and_loads_in_pytorch() {
     convert(&output, &again, None, &candidates, None).expect("converts");
     assert!(std::fs::read(&output).expect("file") == std::fs::read(&again).expect("file"));
 
-    let Some(python) = python() else { return };
+    let (Some(python), Some(reference)) = (python(), shared("reference")) else { return };
     let run = Command::new(python)
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/checkpoint_torch.py"))
         .arg("strict")
-        .args([&output, &shared().join("reference"), Path::new("pico"), &pth])
+        .args([&output, &reference, Path::new("pico"), &pth])
         .output()
         .expect("python runs");
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));

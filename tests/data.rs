@@ -5,24 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::golden::shared;
 use safetensors::SafeTensors;
 use sam2unet::data::{
     Batch, BatchRequest, DataError, Dataset, Example, Filter, Flips, Folder, Grey, Loader, MAX_PIXELS, Pixels, Rgb,
     SheetRow, Synthetic, contact_sheet, image_files, overlay, read_grey, read_rgb, saved_mask, write_png,
 };
 use tempfile::TempDir;
-
-/// The folder of golden data beside the project; says so and gives nothing where it is absent.
-fn shared(part: &str) -> Option<PathBuf> {
-    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared");
-    let root = std::env::var_os("SAM2UNET_SHARED").map_or_else(|| PathBuf::from(beside), PathBuf::from);
-    let path = root.join(part);
-    if path.exists() {
-        return Some(path);
-    }
-    eprintln!("SKIPPED: {} is not there (set SAM2UNET_SHARED to the folder that holds {part})", path.display());
-    None
-}
 
 fn largest_difference(a: &[u8], b: &[u8]) -> u8 {
     assert_eq!(a.len(), b.len());

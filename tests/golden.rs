@@ -10,6 +10,7 @@ use dfdx::prelude::*;
 use safetensors::{Dtype as Stored, SafeTensors};
 use sam2unet::nn::weights::{SourceError, Value, WeightSource, WeightSpec};
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 sam2unet::variant! {
@@ -23,10 +24,16 @@ pub fn shared(name: &str) -> Option<PathBuf> {
     let root = std::env::var_os("SAM2UNET_SHARED").map_or(beside, PathBuf::from);
     let path = root.join(name);
     if !path.exists() {
-        eprintln!("SKIPPED: {} is not there", path.display());
+        skipped(&format!("{} is not there (SAM2UNET_SHARED says where)", path.display()));
         return None;
     }
     Some(path)
+}
+
+/// Says that a test ends without having tested.
+pub fn skipped(reason: &str) {
+    // not `eprintln`, which the test harness keeps to itself while tests pass
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {reason}");
 }
 
 /// A tensor of a golden file.

@@ -3,21 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::golden::shared;
 use sam2unet::data::{Grey, read_grey, write_png};
 use sam2unet::metrics::{KEYS, PairScores, Summary, score_pair};
 use serde_json::Value;
 
 /// The golden pairs, or a loud note that they are absent.
 fn golden() -> Option<PathBuf> {
-    let shared = std::env::var_os("SAM2UNET_SHARED")
-        .map(PathBuf::from)
-        .unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared")));
-    let folder = shared.join("golden/metrics");
-    if folder.join("expected.json").is_file() {
-        return Some(folder);
-    }
-    eprintln!("SKIPPED: no golden metrics at {}", folder.display());
-    None
+    shared("golden/metrics")
 }
 
 fn expected(folder: &Path) -> Value {

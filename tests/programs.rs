@@ -23,6 +23,15 @@ fn run(program: &str, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Standard error of a program that must fail; a panic or a signal is no refusal.
+fn refused(folder: &Path, program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).current_dir(folder).output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(matches!(output.status.code(), Some(1 | 2)), "{program} {arguments:?}: {:?} {message}", output.status);
+    assert!(!message.contains("panicked"), "{message}");
+    message
+}
+
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
@@ -46,6 +55,89 @@ fn scenes(folder: &Path, seed: u64, count: usize, side: usize) {
         write_png(&folder.join(format!("images/{i:03}.png")), &scenes.image(i).unwrap()).unwrap();
         write_png(&folder.join(format!("masks/{i:03}.png")), &scenes.mask(i).unwrap()).unwrap();
     }
+}
+
+/// Puts a number in the place of the first one of a safetensors file's tensor.
+fn spoil(file: &Path, key: &str, number: f32) {
+    let mut bytes = fs::read(file).unwrap();
+    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let entries: Value = serde_json::from_slice(&bytes[8..8 + header]).unwrap();
+    let start = 8 + header + entries[key]["data_offsets"][0].as_u64().unwrap() as usize;
+    bytes[start..start + 4].copy_from_slice(&number.to_le_bytes());
+    fs::write(file, bytes).unwrap();
+}
+
+/// One line each, nothing lost, nothing left behind.
+#[test]
+fn wrong_input_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    let at = |name: &str| folder.join(name);
+    scenes(folder, 5, 3, 70);
+    #[rustfmt::skip]
+    run(TRAIN, &["--images", text(&at("images")), "--masks", text(&at("masks")), "--variant", "tiny", "--size", "64",
+        "--batch-size", "2", "--steps", "1", "--out", text(&at("run"))]);
+    let model = at("run/best/model.safetensors");
+    fs::copy(&model, at("side.safetensors")).unwrap();
+    let mut bytes = fs::read(at("side.safetensors")).unwrap();
+    let size = br#""size":"64""#;
+    let place = bytes.windows(size.len()).position(|part| part == size).unwrap();
+    bytes[place + 8..][..2].copy_from_slice(b"65");
+    fs::write(at("side.safetensors"), bytes).unwrap();
+    fs::copy(&model, at("nan.safetensors")).unwrap();
+    spoil(&at("nan.safetensors"), "head.weight", f32::NAN);
+    for name in ["a.png", "a.overlay.png"] {
+        fs::create_dir_all(at("twice")).unwrap();
+        fs::copy(at("images/000.png"), at("twice").join(name)).unwrap();
+    }
+    fs::copy(at("images/000.png"), at("photo.png")).unwrap();
+    let photo = fs::read(at("photo.png")).unwrap();
+
+    let [predict, evaluate, bench] =
+        [env!("CARGO_BIN_EXE_predict"), env!("CARGO_BIN_EXE_evaluate"), env!("CARGO_BIN_EXE_bench")];
+    let checkpoint = ["--checkpoint", text(&model)];
+    let with = |rest: &[&'static str]| [&checkpoint[..], rest].concat();
+    #[rustfmt::skip]
+    let cases: &[(&str, Vec<&str>, &[&str])] = &[
+        (predict, with(&["--images", "photo.png", "--out", "."]), &["over the images"]),
+        (predict, with(&["--images", "images", "--out", "images"]), &["over the images"]),
+        (predict, with(&["--images", "twice", "--out", "o", "--overlay"]), &["a.overlay.png", "rename one"]),
+        (predict, with(&["--images", "nope", "--out", "o"]), &["nope", "--images"]),
+        (predict, vec!["--checkpoint", "nope", "--images", "images", "--out", "o"], &["nope"]),
+        (predict, vec!["--checkpoint", "side.safetensors", "--images", "images", "--out", "o"],
+            &["side.safetensors", "65", "--size N"]),
+        (predict, vec!["--checkpoint", "nan.safetensors", "--images", "images", "--out", "o"],
+            &["nan.safetensors", "head.weight", "NaN"]),
+        (predict, with(&["--images", "images", "--out", "photo.png/o"]), &["photo.png/o", "--out"]),
+        (evaluate, vec!["--predictions", "masks", "--masks", "masks", "--json", "nope/s.json"], &["nope/s.json"]),
+        (bench, vec!["infer", "tiny", "1", "--size", "1000000"], &["1000000", "1024"]),
+        (TRAIN, vec!["--images", "images", "--masks", "images"], &["two folders"]),
+        (TRAIN, vec!["--images", "images", "--masks", "masks", "--backbone", text(&model)], &["variant tiny", "--variant tiny"]),
+        (TRAIN, vec!["--resume", "run", "--epochs", "9"], &["--epochs 9 and --steps 1"]),
+        (TRAIN, vec!["--lr", "-1"], &["--lr -1"]),
+    ];
+    for (program, arguments, parts) in cases {
+        let message = refused(folder, program, arguments);
+        assert_eq!(message.lines().count(), 1, "{arguments:?}: {message}");
+        assert!(parts.iter().all(|part| message.contains(part)), "{arguments:?}: {message}");
+    }
+    // the command line's own refusals name the flag
+    for (flag, value) in [("--size", "350"), ("--threads", "0"), ("--threshold", "-1")] {
+        let message =
+            refused(folder, predict, &[&with(&["--images", "images", "--out", "o"])[..], &[flag, value]].concat());
+        assert!(message.contains(flag) && message.contains(value), "{message}");
+    }
+    assert_eq!(fs::read(at("photo.png")).unwrap(), photo);
+    assert!(!at("o").exists() && !at("runs").exists());
+
+    // masks of 0 and 1 train towards black: a warning
+    let mask = Grey { width: 70, height: 70, data: vec![1; 70 * 70] };
+    write_png(&at("masks/001.png"), &mask).unwrap();
+    #[rustfmt::skip]
+    let trained = Command::new(TRAIN).args(["--images", text(&at("images")), "--masks", text(&at("masks")), "--variant",
+        "tiny", "--size", "64", "--batch-size", "2", "--steps", "1", "--out", text(&at("dark"))]).output().unwrap();
+    let warnings = String::from_utf8(trained.stderr).unwrap();
+    assert!(trained.status.success() && warnings.contains("1 masks in") && warnings.contains("255"), "{warnings}");
 }
 
 /// What validation wrote into the log is what `predict` and `evaluate` find.

@@ -3,6 +3,7 @@
 #[path = "train/toy.rs"]
 mod toy;
 
+use crate::golden::shared;
 use std::fs;
 use std::path::Path;
 
@@ -326,13 +327,8 @@ fn bad_folders_are_refused_before_training() {
 
 #[test]
 fn the_schedule_is_that_of_the_golden_run() {
-    let shared =
-        std::env::var("SAM2UNET_SHARED").unwrap_or(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared").to_string());
-    let path = Path::new(&shared).join("golden/pico/expected.safetensors");
-    let Ok(bytes) = fs::read(&path) else {
-        eprintln!("SKIPPED: {} is absent", path.display());
-        return;
-    };
+    let Some(path) = shared("golden/pico/expected.safetensors") else { return };
+    let bytes = fs::read(path).unwrap();
     let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let rates = tensors.tensor("steps.lr").unwrap();
     let (rates, _) = rates.data().as_chunks::<8>();
