@@ -310,7 +310,7 @@ fn at_352<V: Variant>(file: &str, hold: Hold) {
     match hold {
         Hold::EachNorm => assert!(outside.is_empty(), "{outside:#?}"),
         Hold::Distribution => {
-            assert!(own.iter().zip(&theirs).all(|(own, theirs)| *own <= 1.5 * theirs), "{own:?} {theirs:?}");
+            assert!(own.iter().zip(&theirs).all(|(own, theirs)| *own <= 0.5 * theirs), "{own:?} {theirs:?}");
         }
     }
 }
@@ -319,10 +319,10 @@ fn at_352<V: Variant>(file: &str, hold: Hold) {
 enum Hold {
     /// Each norm is as near as 1e-3 or three times PyTorch's distance.
     EachNorm,
-    /// At batch 1 a ReLU lies within rounding of zero, and one that falls on the other side moves every norm before it by
-    /// about 1e-3, PyTorch's (median 1.0e-3) like ours. Which norms are lucky differs; the errors' distribution does not.
-    /// With every product summed in double precision, 8 of the 396 norms are still off: what single precision stores
-    /// between layers is enough.
+    /// The errors' median, 90 % and worst are at most half of PyTorch's. With these weights Large's third map grows to
+    /// 1e5, and most gradients are small differences of large numbers: which norms a single-precision run gets right
+    /// within 1e-3 differs from run to run. PyTorch itself, run again on another processor, has 21 of the 396 norms
+    /// outside of three times the recorded errors, and 17 with all but the trunk in double precision; this crate 10.
     Distribution,
 }
 

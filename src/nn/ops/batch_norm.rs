@@ -28,6 +28,18 @@ pub trait BatchNormKernel: Memory {
         statistics: (Self::Out<'_>, Self::Out<'_>),
     ) -> Result<Self::Saved, Self::Err>;
 
+    /// The mean `(c)` of each channel over all rows.
+    ///
+    /// # Errors
+    /// The device's.
+    fn channel_mean(&self, x: &Self::View, channels: usize) -> Result<Self::View, Self::Err>;
+
+    /// `x - mean`, row by row.
+    ///
+    /// # Errors
+    /// The device's.
+    fn centred(&self, x: Self::View, mean: &Self::View) -> Result<Self::View, Self::Err>;
+
     /// Adds to the gradients of input, scale and bias; mean and variance are functions of the input.
     ///
     /// # Errors

@@ -33,6 +33,14 @@ vectorised! {
         }
     }
 
+    fn subtract(mean: &[f32], x: &mut [f32]) {
+        for row in x.chunks_exact_mut(mean.len()) {
+            for (x, m) in row.iter_mut().zip(mean) {
+                *x -= m;
+            }
+        }
+    }
+
     fn normalise(x: &[f32], a: &Affine<'_>, y: &mut [f32]) {
         let c = a.bias.len();
         for (x, y) in x.chunks_exact(c).zip(y.chunks_exact_mut(c)) {
@@ -87,14 +95,34 @@ fn blockwise(rows: usize, width: usize, add: impl Fn(std::ops::Range<usize>, &mu
     total
 }
 
-/// Mean and biased variance of each channel.
-pub fn moments(x: &[f32], c: usize) -> (Vec<f32>, Vec<f32>) {
+fn narrow(x: Vec<f64>) -> Vec<f32> {
+    x.into_iter().map(|v| v as f32).collect()
+}
+
+fn exact_mean(x: &[f32], c: usize) -> Vec<f64> {
     let rows = x.len() / c;
     let mut mean = blockwise(rows, c, |r, sums| add_rows(&x[r.start * c..r.end * c], sums));
     mean.iter_mut().for_each(|m| *m /= rows as f64);
+    mean
+}
+
+/// Mean of each channel.
+pub fn mean(x: &[f32], c: usize) -> Vec<f32> {
+    narrow(exact_mean(x, c))
+}
+
+/// Mean and biased variance of each channel.
+pub fn moments(x: &[f32], c: usize) -> (Vec<f32>, Vec<f32>) {
+    let rows = x.len() / c;
+    let mean = exact_mean(x, c);
     let mut variance = blockwise(rows, c, |r, sums| add_squares(&x[r.start * c..r.end * c], &mean, sums));
     variance.iter_mut().for_each(|v| *v /= rows as f64);
-    (mean.iter().map(|v| *v as f32).collect(), variance.iter().map(|v| *v as f32).collect())
+    (narrow(mean), narrow(variance))
+}
+
+/// `x -= mean`.
+pub fn centre(x: &mut [f32], mean: &[f32]) {
+    x.par_chunks_mut(ROWS * mean.len()).for_each(|x| subtract(mean, x));
 }
 
 fn inverse_deviation(variance: &[f32]) -> Vec<f32> {

@@ -208,6 +208,15 @@ impl BatchNormKernel for Cpu {
         Ok([mean, variance])
     }
 
+    fn channel_mean(&self, x: &Vec<f32>, channels: usize) -> Result<Vec<f32>, CpuError> {
+        Ok(batch_norm::mean(x, channels))
+    }
+
+    fn centred(&self, mut x: Vec<f32>, mean: &Vec<f32>) -> Result<Vec<f32>, CpuError> {
+        batch_norm::centre(&mut x, mean);
+        Ok(x)
+    }
+
     fn batch_norm_backward(
         &self,
         x: &Vec<f32>,
