@@ -3,8 +3,10 @@
 
 use crate::data::Batch;
 use crate::nn::ops::Keep;
-use crate::nn::{BuildError, Initialiser, LossFlavour, NetworkError, VARIANTS, check_side, open_network};
-use crate::train::{AdamWConfig, LearnError, open_session};
+use crate::nn::{
+    BuildError, Initialiser, LossFlavour, Memory, NetworkError, Precision, VARIANTS, check_side, open_network,
+};
+use crate::train::{AdamWConfig, Compute, LearnError, open_session};
 use dfdx::tensor::Cpu;
 use serde::Serialize;
 use std::time::Instant;
@@ -28,8 +30,9 @@ pub struct Case {
     pub variant: String,
     /// Images in a batch.
     pub batch: usize,
-    /// Precision of the arithmetic.
-    pub precision: String,
+    /// Precision of the products.
+    #[serde(serialize_with = "precision_name")]
+    pub precision: Precision,
     /// Where it runs.
     pub device: String,
     /// Side of the images.
@@ -38,6 +41,10 @@ pub struct Case {
     pub repeat: usize,
     /// Threads of the pool.
     pub threads: usize,
+}
+
+fn precision_name<S: serde::Serializer>(precision: &Precision, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(precision.name())
 }
 
 /// What was measured.
@@ -62,6 +69,9 @@ pub enum BenchError {
     /// No such variant.
     #[error("there is no variant {0}: use tiny, small, base-plus or large")]
     Variant(String),
+    /// The device has no such products.
+    #[error("this machine computes no {} products", .0.name())]
+    Precision(Precision),
     /// The model could not be made.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -84,6 +94,9 @@ pub fn measure(case: Case, keep: Keep) -> Result<Measurement, BenchError> {
     if !VARIANTS.contains(&case.variant.as_str()) {
         return Err(unknown());
     }
+    if !Cpu::default().offers(case.precision) {
+        return Err(BenchError::Precision(case.precision));
+    }
     let pixels = case.batch * case.size * case.size;
     // Any spread of numbers does: the arithmetic takes the same time for all.
     let images: Vec<f32> = (0..3 * pixels).map(|i| (i * 7919 % 1000) as f32 / 250.0 - 2.0).collect();
@@ -91,12 +104,13 @@ pub fn measure(case: Case, keep: Keep) -> Result<Measurement, BenchError> {
     let (source, device) = (&mut Initialiser::new(0), Cpu::default());
     let (before_mb, seconds) = match case.what {
         What::Infer => {
-            let network = open_network(&case.variant, &device, source).ok_or_else(unknown)??;
+            let network = open_network(&case.variant, &device, source, case.precision).ok_or_else(unknown)??;
             time(case.repeat, || network.logits(&images, case.batch, case.size).map(drop))?
         }
         What::Train => {
             let config = AdamWConfig::default();
-            let mut session = open_session(&case.variant, device, source, config, keep).ok_or_else(unknown)??;
+            let compute = Compute { precision: case.precision, keep };
+            let mut session = open_session(&case.variant, device, source, config, compute).ok_or_else(unknown)??;
             let batch = Batch { side: case.size, indices: (0..case.batch).collect(), images, masks };
             time(case.repeat, || {
                 session.accumulate(&batch, 1.0, LossFlavour::Paper)?;

@@ -2,7 +2,7 @@
 
 use crate::checkpoint::{self, CheckpointError, Scope, WeightFile};
 use crate::data::{self, DataError, Filter, Grey, Rgb};
-use crate::nn::{BuildError, Network, NetworkError, SIDES, catalogue, check_side, open_network};
+use crate::nn::{BuildError, Memory, Network, NetworkError, Precision, SIDES, catalogue, check_side, open_network};
 use dfdx::tensor::Cpu;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 /// A trained model, its variant found from its file.
 pub struct Predictor {
     network: Box<dyn Network>,
+    precision: Precision,
     path: PathBuf,
     /// As the file has it.
     trained_size: Option<String>,
@@ -95,21 +96,24 @@ pub enum PredictError {
 }
 
 impl Predictor {
-    /// Reads a SAM2-UNet checkpoint of one class, ours or the published `.pth`.
+    /// Reads a SAM2-UNet checkpoint of one class, ours or the published `.pth`, to compute in `precision` where this
+    /// machine does so ([`precision`](Self::precision) tells).
     ///
     /// # Errors
     /// When the file is damaged, or holds no SAM2-UNet of a known variant.
-    pub fn open(path: &Path) -> Result<Self, PredictError> {
+    pub fn open(path: &Path, precision: Precision) -> Result<Self, PredictError> {
         let file = WeightFile::open(path)?;
         let candidates = catalogue();
         let variant = checkpoint::detect(&file, &candidates)?;
         let specs = candidates.iter().find(|(name, _)| *name == variant).map_or(&[][..], |(_, specs)| specs);
         let (mut weights, _) = checkpoint::load(&file, specs, Scope::All)?;
         let build = |source| PredictError::Build { path: path.to_path_buf(), source };
-        match open_network(variant, &Cpu::default(), &mut weights) {
+        let device = Cpu::default();
+        let precision = if device.offers(precision) { precision } else { Precision::F32 };
+        match open_network(variant, &device, &mut weights, precision) {
             Some(network) => {
                 let trained_size = file.metadata().get("size").cloned();
-                Ok(Self { network: network.map_err(build)?, path: path.to_path_buf(), trained_size })
+                Ok(Self { network: network.map_err(build)?, precision, path: path.to_path_buf(), trained_size })
             }
             None => unreachable!("the catalogue's variants can be opened"),
         }
@@ -118,6 +122,11 @@ impl Predictor {
     /// The variant's name.
     pub fn variant(&self) -> &'static str {
         self.network.variant()
+    }
+
+    /// What its products are computed in.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// The side that the model was trained with, if its file tells.

@@ -2,7 +2,9 @@
 
 use clap::{Parser, ValueEnum};
 use sam2unet::bench::{Case, What, measure};
+use sam2unet::nn::Precision;
 use sam2unet::nn::ops::Keep;
+use sam2unet::train::Named;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -18,8 +20,8 @@ struct Arguments {
     /// Images in a batch
     #[arg(value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: u32,
-    /// Precision of the arithmetic
-    #[arg(value_enum, default_value_t = Precision::F32)]
+    /// Precision of the products: f32 or bf16
+    #[arg(default_value = "f32", value_parser = <Precision as Named>::parse)]
     precision: Precision,
     /// Side of the images
     #[arg(long, value_name = "N", default_value_t = 352)]
@@ -30,26 +32,15 @@ struct Arguments {
     /// Threads [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
-    /// What training keeps of a block for the backward pass: its input, or also its projections and its attention
-    #[arg(long, value_enum, default_value_t = Kept::Attention)]
-    keep: Kept,
+    /// What training keeps of a block for the backward pass: small or balanced
+    #[arg(long, value_name = "NAME", default_value = "balanced", value_parser = Keep::parse)]
+    memory: Keep,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Task {
     Infer,
     Train,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Precision {
-    F32,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Kept {
-    Input,
-    Attention,
 }
 
 fn main() -> ExitCode {
@@ -59,7 +50,6 @@ fn main() -> ExitCode {
         eprintln!("bench: cannot start {threads} threads: {error}");
         return ExitCode::FAILURE;
     }
-    let Precision::F32 = arguments.precision;
     let case = Case {
         what: match arguments.what {
             Task::Infer => What::Infer,
@@ -67,17 +57,13 @@ fn main() -> ExitCode {
         },
         variant: arguments.variant,
         batch: arguments.batch as usize,
-        precision: "f32".into(),
+        precision: arguments.precision,
         device: "cpu".into(),
         size: arguments.size,
         repeat: arguments.repeat as usize,
         threads: rayon::current_num_threads(),
     };
-    let keep = match arguments.keep {
-        Kept::Input => Keep::Input,
-        Kept::Attention => Keep::Attention,
-    };
-    let text = measure(case, keep).map_err(|e| e.to_string());
+    let text = measure(case, arguments.memory).map_err(|e| e.to_string());
     match text.and_then(|m| serde_json::to_string(&m).map_err(|e| e.to_string())) {
         Ok(text) => match writeln!(io::stdout(), "{text}") {
             Ok(()) => ExitCode::SUCCESS,

@@ -2,8 +2,9 @@
 
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use sam2unet::nn::check_side;
+use sam2unet::nn::{Precision, check_side};
 use sam2unet::predict::{PredictOptions, Predictor, image_list, prepare_folder};
+use sam2unet::train::Named;
 use std::error::Error;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -40,6 +41,9 @@ struct Arguments {
     /// Where to compute
     #[arg(long, value_enum, default_value_t = Device::Auto)]
     device: Device,
+    /// f32, or bf16: faster, in half the memory, with logits that differ by about a hundredth
+    #[arg(long, value_name = "NAME", default_value = "f32", value_parser = <Precision as Named>::parse)]
+    precision: Precision,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -81,7 +85,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     let (Device::Auto | Device::Cpu) = arguments.device;
     let images = image_list(&arguments.images, &arguments.out, arguments.overlay)?;
-    let predictor = Predictor::open(&arguments.checkpoint)?;
+    let predictor = Predictor::open(&arguments.checkpoint, arguments.precision)?;
     let size = match arguments.size {
         Some(size) => size,
         None => predictor.trained_size()?.unwrap_or(PredictOptions::default().size),
@@ -91,12 +95,16 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let options =
         PredictOptions { size, stretch: arguments.stretch, threshold: arguments.threshold, overlay: arguments.overlay };
     say(format_args!(
-        "{} model at {} x {} on the CPU ({} threads)",
+        "{} model at {} x {} on the CPU ({} threads, {})",
         predictor.variant(),
         options.size,
         options.size,
-        rayon::current_num_threads()
+        rayon::current_num_threads(),
+        predictor.precision().name()
     ));
+    if predictor.precision() != arguments.precision {
+        say(format_args!("this machine computes no {} products", arguments.precision.name()));
+    }
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} images, {eta} left").ok();
     let bar = ProgressBar::new(images.len() as u64).with_style(style.unwrap_or_else(ProgressStyle::default_bar));
     let mut failed = 0;

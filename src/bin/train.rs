@@ -12,6 +12,8 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use sam2unet::data::{DataError, FOREGROUND_ABOVE};
 use sam2unet::metrics::{self, Summary, Task};
+use sam2unet::nn::Precision;
+use sam2unet::nn::ops::Keep;
 use sam2unet::train::{
     Choices, DeviceChoice, Event, FolderError, Learner, LossFlavour, MultiScale, Named, Observer, Outcome, Overview,
     Plan, RunFolder, SELECTION_KEY, Settings, SettingsError, Sources, StartError, State, TrainError, open_learner,
@@ -111,6 +113,12 @@ struct Flags {
     /// auto or cpu [default: auto]
     #[arg(long, value_name = "NAME", value_parser = DeviceChoice::parse, help_heading = "Run")]
     device: Option<DeviceChoice>,
+    /// f32, or bf16: products of rounded factors, the frozen trunk in half the memory [default: f32]
+    #[arg(long, value_name = "NAME", value_parser = <Precision as Named>::parse, help_heading = "Run")]
+    precision: Option<Precision>,
+    /// What a block keeps for the backward pass: small (its input), balanced [default: balanced]
+    #[arg(long, value_name = "NAME", value_parser = Keep::parse, help_heading = "Run")]
+    memory: Option<Keep>,
 }
 
 impl Flags {
@@ -138,6 +146,8 @@ impl Flags {
             augment: self.no_augment.then_some(false),
             threads: self.threads,
             device: self.device,
+            precision: self.precision,
+            memory: self.memory,
             checkpoint_minutes: self.checkpoint_minutes,
             generated: None,
         }

@@ -8,6 +8,30 @@ use std::fmt::Debug;
 /// `Device<f32>` implies two `Storage`s.)
 pub type Buffer<D> = <D as Storage<f32>>::Vec;
 
+/// What products of matrices are computed in. Everything else, the tape and the trainable weights among it, is single
+/// precision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// Single precision.
+    #[default]
+    F32,
+    /// Factors rounded to bf16, summed in single precision; frozen weights are held in bf16.
+    Bf16,
+}
+
+impl Precision {
+    /// Every precision by its name.
+    pub const NAMES: &'static [(&'static str, Self)] = &[("f32", Self::F32), ("bf16", Self::Bf16)];
+
+    /// Its name: `f32` or `bf16`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        }
+    }
+}
+
 /// How kernels reach the numbers behind a dfdx tensor.
 pub trait Memory: Device<f32> {
     /// A frozen weight.
@@ -18,13 +42,17 @@ pub trait Memory: Device<f32> {
     /// Numbers to write: a slice on the CPU, an address on a GPU.
     type Out<'a>;
 
-    /// Stores a frozen weight as its operation wants it. One of two dimensions is a linear layer's `(out, in)`.
+    /// Whether the device computes in this precision. One that does not takes single precision in its place.
+    fn offers(&self, precision: Precision) -> bool;
+
+    /// Stores a frozen weight as its operation wants it. One of two dimensions is a linear layer's `(out, in)`, held in
+    /// `precision`, which its operation then computes in.
     ///
     /// # Errors
     /// When the device is out of memory or lost.
-    fn freeze(&self, values: Vec<f32>, shape: &[usize]) -> Result<Self::Frozen, Self::Err>;
+    fn freeze(&self, values: Vec<f32>, shape: &[usize], precision: Precision) -> Result<Self::Frozen, Self::Err>;
 
-    /// The numbers of a frozen weight, as they were given to [`freeze`](Self::freeze).
+    /// The numbers of a frozen weight, as [`freeze`](Self::freeze) rounded them.
     ///
     /// # Errors
     /// When the device is lost.

@@ -3,7 +3,7 @@
 //! In training the batch's own statistics normalise and the running ones follow them; in inference the
 //! running ones are folded into the convolution (`w' = w s / sqrt(v + eps)`, eps 1e-5).
 
-use super::{Backend, Counter, Inference, Map, Param, Statistic, Training, ops};
+use super::{Backend, Counter, Inference, Map, Param, Precision, Statistic, Training, ops};
 use dfdx::nn::{Module, ModuleMut};
 use dfdx::prelude::*;
 
@@ -34,6 +34,9 @@ module! {
         pub weight("conv.weight"): Param<(CO, C, Const<KH>, Const<KW>), D>,
         /// Normalises the convolution's output.
         pub norm("bn"): BatchNorm<CO, D>,
+    } with |_, from| {
+        /// What the convolution is computed in.
+        pub precision: Precision = from.precision(),
     }
 }
 
@@ -42,6 +45,7 @@ module! {
 pub(super) struct Around {
     pub(super) dilation: usize,
     pub(super) relu: bool,
+    pub(super) precision: Precision,
 }
 
 impl<CO: ConstDim, D: Backend> BatchNorm<CO, D> {
@@ -54,7 +58,7 @@ impl<CO: ConstDim, D: Backend> BatchNorm<CO, D> {
     ) -> Result<Map<B, H, CO, D, T>, D::Err> {
         let norm = [&self.scale, &self.bias, &self.running_mean.0, &self.running_var.0];
         let (weight, bias) = ops::fold_batch_norm(weight, norm)?;
-        ops::conv2d(x, &weight, Some(&bias), around.dilation, around.relu)
+        ops::conv2d(x, &weight, Some(&bias), around.dilation, around.relu, around.precision)
     }
 
     /// Convolution, normalisation and maybe ReLU, in training: moves the running statistics.
@@ -65,7 +69,8 @@ impl<CO: ConstDim, D: Backend> BatchNorm<CO, D> {
         around: Around,
     ) -> Result<Map<B, H, CO, D, T>, D::Err> {
         let norm = [&self.scale, &self.bias];
-        let (y, [mean, var]) = ops::conv_batch_norm_train(x, weight, norm, around.dilation, around.relu)?;
+        let Around { dilation, relu, precision } = around;
+        let (y, [mean, var]) = ops::conv_batch_norm_train(x, weight, norm, dilation, relu, precision)?;
         self.running_mean.0.try_axpy(1.0 - MOMENTUM, &mean, MOMENTUM)?;
         self.running_var.0.try_axpy(1.0 - MOMENTUM, &var, MOMENTUM)?;
         self.batches.0 += 1;
@@ -88,7 +93,7 @@ impl<
     type Output = Map<B, H, CO, D, T>;
     type Error = D::Err;
     fn try_forward(&self, x: Map<B, H, C, D, T>) -> Result<Self::Output, D::Err> {
-        let around = Around { dilation: DILATION, relu: false };
+        let around = Around { dilation: DILATION, relu: false, precision: self.precision };
         self.norm.infer(x, &self.weight, around)
     }
 }
@@ -108,7 +113,7 @@ impl<
     type Output = Map<B, H, CO, D, T>;
     type Error = D::Err;
     fn try_forward_mut(&mut self, x: Map<B, H, C, D, T>) -> Result<Self::Output, D::Err> {
-        let around = Around { dilation: DILATION, relu: false };
+        let around = Around { dilation: DILATION, relu: false, precision: self.precision };
         self.norm.train(x, &self.weight, around)
     }
 }

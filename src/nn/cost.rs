@@ -2,7 +2,7 @@
 
 use super::ops::Keep;
 use super::weights::{Role, WeightSpec};
-use super::{Hidden, Mid, Sam2UNet, Up, Variant, Weights, declare::Path};
+use super::{Hidden, Mid, Precision, Sam2UNet, Up, Variant, Weights, declare::Path};
 use dfdx::{shapes::ConstDim, tensor::Cpu};
 
 /// How many numbers of a model are parameters in PyTorch's sense: its weights and biases, without the
@@ -113,9 +113,13 @@ fn query_key_pairs(map: usize, stride: usize, window: usize) -> usize {
 
 /// Expected peak memory of training on the CPU, in bytes: the weights, gradients and moments, what the tape
 /// keeps of each image of a batch, and the largest temporary of a block. An estimate from the maps' sizes.
-pub fn training_bytes<V: Variant>(side: usize, batch: usize, keep: Keep) -> u64 {
+pub fn training_bytes<V: Variant>(side: usize, batch: usize, keep: Keep, precision: Precision) -> u64 {
     let counts = parameters::<V, 1>();
-    let weights = counts.total() + 3 * counts.trainable;
+    let frozen = match precision {
+        Precision::F32 => counts.frozen,
+        Precision::Bf16 => counts.frozen / 2,
+    };
+    let weights = frozen + 4 * counts.trainable + counts.unused;
     let (mut kept, mut temporary) = (0, 0);
     for stage in 0..4 {
         let map = side / (4 << stage);

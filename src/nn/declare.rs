@@ -4,8 +4,8 @@
 //! with that name, and derives the walk and dfdx's `TensorCollection` from it; `forward!` writes
 //! inference and training from one body.
 
-use super::Backend;
 use super::weights::{SourceError, Value, WeightSource, WeightSpec};
+use super::{Backend, Precision};
 use dfdx::nn::{ModuleVisitor, TensorCollection};
 use std::fmt::Display;
 
@@ -81,16 +81,27 @@ pub trait Weights<D: Backend>: Sized {
         W: ModuleVisitor<P, f32, D>;
 }
 
-/// A device and a source of weights: what a model is built from.
+/// A device, a source of weights and a precision: what a model is built from.
 pub struct Builder<'a, D> {
     device: &'a D,
     source: &'a mut dyn WeightSource,
+    precision: Precision,
 }
 
 impl<'a, D: Backend> Builder<'a, D> {
-    /// Puts the two together.
+    /// Device and source, for a model in single precision.
     pub fn new(device: &'a D, source: &'a mut dyn WeightSource) -> Self {
-        Self { device, source }
+        Self { device, source, precision: Precision::F32 }
+    }
+
+    /// The same for a model whose products are computed in `precision`.
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
+    /// What the model's products will be computed in.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// Where the model will live.
@@ -180,13 +191,13 @@ impl BuildError {
 ///
 /// Behind each field stands its published name; type parameters come first, then const ones after a
 /// semicolon. What a field is to dfdx (trainable, statistic, frozen, module) its type says. After
-/// `with |path|` come fields that are no weights, with what they are when built at `path`.
+/// `with |path, from|` come fields that are no weights, with what they are when built at `path` by the builder `from`.
 macro_rules! module {
     ($(#[$doc:meta])* $vis:vis struct $Name:ident<
         $($g:ident : $bound:ident $(= $gdefault:ty)?),* $(; $($k:ident $(= $kdefault:literal)?),*)?
     > {
         $($(#[$fdoc:meta])* $fvis:vis $field:ident($published:expr): $ty:ty),* $(,)?
-    } $(with |$path:ident| {
+    } $(with |$path:pat_param, $from:pat_param| {
         $($(#[$sdoc:meta])* $svis:vis $setting:ident: $sty:ty = $value:expr),* $(,)?
     })?) => {
         $(#[$doc])*
@@ -230,10 +241,11 @@ macro_rules! module {
                 from: &mut $crate::nn::Builder<'_, D>,
                 path: &$crate::nn::Path,
             ) -> Result<Self, $crate::nn::BuildError> {
-                $(let $path = path;)?
+                $(let ($path, $from) = (path, &*from);
+                $(let $setting: $sty = $value;)*)?
                 Ok(Self {
                     $($field: <$ty as $crate::nn::Weights<D>>::build(from, &path.join($published))?,)*
-                    $($($setting: $value,)*)?
+                    $($($setting,)*)?
                 })
             }
 

@@ -1,7 +1,7 @@
 //! The U-Net decoder and its outputs.
 
 use super::conv_bn::Around;
-use super::{Backend, BatchNorm, Even, Inference, Map, Masks, Mid, Param, Side, Training, ops};
+use super::{Backend, BatchNorm, Even, Inference, Map, Masks, Mid, Param, Precision, Side, Training, ops};
 use dfdx::nn::{Module, ModuleMut, NonMutableModule};
 use dfdx::prelude::*;
 
@@ -19,6 +19,9 @@ module! {
         pub conv2("3.weight"): Param<(Mid, Mid, Const<3>, Const<3>), D>,
         /// Before the second ReLU.
         pub norm2(4): BatchNorm<Mid, D>,
+    } with |_, from| {
+        /// What the convolutions are computed in.
+        pub precision: Precision = from.precision(),
     }
 }
 
@@ -40,14 +43,18 @@ module! {
     }
 }
 
-const WITH_RELU: Around = Around { dilation: 1, relu: true };
+impl<D: Backend> DoubleConv<D> {
+    fn around(&self) -> Around {
+        Around { dilation: 1, relu: true, precision: self.precision }
+    }
+}
 
 impl<B: Dim, H: Dim, D: Backend, T: Inference<D>> Module<Map<B, H, Both, D, T>> for DoubleConv<D> {
     type Output = Map<B, H, Mid, D, T>;
     type Error = D::Err;
     fn try_forward(&self, x: Map<B, H, Both, D, T>) -> Result<Self::Output, D::Err> {
-        let x = self.norm1.infer(x, &self.conv1, WITH_RELU)?;
-        self.norm2.infer(x, &self.conv2, WITH_RELU)
+        let x = self.norm1.infer(x, &self.conv1, self.around())?;
+        self.norm2.infer(x, &self.conv2, self.around())
     }
 }
 
@@ -55,8 +62,9 @@ impl<B: Dim, H: Dim, D: Backend, T: Training<D>> ModuleMut<Map<B, H, Both, D, T>
     type Output = Map<B, H, Mid, D, T>;
     type Error = D::Err;
     fn try_forward_mut(&mut self, x: Map<B, H, Both, D, T>) -> Result<Self::Output, D::Err> {
-        let x = self.norm1.train(x, &self.conv1, WITH_RELU)?;
-        self.norm2.train(x, &self.conv2, WITH_RELU)
+        let around = self.around();
+        let x = self.norm1.train(x, &self.conv1, around)?;
+        self.norm2.train(x, &self.conv2, around)
     }
 }
 
@@ -77,7 +85,8 @@ impl<D: Backend, const CLASSES: usize> Head<D, CLASSES> {
         x: Map<B, H, Mid, D, T>,
         side: S,
     ) -> Result<Masks<B, S, CLASSES, D, T>, D::Err> {
-        let x: Map<B, H, Const<CLASSES>, D, T> = ops::conv2d(x, &self.weight, Some(&self.bias), 1, false)?;
+        let x: Map<B, H, Const<CLASSES>, D, T> =
+            ops::conv2d(x, &self.weight, Some(&self.bias), 1, false, Precision::F32)?;
         ops::resize(x, side)
     }
 }

@@ -137,7 +137,8 @@ impl<S: ConstShape, D: Backend> Weights<D> for Frozen<S, D> {
     fn build(from: &mut Builder<'_, D>, path: &Path) -> Result<Self, BuildError> {
         let spec = spec::<S>(path, Role::Frozen);
         let numbers = from.real(&spec)?;
-        let data = from.device().freeze(numbers, &spec.shape).map_err(|e| BuildError::device(&spec, e))?;
+        let data =
+            from.device().freeze(numbers, &spec.shape, from.precision()).map_err(|e| BuildError::device(&spec, e))?;
         Ok(Self { data, device: from.device().clone(), shape: PhantomData })
     }
     fn each(&self, path: &Path, f: &mut dyn FnMut(WeightSpec, Value)) {

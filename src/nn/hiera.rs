@@ -70,7 +70,7 @@ module! {
         pub trunk("block"): Trunk<C, C, D>,
         /// The trainable part, applied first.
         pub adapter("prompt_learn"): Adapter<C, D>,
-    } with |path| {
+    } with |path, _| {
         /// How it attends, known from its number in the encoder.
         pub geometry: Geometry = V::geometry(path.number()),
         /// What training keeps of it for the backward pass.
@@ -88,7 +88,7 @@ module! {
         pub skip("block.proj"): FrozenLinear<C, CO, D>,
         /// The trainable part, applied first.
         pub adapter("prompt_learn"): Adapter<C, D>,
-    } with |path| {
+    } with |path, _| {
         /// How it attends, known from its number in the encoder.
         pub geometry: Geometry = V::geometry(path.number()),
         /// What training keeps of it for the backward pass.

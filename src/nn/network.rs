@@ -1,7 +1,7 @@
 //! A model whose variant and side are known at run time only: what the programs hold.
 
 use super::weights::WeightSource;
-use super::{Backend, BuildError, Image, SIDES, Sam2UNet, Variant, WithVariant, with_variant};
+use super::{Backend, BuildError, Image, Precision, SIDES, Sam2UNet, Variant, WithVariant, with_variant};
 use dfdx::nn::Module;
 use dfdx::prelude::*;
 
@@ -69,7 +69,8 @@ impl<V: Variant, D: Backend> Network for Sam2UNet<V, D> {
     }
 }
 
-/// A model of the variant called `variant` on `device`; `None` if there is no such variant.
+/// A model of the variant called `variant` on `device`, its products computed in `precision` where the device offers
+/// it; `None` if there is no such variant.
 ///
 /// # Errors
 /// When the source does not hold a weight, or holds it in another shape, or the device fails.
@@ -77,15 +78,16 @@ pub fn open_network<D: Backend>(
     variant: &str,
     device: &D,
     source: &mut dyn WeightSource,
+    precision: Precision,
 ) -> Option<Result<Box<dyn Network>, BuildError>> {
-    struct Open<'a, D>(&'a D, &'a mut dyn WeightSource);
+    struct Open<'a, D>(&'a D, &'a mut dyn WeightSource, Precision);
     impl<D: Backend> WithVariant for Open<'_, D> {
         type Output = Result<Box<dyn Network>, BuildError>;
         fn call<V: Variant>(self) -> Self::Output {
-            Ok(Box::new(Sam2UNet::<V, D>::from_source(self.0, self.1)?))
+            Ok(Box::new(Sam2UNet::<V, D>::with_precision(self.0, self.1, self.2)?))
         }
     }
-    with_variant(variant, Open(device, source))
+    with_variant(variant, Open(device, source, precision))
 }
 
 /// Whether the network takes images of this side, told at run time.

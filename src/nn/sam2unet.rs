@@ -2,7 +2,9 @@
 
 use super::ops::{self, Keep, LossFlavour};
 use super::weights::{Value, WeightSource, WeightSpec};
-use super::{Backend, BuildError, Builder, Head, Hiera, Image, Masks, Path, Rfb, Side, Unused, Up, Variant, Weights};
+use super::{
+    Backend, BuildError, Builder, Head, Hiera, Image, Masks, Path, Precision, Rfb, Side, Unused, Up, Variant, Weights,
+};
 use dfdx::prelude::*;
 
 module! {
@@ -86,11 +88,20 @@ impl<V: Variant, D: Backend, const CLASSES: usize> Sam2UNet<V, D, CLASSES> {
     /// # Errors
     /// When the source does not hold a weight, or holds it in another shape, or the device fails.
     pub fn from_source(device: &D, source: &mut dyn WeightSource) -> Result<Self, BuildError> {
+        Self::with_precision(device, source, Precision::F32)
+    }
+
+    /// As [`from_source`](Self::from_source), its products computed in `precision`. In bf16 the model's frozen weights
+    /// *are* the rounded ones: that is what it computes with, and what its file holds.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn with_precision(device: &D, source: &mut dyn WeightSource, precision: Precision) -> Result<Self, BuildError> {
         const {
             let () = V::CHECKED;
             assert!(CLASSES > 0, "a model must have a class");
         }
-        Self::build(&mut Builder::new(device, source), &Path::root())
+        Self::build(&mut Builder::new(device, source).with_precision(precision), &Path::root())
     }
 
     /// Name, shape and role of every value that the model stores, without building it.

@@ -1,6 +1,7 @@
 //! What the training loop needs of a model, whatever its variant, side and device.
 
 use crate::data::Batch;
+use crate::nn::Precision;
 use crate::nn::ops::structure_loss::LossFlavour;
 use crate::nn::weights::{SourceError, Value, WeightSource, WeightSpec};
 
@@ -64,6 +65,8 @@ pub trait Learner {
 pub struct LearnerSummary {
     /// The variant's name, for example `base-plus`.
     pub variant: String,
+    /// What its products are computed in.
+    pub precision: Precision,
     /// Every real number that the optimiser could change or the trunk holds (`up4` included, as in
     /// the published counts; running statistics not).
     pub parameters: usize,

@@ -34,7 +34,7 @@ pub use plan::{Plan, Step};
 pub use report::{ReportError, write_curves, write_samples};
 pub use run::{Event, Observer, Outcome, SELECTION_KEY, TrainError, is_finished, train};
 pub use schedule::{FINAL_RATE, cosine};
-pub use session::{Session, open_session};
+pub use session::{Compute, Session, open_session};
 pub use settings::{Choices, DeviceChoice, Generated, MultiScale, Named, Settings, SettingsError};
 pub use sources::Sources;
 pub use start::{StartError, open_learner};

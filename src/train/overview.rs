@@ -54,6 +54,14 @@ impl Overview<'_> {
         format!("{sides}; {batches}; {flips}; {order}")
     }
 
+    fn precision(&self) -> String {
+        let (wanted, found) = (self.settings.precision.name(), self.model.precision.name());
+        match wanted == found {
+            true => found.to_string(),
+            false => format!("{found}, as this machine computes no {wanted} products"),
+        }
+    }
+
     fn length(&self) -> String {
         let Plan { steps, steps_per_epoch, horizon, .. } = self.plan;
         let epochs = steps.div_ceil(steps_per_epoch.max(1));
@@ -93,7 +101,7 @@ impl fmt::Display for Overview<'_> {
             ),
             ("loss", format!("{} on three outputs", settings.loss.name())),
             ("seed", settings.seed.to_string()),
-            ("device", format!("cpu, {threads}")),
+            ("device", format!("cpu, {threads}; {}", self.precision())),
             (
                 "cost",
                 format!(

@@ -6,11 +6,20 @@ use crate::data::Batch;
 use crate::nn::ops::Keep;
 use crate::nn::weights::{Value, WeightSource, WeightSpec};
 use crate::nn::{
-    Backend, BuildError, Image, LossFlavour, Masks, Network, SIDES, Sam2UNet, Variant, WithVariant, gflop, parameters,
-    training_bytes, with_variant,
+    Backend, BuildError, Image, LossFlavour, Masks, Network, Precision, SIDES, Sam2UNet, Variant, WithVariant, gflop,
+    parameters, training_bytes, with_variant,
 };
 use dfdx::nn::{ModuleMut, ZeroGrads};
 use dfdx::prelude::*;
+
+/// How a model in training computes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compute {
+    /// What its products are computed in; single precision where the device does not offer it.
+    pub precision: Precision,
+    /// What its blocks keep for the backward pass.
+    pub keep: Keep,
+}
 
 /// A model of one class in training, on a device.
 #[derive(Debug)]
@@ -20,7 +29,7 @@ pub struct Session<V: Variant, D: Backend> {
     /// Those gathered since the last update; `None` before the first batch.
     gradients: Option<Gradients<f32, D>>,
     device: D,
-    keep: Keep,
+    compute: Compute,
 }
 
 impl<V: Variant, D: Backend> Session<V, D> {
@@ -28,10 +37,17 @@ impl<V: Variant, D: Backend> Session<V, D> {
     ///
     /// # Errors
     /// When the source does not hold a weight, or the device fails.
-    pub fn new(device: D, source: &mut dyn WeightSource, config: AdamWConfig, keep: Keep) -> Result<Self, LearnError> {
-        let mut model = Sam2UNet::from_source(&device, source).map_err(built)?;
-        model.keep(keep);
-        Ok(Self { model, optimiser: AdamW::new(config), gradients: None, device, keep })
+    pub fn new(
+        device: D,
+        source: &mut dyn WeightSource,
+        config: AdamWConfig,
+        mut compute: Compute,
+    ) -> Result<Self, LearnError> {
+        if !device.offers(compute.precision) {
+            compute.precision = Precision::F32;
+        }
+        let model = build(&device, source, compute)?;
+        Ok(Self { model, optimiser: AdamW::new(config), gradients: None, device, compute })
     }
 
     /// The model as it stands.
@@ -49,16 +65,26 @@ pub fn open_session<D: Backend + 'static>(
     device: D,
     source: &mut dyn WeightSource,
     config: AdamWConfig,
-    keep: Keep,
+    compute: Compute,
 ) -> Option<Result<Box<dyn Learner>, LearnError>> {
-    struct Open<'a, D>(D, &'a mut dyn WeightSource, AdamWConfig, Keep);
+    struct Open<'a, D>(D, &'a mut dyn WeightSource, AdamWConfig, Compute);
     impl<D: Backend + 'static> WithVariant for Open<'_, D> {
         type Output = Result<Box<dyn Learner>, LearnError>;
         fn call<V: Variant>(self) -> Self::Output {
             Ok(Box::new(Session::<V, D>::new(self.0, self.1, self.2, self.3)?))
         }
     }
-    with_variant(variant, Open(device, source, config, keep))
+    with_variant(variant, Open(device, source, config, compute))
+}
+
+fn build<V: Variant, D: Backend>(
+    device: &D,
+    source: &mut dyn WeightSource,
+    compute: Compute,
+) -> Result<Sam2UNet<V, D>, LearnError> {
+    let mut model = Sam2UNet::with_precision(device, source, compute.precision).map_err(built)?;
+    model.keep(compute.keep);
+    Ok(model)
 }
 
 fn built(error: BuildError) -> LearnError {
@@ -144,8 +170,7 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
         moments: &mut dyn FnMut(&str) -> Option<(Vec<f32>, Vec<f32>)>,
         steps: u64,
     ) -> Result<(), LearnError> {
-        let mut model = Sam2UNet::from_source(&self.device, weights).map_err(built)?;
-        model.keep(self.keep);
+        let model = build(&self.device, weights, self.compute)?;
         self.optimiser.restore(&model, moments, steps)?;
         self.model = model;
         self.gradients = None;
@@ -156,11 +181,12 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
         let counts = parameters::<V, 1>();
         LearnerSummary {
             variant: V::NAME.to_string(),
+            precision: self.compute.precision,
             parameters: counts.total(),
             frozen: counts.frozen,
             trainable: counts.trainable,
             gflop_per_image: gflop::<V>(side).total(),
-            training_bytes: training_bytes::<V>(side, batch, self.keep),
+            training_bytes: training_bytes::<V>(side, batch, self.compute.keep, self.compute.precision),
         }
     }
 }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::Task;
-use crate::nn::ops::structure_loss::LossFlavour;
-use crate::nn::{SIDES, VARIANTS};
+use crate::nn::ops::{Keep, LossFlavour};
+use crate::nn::{Precision, SIDES, VARIANTS};
 
 /// Sides are multiples of this.
 const SIDE_UNIT: usize = 32;
@@ -102,6 +102,16 @@ impl Named for DeviceChoice {
     const NAMES: &'static [(&'static str, Self)] = &[("auto", Self::Auto), ("cpu", Self::Cpu)];
 }
 
+impl Named for Precision {
+    const WHAT: &'static str = "precision";
+    const NAMES: &'static [(&'static str, Self)] = Self::NAMES;
+}
+
+impl Named for Keep {
+    const WHAT: &'static str = "memory";
+    const NAMES: &'static [(&'static str, Self)] = &[("small", Self::Input), ("balanced", Self::Attention)];
+}
+
 impl Named for LossFlavour {
     const WHAT: &'static str = "loss";
     const NAMES: &'static [(&'static str, Self)] =
@@ -159,6 +169,10 @@ pub struct Choices {
     pub threads: Option<usize>,
     #[serde(with = "by_name::optional")]
     pub device: Option<DeviceChoice>,
+    #[serde(with = "by_name::optional")]
+    pub precision: Option<Precision>,
+    #[serde(with = "by_name::optional")]
+    pub memory: Option<Keep>,
     pub checkpoint_minutes: Option<f64>,
     pub generated: Option<Generated>,
 }
@@ -235,6 +249,12 @@ pub struct Settings {
     /// Where to compute.
     #[serde(with = "by_name")]
     pub device: DeviceChoice,
+    /// What the products are computed in.
+    #[serde(default, with = "by_name")]
+    pub precision: Precision,
+    /// What a block keeps for the backward pass.
+    #[serde(default, with = "by_name")]
+    pub memory: Keep,
     /// Minutes between two saves of `last` inside an epoch; 0 saves after each step.
     pub checkpoint_minutes: f64,
     /// Sizes of the generated sets of a run without images.
@@ -342,6 +362,8 @@ impl Choices {
             augment: self.augment.or(lower.augment),
             threads: self.threads.or(lower.threads),
             device: self.device.or(lower.device),
+            precision: self.precision.or(lower.precision),
+            memory: self.memory.or(lower.memory),
             checkpoint_minutes: self.checkpoint_minutes.or(lower.checkpoint_minutes),
             generated: self.generated.or(lower.generated),
         }
@@ -407,6 +429,8 @@ impl Choices {
             augment: all.augment.unwrap_or(true),
             threads: all.threads,
             device: all.device.unwrap_or_default(),
+            precision: all.precision.unwrap_or_default(),
+            memory: all.memory.unwrap_or_default(),
             checkpoint_minutes: all.checkpoint_minutes.unwrap_or(5.0),
             generated: all.generated,
         };
@@ -435,18 +459,25 @@ impl Settings {
     }
 
     /// The settings of a resumed run: only its length and what does not change its results may be
-    /// chosen anew (`steps`, `epochs`, `threads`, `device`, `checkpoint_minutes`).
+    /// chosen anew (`steps`, `epochs`, `threads`, `device`, `memory`, `checkpoint_minutes`).
     ///
     /// # Errors
     /// When another choice differs from the run's setting.
     pub fn resumed_with(mut self, choices: Choices) -> Result<Self, SettingsError> {
-        let Choices { steps, epochs, threads, device, checkpoint_minutes, .. } = choices;
-        let fixed =
-            Choices { steps: None, epochs: None, threads: None, device: None, checkpoint_minutes: None, ..choices };
+        let Choices { steps, epochs, threads, device, memory, checkpoint_minutes, .. } = choices;
+        let fixed = Choices {
+            steps: None,
+            epochs: None,
+            threads: None,
+            device: None,
+            memory: None,
+            checkpoint_minutes: None,
+            ..choices
+        };
         if fixed != Choices::default() {
             return Err(SettingsError::Conflict(
                 "--resume takes everything from the run's config.toml: next to it only --steps, --epochs, --threads, \
-                 --device and --checkpoint-minutes can be given. For other settings start a new run, with --init \
+                 --device, --memory and --checkpoint-minutes can be given. For other settings start a new run, with --init \
                  DIR/last/model.safetensors to go on from its weights"
                     .to_string(),
             ));
@@ -455,6 +486,7 @@ impl Settings {
         self.epochs = epochs.or(self.epochs);
         self.threads = threads.or(self.threads);
         self.device = device.unwrap_or(self.device);
+        self.memory = memory.unwrap_or(self.memory);
         self.checkpoint_minutes = checkpoint_minutes.unwrap_or(self.checkpoint_minutes);
         self.check()?;
         Ok(self)

@@ -7,10 +7,9 @@ use dfdx::tensor::Cpu;
 use super::adamw::AdamWConfig;
 use super::folder::RunFolder;
 use super::learner::{LearnError, Learner};
-use super::session::open_session;
+use super::session::{Compute, open_session};
 use super::settings::{DeviceChoice, Settings};
 use crate::checkpoint::{self, CheckpointError, Report, Scope, WeightFile};
-use crate::nn::ops::Keep;
 use crate::nn::weights::{WeightSource, WeightSpec};
 use crate::nn::{Initialiser, catalogue};
 
@@ -95,5 +94,6 @@ fn open(settings: &Settings, source: &mut dyn WeightSource) -> Opened {
     let device = match settings.device {
         DeviceChoice::Auto | DeviceChoice::Cpu => Cpu::default(),
     };
-    open_session(&settings.variant, device, source, config, Keep::default())
+    let compute = Compute { precision: settings.precision, keep: settings.memory };
+    open_session(&settings.variant, device, source, config, compute)
 }

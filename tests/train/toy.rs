@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use dfdx::nn::modules::Linear;
 use dfdx::prelude::*;
 use sam2unet::data::{Batch, DataError, Dataset, Draws, Grey, Rgb};
+use sam2unet::nn::Precision;
 use sam2unet::nn::weights::{Role, SourceError, Value, WeightSource, WeightSpec};
 use sam2unet::train::{
     AdamW, AdamWConfig, Choices, Event, LearnError, Learner, LearnerSummary, LossFlavour, Outcome, RunFolder, Settings,
@@ -145,6 +146,7 @@ impl Learner for Toy {
             trainable: 4,
             gflop_per_image: 0.0,
             training_bytes: 1 << 20,
+            precision: Precision::F32,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Two-dimensional convolution with any odd kernel and dilation, stride 1, "same" padding.
 
 use super::{Erased, Slot, erase, record, retype};
-use crate::nn::{Backend, Map, backend::Memory};
+use crate::nn::{Backend, Map, Precision, backend::Memory};
 use dfdx::prelude::*;
 
 /// The plain numbers that a kernel needs.
@@ -19,6 +19,8 @@ pub struct ConvSize {
     pub kernel: [usize; 2],
     /// Distance between neighbouring taps.
     pub dilation: usize,
+    /// What the products are computed in.
+    pub precision: Precision,
 }
 
 /// What a device computes for [`conv2d`].
@@ -64,6 +66,7 @@ pub fn conv2d<B, H, C, CO, KH, KW, D, T>(
     bias: Option<&Tensor<(CO,), f32, D>>,
     dilation: usize,
     relu: bool,
+    precision: Precision,
 ) -> Result<Map<B, H, CO, D, T>, D::Err>
 where
     B: Dim,
@@ -77,7 +80,7 @@ where
 {
     const { assert!(KH::SIZE % 2 == 1 && KW::SIZE % 2 == 1, "a kernel's sides are odd") };
     let bias = bias.map(|b| erase(b.clone()));
-    Ok(retype(erased(erase(x), erase(weight.clone()), bias, dilation, relu)?))
+    Ok(retype(erased(erase(x), erase(weight.clone()), bias, dilation, relu, precision)?))
 }
 
 fn erased<D: Backend, T: Tape<f32, D>>(
@@ -86,11 +89,12 @@ fn erased<D: Backend, T: Tape<f32, D>>(
     bias: Option<Erased<1, D>>,
     dilation: usize,
     relu: bool,
+    precision: Precision,
 ) -> Result<Erased<4, D, T>, D::Err> {
     let (x, mut tape) = x.try_contiguous()?.split_tape();
     let device = x.device().clone();
     let ([batch, side, _, channels], [out_channels, _, kh, kw]) = (*x.shape(), *w.shape());
-    let size = ConvSize { batch, side, channels, out_channels, kernel: [kh, kw], dilation };
+    let size = ConvSize { batch, side, channels, out_channels, kernel: [kh, kw], dilation, precision };
     let y = device.build([batch, side, side, out_channels], |y| {
         let bias = bias.as_ref().map(|b| device.view(b));
         device.conv2d(size, &device.view(&x), &device.view(&w), bias.as_ref(), relu, y)

@@ -7,7 +7,7 @@
 
 use super::conv2d::ConvSize;
 use super::{Erased, Slot, erase, record, retype};
-use crate::nn::{Backend, Map};
+use crate::nn::{Backend, Map, Precision};
 use dfdx::prelude::*;
 
 /// Scale and bias of a batch normalisation.
@@ -24,6 +24,7 @@ pub fn conv_batch_norm_train<B, H, C, CO, KH, KW, D, T>(
     norm: NormRef<'_, CO, D>,
     dilation: usize,
     relu: bool,
+    precision: Precision,
 ) -> Result<(Map<B, H, CO, D, T>, [Tensor<(CO,), f32, D>; 2]), D::Err>
 where
     B: Dim,
@@ -36,7 +37,8 @@ where
     T: Tape<f32, D>,
 {
     const { assert!(KH::SIZE % 2 == 1 && KW::SIZE % 2 == 1, "a kernel's sides are odd") };
-    let (y, statistics) = erased(erase(x), erase(weight.clone()), norm.map(|n| erase(n.clone())), dilation, relu)?;
+    let (y, statistics) =
+        erased(erase(x), erase(weight.clone()), norm.map(|n| erase(n.clone())), dilation, relu, precision)?;
     Ok((retype(y), statistics.map(retype)))
 }
 
@@ -55,11 +57,12 @@ fn erased<D: Backend, T: Tape<f32, D>>(
     [scale, bias]: [Erased<1, D>; 2],
     dilation: usize,
     relu: bool,
+    precision: Precision,
 ) -> Result<(Erased<4, D, T>, [Erased<1, D>; 2]), D::Err> {
     let (x, mut tape) = x.try_contiguous()?.split_tape();
     let device = x.device().clone();
     let ([batch, side, _, channels], [out_channels, _, kh, kw]) = (*x.shape(), *w.shape());
-    let size = ConvSize { batch, side, channels, out_channels, kernel: [kh, kw], dilation };
+    let size = ConvSize { batch, side, channels, out_channels, kernel: [kh, kw], dilation, precision };
     let shape = [batch, side, side, out_channels];
     let views = (device.view(&w), device.view(&scale), device.view(&bias));
     let mut seen = device.view(&x);
@@ -78,7 +81,7 @@ fn erased<D: Backend, T: Tape<f32, D>>(
     })?;
     let mean = match &centre {
         Some(centre) => {
-            let pixel = ConvSize { batch: 1, side: 1, ..size };
+            let pixel = ConvSize { batch: 1, side: 1, precision: Precision::F32, ..size };
             mean.try_add(d.build([out_channels], |y| d.conv2d(pixel, centre, w_view, None, false, y))?)?
         }
         None => mean,

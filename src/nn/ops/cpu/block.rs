@@ -7,6 +7,7 @@
 use super::FrozenWeight;
 use super::attention::Attention;
 use super::matmul::{Onto, Packed, Then, linear, linear_backward, linear_weight_backward};
+use super::scratch::Scratch;
 use super::vector::{add_assign, gelu_backward, gelu_in_place, largest_of_four, layer_norm, layer_norm_backward};
 use crate::nn::ops::adapted_block::{BlockSize, FrozenBlock, Keep};
 use rayon::prelude::*;
@@ -66,7 +67,9 @@ impl<'a> Block<'a> {
     /// `adapter`: down weight `(r, c)`, down bias, up weight `(c, r)`, up bias.
     pub fn new(size: BlockSize, adapter: [&'a [f32]; 4], frozen: &'a FrozenBlock<Arc<FrozenWeight>>) -> Self {
         let [down, down_bias, up, up_bias] = adapter;
-        let (down, up) = (Packed::from_columns(down, size.channels), Packed::from_columns(up, size.hidden));
+        let precision = frozen.qkv[0].factor().precision();
+        let down = Packed::from_columns(down, size.channels, precision);
+        let up = Packed::from_columns(up, size.hidden, precision);
         Self { size, down, down_bias, up, up_bias, frozen }
     }
 
@@ -141,7 +144,7 @@ impl<'a> Block<'a> {
             let kept_qkv = saved.qkv.as_ref().map(|qkv| &qkv[i * n * 3 * co..][..n_here * 3 * co]);
             let kept_a = saved.a.as_ref().map(|a| &a[i * m * co..][..m_here * co]);
             let (z, made, skip) = match kept_qkv {
-                Some(_) => (self.adapt(x), Vec::new(), None),
+                Some(_) => (self.adapt(x), Scratch::default(), None),
                 None => self.project(x),
             };
             let qkv = kept_qkv.unwrap_or(&made);
@@ -154,7 +157,7 @@ impl<'a> Block<'a> {
                 }
             };
             let (ga, go) = self.mlp_backward(&turned, a, gy);
-            let mut gqkv = vec![0.0; qkv.len()];
+            let mut gqkv = Scratch::new(qkv.len());
             self.attention().backward(qkv, &go, &mut gqkv);
             let gz = self.project_backward(&turned, &z, skip, &ga, &gqkv);
             self.adapter_backward(&turned, x, gz, gx, &mut gradients.adapter);
@@ -163,11 +166,11 @@ impl<'a> Block<'a> {
 
     /// Adapter, first norm, projections: `z (n, c)`, `qkv (n, 3 co)` and, if the block pools, the skip
     /// path's projection `(n, co)` before its pool.
-    fn project(&self, x: &[f32]) -> (Vec<f32>, Vec<f32>, Option<Vec<f32>>) {
+    fn project(&self, x: &[f32]) -> (Scratch, Scratch, Option<Scratch>) {
         let (c, co) = (self.size.channels, self.size.out_channels);
         let n = x.len() / c;
-        let (mut z, mut qkv) = (vec![0.0; n * c], vec![0.0; n * 3 * co]);
-        let mut skip = self.frozen.skip.as_ref().map(|_| vec![0.0; n * co]);
+        let (mut z, mut qkv) = (Scratch::new(n * c), Scratch::new(n * 3 * co));
+        let mut skip = self.frozen.skip.as_ref().map(|_| Scratch::new(n * co));
         let rows = rows_per_task(n);
         let no_skip: &mut [f32] = &mut [];
         let skips: Vec<&mut [f32]> = match &mut skip {
@@ -179,7 +182,7 @@ impl<'a> Block<'a> {
             x.chunks(rows * c).zip(z.chunks_mut(rows * c)).zip(qkv.chunks_mut(rows * 3 * co)).zip(skips).collect();
         tasks.into_par_iter().for_each(|(((x, z), qkv), skip)| {
             let n = x.len() / c;
-            let mut normed = vec![0.0; n * c];
+            let mut normed = Scratch::new(n * c);
             self.adapt_rows(x, z);
             self.first_norm(z, &mut normed);
             linear(&normed, self.frozen.qkv[0].factor(), self.frozen.qkv[1].numbers(), Then::Stop, qkv);
@@ -191,14 +194,14 @@ impl<'a> Block<'a> {
     }
 
     /// `z = x + gelu(up(gelu(down x)))`.
-    fn adapt(&self, x: &[f32]) -> Vec<f32> {
-        let (mut z, length) = (vec![0.0; x.len()], rows_per_task(x.len() / self.size.channels) * self.size.channels);
+    fn adapt(&self, x: &[f32]) -> Scratch {
+        let (mut z, length) = (Scratch::new(x.len()), rows_per_task(x.len() / self.size.channels) * self.size.channels);
         x.par_chunks(length).zip(z.par_chunks_mut(length)).for_each(|(x, z)| self.adapt_rows(x, z));
         z
     }
 
     fn adapt_rows(&self, x: &[f32], z: &mut [f32]) {
-        let mut h = vec![0.0; x.len() / self.size.channels * self.size.hidden];
+        let mut h = Scratch::new(x.len() / self.size.channels * self.size.hidden);
         linear(x, &self.down, self.down_bias, Then::Gelu, &mut h);
         linear(&h, &self.up, self.up_bias, Then::GeluAdd(x), z);
     }
@@ -212,18 +215,18 @@ impl<'a> Block<'a> {
     }
 
     /// Attention, its projection and the skip path: `(m, co)`.
-    fn attend(&self, z: &[f32], qkv: &[f32], skip: Option<&[f32]>) -> Vec<f32> {
+    fn attend(&self, z: &[f32], qkv: &[f32], skip: Option<&[f32]>) -> Scratch {
         let co = self.size.out_channels;
         let attention = self.attention();
         let pooled = skip.map(|full| self.pool(full));
         let residual = pooled.as_deref().unwrap_or(z);
-        let (mut a, mut o) = (vec![0.0; residual.len()], vec![0.0; residual.len()]);
+        let (mut a, mut o) = (Scratch::new(residual.len()), Scratch::new(residual.len()));
         attention.forward(qkv, &mut o);
         let (order, per_map) = (attention.query_order(), self.tokens_out());
         let side = if self.size.pool { self.size.side / 2 } else { self.size.side };
         let rows = rows_per_task(a.len() / co);
         a.par_chunks_mut(rows * co).zip(residual.par_chunks(rows * co)).enumerate().for_each(|(i, (a, residual))| {
-            let mut gathered = vec![0.0; a.len()];
+            let mut gathered = Scratch::new(a.len());
             for (j, row) in gathered.chunks_exact_mut(co).enumerate() {
                 let (map, t) = ((i * rows + j) / per_map, (i * rows + j) % per_map);
                 let o = &o[map * per_map * co..][..per_map * co];
@@ -240,7 +243,7 @@ impl<'a> Block<'a> {
         let co = self.size.out_channels;
         let rows = rows_per_task(a.len() / co);
         a.par_chunks(rows * co).zip(y.par_chunks_mut(rows * co)).for_each(|(a, y)| {
-            let (mut normed, mut hidden) = (vec![0.0; a.len()], vec![0.0; 4 * a.len()]);
+            let (mut normed, mut hidden) = (Scratch::new(a.len()), Scratch::new(4 * a.len()));
             self.second_norm(a, &mut normed);
             let [fc1, fc2] = [&self.frozen.fc1, &self.frozen.fc2];
             linear(&normed, fc1[0].factor(), fc1[1].numbers(), Then::Gelu, &mut hidden);
@@ -250,10 +253,10 @@ impl<'a> Block<'a> {
 
     /// Gradients of the attention output with its skip `(m, co)`, in the map's order, and of the attention
     /// output before its projection, in window order.
-    fn mlp_backward(&self, turned: &Turned, a: &[f32], gy: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    fn mlp_backward(&self, turned: &Turned, a: &[f32], gy: &[f32]) -> (Scratch, Scratch) {
         let co = self.size.out_channels;
         let rows = rows_per_task(a.len() / co);
-        let (mut ga, mut go) = (vec![0.0; a.len()], vec![0.0; a.len()]);
+        let (mut ga, mut go) = (Scratch::new(a.len()), Scratch::new(a.len()));
         let tasks: Vec<_> = a
             .chunks(rows * co)
             .zip(gy.chunks(rows * co))
@@ -261,7 +264,7 @@ impl<'a> Block<'a> {
             .zip(go.chunks_mut(rows * co))
             .collect();
         tasks.into_par_iter().for_each(|(((a, gy), ga), go)| {
-            let (mut hidden, mut g_hidden) = (vec![0.0; 4 * a.len()], vec![0.0; 4 * a.len()]);
+            let (mut hidden, mut g_hidden) = (Scratch::new(4 * a.len()), Scratch::new(4 * a.len()));
             let normed = &mut *go;
             self.second_norm(a, normed);
             let [fc1, bias] = &self.frozen.fc1;
@@ -278,11 +281,11 @@ impl<'a> Block<'a> {
     }
 
     /// Rows of the map's order, sorted by window, head and token.
-    fn to_window_order(&self, rows: &[f32]) -> Vec<f32> {
+    fn to_window_order(&self, rows: &[f32]) -> Scratch {
         let attention = self.attention();
         let (order, dim, width) = (attention.query_order(), attention.dim, self.size.out_channels);
         let side = if self.size.pool { self.size.side / 2 } else { self.size.side };
-        let mut sorted = vec![0.0; rows.len()];
+        let mut sorted = Scratch::new(rows.len());
         let map_length = self.tokens_out() * width;
         rows.par_chunks(map_length).zip(sorted.par_chunks_mut(map_length)).for_each(|(rows, sorted)| {
             for (t, row) in rows.chunks_exact(width).enumerate() {
@@ -296,23 +299,16 @@ impl<'a> Block<'a> {
 
     /// Back through projections and first norm: the gradient of the adapter's output `(n, c)`. `skip` is the skip path's
     /// projection before its pool, if the block pools.
-    fn project_backward(
-        &self,
-        turned: &Turned,
-        z: &[f32],
-        skip: Option<Vec<f32>>,
-        ga: &[f32],
-        gqkv: &[f32],
-    ) -> Vec<f32> {
+    fn project_backward(&self, turned: &Turned, z: &[f32], skip: Option<Scratch>, ga: &[f32], gqkv: &[f32]) -> Scratch {
         let (c, co) = (self.size.channels, self.size.out_channels);
         let (n, side) = (z.len() / c, self.size.side);
         let (order, per_map) = (self.attention().key_order(), side * side);
         let rows = rows_per_task(n);
         let g_skip = skip.map(|full| self.pool_backward(full, ga));
-        let mut gz = vec![0.0; z.len()];
+        let mut gz = Scratch::new(z.len());
         gz.par_chunks_mut(rows * c).zip(z.par_chunks(rows * c)).enumerate().for_each(|(i, (gz, z))| {
             let n = z.len() / c;
-            let mut gathered = vec![0.0; n * 3 * co];
+            let mut gathered = Scratch::new(n * 3 * co);
             for (j, row) in gathered.chunks_exact_mut(3 * co).enumerate() {
                 let (map, t) = ((i * rows + j) / per_map, (i * rows + j) % per_map);
                 let gqkv = &gqkv[map * per_map * 3 * co..][..per_map * 3 * co];
@@ -335,13 +331,13 @@ impl<'a> Block<'a> {
         &self,
         turned: &Turned,
         x: &[f32],
-        gz: Vec<f32>,
+        gz: Scratch,
         gx: &mut [f32],
         gradients: &mut [&mut [f32]; 4],
     ) {
         let (c, r) = (self.size.channels, self.size.hidden);
         let n = x.len() / c;
-        let (mut gu, mut h, mut gh) = (gz, vec![0.0; n * r], vec![0.0; n * r]);
+        let (mut gu, mut h, mut gh) = (gz, Scratch::new(n * r), Scratch::new(n * r));
         let rows = rows_per_task(n);
         let tasks: Vec<_> = x
             .chunks(rows * c)
@@ -352,7 +348,7 @@ impl<'a> Block<'a> {
             .collect();
         tasks.into_par_iter().for_each(|((((x, gx), gu), h), gh)| {
             let n = x.len() / c;
-            let (mut down, mut up) = (vec![0.0; n * r], vec![0.0; n * c]);
+            let (mut down, mut up) = (Scratch::new(n * r), Scratch::new(n * c));
             linear(x, &self.down, self.down_bias, Then::Stop, &mut down);
             h.copy_from_slice(&down);
             gelu_in_place(h);
@@ -369,9 +365,9 @@ impl<'a> Block<'a> {
     }
 
     /// 2x2 max pool of `(n, co)` maps of side `side`.
-    fn pool(&self, full: &[f32]) -> Vec<f32> {
+    fn pool(&self, full: &[f32]) -> Scratch {
         let (co, side) = (self.size.out_channels, self.size.side);
-        let mut y = vec![0.0; full.len() / 4];
+        let mut y = Scratch::new(full.len() / 4);
         // Rows of all maps, one under another: `side` is even, so a pair of rows never straddles two maps.
         y.par_chunks_mut(side / 2 * co).zip(full.par_chunks(2 * side * co)).for_each(|(y, full)| {
             let (top, bottom) = full.split_at(side * co);
@@ -386,7 +382,7 @@ impl<'a> Block<'a> {
     }
 
     /// The gradient of [`pool`](Self::pool), in the place of its input.
-    fn pool_backward(&self, mut full: Vec<f32>, gy: &[f32]) -> Vec<f32> {
+    fn pool_backward(&self, mut full: Scratch, gy: &[f32]) -> Scratch {
         let (co, side) = (self.size.out_channels, self.size.side);
         full.par_chunks_mut(2 * side * co).zip(gy.par_chunks(side / 2 * co)).for_each(|(full, gy)| {
             let (top, bottom) = full.split_at_mut(side * co);

@@ -3,9 +3,11 @@
 //! Each tap of a kernel is one product with the rows of the map that it sees; nothing is laid out anew.
 
 use super::matmul::{Onto, Packed, Then, add_column_sums, product, transposed_product};
-use super::vector::add_assign;
+use super::vector::{add_assign, halve_rows};
+use crate::nn::Precision;
 use crate::nn::ops::conv2d::ConvSize;
 use rayon::prelude::*;
+use std::borrow::Cow;
 
 /// Pixels worked on at once.
 const PIXELS: usize = 256;
@@ -41,6 +43,19 @@ fn seen<'a>(
             None => rows.extend(std::iter::repeat_n(zeros, here)),
         }
         pixel += here;
+    }
+}
+
+/// [`Packed::words`] of a whole map, by all threads.
+fn parallel_words<'x>(factor: &Packed, x: &'x [f32], channels: usize) -> Cow<'x, [f32]> {
+    match factor.precision() {
+        Precision::F32 => Cow::Borrowed(x),
+        Precision::Bf16 => {
+            let mut words = vec![0.0; x.len() / channels * factor.words_in(channels)];
+            let parts = words.par_chunks_mut(PIXELS * factor.words_in(channels));
+            parts.zip(x.par_chunks(PIXELS * channels)).for_each(|(words, x)| halve_rows(x, channels, words));
+            Cow::Owned(words)
+        }
     }
 }
 
@@ -107,28 +122,29 @@ impl ConvSize {
         y: &mut [f32],
     ) {
         let (pixels, co, last) = (self.pixels_per_task(), factor.columns(), self.taps() - 1);
-        let zeros = vec![0.0; channels];
+        let (x, words) = (&*parallel_words(factor, x, channels), factor.words_in(channels));
+        let zeros = vec![0.0; words];
         y.par_chunks_mut(pixels * co).enumerate().for_each_init(Vec::new, |rows, (i, y)| {
             for (tap, [dy, dx]) in self.offsets().enumerate() {
                 let range = (i * pixels, y.len() / co);
-                seen(self.side, x, channels, [sign * dy, sign * dx], range, &zeros, rows);
+                seen(self.side, x, words, [sign * dy, sign * dx], range, &zeros, rows);
                 let onto = if tap == 0 { onto } else { Onto::Itself };
                 let then = if tap == last { then } else { Then::Stop };
-                product(rows, factor, tap * channels, onto, then, y);
+                product(rows, factor, tap * words, onto, then, y);
             }
         });
     }
 
     /// `y = conv(x, weight) + bias`, then a ReLU if asked for.
     pub(super) fn forward(&self, x: &[f32], weight: &[f32], bias: Option<&[f32]>, relu: bool, y: &mut [f32]) {
-        let factor = Packed::from_columns(&self.by_tap(weight), self.taps() * self.channels);
+        let factor = Packed::from_runs(&self.by_tap(weight), self.channels, self.taps(), self.precision);
         let then = if relu { Then::Relu } else { Then::Stop };
         self.apply((x, self.channels), 1, &factor, bias.map_or(Onto::Nothing, Onto::Bias), then, y);
     }
 
     /// Adds to the gradient of the input.
     pub(super) fn backward_input(&self, weight: &[f32], gy: &[f32], gx: &mut [f32]) {
-        let factor = Packed::from_columns(&self.by_input(weight), self.taps() * self.out_channels);
+        let factor = Packed::from_runs(&self.by_input(weight), self.out_channels, self.taps(), self.precision);
         self.apply((gy, self.out_channels), -1, &factor, Onto::Itself, Then::Stop, gx);
     }
 
@@ -142,13 +158,14 @@ impl ConvSize {
             .par_chunks(part_pixels * co)
             .enumerate()
             .map(|(part, gy)| {
-                let (mut sum, mut rows, mut factor) = (vec![0.0; co * k], Vec::new(), Packed::default());
+                let (mut sum, mut rows, mut factor) = (vec![0.0; co * k], Vec::new(), Packed::empty(self.precision));
                 for (i, gy) in gy.chunks(PIXELS * co).enumerate() {
+                    let left = factor.row_words(gy, co);
                     let range = (part * part_pixels + i * PIXELS, gy.len() / co);
                     for (tap, offset) in self.offsets().enumerate() {
                         seen(self.side, x, c, offset, range, &zeros, &mut rows);
                         factor.set_rows(rows.len(), c, |p| rows[p]);
-                        transposed_product(gy, co, &factor, Onto::Itself, k, &mut sum[tap * c..]);
+                        transposed_product(&left, co, &factor, Onto::Itself, k, &mut sum[tap * c..]);
                     }
                 }
                 sum

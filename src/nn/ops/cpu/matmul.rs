@@ -2,12 +2,16 @@
 //! is read where it stands, row by row, so that rows may lie anywhere: in a map, in a window, under a
 //! kernel's tap. No number depends on how rows are shared among threads.
 
+use super::scratch::Scratch;
 use super::tile::{Before, Isa, Left, MOST_ROWS, WIDEST, tile};
-use super::vector::{Rows, add_assign, add_rows, gelu_add_rows, gelu_rows, relu_rows, transpose_into};
+use super::vector::{
+    Rows, add_assign, add_rows, gelu_add_rows, gelu_rows, halve_pair, halve_rows, relu_rows, transpose_into,
+};
+use crate::nn::Precision;
 use rayon::prelude::*;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 
-/// Products summed in one go: such a panel stays in the first caches, and sums of sums are rounded less.
+/// Words summed in one go: such a panel stays in the first caches, and sums of sums are rounded less.
 const DEPTH: usize = 128;
 
 /// Rows of a part of a weight's gradient.
@@ -15,30 +19,82 @@ const PART_ROWS: usize = 1024;
 /// Columns packed at once: every panel's width is a multiple of it.
 const BLOCK: usize = 8;
 
-/// The right factor of a product, `depth` rows of `columns` numbers, as tiles read it: cut into panels of
-/// a tile's width, each panel row after row, zeros to its right.
+/// The right factor of a product, as tiles read it: cut into panels of a tile's width, each panel row after row, zeros
+/// to its right. A row holds a word for each column: a number, or, rounded to bf16, two of those that follow each other
+/// in the column.
 #[derive(Debug)]
 pub struct Packed {
     isa: Isa,
+    /// Words of a column.
     depth: usize,
+    /// Numbers of a column.
+    inputs: usize,
     columns: usize,
     panels: Vec<f32>,
 }
 
 impl Default for Packed {
     fn default() -> Self {
-        Self { isa: Isa::available()[0], depth: 0, columns: 0, panels: Vec::new() }
+        Self::empty(Precision::F32)
+    }
+}
+
+/// Rows of numbers as a factor reads them.
+pub enum Words<'x> {
+    /// As they were.
+    Numbers(&'x [f32]),
+    /// Rounded to bf16, two to a word.
+    Halves(Scratch),
+}
+
+impl Deref for Words<'_> {
+    type Target = [f32];
+    fn deref(&self) -> &[f32] {
+        match self {
+            Self::Numbers(numbers) => numbers,
+            Self::Halves(words) => words,
+        }
     }
 }
 
 impl Packed {
+    /// An empty factor for products in this precision, or in single precision where the machine has no other.
+    pub fn empty(precision: Precision) -> Self {
+        let single = Isa::available()[0];
+        let isa = match precision {
+            Precision::F32 => single,
+            Precision::Bf16 => Isa::bf16().unwrap_or(single),
+        };
+        Self { isa, depth: 0, inputs: 0, columns: 0, panels: Vec::new() }
+    }
+
     /// Columns of the factor.
     pub fn columns(&self) -> usize {
         self.columns
     }
 
-    fn reset(&mut self, depth: usize, columns: usize) {
-        (self.depth, self.columns) = (depth, columns);
+    /// What its products are computed in.
+    pub fn precision(&self) -> Precision {
+        if self.isa.halves() { Precision::Bf16 } else { Precision::F32 }
+    }
+
+    /// Words of a run of `numbers` numbers, as this factor reads them.
+    pub fn words_in(&self, numbers: usize) -> usize {
+        if self.isa.halves() { numbers.div_ceil(2) } else { numbers }
+    }
+
+    /// Rows of `columns` numbers, as this factor reads them.
+    pub fn words<'x>(&self, x: &'x [f32], columns: usize) -> Words<'x> {
+        if !self.isa.halves() {
+            return Words::Numbers(x);
+        }
+        let mut words = Scratch::new(x.len() / columns * columns.div_ceil(2));
+        halve_rows(x, columns, &mut words);
+        Words::Halves(words)
+    }
+
+    fn reset(&mut self, inputs: usize, depth: usize, columns: usize) {
+        (self.inputs, self.depth, self.columns) = (inputs, depth, columns);
         let length = columns.div_ceil(self.isa.columns()) * self.isa.columns() * depth;
         if self.panels.len() != length {
             self.panels.clear();
@@ -46,23 +102,45 @@ impl Packed {
         }
     }
 
-    /// A factor whose row `p` is `row(p)`; the buffer is used again.
-    pub fn set_rows<'a>(&mut self, depth: usize, columns: usize, row: impl Fn(usize) -> &'a [f32]) {
-        self.reset(depth, columns);
-        let width = self.isa.columns();
+    /// A factor of `count` rows, row `p` being `row(p)`; the buffer is used again.
+    pub fn set_rows<'a>(&mut self, count: usize, columns: usize, row: impl Fn(usize) -> &'a [f32]) {
+        let depth = self.words_in(count);
+        self.reset(count, depth, columns);
+        let (width, halves) = (self.isa.columns(), self.isa.halves());
+        let zeros = Scratch::zeros(if halves && count % 2 == 1 { columns } else { 0 });
         for p in 0..depth {
-            let row = &row(p)[..columns];
-            for (j, part) in row.chunks(width).enumerate() {
+            let (first, second) = match halves {
+                false => (row(p), None),
+                true => (row(2 * p), Some(if 2 * p + 1 < count { row(2 * p + 1) } else { &zeros })),
+            };
+            for (j, part) in first[..columns].chunks(width).enumerate() {
                 let to = &mut self.panels[(j * depth + p) * width..][..width];
-                to[..part.len()].copy_from_slice(part);
+                match second {
+                    None => to[..part.len()].copy_from_slice(part),
+                    Some(second) => halve_pair(part, &second[j * width..columns], to),
+                }
                 to[part.len()..].fill(0.0);
             }
         }
     }
 
-    /// A factor whose column `j` is `column(j)`; the buffer is used again.
-    pub fn set_columns<'a>(&mut self, depth: usize, columns: usize, column: impl Fn(usize) -> &'a [f32]) {
-        self.reset(depth, columns);
+    /// Rows of `columns` numbers as the left factor of a [`transposed_product`] with this one.
+    pub fn row_words<'x>(&self, x: &'x [f32], columns: usize) -> Words<'x> {
+        if !self.isa.halves() {
+            return Words::Numbers(x);
+        }
+        let mut words = Scratch::new((x.len() / columns).div_ceil(2) * columns);
+        let zeros = Scratch::zeros(columns);
+        for (pair, words) in x.chunks(2 * columns).zip(words.chunks_exact_mut(columns)) {
+            let (first, second) = pair.split_at(columns);
+            halve_pair(first, if second.is_empty() { &zeros } else { second }, words);
+        }
+        Words::Halves(words)
+    }
+
+    /// A factor whose column `j` is `column(j)`, `depth` words of `inputs` numbers; the buffer is used again.
+    fn set_words<'a>(&mut self, [inputs, depth, columns]: [usize; 3], column: impl Fn(usize) -> &'a [f32]) {
+        self.reset(inputs, depth, columns);
         let width = self.isa.columns();
         for first in (0..columns).step_by(BLOCK) {
             let panel = &mut self.panels[first / width * depth * width..][..depth * width];
@@ -77,40 +155,85 @@ impl Packed {
         }
     }
 
-    /// The transpose of a matrix given as rows of `depth` numbers: what a linear layer's weight `(out, in)` is to
-    /// its forward pass.
-    pub fn from_columns(matrix: &[f32], depth: usize) -> Self {
-        let mut packed = Self::default();
-        packed.set_columns(depth, matrix.len() / depth, |j| &matrix[j * depth..][..depth]);
+    /// A factor of single precision whose column `j` is `column(j)`; the buffer is used again.
+    pub fn set_columns<'a>(&mut self, depth: usize, columns: usize, column: impl Fn(usize) -> &'a [f32]) {
+        assert!(!self.isa.halves(), "columns of single precision");
+        self.set_words([depth, depth, columns], column);
+    }
+
+    /// The transpose of a matrix given as rows of `inputs` numbers: what a linear layer's weight `(out, in)` is to its
+    /// forward pass.
+    pub fn from_columns(matrix: &[f32], inputs: usize, precision: Precision) -> Self {
+        Self::from_runs(matrix, inputs, 1, precision)
+    }
+
+    /// The same for columns of `runs` runs of `run` numbers, each run in words of its own.
+    pub fn from_runs(matrix: &[f32], run: usize, runs: usize, precision: Precision) -> Self {
+        let mut packed = Self::empty(precision);
+        let (inputs, depth) = (run * runs, packed.words_in(run) * runs);
+        let words = packed.words(matrix, run);
+        packed.set_words([inputs, depth, matrix.len() / inputs], |j| &words[j * depth..][..depth]);
         packed
     }
 
     /// The transpose: what the weight is to the gradient of its input.
     pub fn transposed(&self) -> Self {
-        let (width, depth, columns) = (self.isa.columns(), self.columns, self.depth);
-        let mut packed = Self { isa: self.isa, depth, columns, panels: Vec::new() };
+        let (width, inputs, columns) = (self.isa.columns(), self.columns, self.inputs);
+        let depth = self.words_in(inputs);
+        let mut packed = Self { isa: self.isa, inputs, depth, columns, panels: Vec::new() };
         packed.panels.resize(columns.div_ceil(width) * width * depth, 0.0);
-        packed.panels.par_chunks_mut(depth * width).enumerate().for_each(|(j, panel)| {
-            let here = width.min(columns - j * width);
-            for (k, from) in self.panels.chunks_exact(self.depth * width).enumerate() {
-                let block = &from[j * width * width..][..here * width];
-                let to = &mut panel[k * width * width..][..width.min(depth - k * width) * width];
-                for (r, to) in to.chunks_exact_mut(width).enumerate() {
-                    for (to, row) in to.iter_mut().zip(block.chunks_exact(width)) {
-                        *to = row[r];
-                    }
-                }
-            }
+        packed.panels.par_chunks_mut(depth * width).enumerate().for_each(|(j, panel)| match self.isa.halves() {
+            false => self.turn_numbers(j, panel),
+            true => self.turn_pairs(j, panel),
         });
         packed
     }
 
-    /// The numbers that [`from_columns`](Self::from_columns) was given.
-    pub fn to_columns(&self) -> Vec<f32> {
+    /// Panel `j` of the transpose, in single precision.
+    fn turn_numbers(&self, j: usize, panel: &mut [f32]) {
         let width = self.isa.columns();
+        let here = width.min(self.depth - j * width);
+        for (k, from) in self.panels.chunks_exact(self.depth * width).enumerate() {
+            let block = &from[j * width * width..][..here * width];
+            let to = &mut panel[k * width * width..][..width.min(self.columns - k * width) * width];
+            for (r, to) in to.chunks_exact_mut(width).enumerate() {
+                for (to, row) in to.iter_mut().zip(block.chunks_exact(width)) {
+                    *to = row[r];
+                }
+            }
+        }
+    }
+
+    /// Panel `j` of the transpose, in bf16: two words beside each other become two words one under another.
+    fn turn_pairs(&self, j: usize, panel: &mut [f32]) {
+        let (width, half) = (self.isa.columns(), self.isa.columns() / 2);
+        let rows = half.min(self.depth - j * half);
+        for (k, from) in self.panels.chunks_exact(self.depth * width).enumerate() {
+            let block = &from[j * half * width..][..rows * width];
+            let to = &mut panel[k * half * width..];
+            for (q, to) in to.chunks_exact_mut(width).take(half).enumerate() {
+                for (to, row) in to.chunks_exact_mut(2).zip(block.chunks_exact(width)) {
+                    let (left, right) = (row[2 * q].to_bits(), row[2 * q + 1].to_bits());
+                    to[0] = f32::from_bits(left & 0xffff | right << 16);
+                    to[1] = f32::from_bits(left >> 16 | right & 0xffff_0000);
+                }
+            }
+        }
+    }
+
+    /// The numbers that [`from_columns`](Self::from_columns) was given, rounded if this is bf16.
+    pub fn to_columns(&self) -> Vec<f32> {
+        let (width, halves) = (self.isa.columns(), self.isa.halves());
         let column = |j: usize| {
             let panel = &self.panels[j / width * self.depth * width..][..self.depth * width];
-            panel.chunks_exact(width).map(move |row| row[j % width])
+            let numbers = panel.chunks_exact(width).flat_map(move |row| {
+                let word = row[j % width];
+                match halves {
+                    false => [Some(word), None],
+                    true => [word.to_bits() << 16, word.to_bits() & 0xffff_0000].map(|b| Some(f32::from_bits(b))),
+                }
+            });
+            numbers.flatten().take(self.inputs)
         };
         (0..self.columns).flat_map(column).collect()
     }
@@ -149,15 +272,15 @@ pub enum Then<'a> {
 }
 
 /// `y = then(onto + rows * factor)`, where only the factor's rows from `skip` on count: as many as a row of the left
-/// factor has numbers. `y` holds `factor.columns()` numbers for each row.
+/// factor has words ([`Packed::words`]). `y` holds `factor.columns()` numbers for each row.
 pub fn product(rows: &[&[f32]], factor: &Packed, skip: usize, onto: Onto<'_>, then: Then<'_>, y: &mut [f32]) {
     let depth = rows.first().map_or(0, |r| r.len());
     assert!(rows.iter().all(|r| r.len() == depth), "rows of one length");
     run(Source::Rows(rows), rows.len(), factor, skip..skip + depth, onto, then, Place { y, stride: factor.columns });
 }
 
-/// `y = onto + left^T * factor`; `left` holds as many rows of `rows` numbers as the factor, `y` rows of `stride`
-/// numbers, of which the first `factor.columns()` are written.
+/// `y = onto + left^T * factor`; `left` holds as many rows of `rows` words as the factor ([`Packed::row_words`]), `y` rows
+/// of `stride` numbers, of which the first `factor.columns()` are written.
 pub fn transposed_product(left: &[f32], rows: usize, factor: &Packed, onto: Onto<'_>, stride: usize, y: &mut [f32]) {
     assert_eq!(left.len(), rows * factor.depth, "inner dimensions of a product");
     run(Source::Columns(left), rows, factor, 0..factor.depth, onto, Then::Stop, Place { y, stride });
@@ -277,12 +400,14 @@ pub fn rows_of(matrix: &[f32], columns: usize) -> Vec<&[f32]> {
 
 /// `y = then(x w^T + bias)`: rows of `x` times a weight of shape `(out, in)`, as PyTorch's `nn.Linear` has it.
 pub fn linear(x: &[f32], weight: &Packed, bias: &[f32], then: Then<'_>, y: &mut [f32]) {
-    product(&rows_of(x, weight.depth), weight, 0, Onto::Bias(bias), then, y);
+    let x = weight.words(x, weight.inputs);
+    product(&rows_of(&x, weight.depth), weight, 0, Onto::Bias(bias), then, y);
 }
 
 /// `gx = onto + gy w`: the gradient of [`linear`] with respect to its input; `transposed` is its weight's transpose.
 pub fn linear_backward(gy: &[f32], transposed: &Packed, onto: Onto<'_>, gx: &mut [f32]) {
-    product(&rows_of(gy, transposed.depth), transposed, 0, onto, Then::Stop, gx);
+    let gy = transposed.words(gy, transposed.inputs);
+    product(&rows_of(&gy, transposed.depth), transposed, 0, onto, Then::Stop, gx);
 }
 
 /// Adds to `gw` and `gb` the gradients of [`linear`] with respect to its weight and bias.
@@ -443,6 +568,73 @@ mod tests {
                 product(&rows, &factor, part.start, Onto::Itself, Then::Stop, &mut y);
             }
             close(&y, triple_loop(&a, &b, [m, k, n]).into_iter(), "in two parts");
+        }
+    }
+
+    fn rounded(x: &[f32]) -> Vec<f32> {
+        x.iter().map(|v| half::bf16::from_f32(*v).to_f32()).collect()
+    }
+
+    #[test]
+    fn products_in_bf16_agree_with_the_plain_twin_of_rounded_numbers() {
+        let Some(isa) = Isa::bf16() else {
+            println!("no bf16 products on this machine");
+            return;
+        };
+        for size in SIZES {
+            let [m, k, n] = size;
+            let (a, b, bias) = (numbers(m * k, 1), numbers(k * n, 2), numbers(n, 3));
+            let (rounded_a, rounded_b) = (rounded(&a), rounded(&b));
+            let want = triple_loop(&rounded_a, &rounded_b, size);
+            let what = format!("{size:?}");
+            let columns = flipped(&b, n);
+            let factor = if k > 0 { Packed::from_columns(&columns, k, Precision::Bf16) } else { continue };
+            assert_eq!((factor.isa, factor.to_columns()), (isa, flipped(&rounded_b, n)), "{what}");
+            let mut y = vec![f32::NAN; m * n];
+            linear(&a, &factor, &bias, Then::Relu, &mut y);
+            close(&y, (0..m * n).map(|i| (want[i] + f64::from(bias[i % n])).max(0.0)), &what);
+            // back with the weight's transpose
+            let turned = factor.transposed();
+            assert_eq!((turned.inputs, turned.columns, turned.to_columns()), (n, k, rounded_b.clone()), "{what}");
+            let gy = numbers(m * n, 5);
+            let mut gx = vec![f32::NAN; m * k];
+            linear_backward(&gy, &turned, Onto::Nothing, &mut gx);
+            close(&gx, triple_loop(&rounded(&gy), &flipped(&rounded_b, n), [m, n, k]).into_iter(), &what);
+            // and the sums over rows of a weight's gradient
+            let mut rows = Packed::empty(Precision::Bf16);
+            rows.set_rows(k, n, |p| &b[p * n..][..n]);
+            let left = flipped(&a, k);
+            let mut y = vec![0.5; m * n];
+            transposed_product(&rows.row_words(&left, m), m, &rows, Onto::Itself, n, &mut y);
+            close(&y, want.iter().map(|w| w + 0.5), &what);
+        }
+    }
+
+    #[test]
+    fn runs_of_a_column_end_on_whole_words() {
+        let (run, runs, columns) = (5, 3, 2);
+        let matrix = numbers(run * runs * columns, 1);
+        for precision in [Precision::F32, Precision::Bf16] {
+            let factor = Packed::from_runs(&matrix, run, runs, precision);
+            let x = numbers(2 * run, 2);
+            let words = factor.words(&x, run);
+            let mut y = vec![0.0; 2 * columns];
+            product(
+                &rows_of(&words, factor.words_in(run)),
+                &factor,
+                factor.words_in(run),
+                Onto::Nothing,
+                Then::Stop,
+                &mut y,
+            );
+            let want = (0..4).map(|i| {
+                let terms = (0..run).map(|p| (x[i / 2 * run + p], matrix[i % 2 * run * runs + run + p]));
+                terms.map(|(a, b)| f64::from(a) * f64::from(b)).sum::<f64>()
+            });
+            for (y, w) in y.iter().zip(want) {
+                let bound = if factor.precision() == Precision::F32 { 1e-5 } else { 3e-2 };
+                assert!((f64::from(*y) - w).abs() < bound, "{precision:?}: {y} {w}");
+            }
         }
     }
 

@@ -10,6 +10,7 @@ mod loss;
 mod matmul;
 mod patch_embed;
 mod resample;
+mod scratch;
 mod tile;
 mod vector;
 mod windows;
@@ -23,7 +24,7 @@ use super::patch_embed::{PatchEmbedKernel, StemSize, StemWeights};
 use super::resize::{ResizeKernel, ResizeSize};
 use super::structure_loss::{LossFlavour, StructureLossKernel};
 use super::up2_concat::{JoinSize, Up2ConcatKernel};
-use crate::nn::backend::{Buffer, Memory};
+use crate::nn::backend::{Buffer, Memory, Precision};
 use dfdx::prelude::*;
 use matmul::Packed;
 use rayon::prelude::*;
@@ -38,7 +39,7 @@ const CHUNK: usize = 1 << 16;
 pub enum FrozenWeight {
     /// Plain numbers.
     Numbers(Vec<f32>),
-    /// A linear layer's weight `(out, in)`, packed for its forward pass.
+    /// A linear layer's weight `(out, in)`, packed for its forward pass in the precision that its block computes in.
     Factor(Packed),
 }
 
@@ -63,9 +64,16 @@ impl Memory for Cpu {
     type View = Vec<f32>;
     type Out<'a> = &'a mut [f32];
 
-    fn freeze(&self, values: Vec<f32>, shape: &[usize]) -> Result<Arc<FrozenWeight>, CpuError> {
+    fn offers(&self, precision: Precision) -> bool {
+        match precision {
+            Precision::F32 => true,
+            Precision::Bf16 => tile::Isa::bf16().is_some(),
+        }
+    }
+
+    fn freeze(&self, values: Vec<f32>, shape: &[usize], precision: Precision) -> Result<Arc<FrozenWeight>, CpuError> {
         Ok(Arc::new(match shape {
-            [_, inputs] => FrozenWeight::Factor(Packed::from_columns(&values, *inputs)),
+            [_, inputs] => FrozenWeight::Factor(Packed::from_columns(&values, *inputs, precision)),
             _ => FrozenWeight::Numbers(values),
         }))
     }

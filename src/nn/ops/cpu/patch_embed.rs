@@ -2,6 +2,7 @@
 
 use super::matmul::{Onto, Packed, Then, product, rows_of};
 use super::resample::position;
+use crate::nn::Precision;
 use crate::nn::ops::patch_embed::StemSize;
 use rayon::prelude::*;
 
@@ -21,7 +22,7 @@ pub fn forward(
 ) {
     let (side, c, q) = (s.side, s.channels, s.side / STRIDE);
     let taps = 3 * KERNEL * KERNEL;
-    let weight = Packed::from_columns(weight, taps);
+    let weight = Packed::from_columns(weight, taps, Precision::F32);
     let embedding = position(c, q, background, window);
     y.par_chunks_mut(q * c).enumerate().for_each_init(
         || vec![0.0; q * taps],

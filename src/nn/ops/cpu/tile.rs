@@ -21,10 +21,13 @@ pub enum Isa {
     Avx2,
     /// 4 rows of 8 columns, in whatever the compiler makes of plain arrays.
     Portable,
+    /// 12 rows of 32 columns, each word two bf16 numbers that lie one after another in depth.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16,
 }
 
 impl Isa {
-    /// Every set that this machine has, the best one first.
+    /// Every set for single precision that this machine has, the best one first.
     pub fn available() -> &'static [Self] {
         static FOUND: OnceLock<Vec<Isa>> = OnceLock::new();
         FOUND.get_or_init(|| {
@@ -43,11 +46,29 @@ impl Isa {
         })
     }
 
-    /// Numbers in a vector.
+    /// The set for bf16 products, if this machine has one.
+    pub fn bf16() -> Option<Self> {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16") {
+            return Some(Self::Avx512Bf16);
+        }
+        None
+    }
+
+    /// Whether a word of a factor is two bf16 numbers instead of one of single precision.
+    pub fn halves(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Bf16 => true,
+            _ => false,
+        }
+    }
+
+    /// Words in a vector.
     pub fn lanes(self) -> usize {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => 16,
+            Self::Avx512 | Self::Avx512Bf16 => 16,
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => 8,
             Self::Portable => 4,
@@ -63,7 +84,7 @@ impl Isa {
     pub fn rows(self) -> usize {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => 12,
+            Self::Avx512 | Self::Avx512Bf16 => 12,
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => 6,
             Self::Portable => 4,
@@ -91,12 +112,12 @@ pub enum Before {
     Itself,
 }
 
-/// `c = before + left * panel`, `depth` products a number. Row `i` of the destination begins at
+/// `c = before + left * panel`, `depth` words a number (a product each, or two in bf16). Row `i` of the destination begins at
 /// `c + i * stride`; `vectors` vectors of each row are computed and written.
 ///
 /// # Safety
-/// The set must be one of [`Isa::available`]; there must be at most [`Isa::rows`] rows, of at least `depth`
-/// readable numbers each; `panel` must hold `depth` rows of [`Isa::columns`] numbers; a bias `vectors`
+/// The set must be one of [`Isa::available`] or [`Isa::bf16`]; there must be at most [`Isa::rows`] rows, of at least `depth`
+/// readable words each; `panel` must hold `depth` rows of [`Isa::columns`] words; a bias `vectors`
 /// vectors; the destination must be initialised, writable for `vectors` vectors in each row, and nobody
 /// else's.
 pub unsafe fn tile(
@@ -116,6 +137,8 @@ pub unsafe fn tile(
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => avx2::tile(depth, left, panel, before, (c, stride), vectors),
             Isa::Portable => portable::tile(depth, left, panel, before, (c, stride), vectors),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Bf16 => avx512_bf16::tile(depth, left, panel, before, (c, stride), vectors),
         }
     }
 }
@@ -239,6 +262,27 @@ mod avx512 {
     };
     const LANES: usize = 16;
     tiles!(#[target_feature(enable = "avx512f")] 1 2 3 4 5 6 7 8 9 10 11 12);
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx512_bf16 {
+    use super::{Before, Left, VECTORS};
+    use std::arch::x86_64::{
+        __m512, __m512bh, _mm512_add_ps as plus, _mm512_dpbf16_ps, _mm512_loadu_ps as load, _mm512_set1_ps as splat,
+        _mm512_storeu_ps as store,
+    };
+    const LANES: usize = 16;
+
+    /// Two products a lane, added to `c` in single precision.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    fn fused(a: __m512, b: __m512, c: __m512) -> __m512 {
+        // SAFETY: both are 512 bits, any of which are numbers.
+        let [a, b] = unsafe { std::mem::transmute::<[__m512; 2], [__m512bh; 2]>([a, b]) };
+        _mm512_dpbf16_ps(c, a, b)
+    }
+
+    tiles!(#[target_feature(enable = "avx512f,avx512bf16")] 1 2 3 4 5 6 7 8 9 10 11 12);
 }
 
 #[cfg(target_arch = "x86_64")]

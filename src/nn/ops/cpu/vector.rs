@@ -137,6 +137,14 @@ pub fn softplus(x: f32) -> f32 {
     positive + ln(1.0 + exp(-x.abs()))
 }
 
+/// A number rounded to bf16, ties to even, in the upper half; the lower half is of no worth. Not a number stays so.
+#[inline(always)]
+fn bf16_bits(x: f32) -> u32 {
+    let bits = x.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1));
+    if x.is_nan() { bits | 0x0040_0000 } else { rounded }
+}
+
 /// Rows of `columns` numbers, each `stride` after the one before.
 pub struct Rows<'a> {
     /// From the first row's first number to the last row's last.
@@ -205,6 +213,29 @@ vectorised! {
             for (i, column) in columns.iter().enumerate() {
                 rows[p * width + at + i] = column[p];
             }
+        }
+    }
+
+    /// Rounds to bf16, ties to even, and puts each pair of numbers into a word, the first one in its low half. Among the
+    /// numbers of a row of odd length the last one stands alone.
+    pub fn halve_rows(x: &[f32], columns: usize, words: &mut [f32]) {
+        let per_row = columns.div_ceil(2);
+        for (x, words) in x.chunks_exact(columns).zip(words.chunks_exact_mut(per_row)) {
+            let pairs = x.chunks_exact(2);
+            let last = pairs.remainder();
+            for (word, pair) in words.iter_mut().zip(pairs) {
+                *word = f32::from_bits(bf16_bits(pair[0]) >> 16 | bf16_bits(pair[1]) & 0xffff_0000);
+            }
+            if let [x] = last {
+                words[per_row - 1] = f32::from_bits(bf16_bits(*x) >> 16);
+            }
+        }
+    }
+
+    /// Puts two rows of numbers, rounded to bf16, into one row of words, the first row's in the low halves.
+    pub fn halve_pair(first: &[f32], second: &[f32], words: &mut [f32]) {
+        for ((word, a), b) in words.iter_mut().zip(first).zip(second) {
+            *word = f32::from_bits(bf16_bits(*a) >> 16 | bf16_bits(*b) & 0xffff_0000);
         }
     }
 
@@ -417,6 +448,30 @@ mod tests {
             assert!((gelu_slope(x) as f64 - slope).abs() < 3e-7, "slope {x}");
             assert!((softplus(x) as f64 - v.exp().ln_1p()).abs() < 5e-7, "softplus {x}");
         }
+    }
+
+    #[test]
+    fn halves_are_rounded_as_half_rounds() {
+        let mut x: Vec<f32> = grid(-3.0, 5.0).chain([f32::INFINITY, -0.0, 1e-40, f32::MAX]).collect();
+        x.push(f32::from_bits(0x3f80_8000)); // a tie, to even
+        x.push(f32::from_bits(0x3f81_8000)); // and up
+        x.push(f32::NAN);
+        let wanted: Vec<u16> = x.iter().map(|v| half::bf16::from_f32(*v).to_bits()).collect();
+        for columns in [1, 2, 3, 8, x.len()] {
+            let whole = x.len() / columns * columns;
+            let mut words = vec![0.0; whole / columns * columns.div_ceil(2)];
+            halve_rows(&x[..whole], columns, &mut words);
+            for (i, wanted) in wanted[..whole].iter().enumerate() {
+                let word = words[i / columns * columns.div_ceil(2) + i % columns / 2].to_bits();
+                let found = if i % columns % 2 == 0 { word as u16 } else { (word >> 16) as u16 };
+                assert_eq!(found, *wanted, "{}", x[i]);
+            }
+        }
+        let mut words = vec![0.0; 3];
+        halve_pair(&[1.0, 2.0, 3.0], &[-1.0, 0.5, f32::NAN], &mut words);
+        let bits = |v: f32| u32::from(half::bf16::from_f32(v).to_bits());
+        let wanted = [(1.0, -1.0), (2.0, 0.5), (3.0, f32::NAN)].map(|(a, b)| bits(a) | bits(b) << 16);
+        assert_eq!(words.iter().map(|w| w.to_bits()).collect::<Vec<_>>(), wanted);
     }
 
     #[test]

@@ -1,0 +1,86 @@
+//! Temporary numbers: each thread keeps the memory that it let go of and uses it again, as asking the system for
+//! fresh pages costs more than many a kernel.
+
+use std::cell::RefCell;
+use std::ops::{Deref, DerefMut};
+
+/// Buffers that a thread keeps, at most.
+const MOST: usize = 16;
+
+thread_local! {
+    static FREE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Numbers to be written before they are read: what they hold at first is of no worth.
+#[derive(Debug, Default)]
+pub struct Scratch(Vec<f32>);
+
+impl Scratch {
+    /// `length` numbers.
+    pub fn new(length: usize) -> Self {
+        let mut numbers = FREE.with_borrow_mut(|free| {
+            // The smallest that is large enough, else the largest.
+            let fits = |v: &Vec<f32>| v.capacity() >= length;
+            let best = (0..free.len()).min_by_key(|i| match fits(&free[*i]) {
+                true => (false, free[*i].capacity()),
+                false => (true, usize::MAX - free[*i].capacity()),
+            });
+            best.map(|i| free.swap_remove(i)).unwrap_or_default()
+        });
+        if numbers.capacity() < length {
+            numbers = Vec::new(); // nothing in it is worth a copy
+        }
+        numbers.resize(length, 0.0);
+        Self(numbers)
+    }
+
+    /// `length` zeros.
+    pub fn zeros(length: usize) -> Self {
+        let mut zeros = Self::new(length);
+        zeros.fill(0.0);
+        zeros
+    }
+}
+
+impl Deref for Scratch {
+    type Target = [f32];
+    fn deref(&self) -> &[f32] {
+        &self.0
+    }
+}
+
+impl DerefMut for Scratch {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let numbers = std::mem::take(&mut self.0);
+        // A thread that ends has no list any more.
+        let _ = FREE.try_with(|free| {
+            let mut free = free.borrow_mut();
+            if free.len() < MOST && numbers.capacity() > 0 {
+                free.push(numbers);
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_used_again() {
+        let address = |s: &Scratch| s.as_ptr();
+        let (small, large) = (Scratch::new(1000), Scratch::new(100_000));
+        let (at_small, at_large) = (address(&small), address(&large));
+        drop((small, large));
+        assert_eq!(address(&Scratch::new(900)), at_small, "the smallest that fits");
+        let large = Scratch::zeros(2000);
+        assert_eq!(address(&large), at_large);
+        assert_eq!(&*large, vec![0.0; 2000]);
+    }
+}
