@@ -1,4 +1,7 @@
 //! Batch normalisation over rows of channels, with the statistics of the batch.
+//!
+//! Computed in double precision and rounded once: gradients before a batch norm are small differences, and an
+//! optimiser such as AdamW makes whole steps of their signs.
 
 use super::vector::vectorised;
 use rayon::prelude::*;
@@ -9,9 +12,9 @@ const ROWS: usize = 1024;
 
 /// `y = (x - mean) factor + bias`, then maybe a ReLU; each slice has a number per channel.
 struct Affine<'a> {
-    mean: &'a [f32],
-    factor: &'a [f32],
-    bias: &'a [f32],
+    mean: &'a [f64],
+    factor: &'a [f64],
+    bias: &'a [f64],
     relu: bool,
 }
 
@@ -45,8 +48,8 @@ vectorised! {
         let c = a.bias.len();
         for (x, y) in x.chunks_exact(c).zip(y.chunks_exact_mut(c)) {
             for ((((y, x), m), f), b) in y.iter_mut().zip(x).zip(a.mean).zip(a.factor).zip(a.bias) {
-                let v = (x - m) * f + b;
-                *y = if a.relu && v < 0.0 { 0.0 } else { v };
+                let v = (f64::from(*x) - m) * f + b;
+                *y = if a.relu && v < 0.0 { 0.0 } else { v as f32 };
             }
         }
     }
@@ -57,22 +60,22 @@ vectorised! {
         let (mean, factor, bias) = (&a.mean[..c], &a.factor[..c], &a.bias[..c]);
         for (x, g) in x.chunks_exact(c).zip(gy.chunks_exact(c)) {
             for i in 0..c {
-                let d = x[i] - mean[i];
-                let g = if a.relu && d * factor[i] + bias[i] <= 0.0 { 0.0 } else { g[i] };
-                sums[i] += f64::from(g);
-                dots[i] += f64::from(g) * f64::from(d);
+                let d = f64::from(x[i]) - mean[i];
+                let g = if a.relu && d * factor[i] + bias[i] <= 0.0 { 0.0 } else { f64::from(g[i]) };
+                sums[i] += g;
+                dots[i] += g * d;
             }
         }
     }
 
-    fn add_input_gradient(x: &[f32], gy: &[f32], a: &Affine<'_>, g_mean: &[f32], slope: &[f32], gx: &mut [f32]) {
+    fn add_input_gradient(x: &[f32], gy: &[f32], a: &Affine<'_>, g_mean: &[f64], slope: &[f64], gx: &mut [f32]) {
         let c = a.bias.len();
         let (mean, factor, bias) = (&a.mean[..c], &a.factor[..c], &a.bias[..c]);
         for ((x, g), gx) in x.chunks_exact(c).zip(gy.chunks_exact(c)).zip(gx.chunks_exact_mut(c)) {
             for i in 0..c {
-                let d = x[i] - mean[i];
-                let g = if a.relu && d * factor[i] + bias[i] <= 0.0 { 0.0 } else { g[i] };
-                gx[i] += factor[i] * (g - g_mean[i] - d * slope[i]);
+                let d = f64::from(x[i]) - mean[i];
+                let g = if a.relu && d * factor[i] + bias[i] <= 0.0 { 0.0 } else { f64::from(g[i]) };
+                gx[i] += (factor[i] * (g - g_mean[i] - d * slope[i])) as f32;
             }
         }
     }
@@ -95,8 +98,13 @@ fn blockwise(rows: usize, width: usize, add: impl Fn(std::ops::Range<usize>, &mu
     total
 }
 
-fn narrow(x: Vec<f64>) -> Vec<f32> {
-    x.into_iter().map(|v| v as f32).collect()
+/// Rounded to single precision.
+pub fn narrow(x: &[f64]) -> Vec<f32> {
+    x.iter().map(|v| *v as f32).collect()
+}
+
+fn wide(x: &[f32]) -> Vec<f64> {
+    x.iter().map(|v| f64::from(*v)).collect()
 }
 
 fn exact_mean(x: &[f32], c: usize) -> Vec<f64> {
@@ -108,16 +116,16 @@ fn exact_mean(x: &[f32], c: usize) -> Vec<f64> {
 
 /// Mean of each channel.
 pub fn mean(x: &[f32], c: usize) -> Vec<f32> {
-    narrow(exact_mean(x, c))
+    narrow(&exact_mean(x, c))
 }
 
 /// Mean and biased variance of each channel.
-pub fn moments(x: &[f32], c: usize) -> (Vec<f32>, Vec<f32>) {
+pub fn moments(x: &[f32], c: usize) -> [Vec<f64>; 2] {
     let rows = x.len() / c;
     let mean = exact_mean(x, c);
     let mut variance = blockwise(rows, c, |r, sums| add_squares(&x[r.start * c..r.end * c], &mean, sums));
     variance.iter_mut().for_each(|v| *v /= rows as f64);
-    (narrow(mean), narrow(variance))
+    [mean, variance]
 }
 
 /// `x -= mean`.
@@ -125,15 +133,19 @@ pub fn centre(x: &mut [f32], mean: &[f32]) {
     x.par_chunks_mut(ROWS * mean.len()).for_each(|x| subtract(mean, x));
 }
 
-fn inverse_deviation(variance: &[f32]) -> Vec<f32> {
-    variance.iter().map(|v| (1.0 / (f64::from(*v) + EPSILON).sqrt()) as f32).collect()
+fn inverse_deviation(variance: &[f64]) -> Vec<f64> {
+    variance.iter().map(|v| 1.0 / (v + EPSILON).sqrt()).collect()
+}
+
+fn factors(inverse: &[f64], scale: &[f32]) -> Vec<f64> {
+    inverse.iter().zip(scale).map(|(i, s)| i * f64::from(*s)).collect()
 }
 
 /// `y = (x - mean) / sqrt(variance + eps) scale + bias`, then a ReLU if asked for.
-pub fn forward(x: &[f32], mean: &[f32], variance: &[f32], scale: &[f32], bias: &[f32], relu: bool, y: &mut [f32]) {
+pub fn forward(x: &[f32], [mean, variance]: &[Vec<f64>; 2], scale: &[f32], bias: &[f32], relu: bool, y: &mut [f32]) {
     let c = bias.len();
-    let factor: Vec<f32> = inverse_deviation(variance).iter().zip(scale).map(|(i, s)| i * s).collect();
-    let affine = Affine { mean, factor: &factor, bias, relu };
+    let factor = factors(&inverse_deviation(variance), scale);
+    let affine = Affine { mean, factor: &factor, bias: &wide(bias), relu };
     x.par_chunks(ROWS * c).zip(y.par_chunks_mut(ROWS * c)).for_each(|(x, y)| normalise(x, &affine, y));
 }
 
@@ -141,8 +153,7 @@ pub fn forward(x: &[f32], mean: &[f32], variance: &[f32], scale: &[f32], bias: &
 #[allow(clippy::too_many_arguments)]
 pub fn backward(
     x: &[f32],
-    mean: &[f32],
-    variance: &[f32],
+    [mean, variance]: &[Vec<f64>; 2],
     scale: &[f32],
     bias: &[f32],
     relu: bool,
@@ -151,8 +162,8 @@ pub fn backward(
 ) {
     let (c, rows) = (bias.len(), x.len() / bias.len());
     let inverse = inverse_deviation(variance);
-    let factor: Vec<f32> = inverse.iter().zip(scale).map(|(i, s)| i * s).collect();
-    let affine = Affine { mean, factor: &factor, bias, relu };
+    let factor = factors(&inverse, scale);
+    let affine = Affine { mean, factor: &factor, bias: &wide(bias), relu };
     let both = blockwise(rows, 2 * c, |r, both| {
         let (sums, dots) = both.split_at_mut(c);
         let range = r.start * c..r.end * c;
@@ -161,12 +172,11 @@ pub fn backward(
     let (sums, dots) = both.split_at(c);
     for i in 0..c {
         g_bias[i] += sums[i] as f32;
-        g_scale[i] += (dots[i] * f64::from(inverse[i])) as f32;
+        g_scale[i] += (dots[i] * inverse[i]) as f32;
     }
     let n = rows as f64;
-    let g_mean: Vec<f32> = sums.iter().map(|s| (s / n) as f32).collect();
-    let slope: Vec<f32> =
-        dots.iter().zip(&inverse).map(|(d, i)| (d * f64::from(*i) * f64::from(*i) / n) as f32).collect();
+    let g_mean: Vec<f64> = sums.iter().map(|s| s / n).collect();
+    let slope: Vec<f64> = dots.iter().zip(&inverse).map(|(d, i)| d * i * i / n).collect();
     gx.par_chunks_mut(ROWS * c).zip(x.par_chunks(ROWS * c)).zip(gy.par_chunks(ROWS * c)).for_each(|((gx, x), gy)| {
         add_input_gradient(x, gy, &affine, &g_mean, &slope, gx);
     });

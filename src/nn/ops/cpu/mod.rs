@@ -195,7 +195,8 @@ impl Conv2dKernel for Cpu {
 }
 
 impl BatchNormKernel for Cpu {
-    type Saved = [Vec<f32>; 2];
+    /// Mean and variance.
+    type Saved = [Vec<f64>; 2];
 
     fn batch_norm(
         &self,
@@ -205,15 +206,16 @@ impl BatchNormKernel for Cpu {
         relu: bool,
         y: &mut [f32],
         (mean_out, variance_out): (&mut [f32], &mut [f32]),
-    ) -> Result<[Vec<f32>; 2], CpuError> {
-        let (mean, variance) = batch_norm::moments(x, bias.len());
-        batch_norm::forward(x, &mean, &variance, scale, bias, relu, y);
+    ) -> Result<[Vec<f64>; 2], CpuError> {
+        let moments = batch_norm::moments(x, bias.len());
+        batch_norm::forward(x, &moments, scale, bias, relu, y);
         let n = (x.len() / bias.len()) as f64;
-        mean_out.copy_from_slice(&mean);
-        for (out, v) in variance_out.iter_mut().zip(&variance) {
-            *out = (f64::from(*v) * n / (n - 1.0)) as f32;
+        let [mean, variance] = &moments;
+        mean_out.copy_from_slice(&batch_norm::narrow(mean));
+        for (out, v) in variance_out.iter_mut().zip(variance) {
+            *out = (v * n / (n - 1.0)) as f32;
         }
-        Ok([mean, variance])
+        Ok(moments)
     }
 
     fn channel_mean(&self, x: &Vec<f32>, channels: usize) -> Result<Vec<f32>, CpuError> {
@@ -231,11 +233,11 @@ impl BatchNormKernel for Cpu {
         scale: &Vec<f32>,
         bias: &Vec<f32>,
         relu: bool,
-        [mean, variance]: [Vec<f32>; 2],
+        moments: [Vec<f64>; 2],
         gy: &Vec<f32>,
         (gx, g_scale, g_bias): (&mut [f32], &mut [f32], &mut [f32]),
     ) -> Done {
-        batch_norm::backward(x, &mean, &variance, scale, bias, relu, gy, [gx, g_scale, g_bias]);
+        batch_norm::backward(x, &moments, scale, bias, relu, gy, [gx, g_scale, g_bias]);
         Ok(())
     }
 }

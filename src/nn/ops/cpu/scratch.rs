@@ -6,6 +6,8 @@ use std::ops::{Deref, DerefMut};
 
 /// Buffers that a thread keeps, at most.
 const MOST: usize = 16;
+/// Numbers of a buffer that is kept, at most: whole maps go back to the system, as the next stage's are of other sizes.
+const LARGEST: usize = 1 << 20;
 
 thread_local! {
     static FREE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
@@ -61,7 +63,7 @@ impl Drop for Scratch {
         // A thread that ends has no list any more.
         let _ = FREE.try_with(|free| {
             let mut free = free.borrow_mut();
-            if free.len() < MOST && numbers.capacity() > 0 {
+            if free.len() < MOST && (1..=LARGEST).contains(&numbers.capacity()) {
                 free.push(numbers);
             }
         });

@@ -40,6 +40,8 @@ pub(super) use vectorised;
 
 /// Independent partial results in a reduction: enough to fill the vector units, few enough to stay in registers.
 const LANES: usize = 32;
+/// Numbers worked on as one: a vector of AVX-512, two of AVX2.
+const VECTOR: usize = 16;
 
 /// `e^x`, within 2 units in the last place; not a number stays so.
 #[inline(always)]
@@ -49,7 +51,8 @@ pub fn exp(x: f32) -> f32 {
     let x = if x > 88.3 { 88.3 } else { x };
     // Adding 1.5 * 2^23 rounds to the nearest integer.
     const ROUND: f32 = 12_582_912.0;
-    let n = x.mul_add(std::f32::consts::LOG2_E, ROUND) - ROUND;
+    let shifted = x.mul_add(std::f32::consts::LOG2_E, ROUND);
+    let n = shifted - ROUND;
     // ln 2 in two parts, so that x - n ln 2 is exact to the last bit.
     let r = n.mul_add(-0.693_359_4, x);
     let r = n.mul_add(2.121_944_4e-4, r);
@@ -61,7 +64,8 @@ pub fn exp(x: f32) -> f32 {
     let p = r.mul_add(p, 1.0 / 6.0);
     let p = r.mul_add(p, 0.5);
     let p = (r * r).mul_add(p, r) + 1.0;
-    p * f32::from_bits((((n as i32) + 127) << 23) as u32)
+    // 2^n: the integer stands in the low bits of `shifted` (a cast of `n` would not be vectorised).
+    p * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
 }
 
 /// Natural logarithm of a positive normal number, within 2 units in the last place away from 1.
@@ -155,40 +159,55 @@ pub struct Rows<'a> {
     pub columns: usize,
 }
 
+/// `y = f(y)`, a whole vector at a time also where a row is short.
+#[inline(always)]
+fn map_row(y: &mut [f32], f: impl Fn(f32) -> f32) {
+    let (vectors, rest) = y.as_chunks_mut::<VECTOR>();
+    vectors.iter_mut().for_each(|y| *y = y.map(&f));
+    rest.iter_mut().for_each(|y| *y = f(*y));
+}
+
+/// `y = f(y, x)`, likewise.
+#[inline(always)]
+fn map_rows(y: &mut [f32], x: &[f32], f: impl Fn(f32, f32) -> f32) {
+    let (vectors, rest) = y.as_chunks_mut::<VECTOR>();
+    let (others, others_rest) = x[..vectors.len() * VECTOR + rest.len()].as_chunks::<VECTOR>();
+    for (y, x) in vectors.iter_mut().zip(others) {
+        for (y, x) in y.iter_mut().zip(x) {
+            *y = f(*y, *x);
+        }
+    }
+    for (y, x) in rest.iter_mut().zip(others_rest) {
+        *y = f(*y, *x);
+    }
+}
+
 vectorised! {
     /// `y = max(y, 0)`.
     pub fn relu_rows(rows: Rows<'_>) {
         for row in rows.y.chunks_mut(rows.stride) {
-            for y in &mut row[..rows.columns] {
-                *y = if *y < 0.0 { 0.0 } else { *y };
-            }
+            map_row(&mut row[..rows.columns], |y| if y < 0.0 { 0.0 } else { y });
         }
     }
 
     /// `y = gelu(y)`.
     pub fn gelu_rows(rows: Rows<'_>) {
         for row in rows.y.chunks_mut(rows.stride) {
-            for y in &mut row[..rows.columns] {
-                *y = gelu(*y);
-            }
+            map_row(&mut row[..rows.columns], gelu);
         }
     }
 
     /// `y += residual`, laid out alike.
     pub fn add_rows(rows: Rows<'_>, residual: &[f32]) {
         for (row, residual) in rows.y.chunks_mut(rows.stride).zip(residual.chunks(rows.stride)) {
-            for (y, r) in row[..rows.columns].iter_mut().zip(residual) {
-                *y += r;
-            }
+            map_rows(&mut row[..rows.columns], residual, |y, r| y + r);
         }
     }
 
     /// `y = gelu(y) + residual`, laid out alike.
     pub fn gelu_add_rows(rows: Rows<'_>, residual: &[f32]) {
         for (row, residual) in rows.y.chunks_mut(rows.stride).zip(residual.chunks(rows.stride)) {
-            for (y, r) in row[..rows.columns].iter_mut().zip(residual) {
-                *y = gelu(*y) + r;
-            }
+            map_rows(&mut row[..rows.columns], residual, |y, r| gelu(y) + r);
         }
     }
 
@@ -258,23 +277,17 @@ vectorised! {
 
     /// `x = gelu(x)`.
     pub fn gelu_in_place(x: &mut [f32]) {
-        for x in x {
-            *x = gelu(*x);
-        }
+        map_row(x, gelu);
     }
 
     /// `g *= gelu'(x)`.
     pub fn gelu_backward(x: &[f32], g: &mut [f32]) {
-        for (g, x) in g.iter_mut().zip(x) {
-            *g *= gelu_slope(*x);
-        }
+        map_rows(g, x, |g, x| g * gelu_slope(x));
     }
 
     /// `y += x`.
     pub fn add_assign(y: &mut [f32], x: &[f32]) {
-        for (y, x) in y.iter_mut().zip(x) {
-            *y += x;
-        }
+        map_rows(y, x, |y, x| y + x);
     }
 
     /// `y = max(a + b, 0)`.
@@ -299,9 +312,7 @@ vectorised! {
         for v in top.iter().chain(chunks.remainder()) {
             max = if *v > max { *v } else { max };
         }
-        for v in row.iter_mut() {
-            *v = exp((*v - max) * scale);
-        }
+        map_row(row, |v| exp((v - max) * scale));
         if let Some(v) = row.last_mut() {
             *v *= last;
         }
@@ -310,17 +321,13 @@ vectorised! {
 
     /// `y *= factor`.
     pub fn scale(y: &mut [f32], factor: f32) {
-        for y in y {
-            *y *= factor;
-        }
+        map_row(y, |y| y * factor);
     }
 
     /// Gradient of the softmax of a scaled row: `g = scale p (g - sum_j p_j g_j)`.
     pub fn softmax_backward(p: &[f32], scale: f32, g: &mut [f32]) {
         let d = dot_lanes(p, g);
-        for (g, p) in g.iter_mut().zip(p) {
-            *g = p * (*g - d) * scale;
-        }
+        map_rows(g, p, |g, p| p * (g - d) * scale);
     }
 
     /// Layer normalisation of rows of `gamma.len()` numbers: `y = (x - mean) / sqrt(var + 1e-6) gamma + beta`.
