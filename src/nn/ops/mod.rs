@@ -9,6 +9,8 @@ pub mod concat;
 pub mod conv2d;
 pub mod conv_batch_norm;
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 pub mod patch_embed;
 pub mod resize;
 pub mod structure_loss;
