@@ -30,15 +30,8 @@ static __device__ float largest_of_four(float a, float b, float c, float d, int 
     return best;
 }
 
-// y = gelu(y + bias)
-extern "C" __global__ void bias_gelu(size_t rows, int c, float *y, const float *bias) {
-    size_t row = this_row();
-    if (row >= rows) return;
-    for (int i = threadIdx.x; i < c; i += 32) y[row * c + i] = gelu(y[row * c + i] + bias[i]);
-}
-
-// y = gelu(x + bias)
-extern "C" __global__ void bias_gelu_to(size_t rows, int c, const float *x, const float *bias, float *y) {
+// y = gelu(x + bias); both may be one.
+extern "C" __global__ void bias_gelu(size_t rows, int c, const float *x, const float *bias, float *y) {
     size_t row = this_row();
     if (row >= rows) return;
     for (int i = threadIdx.x; i < c; i += 32) y[row * c + i] = gelu(x[row * c + i] + bias[i]);
