@@ -2,6 +2,8 @@
 
 mod checkpoint;
 mod compile_fail;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod data;
 mod golden;
 mod metrics;
