@@ -25,6 +25,7 @@ pub struct Block<'a> {
     /// Down weight `(r, c)`, down bias, up weight `(c, r)`, up bias.
     adapter: [Part<'a>; 4],
     frozen: FrozenBlock<Part<'a>>,
+    group_numbers: usize,
 }
 
 /// What the forward pass kept for the backward pass, a group of maps after another.
@@ -73,7 +74,7 @@ impl<'a> Block<'a> {
             fc2: pair(&frozen.fc2),
             skip: frozen.skip.as_ref().map(pair),
         };
-        Self { stream, size, adapter, frozen }
+        Self { stream, size, adapter, frozen, group_numbers: GROUP_NUMBERS }
     }
 
     /// `y = block(x + gelu(up(gelu(down x))))` for the whole batch.
@@ -135,7 +136,7 @@ impl<'a> Block<'a> {
     /// First map and number of maps of each group.
     fn groups(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
         let BlockSize { batch, side, out_channels, .. } = self.size;
-        let maps = (GROUP_NUMBERS / (side * side * 4 * out_channels)).clamp(1, batch.max(1));
+        let maps = (self.group_numbers / (side * side * 4 * out_channels)).clamp(1, batch.max(1));
         (0..batch).step_by(maps).map(move |first| (first, maps.min(batch - first)))
     }
 
@@ -302,5 +303,64 @@ impl<'a> Block<'a> {
         add_column_sums(s, (&gh).into(), g_down_bias)?;
         weight_gradient(s, [n, r, c], (&h).into(), gu, 1.0, g_up)?;
         add_column_sums(s, gu, g_up_bias)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::backend::Memory;
+
+    /// Output and gradients, with groups of at most this many numbers.
+    fn run(group_numbers: usize, keep: Keep) -> Vec<Vec<f32>> {
+        let (batch, side, c, r) = (3, 4, 8, 4);
+        let size = BlockSize { batch, side, channels: c, out_channels: c, hidden: r, heads: 2, window: 2, pool: false };
+        let (device, mut seed) = (Cuda::default(), 1u32);
+        let mut numbers = |n: usize| -> Vec<f32> {
+            let mut draw = || {
+                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (seed >> 8) as f32 / (1 << 23) as f32 - 1.0
+            };
+            (0..n).map(|_| draw()).collect()
+        };
+        let mut frozen = |out: usize, inputs: usize| {
+            [vec![out, inputs], vec![out]].map(|shape| device.freeze(numbers(shape.iter().product()), &shape).unwrap())
+        };
+        let frozen = FrozenBlock {
+            norm1: frozen(c, 1),
+            qkv: frozen(3 * c, c),
+            proj: frozen(c, c),
+            norm2: frozen(c, 1),
+            fc1: frozen(4 * c, c),
+            fc2: frozen(c, 4 * c),
+            skip: None,
+        };
+        let n = batch * side * side * c;
+        let mut tensor = |n: usize| device.tensor_from_vec(numbers(n), (n,));
+        let (x, gy, adapter) = (tensor(n), tensor(n), [r * c, r, c * r, c].map(&mut tensor));
+        let zeros = |n: usize| device.tensor_from_vec(vec![0.0; n], (n,));
+        let results = [n, n, r * c, r, c * r, c].map(zeros);
+        let views = results.each_ref().map(|t| device.view(t));
+        let [y, gx, adapter_gradients @ ..] = views.each_ref().map(Part::from);
+        let inputs = adapter.each_ref().map(|t| device.view(t));
+        let (x, gy, stream) = (device.view(&x), device.view(&gy), Stream::of(&device).unwrap());
+        let mut block = Block::new(&stream, size, inputs.each_ref().map(Part::from), &frozen);
+        block.group_numbers = group_numbers;
+        assert_eq!(block.groups().count(), if group_numbers == 1 { batch } else { 1 });
+        let saved = block.forward((&x).into(), keep, y).unwrap();
+        let gradients = BlockGradients { x: gx, adapter: adapter_gradients };
+        block.backward((&x).into(), saved, (&gy).into(), gradients).unwrap();
+        results.iter().map(|t| t.as_vec()).collect()
+    }
+
+    #[test]
+    fn groups_of_maps_give_what_the_whole_batch_gives() {
+        for keep in [Keep::Input, Keep::Attention] {
+            for (whole, parts) in run(GROUP_NUMBERS, keep).iter().zip(run(1, keep)) {
+                let largest = whole.iter().fold(0.0f32, |most, v| most.max(v.abs()));
+                assert!(largest > 0.0);
+                assert!(whole.iter().zip(parts).all(|(a, b)| (a - b).abs() <= 1e-5 * largest));
+            }
+        }
     }
 }
