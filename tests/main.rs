@@ -5,6 +5,7 @@ mod compile_fail;
 #[cfg(feature = "cuda")]
 mod cuda;
 mod data;
+mod devices;
 mod golden;
 mod metrics;
 mod network;

@@ -122,11 +122,6 @@ impl Stream {
         &self.tools.blas
     }
 
-    /// A temporary buffer of zeros.
-    pub fn zeros(&self, len: usize) -> Result<Scratch, CudaError> {
-        Scratch::zeros(&self.device, len)
-    }
-
     /// A temporary buffer that a kernel writes throughout before any other reads it.
     pub fn uninit(&self, len: usize) -> Result<Scratch, CudaError> {
         Scratch::uninit(&self.device, len)
@@ -178,21 +173,28 @@ impl Stream {
     /// A kernel, whose file is loaded at first need.
     fn function(&self, kernels: Kernels, kernel: &'static str) -> Result<Function, CudaError> {
         let name = [kernels.name, kernel];
-        if let Some(function) = self.tools.functions.read().unwrap_or_else(PoisonError::into_inner).get(&name) {
-            return Ok(*function);
+        let known = |tools: &Tools| tools.functions.read().unwrap_or_else(PoisonError::into_inner).get(&name).copied();
+        if let Some(function) = known(&self.tools) {
+            return Ok(function);
         }
-        let mut functions = self.tools.functions.write().unwrap_or_else(PoisonError::into_inner);
+        self.load(kernels)?;
+        Ok(known(&self.tools).ok_or(DriverError(sys::CUresult::CUDA_ERROR_NOT_FOUND))?)
+    }
+
+    /// Loads the kernels of a file.
+    pub fn load(&self, kernels: Kernels) -> Result<(), CudaError> {
+        self.device.bind_to_thread()?;
         let text = CString::new(kernels.ptx).unwrap_or_else(|_| unreachable!("PTX is text"));
         // SAFETY: the text ends with a zero; the module is never unloaded.
         let module = unsafe { result::module::load_data(text.as_ptr().cast()) }?;
+        let mut functions = self.tools.functions.write().unwrap_or_else(PoisonError::into_inner);
         for name in kernels.names() {
             let text = CString::new(name).unwrap_or_else(|_| unreachable!("PTX is text"));
             // SAFETY: the module was loaded above.
             let function = unsafe { result::module::get_function(module, text) }?;
             functions.insert([kernels.name, name], Function(function));
         }
-        let function = functions.get(&name).ok_or(DriverError(sys::CUresult::CUDA_ERROR_NOT_FOUND))?;
-        Ok(*function)
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@
 //! 0.9.15 (both pinned), in safe code; [`check_reading`] holds it against a copy made by documented functions only.
 
 use crate::nn::backend::{Buffer, Memory};
-use cudarc::driver::{CudaDevice, CudaSlice, DevicePtr, DeviceSlice};
+use cudarc::driver::{CudaDevice, CudaSlice, DevicePtr, DeviceSlice, result};
 use dfdx::prelude::*;
 use std::any::Any;
 use std::fmt::{self, Debug, Write};
@@ -88,11 +88,6 @@ impl Numbers {
 pub struct Scratch(CudaSlice<f32>);
 
 impl Scratch {
-    /// All zeros.
-    pub fn zeros(device: &Arc<CudaDevice>, len: usize) -> Result<Self, CudaError> {
-        Ok(Self(device.alloc_zeros(len)?))
-    }
-
     /// Whatever the memory holds: for buffers that a kernel writes throughout before any other reads them.
     pub fn uninit(device: &Arc<CudaDevice>, len: usize) -> Result<Self, CudaError> {
         // SAFETY: every bit pattern is a number; nothing of undefined value reaches the host, as only kernels see it.
@@ -172,14 +167,53 @@ fn place<S: Shape>(t: &Tensor<S, f32, Cuda>) -> (u64, usize) {
     (address, len)
 }
 
-/// The `Debug` of a tensor does not begin as that of dfdx 0.13.0 and cudarc 0.9.15.
+/// The address that is read of a tensor is not where its numbers are.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the address of a tensor cannot be read: this build's dfdx or cudarc is none that it was written for ({found})"
+    "tensors cannot be found on the GPU: this program was built with a dfdx or cudarc that it was not written for ({found})"
 )]
 pub struct UnreadableAddress {
-    /// What it begins with.
+    /// How the tensor's `Debug` begins.
     found: String,
+}
+
+/// Whether addresses are read rightly: what lies at the address of a tensor is what the documented functions copy from
+/// it.
+///
+/// # Errors
+/// The device's, or that they are not.
+pub fn check_reading(cuda: &Cuda) -> Result<Result<(), UnreadableAddress>, CudaError> {
+    let values = vec![0.5, -1.25, 3.0, 1e-30, 7.0];
+    let mut tensor = cuda.try_tensor_from_vec(values.clone(), (values.len(),))?;
+    let (address, len) = match read(&tensor) {
+        Ok(place) => place,
+        Err(unreadable) => return Ok(Err(unreadable)),
+    };
+    let wrong = || Ok(Err(UnreadableAddress { found: format!("{len} numbers at {address:#x}") }));
+    if len != values.len() {
+        return wrong();
+    }
+    let documented = documented_copy(cuda, &mut tensor)?;
+    let mut found = vec![0.0; len];
+    device(cuda)?.bind_to_thread()?;
+    // SAFETY: the driver copies `len` numbers into as many, and refuses an address that is none of the device's.
+    let copied = unsafe { result::memcpy_dtoh_sync(&mut found, address) };
+    if copied.is_err() || found != documented || found != values {
+        return wrong();
+    }
+    drop(tensor); // it lived until here
+    Ok(Ok(()))
+}
+
+/// The numbers of a contiguous tensor, read without its address: dfdx's optimiser, at rate 0, writes them into a buffer
+/// that tells its own, `velocity = 0 velocity + (0 gradient + 1 weight)`.
+pub fn documented_copy<S: Shape>(cuda: &Cuda, tensor: &mut Tensor<S, f32, Cuda>) -> Result<Vec<f32>, CudaError> {
+    let len = tensor.shape().num_elements();
+    let mut copy = <Cuda as Storage<f32>>::try_alloc_len(cuda, len)?;
+    let gradient = <Cuda as Storage<f32>>::try_alloc_len(cuda, len)?;
+    let (momentum, weight_decay) = (Some(Momentum::Classic(0.0)), Some(WeightDecay::L2(1.0)));
+    SgdConfig { lr: 0.0, momentum, weight_decay }.try_update(tensor, &mut copy, &gradient)?;
+    Ok(copy.device().dtoh_sync_copy(&*copy)?)
 }
 
 /// Address and length, from the beginning of a tensor's derived `Debug`.
@@ -215,5 +249,133 @@ impl Write for Start {
         room[..taken].copy_from_slice(&more.as_bytes()[..taken]);
         self.len += taken;
         if taken == more.len() { Ok(()) } else { Err(fmt::Error) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::open::tested_gpu;
+    use super::*;
+
+    /// What lies at a view's address.
+    fn contents(cuda: &Cuda, view: &View) -> Vec<f32> {
+        let mut numbers = vec![0.0; view.len()];
+        device(cuda).unwrap().bind_to_thread().unwrap();
+        // SAFETY: the driver refuses an address that is none of the device's.
+        unsafe { result::memcpy_dtoh_sync(&mut numbers, view.address()) }.unwrap();
+        numbers
+    }
+
+    #[test]
+    fn addresses_lead_where_the_documented_functions_copy_from() {
+        let Some(cuda) = tested_gpu() else {
+            return;
+        };
+        check_reading(&cuda).unwrap().unwrap();
+        fn check<S: ConstShape>(cuda: &Cuda) {
+            let values: Vec<f32> = (0..S::NUMEL).map(|i| i as f32 * 0.37 - 11.0).collect();
+            let mut tensor: Tensor<S, f32, Cuda> = cuda.tensor_from_vec(values.clone(), S::default());
+            assert_eq!(contents(cuda, &cuda.view(&tensor)), values);
+            assert_eq!(documented_copy(cuda, &mut tensor).unwrap(), values);
+            assert_eq!(contents(cuda, &cuda.view(&tensor)), values, "still there, wherever the copy moved it");
+        }
+        check::<()>(&cuda);
+        check::<Rank1<1>>(&cuda);
+        check::<Rank1<1000>>(&cuda);
+        check::<Rank4<2, 3, 5, 7>>(&cuda);
+        // a buffer of which the address may be asked
+        let mut buffer = <Cuda as Storage<f32>>::try_alloc_len(&cuda, 3).unwrap();
+        assert_eq!(Cuda::out(&mut buffer).address(), *buffer.device_ptr());
+    }
+
+    #[test]
+    fn a_view_keeps_its_numbers() {
+        let Some(cuda) = tested_gpu() else {
+            return;
+        };
+        let mut tensor: Tensor<Rank1<3>, f32, Cuda> = cuda.tensor([1.0, 2.0, 3.0]);
+        let view = cuda.view(&tensor);
+        tensor.copy_from(&[4.0, 5.0, 6.0]);
+        assert_eq!(contents(&cuda, &view), [1.0, 2.0, 3.0], "a tensor that changes leaves its views alone");
+        assert_eq!(contents(&cuda, &cuda.view(&tensor)), [4.0, 5.0, 6.0]);
+        drop(tensor);
+        assert_eq!(contents(&cuda, &view), [1.0, 2.0, 3.0], "a tensor's end, too");
+    }
+
+    #[test]
+    fn frozen_weights_come_back() {
+        let Some(cuda) = tested_gpu() else {
+            return;
+        };
+        let values: Vec<f32> = (0..35).map(|i| 1.0 / i as f32).collect();
+        let frozen = cuda.freeze(values.clone(), &[5, 7]).unwrap();
+        assert_eq!(frozen.len(), 35);
+        assert_eq!(cuda.thaw(&frozen).unwrap(), values);
+    }
+
+    #[test]
+    fn an_address_is_read_from_the_debug_of_the_pinned_versions_only() {
+        let good = "Tensor { id: UniqueId(7), data: CachableCudaSlice { data: CudaSlice { cu_device_ptr: 140234, len: 12, \
+                    device: CudaDevice { cu_device: 0";
+        assert_eq!(parse(good), Some((140_234, 12)));
+        let spoilt = [
+            ("Tensor {", "Array {"),
+            ("UniqueId(7)", "UniqueId(seven)"),
+            ("CachableCudaSlice", "Storage"),
+            ("cu_device_ptr", "ptr"),
+            ("140234", "0x140234"),
+            ("len: 12", "len: 12.0"),
+            ("len: 12, ", "len: 12, offset: 4, "),
+            (", device: CudaDevice { cu_device: 0", ""),
+        ];
+        for (part, other) in spoilt {
+            assert!(good.contains(part));
+            assert_eq!(parse(&good.replace(part, other)), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_mismatch_says_what_it_found() {
+        #[derive(Debug)]
+        struct Other {
+            _data: Vec<u8>,
+        }
+        let error = read(&Other { _data: vec![1; 1000] }).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("was not written for") && text.contains("Other { _data: [1, 1"), "{text}");
+        assert!(text.len() < 400, "{text}");
+    }
+
+    #[test]
+    fn the_longest_numbers_fit() {
+        #[derive(Debug)]
+        #[allow(dead_code)]
+        struct Tensor {
+            id: UniqueId,
+            data: CachableCudaSlice,
+        }
+        #[derive(Debug)]
+        #[allow(dead_code)]
+        struct UniqueId(usize);
+        #[derive(Debug)]
+        #[allow(dead_code)]
+        struct CachableCudaSlice {
+            data: CudaSlice,
+        }
+        #[derive(Debug)]
+        #[allow(dead_code)]
+        struct CudaSlice {
+            cu_device_ptr: u64,
+            len: usize,
+            device: CudaDevice,
+        }
+        #[derive(Debug)]
+        #[allow(dead_code)]
+        struct CudaDevice {
+            name: &'static str,
+        }
+        let (cu_device_ptr, len, device) = (u64::MAX, usize::MAX, CudaDevice { name: "of no importance" });
+        let data = CachableCudaSlice { data: CudaSlice { cu_device_ptr, len, device } };
+        assert_eq!(read(&Tensor { id: UniqueId(usize::MAX), data }), Ok((u64::MAX, usize::MAX)));
     }
 }

@@ -9,9 +9,12 @@ mod gemm;
 mod launch;
 mod loss;
 mod memory;
+mod open;
 mod part;
 mod patch_embed;
 mod resample;
+
+pub use open::{CudaOpenError, open_cuda};
 
 use super::adapted_block::{AdaptedBlockKernel, BlockSize, FrozenBlock, Keep};
 use super::add_relu::AddReluKernel;
