@@ -17,6 +17,7 @@ dfdx=$(cargo metadata --format-version 1 --locked --features cuda |
 packages = json.load(sys.stdin)["packages"]
 print(*(os.path.dirname(p["manifest_path"]) for p in packages if p["name"] == "dfdx"))')
 make --no-print-directory --silent -C tests/cuda_standin -j"$(nproc)" OUT="$standin" DFDX="$dfdx"
+make --no-print-directory --silent -C tests/cuda_standin OUT="$standin" check >"$standin/selftest.txt" || { cat "$standin/selftest.txt"; exit 1; }
 ln -sf "$standin"/lib*.so "$toolkit/lib/"
 
 export CUDA_PATH=$toolkit CUDA_ROOT=$toolkit CUDA_TOOLKIT_ROOT_DIR=$toolkit PATH=$toolkit/bin:$PATH
