@@ -56,15 +56,32 @@ static __device__ int place_of(Map m, Window w, int query) {
     return (w.y / shrink + query / width) * (m.side / shrink) + w.x / shrink + query % width;
 }
 
+static __device__ float4 fours(float x) { return {x, x, x, x}; }
+
+static __device__ float4 plus(float4 a, float4 b) { return {a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w}; }
+
+// Four numbers of a row of `dim`, from `d` on, and zeros to the right of the row. Rows of fours begin at fours.
+static __device__ float4 four_at(const float *row, int d, int dim) {
+    if (dim % 4 == 0) return *(const float4 *)(row + d);
+    return {row[d], d + 1 < dim ? row[d + 1] : 0.0f, d + 2 < dim ? row[d + 2] : 0.0f, d + 3 < dim ? row[d + 3] : 0.0f};
+}
+
 // One map's rows as one head sees them.
 struct Rows {
     const float *qkv, *bias;
     int channels, dim;
 
-    // Number `d` of part 0 (query), 1 (key) or 2 (value) of a token.
-    __device__ float at(int part, int token, int d) const {
-        float own = token >= 0 ? qkv[(size_t)token * 3 * channels + part * channels + d] : 0.0f;
-        return token == NONE ? 0.0f : own + bias[part * channels + d];
+    // One number of part 0 (query), 1 (key) or 2 (value) of a token.
+    __device__ float one(int part, int token, int d) const {
+        return qkv[(size_t)token * 3 * channels + part * channels + d] + bias[part * channels + d];
+    }
+
+    // Four numbers, from `d` on.
+    __device__ float4 four(int part, int token, int d) const {
+        if (token == NONE) return fours(0.0f);
+        float4 alone = four_at(bias + part * channels, d, dim);
+        if (token == PADDED) return alone;
+        return plus(four_at(qkv + (size_t)token * 3 * channels + part * channels, d, dim), alone);
     }
 };
 
@@ -79,25 +96,35 @@ static __device__ int first_of_four(Map m, int place) {
     return place / half * 2 * m.side + place % half * 2;
 }
 
-// The largest of four tokens' queries and which it is: among equals the first, and a NaN, once met, stays.
-static __device__ float pooled_query(Map m, Rows rows, int place, int d, int *which) {
-    int first = first_of_four(m, place);
-    float best = rows.at(0, first, d);
-    *which = 0;
+// Among equals the first is the largest, and a NaN, once met, stays.
+static __device__ bool larger(float v, float than) { return v > than || (isnan(v) && !isnan(than)); }
+
+static __device__ float larger_of(float best, float v) { return larger(v, best) ? v : best; }
+
+// Which of the four tokens gave number `d` of a pooled query.
+static __device__ int which_of_four(Map m, Rows rows, int place, int d) {
+    int first = first_of_four(m, place), which = 0;
+    float best = rows.one(0, first, d);
     for (int i = 1; i < 4; i++) {
-        float v = rows.at(0, first + i / 2 * m.side + i % 2, d);
-        if (v > best || (isnan(v) && !isnan(best))) {
+        float v = rows.one(0, first + i / 2 * m.side + i % 2, d);
+        if (larger(v, best)) {
             best = v;
-            *which = i;
+            which = i;
         }
     }
-    return best;
+    return which;
 }
 
-static __device__ float query_at(Map m, Rows rows, int place, int d) {
-    if (place == NONE) return 0.0f;
-    int which;
-    return m.pool ? pooled_query(m, rows, place, d, &which) : rows.at(0, place, d);
+// Four numbers of a query, from `d` on.
+static __device__ float4 query_at(Map m, Rows rows, int place, int d) {
+    if (place == NONE || !m.pool) return rows.four(0, place, d);
+    int first = first_of_four(m, place);
+    float4 best = rows.four(0, first, d);
+    for (int i = 1; i < 4; i++) {
+        float4 v = rows.four(0, first + i / 2 * m.side + i % 2, d);
+        best = {larger_of(best.x, v.x), larger_of(best.y, v.y), larger_of(best.z, v.z), larger_of(best.w, v.w)};
+    }
+    return best;
 }
 
 static __device__ float largest_along(float v) {
@@ -125,12 +152,11 @@ template <int WIDTH, int ROWS, int COLUMNS, int THREADS> struct Tiles {
     // A thread's numbers of a row come in fours.
     static __device__ int number(int k) { return threadIdx.x % ALONG * 4 + k / 4 * 4 * ALONG + k % 4; }
 
-    // Fills a tile of `count` rows with numbers, and zeros to the right of them.
+    // Fills a tile of `count` rows, four numbers at a time, and zeros to the right of them.
     template <typename Source> static __device__ void load(int count, float4 *tile, int dim, Source source) {
-        float *numbers = (float *)tile;
-        for (int i = threadIdx.x; i < count * WIDTH; i += THREADS) {
-            int r = i / WIDTH, d = i % WIDTH;
-            numbers[r * STEP * 4 + d] = d < dim ? source(r, d) : 0.0f;
+        for (int i = threadIdx.x; i < count * (WIDTH / 4); i += THREADS) {
+            int r = i / (WIDTH / 4), d = i % (WIDTH / 4) * 4;
+            tile[r * STEP + d / 4] = d < dim ? source(r, d) : fours(0.0f);
         }
     }
 
@@ -234,7 +260,7 @@ static __device__ void forward(Map m, const float *qkv, const float *bias, float
     for (int start = 0; start < keys; start += COLUMNS) {
         for (int c = threadIdx.x; c < COLUMNS; c += THREADS) tokens[c] = token_of(m, w, start + c);
         __syncthreads();
-        T::load(COLUMNS, others, m.dim, [&](int c, int d) { return rows.at(1, tokens[c], d); });
+        T::load(COLUMNS, others, m.dim, [&](int c, int d) { return rows.four(1, tokens[c], d); });
         __syncthreads();
         float s[T::R][T::C];
         T::dots(m.dim, queries, others, s);
@@ -259,7 +285,7 @@ static __device__ void forward(Map m, const float *qkv, const float *bias, float
         }
         T::store(s, weights);
         __syncthreads();
-        T::load(COLUMNS, others, m.dim, [&](int c, int d) { return rows.at(2, tokens[c], d); });
+        T::load(COLUMNS, others, m.dim, [&](int c, int d) { return rows.four(2, tokens[c], d); });
         __syncthreads();
         T::accumulate(weights, others, sums);
         __syncthreads();
@@ -303,7 +329,8 @@ static __device__ void backward_queries(
     __syncthreads();
     T::load(ROWS, queries, m.dim, [&](int r, int d) { return query_at(m, rows, places[r], d); });
     T::load(ROWS, gradients, m.dim, [&](int r, int d) {
-        return places[r] == NONE ? 0.0f : gout[((before + places[r]) * m.heads + blockIdx.y) * m.dim + d];
+        if (places[r] == NONE) return fours(0.0f);
+        return four_at(gout + ((before + places[r]) * m.heads + blockIdx.y) * m.dim, d, m.dim);
     });
     float sums[T::R][T::W], most[T::R], factor[T::R], dot[T::R];
     T::clear(sums);
@@ -317,12 +344,12 @@ static __device__ void backward_queries(
     for (int start = 0; start < keys; start += COLUMNS) {
         for (int c = threadIdx.x; c < COLUMNS; c += THREADS) tokens[c] = token_of(m, w, start + c);
         __syncthreads();
-        T::load(COLUMNS, others, m.dim, [&](int c, int d) { return rows.at(1, tokens[c], d); });
+        T::load(COLUMNS, others, m.dim, [&](int c, int d) { return rows.four(1, tokens[c], d); });
         __syncthreads();
         float p[T::R][T::C], g[T::R][T::C];
         T::dots(m.dim, queries, others, p);
         __syncthreads();
-        T::load(COLUMNS, others, m.dim, [&](int c, int d) { return rows.at(2, tokens[c], d); });
+        T::load(COLUMNS, others, m.dim, [&](int c, int d) { return rows.four(2, tokens[c], d); });
         __syncthreads();
         T::dots(m.dim, gradients, others, g);
 #pragma unroll
@@ -337,7 +364,7 @@ static __device__ void backward_queries(
         }
         T::store(p, weights);
         __syncthreads();
-        T::load(COLUMNS, others, m.dim, [&](int c, int d) { return rows.at(1, tokens[c], d); });
+        T::load(COLUMNS, others, m.dim, [&](int c, int d) { return rows.four(1, tokens[c], d); });
         __syncthreads();
         T::accumulate(weights, others, sums);
         __syncthreads();
@@ -355,10 +382,9 @@ static __device__ void backward_queries(
                 g[(size_t)place * 3 * channels + d] = sums[i][k];
                 continue;
             }
-            int which, four = first_of_four(m, place);
-            pooled_query(m, rows, place, d, &which);
+            int first = first_of_four(m, place), which = which_of_four(m, rows, place, d);
             for (int t = 0; t < 4; t++) {
-                g[(size_t)(four + t / 2 * m.side + t % 2) * 3 * channels + d] = t == which ? sums[i][k] : 0.0f;
+                g[(size_t)(first + t / 2 * m.side + t % 2) * 3 * channels + d] = t == which ? sums[i][k] : 0.0f;
             }
         }
     }
@@ -388,8 +414,8 @@ static __device__ void backward_keys(
         tokens[r] = token == PADDED ? NONE : token;
     }
     __syncthreads();
-    T::load(ROWS, keys, m.dim, [&](int r, int d) { return rows.at(1, tokens[r], d); });
-    T::load(ROWS, values, m.dim, [&](int r, int d) { return rows.at(2, tokens[r], d); });
+    T::load(ROWS, keys, m.dim, [&](int r, int d) { return rows.four(1, tokens[r], d); });
+    T::load(ROWS, values, m.dim, [&](int r, int d) { return rows.four(2, tokens[r], d); });
     float key_sums[T::R][T::W], value_sums[T::R][T::W];
     T::clear(key_sums);
     T::clear(value_sums);
@@ -418,7 +444,8 @@ static __device__ void backward_keys(
         T::store(p, weights);
         __syncthreads();
         T::load(COLUMNS, others, m.dim, [&](int c, int d) {
-            return places[c] == NONE ? 0.0f : gout[((before + places[c]) * m.heads + blockIdx.y) * m.dim + d];
+            if (places[c] == NONE) return fours(0.0f);
+            return four_at(gout + ((before + places[c]) * m.heads + blockIdx.y) * m.dim, d, m.dim);
         });
         __syncthreads();
         T::dots(m.dim, values, others, g);

@@ -25,12 +25,14 @@ static __device__ Taps taps_at(int i, int from, int to, int corners) {
     return taps;
 }
 
-// Bounds of the places of an axis of `to` that may read place `j` of one of `from`; a little too wide.
+// Bounds of the places of an axis of `to` that read place `j` of one of `from`: those whose source is less than 1 away.
 static __device__ void readers_of(int j, int from, int to, int corners, int *begin, int *end) {
+    float half = corners ? 0.0f : 0.5f;
     float step = corners ? (float)(to - 1) / (float)(from > 1 ? from - 1 : 1) : (float)to / (float)from;
-    int first = (int)(((float)j - 1.0f) * step) - 2, last = (int)(((float)j + 2.0f) * step) + 2;
+    int first = (int)floorf(((float)j - 1.0f + half) * step - half);
+    int last = (int)ceilf(((float)j + 1.0f + half) * step - half);
     *begin = j == 0 || first < 0 ? 0 : first;
-    *end = j == from - 1 || last > to ? to : last;
+    *end = j == from - 1 || last + 1 > to ? to : last + 1;
 }
 
 static __device__ float weight_of(Taps taps, int j) {
