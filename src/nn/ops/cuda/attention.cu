@@ -288,7 +288,6 @@ static __device__ void forward(Map m, const float *qkv, const float *bias, float
         T::load(COLUMNS, others, m.dim, [&](int c, int d) { return rows.four(2, tokens[c], d); });
         __syncthreads();
         T::accumulate(weights, others, sums);
-        __syncthreads();
     }
     size_t per_map = (size_t)m.side * m.side / (m.pool ? 4 : 1);
     for (int i = 0; i < T::R; i++) {
@@ -367,7 +366,6 @@ static __device__ void backward_queries(
         T::load(COLUMNS, others, m.dim, [&](int c, int d) { return rows.four(1, tokens[c], d); });
         __syncthreads();
         T::accumulate(weights, others, sums);
-        __syncthreads();
     }
     int channels = m.heads * m.dim;
     float *g = gqkv + (size_t)blockIdx.z * m.side * m.side * 3 * channels + blockIdx.y * m.dim;
@@ -460,7 +458,6 @@ static __device__ void backward_keys(
         T::load(COLUMNS, others, m.dim, [&](int c, int d) { return query_at(m, rows, places[c], d); });
         __syncthreads();
         T::accumulate(weights, others, key_sums);
-        __syncthreads();
     }
     int channels = m.heads * m.dim;
     float *g = gqkv + (size_t)blockIdx.z * m.side * m.side * 3 * channels + blockIdx.y * m.dim;
