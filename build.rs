@@ -17,8 +17,8 @@ fn main() {
         return;
     }
     println!("cargo::rerun-if-changed={KERNELS}");
-    for name in ROOTS.into_iter().chain(["PATH"]) {
-        println!("cargo::rerun-if-env-changed={name}");
+    for root in ROOTS {
+        println!("cargo::rerun-if-env-changed={root}");
     }
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let result = match has("CI_CHECK") {
@@ -61,6 +61,8 @@ fn compile(sources: &[PathBuf], out: &Path) -> Result<(), String> {
 fn compile_one(nvcc: &Path, source: &Path, ptx: &Path) -> Result<(), String> {
     let mut command = Command::new(nvcc);
     command.args(["--ptx", "-O3", "--gpu-architecture", ARCHITECTURE, "-o"]).arg(ptx).arg(source);
+    // meant for dfdx's kernels: see .cargo/config.toml
+    command.env_remove("NVCC_APPEND_FLAGS");
     let output = command.output().map_err(|e| format!("{}: {e}", nvcc.display()))?;
     if output.status.success() {
         return Ok(());

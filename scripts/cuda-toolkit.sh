@@ -30,7 +30,7 @@ rm -r "$dir.new"
 # dfdx's build script asks for the machine's card even when CUDA_COMPUTE_CAP names the architecture.
 cat >"$dir/bin/nvidia-smi" <<'SMI'
 #!/bin/sh
-printf 'compute_cap\n8.0\n'
+printf 'compute_cap\n7.5\n'
 SMI
 chmod +x "$dir/bin/nvidia-smi"
 echo "${wheels[*]}" >"$done_mark"

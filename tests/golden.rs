@@ -8,7 +8,6 @@ use dfdx::nn::tensor_collection::{
 };
 use dfdx::prelude::*;
 use safetensors::{Dtype as Stored, SafeTensors};
-use sam2unet::nn::Backend;
 use sam2unet::nn::weights::{SourceError, Value, WeightSource, WeightSpec};
 use std::collections::BTreeMap;
 use std::io::Write;

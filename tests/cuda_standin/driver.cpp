@@ -4,6 +4,7 @@
 // allocation lies a guard that no kernel may change; a kernel's pointers must lead into living allocations.
 //
 // CUDA_STANDIN_CAPABILITY  compute capability to report, 8.0 if not given
+// CUDA_STANDIN_DEVICES     number of cards, 1 if not given; they share one memory
 // CUDA_STANDIN_MEMORY      bytes of memory, 16 GiB if not given
 // CUDA_STANDIN_STATS       if set, what was called, how often and for how long, at the process's end
 
@@ -23,6 +24,7 @@ enum Result {
     SUCCESS = 0,
     INVALID_VALUE = 1,
     OUT_OF_MEMORY = 2,
+    NO_DEVICE = 100,
     INVALID_DEVICE = 101,
     INVALID_IMAGE = 200,
     NO_BINARY_FOR_GPU = 209,
@@ -38,6 +40,7 @@ static const char* name_of(int result) {
     case SUCCESS: return "CUDA_SUCCESS";
     case INVALID_VALUE: return "CUDA_ERROR_INVALID_VALUE";
     case OUT_OF_MEMORY: return "CUDA_ERROR_OUT_OF_MEMORY";
+    case NO_DEVICE: return "CUDA_ERROR_NO_DEVICE";
     case INVALID_DEVICE: return "CUDA_ERROR_INVALID_DEVICE";
     case INVALID_IMAGE: return "CUDA_ERROR_INVALID_IMAGE";
     case NO_BINARY_FOR_GPU: return "CUDA_ERROR_NO_BINARY_FOR_GPU";
@@ -253,13 +256,16 @@ using namespace standin;
 
 #define API extern "C" STANDIN_PUBLIC int
 
-API cuInit(unsigned) { return SUCCESS; }
+static int devices() { return std::atoi(setting("CUDA_STANDIN_DEVICES", "1")); }
+API cuInit(unsigned) { return devices() > 0 ? SUCCESS : NO_DEVICE; }
 API cuDriverGetVersion(int* version) { return *version = 13000, SUCCESS; }
 API cuGetErrorName(int error, const char** text) { return *text = name_of(error), SUCCESS; }
 API cuGetErrorString(int error, const char** text) { return *text = name_of(error), SUCCESS; }
 
-API cuDeviceGetCount(int* count) { return *count = 1, SUCCESS; }
-API cuDeviceGet(int* device, int ordinal) { return *device = ordinal, ordinal == 0 ? SUCCESS : INVALID_DEVICE; }
+API cuDeviceGetCount(int* count) { return *count = devices(), SUCCESS; }
+API cuDeviceGet(int* device, int ordinal) {
+    return *device = ordinal, ordinal >= 0 && ordinal < devices() ? SUCCESS : INVALID_DEVICE;
+}
 API cuDeviceGetName(char* name, int length, int) { return std::snprintf(name, length, "CPU stand-in"), SUCCESS; }
 API cuDeviceTotalMem_v2(size_t* bytes, int) { return *bytes = memory.total, SUCCESS; }
 API cuDeviceGetAttribute(int* value, int attribute, int) {

@@ -50,9 +50,11 @@ pub enum CudaOpenError {
 /// # Errors
 /// When there is no such GPU, when it or its driver is too old, or when this build mixes versions of crates.
 pub fn open_cuda(ordinal: usize) -> Result<Cuda, CudaOpenError> {
-    result::init().map_err(|e| CudaOpenError::NoDriver(name(e)))?;
-    let count = result::device::get_count().map_err(|e| CudaOpenError::NoDriver(name(e)))?;
-    let count = usize::try_from(count).unwrap_or(0);
+    let count = match result::init().and_then(|()| result::device::get_count()) {
+        Ok(count) => usize::try_from(count).unwrap_or(0),
+        Err(DriverError(sys::CUresult::CUDA_ERROR_NO_DEVICE)) => 0,
+        Err(error) => return Err(CudaOpenError::NoDriver(name(error))),
+    };
     if ordinal >= count {
         return Err(CudaOpenError::NoDevice { ordinal, count });
     }
