@@ -4,7 +4,6 @@
 // allocation lies a guard that no kernel may change; a kernel's pointers must lead into living allocations.
 //
 // CUDA_STANDIN_CAPABILITY  compute capability to report, 8.0 if not given
-// CUDA_STANDIN_DEVICES     number of cards, 1 if not given; they share one memory
 // CUDA_STANDIN_MEMORY      bytes of memory, 16 GiB if not given
 // CUDA_STANDIN_STATS       if set, what was called, how often and for how long, at the process's end
 
@@ -256,7 +255,11 @@ using namespace standin;
 
 #define API extern "C" STANDIN_PUBLIC int
 
-static int devices() { return std::atoi(setting("CUDA_STANDIN_DEVICES", "1")); }
+// One, unless CUDA_VISIBLE_DEVICES hides it as it hides real ones.
+static int devices() {
+    const std::string visible = setting("CUDA_VISIBLE_DEVICES", "0");
+    return visible.empty() || visible[0] == '-' ? 0 : 1;
+}
 API cuInit(unsigned) { return devices() > 0 ? SUCCESS : NO_DEVICE; }
 API cuDriverGetVersion(int* version) { return *version = 13000, SUCCESS; }
 API cuGetErrorName(int error, const char** text) { return *text = name_of(error), SUCCESS; }

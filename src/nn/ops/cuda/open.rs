@@ -114,5 +114,15 @@ mod tests {
         };
         let reason = open_cuda(1000).unwrap_err().to_string();
         assert!(reason.starts_with("there is no GPU 1000: the NVIDIA driver knows "), "{reason}");
+        // another process, from which the driver hides all
+        let this = std::env::current_exe().unwrap();
+        let mut test = std::process::Command::new(this);
+        test.args(["a_gpu_that_is_not_there_is_named"]).env("CUDA_VISIBLE_DEVICES", "");
+        let output = test.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            output.status.success() && said.contains("SKIPPED: there is no GPU 0: the NVIDIA driver knows 0"),
+            "{said}"
+        );
     }
 }
