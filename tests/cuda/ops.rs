@@ -434,6 +434,8 @@ fn blocks_that_pool() {
 #[test]
 fn blocks_of_every_width_of_head() {
     block::<40, 40>(1, 7, 1, 0);
+    block::<40, 40>(1, 7, 1, 3);
+    block::<72, 72>(1, 6, 1, 4); // windows of as many tokens as small tiles have, and one padded key more
     block::<72, 72>(1, 9, 1, 0); // 81 keys: more than one tile of queries, too
     block::<56, 112>(1, 6, 1, 4);
     block::<72, 144>(1, 6, 1, 4);

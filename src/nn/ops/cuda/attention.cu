@@ -485,119 +485,36 @@ extern "C" __global__ void attention_dots(size_t rows, int dim, const float *out
     if (threadIdx.x == 0) dots[row] = sum;
 }
 
-// The three passes for heads of at most 32, 64, 96, 160 and 320 numbers.
+// The three passes for heads of at most WIDTH numbers: rows, columns and threads of a block, forward and backward. What
+// the host launches is named after the width; `few` are for windows of at most 16 tokens.
+#define ATTENTION(NAME, WIDTH, ROWS, COLUMNS, THREADS, ROWS_BACK, COLUMNS_BACK, THREADS_BACK)                             \
+    extern "C" __global__ void attention_##NAME(                                                                         \
+        int side, int window, int heads, int dim, int pool, float scale, const float *qkv, const float *bias,            \
+        float *out, float *statistics                                                                                    \
+    ) {                                                                                                                  \
+        Map m = {side, window, heads, dim, pool, scale};                                                                 \
+        forward<WIDTH, ROWS, COLUMNS, THREADS>(m, qkv, bias, out, statistics);                                           \
+    }                                                                                                                    \
+    extern "C" __global__ void attention_backward_queries_##NAME(                                                        \
+        int side, int window, int heads, int dim, int pool, float scale, const float *qkv, const float *bias,            \
+        const float *statistics, const float *dots, const float *gout, float *gqkv                                       \
+    ) {                                                                                                                  \
+        Map m = {side, window, heads, dim, pool, scale};                                                                 \
+        backward_queries<WIDTH, ROWS_BACK, COLUMNS_BACK, THREADS_BACK>(m, qkv, bias, statistics, dots, gout, gqkv);      \
+    }                                                                                                                    \
+    extern "C" __global__ void attention_backward_keys_##NAME(                                                           \
+        int side, int window, int heads, int dim, int pool, float scale, const float *qkv, const float *bias,            \
+        const float *statistics, const float *dots, const float *gout, float *gqkv                                       \
+    ) {                                                                                                                  \
+        Map m = {side, window, heads, dim, pool, scale};                                                                 \
+        backward_keys<WIDTH, ROWS_BACK, COLUMNS_BACK, THREADS_BACK>(m, qkv, bias, statistics, dots, gout, gqkv);         \
+    }
 
-extern "C" __global__ void attention_32(
-    int side, int window, int heads, int dim, int pool, float scale, const float *qkv, const float *bias, float *out,
-    float *statistics
-) {
-    forward<32, 64, 32, 128>({side, window, heads, dim, pool, scale}, qkv, bias, out, statistics);
-}
-
-extern "C" __global__ void attention_64(
-    int side, int window, int heads, int dim, int pool, float scale, const float *qkv, const float *bias, float *out,
-    float *statistics
-) {
-    forward<64, 64, 32, 128>({side, window, heads, dim, pool, scale}, qkv, bias, out, statistics);
-}
-
-extern "C" __global__ void attention_96(
-    int side, int window, int heads, int dim, int pool, float scale, const float *qkv, const float *bias, float *out,
-    float *statistics
-) {
-    forward<96, 64, 32, 128>({side, window, heads, dim, pool, scale}, qkv, bias, out, statistics);
-}
-
-extern "C" __global__ void attention_160(
-    int side, int window, int heads, int dim, int pool, float scale, const float *qkv, const float *bias, float *out,
-    float *statistics
-) {
-    forward<160, 32, 32, 128>({side, window, heads, dim, pool, scale}, qkv, bias, out, statistics);
-}
-
-extern "C" __global__ void attention_320(
-    int side, int window, int heads, int dim, int pool, float scale, const float *qkv, const float *bias, float *out,
-    float *statistics
-) {
-    forward<320, 16, 16, 128>({side, window, heads, dim, pool, scale}, qkv, bias, out, statistics);
-}
-
-extern "C" __global__ void attention_backward_queries_32(
-    int side, int window, int heads, int dim, int pool, float scale, const float *qkv, const float *bias,
-    const float *statistics, const float *dots, const float *gout, float *gqkv
-) {
-    Map m = {side, window, heads, dim, pool, scale};
-    backward_queries<32, 32, 32, 128>(m, qkv, bias, statistics, dots, gout, gqkv);
-}
-
-extern "C" __global__ void attention_backward_queries_64(
-    int side, int window, int heads, int dim, int pool, float scale, const float *qkv, const float *bias,
-    const float *statistics, const float *dots, const float *gout, float *gqkv
-) {
-    Map m = {side, window, heads, dim, pool, scale};
-    backward_queries<64, 32, 32, 128>(m, qkv, bias, statistics, dots, gout, gqkv);
-}
-
-extern "C" __global__ void attention_backward_queries_96(
-    int side, int window, int heads, int dim, int pool, float scale, const float *qkv, const float *bias,
-    const float *statistics, const float *dots, const float *gout, float *gqkv
-) {
-    Map m = {side, window, heads, dim, pool, scale};
-    backward_queries<96, 32, 32, 128>(m, qkv, bias, statistics, dots, gout, gqkv);
-}
-
-extern "C" __global__ void attention_backward_queries_160(
-    int side, int window, int heads, int dim, int pool, float scale, const float *qkv, const float *bias,
-    const float *statistics, const float *dots, const float *gout, float *gqkv
-) {
-    Map m = {side, window, heads, dim, pool, scale};
-    backward_queries<160, 16, 16, 128>(m, qkv, bias, statistics, dots, gout, gqkv);
-}
-
-extern "C" __global__ void attention_backward_queries_320(
-    int side, int window, int heads, int dim, int pool, float scale, const float *qkv, const float *bias,
-    const float *statistics, const float *dots, const float *gout, float *gqkv
-) {
-    Map m = {side, window, heads, dim, pool, scale};
-    backward_queries<320, 8, 8, 64>(m, qkv, bias, statistics, dots, gout, gqkv);
-}
-
-extern "C" __global__ void attention_backward_keys_32(
-    int side, int window, int heads, int dim, int pool, float scale, const float *qkv, const float *bias,
-    const float *statistics, const float *dots, const float *gout, float *gqkv
-) {
-    Map m = {side, window, heads, dim, pool, scale};
-    backward_keys<32, 32, 32, 128>(m, qkv, bias, statistics, dots, gout, gqkv);
-}
-
-extern "C" __global__ void attention_backward_keys_64(
-    int side, int window, int heads, int dim, int pool, float scale, const float *qkv, const float *bias,
-    const float *statistics, const float *dots, const float *gout, float *gqkv
-) {
-    Map m = {side, window, heads, dim, pool, scale};
-    backward_keys<64, 32, 32, 128>(m, qkv, bias, statistics, dots, gout, gqkv);
-}
-
-extern "C" __global__ void attention_backward_keys_96(
-    int side, int window, int heads, int dim, int pool, float scale, const float *qkv, const float *bias,
-    const float *statistics, const float *dots, const float *gout, float *gqkv
-) {
-    Map m = {side, window, heads, dim, pool, scale};
-    backward_keys<96, 32, 32, 128>(m, qkv, bias, statistics, dots, gout, gqkv);
-}
-
-extern "C" __global__ void attention_backward_keys_160(
-    int side, int window, int heads, int dim, int pool, float scale, const float *qkv, const float *bias,
-    const float *statistics, const float *dots, const float *gout, float *gqkv
-) {
-    Map m = {side, window, heads, dim, pool, scale};
-    backward_keys<160, 16, 16, 128>(m, qkv, bias, statistics, dots, gout, gqkv);
-}
-
-extern "C" __global__ void attention_backward_keys_320(
-    int side, int window, int heads, int dim, int pool, float scale, const float *qkv, const float *bias,
-    const float *statistics, const float *dots, const float *gout, float *gqkv
-) {
-    Map m = {side, window, heads, dim, pool, scale};
-    backward_keys<320, 8, 8, 64>(m, qkv, bias, statistics, dots, gout, gqkv);
-}
+ATTENTION(32_few, 32, 16, 16, 64, 16, 16, 64)
+ATTENTION(64_few, 64, 16, 16, 64, 16, 16, 64)
+ATTENTION(96_few, 96, 16, 16, 64, 16, 16, 64)
+ATTENTION(32, 32, 64, 32, 128, 32, 32, 128)
+ATTENTION(64, 64, 64, 32, 128, 32, 32, 128)
+ATTENTION(96, 96, 64, 32, 128, 32, 32, 128)
+ATTENTION(160, 160, 32, 32, 128, 16, 16, 128)
+ATTENTION(320, 320, 16, 16, 128, 8, 8, 64)

@@ -36,34 +36,51 @@ pub struct Attended {
     statistics: Scratch,
 }
 
-/// A kernel, the rows that one of its blocks works on, and the block's threads.
-struct Pass(&'static str, usize, u32);
+/// One line of kernels at the end of `attention.cu`.
+struct Tiles {
+    /// Numbers of a head, at most.
+    width: usize,
+    /// Tokens of a window, at most.
+    tokens: usize,
+    /// `forward`, `backward_queries` and `backward_keys`.
+    kernels: [&'static str; 3],
+    /// Rows that a block works on, and its threads.
+    forward: (usize, u32),
+    backward: (usize, u32),
+}
 
-/// The three passes for heads of one width: `forward`, `backward_queries` and `backward_keys` in `attention.cu`.
-struct Passes([Pass; 3]);
+macro_rules! tiles {
+    ($name:literal, $width:expr, $tokens:expr, $forward:expr, $backward:expr) => {
+        Tiles {
+            width: $width,
+            tokens: $tokens,
+            kernels: [
+                concat!("attention_", $name),
+                concat!("attention_backward_queries_", $name),
+                concat!("attention_backward_keys_", $name),
+            ],
+            forward: $forward,
+            backward: $backward,
+        }
+    };
+}
 
-impl Passes {
-    /// The narrowest that hold `dim` numbers.
-    fn of(dim: usize) -> Result<Self, CudaError> {
-        macro_rules! passes {
-            ($($width:literal: $forward:literal, $backward:literal by $threads:literal;)*) => {
-                match dim {
-                    $(..=$width => Ok(Self([
-                        Pass(concat!("attention_", $width), $forward, 128),
-                        Pass(concat!("attention_backward_queries_", $width), $backward, $threads),
-                        Pass(concat!("attention_backward_keys_", $width), $backward, $threads),
-                    ])),)*
-                    _ => Err(DriverError(CUresult::CUDA_ERROR_NOT_SUPPORTED).into()),
-                }
-            };
-        }
-        passes! {
-            32: 64, 32 by 128;
-            64: 64, 32 by 128;
-            96: 64, 32 by 128;
-            160: 32, 16 by 128;
-            320: 16, 8 by 64;
-        }
+/// The first that holds a head and a window is taken.
+const TILES: [Tiles; 8] = [
+    tiles!("32_few", 32, 16, (16, 64), (16, 64)),
+    tiles!("64_few", 64, 16, (16, 64), (16, 64)),
+    tiles!("96_few", 96, 16, (16, 64), (16, 64)),
+    tiles!("32", 32, usize::MAX, (64, 128), (32, 128)),
+    tiles!("64", 64, usize::MAX, (64, 128), (32, 128)),
+    tiles!("96", 96, usize::MAX, (64, 128), (32, 128)),
+    tiles!("160", 160, usize::MAX, (32, 128), (16, 128)),
+    tiles!("320", 320, usize::MAX, (16, 128), (8, 64)),
+];
+
+impl Tiles {
+    fn of(dim: usize, tokens: usize) -> Result<&'static Self, CudaError> {
+        let found = TILES.iter().find(|tiles| dim <= tiles.width && tokens <= tiles.tokens);
+        found.ok_or(DriverError(CUresult::CUDA_ERROR_NOT_SUPPORTED).into())
     }
 }
 
@@ -79,9 +96,9 @@ impl Attention<'_> {
     }
 
     /// Blocks: tiles of a window's rows, heads, maps.
-    fn grid(&self, rows_of_window: usize, pass: &Pass) -> [u32; 3] {
+    fn grid(&self, rows_of_window: usize, rows_of_tile: usize) -> [u32; 3] {
         let windows = self.side.div_ceil(self.window()).pow(2);
-        [blocks(windows * rows_of_window.div_ceil(pass.1), 1), blocks(self.heads, 1), blocks(self.maps, 1)]
+        [blocks(windows * rows_of_window.div_ceil(rows_of_tile), 1), blocks(self.heads, 1), blocks(self.maps, 1)]
     }
 
     fn check(&self, qkv: Part<'_>) {
@@ -96,12 +113,12 @@ impl Attention<'_> {
         self.check(qkv);
         let rows = self.maps * self.queries() * self.heads;
         let (out, statistics) = (stream.uninit(rows * self.dim)?, stream.uninit(2 * rows)?);
-        let Passes([pass, ..]) = Passes::of(self.dim)?;
-        let grid = self.grid(self.queries_of_window(), &pass);
+        let Tiles { kernels: [kernel, ..], forward: (tile, threads), .. } = *Tiles::of(self.dim, self.window().pow(2))?;
+        let grid = self.grid(self.queries_of_window(), tile);
         let [side, window, heads, dim, pool] = self.numbers();
         let args = args![side, window, heads, dim, pool, self.scale(), qkv, self.bias, &out, &statistics];
         // SAFETY: projections and bias have the lengths just checked; the results have a row for each query and head.
-        unsafe { stream.launch(ATTENTION, pass.0, grid, [pass.2, 1, 1], 0, args) }?;
+        unsafe { stream.launch(ATTENTION, kernel, grid, [threads, 1, 1], 0, args) }?;
         Ok(Attended { out, statistics })
     }
 
@@ -118,15 +135,16 @@ impl Attention<'_> {
         assert!(gout.len() == rows * self.dim && attended.out.len() == gout.len());
         assert_eq!(attended.statistics.len(), 2 * rows);
         let (dots, gqkv) = (stream.uninit(rows)?, stream.uninit(qkv.len())?);
-        let Passes([_, queries, keys]) = Passes::of(self.dim)?;
+        let Tiles { kernels: [_, queries, keys], backward: (tile, threads), .. } =
+            *Tiles::of(self.dim, self.window().pow(2))?;
         let [side, window, heads, dim, pool] = self.numbers();
         // SAFETY: output and gradient have `dim` numbers for each of `rows` queries and heads, `dots` one.
         unsafe { over_rows(stream, rows, ATTENTION, "attention_dots", args![rows, dim, &attended.out, gout, &dots]) }?;
-        for (pass, rows) in [(queries, self.queries_of_window()), (keys, self.window().pow(2))] {
+        for (kernel, rows) in [(queries, self.queries_of_window()), (keys, self.window().pow(2))] {
             let (scale, statistics) = (self.scale(), &attended.statistics);
             let args = args![side, window, heads, dim, pool, scale, qkv, self.bias, statistics, &dots, gout, &gqkv];
             // SAFETY: as in `forward`; the gradient has a number for each of the projections.
-            unsafe { stream.launch(ATTENTION, pass.0, self.grid(rows, &pass), [pass.2, 1, 1], 0, args) }?;
+            unsafe { stream.launch(ATTENTION, kernel, self.grid(rows, tile), [threads, 1, 1], 0, args) }?;
         }
         Ok(gqkv)
     }
@@ -142,5 +160,21 @@ impl Attention<'_> {
 
     fn scale(&self) -> f32 {
         1.0 / (self.dim as f32).sqrt()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_wider_than_any_tile_are_refused() {
+        for tokens in [1, 16, 17, 4096] {
+            for dim in 1..=320 {
+                let tiles = Tiles::of(dim, tokens).unwrap();
+                assert!(tiles.width >= dim && tiles.tokens >= tokens);
+            }
+            assert!(Tiles::of(321, tokens).is_err());
+        }
     }
 }
