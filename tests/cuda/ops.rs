@@ -16,13 +16,19 @@ trait Case {
     fn run<D: Backend>(&self, device: &D) -> Given;
 }
 
-/// Runs a case on both devices. Numbers may differ by `tolerance` of the largest; what is no number on one device is
-/// none on the other.
+/// Runs a case on both devices, twice on the GPU, which must give the same bits. Numbers may differ by `tolerance` of the
+/// largest; what is no number on one device is none on the other.
 fn check(case: &impl Case, tolerance: f64) {
     let Some(device) = gpu() else {
         return;
     };
     let (found, wanted) = (case.run(&device), case.run(&Cpu::default()));
+    for ((name, first), (_, second)) in found.iter().zip(&case.run(&device)) {
+        assert!(
+            first.iter().map(|v| v.to_bits()).eq(second.iter().map(|v| v.to_bits())),
+            "{name} differs between runs"
+        );
+    }
     assert_eq!(found.len(), wanted.len());
     for ((name, found), (_, wanted)) in found.iter().zip(&wanted) {
         assert_eq!(found.len(), wanted.len(), "{name}");
