@@ -3,6 +3,7 @@
 mod checkpoint;
 mod data;
 mod metrics;
-mod network;
-mod ops;
+mod on_cpu;
+#[cfg(feature = "cuda")]
+mod on_cuda;
 mod train;

@@ -166,12 +166,12 @@ pub fn batch(side: usize, count: usize) -> (Vec<f32>, Vec<f32>) {
 }
 
 /// The numbers of a tensor, row-major.
-pub fn numbers<S: Shape, T>(tensor: &Tensor<S, f32, Cpu, T>) -> Vec<f32> {
+pub fn numbers<S: Shape, D: Device<f32>, T>(tensor: &Tensor<S, f32, D, T>) -> Vec<f32> {
     tensor.as_vec()
 }
 
 /// The numbers of a map `(b, h, h, c)` in the order `(b, c, h, h)`.
-pub fn channels_first<S: Shape<Concrete = [usize; 4]>>(map: &Tensor<S, f32, Cpu>) -> Vec<f32> {
+pub fn channels_first<S: Shape<Concrete = [usize; 4]>, D: Device<f32>>(map: &Tensor<S, f32, D>) -> Vec<f32> {
     let ([b, h, w, c], numbers) = (map.shape().concrete(), map.as_vec());
     let mut out = Vec::with_capacity(numbers.len());
     for image in 0..b {
@@ -184,21 +184,21 @@ pub fn channels_first<S: Shape<Concrete = [usize; 4]>>(map: &Tensor<S, f32, Cpu>
 }
 
 /// What dfdx's walk shows of a model: each tensor's name, and its gradient if it is trainable.
-pub fn gradients<M: TensorCollection<f32, Cpu>>(
+pub fn gradients<D: Device<f32>, M: TensorCollection<f32, D>>(
     model: &M,
-    gradients: &Gradients<f32, Cpu>,
+    gradients: &Gradients<f32, D>,
 ) -> BTreeMap<String, Vec<f32>> {
-    struct Reader<'a>(&'a Gradients<f32, Cpu>, BTreeMap<String, Vec<f32>>);
-    impl TensorVisitor<f32, Cpu> for Reader<'_> {
+    struct Reader<'a, D: Device<f32>>(&'a Gradients<f32, D>, BTreeMap<String, Vec<f32>>);
+    impl<D: Device<f32>> TensorVisitor<f32, D> for Reader<'_, D> {
         type Viewer = (ViewTensorRef, ViewTensorName);
-        type Err = CpuError;
+        type Err = D::Err;
         type E2 = f32;
-        type D2 = Cpu;
+        type D2 = D;
         fn visit<S: Shape>(
             &mut self,
-            options: TensorOptions<S, f32, Cpu>,
-            (tensor, name): (&Tensor<S, f32, Cpu>, String),
-        ) -> Result<Option<Tensor<S, f32, Cpu>>, CpuError> {
+            options: TensorOptions<S, f32, D>,
+            (tensor, name): (&Tensor<S, f32, D>, String),
+        ) -> Result<Option<Tensor<S, f32, D>>, D::Err> {
             if options.do_gradient_update {
                 self.1.insert(name, self.0.get(tensor).as_vec());
             }

@@ -2,7 +2,10 @@
 
 mod checkpoint;
 mod compile_fail;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod data;
+mod devices;
 mod golden;
 mod metrics;
 mod network;

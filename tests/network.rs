@@ -1,5 +1,6 @@
 //! The whole network against the yardstick, number by number; its shapes, roles and names.
 
+use crate::devices::on_each_device;
 use crate::golden::{Golden, Pico, Synthetic, batch, channels_first, gradients, largest_difference, norm, numbers};
 use dfdx::nn::{Module, ModuleMut, NumParams, ZeroGrads};
 use dfdx::optim::{Adam, Optimizer, Sgd};
@@ -16,10 +17,15 @@ type S96 = Const<96>;
 const WEIGHTS: &str = "golden/pico/sam2unet_pico.safetensors";
 const EXPECTED: &str = "golden/pico/expected.safetensors";
 
+on_each_device! {
+    pico_eval, pico_eval_at_other_sides, pico_loss_and_every_gradient, pico_the_published_scripts_loss,
+    pico_five_steps_of_dfdx_adam, pico_five_steps_of_our_adamw, tiny_at_352, large_at_352,
+}
+
 /// Pico with its published weights, and what is expected of it.
-fn pico() -> Option<(Sam2UNet<Pico>, Golden)> {
+fn pico<D: Backend>(device: &D) -> Option<(Sam2UNet<Pico, D>, Golden)> {
     let (mut weights, expected) = (Golden::open(WEIGHTS)?, Golden::open(EXPECTED)?);
-    let model = Sam2UNet::from_source(&Cpu::default(), &mut weights).unwrap();
+    let model = Sam2UNet::from_source(device, &mut weights).unwrap();
     Some((model, expected))
 }
 
@@ -39,11 +45,11 @@ fn mask<B: Dim, S: Side + ConstDim, const K: usize>(batch: B) -> Masks<B, S, K, 
     Cpu::default().tensor_from_vec(values.collect(), (batch, Const, S::default(), S::default()))
 }
 
-fn tensor<S: ConstShape>(golden: &Golden, name: &str) -> Tensor<S, f32, Cpu> {
-    Cpu::default().tensor_from_vec(golden.get(name).f32(), S::default())
+fn tensor<S: ConstShape, D: Backend>(device: &D, golden: &Golden, name: &str) -> Tensor<S, f32, D> {
+    device.tensor_from_vec(golden.get(name).f32(), S::default())
 }
 
-fn values<V: Variant, const K: usize>(model: &Sam2UNet<V, Cpu, K>) -> BTreeMap<String, (WeightSpec, Value)> {
+fn values<V: Variant, D: Backend, const K: usize>(model: &Sam2UNet<V, D, K>) -> BTreeMap<String, (WeightSpec, Value)> {
     let mut list = BTreeMap::new();
     model.each_value(&mut |spec, value| {
         list.insert(spec.name.clone(), (spec, value));
@@ -59,12 +65,11 @@ fn close(what: &str, found: &[f32], expected: &[f64], tolerance: f64) {
 
 // ---- Pico, every number
 
-#[test]
-fn pico_eval() {
-    let Some((model, expected)) = pico() else {
+fn pico_eval<D: Backend>(device: &D) {
+    let Some((model, expected)) = pico(device) else {
         return;
     };
-    let x: Image<Const<2>, S96, Cpu> = tensor(&expected, "image");
+    let x: Image<Const<2>, S96, D> = tensor(device, &expected, "image");
     let check = |what: &str, found: &[f32]| {
         let expected = &expected.get(&format!("eval.{what}")).numbers;
         close(what, found, expected, 1e-4);
@@ -84,25 +89,29 @@ fn pico_eval() {
     check("side2", &numbers(&y.side2));
 }
 
-#[test]
-fn pico_eval_at_other_sides() {
-    let Some((model, expected)) = pico() else {
+fn pico_eval_at_other_sides<D: Backend>(device: &D) {
+    let Some((model, expected)) = pico(device) else {
         return;
     };
-    fn check<S: Side + ConstDim>(model: &Sam2UNet<Pico>, expected: &Golden, name: &str) {
-        let x: Image<Const<1>, S, Cpu> = tensor(expected, &format!("{name}.image"));
+    fn check<S: Side + ConstDim, D: Backend>(device: &D, model: &Sam2UNet<Pico, D>, expected: &Golden, name: &str) {
+        let x: Image<Const<1>, S, D> = tensor(device, expected, &format!("{name}.image"));
         let found = numbers(&model.forward(x).head);
         let head = &expected.get(&format!("{name}.head")).numbers;
         close(name, &found, head, 1e-4);
     }
-    check::<S64>(&model, &expected, "eval_r64");
-    check::<Const<160>>(&model, &expected, "eval_r160");
+    check::<S64, D>(device, &model, &expected, "eval_r64");
+    check::<Const<160>, D>(device, &model, &expected, "eval_r160");
 }
 
 /// Loss and gradients of one training pass, from the published weights.
-fn pico_pass(model: &mut Sam2UNet<Pico>, expected: &Golden, flavour: LossFlavour) -> (f64, BTreeMap<String, Vec<f32>>) {
-    let x: Image<Const<2>, S96, Cpu> = tensor(expected, "image");
-    let y: Masks<Const<2>, S96, 1, Cpu> = tensor(expected, "mask");
+fn pico_pass<D: Backend>(
+    device: &D,
+    model: &mut Sam2UNet<Pico, D>,
+    expected: &Golden,
+    flavour: LossFlavour,
+) -> (f64, BTreeMap<String, Vec<f32>>) {
+    let x: Image<Const<2>, S96, D> = tensor(device, expected, "image");
+    let y: Masks<Const<2>, S96, 1, D> = tensor(device, expected, "mask");
     let outputs = model.forward_mut(x.leaky_trace());
     if flavour == LossFlavour::Paper {
         for (name, found) in
@@ -113,7 +122,7 @@ fn pico_pass(model: &mut Sam2UNet<Pico>, expected: &Golden, flavour: LossFlavour
         }
     }
     let loss = outputs.loss(&y, flavour).unwrap();
-    let value = f64::from(loss.array());
+    let value = f64::from(loss.as_vec()[0]);
     (value, gradients(model, &loss.backward()))
 }
 
@@ -121,15 +130,14 @@ fn pico_pass(model: &mut Sam2UNet<Pico>, expected: &Golden, flavour: LossFlavour
 const ZERO: [&str; 4] =
     ["rfb4.branch1.2.bn.bias", "rfb4.branch2.2.bn.bias", "rfb4.branch3.2.bn.bias", "rfb3.branch3.2.bn.bias"];
 
-#[test]
-fn pico_loss_and_every_gradient() {
-    let Some((model, expected)) = pico() else {
+fn pico_loss_and_every_gradient<D: Backend>(device: &D) {
+    let Some((model, expected)) = pico(device) else {
         return;
     };
     for keep in [Keep::Input, Keep::Attention] {
         let mut model = model.clone();
         model.keep(keep);
-        let (loss, found) = pico_pass(&mut model, &expected, LossFlavour::Paper);
+        let (loss, found) = pico_pass(device, &mut model, &expected, LossFlavour::Paper);
         let wanted = expected.scalar("train.paper.loss");
         assert!((loss / wanted - 1.0).abs() < 1e-5, "{loss} {wanted}");
 
@@ -158,12 +166,11 @@ fn pico_loss_and_every_gradient() {
     }
 }
 
-#[test]
-fn pico_the_published_scripts_loss() {
-    let Some((mut model, expected)) = pico() else {
+fn pico_the_published_scripts_loss<D: Backend>(device: &D) {
+    let Some((mut model, expected)) = pico(device) else {
         return;
     };
-    let (loss, found) = pico_pass(&mut model, &expected, LossFlavour::PublishedScript);
+    let (loss, found) = pico_pass(device, &mut model, &expected, LossFlavour::PublishedScript);
     let wanted = expected.scalar("train.published_script.loss");
     assert!((loss / wanted - 1.0).abs() < 1e-5, "{loss} {wanted}");
     let prefix = "train.published_script.grad.";
@@ -178,19 +185,19 @@ fn pico_the_published_scripts_loss() {
 }
 
 /// Five steps at the yardstick's rates, each made by `step(model, gradients, rate)`.
-fn pico_steps(mut step: impl FnMut(&mut Sam2UNet<Pico>, &Gradients<f32, Cpu>, f64)) {
-    let Some((mut model, expected)) = pico() else {
+fn pico_steps<D: Backend>(device: &D, mut step: impl FnMut(&mut Sam2UNet<Pico, D>, &Gradients<f32, D>, f64)) {
+    let Some((mut model, expected)) = pico(device) else {
         return;
     };
     let before = values(&model);
-    let x: Image<Const<2>, S96, Cpu> = tensor(&expected, "image");
-    let y: Masks<Const<2>, S96, 1, Cpu> = tensor(&expected, "mask");
+    let x: Image<Const<2>, S96, D> = tensor(device, &expected, "image");
+    let y: Masks<Const<2>, S96, 1, D> = tensor(device, &expected, "mask");
     let mut gradients = model.alloc_grads();
     let rates = &expected.get("steps.lr").numbers;
     for (rate, wanted) in rates.iter().zip(&expected.get("steps.loss").numbers) {
         let outputs = model.forward_mut(x.trace(gradients));
         let loss = outputs.loss(&y, LossFlavour::Paper).unwrap();
-        let value = f64::from(loss.array());
+        let value = f64::from(loss.as_vec()[0]);
         assert!((value / wanted - 1.0).abs() < 1e-4, "{value} {wanted}");
         gradients = loss.backward();
         step(&mut model, &gradients, *rate);
@@ -220,10 +227,9 @@ fn pico_steps(mut step: impl FnMut(&mut Sam2UNet<Pico>, &Gradients<f32, Cpu>, f6
     assert_eq!(changed, expected.under("steps.after.").count());
 }
 
-#[test]
-fn pico_five_steps_of_dfdx_adam() {
+fn pico_five_steps_of_dfdx_adam<D: Backend>(device: &D) {
     let mut adam = None;
-    pico_steps(|model, gradients, rate| {
+    pico_steps(device, |model, gradients, rate| {
         let adam = adam.get_or_insert_with(|| {
             let weight_decay = Some(WeightDecay::Decoupled(5e-4));
             let config = AdamConfig { weight_decay, ..Default::default() };
@@ -234,10 +240,9 @@ fn pico_five_steps_of_dfdx_adam() {
     });
 }
 
-#[test]
-fn pico_five_steps_of_our_adamw() {
+fn pico_five_steps_of_our_adamw<D: Backend>(device: &D) {
     let mut adamw = AdamW::new(AdamWConfig::default());
-    pico_steps(|model, gradients, rate| adamw.update(model, gradients, rate).unwrap());
+    pico_steps(device, |model, gradients, rate| adamw.update(model, gradients, rate).unwrap());
 }
 
 /// Norm of the difference, of the expected norm.
@@ -253,7 +258,7 @@ fn pico_in_bf16() {
     };
     let device = Cpu::default();
     let mut model = Sam2UNet::<Pico>::with_precision(&device, &mut weights, Precision::Bf16).unwrap();
-    let x: Image<Const<2>, S96, Cpu> = tensor(&expected, "image");
+    let x: Image<Const<2>, S96, Cpu> = tensor(&device, &expected, "image");
     let outputs = model.forward(x);
     for (name, found) in
         [("head", numbers(&outputs.head)), ("side1", numbers(&outputs.side1)), ("side2", numbers(&outputs.side2))]
@@ -263,8 +268,8 @@ fn pico_in_bf16() {
         assert!(error < 2e-2, "{name}: {error:e}");
     }
     let found = {
-        let y: Masks<Const<2>, S96, 1, Cpu> = tensor(&expected, "mask");
-        let x: Image<Const<2>, S96, Cpu> = tensor(&expected, "image");
+        let y: Masks<Const<2>, S96, 1, Cpu> = tensor(&device, &expected, "mask");
+        let x: Image<Const<2>, S96, Cpu> = tensor(&device, &expected, "image");
         let loss = model.forward_mut(x.leaky_trace()).loss(&y, LossFlavour::Paper).unwrap();
         let value = f64::from(loss.array());
         let wanted = expected.scalar("train.paper.loss");
@@ -295,16 +300,15 @@ fn pico_in_bf16() {
 
 // ---- the published sizes
 
-fn at_352<V: Variant>(file: &str, hold: Hold) {
+fn at_352<V: Variant, D: Backend>(device: &D, file: &str, hold: Hold) {
     let Some(expected) = Golden::open(file) else {
         return;
     };
     type S = Const<352>;
-    let device = Cpu::default();
-    let mut model: Sam2UNet<V> = Sam2UNet::from_source(&device, &mut Synthetic).unwrap();
+    let mut model: Sam2UNet<V, D> = Sam2UNet::from_source(device, &mut Synthetic).unwrap();
     let (x, y) = batch(352, 1);
-    let x: Image<Const<1>, S, Cpu> = device.tensor_from_vec(x, Default::default());
-    let y: Masks<Const<1>, S, 1, Cpu> = device.tensor_from_vec(y, Default::default());
+    let x: Image<Const<1>, S, D> = device.tensor_from_vec(x, Default::default());
+    let y: Masks<Const<1>, S, 1, D> = device.tensor_from_vec(y, Default::default());
 
     let every = |what: String, found: Vec<f32>| {
         close(&what, &found, &expected.get(&what).numbers, 1e-4);
@@ -334,7 +338,7 @@ fn at_352<V: Variant>(file: &str, hold: Hold) {
 
     let outputs = model.forward_mut(x.traced(model.alloc_grads()));
     let loss = outputs.loss(&y, LossFlavour::Paper).unwrap();
-    let (value, wanted) = (f64::from(loss.array()), expected.scalar("train.loss"));
+    let (value, wanted) = (f64::from(numbers(&loss)[0]), expected.scalar("train.loss"));
     assert!((value / wanted - 1.0).abs() < 1e-5, "{value} {wanted}");
     let found = gradients(&model, &loss.backward());
     assert_eq!(expected.under("train.grad_norm.").count(), found.len());
@@ -379,24 +383,22 @@ enum Hold {
     Distribution,
 }
 
-#[test]
-fn tiny_at_352() {
-    at_352::<Tiny>("golden/tiny_352.safetensors", Hold::EachNorm);
+fn tiny_at_352<D: Backend>(device: &D) {
+    at_352::<Tiny, D>(device, "golden/tiny_352.safetensors", Hold::EachNorm);
 }
 
 #[test]
 fn small_at_352() {
-    at_352::<Small>("golden/small_352.safetensors", Hold::EachNorm);
+    at_352::<Small, _>(&Cpu::default(), "golden/small_352.safetensors", Hold::EachNorm);
 }
 
 #[test]
 fn base_plus_at_352() {
-    at_352::<BasePlus>("golden/base_plus_352.safetensors", Hold::EachNorm);
+    at_352::<BasePlus, _>(&Cpu::default(), "golden/base_plus_352.safetensors", Hold::EachNorm);
 }
 
-#[test]
-fn large_at_352() {
-    at_352::<Large>("golden/large_352.safetensors", Hold::Distribution);
+fn large_at_352<D: Backend>(device: &D) {
+    at_352::<Large, D>(device, "golden/large_352.safetensors", Hold::Distribution);
 }
 
 // ---- shapes, roles, names

@@ -34,6 +34,8 @@ pub use hiera::{Adapter, Block, Features, FrozenLinear, FrozenNorm, Hiera, Patch
 pub use init::Initialiser;
 pub use network::{Network, NetworkError, check_side, open_network};
 pub use ops::structure_loss::LossFlavour;
+#[cfg(feature = "cuda")]
+pub use ops::{CudaOpenError, open_cuda};
 pub use repeat::Repeat;
 pub use rfb::{Branch, Rfb};
 pub use sam2unet::{Outputs, Sam2UNet};

@@ -9,6 +9,8 @@ pub mod concat;
 pub mod conv2d;
 pub mod conv_batch_norm;
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 pub mod patch_embed;
 pub mod resize;
 pub mod structure_loss;
@@ -20,6 +22,8 @@ pub use batch_norm::{BatchNormKernel, batch_norm_train};
 pub use concat::{ConcatKernel, concat4};
 pub use conv_batch_norm::{NormRef, conv_batch_norm_train};
 pub use conv2d::{Conv2dKernel, conv2d, fold_batch_norm};
+#[cfg(feature = "cuda")]
+pub use cuda::{CudaOpenError, open_cuda};
 pub use patch_embed::{PatchEmbedKernel, patch_embed};
 pub use resize::{ResizeKernel, resize};
 pub use structure_loss::{LossFlavour, StructureLossKernel, loss_weights, structure_loss};

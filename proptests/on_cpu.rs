@@ -1,0 +1,17 @@
+//! What holds on every device, on the CPU.
+
+pub type Dev = dfdx::tensor::Cpu;
+
+pub fn device() -> Dev {
+    Dev::default()
+}
+
+/// How many cases of a property to try.
+pub fn cases(wanted: u32) -> u32 {
+    wanted
+}
+
+#[path = "network.rs"]
+mod network;
+#[path = "ops.rs"]
+mod ops;

@@ -1,0 +1,39 @@
+//! What holds on every device, on a GPU or its stand-in: the same properties.
+
+use sam2unet::nn::{CudaOpenError, open_cuda};
+use std::io::Write;
+
+pub type Dev = dfdx::tensor::Cuda;
+
+/// The first GPU; `None`, and a loud word, where there is none.
+fn gpu() -> Option<Dev> {
+    thread_local! {
+        static GPU: Option<Dev> = match open_cuda(0) {
+            Ok(device) => Some(device),
+            Err(reason @ (CudaOpenError::NoDriver(_) | CudaOpenError::NoDevice { .. })) => {
+                // not `eprintln`, which the test harness keeps to itself while tests pass
+                let _ = writeln!(std::io::stderr(), "SKIPPED: {reason}");
+                None
+            }
+            Err(reason) => panic!("{reason}"),
+        };
+    }
+    GPU.with(Option::clone)
+}
+
+pub fn device() -> Dev {
+    gpu().expect("without a GPU there are no cases")
+}
+
+/// How many cases of a property to try: none where there is no GPU.
+pub fn cases(wanted: u32) -> u32 {
+    if gpu().is_some() { wanted } else { 0 }
+}
+
+// each device has its own copy
+#[allow(clippy::duplicate_mod)]
+#[path = "network.rs"]
+mod network;
+#[allow(clippy::duplicate_mod)]
+#[path = "ops.rs"]
+mod ops;

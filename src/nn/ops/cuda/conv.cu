@@ -1,0 +1,49 @@
+// What a convolution lays out for its matrix products. Maps are (b, side, side, c), taps are counted row by row.
+
+// The rows of a map that each tap of a kernel sees, for `count` pixels from `first` on: columns (count, taps, c), zeros
+// outside of the map. `sign` -1 turns the kernel around. Blocks of (32, 8): a warp works on one pixel and tap.
+extern "C" __global__ void conv_gather(
+    size_t first, size_t count, int side, int c, int kh, int kw, int dilation, int sign, const float *x,
+    float *columns
+) {
+    int taps = kh * kw;
+    size_t row = (size_t)blockIdx.x * blockDim.y + threadIdx.y;
+    if (row >= count * taps) return;
+    int tap = (int)(row % taps);
+    size_t pixel = first + row / taps, line = pixel / side, map = line / side;
+    int y = (int)(line % side) + sign * dilation * (tap / kw - kh / 2);
+    int from = (int)(pixel % side) + sign * dilation * (tap % kw - kw / 2);
+    bool inside = y >= 0 && y < side && from >= 0 && from < side;
+    const float *seen = inside ? x + ((map * side + y) * side + from) * c : x;
+    for (int i = threadIdx.x; i < c; i += 32) columns[row * c + i] = inside ? seen[i] : 0.0f;
+}
+
+// The published weight (co, c, taps) as (co, taps, c).
+extern "C" __global__ void conv_weight_by_tap(int co, int c, int taps, const float *weight, float *out) {
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= (size_t)co * c * taps) return;
+    size_t ch = i % c, tap = i / c % taps, o = i / c / taps;
+    out[i] = weight[(o * c + ch) * taps + tap];
+}
+
+// The published weight (co, c, taps) as (c, taps, co).
+extern "C" __global__ void conv_weight_by_input(int co, int c, int taps, const float *weight, float *out) {
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= (size_t)co * c * taps) return;
+    size_t o = i % co, tap = i / co % taps, ch = i / co / taps;
+    out[i] = weight[(o * c + ch) * taps + tap];
+}
+
+// Adds a gradient (co, taps, c) to one laid out as published, (co, c, taps).
+extern "C" __global__ void conv_add_weight_gradient(int co, int c, int taps, const float *by_tap, float *gw) {
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= (size_t)co * c * taps) return;
+    size_t tap = i % taps, ch = i / taps % c, o = i / taps / c;
+    gw[i] += by_tap[(o * taps + tap) * c + ch];
+}
+
+// out = g where the output y of a ReLU is positive, else 0
+extern "C" __global__ void conv_relu_backward(size_t n, const float *y, const float *g, float *out) {
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n) out[i] = y[i] <= 0.0f ? 0.0f : g[i];
+}

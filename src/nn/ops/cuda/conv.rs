@@ -1,0 +1,157 @@
+//! Convolutions over maps with "same" padding, any odd kernel and dilation, as matrix products: what a kernel's taps see
+//! is laid out in rows, a slice of the pixels at a time. A 1x1 convolution lays out nothing.
+
+use super::launch::{Kernels, Stream, args, kernels};
+use super::memory::Scratch;
+use super::part::{After, Part, add_column_sums, bias_and, linear, linear_backward, over_rows, relu, weight_gradient};
+use crate::nn::ops::conv2d::ConvSize;
+use dfdx::prelude::*;
+
+const CONV: Kernels = kernels!("conv");
+/// Numbers laid out at once, at most.
+const COLUMN_NUMBERS: usize = 1 << 24;
+
+/// One convolution.
+pub struct Conv<'a> {
+    stream: &'a Stream,
+    size: ConvSize,
+}
+
+impl<'a> Conv<'a> {
+    pub fn new(stream: &'a Stream, size: ConvSize) -> Self {
+        Self { stream, size }
+    }
+
+    fn taps(&self) -> usize {
+        self.size.kernel[0] * self.size.kernel[1]
+    }
+
+    fn pixels(&self) -> usize {
+        self.size.batch * self.size.side * self.size.side
+    }
+
+    /// First pixel and number of pixels of each slice, for rows of `c` numbers a tap.
+    fn slices(&self, c: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let (pixels, each) = (self.pixels(), (COLUMN_NUMBERS / (self.taps() * c)).max(1));
+        (0..pixels).step_by(each).map(move |first| (first, each.min(pixels - first)))
+    }
+
+    /// What each tap sees of `x`, rows of `c` numbers, for some pixels: `(count, taps, c)`. `sign` -1 turns the kernel
+    /// around.
+    fn gather(&self, x: Part<'_>, c: usize, (first, count): (usize, usize), sign: i32) -> Result<Scratch, CudaError> {
+        assert_eq!(x.len(), self.pixels() * c);
+        let rows = count * self.taps();
+        let columns = self.stream.uninit(rows * c)?;
+        let [side, c, kh, kw, dilation] =
+            [self.size.side, c, self.size.kernel[0], self.size.kernel[1], self.size.dilation].map(|n| n as i32);
+        let args = args![first, count, side, c, kh, kw, dilation, sign, x, &columns];
+        // SAFETY: `x` has a row of `c` numbers for each pixel, `columns` one for each tap of `count` pixels.
+        unsafe { over_rows(self.stream, rows, CONV, "conv_gather", args) }?;
+        Ok(columns)
+    }
+
+    /// The published weight `(co, c, taps)` in another order.
+    fn ordered(&self, kernel: &'static str, weight: Part<'_>) -> Result<Scratch, CudaError> {
+        let [co, c, taps] = [self.size.out_channels, self.size.channels, self.taps()];
+        assert_eq!(weight.len(), co * c * taps);
+        let out = self.stream.uninit(weight.len())?;
+        let args = args![co as i32, c as i32, taps as i32, weight, &out];
+        // SAFETY: both have a number for each output, input and tap.
+        unsafe { self.stream.launch_over(weight.len(), CONV, kernel, args) }?;
+        Ok(out)
+    }
+
+    /// `y = conv(x, weight) + bias`, then a ReLU if asked for.
+    pub fn forward(
+        &self,
+        x: Part<'_>,
+        weight: Part<'_>,
+        bias: Option<Part<'_>>,
+        rectify: bool,
+        y: Part<'_>,
+    ) -> Result<(), CudaError> {
+        let (c, co, taps) = (self.size.channels, self.size.out_channels, self.taps());
+        if taps == 1 {
+            linear(self.stream, [self.pixels(), c, co], x, weight, 0.0, y)?;
+        } else {
+            let weight = self.ordered("conv_weight_by_tap", weight)?;
+            for (first, count) in self.slices(c) {
+                let columns = self.gather(x, c, (first, count), 1)?;
+                let y = y.at(first * co, count * co);
+                linear(self.stream, [count, taps * c, co], (&columns).into(), (&weight).into(), 0.0, y)?;
+            }
+        }
+        match (bias, rectify) {
+            (Some(bias), true) => bias_and(self.stream, y, bias, After::Relu),
+            (Some(bias), false) => bias_and(self.stream, y, bias, After::Stop),
+            (None, true) => relu(self.stream, y, co),
+            (None, false) => Ok(()),
+        }
+    }
+
+    /// Adds to the gradients of input, weight and bias. `rectified` is the output, if a ReLU followed.
+    pub fn backward(
+        &self,
+        x: Part<'_>,
+        weight: Part<'_>,
+        rectified: Option<Part<'_>>,
+        gy: Part<'_>,
+        (gx, gw, gb): (Part<'_>, Part<'_>, Option<Part<'_>>),
+    ) -> Result<(), CudaError> {
+        let masked;
+        let gy = match rectified {
+            Some(y) => {
+                masked = self.relu_backward(y, gy)?;
+                Part::from(&masked)
+            }
+            None => gy,
+        };
+        self.input_gradient(weight, gy, gx)?;
+        self.weight_gradient(x, gy, gw)?;
+        match gb {
+            Some(gb) => add_column_sums(self.stream, gy, gb),
+            None => Ok(()),
+        }
+    }
+
+    fn relu_backward(&self, y: Part<'_>, gy: Part<'_>) -> Result<Scratch, CudaError> {
+        let n = gy.len();
+        assert_eq!(y.len(), n);
+        let masked = self.stream.uninit(n)?;
+        // SAFETY: each of the three has `n` numbers.
+        unsafe { self.stream.launch_over(n, CONV, "conv_relu_backward", args![n, y, gy, &masked]) }?;
+        Ok(masked)
+    }
+
+    fn input_gradient(&self, weight: Part<'_>, gy: Part<'_>, gx: Part<'_>) -> Result<(), CudaError> {
+        let (c, co, taps) = (self.size.channels, self.size.out_channels, self.taps());
+        if taps == 1 {
+            return linear_backward(self.stream, [self.pixels(), c, co], gy, weight, 1.0, gx);
+        }
+        let weight = self.ordered("conv_weight_by_input", weight)?;
+        for (first, count) in self.slices(co) {
+            let columns = self.gather(gy, co, (first, count), -1)?;
+            let gx = gx.at(first * c, count * c);
+            linear(self.stream, [count, taps * co, c], (&columns).into(), (&weight).into(), 1.0, gx)?;
+        }
+        Ok(())
+    }
+
+    fn weight_gradient(&self, x: Part<'_>, gy: Part<'_>, gw: Part<'_>) -> Result<(), CudaError> {
+        let (c, co, taps) = (self.size.channels, self.size.out_channels, self.taps());
+        if taps == 1 {
+            return weight_gradient(self.stream, [self.pixels(), c, co], x, gy, 1.0, gw);
+        }
+        assert_eq!(gw.len(), co * taps * c);
+        let by_tap = self.stream.uninit(gw.len())?;
+        for (first, count) in self.slices(c) {
+            let columns = self.gather(x, c, (first, count), 1)?;
+            let gy = gy.at(first * co, count * co);
+            let beta = if first == 0 { 0.0 } else { 1.0 };
+            weight_gradient(self.stream, [count, taps * c, co], (&columns).into(), gy, beta, (&by_tap).into())?;
+        }
+        let args = args![co as i32, c as i32, taps as i32, &by_tap, gw];
+        // SAFETY: both have a number for each output, input and tap.
+        unsafe { self.stream.launch_over(gw.len(), CONV, "conv_add_weight_gradient", args) }
+    }
+}

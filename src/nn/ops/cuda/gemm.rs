@@ -1,0 +1,201 @@
+//! Matrix products by cuBLAS, in the order of dfdx's work. All matrices are row-major.
+
+use super::launch::Stream;
+use cudarc::cublas::{result, sys};
+use dfdx::prelude::*;
+use std::ffi::c_int;
+
+/// How the factors of a product are stored and multiplied. Sums are always single precision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code)] // no operation asks for any but the first yet
+pub enum Kind {
+    /// Single precision throughout.
+    F32,
+    /// Single precision stored, 10 bits of mantissa multiplied (NVIDIA's TF32).
+    Tf32,
+    /// bf16 stored and multiplied.
+    Bf16,
+}
+
+/// A factor of a product, as it lies in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Matrix {
+    /// Of its first number.
+    pub address: u64,
+    /// Numbers from one stored row to the next.
+    pub ld: usize,
+    /// Whether it is stored as its transpose: rows and columns swapped.
+    pub transposed: bool,
+    /// What its numbers are.
+    pub kind: Kind,
+}
+
+impl Matrix {
+    /// A single precision matrix, rows of `ld` numbers.
+    pub fn f32(address: u64, ld: usize) -> Self {
+        Self { address, ld, transposed: false, kind: Kind::F32 }
+    }
+
+    /// The same memory, read as the transpose of what is stored.
+    pub fn t(self) -> Self {
+        Self { transposed: !self.transposed, ..self }
+    }
+}
+
+/// `y = a b + beta y`, where `a` is `(m, k)`, `b` is `(k, n)` and `y`, given by address and leading dimension, `(m, n)`.
+///
+/// # Safety
+/// The addresses are followed by as many numbers as the extents and leading dimensions say; `y` overlaps no factor.
+pub unsafe fn gemm(
+    stream: &Stream,
+    [m, n, k]: [usize; 3],
+    a: Matrix,
+    b: Matrix,
+    beta: f32,
+    y: (u64, usize),
+) -> Result<(), CudaError> {
+    // SAFETY: the caller's promise, for one product.
+    unsafe { gemm_batched(stream, [m, n, k], (a, 0), (b, 0), beta, (y.0, y.1, 0), 1) }
+}
+
+/// `count` products like [`gemm`]'s; a stride is the numbers from one product's matrix to the next's, 0 for one matrix
+/// shared by all.
+///
+/// # Safety
+/// As [`gemm`], for each product; no two results overlap.
+pub unsafe fn gemm_batched(
+    stream: &Stream,
+    [m, n, k]: [usize; 3],
+    (a, stride_a): (Matrix, usize),
+    (b, stride_b): (Matrix, usize),
+    beta: f32,
+    (y, ld, stride_y): (u64, usize, usize),
+    count: usize,
+) -> Result<(), CudaError> {
+    if m == 0 || n == 0 || count == 0 {
+        return Ok(());
+    }
+    assert_eq!(a.kind, b.kind, "factors of one kind");
+    let (stored, compute) = match a.kind {
+        Kind::F32 => (sys::cudaDataType::CUDA_R_32F, sys::cublasComputeType_t::CUBLAS_COMPUTE_32F),
+        Kind::Tf32 => (sys::cudaDataType::CUDA_R_32F, sys::cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_TF32),
+        Kind::Bf16 => (sys::cudaDataType::CUDA_R_16BF, sys::cublasComputeType_t::CUBLAS_COMPUTE_32F),
+    };
+    let operation = |matrix: Matrix| match matrix.transposed {
+        true => sys::cublasOperation_t::CUBLAS_OP_T,
+        false => sys::cublasOperation_t::CUBLAS_OP_N,
+    };
+    let alpha = 1.0f32;
+    stream.device().bind_to_thread()?;
+    // cuBLAS stores columns: it sees every matrix transposed, so the factors swap.
+    // SAFETY: the caller's promise on the addresses; `alpha` and `beta` outlive the call, which reads them at once.
+    unsafe {
+        result::gemm_strided_batched_ex(
+            *stream.blas().handle(),
+            operation(b),
+            operation(a),
+            int(n),
+            int(m),
+            int(k),
+            std::ptr::from_ref(&alpha).cast(),
+            b.address as *const _,
+            stored,
+            int(b.ld),
+            stride_b as _,
+            a.address as *const _,
+            stored,
+            int(a.ld),
+            stride_a as _,
+            std::ptr::from_ref(&beta).cast(),
+            y as *mut _,
+            sys::cudaDataType::CUDA_R_32F,
+            int(ld),
+            stride_y as _,
+            int(count),
+            compute,
+            sys::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,
+        )
+    }?;
+    Ok(())
+}
+
+fn int(n: usize) -> c_int {
+    c_int::try_from(n).unwrap_or_else(|_| panic!("{n} is more than cuBLAS can count"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::ops::cuda::open::tested_gpu;
+    use cudarc::driver::DevicePtr;
+    use half::bf16;
+
+    const M: usize = 37;
+    const N: usize = 21;
+    const K: usize = 50;
+
+    fn numbers(n: usize, seed: u64) -> Vec<f32> {
+        (0..n as u64).map(|i| ((i + seed) * 2_654_435_761 % 1009) as f32 / 1009.0 - 0.5).collect()
+    }
+
+    /// The largest error of `count` products with these kinds and layouts, in parts of the largest number.
+    fn error(stream: &Stream, kind: Kind, [ta, tb]: [bool; 2], beta: f32, count: usize) -> f64 {
+        // rows longer than needed, results further apart
+        let [(ra, ca), (rb, cb)] = [if ta { (K, M) } else { (M, K) }, if tb { (N, K) } else { (K, N) }];
+        let [lda, ldb, ldy] = [ca + 3, cb + 5, N + 2];
+        let (a, b) = (numbers(count * ra * lda, 1), numbers(count * rb * ldb, 2));
+        let old = numbers(count * M * ldy, 3);
+        let device = stream.device();
+        let y = device.htod_sync_copy(&old).unwrap();
+        let narrow = |x: &[f32]| x.iter().map(|v| bf16::from_f32(*v).to_bits()).collect::<Vec<u16>>();
+        let (wide_a, wide_b) = (device.htod_sync_copy(&a).unwrap(), device.htod_sync_copy(&b).unwrap());
+        let (narrow_a, narrow_b) =
+            (device.htod_sync_copy(&narrow(&a)).unwrap(), device.htod_sync_copy(&narrow(&b)).unwrap());
+        let [address_a, address_b] = match kind {
+            Kind::Bf16 => [*narrow_a.device_ptr(), *narrow_b.device_ptr()],
+            _ => [*wide_a.device_ptr(), *wide_b.device_ptr()],
+        };
+        let matrix = |address, ld, transposed| Matrix { address, ld, transposed, kind };
+        let (fa, fb) = (matrix(address_a, lda, ta), matrix(address_b, ldb, tb));
+        let target = (*y.device_ptr(), ldy, M * ldy);
+        // SAFETY: the three buffers were made for these extents, and are three.
+        unsafe { gemm_batched(stream, [M, N, K], (fa, ra * lda), (fb, rb * ldb), beta, target, count) }.unwrap();
+        let found = device.dtoh_sync_copy(&y).unwrap();
+        let (mut largest, mut worst) = (0f64, 0f64);
+        for (place, found) in found.iter().enumerate() {
+            let (p, i, j) = (place / ldy / M, place / ldy % M, place % ldy);
+            if j >= N {
+                assert_eq!(*found, old[place], "numbers between the rows stay");
+                continue;
+            }
+            let at = |x: &[f32], rows: usize, ld: usize, r: usize, c: usize| f64::from(x[(p * rows + r) * ld + c]);
+            let product = |k: usize| {
+                let left = if ta { at(&a, ra, lda, k, i) } else { at(&a, ra, lda, i, k) };
+                let right = if tb { at(&b, rb, ldb, j, k) } else { at(&b, rb, ldb, k, j) };
+                left * right
+            };
+            let wanted = (0..K).map(product).sum::<f64>() + f64::from(beta * old[place]);
+            largest = largest.max(wanted.abs());
+            worst = worst.max((f64::from(*found) - wanted).abs());
+        }
+        worst / largest
+    }
+
+    #[test]
+    fn products_of_every_layout_and_kind() {
+        let Some(cuda) = tested_gpu() else {
+            return;
+        };
+        let stream = Stream::of(&cuda).unwrap();
+        for transposed in [[false, false], [false, true], [true, false], [true, true]] {
+            for (beta, count) in [(0.0, 1), (1.0, 3)] {
+                let exact = error(&stream, Kind::F32, transposed, beta, count);
+                assert!(exact < 1e-6, "{transposed:?}: {exact:e}");
+                let tf32 = error(&stream, Kind::Tf32, transposed, beta, count);
+                assert!(tf32 < 2e-3, "{transposed:?}: {tf32:e}");
+                let bf16 = error(&stream, Kind::Bf16, transposed, beta, count);
+                assert!(bf16 > 1e-5 && bf16 < 1e-2, "{transposed:?}: {bf16:e}");
+            }
+        }
+    }
+}

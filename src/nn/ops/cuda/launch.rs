@@ -1,0 +1,209 @@
+//! Loading the kernels and launching them, in dfdx's own order of work.
+
+use super::memory::{self, Numbers, Out, Scratch, View};
+use cudarc::cublas::CudaBlas;
+use cudarc::driver::{CudaDevice, DriverError, result, sys};
+use dfdx::prelude::*;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::ffi::{CString, c_void};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+/// Threads of a block in elementwise kernels.
+pub const THREADS: u32 = 256;
+
+/// The kernels of one `.cu` file, by its name: `kernels!("add_relu")`.
+macro_rules! kernels {
+    ($name:literal) => {
+        $crate::nn::ops::cuda::launch::Kernels {
+            name: $name,
+            ptx: include_str!(concat!(env!("OUT_DIR"), "/", $name, ".ptx")),
+        }
+    };
+}
+pub(super) use kernels;
+
+/// The kernels of one `.cu` file.
+#[derive(Clone, Copy, Debug)]
+pub struct Kernels {
+    pub name: &'static str,
+    pub ptx: &'static str,
+}
+
+impl Kernels {
+    /// The names of its kernels, as PTX declares them: `.entry name(`.
+    fn names(self) -> Vec<&'static str> {
+        let declared = self.ptx.split(".entry ").skip(1);
+        declared.filter_map(|rest| Some(rest.split(['(', '\n']).next()?.trim())).collect()
+    }
+}
+
+/// One argument of a kernel: the bytes of an address, of a `size_t`, `int` or `unsigned`, or of a `float`.
+#[derive(Clone, Copy, Debug)]
+pub struct Arg([u8; 8]);
+
+macro_rules! args_from {
+    ($($number:ty),*) => { $(
+        impl From<$number> for Arg {
+            fn from(number: $number) -> Self {
+                let (mut bytes, number) = ([0; 8], number.to_ne_bytes());
+                bytes[..number.len()].copy_from_slice(&number);
+                Self(bytes)
+            }
+        }
+    )* };
+}
+args_from!(u64, usize, u32, i32, f32);
+
+macro_rules! args_from_buffers {
+    ($($buffer:ty),*) => { $(
+        impl From<&$buffer> for Arg {
+            fn from(buffer: &$buffer) -> Self {
+                buffer.address().into()
+            }
+        }
+    )* };
+}
+args_from_buffers!(View, Out<'_>, Scratch, Numbers, Arc<Numbers>);
+
+/// The arguments of a kernel in its own order. Numbers must have its types exactly: `size_t` is a `usize`.
+macro_rules! args {
+    ($($argument:expr),* $(,)?) => { [$($crate::nn::ops::cuda::launch::Arg::from($argument)),*] };
+}
+pub(super) use args;
+
+/// Where an operation's kernels are launched: dfdx's device, in the order of all its work.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    device: Arc<CudaDevice>,
+    tools: Arc<Tools>,
+}
+
+/// What a device needs beside dfdx's own: loaded kernels and a cuBLAS handle. Made at first need, kept by the process,
+/// and with them, through the handle, the device's context.
+#[derive(Debug)]
+struct Tools {
+    blas: CudaBlas,
+    /// By module and kernel.
+    functions: RwLock<BTreeMap<[&'static str; 2], Function>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Function(sys::CUfunction);
+
+// SAFETY: a handle that the driver gives out for all threads of the process.
+unsafe impl Send for Function {}
+// SAFETY: as above; it is never written through.
+unsafe impl Sync for Function {}
+
+impl Stream {
+    /// The one that dfdx uses.
+    pub fn of(cuda: &Cuda) -> Result<Self, CudaError> {
+        static DEVICES: Mutex<BTreeMap<usize, Arc<Tools>>> = Mutex::new(BTreeMap::new());
+        let device = memory::device(cuda)?;
+        let mut devices = DEVICES.lock().unwrap_or_else(PoisonError::into_inner);
+        let tools = match devices.entry(device.ordinal()) {
+            Entry::Occupied(tools) => tools.get().clone(),
+            Entry::Vacant(place) => {
+                let tools = Tools { blas: CudaBlas::new(device.clone())?, functions: RwLock::default() };
+                place.insert(Arc::new(tools)).clone()
+            }
+        };
+        Ok(Self { device, tools })
+    }
+
+    /// dfdx's device.
+    pub fn device(&self) -> &Arc<CudaDevice> {
+        &self.device
+    }
+
+    /// A cuBLAS handle on this stream (dfdx's own cannot be reached).
+    pub fn blas(&self) -> &CudaBlas {
+        &self.tools.blas
+    }
+
+    /// A temporary buffer that a kernel writes throughout before any other reads it.
+    pub fn uninit(&self, len: usize) -> Result<Scratch, CudaError> {
+        Scratch::uninit(&self.device, len)
+    }
+
+    /// Launches a kernel; `shared` is the dynamic shared memory of a block in bytes, at most 48 KiB with the static one.
+    /// A grid of no block launches nothing.
+    ///
+    /// # Safety
+    /// The arguments are the kernel's own, by number, order and type; each address is followed by as many numbers as
+    /// the kernel reads or writes there; no two written places overlap.
+    pub unsafe fn launch<const N: usize>(
+        &self,
+        kernels: Kernels,
+        kernel: &'static str,
+        grid: [u32; 3],
+        block: [u32; 3],
+        shared: u32,
+        mut args: [Arg; N],
+    ) -> Result<(), CudaError> {
+        if grid.contains(&0) {
+            return Ok(());
+        }
+        self.device.bind_to_thread()?;
+        let Function(function) = self.function(kernels, kernel)?;
+        let mut pointers = args.each_mut().map(|arg| std::ptr::from_mut(&mut arg.0).cast::<c_void>());
+        let stream = *self.device.cu_stream();
+        // SAFETY: the caller's promise; each pointer leads to the bytes of one argument, which the driver copies before
+        // this call returns.
+        unsafe { result::launch_kernel(function, grid.into(), block.into(), shared, stream, &mut pointers) }?;
+        Ok(())
+    }
+
+    /// Launches an elementwise kernel, one thread of blocks of [`THREADS`] to each of `n` numbers.
+    ///
+    /// # Safety
+    /// As [`launch`](Self::launch).
+    pub unsafe fn launch_over<const N: usize>(
+        &self,
+        n: usize,
+        kernels: Kernels,
+        kernel: &'static str,
+        args: [Arg; N],
+    ) -> Result<(), CudaError> {
+        // SAFETY: the caller's promise.
+        unsafe { self.launch(kernels, kernel, over(n), [THREADS, 1, 1], 0, args) }
+    }
+
+    /// A kernel, whose file is loaded at first need.
+    fn function(&self, kernels: Kernels, kernel: &'static str) -> Result<Function, CudaError> {
+        let name = [kernels.name, kernel];
+        let known = |tools: &Tools| tools.functions.read().unwrap_or_else(PoisonError::into_inner).get(&name).copied();
+        if let Some(function) = known(&self.tools) {
+            return Ok(function);
+        }
+        self.load(kernels)?;
+        Ok(known(&self.tools).ok_or(DriverError(sys::CUresult::CUDA_ERROR_NOT_FOUND))?)
+    }
+
+    /// Loads the kernels of a file.
+    pub fn load(&self, kernels: Kernels) -> Result<(), CudaError> {
+        self.device.bind_to_thread()?;
+        let text = CString::new(kernels.ptx).unwrap_or_else(|_| unreachable!("PTX is text"));
+        // SAFETY: the text ends with a zero; the module is never unloaded.
+        let module = unsafe { result::module::load_data(text.as_ptr().cast()) }?;
+        let mut functions = self.tools.functions.write().unwrap_or_else(PoisonError::into_inner);
+        for name in kernels.names() {
+            let text = CString::new(name).unwrap_or_else(|_| unreachable!("PTX is text"));
+            // SAFETY: the module was loaded above.
+            let function = unsafe { result::module::get_function(module, text) }?;
+            functions.insert([kernels.name, name], Function(function));
+        }
+        Ok(())
+    }
+}
+
+/// The grid that has one thread, in blocks of [`THREADS`], to each of `n` numbers.
+pub fn over(n: usize) -> [u32; 3] {
+    [blocks(n, THREADS as usize), 1, 1]
+}
+
+/// How many blocks of `each` cover `n`.
+pub fn blocks(n: usize, each: usize) -> u32 {
+    u32::try_from(n.div_ceil(each)).unwrap_or_else(|_| panic!("{n} is more than one launch can cover"))
+}

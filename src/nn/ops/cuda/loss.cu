@@ -1,0 +1,115 @@
+// Weighted cross-entropy plus weighted IoU over planes of logits, sums in double precision and a fixed order.
+
+const int BOX = 31;
+// Pixels that a block of 256 threads sums.
+const int CHUNK = 8192;
+
+// Sums over 31 neighbours in a row.
+extern "C" __global__ void box_rows(size_t n, int side, const float *mask, double *rows) {
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n) return;
+    int x = (int)(i % side);
+    const float *line = mask + (i - x);
+    double sum = 0.0;
+    for (int at = x - BOX / 2; at <= x + BOX / 2; at++) sum += at >= 0 && at < side ? (double)line[at] : 0.0;
+    rows[i] = sum;
+}
+
+// 1 + 5 |box mean - mask|; padding counts as zeros in the mean.
+extern "C" __global__ void box_weights(size_t n, int side, const float *mask, const double *rows, float *y) {
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n) return;
+    int line = (int)(i / side % side);
+    double sum = 0.0;
+    for (int at = line - BOX / 2; at <= line + BOX / 2; at++) {
+        if (at >= 0 && at < side) sum += rows[i + (size_t)at * side - (size_t)line * side];
+    }
+    y[i] = 1.0f + 5.0f * fabsf((float)(sum / (BOX * BOX)) - mask[i]);
+}
+
+static __device__ float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
+
+// ln(1 + e^x) without overflow.
+static __device__ float softplus(float x) { return (x < 0.0f ? 0.0f : x) + log1pf(expf(-fabsf(x))); }
+
+// Sum over a block of 256 threads, in thread 0.
+static __device__ double block_sum(double v) {
+    __shared__ double parts[256];
+    parts[threadIdx.x] = v;
+    for (int half = 128; half > 0; half /= 2) {
+        __syncthreads();
+        if ((int)threadIdx.x < half) parts[threadIdx.x] += parts[threadIdx.x + half];
+    }
+    __syncthreads();
+    double sum = parts[0];
+    __syncthreads();
+    return sum;
+}
+
+// partial (planes, chunks, 4): sums of the weights, of the cross-entropy (weighted or not), of w p m and of w (p + m).
+extern "C" __global__ void loss_sums(
+    size_t pixels, int weighted, const float *x, const float *mask, const float *weight, double *partial
+) {
+    size_t chunks = gridDim.x, plane = blockIdx.y, first = plane * pixels;
+    double sums[4] = {0.0, 0.0, 0.0, 0.0};
+    for (size_t i = threadIdx.x; i < CHUNK; i += 256) {
+        size_t at = blockIdx.x * (size_t)CHUNK + i;
+        if (at >= pixels) break;
+        float v = x[first + at], m = mask[first + at], w = weight[first + at];
+        float p = sigmoid(v), entropy = softplus(v) - v * m;
+        sums[0] += w;
+        sums[1] += weighted ? w * entropy : entropy;
+        sums[2] += w * p * m;
+        sums[3] += w * (p + m);
+    }
+    for (int k = 0; k < 4; k++) {
+        double sum = block_sum(sums[k]);
+        if (threadIdx.x == 0) partial[(plane * chunks + blockIdx.x) * 4 + k] = sum;
+    }
+}
+
+// totals (planes, 4)
+extern "C" __global__ void loss_totals(size_t planes, size_t chunks, const double *partial, double *totals) {
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= planes * 4) return;
+    double sum = 0.0;
+    for (size_t chunk = 0; chunk < chunks; chunk++) sum += partial[(i / 4 * chunks + chunk) * 4 + i % 4];
+    totals[i] = sum;
+}
+
+// The mean over the planes; one thread.
+extern "C" __global__ void loss_value(size_t planes, size_t pixels, int weighted, const double *totals, float *y) {
+    double loss = 0.0;
+    for (size_t plane = 0; plane < planes; plane++) {
+        const double *s = totals + plane * 4;
+        loss += s[1] / (weighted ? s[0] : (double)pixels) + 1.0 - (s[2] + 1.0) / (s[3] - s[2] + 1.0);
+    }
+    y[0] = (float)(loss / (double)planes);
+}
+
+// factors (planes, 3): of the cross-entropy, and a and b of the IoU's gradient w p (1 - p) (a m + b).
+extern "C" __global__ void loss_factors(
+    size_t planes, size_t pixels, int weighted, const double *totals, const float *gy, float *factors
+) {
+    size_t plane = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (plane >= planes) return;
+    const double *s = totals + plane * 4;
+    // -d/dp (I + 1) / (T - I + 1), with dI = w m dp and dT = w dp
+    double g = (double)gy[0] / (double)planes, n = s[2] + 1.0, d = s[3] - s[2] + 1.0;
+    factors[plane * 3] = (float)(g / (weighted ? s[0] : (double)pixels));
+    factors[plane * 3 + 1] = (float)(-g * (d + n) / (d * d));
+    factors[plane * 3 + 2] = (float)(g * n / (d * d));
+}
+
+// Adds to the gradient of the logits.
+extern "C" __global__ void loss_backward(
+    size_t n, size_t pixels, int weighted, const float *x, const float *mask, const float *weight,
+    const float *factors, float *gx
+) {
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n) return;
+    const float *f = factors + i / pixels * 3;
+    float p = sigmoid(x[i]), m = mask[i], w = weight[i];
+    float entropy = weighted ? f[0] * w : f[0];
+    gx[i] += entropy * (p - m) + w * p * (1.0f - p) * (f[1] * m + f[2]);
+}

@@ -1,0 +1,82 @@
+//! Weighted cross-entropy plus weighted IoU over planes of logits: the launches of `loss.cu`.
+
+use super::launch::{Kernels, Stream, args, blocks, kernels};
+use super::memory::Scratch;
+use super::part::Part;
+use crate::nn::ops::structure_loss::LossFlavour;
+use dfdx::prelude::*;
+
+const LOSS: Kernels = kernels!("loss");
+/// Pixels that one block sums: `CHUNK` in `loss.cu`.
+const CHUNK: usize = 8192;
+
+/// `1 + 5 |box mean - mask|` of planes `(side, side)`; padding counts as zeros in the mean.
+pub fn weights(stream: &Stream, side: usize, mask: Part<'_>, y: Part<'_>) -> Result<(), CudaError> {
+    let n = mask.len();
+    assert!(y.len() == n && n.is_multiple_of(side * side));
+    let rows = stream.uninit(2 * n)?; // in double precision
+    // SAFETY: mask and result have `n` numbers, whole planes; `rows` as many doubles.
+    unsafe {
+        stream.launch_over(n, LOSS, "box_rows", args![n, side as i32, mask, &rows])?;
+        stream.launch_over(n, LOSS, "box_weights", args![n, side as i32, mask, &rows, y])
+    }
+}
+
+/// Logits with their masks and weights, planes of `pixels` numbers.
+pub struct Planes<'a> {
+    pixels: usize,
+    /// Whether a pixel's cross-entropy counts by its weight.
+    weighted: i32,
+    /// Logits, mask, weights.
+    numbers: [Part<'a>; 3],
+}
+
+impl<'a> Planes<'a> {
+    pub fn new(side: usize, flavour: LossFlavour, numbers: [Part<'a>; 3]) -> Self {
+        let (pixels, n) = (side * side, numbers[0].len());
+        assert!(n > 0 && n.is_multiple_of(pixels) && numbers.iter().all(|part| part.len() == n));
+        Self { pixels, weighted: i32::from(flavour == LossFlavour::Paper), numbers }
+    }
+
+    fn count(&self) -> usize {
+        self.numbers[0].len() / self.pixels
+    }
+
+    /// The four sums over each plane, in double precision.
+    fn totals(&self, stream: &Stream) -> Result<Scratch, CudaError> {
+        let (planes, chunks, [x, mask, weight]) = (self.count(), self.pixels.div_ceil(CHUNK), self.numbers);
+        let (partial, totals) = (stream.uninit(2 * planes * chunks * 4)?, stream.uninit(2 * planes * 4)?);
+        let grid = [blocks(self.pixels, CHUNK), blocks(planes, 1), 1];
+        // SAFETY: the three have `planes` planes of `pixels` numbers; `partial` has four doubles for each of their
+        // chunks, `totals` for each plane.
+        unsafe {
+            let args = args![self.pixels, self.weighted, x, mask, weight, &partial];
+            stream.launch(LOSS, "loss_sums", grid, [256, 1, 1], 0, args)?;
+            stream.launch_over(planes * 4, LOSS, "loss_totals", args![planes, chunks, &partial, &totals])?;
+        }
+        Ok(totals)
+    }
+
+    /// The mean over the planes, a single number.
+    pub fn forward(&self, stream: &Stream, y: Part<'_>) -> Result<(), CudaError> {
+        assert_eq!(y.len(), 1);
+        let totals = self.totals(stream)?;
+        let args = args![self.count(), self.pixels, self.weighted, &totals, y];
+        // SAFETY: there are four totals for each plane.
+        unsafe { stream.launch(LOSS, "loss_value", [1, 1, 1], [1, 1, 1], 0, args) }
+    }
+
+    /// Adds to the gradient of the logits; `gy` is a single number.
+    pub fn backward(&self, stream: &Stream, gy: Part<'_>, gx: Part<'_>) -> Result<(), CudaError> {
+        let (n, planes, [x, mask, weight]) = (gx.len(), self.count(), self.numbers);
+        assert!(gy.len() == 1 && n == x.len());
+        let (totals, factors) = (self.totals(stream)?, stream.uninit(planes * 3)?);
+        // SAFETY: there are four totals and three factors for each plane; the gradient has a number for each logit.
+        unsafe {
+            let args = args![planes, self.pixels, self.weighted, &totals, gy, &factors];
+            stream.launch_over(planes, LOSS, "loss_factors", args)?;
+            let args = args![n, self.pixels, self.weighted, x, mask, weight, &factors, gx];
+            stream.launch_over(n, LOSS, "loss_backward", args)
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! Stretches of device numbers, whose lengths every launch checks, and what works on rows of them.
+
+use super::gemm::{self, Matrix};
+use super::launch::{Arg, Kernels, Stream, args, blocks, kernels};
+use super::memory::{Numbers, Out, Scratch, View};
+use dfdx::prelude::*;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+const ROWS: Kernels = kernels!("rows");
+const SUMS: Kernels = kernels!("batch_norm");
+/// Rows that one block sums: `CHUNK` in `batch_norm.cu`.
+const CHUNK: usize = 256;
+
+/// Some of a buffer's numbers, to read or to write; the buffer outlives it.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    address: u64,
+    len: usize,
+    owner: PhantomData<&'a ()>,
+}
+
+impl<'a> Part<'a> {
+    /// `len` numbers from `start` on.
+    pub fn at(self, start: usize, len: usize) -> Self {
+        assert!(start + len <= self.len, "{start} + {len} numbers of {}", self.len);
+        Self { address: self.address + (start * size_of::<f32>()) as u64, len, owner: PhantomData }
+    }
+
+    /// How many numbers there are.
+    pub fn len(self) -> usize {
+        self.len
+    }
+
+    /// As rows of `columns` numbers.
+    fn matrix(self, rows: usize, columns: usize) -> Matrix {
+        assert_eq!(self.len, rows * columns, "a matrix of {rows} x {columns} numbers");
+        Matrix::f32(self.address, columns)
+    }
+}
+
+impl From<Part<'_>> for Arg {
+    fn from(part: Part<'_>) -> Self {
+        part.address.into()
+    }
+}
+
+macro_rules! parts_of {
+    ($($buffer:ty),*) => { $(
+        impl<'a> From<&'a $buffer> for Part<'a> {
+            fn from(buffer: &'a $buffer) -> Self {
+                Self { address: buffer.address(), len: buffer.len(), owner: PhantomData }
+            }
+        }
+    )* };
+}
+parts_of!(View, Out<'_>, Scratch, Arc<Numbers>);
+
+/// `y = x w^T + beta y`, for rows of `x` and a weight `(out, in)`; the extents are rows, in, out.
+pub fn linear(
+    stream: &Stream,
+    [rows, inputs, outputs]: [usize; 3],
+    x: Part<'_>,
+    weight: Part<'_>,
+    beta: f32,
+    y: Part<'_>,
+) -> Result<(), CudaError> {
+    let (a, b) = (x.matrix(rows, inputs), weight.matrix(outputs, inputs).t());
+    let y = y.matrix(rows, outputs);
+    // SAFETY: the three lengths are checked by `matrix`; callers give results a buffer of their own.
+    unsafe { gemm::gemm(stream, [rows, outputs, inputs], a, b, beta, (y.address, y.ld)) }
+}
+
+/// `gx = gy w + beta gx`, the gradient of [`linear`]'s input.
+pub fn linear_backward(
+    stream: &Stream,
+    [rows, inputs, outputs]: [usize; 3],
+    gy: Part<'_>,
+    weight: Part<'_>,
+    beta: f32,
+    gx: Part<'_>,
+) -> Result<(), CudaError> {
+    let (a, b) = (gy.matrix(rows, outputs), weight.matrix(outputs, inputs));
+    let y = gx.matrix(rows, inputs);
+    // SAFETY: as in `linear`.
+    unsafe { gemm::gemm(stream, [rows, inputs, outputs], a, b, beta, (y.address, y.ld)) }
+}
+
+/// `gw = gy^T x + beta gw`, the gradient of [`linear`]'s weight.
+pub fn weight_gradient(
+    stream: &Stream,
+    [rows, inputs, outputs]: [usize; 3],
+    x: Part<'_>,
+    gy: Part<'_>,
+    beta: f32,
+    gw: Part<'_>,
+) -> Result<(), CudaError> {
+    let (a, b) = (gy.matrix(rows, outputs).t(), x.matrix(rows, inputs));
+    let y = gw.matrix(outputs, inputs);
+    // SAFETY: as in `linear`.
+    unsafe { gemm::gemm(stream, [outputs, inputs, rows], a, b, beta, (y.address, y.ld)) }
+}
+
+/// Launches a kernel that works on rows, a warp each.
+///
+/// # Safety
+/// As [`Stream::launch`].
+pub unsafe fn over_rows<const N: usize>(
+    stream: &Stream,
+    rows: usize,
+    kernels: Kernels,
+    kernel: &'static str,
+    args: [Arg; N],
+) -> Result<(), CudaError> {
+    const EACH: usize = 8;
+    // SAFETY: the caller's promise.
+    unsafe { stream.launch(kernels, kernel, [blocks(rows, EACH), 1, 1], [32, EACH as u32, 1], 0, args) }
+}
+
+/// What is done with rows after a product: `y` and maybe others of its length, with a number per column in `bias`.
+pub enum After<'a> {
+    /// `y = gelu(y + bias)`.
+    Gelu,
+    /// `y = gelu(y + bias) + residual`.
+    GeluAdd(Part<'a>),
+    /// `y = y + bias + residual`.
+    Add(Part<'a>),
+    /// `y = max(y + bias, 0)`.
+    Relu,
+    /// `y = y + bias`.
+    Stop,
+}
+
+/// Adds the bias and does what comes after it.
+pub fn bias_and(stream: &Stream, y: Part<'_>, bias: Part<'_>, after: After<'_>) -> Result<(), CudaError> {
+    let (rows, c) = (y.len / bias.len, bias.len as i32);
+    assert_eq!(rows * bias.len, y.len);
+    if let After::GeluAdd(residual) | After::Add(residual) = &after {
+        assert_eq!(residual.len, y.len);
+    }
+    // SAFETY: `y` and the residual have `rows` rows of `c` numbers, the bias `c`.
+    unsafe {
+        match after {
+            After::Gelu => over_rows(stream, rows, ROWS, "bias_gelu", args![rows, c, y, bias, y]),
+            After::GeluAdd(r) => over_rows(stream, rows, ROWS, "bias_gelu_add", args![rows, c, y, bias, r]),
+            After::Add(r) => over_rows(stream, rows, ROWS, "bias_add", args![rows, c, y, bias, r]),
+            After::Relu => over_rows(stream, rows, ROWS, "bias_relu", args![rows, c, y, bias, 1]),
+            After::Stop => over_rows(stream, rows, ROWS, "bias_relu", args![rows, c, y, bias, 0]),
+        }
+    }
+}
+
+/// `y = gelu(x + bias)`.
+pub fn bias_gelu(stream: &Stream, x: Part<'_>, bias: Part<'_>, y: Part<'_>) -> Result<(), CudaError> {
+    let (rows, c) = (x.len / bias.len, bias.len as i32);
+    assert!(rows * bias.len == x.len && y.len == x.len);
+    // SAFETY: `x` and `y` have `rows` rows of `c` numbers, the bias `c`.
+    unsafe { over_rows(stream, rows, ROWS, "bias_gelu", args![rows, c, x, bias, y]) }
+}
+
+/// `g = g gelu'(x + bias)`.
+pub fn bias_gelu_backward(stream: &Stream, x: Part<'_>, bias: Part<'_>, g: Part<'_>) -> Result<(), CudaError> {
+    let (rows, c) = (x.len / bias.len, bias.len as i32);
+    assert!(rows * bias.len == x.len && g.len == x.len);
+    // SAFETY: `x` and `g` have `rows` rows of `c` numbers, the bias `c`.
+    unsafe { over_rows(stream, rows, ROWS, "bias_gelu_backward", args![rows, c, x, bias, g]) }
+}
+
+/// `y = max(y, 0)`.
+pub fn relu(stream: &Stream, y: Part<'_>, c: usize) -> Result<(), CudaError> {
+    let (rows, no_bias) = (y.len / c, 0u64);
+    assert_eq!(rows * c, y.len);
+    // SAFETY: `y` has `rows` rows of `c` numbers; a bias of address 0 is not read.
+    unsafe { over_rows(stream, rows, ROWS, "bias_relu", args![rows, c as i32, y, no_bias, 1]) }
+}
+
+/// Layer normalisation of rows with Hiera's epsilon.
+pub fn layer_norm(stream: &Stream, x: Part<'_>, [gamma, beta]: [Part<'_>; 2], y: Part<'_>) -> Result<(), CudaError> {
+    let (rows, c) = (x.len / gamma.len, gamma.len as i32);
+    assert!(rows * gamma.len == x.len && y.len == x.len && beta.len == gamma.len);
+    // SAFETY: `x` and `y` have `rows` rows of `c` numbers, gamma and beta `c`.
+    unsafe { over_rows(stream, rows, ROWS, "layer_norm", args![rows, c, x, gamma, beta, y]) }
+}
+
+/// The gradient of [`layer_norm`]'s input in the place of that of its output, plus a residual if there is one.
+pub fn layer_norm_backward(
+    stream: &Stream,
+    x: Part<'_>,
+    gamma: Part<'_>,
+    g: Part<'_>,
+    residual: Option<Part<'_>>,
+) -> Result<(), CudaError> {
+    let (rows, c) = (x.len / gamma.len, gamma.len as i32);
+    assert!(rows * gamma.len == x.len && g.len == x.len && residual.is_none_or(|r| r.len == x.len));
+    let residual = residual.map_or(0, |r| r.address);
+    // SAFETY: `x`, `g` and a residual have `rows` rows of `c` numbers, gamma `c`; a residual of address 0 is not read.
+    unsafe { over_rows(stream, rows, ROWS, "layer_norm_backward", args![rows, c, x, gamma, g, residual]) }
+}
+
+/// `y = y + bias + pool(full + full_bias)`, where the 2x2 max pool makes maps of side `half`.
+pub fn bias_add_pooled(
+    stream: &Stream,
+    half: usize,
+    y: Part<'_>,
+    bias: Part<'_>,
+    full: Part<'_>,
+    full_bias: Part<'_>,
+) -> Result<(), CudaError> {
+    let (rows, c) = (y.len / bias.len, bias.len as i32);
+    assert!(rows * bias.len == y.len && full.len == 4 * y.len && full_bias.len == bias.len);
+    assert!(rows.is_multiple_of(half * half));
+    let half = half as i32;
+    // SAFETY: `y` has `rows` rows of `c` numbers, whole maps of side `half`; `full` has maps of twice that side.
+    unsafe { over_rows(stream, rows, ROWS, "bias_add_pooled", args![rows, half, c, y, bias, full, full_bias]) }
+}
+
+/// The gradient of the pool's input, in the place of its input `full`.
+pub fn pool_backward(
+    stream: &Stream,
+    half: usize,
+    full: Part<'_>,
+    full_bias: Part<'_>,
+    g: Part<'_>,
+) -> Result<(), CudaError> {
+    let (rows, c) = (g.len / full_bias.len, full_bias.len as i32);
+    assert!(rows * full_bias.len == g.len && full.len == 4 * g.len && rows.is_multiple_of(half * half));
+    // SAFETY: as in `bias_add_pooled`.
+    unsafe { over_rows(stream, rows, ROWS, "pool_backward", args![rows, half as i32, c, full, full_bias, g]) }
+}
+
+/// `y (rows, width)[.., offset..offset + c] = x (rows, c)`.
+pub fn put_columns(
+    stream: &Stream,
+    c: usize,
+    x: Part<'_>,
+    [width, offset]: [usize; 2],
+    y: Part<'_>,
+) -> Result<(), CudaError> {
+    let rows = x.len / c;
+    assert!(rows * c == x.len && rows * width == y.len && offset + c <= width);
+    let args = args![rows, c as i32, x, width as i32, offset as i32, y];
+    // SAFETY: `x` has `rows` rows of `c` numbers, `y` of `width`, and the columns are some of these.
+    unsafe { over_rows(stream, rows, ROWS, "put_columns", args) }
+}
+
+/// `y (rows, c) += x (rows, width)[.., offset..offset + c]`.
+pub fn add_columns(
+    stream: &Stream,
+    c: usize,
+    x: Part<'_>,
+    [width, offset]: [usize; 2],
+    y: Part<'_>,
+) -> Result<(), CudaError> {
+    let rows = y.len / c;
+    assert!(rows * c == y.len && rows * width == x.len && offset + c <= width);
+    let args = args![rows, c as i32, x, width as i32, offset as i32, y];
+    // SAFETY: `y` has `rows` rows of `c` numbers, `x` of `width`, and the columns are some of these.
+    unsafe { over_rows(stream, rows, ROWS, "add_columns", args) }
+}
+
+/// Sums over the rows of matrices with `c` columns, block by block.
+#[derive(Clone, Copy)]
+pub struct ColumnSums {
+    pub rows: usize,
+    pub c: usize,
+}
+
+impl ColumnSums {
+    /// How many blocks of rows there are.
+    pub fn chunks(self) -> usize {
+        self.rows.div_ceil(CHUNK)
+    }
+
+    /// A buffer for `each` double precision sums of every block and column.
+    pub fn partial(self, stream: &Stream, each: usize) -> Result<Scratch, CudaError> {
+        stream.uninit(2 * each * self.chunks() * self.c)
+    }
+
+    /// Launches a kernel that sums blocks of rows.
+    ///
+    /// # Safety
+    /// As [`Stream::launch`].
+    pub unsafe fn sum<const N: usize>(
+        self,
+        stream: &Stream,
+        kernel: &'static str,
+        args: [Arg; N],
+    ) -> Result<(), CudaError> {
+        let grid = [blocks(self.rows, CHUNK), blocks(self.c, 32), 1];
+        // SAFETY: the caller's promise.
+        unsafe { stream.launch(SUMS, kernel, grid, [32, 8, 1], 0, args) }
+    }
+
+    /// Launches a kernel that adds up what was found for all blocks.
+    ///
+    /// # Safety
+    /// As [`Stream::launch`].
+    pub unsafe fn finish<const N: usize>(
+        self,
+        stream: &Stream,
+        kernel: &'static str,
+        args: [Arg; N],
+    ) -> Result<(), CudaError> {
+        // SAFETY: the caller's promise.
+        unsafe { stream.launch(SUMS, kernel, [blocks(self.c, 32), 1, 1], [32, 8, 1], 0, args) }
+    }
+}
+
+/// `sums (c) +=` the sum of the rows of `x`.
+pub fn add_column_sums(stream: &Stream, x: Part<'_>, sums: Part<'_>) -> Result<(), CudaError> {
+    let columns = ColumnSums { rows: x.len / sums.len, c: sums.len };
+    assert_eq!(columns.rows * columns.c, x.len);
+    let (rows, c, partial) = (columns.rows, columns.c as i32, columns.partial(stream, 1)?);
+    // SAFETY: `x` has `rows` rows of `c` numbers, `sums` `c`; `partial` has a double for every block and column.
+    unsafe {
+        columns.sum(stream, "column_sums", args![rows, c, x, &partial])?;
+        columns.finish(stream, "column_sums_finish", args![columns.chunks(), c, &partial, sums])
+    }
+}

@@ -1,0 +1,51 @@
+//! The frozen stem: a 7x7 convolution with stride 4 and padding 3, plus the positional embedding.
+
+use super::launch::{Kernels, Stream, args, kernels};
+use super::part::{Part, linear};
+use crate::nn::ops::patch_embed::StemSize;
+use dfdx::prelude::*;
+
+const PATCH_EMBED: Kernels = kernels!("patch_embed");
+/// Numbers of the image that a pixel of the map sees: 7x7 in three planes.
+const TAPS: usize = 3 * 7 * 7;
+/// Numbers laid out at once, at most.
+const PATCH_NUMBERS: usize = 1 << 24;
+
+/// Image `(b, 3, s, s)` to map `(b, s/4, s/4, c)`; weight `(c, 3, 7, 7)`, bias `(c)`, background `(c, bg, bg)`, window
+/// `(c, w, w)`.
+pub fn forward(
+    stream: &Stream,
+    s: StemSize,
+    x: Part<'_>,
+    [weight, bias, background, window]: [Part<'_>; 4],
+    y: Part<'_>,
+) -> Result<(), CudaError> {
+    let (quarter, c) = (s.side / 4, s.channels);
+    let pixels = s.batch * quarter * quarter;
+    assert!(x.len() == s.batch * 3 * s.side * s.side && y.len() == pixels * c && bias.len() == c);
+    let each = PATCH_NUMBERS / TAPS;
+    for first in (0..pixels).step_by(each) {
+        let count = each.min(pixels - first);
+        let patches = stream.uninit(count * TAPS)?;
+        let args = args![first, count, s.side as i32, x, &patches];
+        // SAFETY: `x` are the images, of which the map's pixels `first..first + count` are some.
+        unsafe { stream.launch_over(count * TAPS, PATCH_EMBED, "stem_gather", args) }?;
+        linear(stream, [count, TAPS, c], (&patches).into(), weight, 0.0, y.at(first * c, count * c))?;
+    }
+    let (bg, w) = (side_of(background, c), side_of(window, c));
+    let numbers = quarter * quarter * c;
+    let embedding = stream.uninit(numbers)?;
+    let [side, channels, bg, w] = [quarter, c, bg, w].map(|n| n as i32);
+    let args = args![side, channels, bg, w, background, window, bias, &embedding];
+    // SAFETY: both embeddings hold squares for `c` channels, the bias `c` numbers, the result one map.
+    unsafe { stream.launch_over(numbers, PATCH_EMBED, "position", args) }?;
+    // SAFETY: `y` has whole maps of `numbers` numbers.
+    unsafe { stream.launch_over(y.len(), PATCH_EMBED, "add_to_maps", args![y.len(), numbers, &embedding, y]) }
+}
+
+/// The side of `c` squares.
+fn side_of(squares: Part<'_>, c: usize) -> usize {
+    let side = (squares.len() / c).isqrt();
+    assert_eq!(side * side * c, squares.len(), "squares for each channel");
+    side
+}

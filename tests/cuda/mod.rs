@@ -1,0 +1,3 @@
+//! What runs on the device `Cuda`: a GPU, or its stand-in.
+
+mod ops;

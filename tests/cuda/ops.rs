@@ -1,0 +1,491 @@
+//! Every operation on the GPU against the CPU: values and gradients, over shapes that leave tiles, windows and warps
+//! half full.
+
+use crate::devices::gpu;
+use crate::golden::{Pico, Synthetic};
+use dfdx::prelude::*;
+use sam2unet::nn::ops::adapted_block::FrozenBlock;
+use sam2unet::nn::ops::{self, AdapterRef, Geometry, Keep, LossFlavour};
+use sam2unet::nn::{Backend, Const, Precision, Sam2UNet};
+
+/// What an operation gave: its values, then the gradient of `sum(values * probe)` for each input.
+type Given = Vec<(String, Vec<f32>)>;
+
+/// One operation on one shape.
+trait Case {
+    fn run<D: Backend>(&self, device: &D) -> Given;
+}
+
+/// Runs a case on both devices, twice on the GPU, which must give the same bits. Numbers may differ by `tolerance` of the
+/// largest; what is no number on one device is none on the other.
+fn check(case: &impl Case, tolerance: f64) {
+    let Some(device) = gpu() else {
+        return;
+    };
+    let (found, wanted) = (case.run(&device), case.run(&Cpu::default()));
+    for ((name, first), (_, second)) in found.iter().zip(&case.run(&device)) {
+        assert!(
+            first.iter().map(|v| v.to_bits()).eq(second.iter().map(|v| v.to_bits())),
+            "{name} differs between runs"
+        );
+    }
+    assert_eq!(found.len(), wanted.len());
+    for ((name, found), (_, wanted)) in found.iter().zip(&wanted) {
+        assert_eq!(found.len(), wanted.len(), "{name}");
+        let finite = wanted.iter().filter(|v| v.is_finite());
+        let largest = finite.fold(1e-9, |most: f64, v| most.max(f64::from(v.abs())));
+        for (i, (f, w)) in found.iter().zip(wanted).enumerate() {
+            let same = f == w || (f.is_nan() && w.is_nan());
+            let near = (f64::from(*f) - f64::from(*w)).abs() <= tolerance * largest;
+            assert!(same || near, "{name}, number {i} of {}: {f}, on the CPU {w}", wanted.len());
+        }
+    }
+}
+
+/// Pseudo-random numbers in -1..1.
+fn numbers(n: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mut draw = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    };
+    (0..n).map(|_| draw()).collect()
+}
+
+type Plane<C> = (usize, usize, usize, C);
+type Traced<C, D> = Tensor<Plane<C>, f32, D, OwnedTape<f32, D>>;
+
+fn map<C: ConstDim, D: Backend>(device: &D, values: Vec<f32>, batch: usize, side: usize) -> Tensor<Plane<C>, f32, D> {
+    device.tensor_from_vec(values, (batch, side, side, C::default()))
+}
+
+fn weight<S: ConstShape, D: Backend>(device: &D, seed: u64, factor: f32) -> Tensor<S, f32, D> {
+    let values = numbers(S::NUMEL, seed).into_iter().map(|v| v * factor).collect();
+    device.tensor_from_vec(values, S::default())
+}
+
+/// Values of an operation on the first input, traced, and the gradients of all. There are two passes, whose gradients add
+/// up: what an operation gives is added to what is there.
+macro_rules! given {
+    ($device:expr, [$first:ident $(, $other:ident)*], $operation:expr) => {{
+        let (mut gradients, mut given) = (Gradients::leaky(), Vec::new());
+        for pass in 0..2 {
+            let y = $operation($first.trace(gradients));
+            let shape = *y.shape();
+            let probe = $device.tensor_from_vec(numbers(shape.num_elements(), 100 + pass), shape);
+            given = vec![("value".to_string(), y.as_vec())];
+            gradients = (y * probe).sum::<Rank0, _>().backward();
+        }
+        given.push((concat!("gradient of ", stringify!($first)).to_string(), gradients.get(&$first).as_vec()));
+        $(given.push((concat!("gradient of ", stringify!($other)).to_string(), gradients.get(&$other).as_vec()));)*
+        given
+    }};
+}
+
+struct Convolution<const C: usize, const CO: usize, const KH: usize, const KW: usize> {
+    batch: usize,
+    side: usize,
+    dilation: usize,
+    bias: bool,
+    relu: bool,
+    spoil: bool,
+}
+
+impl<const C: usize, const CO: usize, const KH: usize, const KW: usize> Case for Convolution<C, CO, KH, KW> {
+    fn run<D: Backend>(&self, device: &D) -> Given {
+        let mut values = numbers(self.batch * self.side * self.side * C, 1);
+        if self.spoil {
+            values[3] = f32::NAN;
+        }
+        let x = map::<Const<C>, D>(device, values, self.batch, self.side);
+        let w = weight::<Rank4<CO, C, KH, KW>, D>(device, 2, 0.5);
+        let b = weight::<Rank1<CO>, D>(device, 3, 0.5);
+        let bias = self.bias.then_some(&b);
+        let run =
+            |x| -> Traced<Const<CO>, D> { ops::conv2d(x, &w, bias, self.dilation, self.relu, Precision::F32).unwrap() };
+        if self.bias { given!(device, [x, w, b], run) } else { given!(device, [x, w], run) }
+    }
+}
+
+fn convolution<const C: usize, const CO: usize, const KH: usize, const KW: usize>() {
+    for (batch, side, dilation, bias, relu, spoil) in [
+        (1, 1, 1, true, true, false),
+        (2, 7, 1, false, false, false),
+        (1, 11, 3, true, false, false),
+        (3, 6, 7, false, true, false),
+        (2, 9, 2, true, true, true),
+    ] {
+        check(&Convolution::<C, CO, KH, KW> { batch, side, dilation, bias, relu, spoil }, 2e-5);
+    }
+}
+
+#[test]
+fn convolutions_of_every_kernel() {
+    convolution::<5, 3, 1, 1>();
+    convolution::<3, 1, 1, 1>();
+    convolution::<4, 6, 1, 7>();
+    convolution::<7, 2, 5, 1>();
+    convolution::<6, 5, 3, 3>();
+    convolution::<40, 33, 3, 3>();
+}
+
+#[test]
+fn convolutions_in_several_slices() {
+    let case = |side| (1, side, 1, true, false, false);
+    // what the taps see is more than is laid out at once, on the way forward or backward
+    let (batch, side, dilation, bias, relu, spoil) = case(172);
+    check(&Convolution::<64, 2, 3, 3> { batch, side, dilation, bias, relu, spoil }, 2e-5);
+    check(&Convolution::<2, 64, 3, 3> { batch, side, dilation, bias, relu, spoil }, 2e-5);
+}
+
+struct BatchNorm<const C: usize> {
+    batch: usize,
+    side: usize,
+    relu: bool,
+    offset: f32,
+    spoil: bool,
+}
+
+impl<const C: usize> Case for BatchNorm<C> {
+    fn run<D: Backend>(&self, device: &D) -> Given {
+        let mut values = numbers(self.batch * self.side * self.side * C, 1);
+        values.iter_mut().for_each(|v| *v += self.offset);
+        if self.spoil {
+            values[1] = f32::NAN;
+        }
+        let x = map::<Const<C>, D>(device, values, self.batch, self.side);
+        let (scale, bias) = (weight::<Rank1<C>, D>(device, 2, 1.0), weight::<Rank1<C>, D>(device, 3, 1.0));
+        let run = |x| ops::batch_norm_train(x, &scale, &bias, self.relu).unwrap();
+        let [mean, variance] = run(x.leaky_trace()).1;
+        let mut given = given!(device, [x, scale, bias], |x| run(x).0);
+        given.push(("mean".into(), mean.as_vec()));
+        given.push(("variance".into(), variance.as_vec()));
+        given
+    }
+}
+
+#[test]
+fn batch_norm() {
+    for (batch, side, relu, offset, spoil) in [
+        (1, 2, false, 0.0, false),
+        (2, 5, true, 0.0, false),
+        (3, 23, false, 2.0, false), // more rows than one block sums
+        (2, 17, true, 0.5, false),
+        (2, 6, true, 0.0, true),
+    ] {
+        check(&BatchNorm::<6> { batch, side, relu, offset, spoil }, 2e-5);
+        check(&BatchNorm::<37> { batch, side, relu, offset, spoil }, 2e-5);
+    }
+}
+
+struct ConvBatchNorm {
+    batch: usize,
+    side: usize,
+}
+
+impl Case for ConvBatchNorm {
+    fn run<D: Backend>(&self, device: &D) -> Given {
+        let values = numbers(self.batch * self.side * self.side * 5, 1);
+        let x = map::<Const<5>, D>(device, values, self.batch, self.side);
+        let w = weight::<Rank4<6, 5, 3, 1>, D>(device, 2, 0.5);
+        let (scale, bias) = (weight::<Rank1<6>, D>(device, 3, 1.0), weight::<Rank1<6>, D>(device, 4, 1.0));
+        let run = |x| ops::conv_batch_norm_train(x, &w, [&scale, &bias], 2, true, Precision::F32).unwrap();
+        let [mean, variance] = run(x.leaky_trace()).1;
+        let mut given = given!(device, [x, w, scale, bias], |x| run(x).0);
+        given.push(("mean".into(), mean.as_vec()));
+        given.push(("variance".into(), variance.as_vec()));
+        given
+    }
+}
+
+#[test]
+fn convolution_and_batch_norm_as_one() {
+    check(&ConvBatchNorm { batch: 2, side: 9 }, 2e-5);
+    check(&ConvBatchNorm { batch: 1, side: 4 }, 2e-5);
+}
+
+struct AddRelu(usize);
+
+impl Case for AddRelu {
+    fn run<D: Backend>(&self, device: &D) -> Given {
+        // halves, so that sums meet zero
+        let values = |seed| numbers(2 * self.0 * self.0 * 3, seed).iter().map(|v| (v * 2.0).round() / 2.0).collect();
+        let mut spoilt: Vec<f32> = values(1);
+        spoilt[2] = f32::NAN;
+        let a = map::<Const<3>, D>(device, spoilt, 2, self.0);
+        let b = map::<Const<3>, D>(device, values(2), 2, self.0);
+        given!(device, [a, b], |a| ops::add_relu(a, b.leaky_trace()).unwrap())
+    }
+}
+
+#[test]
+fn sum_with_relu() {
+    for side in [1, 7, 20] {
+        check(&AddRelu(side), 0.0);
+    }
+}
+
+struct Concat(usize);
+
+impl Case for Concat {
+    fn run<D: Backend>(&self, device: &D) -> Given {
+        let [a, b, c, d] =
+            [1, 2, 3, 4].map(|seed| map::<Const<5>, D>(device, numbers(2 * self.0 * self.0 * 5, seed), 2, self.0));
+        given!(device, [a, b, c, d], |a| -> Traced<Const<20>, D> {
+            ops::concat4([a, b.leaky_trace(), c.leaky_trace(), d.leaky_trace()]).unwrap()
+        })
+    }
+}
+
+#[test]
+fn concatenation() {
+    for side in [1, 3, 11] {
+        check(&Concat(side), 0.0);
+    }
+}
+
+struct Join {
+    batch: usize,
+    half: usize,
+}
+
+impl Case for Join {
+    fn run<D: Backend>(&self, device: &D) -> Given {
+        let (batch, half) = (self.batch, self.half);
+        let skip = map::<Const<3>, D>(device, numbers(batch * 4 * half * half * 3, 1), batch, 2 * half);
+        let deep = map::<Const<3>, D>(device, numbers(batch * half * half * 3, 2), batch, half);
+        given!(device, [skip, deep], |skip| -> Traced<Const<6>, D> {
+            ops::up2_concat(skip, deep.leaky_trace()).unwrap()
+        })
+    }
+}
+
+#[test]
+fn doubling_beside_a_skip() {
+    for (batch, half) in [(1, 1), (2, 2), (1, 5), (3, 11), (1, 22)] {
+        check(&Join { batch, half }, 1e-5);
+    }
+}
+
+struct Resize {
+    batch: usize,
+    from: usize,
+    to: usize,
+}
+
+impl Case for Resize {
+    fn run<D: Backend>(&self, device: &D) -> Given {
+        let x = map::<Const<2>, D>(device, numbers(self.batch * self.from * self.from * 2, 1), self.batch, self.from);
+        given!(device, [x], |x| ops::resize::<usize, _, _, _, _, _>(x, self.to).unwrap())
+    }
+}
+
+#[test]
+fn resizing_to_the_image() {
+    for (batch, from, to) in [(1, 1, 32), (2, 2, 32), (1, 6, 96), (3, 5, 80), (1, 24, 96), (2, 11, 352)] {
+        check(&Resize { batch, from, to }, 1e-5);
+    }
+}
+
+struct Loss {
+    batch: usize,
+    side: usize,
+    flavour: LossFlavour,
+    soft: bool,
+    spoil: bool,
+}
+
+impl Case for Loss {
+    fn run<D: Backend>(&self, device: &D) -> Given {
+        let (side, n) = (self.side, self.batch * 2 * self.side * self.side);
+        let shape = (self.batch, Const::<2>, side, side);
+        let mut values: Vec<f32> = numbers(n, 1).iter().map(|v| 20.0 * v * v * v).collect();
+        if self.spoil {
+            values[7] = f32::NAN;
+        }
+        let truth = (0..n).map(|i| {
+            let (x, y) = ((i % side) as f32, (i / side % side) as f32);
+            let inside = 1.0 - ((x - 12.0).hypot(y - 15.0) - 9.0) / 3.0;
+            if self.soft { inside.clamp(0.0, 1.0) } else { f32::from(u8::from(inside > 0.5)) }
+        });
+        let x = device.tensor_from_vec(values, shape);
+        let truth = device.tensor_from_vec(truth.collect(), shape);
+        let weights = ops::loss_weights(&truth).unwrap();
+        let (mut gradients, mut value) = (Gradients::leaky(), Vec::new());
+        for _ in 0..2 {
+            let y = ops::structure_loss(x.trace(gradients), &truth, &weights, self.flavour).unwrap();
+            value = y.as_vec();
+            gradients = (y * 0.7).backward();
+        }
+        let gradient = gradients.get(&x).as_vec();
+        vec![("value".into(), value), ("gradient".into(), gradient), ("weights".into(), weights.as_vec())]
+    }
+}
+
+#[test]
+fn losses_and_their_weights() {
+    for (batch, side, soft, spoil) in
+        [(1, 32, false, false), (2, 64, true, false), (1, 96, false, false), (2, 128, true, false), (2, 32, true, true)]
+    {
+        for flavour in [LossFlavour::Paper, LossFlavour::PublishedScript] {
+            check(&Loss { batch, side, flavour, soft, spoil }, 1e-5);
+        }
+    }
+}
+
+/// What comes into a block.
+#[derive(Clone, Copy, PartialEq)]
+enum Tokens {
+    Random,
+    /// Each four that a pool takes are equal.
+    Fourfold,
+    /// One of them is no number.
+    Spoilt,
+}
+
+/// A block pools when its channels change.
+struct Block<const C: usize, const CO: usize> {
+    batch: usize,
+    side: usize,
+    heads: usize,
+    window: usize,
+    keep: Keep,
+    tokens: Tokens,
+}
+
+impl<const C: usize, const CO: usize> Case for Block<C, CO> {
+    fn run<D: Backend>(&self, device: &D) -> Given {
+        const R: usize = 4;
+        let (side, pool) = (self.side, C != CO);
+        let mut values = numbers(self.batch * side * side * C, 1);
+        match self.tokens {
+            Tokens::Random => {}
+            Tokens::Spoilt => values[C + 1] = f32::NAN,
+            Tokens::Fourfold => {
+                let random = values.clone();
+                for (token, row) in values.chunks_exact_mut(C).enumerate() {
+                    let first = token / side / 2 * 2 * side + token % side / 2 * 2;
+                    row.copy_from_slice(&random[first * C..][..C]);
+                }
+            }
+        }
+        let x = map::<Const<C>, D>(device, values, self.batch, side);
+        let down_weight = weight::<Rank2<R, C>, D>(device, 2, 0.5);
+        let down_bias = weight::<Rank1<R>, D>(device, 3, 0.3);
+        let up_weight = weight::<Rank2<C, R>, D>(device, 4, 0.6);
+        let up_bias = weight::<Rank1<C>, D>(device, 5, 0.3);
+        let frozen = |seed: u64, out: usize, inputs: usize| {
+            let factor = (2.0 / inputs as f32).sqrt();
+            let values = numbers(out * inputs, seed).into_iter().map(|v| v * factor).collect();
+            let bias = numbers(out, seed + 1).into_iter().map(|v| v * 0.3).collect();
+            [
+                device.freeze(values, &[out, inputs], Precision::F32).unwrap(),
+                device.freeze(bias, &[out], Precision::F32).unwrap(),
+            ]
+        };
+        let norm = |seed: u64, c: usize| {
+            let gamma = numbers(c, seed).into_iter().map(|v| 1.0 + v * 0.2).collect();
+            let beta = numbers(c, seed + 1).into_iter().map(|v| v * 0.2).collect();
+            [gamma, beta].map(|values| device.freeze(values, &[c], Precision::F32).unwrap())
+        };
+        let owned = FrozenBlock {
+            norm1: norm(10, C),
+            qkv: frozen(12, 3 * CO, C),
+            proj: frozen(14, CO, CO),
+            norm2: norm(16, CO),
+            fc1: frozen(18, 4 * CO, CO),
+            fc2: frozen(20, CO, 4 * CO),
+            skip: pool.then(|| frozen(22, CO, C)),
+        };
+        let weights = || FrozenBlock {
+            norm1: owned.norm1.each_ref(),
+            qkv: owned.qkv.each_ref(),
+            proj: owned.proj.each_ref(),
+            norm2: owned.norm2.each_ref(),
+            fc1: owned.fc1.each_ref(),
+            fc2: owned.fc2.each_ref(),
+            skip: owned.skip.as_ref().map(|skip| skip.each_ref()),
+        };
+        let geometry = Geometry { heads: self.heads, window: self.window };
+        given!(device, [x, down_weight, down_bias, up_weight, up_bias], |x| -> Traced<Const<CO>, D> {
+            let adapter = AdapterRef { down: (&down_weight, &down_bias), up: (&up_weight, &up_bias) };
+            ops::adapted_block(x, adapter, weights(), geometry, self.keep).unwrap()
+        })
+    }
+}
+
+fn block<const C: usize, const CO: usize>(batch: usize, side: usize, heads: usize, window: usize) {
+    for keep in [Keep::Input, Keep::Attention] {
+        check(&Block::<C, CO> { batch, side, heads, window, keep, tokens: Tokens::Random }, 1e-4);
+    }
+}
+
+#[test]
+fn blocks() {
+    block::<8, 8>(2, 1, 1, 0);
+    block::<8, 8>(1, 5, 2, 0);
+    block::<8, 8>(2, 6, 2, 2);
+    block::<8, 8>(1, 7, 1, 3); // windows of 9, 6, 4 and 2 tokens
+    block::<6, 6>(1, 9, 3, 14); // one window, larger than the map
+    block::<16, 16>(1, 12, 1, 0); // 144 keys: several tiles
+    block::<16, 16>(1, 22, 2, 14); // 196 keys, of which some are padded
+}
+
+#[test]
+fn blocks_that_pool() {
+    block::<8, 16>(2, 2, 1, 0);
+    block::<8, 16>(1, 6, 2, 0);
+    block::<8, 16>(2, 8, 1, 4);
+    block::<6, 12>(1, 10, 3, 4); // windows of 16, 8 and 4 tokens
+    block::<6, 12>(1, 6, 1, 14);
+    block::<4, 8>(1, 22, 1, 14);
+}
+
+#[test]
+fn blocks_of_every_width_of_head() {
+    block::<40, 40>(1, 7, 1, 0);
+    block::<40, 40>(1, 7, 1, 3);
+    block::<72, 72>(1, 6, 1, 4); // windows of as many tokens as small tiles have, and one padded key more
+    block::<72, 72>(1, 9, 1, 0); // 81 keys: more than one tile of queries, too
+    block::<56, 112>(1, 6, 1, 4);
+    block::<72, 144>(1, 6, 1, 4);
+    block::<100, 200>(1, 4, 1, 0);
+    block::<168, 168>(1, 5, 1, 3);
+}
+
+#[test]
+fn pools_take_the_first_among_equals() {
+    for keep in [Keep::Input, Keep::Attention] {
+        check(&Block::<8, 16> { batch: 1, side: 8, heads: 2, window: 4, keep, tokens: Tokens::Fourfold }, 1e-4);
+    }
+}
+
+#[test]
+fn a_spoilt_number_spoils_the_same_numbers() {
+    let keep = Keep::Attention;
+    check(&Block::<8, 8> { batch: 2, side: 6, heads: 2, window: 3, keep, tokens: Tokens::Spoilt }, 1e-4);
+    check(&Block::<8, 16> { batch: 2, side: 8, heads: 2, window: 4, keep, tokens: Tokens::Spoilt }, 1e-4);
+}
+
+struct Stem {
+    batch: usize,
+    side: usize,
+}
+
+impl Case for Stem {
+    fn run<D: Backend>(&self, device: &D) -> Given {
+        let encoder = Sam2UNet::<Pico, D>::from_source(device, &mut Synthetic).unwrap().encoder;
+        let values = numbers(self.batch * 3 * self.side * self.side, 1);
+        let x = device.tensor_from_vec(values, (self.batch, Const::<3>, self.side, self.side));
+        let embed = &encoder.patch_embed;
+        let y = ops::patch_embed(x, &embed.weight, &embed.bias, &encoder.pos_embed, &encoder.pos_embed_window);
+        vec![("value".into(), y.unwrap().as_vec())]
+    }
+}
+
+#[test]
+fn stem() {
+    for (batch, side) in [(1, 64), (2, 96), (1, 160)] {
+        check(&Stem { batch, side }, 2e-5);
+    }
+}
