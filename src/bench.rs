@@ -2,12 +2,10 @@
 //! two calls to warm up, then the median of the rest.
 
 use crate::data::Batch;
+use crate::device::Device;
 use crate::nn::ops::Keep;
-use crate::nn::{
-    BuildError, Initialiser, LossFlavour, Memory, NetworkError, Precision, VARIANTS, check_side, open_network,
-};
-use crate::train::{AdamWConfig, Compute, LearnError, open_session};
-use dfdx::tensor::Cpu;
+use crate::nn::{BuildError, Initialiser, LossFlavour, NetworkError, Precision, VARIANTS, check_side};
+use crate::train::{AdamWConfig, Compute, LearnError};
 use serde::Serialize;
 use std::time::Instant;
 
@@ -33,7 +31,7 @@ pub struct Case {
     /// Precision of the products.
     #[serde(serialize_with = "precision_name")]
     pub precision: Precision,
-    /// Where it runs.
+    /// Where it runs: `cpu` or `cuda`.
     pub device: String,
     /// Side of the images.
     pub size: usize,
@@ -57,7 +55,7 @@ pub struct Measurement {
     pub median_s: f64,
     /// Least seconds of a call.
     pub min_s: f64,
-    /// Peak resident memory in MiB; `None` where the system does not tell.
+    /// Peak resident memory of the process in MiB (a GPU's own is not counted); `None` where the system does not tell.
     pub peak_mb: Option<f64>,
     /// The same before the first call, the model loaded.
     pub before_mb: Option<f64>,
@@ -70,7 +68,7 @@ pub enum BenchError {
     #[error("there is no variant {0}: use tiny, small, base-plus or large")]
     Variant(String),
     /// The device has no such products.
-    #[error("this machine computes no {} products", .0.name())]
+    #[error("this device computes no {} products", .0.name())]
     Precision(Precision),
     /// The model could not be made.
     #[error(transparent)]
@@ -83,34 +81,35 @@ pub enum BenchError {
     Learn(#[from] LearnError),
 }
 
-/// Runs a case on the CPU.
+/// Runs a case on `device`, whose name the case gets.
 ///
 /// # Errors
 /// When the variant or the side is not known.
-pub fn measure(case: Case, keep: Keep) -> Result<Measurement, BenchError> {
+pub fn measure(mut case: Case, device: &Device, keep: Keep) -> Result<Measurement, BenchError> {
+    case.device = device.name().into();
     let unknown = || BenchError::Variant(case.variant.clone());
     // before memory is asked for
     check_side(case.size)?;
     if !VARIANTS.contains(&case.variant.as_str()) {
         return Err(unknown());
     }
-    if !Cpu::default().offers(case.precision) {
+    if !device.offers(case.precision) {
         return Err(BenchError::Precision(case.precision));
     }
     let pixels = case.batch * case.size * case.size;
     // Any spread of numbers does: the arithmetic takes the same time for all.
     let images: Vec<f32> = (0..3 * pixels).map(|i| (i * 7919 % 1000) as f32 / 250.0 - 2.0).collect();
     let masks = (0..pixels).map(|i| f32::from(i * 31 / 1000 % 2 == 0)).collect();
-    let (source, device) = (&mut Initialiser::new(0), Cpu::default());
+    let source = &mut Initialiser::new(0);
     let (before_mb, seconds) = match case.what {
         What::Infer => {
-            let network = open_network(&case.variant, &device, source, case.precision).ok_or_else(unknown)??;
+            let network = device.network(&case.variant, source, case.precision).ok_or_else(unknown)??;
             time(case.repeat, || network.logits(&images, case.batch, case.size).map(drop))?
         }
         What::Train => {
             let config = AdamWConfig::default();
             let compute = Compute { precision: case.precision, keep };
-            let mut session = open_session(&case.variant, device, source, config, compute).ok_or_else(unknown)??;
+            let mut session = device.session(&case.variant, source, config, compute).ok_or_else(unknown)??;
             let batch = Batch { side: case.size, indices: (0..case.batch).collect(), images, masks };
             time(case.repeat, || {
                 session.accumulate(&batch, 1.0, LossFlavour::Paper)?;

@@ -5,6 +5,7 @@
 //! - [`checkpoint`]: weight files of SAM2, of the published SAM2-UNet and of this crate.
 //! - [`data`]: images and masks, pixel for pixel as Pillow has them.
 //! - [`train`]: a run from settings to a trained model, resumable to the byte.
+//! - [`device`]: the CPU or a GPU, chosen at run time.
 //! - [`predict`]: from image files to mask files.
 //! - [`metrics`]: the scores that papers report.
 //! - [`bench`](mod@bench): time and memory of one model.
@@ -23,6 +24,7 @@
 pub mod bench;
 pub mod checkpoint;
 pub mod data;
+pub mod device;
 pub mod metrics;
 pub mod nn;
 pub mod predict;

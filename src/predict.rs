@@ -2,8 +2,8 @@
 
 use crate::checkpoint::{self, CheckpointError, Scope, WeightFile};
 use crate::data::{self, DataError, Filter, Grey, Rgb};
-use crate::nn::{BuildError, Memory, Network, NetworkError, Precision, SIDES, catalogue, check_side, open_network};
-use dfdx::tensor::Cpu;
+use crate::device::Device;
+use crate::nn::{BuildError, Network, NetworkError, Precision, SIDES, catalogue, check_side};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -96,21 +96,20 @@ pub enum PredictError {
 }
 
 impl Predictor {
-    /// Reads a SAM2-UNet checkpoint of one class, ours or the published `.pth`, to compute in `precision` where this
-    /// machine does so ([`precision`](Self::precision) tells).
+    /// Reads a SAM2-UNet checkpoint of one class, ours or the published `.pth`, to compute on `device`, in `precision`
+    /// where it does so ([`precision`](Self::precision) tells).
     ///
     /// # Errors
     /// When the file is damaged, or holds no SAM2-UNet of a known variant.
-    pub fn open(path: &Path, precision: Precision) -> Result<Self, PredictError> {
+    pub fn open(path: &Path, device: &Device, precision: Precision) -> Result<Self, PredictError> {
         let file = WeightFile::open(path)?;
         let candidates = catalogue();
         let variant = checkpoint::detect(&file, &candidates)?;
         let specs = candidates.iter().find(|(name, _)| *name == variant).map_or(&[][..], |(_, specs)| specs);
         let (mut weights, _) = checkpoint::load(&file, specs, Scope::All)?;
         let build = |source| PredictError::Build { path: path.to_path_buf(), source };
-        let device = Cpu::default();
         let precision = if device.offers(precision) { precision } else { Precision::F32 };
-        match open_network(variant, &device, &mut weights, precision) {
+        match device.network(variant, &mut weights, precision) {
             Some(network) => {
                 let trained_size = file.metadata().get("size").cloned();
                 Ok(Self { network: network.map_err(build)?, precision, path: path.to_path_buf(), trained_size })

@@ -4,7 +4,7 @@ use clap::{Parser, ValueEnum};
 use sam2unet::bench::{Case, What, measure};
 use sam2unet::nn::Precision;
 use sam2unet::nn::ops::Keep;
-use sam2unet::train::Named;
+use sam2unet::train::{DeviceChoice, Named};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -32,6 +32,9 @@ struct Arguments {
     /// Threads [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    /// auto, cpu or cuda
+    #[arg(long, value_name = "NAME", default_value = "auto", value_parser = DeviceChoice::parse)]
+    device: DeviceChoice,
     /// What training keeps of a block for the backward pass: small or balanced
     #[arg(long, value_name = "NAME", default_value = "balanced", value_parser = Keep::parse)]
     memory: Keep,
@@ -58,12 +61,13 @@ fn main() -> ExitCode {
         variant: arguments.variant,
         batch: arguments.batch as usize,
         precision: arguments.precision,
-        device: "cpu".into(),
+        device: String::new(),
         size: arguments.size,
         repeat: arguments.repeat as usize,
         threads: rayon::current_num_threads(),
     };
-    let text = measure(case, arguments.memory).map_err(|e| e.to_string());
+    let device = arguments.device.open().map_err(|e| e.to_string());
+    let text = device.and_then(|device| measure(case, &device, arguments.memory).map_err(|e| e.to_string()));
     match text.and_then(|m| serde_json::to_string(&m).map_err(|e| e.to_string())) {
         Ok(text) => match writeln!(io::stdout(), "{text}") {
             Ok(()) => ExitCode::SUCCESS,

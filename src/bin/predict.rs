@@ -1,10 +1,10 @@
 //! Predicts masks: see `predict --help`.
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use sam2unet::nn::{Precision, check_side};
 use sam2unet::predict::{PredictOptions, Predictor, image_list, prepare_folder};
-use sam2unet::train::Named;
+use sam2unet::train::{DeviceChoice, Named};
 use std::error::Error;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -38,18 +38,12 @@ struct Arguments {
     /// Threads [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t = Device::Auto)]
-    device: Device,
+    /// auto (a GPU if this build and this machine have one), cpu or cuda
+    #[arg(long, value_name = "NAME", default_value = "auto", value_parser = DeviceChoice::parse)]
+    device: DeviceChoice,
     /// f32, or bf16: faster, in half the memory, with logits that differ by about a hundredth
     #[arg(long, value_name = "NAME", default_value = "f32", value_parser = <Precision as Named>::parse)]
     precision: Precision,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Device {
-    Auto,
-    Cpu,
 }
 
 fn side(text: &str) -> Result<usize, String> {
@@ -83,9 +77,9 @@ fn say(line: std::fmt::Arguments<'_>) {
 fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let threads = arguments.threads.map_or(0, usize::from);
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
-    let (Device::Auto | Device::Cpu) = arguments.device;
     let images = image_list(&arguments.images, &arguments.out, arguments.overlay)?;
-    let predictor = Predictor::open(&arguments.checkpoint, arguments.precision)?;
+    let device = arguments.device.open()?;
+    let predictor = Predictor::open(&arguments.checkpoint, &device, arguments.precision)?;
     let size = match arguments.size {
         Some(size) => size,
         None => predictor.trained_size()?.unwrap_or(PredictOptions::default().size),
@@ -95,15 +89,19 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let options =
         PredictOptions { size, stretch: arguments.stretch, threshold: arguments.threshold, overlay: arguments.overlay };
     say(format_args!(
-        "{} model at {} x {} on the CPU ({} threads, {})",
+        "{} model at {} x {} on {} ({} threads, {})",
         predictor.variant(),
         options.size,
         options.size,
+        device.name(),
         rayon::current_num_threads(),
         predictor.precision().name()
     ));
+    if let Some(reason) = device.not_a_gpu() {
+        say(format_args!("{reason}: the CPU computes"));
+    }
     if predictor.precision() != arguments.precision {
-        say(format_args!("this machine computes no {} products", arguments.precision.name()));
+        say(format_args!("this device computes no {} products", arguments.precision.name()));
     }
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} images, {eta} left").ok();
     let bar = ProgressBar::new(images.len() as u64).with_style(style.unwrap_or_else(ProgressStyle::default_bar));

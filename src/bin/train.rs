@@ -110,7 +110,7 @@ struct Flags {
     /// Threads to compute with [default: all cores]
     #[arg(long, value_name = "N", help_heading = "Run")]
     threads: Option<usize>,
-    /// auto or cpu [default: auto]
+    /// auto (a GPU if this build and this machine have one), cpu or cuda [default: auto]
     #[arg(long, value_name = "NAME", value_parser = DeviceChoice::parse, help_heading = "Run")]
     device: Option<DeviceChoice>,
     /// f32, or bf16: products of rounded factors, the frozen trunk in half the memory [default: f32]
@@ -300,7 +300,11 @@ fn set_threads(settings: &Settings) -> Result<(), Failure> {
 }
 
 fn open_model(settings: &Settings, resumed: Option<&RunFolder>) -> Result<Box<dyn Learner>, Failure> {
-    let (learner, report) = open_learner(settings, resumed)?;
+    let device = settings.device.open().map_err(StartError::from)?;
+    if let Some(reason) = device.not_a_gpu() {
+        say(format_args!("{:<10} {reason}: the CPU computes", "device"));
+    }
+    let (learner, report) = open_learner(settings, &device, resumed)?;
     if let Some(report) = report {
         say(format_args!("{:<10} {report}", "weights"));
     }

@@ -42,6 +42,12 @@ pub trait Memory: Device<f32> {
     /// Numbers to write: a slice on the CPU, an address on a GPU.
     type Out<'a>;
 
+    /// What it is, for people: `cpu`, or a GPU's name.
+    fn describe(&self) -> String;
+
+    /// An error of the device in words, with what to try.
+    fn explain(error: &Self::Err) -> String;
+
     /// Whether the device computes in this precision. One that does not takes single precision in its place.
     fn offers(&self, precision: Precision) -> bool;
 
@@ -109,7 +115,7 @@ macro_rules! backend {
         /// Everything a device must offer. An alias: each operation declares its kernels beside itself.
         #[diagnostic::on_unimplemented(
             message = "`{Self}` is no backend of this crate",
-            label = "use dfdx's `Cpu`"
+            label = "use dfdx's `Cpu`, or with the feature `cuda` its `Cuda`"
         )]
         pub trait Backend: Memory $(+ ops::$kernel)* {}
         impl<D: Memory $(+ ops::$kernel)*> Backend for D {}

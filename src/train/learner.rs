@@ -65,6 +65,8 @@ pub trait Learner {
 pub struct LearnerSummary {
     /// The variant's name, for example `base-plus`.
     pub variant: String,
+    /// Where it computes, for people.
+    pub device: String,
     /// What its products are computed in.
     pub precision: Precision,
     /// Every real number that the optimiser could change or the trunk holds (`up4` included, as in

@@ -25,6 +25,7 @@ pub mod settings;
 mod sources;
 mod start;
 
+pub use crate::device::DeviceChoice;
 pub use crate::nn::ops::structure_loss::LossFlavour;
 pub use adamw::{AdamW, AdamWConfig};
 pub use folder::{Best, FolderError, Record, RunFolder, State};
@@ -35,6 +36,6 @@ pub use report::{ReportError, write_curves, write_samples};
 pub use run::{Event, Observer, Outcome, SELECTION_KEY, TrainError, is_finished, train};
 pub use schedule::{FINAL_RATE, cosine};
 pub use session::{Compute, Session, open_session};
-pub use settings::{Choices, DeviceChoice, Generated, MultiScale, Named, Settings, SettingsError};
+pub use settings::{Choices, Generated, MultiScale, Named, Settings, SettingsError};
 pub use sources::Sources;
 pub use start::{StartError, open_learner};

@@ -58,7 +58,7 @@ impl Overview<'_> {
         let (wanted, found) = (self.settings.precision.name(), self.model.precision.name());
         match wanted == found {
             true => found.to_string(),
-            false => format!("{found}, as this machine computes no {wanted} products"),
+            false => format!("{found}, as this device computes no {wanted} products"),
         }
     }
 
@@ -101,7 +101,7 @@ impl fmt::Display for Overview<'_> {
             ),
             ("loss", format!("{} on three outputs", settings.loss.name())),
             ("seed", settings.seed.to_string()),
-            ("device", format!("cpu, {threads}; {}", self.precision())),
+            ("device", format!("{}, {threads}; {}", model.device, self.precision())),
             (
                 "cost",
                 format!(

@@ -6,8 +6,8 @@ use crate::data::Batch;
 use crate::nn::ops::Keep;
 use crate::nn::weights::{Value, WeightSource, WeightSpec};
 use crate::nn::{
-    Backend, BuildError, Image, LossFlavour, Masks, Network, Precision, SIDES, Sam2UNet, Variant, WithVariant, gflop,
-    parameters, training_bytes, with_variant,
+    Backend, BuildError, Image, LossFlavour, Masks, Network, NetworkError, Precision, SIDES, Sam2UNet, Variant,
+    WithVariant, gflop, parameters, training_bytes, with_variant,
 };
 use dfdx::nn::{ModuleMut, ZeroGrads};
 use dfdx::prelude::*;
@@ -94,8 +94,8 @@ fn built(error: BuildError) -> LearnError {
     }
 }
 
-fn device_error(error: impl std::fmt::Debug) -> LearnError {
-    LearnError::Device(format!("{error:?}"))
+fn device_error<D: Backend>(error: D::Err) -> LearnError {
+    LearnError::Device(D::explain(&error))
 }
 
 impl<V: Variant, D: Backend> Learner for Session<V, D> {
@@ -119,18 +119,22 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
         }
         let gradients = match self.gradients.take() {
             Some(gradients) => gradients,
-            None => self.model.try_alloc_grads().map_err(device_error)?,
+            None => self.model.try_alloc_grads().map_err(device_error::<D>)?,
         };
-        let x: Image<usize, usize, D> =
-            self.device.try_tensor_from_vec(batch.images.clone(), (count, Const, side, side)).map_err(device_error)?;
-        let mask: Masks<usize, usize, 1, D> =
-            self.device.try_tensor_from_vec(batch.masks.clone(), (count, Const, side, side)).map_err(device_error)?;
-        let outputs = self.model.try_forward_mut(x.traced(gradients)).map_err(device_error)?;
-        let loss = outputs.loss(&mask, flavour).map_err(device_error)?;
+        let x: Image<usize, usize, D> = self
+            .device
+            .try_tensor_from_vec(batch.images.clone(), (count, Const, side, side))
+            .map_err(device_error::<D>)?;
+        let mask: Masks<usize, usize, 1, D> = self
+            .device
+            .try_tensor_from_vec(batch.masks.clone(), (count, Const, side, side))
+            .map_err(device_error::<D>)?;
+        let outputs = self.model.try_forward_mut(x.traced(gradients)).map_err(device_error::<D>)?;
+        let loss = outputs.loss(&mask, flavour).map_err(device_error::<D>)?;
         let mut value = [0.0];
         loss.copy_into(&mut value);
-        let scaled = loss.try_mul(scale).map_err(device_error)?;
-        self.gradients = Some(scaled.try_backward().map_err(device_error)?);
+        let scaled = loss.try_mul(scale).map_err(device_error::<D>)?;
+        self.gradients = Some(scaled.try_backward().map_err(device_error::<D>)?);
         Ok(f64::from(value[0]))
     }
 
@@ -139,13 +143,16 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
             return Err(LearnError::Batch("no batch was seen since the last update".into()));
         };
         self.optimiser.update(&mut self.model, &gradients, rate)?;
-        self.model.try_zero_grads(&mut gradients).map_err(device_error)?;
+        self.model.try_zero_grads(&mut gradients).map_err(device_error::<D>)?;
         self.gradients = Some(gradients);
         Ok(())
     }
 
     fn predict(&self, images: &[f32], batch: usize, side: usize) -> Result<Vec<f32>, LearnError> {
-        self.model.logits(images, batch, side).map_err(|e| LearnError::Batch(e.to_string()))
+        self.model.logits(images, batch, side).map_err(|e| match e {
+            NetworkError::Device(reason) => LearnError::Device(reason),
+            other => LearnError::Batch(other.to_string()),
+        })
     }
 
     fn specs(&self) -> Vec<WeightSpec> {
@@ -181,6 +188,7 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
         let counts = parameters::<V, 1>();
         LearnerSummary {
             variant: V::NAME.to_string(),
+            device: self.device.describe(),
             precision: self.compute.precision,
             parameters: counts.total(),
             frozen: counts.frozen,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::device::DeviceChoice;
 use crate::metrics::Task;
 use crate::nn::ops::{Keep, LossFlavour};
 use crate::nn::{Precision, SIDES, VARIANTS};
@@ -54,16 +55,6 @@ pub enum MultiScale {
     Both,
 }
 
-/// Where to compute.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DeviceChoice {
-    /// The fastest device that this build supports.
-    #[default]
-    Auto,
-    /// The CPU.
-    Cpu,
-}
-
 /// A choice that files and flags know by a name.
 pub trait Named: Copy + PartialEq + 'static {
     /// What is chosen, for messages.
@@ -99,7 +90,7 @@ impl Named for MultiScale {
 
 impl Named for DeviceChoice {
     const WHAT: &'static str = "device";
-    const NAMES: &'static [(&'static str, Self)] = &[("auto", Self::Auto), ("cpu", Self::Cpu)];
+    const NAMES: &'static [(&'static str, Self)] = &[("auto", Self::Auto), ("cpu", Self::Cpu), ("cuda", Self::Cuda)];
 }
 
 impl Named for Precision {

@@ -2,14 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use dfdx::tensor::Cpu;
-
 use super::adamw::AdamWConfig;
 use super::folder::RunFolder;
 use super::learner::{LearnError, Learner};
-use super::session::{Compute, open_session};
-use super::settings::{DeviceChoice, Settings};
+use super::session::Compute;
+use super::settings::Settings;
 use crate::checkpoint::{self, CheckpointError, Report, Scope, WeightFile};
+use crate::device::{Device, DeviceError};
 use crate::nn::weights::{WeightSource, WeightSpec};
 use crate::nn::{Initialiser, catalogue};
 
@@ -32,12 +31,15 @@ pub enum StartError {
         /// The run's.
         wanted: String,
     },
+    /// The device cannot be used.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// No variant has that name.
     #[error("there is no variant `{0}`")]
     Variant(String),
 }
 
-/// Builds the model of `settings` with its optimiser: from the checkpoint of `resumed`, if there is
+/// Builds the model of `settings` on `device` with its optimiser: from the checkpoint of `resumed`, if there is
 /// one, otherwise from `init`, from `backbone` with random adapters and decoder, or all random. Gives
 /// what was found in the file that was read, if any.
 ///
@@ -45,6 +47,7 @@ pub enum StartError {
 /// When a file cannot be read or does not fit the variant, or the device fails.
 pub fn open_learner(
     settings: &Settings,
+    device: &Device,
     resumed: Option<&RunFolder>,
 ) -> Result<(Box<dyn Learner>, Option<Report>), StartError> {
     let unknown = || StartError::Variant(settings.variant.clone());
@@ -54,9 +57,9 @@ pub fn open_learner(
     let mut random = Initialiser::new(settings.seed);
     let whole = checkpoint.as_deref().or(settings.init.as_deref());
     let (learner, report) = match (whole, &settings.backbone) {
-        (Some(path), _) => from_file(settings, path, &specs, None)?,
-        (None, Some(path)) => from_file(settings, path, &specs, Some(&mut random))?,
-        (None, None) => (open(settings, &mut random), None),
+        (Some(path), _) => from_file(settings, device, path, &specs, None)?,
+        (None, Some(path)) => from_file(settings, device, path, &specs, Some(&mut random))?,
+        (None, None) => (open(settings, device, &mut random), None),
     };
     Ok((learner.ok_or_else(unknown)??, report))
 }
@@ -66,6 +69,7 @@ type Opened = Option<Result<Box<dyn Learner>, LearnError>>;
 /// With `rest` the file gives the trunk only.
 fn from_file(
     settings: &Settings,
+    device: &Device,
     path: &Path,
     specs: &[WeightSpec],
     rest: Option<&mut dyn WeightSource>,
@@ -82,18 +86,14 @@ fn from_file(
     }
     let (mut loaded, report) = loaded?;
     let learner = match rest {
-        Some(rest) => open(settings, &mut loaded.with_rest(rest)),
-        None => open(settings, &mut loaded),
+        Some(rest) => open(settings, device, &mut loaded.with_rest(rest)),
+        None => open(settings, device, &mut loaded),
     };
     Ok((learner, Some(report)))
 }
 
-fn open(settings: &Settings, source: &mut dyn WeightSource) -> Opened {
+fn open(settings: &Settings, device: &Device, source: &mut dyn WeightSource) -> Opened {
     let config = AdamWConfig { weight_decay: settings.weight_decay, ..AdamWConfig::default() };
-    // this build knows one device, so `auto` is the CPU
-    let device = match settings.device {
-        DeviceChoice::Auto | DeviceChoice::Cpu => Cpu::default(),
-    };
     let compute = Compute { precision: settings.precision, keep: settings.memory };
-    open_session(&settings.variant, device, source, config, compute)
+    device.session(&settings.variant, source, config, compute)
 }

@@ -146,6 +146,7 @@ impl Learner for Toy {
             trainable: 4,
             gflop_per_image: 0.0,
             training_bytes: 1 << 20,
+            device: "cpu".into(),
             precision: Precision::F32,
         }
     }

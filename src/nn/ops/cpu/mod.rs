@@ -64,6 +64,14 @@ impl Memory for Cpu {
     type View = Vec<f32>;
     type Out<'a> = &'a mut [f32];
 
+    fn describe(&self) -> String {
+        "cpu".into()
+    }
+
+    fn explain(error: &CpuError) -> String {
+        error.to_string()
+    }
+
     fn offers(&self, precision: Precision) -> bool {
         match precision {
             Precision::F32 => true,

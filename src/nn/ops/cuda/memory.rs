@@ -116,6 +116,36 @@ impl Memory for Cuda {
     type View = View;
     type Out<'a> = Out<'a>;
 
+    fn describe(&self) -> String {
+        format!("cuda (GPU {})", device(self).map_or(0, |device| device.ordinal()))
+    }
+
+    fn explain(error: &CudaError) -> String {
+        use cudarc::driver::{DriverError, sys::CUresult};
+        let CudaError::Driver(DriverError(code)) = error else { return error.to_string() };
+        match code {
+            CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
+                "the GPU is out of memory: give a smaller --batch-size (--accumulate \
+                                                   makes up for it), --memory small or a smaller --size"
+                    .into()
+            }
+            CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU | CUresult::CUDA_ERROR_INVALID_PTX => {
+                "the GPU runs none of this program's kernels: it needs compute capability 7.5 or newer".into()
+            }
+            CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION => {
+                "the NVIDIA driver is too old for this program: update it, or build with an older CUDA toolkit".into()
+            }
+            CUresult::CUDA_ERROR_DEVICE_UNAVAILABLE
+            | CUresult::CUDA_ERROR_ECC_UNCORRECTABLE
+            | CUresult::CUDA_ERROR_HARDWARE_STACK_ERROR
+            | CUresult::CUDA_ERROR_SYSTEM_DRIVER_MISMATCH
+            | CUresult::CUDA_ERROR_NOT_PERMITTED => {
+                format!("the GPU is lost ({error}): look at nvidia-smi; --resume goes on from the last checkpoint")
+            }
+            _ => error.to_string(),
+        }
+    }
+
     fn offers(&self, precision: Precision) -> bool {
         precision == Precision::F32
     }

@@ -1,0 +1,149 @@
+//! Where to compute: what is chosen, and what is opened.
+
+use crate::nn::Precision;
+use crate::nn::weights::WeightSource;
+use crate::nn::{BuildError, Memory, Network, open_network};
+use crate::train::{AdamWConfig, Compute, LearnError, Learner, open_session};
+use dfdx::tensor::Cpu;
+
+/// Where to compute, as it is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// An NVIDIA GPU, where this build knows them and there is one; else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The first NVIDIA GPU.
+    Cuda,
+}
+
+/// Why there is no such device.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// The program was built without.
+    #[cfg(not(feature = "cuda"))]
+    #[error("--device cuda: this program was built without CUDA; build it with `--features cuda`")]
+    NoCuda,
+    /// The GPU cannot be used.
+    #[cfg(feature = "cuda")]
+    #[error("--device cuda: {0}; --device cpu computes without it")]
+    Cuda(#[from] crate::nn::CudaOpenError),
+}
+
+/// A device that stands ready.
+#[derive(Clone, Debug)]
+pub enum Device {
+    /// The CPU, and why it is not a GPU, if one was looked for.
+    Cpu(Cpu, Option<String>),
+    /// A GPU.
+    #[cfg(feature = "cuda")]
+    Cuda(dfdx::tensor::Cuda),
+}
+
+/// Calls a function generic over the device.
+macro_rules! on {
+    ($device:expr, |$d:ident| $call:expr) => {
+        match $device {
+            Device::Cpu($d, _) => $call,
+            #[cfg(feature = "cuda")]
+            Device::Cuda($d) => $call,
+        }
+    };
+}
+
+impl DeviceChoice {
+    /// Opens the device.
+    ///
+    /// # Errors
+    /// When a GPU is insisted on that cannot be used, or of which this build knows nothing.
+    pub fn open(self) -> Result<Device, DeviceError> {
+        match self {
+            Self::Cpu => Ok(Device::Cpu(Cpu::default(), None)),
+            #[cfg(feature = "cuda")]
+            Self::Auto => Ok(match crate::nn::open_cuda(0) {
+                Ok(cuda) => Device::Cuda(cuda),
+                Err(reason) => Device::Cpu(Cpu::default(), Some(reason.to_string())),
+            }),
+            #[cfg(feature = "cuda")]
+            Self::Cuda => Ok(Device::Cuda(crate::nn::open_cuda(0)?)),
+            #[cfg(not(feature = "cuda"))]
+            Self::Auto => Ok(Device::Cpu(Cpu::default(), None)),
+            #[cfg(not(feature = "cuda"))]
+            Self::Cuda => Err(DeviceError::NoCuda),
+        }
+    }
+}
+
+impl Device {
+    /// Its short name: `cpu` or `cuda`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Cpu(..) => "cpu",
+            #[cfg(feature = "cuda")]
+            Self::Cuda(_) => "cuda",
+        }
+    }
+
+    /// Why it is not a GPU, if one was looked for.
+    pub fn not_a_gpu(&self) -> Option<&str> {
+        match self {
+            Self::Cpu(_, reason) => reason.as_deref(),
+            #[cfg(feature = "cuda")]
+            Self::Cuda(_) => None,
+        }
+    }
+
+    /// Whether it computes in this precision.
+    pub fn offers(&self, precision: Precision) -> bool {
+        on!(self, |d| d.offers(precision))
+    }
+
+    /// [`open_network`] on this device.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn network(
+        &self,
+        variant: &str,
+        source: &mut dyn WeightSource,
+        precision: Precision,
+    ) -> Option<Result<Box<dyn Network>, BuildError>> {
+        on!(self, |d| open_network(variant, d, source, precision))
+    }
+
+    /// [`open_session`] on this device.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn session(
+        &self,
+        variant: &str,
+        source: &mut dyn WeightSource,
+        config: AdamWConfig,
+        compute: Compute,
+    ) -> Option<Result<Box<dyn Learner>, LearnError>> {
+        on!(self, |d| open_session(variant, d.clone(), source, config, compute))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cpu_is_always_there() {
+        for choice in [DeviceChoice::Cpu, DeviceChoice::Auto] {
+            let device = choice.open().unwrap();
+            assert!(device.offers(Precision::F32));
+            assert!(choice == DeviceChoice::Auto || device.name() == "cpu");
+        }
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    #[test]
+    fn a_build_without_cuda_says_so() {
+        let error = DeviceChoice::Cuda.open().unwrap_err().to_string();
+        assert!(error.contains("--features cuda"), "{error}");
+    }
+}
