@@ -115,7 +115,8 @@ fn conv_twin(x: &[f64], w: &[f64], b: &[f64], [batch, h, c, co, kh, kw, d]: [usi
 /// What [`compare`] holds products of this precision to. The twin's are not rounded: each of bf16's factors is by up to
 /// 2^-9, and sums of such products differ by about a hundredth of the largest.
 fn bounds(precision: Precision) -> [f64; 2] {
-    match precision {
+    let computed = if device().offers(precision) { precision } else { Precision::F32 };
+    match computed {
         Precision::F32 => [2e-5, 2e-3],
         Precision::Bf16 => [1.5e-2, 4e-2],
     }
@@ -210,6 +211,8 @@ struct BlockTwin {
     window: usize,
     pool: bool,
     frozen: Vec<Vec<f64>>,
+    /// The least distance between a pool's largest number and another one.
+    margin: std::cell::Cell<f64>,
 }
 
 impl BlockTwin {
@@ -219,7 +222,12 @@ impl BlockTwin {
             .map(|i| {
                 let (ch, px, py) = (i % c, i / c % half, i / c / half);
                 let at = |dy: usize, dx: usize| x[((2 * py + dy) * h + 2 * px + dx) * c + ch];
-                at(0, 0).max(at(0, 1)).max(at(1, 0)).max(at(1, 1))
+                let four = [at(0, 0), at(0, 1), at(1, 0), at(1, 1)];
+                let largest = four.into_iter().fold(f64::NEG_INFINITY, f64::max);
+                // padded tokens are equal, and which of them is taken does not matter
+                let others = four.into_iter().filter(|v| *v != largest);
+                self.margin.set(others.fold(self.margin.get(), |least, v| least.min(largest - v)));
+                largest
             })
             .collect()
     }
@@ -362,7 +370,22 @@ fn block_case<const C: usize, const CO: usize>(
     let y: Tensor<Plane<Const<CO>>, f32, Dev, _> =
         ops::adapted_block(x.leaky_trace(), adapter, weights, geometry, keep).unwrap();
     let got = got!(y, probe, [x, down_w, down_b, up_w, up_b]);
-    let twin = BlockTwin { side, c: C, co: CO, heads, window, pool, frozen: frozen.iter().map(|w| wide(w)).collect() };
+    let twin = BlockTwin {
+        side,
+        c: C,
+        co: CO,
+        heads,
+        window,
+        pool,
+        frozen: frozen.iter().map(|w| wide(w)).collect(),
+        margin: f64::INFINITY.into(),
+    };
+    let images = wide(&inputs[0]);
+    let adapter: Vec<Vec<f64>> = inputs[1..].iter().map(|w| wide(w)).collect();
+    images.chunks_exact(side * side * C).for_each(|x| drop(twin.run(x, &adapter)));
+    if twin.margin.get() < 1e-5 {
+        return; // single precision may take the other number, and its gradient goes there
+    }
     compare(&got, &inputs, &probe, bounds(precision), |v| {
         v[0].chunks_exact(side * side * C).flat_map(|x| twin.run(x, &v[1..])).collect()
     });

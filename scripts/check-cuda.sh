@@ -7,6 +7,7 @@
 # Without arguments the tests on the device `Cuda` run, once with the threads of a block in order on a card of compute
 # capability 8.0 and once in reverse on one of 7.5; then the kernels in the binary are looked at.
 set -euo pipefail
+unset CUDA_VISIBLE_DEVICES # nothing may be hidden: tests without a GPU end without a word of failure
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
@@ -39,10 +40,10 @@ for message in map(json.loads, open(sys.argv[1])):
 PY
 }
 
-# large_at_352 takes a GPU
+# these take a GPU
 for binary in $(built executable); do
-    "$binary" cuda --skip large_at_352
-    CUDA_STANDIN_REVERSE=1 CUDA_STANDIN_CAPABILITY=7.5 "$binary" cuda --skip large_at_352
+    "$binary" cuda --skip large_at_352 --skip kvasir
+    CUDA_STANDIN_REVERSE=1 CUDA_STANDIN_CAPABILITY=7.5 "$binary" cuda --skip large_at_352 --skip kvasir
     targets=$(grep -aoP '^\.target sm_\d+' "$binary" | sort -u)
     [[ $targets == ".target sm_75" ]] || { echo "error: $binary carries kernels for $targets" >&2; exit 1; }
 done

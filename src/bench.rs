@@ -68,7 +68,7 @@ pub enum BenchError {
     #[error("there is no variant {0}: use tiny, small, base-plus or large")]
     Variant(String),
     /// The device has no such products.
-    #[error("this device computes no {} products", .0.name())]
+    #[error("this device computes no {} products: give f32, or another --device", .0.name())]
     Precision(Precision),
     /// The model could not be made.
     #[error(transparent)]

@@ -9,7 +9,8 @@ use dfdx::tensor::Cpu;
 /// Where to compute, as it is chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// An NVIDIA GPU, where this build knows them and there is one; else the CPU.
+    /// An NVIDIA GPU, where this build knows them and there is one; else the CPU. A build that knows them starts only where
+    /// the driver's, cuBLAS's and NVRTC's libraries are, with or without a GPU.
     #[default]
     Auto,
     /// The CPU.
@@ -63,6 +64,8 @@ impl DeviceChoice {
             #[cfg(feature = "cuda")]
             Self::Auto => Ok(match crate::nn::open_cuda(0) {
                 Ok(cuda) => Device::Cuda(cuda),
+                // not a machine's fault but the build's
+                Err(reason @ crate::nn::CudaOpenError::Address(_)) => return Err(reason.into()),
                 Err(reason) => Device::Cpu(Cpu::default(), Some(reason.to_string())),
             }),
             #[cfg(feature = "cuda")]

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 /// A trained model, its variant found from its file.
 pub struct Predictor {
     network: Box<dyn Network>,
-    precision: Precision,
     path: PathBuf,
     /// As the file has it.
     trained_size: Option<String>,
@@ -96,23 +95,24 @@ pub enum PredictError {
 }
 
 impl Predictor {
-    /// Reads a SAM2-UNet checkpoint of one class, ours or the published `.pth`, to compute on `device`, in `precision`
-    /// where it does so ([`precision`](Self::precision) tells).
+    /// Reads a SAM2-UNet checkpoint of one class, ours or the published `.pth`, to compute on `device` in
+    /// `precision`, or in what the file was trained in, where the device offers it ([`precision`](Self::precision) tells).
     ///
     /// # Errors
     /// When the file is damaged, or holds no SAM2-UNet of a known variant.
-    pub fn open(path: &Path, device: &Device, precision: Precision) -> Result<Self, PredictError> {
+    pub fn open(path: &Path, device: &Device, precision: Option<Precision>) -> Result<Self, PredictError> {
         let file = WeightFile::open(path)?;
         let candidates = catalogue();
         let variant = checkpoint::detect(&file, &candidates)?;
         let specs = candidates.iter().find(|(name, _)| *name == variant).map_or(&[][..], |(_, specs)| specs);
         let (mut weights, _) = checkpoint::load(&file, specs, Scope::All)?;
         let build = |source| PredictError::Build { path: path.to_path_buf(), source };
-        let precision = if device.offers(precision) { precision } else { Precision::F32 };
+        let trained = file.metadata().get("precision").and_then(|name| Precision::of_name(name));
+        let precision = precision.or(trained).unwrap_or_default();
         match device.network(variant, &mut weights, precision) {
             Some(network) => {
                 let trained_size = file.metadata().get("size").cloned();
-                Ok(Self { network: network.map_err(build)?, precision, path: path.to_path_buf(), trained_size })
+                Ok(Self { network: network.map_err(build)?, path: path.to_path_buf(), trained_size })
             }
             None => unreachable!("the catalogue's variants can be opened"),
         }
@@ -125,7 +125,7 @@ impl Predictor {
 
     /// What its products are computed in.
     pub fn precision(&self) -> Precision {
-        self.precision
+        self.network.precision()
     }
 
     /// The side that the model was trained with, if its file tells.

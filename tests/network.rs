@@ -257,6 +257,9 @@ fn pico_in_bf16() {
         return;
     };
     let device = Cpu::default();
+    if !device.offers(Precision::Bf16) {
+        return crate::golden::skipped("this machine computes no bf16 products");
+    }
     let mut model = Sam2UNet::<Pico>::with_precision(&device, &mut weights, Precision::Bf16).unwrap();
     let x: Image<Const<2>, S96, Cpu> = tensor(&device, &expected, "image");
     let outputs = model.forward(x);
@@ -287,12 +290,11 @@ fn pico_in_bf16() {
     assert!(error < 0.23, "{error:e}");
 
     // what the model holds is what it computes with
-    let rounds = device.offers(Precision::Bf16);
     model.each_value(&mut |spec, value| {
         let Value::Real(held) = value else { return };
         if spec.role == Role::Frozen && spec.shape.len() == 2 {
             let given = weights.get(&spec.name).f32();
-            let wanted = given.into_iter().map(|v| if rounds { half::bf16::from_f32(v).to_f32() } else { v });
+            let wanted = given.into_iter().map(|v| half::bf16::from_f32(v).to_f32());
             assert!(held.into_iter().eq(wanted), "{}", spec.name);
         }
     });

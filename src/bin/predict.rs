@@ -41,9 +41,10 @@ struct Arguments {
     /// auto (a GPU if this build and this machine have one), cpu or cuda
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = DeviceChoice::parse)]
     device: DeviceChoice,
-    /// f32, or bf16: faster, in half the memory, with logits that differ by about a hundredth
-    #[arg(long, value_name = "NAME", default_value = "f32", value_parser = <Precision as Named>::parse)]
-    precision: Precision,
+    /// f32, or bf16: faster, in half the memory, with logits that differ by about a hundredth [default: what the
+    /// checkpoint was trained in, or f32]
+    #[arg(long, value_name = "NAME", value_parser = <Precision as Named>::parse)]
+    precision: Option<Precision>,
 }
 
 fn side(text: &str) -> Result<usize, String> {
@@ -100,8 +101,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     if let Some(reason) = device.not_a_gpu() {
         say(format_args!("{reason}: the CPU computes"));
     }
-    if predictor.precision() != arguments.precision {
-        say(format_args!("this device computes no {} products", arguments.precision.name()));
+    if let Some(wanted) = arguments.precision.filter(|wanted| predictor.precision() != *wanted) {
+        say(format_args!("this device computes no {} products: f32 in its place", wanted.name()));
     }
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} images, {eta} left").ok();
     let bar = ProgressBar::new(images.len() as u64).with_style(style.unwrap_or_else(ProgressStyle::default_bar));

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use sam2unet::data::{DataError, FOREGROUND_ABOVE};
+use sam2unet::device::Device;
 use sam2unet::metrics::{self, Summary, Task};
 use sam2unet::nn::Precision;
 use sam2unet::nn::ops::Keep;
@@ -113,8 +114,8 @@ struct Flags {
     /// auto (a GPU if this build and this machine have one), cpu or cuda [default: auto]
     #[arg(long, value_name = "NAME", value_parser = DeviceChoice::parse, help_heading = "Run")]
     device: Option<DeviceChoice>,
-    /// f32, or bf16: products of rounded factors, the frozen trunk in half the memory [default: f32]
-    #[arg(long, value_name = "NAME", value_parser = <Precision as Named>::parse, help_heading = "Run")]
+    /// f32, or bf16: products of rounded factors; the trunk is rounded, in half the memory, and stored so [default: f32]
+    #[arg(long, value_name = "NAME", value_parser = <Precision as Named>::parse, help_heading = "Optimisation")]
     precision: Option<Precision>,
     /// What a block keeps for the backward pass: small (its input), balanced [default: balanced]
     #[arg(long, value_name = "NAME", value_parser = Keep::parse, help_heading = "Run")]
@@ -170,6 +171,13 @@ enum Failure {
         path.display()
     )]
     AlreadyEnded { path: PathBuf, step: u64, length: String },
+    #[error(
+        "{} was trained in {precision}, which this device does not compute: resume it on another --device, or start a \
+         new run in f32 with --init {}/last/model.safetensors",
+        path.display(),
+        path.display()
+    )]
+    OtherPrecision { path: PathBuf, precision: &'static str },
     #[error("cannot set up {0}")]
     System(String),
     #[error(transparent)]
@@ -217,15 +225,24 @@ fn run(mut flags: Flags) -> Result<Outcome, Failure> {
 
 fn new_run(out: Option<PathBuf>, config: Option<PathBuf>, flags: Choices) -> Result<Outcome, Failure> {
     let file = config.map_or(Ok(Choices::default()), |path| Choices::read(&path))?;
-    let settings = flags.over(file).resolve()?;
+    let mut settings = flags.over(file).resolve()?;
     let out = out.unwrap_or_else(|| {
         let name = settings.task.map_or(if settings.images.is_some() { "train" } else { "demo" }, Task::name);
         RunFolder::unused(Path::new("runs"), name)
     });
     RunFolder::check_unused(&out)?;
     set_threads(&settings)?;
+    let device = open_device(&settings)?;
+    if !device.offers(settings.precision) {
+        say(format_args!(
+            "{:<10} this device computes no {} products: f32 in its place",
+            "precision",
+            settings.precision.name()
+        ));
+        settings.precision = Precision::F32;
+    }
     let sources = open_sources(&settings)?;
-    let mut learner = open_model(&settings, None)?;
+    let mut learner = open_model(&settings, &device, None)?;
     // only now: what was refused leaves no folder behind
     let mut folder = RunFolder::create(&out, &settings)?;
     go(&settings, &sources, &mut folder, &mut *learner)
@@ -255,8 +272,12 @@ fn resume_run(path: &Path, flags: Choices) -> Result<Outcome, Failure> {
         say(format_args!("{} holds no checkpoint: the run starts at step 0", path.display()));
     }
     set_threads(&settings)?;
+    let device = open_device(&settings)?;
+    if !device.offers(settings.precision) {
+        return Err(Failure::OtherPrecision { path: path.to_owned(), precision: settings.precision.name() });
+    }
     let sources = open_sources(&settings)?;
-    let mut learner = open_model(&settings, Some(&folder))?;
+    let mut learner = open_model(&settings, &device, Some(&folder))?;
     go(&settings, &sources, &mut folder, &mut *learner)
 }
 
@@ -299,12 +320,16 @@ fn set_threads(settings: &Settings) -> Result<(), Failure> {
     pool.map_err(|e| Failure::System(format!("{threads} threads: {e}")))
 }
 
-fn open_model(settings: &Settings, resumed: Option<&RunFolder>) -> Result<Box<dyn Learner>, Failure> {
+fn open_device(settings: &Settings) -> Result<Device, Failure> {
     let device = settings.device.open().map_err(StartError::from)?;
     if let Some(reason) = device.not_a_gpu() {
         say(format_args!("{:<10} {reason}: the CPU computes", "device"));
     }
-    let (learner, report) = open_learner(settings, &device, resumed)?;
+    Ok(device)
+}
+
+fn open_model(settings: &Settings, device: &Device, resumed: Option<&RunFolder>) -> Result<Box<dyn Learner>, Failure> {
+    let (learner, report) = open_learner(settings, device, resumed)?;
     if let Some(report) = report {
         say(format_args!("{:<10} {report}", "weights"));
     }

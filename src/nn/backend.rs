@@ -8,20 +8,27 @@ use std::fmt::Debug;
 /// `Device<f32>` implies two `Storage`s.)
 pub type Buffer<D> = <D as Storage<f32>>::Vec;
 
-/// What products of matrices are computed in. Everything else, the tape and the trainable weights among it, is single
-/// precision.
+/// What the large products are computed in: a block's linear layers and adapter, and the convolutions of decoder and
+/// receptive-field blocks, forward and back. Everything else is single precision: the tape, the trainable weights,
+/// attention's products, the first and the last layer, and an adapter's weight gradients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Precision {
     /// Single precision.
     #[default]
     F32,
-    /// Factors rounded to bf16, summed in single precision; frozen weights are held in bf16.
+    /// Factors rounded to bf16 (subnormal numbers may count as zero), summed in single precision; the frozen linear layers
+    /// are held in bf16.
     Bf16,
 }
 
 impl Precision {
     /// Every precision by its name.
     pub const NAMES: &'static [(&'static str, Self)] = &[("f32", Self::F32), ("bf16", Self::Bf16)];
+
+    /// The precision of that name, if there is one.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, precision)| *precision)
+    }
 
     /// Its name: `f32` or `bf16`.
     pub fn name(self) -> &'static str {
@@ -42,7 +49,7 @@ pub trait Memory: Device<f32> {
     /// Numbers to write: a slice on the CPU, an address on a GPU.
     type Out<'a>;
 
-    /// What it is, for people: `cpu`, or a GPU's name.
+    /// What it is, for people: `cpu`, or which GPU.
     fn describe(&self) -> String;
 
     /// An error of the device in words, with what to try.
@@ -66,6 +73,12 @@ pub trait Memory: Device<f32> {
 
     /// The numbers of a contiguous tensor.
     fn view<S: Shape>(&self, t: &Tensor<S, f32, Self>) -> Self::View;
+
+    /// A contiguous tensor's numbers, brought to the host. (dfdx's own functions panic where this fails.)
+    ///
+    /// # Errors
+    /// When the device is lost.
+    fn read<S: Shape>(&self, t: &Tensor<S, f32, Self>) -> Result<Vec<f32>, Self::Err>;
 
     /// Moves a gradient out of the tape.
     ///

@@ -35,7 +35,7 @@ module! {
         /// Normalises the convolution's output.
         pub norm("bn"): BatchNorm<CO, D>,
     } with |_, from| {
-        /// What the convolution is computed in.
+        /// What the convolution is computed in; in inference, a 1x1 one is always in single precision.
         pub precision: Precision = from.precision(),
     }
 }
@@ -58,7 +58,9 @@ impl<CO: ConstDim, D: Backend> BatchNorm<CO, D> {
     ) -> Result<Map<B, H, CO, D, T>, D::Err> {
         let norm = [&self.scale, &self.bias, &self.running_mean.0, &self.running_var.0];
         let (weight, bias) = ops::fold_batch_norm(weight, norm)?;
-        ops::conv2d(x, &weight, Some(&bias), around.dilation, around.relu, around.precision)
+        // A 1x1 convolution's input is centred in training; here it is not, and bf16 would round its mean.
+        let precision = if KH * KW == 1 { Precision::F32 } else { around.precision };
+        ops::conv2d(x, &weight, Some(&bias), around.dilation, around.relu, precision)
     }
 
     /// Convolution, normalisation and maybe ReLU, in training: moves the running statistics.

@@ -94,8 +94,10 @@ impl<'a, D: Backend> Builder<'a, D> {
         Self { device, source, precision: Precision::F32 }
     }
 
-    /// The same for a model whose products are computed in `precision`.
+    /// The same for a model whose products are computed in `precision`, or in single precision where the device does not
+    /// offer it.
     pub fn with_precision(self, precision: Precision) -> Self {
+        let precision = if self.device.offers(precision) { precision } else { Precision::F32 };
         Self { precision, ..self }
     }
 

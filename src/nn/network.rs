@@ -13,6 +13,9 @@ pub trait Network {
     /// When the side is not supported, the number of values is not that of the shape, or the device fails.
     fn logits(&self, images: &[f32], batch: usize, side: usize) -> Result<Vec<f32>, NetworkError>;
 
+    /// What its large products are computed in.
+    fn precision(&self) -> Precision;
+
     /// The variant's name, for example `base-plus`.
     fn variant(&self) -> &'static str;
 }
@@ -59,9 +62,11 @@ impl<V: Variant, D: Backend> Network for Sam2UNet<V, D> {
         let x: Image<usize, usize, D> =
             device.try_tensor_from_vec(images.to_vec(), (batch, Const, side, side)).map_err(failed)?;
         let head = self.try_forward(x).map_err(failed)?.head;
-        let mut logits = vec![0.0; batch * side * side];
-        head.copy_into(&mut logits);
-        Ok(logits)
+        device.read(&head).map_err(failed)
+    }
+
+    fn precision(&self) -> Precision {
+        Sam2UNet::precision(self)
     }
 
     fn variant(&self) -> &'static str {

@@ -91,8 +91,8 @@ impl<V: Variant, D: Backend, const CLASSES: usize> Sam2UNet<V, D, CLASSES> {
         Self::with_precision(device, source, Precision::F32)
     }
 
-    /// As [`from_source`](Self::from_source), its products computed in `precision`. In bf16 the model's frozen weights
-    /// *are* the rounded ones: that is what it computes with, and what its file holds.
+    /// As [`from_source`](Self::from_source), its products computed in `precision`, or in single precision where the device
+    /// does not offer it. In bf16 the frozen linear layers *are* rounded: that is what it computes with, and what its file holds.
     ///
     /// # Errors
     /// As there.
@@ -102,6 +102,11 @@ impl<V: Variant, D: Backend, const CLASSES: usize> Sam2UNet<V, D, CLASSES> {
             assert!(CLASSES > 0, "a model must have a class");
         }
         Self::build(&mut Builder::new(device, source).with_precision(precision), &Path::root())
+    }
+
+    /// What its large products are computed in.
+    pub fn precision(&self) -> Precision {
+        self.rfb1.branch0.precision
     }
 
     /// Name, shape and role of every value that the model stores, without building it.

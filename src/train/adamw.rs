@@ -9,7 +9,8 @@ use dfdx::nn::tensor_collection::{
 use dfdx::optim::{Sgd, SgdConfig, UnusedTensors};
 use dfdx::shapes::{HasShape, Shape};
 use dfdx::tensor::{Gradients, Tensor};
-use dfdx::tensor_ops::Device;
+
+use crate::nn::Memory;
 
 use super::learner::{EachMoment, LearnError, MomentsOf};
 
@@ -74,7 +75,7 @@ impl AdamW {
     pub fn update<M, D>(&mut self, module: &mut M, gradients: &Gradients<f32, D>, rate: f64) -> Result<(), LearnError>
     where
         M: TensorCollection<f32, D>,
-        D: Device<f32>,
+        D: Memory,
     {
         let mut search = GradientSearch { gradients, missing: Vec::new() };
         M::iter_tensors(&mut RecursiveWalker { m: (&*module, String::new()), f: &mut search })?;
@@ -105,7 +106,7 @@ impl AdamW {
     pub fn restore<M, D>(&mut self, module: &M, moments: MomentsOf<'_>, steps: u64) -> Result<(), LearnError>
     where
         M: TensorCollection<f32, D>,
-        D: Device<f32>,
+        D: Memory,
     {
         let mut reader = MomentReader { source: moments, found: BTreeMap::new() };
         if steps > 0 {
@@ -158,12 +159,12 @@ impl Factors {
 }
 
 /// The first walk of a step: which trainable weights have no gradient.
-struct GradientSearch<'a, D: Device<f32>> {
+struct GradientSearch<'a, D: Memory> {
     gradients: &'a Gradients<f32, D>,
     missing: Vec<String>,
 }
 
-impl<D: Device<f32>> TensorVisitor<f32, D> for GradientSearch<'_, D> {
+impl<D: Memory> TensorVisitor<f32, D> for GradientSearch<'_, D> {
     type Viewer = (ViewTensorRef, ViewTensorName);
     type Err = LearnError;
     type E2 = f32;
@@ -182,7 +183,7 @@ impl<D: Device<f32>> TensorVisitor<f32, D> for GradientSearch<'_, D> {
         let still = SgdConfig { lr: 0.0, momentum: None, weight_decay: None };
         let mut sgd = Sgd::<(), f32, D>::new(&(), still);
         let mut probe = (&mut sgd, self.gradients, UnusedTensors::default());
-        probe.visit(opts, &mut weight.clone()).map_err(|e| LearnError::Device(format!("{e:?}")))?;
+        probe.visit(opts, &mut weight.clone()).map_err(|e| LearnError::Device(D::explain(&e)))?;
         if !probe.2.is_empty() {
             self.missing.push(weight_name(&path));
         }
@@ -191,13 +192,13 @@ impl<D: Device<f32>> TensorVisitor<f32, D> for GradientSearch<'_, D> {
 }
 
 /// The second walk of a step: changes weights and moments.
-struct Step<'a, D: Device<f32>> {
+struct Step<'a, D: Memory> {
     factors: Factors,
     moments: &'a mut BTreeMap<String, Moments>,
     gradients: &'a Gradients<f32, D>,
 }
 
-impl<D: Device<f32>> TensorVisitor<f32, D> for Step<'_, D> {
+impl<D: Memory> TensorVisitor<f32, D> for Step<'_, D> {
     type Viewer = (ViewTensorMut, ViewTensorName);
     type Err = LearnError;
     type E2 = f32;
@@ -212,9 +213,9 @@ impl<D: Device<f32>> TensorVisitor<f32, D> for Step<'_, D> {
             return Ok(None);
         }
         let count = weight.shape().num_elements();
-        let (mut values, mut gradient) = (vec![0.0; count], vec![0.0; count]);
-        weight.copy_into(&mut values);
-        self.gradients.get(weight).copy_into(&mut gradient);
+        let device = weight.device().clone();
+        let read = |t: &Tensor<S, f32, D>| device.read(t).map_err(|e| LearnError::Device(D::explain(&e)));
+        let (mut values, gradient) = (read(weight)?, read(&self.gradients.get(weight))?);
         let moments = self
             .moments
             .entry(weight_name(&path))
@@ -231,7 +232,7 @@ struct MomentReader<'a> {
     found: BTreeMap<String, Moments>,
 }
 
-impl<D: Device<f32>> TensorVisitor<f32, D> for MomentReader<'_> {
+impl<D: Memory> TensorVisitor<f32, D> for MomentReader<'_> {
     type Viewer = (ViewTensorRef, ViewTensorName);
     type Err = LearnError;
     type E2 = f32;

@@ -10,7 +10,8 @@
 //!    checkpoints, a log, and at the end curves and pictures.
 //!
 //! The same settings, images and starting weights give the same checkpoints to the byte, whether the run
-//! went through in one go or was stopped, or killed, and resumed any number of times.
+//! went through in one go or was stopped, or killed, and resumed any number of times. That holds on one kind of
+//! device: a GPU rounds otherwise than the CPU, and a run may move from one to the other.
 
 mod adamw;
 mod folder;

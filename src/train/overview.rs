@@ -54,14 +54,6 @@ impl Overview<'_> {
         format!("{sides}; {batches}; {flips}; {order}")
     }
 
-    fn precision(&self) -> String {
-        let (wanted, found) = (self.settings.precision.name(), self.model.precision.name());
-        match wanted == found {
-            true => found.to_string(),
-            false => format!("{found}, as this device computes no {wanted} products"),
-        }
-    }
-
     fn length(&self) -> String {
         let Plan { steps, steps_per_epoch, horizon, .. } = self.plan;
         let epochs = steps.div_ceil(steps_per_epoch.max(1));
@@ -101,11 +93,11 @@ impl fmt::Display for Overview<'_> {
             ),
             ("loss", format!("{} on three outputs", settings.loss.name())),
             ("seed", settings.seed.to_string()),
-            ("device", format!("{}, {threads}; {}", model.device, self.precision())),
+            ("device", format!("{}, {threads}; {}", model.device, model.precision.name())),
             (
                 "cost",
                 format!(
-                    "{:.1} GFLOP an image; about {:.1} GB of memory",
+                    "{:.1} GFLOP an image; about {:.1} GB of memory on the CPU",
                     model.gflop_per_image,
                     model.training_bytes as f64 / 1e9
                 ),

@@ -410,7 +410,7 @@ impl Run<'_> {
     /// Scores the maps that `predict` would save; `None` if it was stopped.
     fn validate(&mut self, dataset: &Arc<dyn Dataset>) -> Result<Option<Summary>, TrainError> {
         let (side, count) = (self.settings.size, dataset.len());
-        // one image at a time, as `predict` does: the same arithmetic gives the same map
+        // one image at a time, as `predict` does: the same arithmetic, on the same device, gives the same map
         let requests =
             (0..count).map(|index| BatchRequest { side, samples: vec![(index, Flips::default())] }).collect();
         let mut loader = Loader::new(dataset.clone(), requests, self.loader_threads());
@@ -457,6 +457,7 @@ impl Run<'_> {
             ("variant", self.settings.variant.clone()),
             ("size", self.settings.size.to_string()),
             ("step", self.state.step.to_string()),
+            ("precision", self.settings.precision.name().to_string()),
         ];
         entries.map(|(key, value)| (key.to_string(), value)).into()
     }

@@ -41,11 +41,8 @@ impl<V: Variant, D: Backend> Session<V, D> {
         device: D,
         source: &mut dyn WeightSource,
         config: AdamWConfig,
-        mut compute: Compute,
+        compute: Compute,
     ) -> Result<Self, LearnError> {
-        if !device.offers(compute.precision) {
-            compute.precision = Precision::F32;
-        }
         let model = build(&device, source, compute)?;
         Ok(Self { model, optimiser: AdamW::new(config), gradients: None, device, compute })
     }
@@ -131,11 +128,11 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
             .map_err(device_error::<D>)?;
         let outputs = self.model.try_forward_mut(x.traced(gradients)).map_err(device_error::<D>)?;
         let loss = outputs.loss(&mask, flavour).map_err(device_error::<D>)?;
-        let mut value = [0.0];
-        loss.copy_into(&mut value);
-        let scaled = loss.try_mul(scale).map_err(device_error::<D>)?;
+        let (loss, tape) = loss.split_tape();
+        let value = self.device.read(&loss).map_err(device_error::<D>)?[0];
+        let scaled = loss.put_tape(tape).try_mul(scale).map_err(device_error::<D>)?;
         self.gradients = Some(scaled.try_backward().map_err(device_error::<D>)?);
-        Ok(f64::from(value[0]))
+        Ok(f64::from(value))
     }
 
     fn update(&mut self, rate: f64) -> Result<(), LearnError> {
@@ -189,12 +186,12 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
         LearnerSummary {
             variant: V::NAME.to_string(),
             device: self.device.describe(),
-            precision: self.compute.precision,
+            precision: self.model.precision(),
             parameters: counts.total(),
             frozen: counts.frozen,
             trainable: counts.trainable,
             gflop_per_image: gflop::<V>(side).total(),
-            training_bytes: training_bytes::<V>(side, batch, self.compute.keep, self.compute.precision),
+            training_bytes: training_bytes::<V>(side, batch, self.compute.keep, self.model.precision()),
         }
     }
 }

@@ -449,7 +449,7 @@ impl Settings {
         toml::to_string(self).map_err(|e| SettingsError::Conflict(format!("config.toml cannot hold the settings: {e}")))
     }
 
-    /// The settings of a resumed run: only its length and what does not change its results may be
+    /// The settings of a resumed run: only its length and what changes its results by rounding at most may be
     /// chosen anew (`steps`, `epochs`, `threads`, `device`, `memory`, `checkpoint_minutes`).
     ///
     /// # Errors
@@ -770,8 +770,27 @@ mod tests {
         let longer = Choices { steps: Some(10), threads: Some(1), ..Choices::default() };
         let resumed = settings.clone().resumed_with(longer).unwrap();
         assert_eq!((resumed.steps, resumed.epochs, resumed.threads), (Some(10), Some(2), Some(1)));
-        let other = Choices { lr: Some(1e-4), ..Choices::default() };
-        assert!(settings.resumed_with(other).unwrap_err().to_string().contains("--resume"));
+        let less = Choices { memory: Some(Keep::Input), ..Choices::default() };
+        assert_eq!(settings.clone().resumed_with(less).unwrap().memory, Keep::Input);
+        for other in [
+            Choices { lr: Some(1e-4), ..Choices::default() },
+            Choices { precision: Some(Precision::Bf16), ..Choices::default() },
+        ] {
+            assert!(settings.clone().resumed_with(other).unwrap_err().to_string().contains("--resume"));
+        }
+    }
+
+    #[test]
+    fn a_run_from_before_precision_and_memory_could_be_chosen_still_reads() {
+        let text = folder().resolve().unwrap().to_toml().unwrap();
+        let old: String = text
+            .lines()
+            .filter(|l| !l.starts_with("precision") && !l.starts_with("memory"))
+            .map(|l| format!("{l}\n"))
+            .collect();
+        assert!(old.len() < text.len());
+        let settings: Settings = toml::from_str(&old).unwrap();
+        assert_eq!((settings.precision, settings.memory), (Precision::F32, Keep::default()));
     }
 
     #[test]

@@ -178,16 +178,19 @@ fn batch_norm() {
     }
 }
 
-struct ConvBatchNorm {
+/// Numbers around `offset`; a 1x1 kernel is given them centred.
+struct ConvBatchNorm<const KH: usize> {
     batch: usize,
     side: usize,
+    offset: f32,
 }
 
-impl Case for ConvBatchNorm {
+impl<const KH: usize> Case for ConvBatchNorm<KH> {
     fn run<D: Backend>(&self, device: &D) -> Given {
-        let values = numbers(self.batch * self.side * self.side * 5, 1);
+        let mut values = numbers(self.batch * self.side * self.side * 5, 1);
+        values.iter_mut().for_each(|v| *v += self.offset);
         let x = map::<Const<5>, D>(device, values, self.batch, self.side);
-        let w = weight::<Rank4<6, 5, 3, 1>, D>(device, 2, 0.5);
+        let w = weight::<Rank4<6, 5, KH, 1>, D>(device, 2, 0.5);
         let (scale, bias) = (weight::<Rank1<6>, D>(device, 3, 1.0), weight::<Rank1<6>, D>(device, 4, 1.0));
         let run = |x| ops::conv_batch_norm_train(x, &w, [&scale, &bias], 2, true, Precision::F32).unwrap();
         let [mean, variance] = run(x.leaky_trace()).1;
@@ -200,8 +203,10 @@ impl Case for ConvBatchNorm {
 
 #[test]
 fn convolution_and_batch_norm_as_one() {
-    check(&ConvBatchNorm { batch: 2, side: 9 }, 2e-5);
-    check(&ConvBatchNorm { batch: 1, side: 4 }, 2e-5);
+    check(&ConvBatchNorm::<3> { batch: 2, side: 9, offset: 0.0 }, 2e-5);
+    check(&ConvBatchNorm::<3> { batch: 1, side: 4, offset: 0.0 }, 2e-5);
+    check(&ConvBatchNorm::<1> { batch: 2, side: 9, offset: 3000.0 }, 2e-5);
+    check(&ConvBatchNorm::<1> { batch: 1, side: 5, offset: -300.0 }, 2e-5);
 }
 
 struct AddRelu(usize);

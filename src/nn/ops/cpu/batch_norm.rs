@@ -4,9 +4,9 @@
 //! optimiser such as AdamW makes whole steps of their signs.
 
 use super::vector::vectorised;
+use crate::nn::ops::batch_norm::EPSILON;
 use rayon::prelude::*;
 
-use crate::nn::ops::batch_norm::EPSILON;
 /// Rows summed by one task: a fixed number, so that the result depends on no number of threads.
 const ROWS: usize = 1024;
 

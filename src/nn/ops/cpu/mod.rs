@@ -99,6 +99,10 @@ impl Memory for Cpu {
         numbers
     }
 
+    fn read<S: Shape>(&self, t: &Tensor<S, f32, Self>) -> Result<Vec<f32>, CpuError> {
+        Ok(self.view(t))
+    }
+
     fn take(&self, slot: &mut Buffer<Self>) -> Result<Vec<f32>, CpuError> {
         Ok(std::mem::take(&mut **slot))
     }

@@ -1,5 +1,6 @@
 //! Temporary numbers: each thread keeps the memory that it let go of and uses it again, as asking the system for
-//! fresh pages costs more than many a kernel.
+//! fresh pages costs more than many a kernel: up to [`MOST`] buffers of [`LARGEST`] numbers, in practice a few of what a
+//! task's widest rows take.
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
@@ -20,6 +21,9 @@ pub struct Scratch(Vec<f32>);
 impl Scratch {
     /// `length` numbers.
     pub fn new(length: usize) -> Self {
+        if length == 0 || length > LARGEST {
+            return Self(vec![0.0; length]);
+        }
         let mut numbers = FREE.with_borrow_mut(|free| {
             // The smallest that is large enough, else the largest.
             let fits = |v: &Vec<f32>| v.capacity() >= length;
@@ -80,6 +84,7 @@ mod tests {
         let (small, large) = (Scratch::new(1000), Scratch::new(100_000));
         let (at_small, at_large) = (address(&small), address(&large));
         drop((small, large));
+        drop((Scratch::new(0), Scratch::new(LARGEST + 1)));
         assert_eq!(address(&Scratch::new(900)), at_small, "the smallest that fits");
         let large = Scratch::zeros(2000);
         assert_eq!(address(&large), at_large);

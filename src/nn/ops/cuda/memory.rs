@@ -4,7 +4,7 @@
 //! 0.9.15 (both pinned), in safe code; [`check_reading`] holds it against a copy made by documented functions only.
 
 use crate::nn::backend::{Buffer, Memory, Precision};
-use cudarc::driver::{CudaDevice, CudaSlice, DevicePtr, DeviceSlice, result};
+use cudarc::driver::{CudaDevice, CudaSlice, DevicePtr, DeviceSlice, DriverError, result, sys};
 use dfdx::prelude::*;
 use std::any::Any;
 use std::fmt::{self, Debug, Write};
@@ -121,28 +121,22 @@ impl Memory for Cuda {
     }
 
     fn explain(error: &CudaError) -> String {
-        use cudarc::driver::{DriverError, sys::CUresult};
-        let CudaError::Driver(DriverError(code)) = error else { return error.to_string() };
-        match code {
-            CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
-                "the GPU is out of memory: give a smaller --batch-size (--accumulate \
-                                                   makes up for it), --memory small or a smaller --size"
-                    .into()
+        use sys::CUresult::*;
+        let CudaError::Driver(error) = error else { return error.to_string() };
+        match error.0 {
+            CUDA_ERROR_OUT_OF_MEMORY => {
+                "the GPU is out of memory: smaller batches, a smaller side or less that is kept need less".into()
             }
-            CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU | CUresult::CUDA_ERROR_INVALID_PTX => {
-                "the GPU runs none of this program's kernels: it needs compute capability 7.5 or newer".into()
-            }
-            CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION => {
-                "the NVIDIA driver is too old for this program: update it, or build with an older CUDA toolkit".into()
-            }
-            CUresult::CUDA_ERROR_DEVICE_UNAVAILABLE
-            | CUresult::CUDA_ERROR_ECC_UNCORRECTABLE
-            | CUresult::CUDA_ERROR_HARDWARE_STACK_ERROR
-            | CUresult::CUDA_ERROR_SYSTEM_DRIVER_MISMATCH
-            | CUresult::CUDA_ERROR_NOT_PERMITTED => {
-                format!("the GPU is lost ({error}): look at nvidia-smi; --resume goes on from the last checkpoint")
-            }
-            _ => error.to_string(),
+            CUDA_ERROR_NOT_SUPPORTED => "the GPU's kernels do not know this size, such as a head of more than 320 \
+                                         numbers: the CPU computes it"
+                .into(),
+            CUDA_ERROR_DEVICE_UNAVAILABLE
+            | CUDA_ERROR_ECC_UNCORRECTABLE
+            | CUDA_ERROR_HARDWARE_STACK_ERROR
+            | CUDA_ERROR_LAUNCH_FAILED
+            | CUDA_ERROR_ILLEGAL_ADDRESS
+            | CUDA_ERROR_UNKNOWN => format!("the GPU is lost ({}): look at nvidia-smi, then begin again", name(*error)),
+            _ => format!("the GPU says {}", name(*error)),
         }
     }
 
@@ -162,6 +156,18 @@ impl Memory for Cuda {
     fn view<S: Shape>(&self, t: &Tensor<S, f32, Self>) -> View {
         let (address, len) = place(t);
         View { address, len, _owner: Box::new(t.clone()) }
+    }
+
+    fn read<S: Shape>(&self, t: &Tensor<S, f32, Self>) -> Result<Vec<f32>, CudaError> {
+        let (address, len) = place(t);
+        let mut numbers = vec![0.0; len];
+        let device = device(self)?;
+        device.bind_to_thread()?;
+        // the copy below is in no stream's order
+        device.synchronize()?;
+        // SAFETY: the tensor, which is borrowed, has `len` numbers there, and as many are written.
+        unsafe { result::memcpy_dtoh_sync(&mut numbers, address) }?;
+        Ok(numbers)
     }
 
     fn take(&self, slot: &mut Buffer<Self>) -> Result<View, CudaError> {
@@ -189,6 +195,11 @@ impl Memory for Cuda {
         let extra = fill(Out { address, len, borrowed: PhantomData })?;
         Ok((y, extra))
     }
+}
+
+/// The driver's own name of an error. cudarc's `Debug` asks the driver too, and panics where it does not know.
+pub fn name(error: DriverError) -> String {
+    error.error_name().map_or("an unknown error".into(), |name| name.to_string_lossy().into_owned())
 }
 
 /// Address and length of a contiguous tensor's storage.

@@ -2,7 +2,8 @@
 
 use super::ADD_RELU;
 use super::launch::Stream;
-use super::memory::{self, UnreadableAddress};
+use super::memory::{self, UnreadableAddress, name};
+use crate::nn::backend::Memory;
 use cudarc::driver::{DriverError, result, sys};
 use dfdx::prelude::*;
 
@@ -21,7 +22,7 @@ pub enum CudaOpenError {
         count: usize,
     },
     /// The GPU runs none of this program's kernels.
-    #[error("GPU {ordinal} has compute capability {}.{}, and this program was built for newer ones", .capability[0], .capability[1])]
+    #[error("GPU {ordinal} has compute capability {}.{}, and this program's kernels need 7.5 or newer", .capability[0], .capability[1])]
     OldDevice {
         /// The GPU asked for.
         ordinal: usize,
@@ -35,7 +36,7 @@ pub enum CudaOpenError {
     #[error(transparent)]
     Address(#[from] UnreadableAddress),
     /// Anything else that the driver says.
-    #[error("GPU {ordinal}: {error}")]
+    #[error("GPU {ordinal}: {}", Cuda::explain(error))]
     Device {
         /// The GPU asked for.
         ordinal: usize,
@@ -81,11 +82,6 @@ fn capability(stream: &Stream) -> [i32; 2] {
         CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR as MAJOR, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR as MINOR,
     };
     [MAJOR, MINOR].map(|part| stream.device().attribute(part).unwrap_or(0))
-}
-
-/// The driver's own name of an error. cudarc's `Debug` asks the driver too, and panics where it does not know.
-fn name(error: DriverError) -> String {
-    error.error_name().map_or("an unknown error".into(), |name| name.to_string_lossy().into_owned())
 }
 
 /// The GPU for a test of this crate; `None`, and a loud word, where there is none.

@@ -1,0 +1,41 @@
+//! Twenty training steps on real images, beside PyTorch's (`reference/train_ref.py`). Takes a GPU: the stand-in would
+//! need an hour.
+
+use crate::devices::gpu;
+use crate::golden::{Synthetic, shared};
+use sam2unet::data::{BatchRequest, Flips, Folder, Loader};
+use sam2unet::nn::{LossFlavour, Tiny};
+use sam2unet::train::{AdamWConfig, Compute, Learner, Session, cosine};
+use std::sync::Arc;
+
+const BATCH: usize = 4;
+const SIDE: usize = 352;
+
+#[test]
+fn kvasir_steps_follow_pytorch() {
+    let (Some(device), Some(expected), Some(data)) =
+        (gpu(), shared("golden/kvasir_tiny_steps.json"), shared("data/kvasir80_png"))
+    else {
+        return;
+    };
+    let expected: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(expected).unwrap()).unwrap();
+    let expected: Vec<f64> = expected["loss"].as_array().unwrap().iter().map(|l| l.as_f64().unwrap()).collect();
+    let (folder, _) = Folder::open(&data.join("images"), &data.join("masks")).unwrap();
+    let request = |step: usize| BatchRequest {
+        side: SIDE,
+        samples: (BATCH * step..BATCH * (step + 1)).map(|i| (i, Flips::default())).collect(),
+    };
+    let batches = Loader::new(Arc::new(folder), (0..expected.len()).map(request).collect(), 2);
+    let mut session: Session<Tiny, _> =
+        Session::new(device, &mut Synthetic, AdamWConfig::default(), Compute::default()).unwrap();
+    let mut steps = 0;
+    for (step, (batch, wanted)) in batches.zip(&expected).enumerate() {
+        steps += 1;
+        let loss = session.accumulate(&batch.unwrap(), 1.0, LossFlavour::Paper).unwrap();
+        session.update(cosine(1e-3, 1, 0)).unwrap();
+        let (error, bound) = ((loss / wanted - 1.0).abs(), if step < 5 { 5e-4 } else { 1e-2 });
+        println!("step {}: {loss:.6}, PyTorch {wanted:.6}, off by {error:.1e}", step + 1);
+        assert!(error <= bound, "step {}: {loss}, PyTorch {wanted}", step + 1);
+    }
+    assert_eq!(steps, 20);
+}

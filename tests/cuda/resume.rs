@@ -1,0 +1,100 @@
+//! A run that began on one device goes on on the other.
+
+use crate::devices::gpu;
+use crate::golden::{Pico, Synthetic, uniform};
+use dfdx::prelude::*;
+use sam2unet::data::Batch;
+use sam2unet::nn::weights::{SourceError, Value, WeightSource, WeightSpec};
+use sam2unet::nn::{Backend, LossFlavour};
+use sam2unet::train::{AdamWConfig, Compute, Learner, Session};
+use std::collections::BTreeMap;
+
+/// What a checkpoint holds.
+#[derive(Clone)]
+struct Saved {
+    values: BTreeMap<String, Value>,
+    moments: BTreeMap<String, (Vec<f32>, Vec<f32>)>,
+    steps: u64,
+}
+
+impl WeightSource for Saved {
+    fn value(&mut self, spec: &WeightSpec) -> Result<Value, SourceError> {
+        let value = self.values.get(&spec.name).cloned();
+        value.ok_or_else(|| SourceError { name: spec.name.clone(), reason: "not saved".into() })
+    }
+}
+
+fn save(learner: &dyn Learner) -> Saved {
+    let (mut values, mut moments) = (BTreeMap::new(), BTreeMap::new());
+    learner.each_value(&mut |spec, value| {
+        values.insert(spec.name, value);
+    });
+    learner.each_moment(&mut |name, first, second| {
+        moments.insert(name.to_string(), (first.to_vec(), second.to_vec()));
+    });
+    Saved { values, moments, steps: learner.optimiser_steps() }
+}
+
+fn session<D: Backend + 'static>(device: &D) -> Box<dyn Learner> {
+    let session = Session::<Pico, D>::new(device.clone(), &mut Synthetic, AdamWConfig::default(), Compute::default());
+    Box::new(session.unwrap())
+}
+
+fn restored<D: Backend + 'static>(device: &D, saved: &Saved) -> Box<dyn Learner> {
+    let mut learner = session(device);
+    let mut moments = |name: &str| saved.moments.get(name).cloned();
+    learner.restore(&mut saved.clone(), &mut moments, saved.steps).unwrap();
+    learner
+}
+
+fn batch(number: usize) -> Batch {
+    let (side, count) = (96, 2);
+    let images = uniform(&format!("resume{number}"), count * 3 * side * side);
+    let masks = (0..count * side * side).map(|i| f32::from(u8::from(i * 7 % side < side / (2 + number))));
+    Batch {
+        side,
+        indices: (0..count).collect(),
+        images: images.into_iter().map(|v| 2.0 * v as f32).collect(),
+        masks: masks.collect(),
+    }
+}
+
+/// Losses of the steps in `numbers`.
+fn steps(learner: &mut dyn Learner, numbers: std::ops::Range<usize>) -> Vec<f64> {
+    let step = |number| {
+        let loss = learner.accumulate(&batch(number), 1.0, LossFlavour::Paper).unwrap();
+        learner.update(1e-4).unwrap();
+        loss
+    };
+    numbers.map(step).collect()
+}
+
+#[test]
+fn on_the_other_device_a_run_goes_on() {
+    let Some(cuda) = gpu() else {
+        return;
+    };
+    let cpu = Cpu::default();
+    let mut whole = session(&cpu);
+    let wanted = steps(&mut *whole, 0..4);
+
+    let close = |found: &[f64], wanted: &[f64], what: &str| {
+        println!("{what}: {found:?}, on the CPU {wanted:?}");
+        for (found, wanted) in found.iter().zip(wanted) {
+            assert!((found / wanted - 1.0).abs() < 1e-3, "{what}: {found} {wanted}");
+        }
+    };
+    for to_gpu in [true, false] {
+        let (mut first, what) = match to_gpu {
+            true => (session(&cpu), "CPU, then GPU"),
+            false => (session(&cuda), "GPU, then CPU"),
+        };
+        close(&steps(&mut *first, 0..2), &wanted[..2], what);
+        let saved = save(&*first);
+        let mut second = if to_gpu { restored(&cuda, &saved) } else { restored(&cpu, &saved) };
+        // what was saved on one device is held by the other, to the bit
+        let held = save(&*second);
+        assert!(saved.values == held.values && saved.moments == held.moments && saved.steps == held.steps, "{what}");
+        close(&steps(&mut *second, 2..4), &wanted[2..], what);
+    }
+}
