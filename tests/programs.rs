@@ -5,7 +5,7 @@ use dfdx::tensor::Cpu;
 use sam2unet::checkpoint;
 use sam2unet::data::{Dataset, Filter, Grey, Synthetic, normalise, saved_mask, write_png};
 use sam2unet::metrics::{Summary, score_pair};
-use sam2unet::nn::{Initialiser, Network, Sam2UNet, Tiny};
+use sam2unet::nn::{Initialiser, Memory, Network, Precision, Sam2UNet, Tiny};
 use sam2unet::train::settings::demo;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -215,6 +215,54 @@ fn killed_and_resumed_is_the_same_to_the_byte() {
     }
     assert_eq!(losses(&whole), losses(&broken));
     assert!(run(TRAIN, &["--resume", text(&broken)]).contains("finished"));
+}
+
+/// `--memory` changes no byte of the result; `--precision` does, and the checkpoint says so.
+#[test]
+fn memory_and_precision_are_chosen() {
+    let dir = tempfile::tempdir().unwrap();
+    scenes(&dir.path().join("set"), 5, 4, 64);
+    let set = dir.path().join("set");
+    let (images, masks) = (set.join("images"), set.join("masks"));
+    let trained = |name: &str, more: &[&str]| {
+        let out = dir.path().join(name);
+        let mut arguments = vec!["--images", text(&images), "--masks", text(&masks), "--variant", "tiny"];
+        arguments.extend([
+            "--size",
+            "64",
+            "--batch-size",
+            "2",
+            "--epochs",
+            "1",
+            "--device",
+            "cpu",
+            "--out",
+            text(&out),
+        ]);
+        arguments.extend(more);
+        (run(TRAIN, &arguments), out.join("last/model.safetensors"))
+    };
+    let (_, balanced) = trained("balanced", &[]);
+    let (_, small) = trained("small", &["--memory", "small"]);
+    assert!(fs::read(&balanced).unwrap() == fs::read(&small).unwrap());
+
+    let (said, rounded) = trained("bf16", &["--precision", "bf16"]);
+    let computes = Cpu::default().offers(Precision::Bf16);
+    assert_eq!(said.contains("f32 in its place"), !computes, "{said}");
+    let name = if computes { "bf16" } else { "f32" };
+    let settings = fs::read_to_string(dir.path().join("bf16/config.toml")).unwrap();
+    assert!(settings.contains(&format!("precision = \"{name}\"")), "{settings}");
+    assert_eq!(fs::read(&balanced).unwrap() == fs::read(&rounded).unwrap(), !computes);
+    // prediction computes as training did, unless told otherwise
+    let masks = dir.path().join("predicted");
+    let predict = |more: &[&str]| {
+        let mut arguments = vec!["--checkpoint", text(&rounded), "--images", text(&images), "--out", text(&masks)];
+        arguments.extend(["--device", "cpu"]);
+        arguments.extend(more);
+        run(env!("CARGO_BIN_EXE_predict"), &arguments)
+    };
+    let (as_trained, told) = (predict(&[]), predict(&["--precision", "f32"]));
+    assert!(as_trained.contains(&format!(", {name})")) && told.contains(", f32)"), "{as_trained}{told}");
 }
 
 /// The default run learns, and neither a threshold nor a guess nor luck would do.
