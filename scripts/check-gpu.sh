@@ -7,6 +7,7 @@
 set -uo pipefail
 cd "$(dirname "$0")"
 python=${1:-python3}
+[[ -x tests ]] || tar xzf binaries.tar.gz
 export SAM2UNET_SHARED=$PWD/shared
 # cuBLAS and NVRTC: a toolkit's, or those that torch brings
 libraries=$("$python" - <<'PY' 2>/dev/null

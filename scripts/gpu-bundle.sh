@@ -16,7 +16,7 @@ if ! command -v nvcc >/dev/null && [[ -z ${CUDA_PATH:-} && -d $target/cuda-toolk
     export CUDA_PATH=$target/cuda-toolkit CUDA_ROOT=$target/cuda-toolkit CUDA_TOOLKIT_ROOT_DIR=$target/cuda-toolkit
     export PATH=$CUDA_PATH/bin:$PATH
 fi
-mkdir -p "$out/shared/golden" "$out/shared/data" "$out/shared/reference"
+mkdir -p "$out/shared/golden/pico" "$out/shared/data" "$out/shared/reference"
 cargo build --release --locked --features cuda --bin bench
 cargo test --release --locked --features cuda --test tests --test proptests --no-run --message-format json |
     python3 -c 'import json, sys
@@ -25,9 +25,13 @@ for message in map(json.loads, sys.stdin):
         print(message["target"]["name"], message["executable"])' |
     while read -r name path; do strip -o "$out/$name" "$path"; done
 strip -o "$out/bench" "$target/release/bench"
-cp -r "$shared/golden/pico" "$shared/golden"/*.json "$shared/golden"/{tiny,large}_352.safetensors "$out/shared/golden/"
+cp "$shared/golden/pico"/{sam2unet_pico,expected}.safetensors "$out/shared/golden/pico/"
+cp "$shared/golden"/*.json "$shared/golden"/{tiny,large}_352.safetensors "$out/shared/golden/"
 cp -r "$shared/data/kvasir80_png" "$out/shared/data/"
 cp "$shared/reference"/{bench_ref,sam2unet_ref}.py "$out/shared/reference/"
 cp scripts/check-gpu.sh "$out/"
+# 64 MiB is what may travel
+tar -C "$out" -czf "$out/binaries.tar.gz" tests proptests bench
+rm "$out"/{tests,proptests,bench}
 chmod -R u+w "$out"
 du -sh "$out"
