@@ -18,7 +18,7 @@ static __device__ double column_sum(double v) {
     return sum;
 }
 
-// Adds up `count` rows of `width` doubles, one column per thread of a block's first line.
+// Adds up a column of `count` rows of `width` doubles; a block's eight lines share its rows, and every thread gets the sum.
 static __device__ double column_total(size_t count, int width, int column, bool inside, const double *partial) {
     double sum = 0.0;
     if (inside) {

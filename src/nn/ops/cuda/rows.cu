@@ -1,4 +1,4 @@
-// Work on rows of numbers: what stands between the products of a block, and sums over rows.
+// Work on rows of numbers: what stands between the products of a block.
 //
 // Kernels over rows run in blocks of (32, 8): each warp works on one row.
 
