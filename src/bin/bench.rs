@@ -49,10 +49,13 @@ enum Task {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let threads = arguments.threads.map_or(0, usize::from);
-    if let Err(error) = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global() {
-        eprintln!("bench: cannot start {threads} threads: {error}");
-        return ExitCode::FAILURE;
-    }
+    let pool = match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
+        Ok(pool) => pool,
+        Err(error) => {
+            eprintln!("bench: cannot start {threads} threads: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     let case = Case {
         what: match arguments.what {
             Task::Infer => What::Infer,
@@ -64,10 +67,13 @@ fn main() -> ExitCode {
         device: String::new(),
         size: arguments.size,
         repeat: arguments.repeat as usize,
-        threads: rayon::current_num_threads(),
+        threads: pool.current_num_threads(),
     };
-    let device = arguments.device.open().map_err(|e| e.to_string());
-    let text = device.and_then(|device| measure(case, &device, arguments.memory).map_err(|e| e.to_string()));
+    let measured = pool.install(|| {
+        let device = arguments.device.open().map_err(|e| e.to_string())?;
+        measure(case, &device, arguments.memory).map_err(|e| e.to_string())
+    });
+    let text = measured;
     match text.and_then(|m| serde_json::to_string(&m).map_err(|e| e.to_string())) {
         Ok(text) => match writeln!(io::stdout(), "{text}") {
             Ok(()) => ExitCode::SUCCESS,

@@ -57,6 +57,30 @@ impl Deref for Words<'_> {
     }
 }
 
+/// Rows of `columns` numbers, as a factor of this instruction set reads them.
+fn words(isa: Isa, x: &[f32], columns: usize) -> Words<'_> {
+    if !isa.halves() {
+        return Words::Numbers(x);
+    }
+    let mut words = Scratch::new(x.len() / columns * columns.div_ceil(2));
+    halve_rows(x, columns, &mut words);
+    Words::Halves(words)
+}
+
+/// One panel of a factor, rows of `width` words: some of the columns, each as long as the panel is deep, and zeros beside
+/// them.
+fn set_panel<'a>(panel: &mut [f32], width: usize, columns: Range<usize>, column: impl Fn(usize) -> &'a [f32]) {
+    let depth = panel.len() / width;
+    for first in columns.clone().step_by(BLOCK) {
+        // Columns past the last are read as the last one, and cleared below.
+        let block: [&[f32]; BLOCK] = std::array::from_fn(|i| &column((first + i).min(columns.end - 1))[..depth]);
+        transpose_into(block, first - columns.start, width, panel);
+    }
+    if columns.len() < width {
+        panel.chunks_exact_mut(width).for_each(|row| row[columns.len()..].fill(0.0));
+    }
+}
+
 impl Packed {
     /// An empty factor for products in this precision, or in single precision where the machine has no other.
     pub fn empty(precision: Precision) -> Self {
@@ -85,12 +109,7 @@ impl Packed {
 
     /// Rows of `columns` numbers, as this factor reads them.
     pub fn words<'x>(&self, x: &'x [f32], columns: usize) -> Words<'x> {
-        if !self.isa.halves() {
-            return Words::Numbers(x);
-        }
-        let mut words = Scratch::new(x.len() / columns * columns.div_ceil(2));
-        halve_rows(x, columns, &mut words);
-        Words::Halves(words)
+        words(self.isa, x, columns)
     }
 
     fn reset(&mut self, inputs: usize, depth: usize, columns: usize) {
@@ -142,16 +161,8 @@ impl Packed {
     fn set_words<'a>(&mut self, [inputs, depth, columns]: [usize; 3], column: impl Fn(usize) -> &'a [f32]) {
         self.reset(inputs, depth, columns);
         let width = self.isa.columns();
-        for first in (0..columns).step_by(BLOCK) {
-            let panel = &mut self.panels[first / width * depth * width..][..depth * width];
-            // Columns past the last are read as the last one, and cleared below.
-            let block: [&[f32]; BLOCK] = std::array::from_fn(|i| &column((first + i).min(columns - 1))[..depth]);
-            transpose_into(block, first % width, width, panel);
-        }
-        let beyond = columns % width;
-        if beyond > 0 {
-            let last = columns / width * depth * width;
-            self.panels[last..].chunks_exact_mut(width).for_each(|row| row[beyond..].fill(0.0));
+        for (j, panel) in self.panels.chunks_mut((depth * width).max(1)).enumerate() {
+            set_panel(panel, width, j * width..columns.min((j + 1) * width), &column);
         }
     }
 
@@ -171,8 +182,14 @@ impl Packed {
     pub fn from_runs(matrix: &[f32], run: usize, runs: usize, precision: Precision) -> Self {
         let mut packed = Self::empty(precision);
         let (inputs, depth) = (run * runs, packed.words_in(run) * runs);
-        let words = packed.words(matrix, run);
-        packed.set_words([inputs, depth, matrix.len() / inputs], |j| &words[j * depth..][..depth]);
+        let (width, columns) = (packed.isa.columns(), matrix.len() / inputs);
+        packed.reset(inputs, depth, columns);
+        let panels = packed.panels.par_chunks_mut(depth * width).zip(matrix.par_chunks(inputs * width));
+        let isa = packed.isa;
+        panels.for_each(|(panel, matrix)| {
+            let words = words(isa, matrix, run);
+            set_panel(panel, width, 0..matrix.len() / inputs, |j| &words[j * depth..][..depth]);
+        });
         packed
     }
 
@@ -315,6 +332,7 @@ fn run(
     if let Onto::Bias(bias) = onto {
         assert_eq!(bias.len(), columns, "size of a bias");
     }
+    let tiles = rows.div_ceil(height);
     let mut pointers = [std::ptr::null(); MOST_ROWS];
     let mut corner = [0.0; MOST_ROWS * WIDEST];
     let mut from = depth.start;
@@ -334,8 +352,16 @@ fn run(
                 }
                 Onto::Itself => Before::Itself,
             };
-            for i in (0..rows).step_by(height) {
-                let count = height.min(rows - i);
+            // What the tiles after these read first: each tile brings a half of it.
+            let next = match (j + 1) * width < columns {
+                true => factor.panel(j + 1, from, to),
+                false => factor.panel(0, to, depth.end.min(to + DEPTH)),
+            };
+            let mut ahead = next.chunks((to - from) * lanes);
+            // Tiles of equal height: one of a row or two would take as long as many rows.
+            for t in 0..tiles {
+                let i = t * rows / tiles;
+                let count = (t + 1) * rows / tiles - i;
                 let left = match left {
                     Source::Rows(rows) => {
                         for (pointer, row) in pointers.iter_mut().zip(&rows[i..i + count]) {
@@ -366,7 +392,8 @@ fn run(
                 // as wide as any panel, and `to_tile` a slice borrowed here alone, whose last row has
                 // `vectors * lanes` numbers.
                 unsafe {
-                    tile(isa, to - from, left, panel.as_ptr(), before, (to_tile.as_mut_ptr(), step), vectors);
+                    let panel = (panel.as_ptr(), ahead.next().map_or(panel.as_ptr(), <[f32]>::as_ptr));
+                    tile(isa, to - from, left, panel, before, (to_tile.as_mut_ptr(), step), vectors);
                 }
                 if !whole {
                     for (corner, y) in corner.chunks_exact(WIDEST).zip(y[start..].chunks_mut(stride)).take(count) {
