@@ -121,15 +121,31 @@ impl Memory for Cpu {
         Ok(numbers)
     }
 
+    fn overwrite(&self, length: usize, write: impl FnOnce(&mut [f32]) -> Done) -> Result<Scratch, CpuError> {
+        let mut numbers = Scratch::new(length);
+        write(&mut numbers)?;
+        Ok(numbers)
+    }
+
     fn build_with<S: Shape, R>(
         &self,
         shape: S,
         fill: impl FnOnce(&mut [f32]) -> Result<R, CpuError>,
     ) -> Result<(Tensor<S, f32, Self>, R), CpuError> {
-        let mut numbers = vec![0.0; shape.num_elements()];
+        let mut numbers = zeros(shape.num_elements());
         let extra = fill(&mut numbers)?;
         Ok((self.try_tensor_from_vec(numbers, shape)?, extra))
     }
+}
+
+/// Zeros, written by all threads: one alone would keep the others waiting.
+fn zeros(length: usize) -> Vec<f32> {
+    const ROW: usize = 16;
+    if length < CHUNK || length % ROW != 0 {
+        return vec![0.0; length];
+    }
+    let rows: Vec<[f32; ROW]> = (0..length / ROW).into_par_iter().with_min_len(CHUNK / ROW).map(|_| [0.0; ROW]).collect();
+    rows.into_flattened()
 }
 
 impl PatchEmbedKernel for Cpu {
