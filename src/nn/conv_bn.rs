@@ -88,16 +88,8 @@ impl<C: ConstDim, CO: ConstDim, D: Backend, const KH: usize, const KW: usize, co
     }
 }
 
-impl<
-    B: Dim,
-    H: Dim,
-    C: ConstDim,
-    CO: ConstDim,
-    D: Backend,
-    const KH: usize,
-    const KW: usize,
-    const DILATION: usize,
-> Module<&Flow<B, H, C, D>> for ConvBn<C, CO, D, KH, KW, DILATION>
+impl<B: Dim, H: Dim, C: ConstDim, CO: ConstDim, D: Backend, const KH: usize, const KW: usize, const DILATION: usize>
+    Module<&Flow<B, H, C, D>> for ConvBn<C, CO, D, KH, KW, DILATION>
 {
     type Output = Flow<B, H, CO, D>;
     type Error = D::Err;

@@ -2,7 +2,6 @@
 
 use super::weights::WeightSource;
 use super::{Backend, BuildError, Image, Precision, SIDES, Sam2UNet, Variant, WithVariant, with_variant};
-use dfdx::nn::Module;
 use dfdx::prelude::*;
 
 /// Inference with one class, whatever the variant, the side and the device.
@@ -61,7 +60,7 @@ impl<V: Variant, D: Backend> Network for Sam2UNet<V, D> {
         let failed = |e| NetworkError::Device(D::explain(&e));
         let x: Image<usize, usize, D> =
             device.try_tensor_from_vec(images.to_vec(), (batch, Const, side, side)).map_err(failed)?;
-        let head = self.try_forward(x).map_err(failed)?.head;
+        let head = self.try_predict(x).map_err(failed)?;
         device.read(&head).map_err(failed)
     }
 

@@ -3,8 +3,10 @@
 use super::ops::{self, Keep, LossFlavour};
 use super::weights::{Value, WeightSource, WeightSpec};
 use super::{
-    Backend, BuildError, Builder, Head, Hiera, Image, Masks, Path, Precision, Rfb, Side, Unused, Up, Variant, Weights,
+    Backend, BuildError, Builder, Head, Hiera, Image, Inference, Masks, Path, Precision, Rfb, Side, Unused, Up,
+    Variant, Weights,
 };
+use dfdx::nn::Module;
 use dfdx::prelude::*;
 
 module! {
@@ -102,6 +104,24 @@ impl<V: Variant, D: Backend, const CLASSES: usize> Sam2UNet<V, D, CLASSES> {
             assert!(CLASSES > 0, "a model must have a class");
         }
         Self::build(&mut Builder::new(device, source).with_precision(precision), &Path::root())
+    }
+
+    /// The prediction alone, without the outputs of deep supervision: `(B, 3, S, S)` to `(B, CLASSES, S, S)` logits.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn try_predict<B: Dim, S: Side, T: Inference<D>>(
+        &self,
+        x: Image<B, S, D, T>,
+    ) -> Result<Masks<B, S, CLASSES, D, T>, D::Err> {
+        let side = x.shape().2;
+        let (x1, x2, x3, x4) = self.encoder.try_forward(x)?;
+        let (x1, x2) = (self.rfb1.try_forward(x1)?, self.rfb2.try_forward(x2)?);
+        let (x3, x4) = (self.rfb3.try_forward(x3)?, self.rfb4.try_forward(x4)?);
+        let x = self.up1.try_forward((x3, x4))?;
+        let x = self.up2.try_forward((x2, x))?;
+        let x = self.up3.try_forward((x1, x))?;
+        self.head.to_side(x, side)
     }
 
     /// What its large products are computed in.

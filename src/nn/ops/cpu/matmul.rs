@@ -11,7 +11,8 @@ use crate::nn::Precision;
 use rayon::prelude::*;
 use std::ops::{Deref, Range};
 
-/// Words summed in one go: such a panel stays in the first caches, and sums of sums are rounded less.
+/// Words summed in one go, at least where there are as many, and less than twice of them: such a panel stays in the first
+/// caches, and sums of sums are rounded less.
 const DEPTH: usize = 128;
 
 /// Rows of a part of a weight's gradient.
@@ -335,9 +336,10 @@ fn run(
     let tiles = rows.div_ceil(height);
     let mut pointers = [std::ptr::null(); MOST_ROWS];
     let mut corner = [0.0; MOST_ROWS * WIDEST];
-    let mut from = depth.start;
-    loop {
-        let to = depth.end.min(from + DEPTH);
+    let slabs = (depth.len() / DEPTH).max(1);
+    let start_of = |slab: usize| depth.start + slab * depth.len() / slabs;
+    for slab in 0..slabs {
+        let [from, to, after] = [0, 1, 2].map(|i| start_of((slab + i).min(slabs)));
         for j in 0..columns.div_ceil(width) {
             let panel = factor.panel(j, from, to);
             let here = width.min(columns - j * width);
@@ -355,9 +357,9 @@ fn run(
             // What the tiles after these read first: each tile brings a half of it.
             let next = match (j + 1) * width < columns {
                 true => factor.panel(j + 1, from, to),
-                false => factor.panel(0, to, depth.end.min(to + DEPTH)),
+                false => factor.panel(0, to, after),
             };
-            let mut ahead = next.chunks((to - from) * lanes);
+            let mut ahead = next.chunks(((to - from) * lanes).max(1));
             // Tiles of equal height: one of a row or two would take as long as many rows.
             for t in 0..tiles {
                 let i = t * rows / tiles;
@@ -412,10 +414,6 @@ fn run(
                     }
                 }
             }
-        }
-        from = to;
-        if from == depth.end {
-            return;
         }
     }
 }

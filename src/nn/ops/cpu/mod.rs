@@ -144,7 +144,8 @@ fn zeros(length: usize) -> Vec<f32> {
     if length < CHUNK || length % ROW != 0 {
         return vec![0.0; length];
     }
-    let rows: Vec<[f32; ROW]> = (0..length / ROW).into_par_iter().with_min_len(CHUNK / ROW).map(|_| [0.0; ROW]).collect();
+    let rows: Vec<[f32; ROW]> =
+        (0..length / ROW).into_par_iter().with_min_len(CHUNK / ROW).map(|_| [0.0; ROW]).collect();
     rows.into_flattened()
 }
 

@@ -5,9 +5,12 @@ use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 
 /// Buffers that a thread keeps, at most.
-const MOST: usize = 16;
-/// Numbers that a thread keeps, at most: 32 MiB, a few maps of one image.
-const KEPT: usize = 8 << 20;
+const MOST: usize = 48;
+/// Numbers that a thread keeps, at most: 48 MiB, a few maps of one image.
+const KEPT: usize = 12 << 20;
+/// How many times longer than asked for a buffer may be, and from how many numbers on that counts.
+const LOOSE: usize = 4;
+const ROWS: usize = 1 << 14;
 
 thread_local! {
     static FREE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
@@ -15,28 +18,28 @@ thread_local! {
 
 /// Numbers to be written before they are read: what they hold at first is of no worth.
 #[derive(Debug, Default)]
-pub struct Scratch(Vec<f32>);
+pub struct Scratch {
+    /// At least as many as count: what was written once is never cleared again.
+    numbers: Vec<f32>,
+    length: usize,
+}
 
 impl Scratch {
     /// `length` numbers.
     pub fn new(length: usize) -> Self {
         if length == 0 || length > KEPT {
-            return Self(vec![0.0; length]);
+            return vec![0.0; length].into();
         }
         let mut numbers = FREE.with_borrow_mut(|free| {
-            // The smallest that is large enough, else the largest.
-            let fits = |v: &Vec<f32>| v.capacity() >= length;
-            let best = (0..free.len()).min_by_key(|i| match fits(&free[*i]) {
-                true => (false, free[*i].capacity()),
-                false => (true, usize::MAX - free[*i].capacity()),
-            });
-            best.map(|i| free.swap_remove(i)).unwrap_or_default()
+            // The smallest that is large enough, but no map for a row.
+            let fits = |i: &usize| (length..=LOOSE * length.max(ROWS)).contains(&free[*i].len());
+            let best = (0..free.len()).filter(fits).min_by_key(|i| free[*i].len());
+            best.map(|i| free.remove(i)).unwrap_or_default()
         });
-        if numbers.capacity() < length {
-            numbers = Vec::new(); // nothing in it is worth a copy
+        if numbers.len() < length {
+            numbers.resize(length, 0.0);
         }
-        numbers.resize(length, 0.0);
-        Self(numbers)
+        Self { numbers, length }
     }
 
     /// `length` zeros.
@@ -49,33 +52,37 @@ impl Scratch {
 
 impl From<Vec<f32>> for Scratch {
     fn from(numbers: Vec<f32>) -> Self {
-        Self(numbers)
+        Self { length: numbers.len(), numbers }
     }
 }
 
 impl Deref for Scratch {
     type Target = [f32];
     fn deref(&self) -> &[f32] {
-        &self.0
+        &self.numbers[..self.length]
     }
 }
 
 impl DerefMut for Scratch {
     fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.0
+        &mut self.numbers[..self.length]
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let numbers = std::mem::take(&mut self.0);
+        let numbers = std::mem::take(&mut self.numbers);
         // A thread that ends has no list any more.
         let _ = FREE.try_with(|free| {
             let mut free = free.borrow_mut();
-            let kept: usize = free.iter().map(Vec::capacity).sum();
-            if free.len() < MOST && numbers.capacity() > 0 && kept + numbers.capacity() <= KEPT {
-                free.push(numbers);
+            if numbers.is_empty() || numbers.len() > KEPT {
+                return;
             }
+            let mut kept: usize = free.iter().map(Vec::len).sum();
+            while free.len() >= MOST || kept + numbers.len() > KEPT {
+                kept -= free.remove(0).len(); // the one that nobody wanted for the longest time
+            }
+            free.push(numbers);
         });
     }
 }
@@ -87,7 +94,7 @@ mod tests {
     #[test]
     fn memory_is_used_again() {
         let address = |s: &Scratch| s.as_ptr();
-        let (small, large) = (Scratch::new(1000), Scratch::new(100_000));
+        let (small, large) = (Scratch::new(1000), Scratch::new(50_000));
         let (at_small, at_large) = (address(&small), address(&large));
         drop((small, large));
         drop((Scratch::new(0), Scratch::new(KEPT + 1)));
@@ -95,5 +102,19 @@ mod tests {
         let large = Scratch::zeros(2000);
         assert_eq!(address(&large), at_large);
         assert_eq!(&*large, vec![0.0; 2000]);
+        drop(large);
+        assert_ne!(address(&Scratch::new(10 * LOOSE)), at_large, "the small one again");
+        let _taken = Scratch::new(2000);
+        assert_ne!(address(&Scratch::new(2000)), at_large, "one at a time");
+    }
+
+    #[test]
+    fn what_is_kept_has_a_bound() {
+        let buffers: Vec<Scratch> = (1..=2 * MOST).map(|i| Scratch::new(i * KEPT / 40)).collect();
+        drop(buffers);
+        FREE.with_borrow(|free| {
+            assert!(free.len() <= MOST && free.iter().map(Vec::len).sum::<usize>() <= KEPT);
+            assert!(!free.is_empty());
+        });
     }
 }
