@@ -69,11 +69,11 @@ fn main() -> ExitCode {
         repeat: arguments.repeat as usize,
         threads: pool.current_num_threads(),
     };
-    let measured = pool.install(|| {
+    // on one of the pool's threads, so that none is woken for each call
+    let text = pool.install(|| {
         let device = arguments.device.open().map_err(|e| e.to_string())?;
-        awake(|| measure(case, &device, arguments.memory).map_err(|e| e.to_string()))
+        measure(case, &device, arguments.memory).map_err(|e| e.to_string())
     });
-    let text = measured;
     match text.and_then(|m| serde_json::to_string(&m).map_err(|e| e.to_string())) {
         Ok(text) => match writeln!(io::stdout(), "{text}") {
             Ok(()) => ExitCode::SUCCESS,
@@ -87,29 +87,4 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
-}
-
-fn awake<R>(f: impl FnOnce() -> R) -> R {
-    use std::sync::atomic::{AtomicBool, Ordering};
-    struct Done<'a>(&'a AtomicBool);
-    impl Drop for Done<'_> {
-        fn drop(&mut self) {
-            self.0.store(true, Ordering::Release);
-        }
-    }
-    let done = AtomicBool::new(false);
-    let own = rayon::current_thread_index();
-    rayon::in_place_scope(|scope| {
-        for _ in usize::from(own.is_some())..rayon::current_num_threads() {
-            scope.spawn(|_| {
-                while rayon::current_thread_index() != own && !done.load(Ordering::Acquire) {
-                    if rayon::yield_now() == Some(rayon::Yield::Idle) {
-                        std::hint::spin_loop();
-                    }
-                }
-            });
-        }
-        let _done = Done(&done);
-        f()
-    })
 }

@@ -61,7 +61,13 @@ fn share(text: &str) -> Result<f32, String> {
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
+    let arguments = Arguments::parse();
+    let threads = arguments.threads.map_or(0, usize::from);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    // on one of the pool's threads, so that none is woken for each image
+    let done =
+        pool.map_err(|e| e.to_string()).and_then(|pool| pool.install(|| run(&arguments).map_err(|e| e.to_string())));
+    match done {
         Ok(code) => code,
         Err(error) => {
             eprintln!("predict: {error}");
@@ -76,8 +82,6 @@ fn say(line: std::fmt::Arguments<'_>) {
 }
 
 fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
-    let threads = arguments.threads.map_or(0, usize::from);
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     let images = image_list(&arguments.images, &arguments.out, arguments.overlay)?;
     let device = arguments.device.open()?;
     let predictor = Predictor::open(&arguments.checkpoint, &device, arguments.precision)?;

@@ -58,6 +58,12 @@ pub trait Memory: Device<f32> {
     /// Whether the device computes in this precision. One that does not takes single precision in its place.
     fn offers(&self, precision: Precision) -> bool;
 
+    /// Runs `work`, many short operations one after the other, as fast as the device can: a CPU's threads do not go to sleep
+    /// between them.
+    fn awake<R>(&self, work: impl FnOnce() -> R) -> R {
+        work()
+    }
+
     /// Stores a frozen weight as its operation wants it. One of two dimensions is a linear layer's `(out, in)`, held in
     /// `precision`, which its operation then computes in.
     ///

@@ -3,6 +3,7 @@
 //! No result depends on the number of threads: sums over pixels are cut into parts by size alone.
 
 mod attention;
+mod awake;
 mod batch_norm;
 mod block;
 mod conv;
@@ -119,6 +120,10 @@ impl Memory for Cpu {
         let mut numbers = Scratch::zeros(length);
         fill(&mut numbers)?;
         Ok(numbers)
+    }
+
+    fn awake<R>(&self, work: impl FnOnce() -> R) -> R {
+        awake::awake(work)
     }
 
     fn overwrite(&self, length: usize, write: impl FnOnce(&mut [f32]) -> Done) -> Result<Scratch, CpuError> {

@@ -34,8 +34,9 @@ impl<'a> Winograd<'a> {
             && size.out_channels.is_multiple_of(VECTOR);
         let winograd = Self { size };
         let tiles = winograd.starts(size.side).len().pow(2);
-        // the turning costs about a quarter of the products
-        (fits && 5 * SEEN * tiles < 4 * 9 * size.side * size.side).then_some(winograd)
+        // the turning costs about a quarter of the products; several bands, for several threads
+        let worth = 5 * SEEN * tiles < 4 * 9 * size.side * size.side && size.side >= 4 * size.dilation;
+        (fits && worth).then_some(winograd)
     }
 
     /// Where tiles begin along one side, for the first `side` pixels of it.

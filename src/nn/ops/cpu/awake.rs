@@ -1,0 +1,79 @@
+//! Threads kept awake through many short parallel stretches.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Looks for work in vain before the processor is offered to others.
+const PATIENCE: usize = 256;
+
+/// Runs `work` while the pool's other threads look for its parallel parts without a pause: to fall asleep between two of
+/// them and to be woken takes a thread as long as many a part.
+pub fn awake<R>(work: impl FnOnce() -> R) -> R {
+    let (done, own) = (AtomicBool::new(false), rayon::current_thread_index());
+    let watch = || {
+        let mut idle = 0;
+        // The thread of `work` meets this too, when it waits for others: it must go on.
+        while rayon::current_thread_index() != own && !done.load(Ordering::Acquire) {
+            match rayon::yield_now() {
+                Some(rayon::Yield::Executed) => idle = 0,
+                _ if idle < PATIENCE => {
+                    idle += 1;
+                    std::hint::spin_loop();
+                }
+                _ => std::thread::yield_now(),
+            }
+        }
+    };
+    rayon::in_place_scope(|scope| {
+        // also when `work` panics: the scope waits for its threads
+        let _done = Done(&done);
+        (usize::from(own.is_some())..rayon::current_num_threads()).for_each(|_| scope.spawn(|_| watch()));
+        work()
+    })
+}
+
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rayon::prelude::*;
+
+    fn sum() -> usize {
+        (0..100).map(|i| (0..1000usize).into_par_iter().map(|j| i * j).sum::<usize>()).sum()
+    }
+
+    #[test]
+    fn work_ends_and_gives_its_result_in_pools_of_any_size_inside_and_outside() {
+        let plain = sum();
+        assert_eq!(awake(sum), plain);
+        for threads in [1, 2, 5] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            assert_eq!(pool.install(|| awake(sum)), plain);
+            assert_eq!(pool.install(|| awake(|| awake(sum))), plain, "one in another");
+        }
+    }
+
+    #[test]
+    fn several_at_a_time_end() {
+        let plain = sum();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        std::thread::scope(|scope| {
+            let callers: Vec<_> = (0..6).map(|_| scope.spawn(|| pool.install(|| awake(sum)))).collect();
+            callers.into_iter().for_each(|caller| assert_eq!(caller.join().unwrap(), plain));
+        });
+    }
+
+    #[test]
+    fn a_panic_wakes_them_too() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        let caught = std::panic::catch_unwind(|| pool.install(|| awake(|| panic!("on purpose"))));
+        assert!(caught.is_err());
+        assert_eq!(pool.install(|| awake(sum)), sum());
+    }
+}
