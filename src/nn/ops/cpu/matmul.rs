@@ -170,10 +170,14 @@ impl Packed {
     /// The same for columns of `runs` runs of `run` numbers, each run in words of its own.
     pub fn from_runs(matrix: &[f32], run: usize, runs: usize, precision: Precision) -> Self {
         let mut packed = Self::empty(precision);
-        let (inputs, depth) = (run * runs, packed.words_in(run) * runs);
-        let words = packed.words(matrix, run);
-        packed.set_words([inputs, depth, matrix.len() / inputs], |j| &words[j * depth..][..depth]);
+        packed.set_runs(matrix, run, runs);
         packed
+    }
+
+    fn set_runs(&mut self, matrix: &[f32], run: usize, runs: usize) {
+        let (inputs, depth) = (run * runs, self.words_in(run) * runs);
+        let words = self.words(matrix, run);
+        self.set_words([inputs, depth, matrix.len() / inputs], |j| &words[j * depth..][..depth]);
     }
 
     /// The transpose: what the weight is to the gradient of its input.
@@ -315,6 +319,7 @@ fn run(
     if let Onto::Bias(bias) = onto {
         assert_eq!(bias.len(), columns, "size of a bias");
     }
+    let _ready = isa.set_up();
     let mut pointers = [std::ptr::null(); MOST_ROWS];
     let mut corner = [0.0; MOST_ROWS * WIDEST];
     let mut from = depth.start;
@@ -360,7 +365,7 @@ fn run(
                     }
                     (&mut corner, WIDEST)
                 };
-                // SAFETY: the set was found on this machine. `pointers` are those of rows checked to hold
+                // SAFETY: the set was found on this machine and set up above. `pointers` are those of rows checked to hold
                 // `to - from` numbers, or `left` holds `rows` numbers for each of the factor's rows, as
                 // `transposed_product` asserts; the panel was sliced to `to - from` rows of its width, the bias is
                 // as wide as any panel, and `to_tile` a slice borrowed here alone, whose last row has
@@ -575,21 +580,40 @@ mod tests {
         x.iter().map(|v| half::bf16::from_f32(*v).to_f32()).collect()
     }
 
+    /// Every set for bf16 that this machine has, and AMX also where its instructions must be emulated.
+    fn bf16_sets() -> Vec<Isa> {
+        let mut sets: Vec<Isa> = Isa::bf16().into_iter().collect();
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512bf16") && !sets.contains(&Isa::Avx512Bf16) {
+                sets.push(Isa::Avx512Bf16);
+            }
+            #[cfg(target_os = "linux")]
+            if is_x86_feature_detected!("avx512f") && !sets.contains(&Isa::AmxBf16) {
+                super::super::amx::emulated::install();
+                sets.push(Isa::AmxBf16);
+            }
+        }
+        if sets.is_empty() {
+            println!("no bf16 products on this machine");
+        }
+        sets
+    }
+
     #[test]
     fn products_in_bf16_agree_with_the_plain_twin_of_rounded_numbers() {
-        let Some(isa) = Isa::bf16() else {
-            println!("no bf16 products on this machine");
-            return;
-        };
-        for size in SIZES {
+        for (isa, size) in bf16_sets().into_iter().flat_map(|isa| SIZES.map(|s| (isa, s))) {
             let [m, k, n] = size;
             let (a, b, bias) = (numbers(m * k, 1), numbers(k * n, 2), numbers(n, 3));
             let (rounded_a, rounded_b) = (rounded(&a), rounded(&b));
             let want = triple_loop(&rounded_a, &rounded_b, size);
-            let what = format!("{size:?}");
-            let columns = flipped(&b, n);
-            let factor = if k > 0 { Packed::from_columns(&columns, k, Precision::Bf16) } else { continue };
-            assert_eq!((factor.isa, factor.to_columns()), (isa, flipped(&rounded_b, n)), "{what}");
+            let what = format!("{isa:?} {size:?}");
+            if k == 0 {
+                continue;
+            }
+            let mut factor = Packed { isa, ..Packed::default() };
+            factor.set_runs(&flipped(&b, n), k, 1);
+            assert_eq!(factor.to_columns(), flipped(&rounded_b, n), "{what}");
             let mut y = vec![f32::NAN; m * n];
             linear(&a, &factor, &bias, Then::Relu, &mut y);
             close(&y, (0..m * n).map(|i| (want[i] + f64::from(bias[i % n])).max(0.0)), &what);
@@ -601,7 +625,7 @@ mod tests {
             linear_backward(&gy, &turned, Onto::Nothing, &mut gx);
             close(&gx, triple_loop(&rounded(&gy), &flipped(&rounded_b, n), [m, n, k]).into_iter(), &what);
             // and the sums over rows of a weight's gradient
-            let mut rows = Packed::empty(Precision::Bf16);
+            let mut rows = Packed { isa, ..Packed::default() };
             rows.set_rows(k, n, |p| &b[p * n..][..n]);
             let left = flipped(&a, k);
             let mut y = vec![0.5; m * n];

@@ -2,6 +2,8 @@
 //!
 //! No result depends on the number of threads: sums over pixels are cut into parts by size alone.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 mod attention;
 mod batch_norm;
 mod block;

@@ -1,6 +1,8 @@
 //! The innermost loop of every matrix product: a few rows times a few vectors of columns, held in
 //! registers, for the instruction set found at run time.
 
+#[cfg(target_arch = "x86_64")]
+use super::amx;
 use std::sync::OnceLock;
 
 /// Vectors of columns in a panel: what one row of a tile fills.
@@ -8,7 +10,7 @@ const VECTORS: usize = 2;
 /// The widest panel of any instruction set.
 pub const WIDEST: usize = 32;
 /// The highest tile of any instruction set.
-pub const MOST_ROWS: usize = 12;
+pub const MOST_ROWS: usize = 32;
 
 /// An instruction set that tiles are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +26,9 @@ pub enum Isa {
     /// 12 rows of 32 columns, each word two bf16 numbers that lie one after another in depth.
     #[cfg(target_arch = "x86_64")]
     Avx512Bf16,
+    /// 32 rows of 32 columns, words as there.
+    #[cfg(target_arch = "x86_64")]
+    AmxBf16,
 }
 
 impl Isa {
@@ -46,12 +51,29 @@ impl Isa {
         })
     }
 
-    /// The set for bf16 products, if this machine has one.
+    /// The best set for bf16 products, if this machine has one.
     pub fn bf16() -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16") {
-            return Some(Self::Avx512Bf16);
+        {
+            if amx::available() {
+                return Some(Self::AmxBf16);
+            }
+            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16") {
+                return Some(Self::Avx512Bf16);
+            }
         }
+        None
+    }
+
+    /// What this set's tiles need of the thread while they are computed.
+    #[cfg(target_arch = "x86_64")]
+    pub fn set_up(self) -> Option<amx::Tiles> {
+        (self == Self::AmxBf16).then(amx::Tiles::on_this_thread)
+    }
+
+    /// What this set's tiles need of the thread while they are computed: nothing.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub fn set_up(self) -> Option<std::convert::Infallible> {
         None
     }
 
@@ -59,7 +81,7 @@ impl Isa {
     pub fn halves(self) -> bool {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512Bf16 => true,
+            Self::Avx512Bf16 | Self::AmxBf16 => true,
             _ => false,
         }
     }
@@ -68,7 +90,7 @@ impl Isa {
     pub fn lanes(self) -> usize {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 | Self::Avx512Bf16 => 16,
+            Self::Avx512 | Self::Avx512Bf16 | Self::AmxBf16 => 16,
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => 8,
             Self::Portable => 4,
@@ -83,6 +105,8 @@ impl Isa {
     /// Rows of a tile, at most.
     pub fn rows(self) -> usize {
         match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::AmxBf16 => 32,
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 | Self::Avx512Bf16 => 12,
             #[cfg(target_arch = "x86_64")]
@@ -116,7 +140,7 @@ pub enum Before {
 /// `c + i * stride`; `vectors` vectors of each row are computed and written.
 ///
 /// # Safety
-/// The set must be one of [`Isa::available`] or [`Isa::bf16`]; there must be at most [`Isa::rows`] rows, of at least `depth`
+/// The set must be one of [`Isa::available`] or [`Isa::bf16`], and [set up](Isa::set_up); there must be at most [`Isa::rows`] rows, of at least `depth`
 /// readable words each; `panel` must hold `depth` rows of [`Isa::columns`] words; a bias `vectors`
 /// vectors; the destination must be initialised, writable for `vectors` vectors in each row, and nobody
 /// else's.
@@ -139,6 +163,8 @@ pub unsafe fn tile(
             Isa::Portable => portable::tile(depth, left, panel, before, (c, stride), vectors),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Bf16 => avx512_bf16::tile(depth, left, panel, before, (c, stride), vectors),
+            #[cfg(target_arch = "x86_64")]
+            Isa::AmxBf16 => amx::tile(depth, left, panel, before, (c, stride), vectors),
         }
     }
 }
