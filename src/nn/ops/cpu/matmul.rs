@@ -8,6 +8,7 @@ use super::vector::{
     Rows, add_assign, add_rows, gelu_add_rows, gelu_rows, halve_pair, halve_rows, relu_rows, transpose_into,
 };
 use crate::nn::Precision;
+use crate::nn::weights::Encoded;
 use rayon::prelude::*;
 use std::ops::{Deref, Range};
 
@@ -142,16 +143,8 @@ impl Packed {
     fn set_words<'a>(&mut self, [inputs, depth, columns]: [usize; 3], column: impl Fn(usize) -> &'a [f32]) {
         self.reset(inputs, depth, columns);
         let width = self.isa.columns();
-        for first in (0..columns).step_by(BLOCK) {
-            let panel = &mut self.panels[first / width * depth * width..][..depth * width];
-            // Columns past the last are read as the last one, and cleared below.
-            let block: [&[f32]; BLOCK] = std::array::from_fn(|i| &column((first + i).min(columns - 1))[..depth]);
-            transpose_into(block, first % width, width, panel);
-        }
-        let beyond = columns % width;
-        if beyond > 0 {
-            let last = columns / width * depth * width;
-            self.panels[last..].chunks_exact_mut(width).for_each(|row| row[beyond..].fill(0.0));
+        for (j, panel) in self.panels.chunks_exact_mut((depth * width).max(1)).enumerate() {
+            fill_panel(panel, width, width.min(columns - j * width), |i| column(j * width + i));
         }
     }
 
@@ -171,6 +164,23 @@ impl Packed {
     pub fn from_runs(matrix: &[f32], run: usize, runs: usize, precision: Precision) -> Self {
         let mut packed = Self::empty(precision);
         packed.set_runs(matrix, run, runs);
+        packed
+    }
+
+    /// [`from_columns`](Self::from_columns) for a matrix that stands in a file, read once and by all threads.
+    pub fn from_encoded(matrix: &Encoded<'_>, inputs: usize, precision: Precision) -> Self {
+        let mut packed = Self::empty(precision);
+        let (width, depth, columns) = (packed.isa.columns(), packed.words_in(inputs), matrix.len() / inputs);
+        // Memory that nobody has touched yet: each thread touches its own part first.
+        let mut panels = vec![0.0; columns.div_ceil(width) * width * depth];
+        panels.par_chunks_mut(depth * width).enumerate().for_each(|(j, panel)| {
+            let here = width.min(columns - j * width);
+            let mut numbers = Scratch::new(here * inputs);
+            matrix.read(j * width * inputs, &mut numbers);
+            let words = packed.words(&numbers, inputs);
+            fill_panel(panel, width, here, |i| &words[i * depth..][..depth]);
+        });
+        (packed.inputs, packed.depth, packed.columns, packed.panels) = (inputs, depth, columns, panels);
         packed
     }
 
@@ -246,6 +256,19 @@ impl Packed {
     fn panel(&self, j: usize, from: usize, to: usize) -> &[f32] {
         let width = self.isa.columns();
         &self.panels[(j * self.depth + from) * width..(j * self.depth + to) * width]
+    }
+}
+
+/// Writes a panel whose column `i` of `columns` is `column(i)`, zeros to their right.
+fn fill_panel<'a>(panel: &mut [f32], width: usize, columns: usize, column: impl Fn(usize) -> &'a [f32]) {
+    let depth = panel.len() / width;
+    for first in (0..columns).step_by(BLOCK) {
+        // Columns past the last are read as the last one, and cleared below.
+        let block: [&[f32]; BLOCK] = std::array::from_fn(|i| &column((first + i).min(columns - 1))[..depth]);
+        transpose_into(block, first, width, panel);
+    }
+    if columns < width {
+        panel.chunks_exact_mut(width).for_each(|row| row[columns..].fill(0.0));
     }
 }
 
@@ -631,6 +654,27 @@ mod tests {
             let mut y = vec![0.5; m * n];
             transposed_product(&rows.row_words(&left, m), m, &rows, Onto::Itself, n, &mut y);
             close(&y, want.iter().map(|w| w + 0.5), &what);
+        }
+    }
+
+    #[test]
+    fn a_factor_from_a_file_is_the_same_as_one_from_numbers() {
+        for ([inputs, columns], precision) in [[1, 1], [7, 33], [64, 70], [147, 32]]
+            .into_iter()
+            .flat_map(|size| [Precision::F32, Precision::Bf16].map(|precision| (size, precision)))
+        {
+            let matrix = numbers(inputs * columns, 6);
+            let bytes: Vec<u8> = matrix.iter().flat_map(|x| x.to_le_bytes()).collect();
+            let encoded = Encoded::new(bytes.into(), 4, |bytes, to| {
+                for (to, bytes) in to.iter_mut().zip(bytes.as_chunks().0) {
+                    *to = f32::from_le_bytes(*bytes);
+                }
+            });
+            let (read, made) =
+                (Packed::from_encoded(&encoded, inputs, precision), Packed::from_columns(&matrix, inputs, precision));
+            assert_eq!((read.inputs, read.depth, read.columns), (made.inputs, made.depth, made.columns));
+            let bits = |packed: &Packed| packed.panels.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&read), bits(&made), "{inputs} {columns} {precision:?}");
         }
     }
 

@@ -27,6 +27,7 @@ use super::resize::{ResizeKernel, ResizeSize};
 use super::structure_loss::{LossFlavour, StructureLossKernel};
 use super::up2_concat::{JoinSize, Up2ConcatKernel};
 use crate::nn::backend::{Buffer, Memory, Precision};
+use crate::nn::weights::Encoded;
 use dfdx::prelude::*;
 use matmul::Packed;
 use rayon::prelude::*;
@@ -86,6 +87,18 @@ impl Memory for Cpu {
             [_, inputs] => FrozenWeight::Factor(Packed::from_columns(&values, *inputs, precision)),
             _ => FrozenWeight::Numbers(values),
         }))
+    }
+
+    fn freeze_encoded(
+        &self,
+        numbers: &Encoded<'_>,
+        shape: &[usize],
+        precision: Precision,
+    ) -> Result<Arc<FrozenWeight>, CpuError> {
+        match shape {
+            [_, inputs] => Ok(Arc::new(FrozenWeight::Factor(Packed::from_encoded(numbers, *inputs, precision)))),
+            _ => self.freeze(numbers.to_vec(), shape, precision),
+        }
     }
 
     fn thaw(&self, weight: &Arc<FrozenWeight>) -> Result<Vec<f32>, CpuError> {
