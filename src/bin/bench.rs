@@ -49,10 +49,13 @@ enum Task {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let threads = arguments.threads.map_or(0, usize::from);
-    if let Err(error) = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global() {
-        eprintln!("bench: cannot start {threads} threads: {error}");
-        return ExitCode::FAILURE;
-    }
+    let pool = match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
+        Ok(pool) => pool,
+        Err(error) => {
+            eprintln!("bench: cannot start {threads} threads: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     let case = Case {
         what: match arguments.what {
             Task::Infer => What::Infer,
@@ -64,10 +67,13 @@ fn main() -> ExitCode {
         device: String::new(),
         size: arguments.size,
         repeat: arguments.repeat as usize,
-        threads: rayon::current_num_threads(),
+        threads: pool.current_num_threads(),
     };
-    let device = arguments.device.open().map_err(|e| e.to_string());
-    let text = device.and_then(|device| measure(case, &device, arguments.memory).map_err(|e| e.to_string()));
+    let measured = pool.install(|| {
+        let device = arguments.device.open().map_err(|e| e.to_string())?;
+        awake(|| measure(case, &device, arguments.memory).map_err(|e| e.to_string()))
+    });
+    let text = measured;
     match text.and_then(|m| serde_json::to_string(&m).map_err(|e| e.to_string())) {
         Ok(text) => match writeln!(io::stdout(), "{text}") {
             Ok(()) => ExitCode::SUCCESS,
@@ -81,4 +87,29 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+fn awake<R>(f: impl FnOnce() -> R) -> R {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    struct Done<'a>(&'a AtomicBool);
+    impl Drop for Done<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+    let done = AtomicBool::new(false);
+    let own = rayon::current_thread_index();
+    rayon::in_place_scope(|scope| {
+        for _ in usize::from(own.is_some())..rayon::current_num_threads() {
+            scope.spawn(|_| {
+                while rayon::current_thread_index() != own && !done.load(Ordering::Acquire) {
+                    if rayon::yield_now() == Some(rayon::Yield::Idle) {
+                        std::hint::spin_loop();
+                    }
+                }
+            });
+        }
+        let _done = Done(&done);
+        f()
+    })
 }

@@ -113,6 +113,18 @@ pub trait Memory: Device<f32> {
         fill: impl FnOnce(Self::Out<'_>) -> Result<(), Self::Err>,
     ) -> Result<Self::View, Self::Err>;
 
+    /// `length` numbers that are no tensor, for a kernel that writes each of them and reads none: they need be no zeros.
+    ///
+    /// # Errors
+    /// When the device is out of memory or lost.
+    fn overwrite(
+        &self,
+        length: usize,
+        write: impl FnOnce(Self::Out<'_>) -> Result<(), Self::Err>,
+    ) -> Result<Self::View, Self::Err> {
+        self.fill(length, write)
+    }
+
     /// A new tensor of zeros, to be filled by a kernel, and what else the kernel gives.
     ///
     /// # Errors

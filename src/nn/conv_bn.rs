@@ -3,6 +3,7 @@
 //! In training the batch's own statistics normalise and the running ones follow them; in inference the
 //! running ones are folded into the convolution (`w' = w s / sqrt(v + eps)`, eps 1e-5).
 
+use super::ops::Flow;
 use super::{Backend, Counter, Inference, Map, Param, Precision, Statistic, Training, ops};
 use dfdx::nn::{Module, ModuleMut};
 use dfdx::prelude::*;
@@ -50,17 +51,16 @@ pub(super) struct Around {
 
 impl<CO: ConstDim, D: Backend> BatchNorm<CO, D> {
     /// Convolution, normalisation and maybe ReLU, in inference: one convolution.
-    pub(super) fn infer<B: Dim, H: Dim, C: ConstDim, T: Inference<D>, const KH: usize, const KW: usize>(
-        &self,
-        x: Map<B, H, C, D, T>,
-        weight: &Param<(CO, C, Const<KH>, Const<KW>), D>,
+    pub(super) fn folded<'a, C: ConstDim, const KH: usize, const KW: usize>(
+        &'a self,
+        weight: &'a Param<(CO, C, Const<KH>, Const<KW>), D>,
         around: Around,
-    ) -> Result<Map<B, H, CO, D, T>, D::Err> {
+    ) -> ops::NormedConv<'a, C, CO, Const<KH>, Const<KW>, D> {
+        let Around { dilation, relu, precision } = around;
         let norm = [&self.scale, &self.bias, &self.running_mean.0, &self.running_var.0];
-        let (weight, bias) = ops::fold_batch_norm(weight, norm)?;
         // A 1x1 convolution's input is centred in training; here it is not, and bf16 would round its mean.
-        let precision = if KH * KW == 1 { Precision::F32 } else { around.precision };
-        ops::conv2d(x, &weight, Some(&bias), around.dilation, around.relu, precision)
+        let precision = if KH * KW == 1 { Precision::F32 } else { precision };
+        ops::NormedConv { weight, norm, dilation, relu, precision }
     }
 
     /// Convolution, normalisation and maybe ReLU, in training: moves the running statistics.
@@ -80,6 +80,32 @@ impl<CO: ConstDim, D: Backend> BatchNorm<CO, D> {
     }
 }
 
+impl<C: ConstDim, CO: ConstDim, D: Backend, const KH: usize, const KW: usize, const DILATION: usize>
+    ConvBn<C, CO, D, KH, KW, DILATION>
+{
+    fn around(&self) -> Around {
+        Around { dilation: DILATION, relu: false, precision: self.precision }
+    }
+}
+
+impl<
+    B: Dim,
+    H: Dim,
+    C: ConstDim,
+    CO: ConstDim,
+    D: Backend,
+    const KH: usize,
+    const KW: usize,
+    const DILATION: usize,
+> Module<&Flow<B, H, C, D>> for ConvBn<C, CO, D, KH, KW, DILATION>
+{
+    type Output = Flow<B, H, CO, D>;
+    type Error = D::Err;
+    fn try_forward(&self, x: &Flow<B, H, C, D>) -> Result<Self::Output, D::Err> {
+        x.conv_batch_norm(self.norm.folded(&self.weight, self.around()))
+    }
+}
+
 impl<
     B: Dim,
     H: Dim,
@@ -95,8 +121,7 @@ impl<
     type Output = Map<B, H, CO, D, T>;
     type Error = D::Err;
     fn try_forward(&self, x: Map<B, H, C, D, T>) -> Result<Self::Output, D::Err> {
-        let around = Around { dilation: DILATION, relu: false, precision: self.precision };
-        self.norm.infer(x, &self.weight, around)
+        Flow::of(x)?.conv_batch_norm_map(self.norm.folded(&self.weight, self.around()))
     }
 }
 
@@ -115,7 +140,7 @@ impl<
     type Output = Map<B, H, CO, D, T>;
     type Error = D::Err;
     fn try_forward_mut(&mut self, x: Map<B, H, C, D, T>) -> Result<Self::Output, D::Err> {
-        let around = Around { dilation: DILATION, relu: false, precision: self.precision };
+        let around = self.around();
         self.norm.train(x, &self.weight, around)
     }
 }

@@ -1,6 +1,7 @@
 //! The U-Net decoder and its outputs.
 
 use super::conv_bn::Around;
+use super::ops::Flow;
 use super::{Backend, BatchNorm, Even, Inference, Map, Masks, Mid, Param, Precision, Side, Training, ops};
 use dfdx::nn::{Module, ModuleMut, NonMutableModule};
 use dfdx::prelude::*;
@@ -49,12 +50,18 @@ impl<D: Backend> DoubleConv<D> {
     }
 }
 
+impl<D: Backend> DoubleConv<D> {
+    fn infer<B: Dim, H: Dim, T: Inference<D>>(&self, x: &Flow<B, H, Both, D>) -> Result<Map<B, H, Mid, D, T>, D::Err> {
+        let x = x.conv_batch_norm(self.norm1.folded(&self.conv1, self.around()))?;
+        x.conv_batch_norm_map(self.norm2.folded(&self.conv2, self.around()))
+    }
+}
+
 impl<B: Dim, H: Dim, D: Backend, T: Inference<D>> Module<Map<B, H, Both, D, T>> for DoubleConv<D> {
     type Output = Map<B, H, Mid, D, T>;
     type Error = D::Err;
     fn try_forward(&self, x: Map<B, H, Both, D, T>) -> Result<Self::Output, D::Err> {
-        let x = self.norm1.infer(x, &self.conv1, self.around())?;
-        self.norm2.infer(x, &self.conv2, self.around())
+        self.infer(&Flow::of(x)?)
     }
 }
 
@@ -68,10 +75,22 @@ impl<B: Dim, H: Dim, D: Backend, T: Training<D>> ModuleMut<Map<B, H, Both, D, T>
     }
 }
 
-forward! { [B: Dim, H: Even] Up<D>:
-    |self, (skip, deep), run| (Map<B, H, Mid, D, T>, Map<B, H::Half, Mid, D, T>) => Map<B, H, Mid, D, T> {
-        let both: Map<B, H, Both, D, T> = ops::up2_concat(skip, deep)?;
-        Ok(run!(self.conv, both))
+/// Skip and deep map to the next map.
+type Join<B, H, D, T> = (Map<B, H, Mid, D, T>, Map<B, <H as Even>::Half, Mid, D, T>);
+
+impl<B: Dim, H: Even, D: Backend, T: Inference<D>> Module<Join<B, H, D, T>> for Up<D> {
+    type Output = Map<B, H, Mid, D, T>;
+    type Error = D::Err;
+    fn try_forward(&self, (skip, deep): Join<B, H, D, T>) -> Result<Self::Output, D::Err> {
+        self.conv.infer(&Flow::up2_concat(Flow::of(skip)?, Flow::of(deep)?)?)
+    }
+}
+
+impl<B: Dim, H: Even, D: Backend, T: Training<D>> ModuleMut<Join<B, H, D, T>> for Up<D> {
+    type Output = Map<B, H, Mid, D, T>;
+    type Error = D::Err;
+    fn try_forward_mut(&mut self, (skip, deep): Join<B, H, D, T>) -> Result<Self::Output, D::Err> {
+        self.conv.try_forward_mut(ops::up2_concat(skip, deep)?)
     }
 }
 

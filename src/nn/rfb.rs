@@ -1,7 +1,9 @@
 //! The receptive-field block (arXiv 1711.07767, as SAM2-UNet uses it): any number of channels to 64,
 //! seen through four branches of growing reach. No activation but the last.
 
-use super::{Backend, ConvBn, Map, Mid, ops};
+use super::ops::Flow;
+use super::{Backend, ConvBn, Inference, Map, Mid, Training, ops};
+use dfdx::nn::{Module, ModuleMut};
 use dfdx::prelude::*;
 
 module! {
@@ -36,24 +38,57 @@ module! {
     }
 }
 
-forward! { [B: Dim, H: Dim, C: ConstDim, const K: usize] Branch<C, D, K>:
-    |self, x, run| Map<B, H, C, D, T> => Map<B, H, Mid, D, T> {
-        let x = run!(self.reduce, x);
-        let x = run!(self.row, x);
-        let x = run!(self.column, x);
-        Ok(run!(self.dilated, x))
+impl<B: Dim, H: Dim, C: ConstDim, D: Backend, const K: usize> Module<&Flow<B, H, C, D>> for Branch<C, D, K> {
+    type Output = Flow<B, H, Mid, D>;
+    type Error = D::Err;
+    fn try_forward(&self, x: &Flow<B, H, C, D>) -> Result<Self::Output, D::Err> {
+        let x = self.reduce.try_forward(x)?;
+        let x = self.row.try_forward(&x)?;
+        let x = self.column.try_forward(&x)?;
+        self.dilated.try_forward(&x)
     }
 }
 
-forward! { [B: Dim, H: Dim, C: ConstDim] Rfb<C, D>:
-    |self, x, run| Map<B, H, C, D, T> => Map<B, H, Mid, D, T> {
+impl<B: Dim, H: Dim, C: ConstDim, D: Backend, T: Training<D>, const K: usize> ModuleMut<Map<B, H, C, D, T>>
+    for Branch<C, D, K>
+{
+    type Output = Map<B, H, Mid, D, T>;
+    type Error = D::Err;
+    fn try_forward_mut(&mut self, x: Map<B, H, C, D, T>) -> Result<Self::Output, D::Err> {
+        let x = self.reduce.try_forward_mut(x)?;
+        let x = self.row.try_forward_mut(x)?;
+        let x = self.column.try_forward_mut(x)?;
+        self.dilated.try_forward_mut(x)
+    }
+}
+
+impl<B: Dim, H: Dim, C: ConstDim, D: Backend, T: Inference<D>> Module<Map<B, H, C, D, T>> for Rfb<C, D> {
+    type Output = Map<B, H, Mid, D, T>;
+    type Error = D::Err;
+    fn try_forward(&self, x: Map<B, H, C, D, T>) -> Result<Self::Output, D::Err> {
+        let x = &Flow::of(x)?;
         let branches = [
-            run!(self.branch0, x.with_empty_tape()),
-            run!(self.branch1, x.with_empty_tape()),
-            run!(self.branch2, x.with_empty_tape()),
-            run!(self.branch3, x.with_empty_tape()),
+            self.branch0.try_forward(x)?,
+            self.branch1.try_forward(x)?,
+            self.branch2.try_forward(x)?,
+            self.branch3.try_forward(x)?,
+        ];
+        let seen: Flow<B, H, Const<256>, D> = Flow::concat4(branches)?;
+        self.conv_cat.try_forward(&seen)?.add_relu(self.conv_res.try_forward(x)?)
+    }
+}
+
+impl<B: Dim, H: Dim, C: ConstDim, D: Backend, T: Training<D>> ModuleMut<Map<B, H, C, D, T>> for Rfb<C, D> {
+    type Output = Map<B, H, Mid, D, T>;
+    type Error = D::Err;
+    fn try_forward_mut(&mut self, x: Map<B, H, C, D, T>) -> Result<Self::Output, D::Err> {
+        let branches = [
+            self.branch0.try_forward_mut(x.with_empty_tape())?,
+            self.branch1.try_forward_mut(x.with_empty_tape())?,
+            self.branch2.try_forward_mut(x.with_empty_tape())?,
+            self.branch3.try_forward_mut(x.with_empty_tape())?,
         ];
         let seen: Map<B, H, Const<256>, D, T> = ops::concat4(branches)?;
-        ops::add_relu(run!(self.conv_cat, seen), run!(self.conv_res, x))
+        ops::add_relu(self.conv_cat.try_forward_mut(seen)?, self.conv_res.try_forward_mut(x)?)
     }
 }

@@ -11,6 +11,7 @@ pub mod conv_batch_norm;
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
+pub mod flow;
 pub mod patch_embed;
 pub mod resize;
 pub mod structure_loss;
@@ -24,6 +25,7 @@ pub use conv_batch_norm::{NormRef, conv_batch_norm_train};
 pub use conv2d::{Conv2dKernel, conv2d, fold_batch_norm};
 #[cfg(feature = "cuda")]
 pub use cuda::{CudaOpenError, open_cuda};
+pub use flow::{Flow, NormedConv};
 pub use patch_embed::{PatchEmbedKernel, patch_embed};
 pub use resize::{ResizeKernel, resize};
 pub use structure_loss::{LossFlavour, StructureLossKernel, loss_weights, structure_loss};

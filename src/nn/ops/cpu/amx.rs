@@ -5,7 +5,7 @@
 //! reads subnormal numbers as zero and writes zero for them. It sums its 32 products by themselves and then adds them to
 //! the destination, which may therefore hold the bias or the earlier sum from the start: no sum is long.
 
-use super::tile::{Before, Left, WIDEST};
+use super::tile::{Before, Left, WIDEST, prefetch};
 use std::arch::asm;
 use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
@@ -78,7 +78,7 @@ fn agrees_with_plain_numbers() -> bool {
         let left = Left::Rows(&pointers);
         // SAFETY: tiles were found; there are `rows` rows of `depth` words, as many rows of a panel, and `rows` rows at the
         // destination.
-        unsafe { tile(depth, left, panel.as_ptr(), Before::Itself, (c.as_mut_ptr(), WIDEST), 2) };
+        unsafe { tile(depth, left, (panel.as_ptr(), panel.as_ptr()), Before::Itself, (c.as_mut_ptr(), WIDEST), 2) };
     }
     let expected = |i: usize| {
         let products = (0..depth).flat_map(|p| {
@@ -170,7 +170,7 @@ macro_rules! start {
 pub unsafe fn tile(
     depth: usize,
     left: Left<'_>,
-    panel: *const f32,
+    (panel, ahead): (*const f32, *const f32),
     before: Before,
     (c, stride): (*mut f32, usize),
     vectors: usize,
@@ -195,10 +195,10 @@ pub unsafe fn tile(
         let groups = rows.div_ceil(SIDE);
         let (first, second) = (Group::of(left, 0), Group::of(left, groups - 1));
         match (groups, vectors) {
-            (1, 1) => sums::<1, 1>(depth, [first, second], panel, before, [to(0), to(0)]),
-            (1, _) => sums::<1, 2>(depth, [first, second], panel, before, [to(0), to(0)]),
-            (_, 1) => sums::<2, 1>(depth, [first, second], panel, before, [to(0), to(1)]),
-            _ => sums::<2, 2>(depth, [first, second], panel, before, [to(0), to(1)]),
+            (1, 1) => sums::<1, 1>(depth, [first, second], (panel, ahead), before, [to(0), to(0)]),
+            (1, _) => sums::<1, 2>(depth, [first, second], (panel, ahead), before, [to(0), to(0)]),
+            (_, 1) => sums::<2, 1>(depth, [first, second], (panel, ahead), before, [to(0), to(1)]),
+            _ => sums::<2, 2>(depth, [first, second], (panel, ahead), before, [to(0), to(1)]),
         }
         if beyond > 0 {
             copy_rows((corner, WIDEST), (tail, stride), beyond, vectors);
@@ -330,7 +330,7 @@ fn transposed(columns: [__m512; SIDE]) -> [__m512; SIDE] {
 unsafe fn sums<const R: usize, const N: usize>(
     depth: usize,
     groups: [Group<'_>; 2],
-    panel: *const f32,
+    (panel, ahead): (*const f32, *const f32),
     before: Before,
     to: [(*mut f32, usize); 2],
 ) {
@@ -351,6 +351,9 @@ unsafe fn sums<const R: usize, const N: usize>(
         let mut last = LastRows([MaybeUninit::uninit(); SIDE * WIDEST]);
         for from in (0..depth).step_by(SIDE) {
             let words = SIDE.min(depth - from);
+            for p in from..from + words {
+                prefetch(ahead.wrapping_add(p * SIDE));
+            }
             let mut b = panel.add(from * WIDEST);
             if words < SIDE {
                 let rows: *mut f32 = last.0.as_mut_ptr().cast();
@@ -449,7 +452,9 @@ mod tests {
                 {
                     let mut c: Vec<f32> = (0..(rows + 1) * stride).map(|i| i as f32).collect();
                     // SAFETY: there are tiles; all factors were made for `rows`, `depth` and two vectors.
-                    unsafe { tile(depth, left, panel.as_ptr(), before, (c.as_mut_ptr(), stride), vectors) };
+                    unsafe {
+                        tile(depth, left, (panel.as_ptr(), panel.as_ptr()), before, (c.as_mut_ptr(), stride), vectors)
+                    };
                     for (n, got) in c.iter().enumerate() {
                         let (i, j) = (n / stride, n % stride);
                         let products = (0..depth).map(|p| {

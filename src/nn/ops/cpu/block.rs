@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use std::sync::Arc;
 
 /// Tokens worked on at once, at most: their widest rows stay in the second-level cache.
-const MOST_ROWS: usize = 256;
+const MOST_ROWS: usize = 120;
 /// Maps worked on together have about this many tokens: what bounds temporary memory.
 const GROUP_TOKENS: usize = 4096;
 

@@ -4,6 +4,7 @@
 
 use super::matmul::{Onto, Packed, Then, add_column_sums, product, transposed_product};
 use super::vector::{add_assign, halve_rows};
+use super::winograd::Winograd;
 use crate::nn::Precision;
 use crate::nn::ops::conv2d::ConvSize;
 use rayon::prelude::*;
@@ -76,17 +77,20 @@ impl ConvSize {
     }
 
     /// The published `(co, c, kh, kw)` as `(co, taps, c)`.
-    fn by_tap(&self, weight: &[f32]) -> Vec<f32> {
+    fn by_tap<'w>(&self, weight: &'w [f32]) -> Cow<'w, [f32]> {
         let (taps, c) = (self.taps(), self.channels);
+        if taps == 1 {
+            return Cow::Borrowed(weight);
+        }
         let mut w = vec![0.0; weight.len()];
-        for (from, to) in weight.chunks_exact(c * taps).zip(w.chunks_exact_mut(c * taps)) {
+        weight.par_chunks_exact(c * taps).zip(w.par_chunks_exact_mut(c * taps)).for_each(|(from, to)| {
             for (ch, from) in from.chunks_exact(taps).enumerate() {
                 for (tap, v) in from.iter().enumerate() {
                     to[tap * c + ch] = *v;
                 }
             }
-        }
-        w
+        });
+        Cow::Owned(w)
     }
 
     /// The published `(co, c, kh, kw)` as `(c, taps, co)`.
@@ -137,6 +141,9 @@ impl ConvSize {
 
     /// `y = conv(x, weight) + bias`, then a ReLU if asked for.
     pub(super) fn forward(&self, x: &[f32], weight: &[f32], bias: Option<&[f32]>, relu: bool, y: &mut [f32]) {
+        if let Some(winograd) = Winograd::of(self) {
+            return winograd.forward(x, weight, bias, relu, y);
+        }
         let factor = Packed::from_runs(&self.by_tap(weight), self.channels, self.taps(), self.precision);
         let then = if relu { Then::Relu } else { Then::Stop };
         self.apply((x, self.channels), 1, &factor, bias.map_or(Onto::Nothing, Onto::Bias), then, y);

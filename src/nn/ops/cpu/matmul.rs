@@ -58,6 +58,30 @@ impl Deref for Words<'_> {
     }
 }
 
+/// Rows of `columns` numbers, as a factor of this instruction set reads them.
+fn words(isa: Isa, x: &[f32], columns: usize) -> Words<'_> {
+    if !isa.halves() {
+        return Words::Numbers(x);
+    }
+    let mut words = Scratch::new(x.len() / columns * columns.div_ceil(2));
+    halve_rows(x, columns, &mut words);
+    Words::Halves(words)
+}
+
+/// One panel of a factor, rows of `width` words: some of the columns, each as long as the panel is deep, and zeros beside
+/// them.
+fn set_panel<'a>(panel: &mut [f32], width: usize, columns: Range<usize>, column: impl Fn(usize) -> &'a [f32]) {
+    let depth = panel.len() / width;
+    for first in columns.clone().step_by(BLOCK) {
+        // Columns past the last are read as the last one, and cleared below.
+        let block: [&[f32]; BLOCK] = std::array::from_fn(|i| &column((first + i).min(columns.end - 1))[..depth]);
+        transpose_into(block, first - columns.start, width, panel);
+    }
+    if columns.len() < width {
+        panel.chunks_exact_mut(width).for_each(|row| row[columns.len()..].fill(0.0));
+    }
+}
+
 impl Packed {
     /// An empty factor for products in this precision, or in single precision where the machine has no other.
     pub fn empty(precision: Precision) -> Self {
@@ -86,12 +110,7 @@ impl Packed {
 
     /// Rows of `columns` numbers, as this factor reads them.
     pub fn words<'x>(&self, x: &'x [f32], columns: usize) -> Words<'x> {
-        if !self.isa.halves() {
-            return Words::Numbers(x);
-        }
-        let mut words = Scratch::new(x.len() / columns * columns.div_ceil(2));
-        halve_rows(x, columns, &mut words);
-        Words::Halves(words)
+        words(self.isa, x, columns)
     }
 
     fn reset(&mut self, inputs: usize, depth: usize, columns: usize) {
@@ -143,8 +162,8 @@ impl Packed {
     fn set_words<'a>(&mut self, [inputs, depth, columns]: [usize; 3], column: impl Fn(usize) -> &'a [f32]) {
         self.reset(inputs, depth, columns);
         let width = self.isa.columns();
-        for (j, panel) in self.panels.chunks_exact_mut((depth * width).max(1)).enumerate() {
-            fill_panel(panel, width, width.min(columns - j * width), |i| column(j * width + i));
+        for (j, panel) in self.panels.chunks_mut((depth * width).max(1)).enumerate() {
+            set_panel(panel, width, j * width..columns.min((j + 1) * width), &column);
         }
     }
 
@@ -178,7 +197,7 @@ impl Packed {
             let mut numbers = Scratch::new(here * inputs);
             matrix.read(j * width * inputs, &mut numbers);
             let words = packed.words(&numbers, inputs);
-            fill_panel(panel, width, here, |i| &words[i * depth..][..depth]);
+            set_panel(panel, width, 0..here, |i| &words[i * depth..][..depth]);
         });
         (packed.inputs, packed.depth, packed.columns, packed.panels) = (inputs, depth, columns, panels);
         packed
@@ -186,8 +205,13 @@ impl Packed {
 
     fn set_runs(&mut self, matrix: &[f32], run: usize, runs: usize) {
         let (inputs, depth) = (run * runs, self.words_in(run) * runs);
-        let words = self.words(matrix, run);
-        self.set_words([inputs, depth, matrix.len() / inputs], |j| &words[j * depth..][..depth]);
+        let (isa, width, columns) = (self.isa, self.isa.columns(), matrix.len() / inputs);
+        self.reset(inputs, depth, columns);
+        let panels = self.panels.par_chunks_mut(depth * width).zip(matrix.par_chunks(inputs * width));
+        panels.for_each(|(panel, matrix)| {
+            let words = words(isa, matrix, run);
+            set_panel(panel, width, 0..matrix.len() / inputs, |j| &words[j * depth..][..depth]);
+        });
     }
 
     /// The transpose: what the weight is to the gradient of its input.
@@ -259,19 +283,6 @@ impl Packed {
     }
 }
 
-/// Writes a panel whose column `i` of `columns` is `column(i)`, zeros to their right.
-fn fill_panel<'a>(panel: &mut [f32], width: usize, columns: usize, column: impl Fn(usize) -> &'a [f32]) {
-    let depth = panel.len() / width;
-    for first in (0..columns).step_by(BLOCK) {
-        // Columns past the last are read as the last one, and cleared below.
-        let block: [&[f32]; BLOCK] = std::array::from_fn(|i| &column((first + i).min(columns - 1))[..depth]);
-        transpose_into(block, first, width, panel);
-    }
-    if columns < width {
-        panel.chunks_exact_mut(width).for_each(|row| row[columns..].fill(0.0));
-    }
-}
-
 /// What a destination holds before a product.
 #[derive(Clone, Copy, Debug)]
 pub enum Onto<'a> {
@@ -336,7 +347,7 @@ fn run(
         return;
     }
     let (isa, columns) = (factor.isa, factor.columns);
-    let (lanes, width, height) = (isa.lanes(), isa.columns(), isa.rows());
+    let (lanes, width) = (isa.lanes(), isa.columns());
     assert!(depth.end <= factor.depth, "rows up to {} of a factor of {}", depth.end, factor.depth);
     assert!(y.len() >= (rows - 1) * stride + columns, "size of a product");
     if let Onto::Bias(bias) = onto {
@@ -362,8 +373,14 @@ fn run(
                 }
                 Onto::Itself => Before::Itself,
             };
-            for i in (0..rows).step_by(height) {
-                let count = height.min(rows - i);
+            // What the tiles after these read first: each tile brings a half of it.
+            let next = match (j + 1) * width < columns {
+                true => factor.panel(j + 1, from, to),
+                false => factor.panel(0, to, depth.end.min(to + DEPTH)),
+            };
+            let mut ahead = next.chunks(((to - from) * lanes).max(1));
+            for Range { start: i, end } in isa.tiles(rows) {
+                let count = end - i;
                 let left = match left {
                     Source::Rows(rows) => {
                         for (pointer, row) in pointers.iter_mut().zip(&rows[i..i + count]) {
@@ -394,7 +411,8 @@ fn run(
                 // as wide as any panel, and `to_tile` a slice borrowed here alone, whose last row has
                 // `vectors * lanes` numbers.
                 unsafe {
-                    tile(isa, to - from, left, panel.as_ptr(), before, (to_tile.as_mut_ptr(), step), vectors);
+                    let panel = (panel.as_ptr(), ahead.next().map_or(panel.as_ptr(), <[f32]>::as_ptr));
+                    tile(isa, to - from, left, panel, before, (to_tile.as_mut_ptr(), step), vectors);
                 }
                 if !whole {
                     for (corner, y) in corner.chunks_exact(WIDEST).zip(y[start..].chunks_mut(stride)).take(count) {

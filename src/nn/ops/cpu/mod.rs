@@ -16,6 +16,7 @@ mod scratch;
 mod tile;
 mod vector;
 mod windows;
+mod winograd;
 
 use super::adapted_block::{AdaptedBlockKernel, BlockSize, FrozenBlock, Keep};
 use super::add_relu::AddReluKernel;
@@ -31,6 +32,7 @@ use crate::nn::weights::Encoded;
 use dfdx::prelude::*;
 use matmul::Packed;
 use rayon::prelude::*;
+use scratch::Scratch;
 use std::sync::Arc;
 
 type Done = Result<(), CpuError>;
@@ -64,7 +66,7 @@ impl FrozenWeight {
 
 impl Memory for Cpu {
     type Frozen = Arc<FrozenWeight>;
-    type View = Vec<f32>;
+    type View = Scratch;
     type Out<'a> = &'a mut [f32];
 
     fn describe(&self) -> String {
@@ -108,27 +110,35 @@ impl Memory for Cpu {
         })
     }
 
-    fn view<S: Shape>(&self, t: &Tensor<S, f32, Self>) -> Vec<f32> {
-        let mut numbers = vec![0.0; t.shape().num_elements()];
+    fn view<S: Shape>(&self, t: &Tensor<S, f32, Self>) -> Scratch {
+        let mut numbers = Scratch::new(t.shape().num_elements());
         t.copy_into(&mut numbers); // one copy; `as_vec` walks element by element
         numbers
     }
 
     fn read<S: Shape>(&self, t: &Tensor<S, f32, Self>) -> Result<Vec<f32>, CpuError> {
-        Ok(self.view(t))
+        let mut numbers = vec![0.0; t.shape().num_elements()];
+        t.copy_into(&mut numbers);
+        Ok(numbers)
     }
 
-    fn take(&self, slot: &mut Buffer<Self>) -> Result<Vec<f32>, CpuError> {
-        Ok(std::mem::take(&mut **slot))
+    fn take(&self, slot: &mut Buffer<Self>) -> Result<Scratch, CpuError> {
+        Ok(std::mem::take(&mut **slot).into())
     }
 
     fn out(buffer: &mut Buffer<Self>) -> &mut [f32] {
         buffer
     }
 
-    fn fill(&self, length: usize, fill: impl FnOnce(&mut [f32]) -> Done) -> Result<Vec<f32>, CpuError> {
-        let mut numbers = vec![0.0; length];
+    fn fill(&self, length: usize, fill: impl FnOnce(&mut [f32]) -> Done) -> Result<Scratch, CpuError> {
+        let mut numbers = Scratch::zeros(length);
         fill(&mut numbers)?;
+        Ok(numbers)
+    }
+
+    fn overwrite(&self, length: usize, write: impl FnOnce(&mut [f32]) -> Done) -> Result<Scratch, CpuError> {
+        let mut numbers = Scratch::new(length);
+        write(&mut numbers)?;
         Ok(numbers)
     }
 
@@ -137,14 +147,24 @@ impl Memory for Cpu {
         shape: S,
         fill: impl FnOnce(&mut [f32]) -> Result<R, CpuError>,
     ) -> Result<(Tensor<S, f32, Self>, R), CpuError> {
-        let mut numbers = vec![0.0; shape.num_elements()];
+        let mut numbers = zeros(shape.num_elements());
         let extra = fill(&mut numbers)?;
         Ok((self.try_tensor_from_vec(numbers, shape)?, extra))
     }
 }
 
+/// Zeros, written by all threads: one alone would keep the others waiting.
+fn zeros(length: usize) -> Vec<f32> {
+    const ROW: usize = 16;
+    if length < CHUNK || length % ROW != 0 {
+        return vec![0.0; length];
+    }
+    let rows: Vec<[f32; ROW]> = (0..length / ROW).into_par_iter().with_min_len(CHUNK / ROW).map(|_| [0.0; ROW]).collect();
+    rows.into_flattened()
+}
+
 impl PatchEmbedKernel for Cpu {
-    fn patch_embed(&self, size: StemSize, x: &Vec<f32>, w: StemWeights<'_, Arc<FrozenWeight>>, y: &mut [f32]) -> Done {
+    fn patch_embed(&self, size: StemSize, x: &Scratch, w: StemWeights<'_, Arc<FrozenWeight>>, y: &mut [f32]) -> Done {
         let [weight, bias, background, window] = [w.weight, w.bias, w.background, w.window].map(|w| w.numbers());
         patch_embed::forward(size, x, weight, bias, background, window, y);
         Ok(())
@@ -157,27 +177,27 @@ impl AdaptedBlockKernel for Cpu {
     fn adapted_block(
         &self,
         size: BlockSize,
-        x: &Vec<f32>,
-        adapter: &[Vec<f32>; 4],
+        x: &Scratch,
+        adapter: &[Scratch; 4],
         frozen: &FrozenBlock<Arc<FrozenWeight>>,
         keep: Keep,
         y: &mut [f32],
     ) -> Result<block::Saved, CpuError> {
-        let adapter = adapter.each_ref().map(Vec::as_slice);
+        let adapter = adapter.each_ref().map(|v| &**v);
         Ok(block::Block::new(size, adapter, frozen).forward(x, keep, y))
     }
 
     fn adapted_block_backward(
         &self,
         size: BlockSize,
-        x: &Vec<f32>,
-        adapter: &[Vec<f32>; 4],
+        x: &Scratch,
+        adapter: &[Scratch; 4],
         frozen: &FrozenBlock<Arc<FrozenWeight>>,
         saved: block::Saved,
-        gy: &Vec<f32>,
+        gy: &Scratch,
         [gx, down_w, down_b, up_w, up_b]: [&mut [f32]; 5],
     ) -> Done {
-        let adapter = adapter.each_ref().map(Vec::as_slice);
+        let adapter = adapter.each_ref().map(|v| &**v);
         let gradients = block::BlockGradients { x: gx, adapter: [down_w, down_b, up_w, up_b] };
         block::Block::new(size, adapter, frozen).backward(x, saved, gy, gradients);
         Ok(())
@@ -188,33 +208,31 @@ impl Conv2dKernel for Cpu {
     fn conv2d(
         &self,
         size: ConvSize,
-        x: &Vec<f32>,
-        weight: &Vec<f32>,
-        bias: Option<&Vec<f32>>,
+        x: &Scratch,
+        weight: &Scratch,
+        bias: Option<&Scratch>,
         relu: bool,
         y: &mut [f32],
     ) -> Done {
-        size.forward(x, weight, bias.map(Vec::as_slice), relu, y);
+        size.forward(x, weight, bias.map(|v| &**v), relu, y);
         Ok(())
     }
 
     fn conv2d_backward(
         &self,
         size: ConvSize,
-        x: &Vec<f32>,
-        weight: &Vec<f32>,
-        relu: Option<&Vec<f32>>,
-        gy: &Vec<f32>,
+        x: &Scratch,
+        weight: &Scratch,
+        relu: Option<&Scratch>,
+        gy: &Scratch,
         (gx, gw, gb): (&mut [f32], &mut [f32], Option<&mut [f32]>),
     ) -> Done {
-        let masked;
-        let gy = match relu {
-            Some(y) => {
-                masked = gy.iter().zip(y).map(|(g, y)| if *y <= 0.0 { 0.0 } else { *g }).collect();
-                &masked
-            }
-            None => gy,
-        };
+        let masked = relu.map(|y| {
+            let mut masked = Scratch::new(gy.len());
+            vector::relu_backward(y, gy, &mut masked);
+            masked
+        });
+        let gy = masked.as_ref().unwrap_or(gy);
         size.backward_input(weight, gy, gx);
         size.backward_weight(x, gy, gw, gb);
         Ok(())
@@ -227,9 +245,9 @@ impl BatchNormKernel for Cpu {
 
     fn batch_norm(
         &self,
-        x: &Vec<f32>,
-        scale: &Vec<f32>,
-        bias: &Vec<f32>,
+        x: &Scratch,
+        scale: &Scratch,
+        bias: &Scratch,
         relu: bool,
         y: &mut [f32],
         (mean_out, variance_out): (&mut [f32], &mut [f32]),
@@ -245,23 +263,23 @@ impl BatchNormKernel for Cpu {
         Ok(moments)
     }
 
-    fn channel_mean(&self, x: &Vec<f32>, channels: usize) -> Result<Vec<f32>, CpuError> {
-        Ok(batch_norm::mean(x, channels))
+    fn channel_mean(&self, x: &Scratch, channels: usize) -> Result<Scratch, CpuError> {
+        Ok(batch_norm::mean(x, channels).into())
     }
 
-    fn centred(&self, mut x: Vec<f32>, mean: &Vec<f32>) -> Result<Vec<f32>, CpuError> {
+    fn centred(&self, mut x: Scratch, mean: &Scratch) -> Result<Scratch, CpuError> {
         batch_norm::centre(&mut x, mean);
         Ok(x)
     }
 
     fn batch_norm_backward(
         &self,
-        x: &Vec<f32>,
-        scale: &Vec<f32>,
-        bias: &Vec<f32>,
+        x: &Scratch,
+        scale: &Scratch,
+        bias: &Scratch,
         relu: bool,
         moments: [Vec<f64>; 2],
-        gy: &Vec<f32>,
+        gy: &Scratch,
         (gx, g_scale, g_bias): (&mut [f32], &mut [f32], &mut [f32]),
     ) -> Done {
         batch_norm::backward(x, &moments, scale, bias, relu, gy, [gx, g_scale, g_bias]);
@@ -270,7 +288,7 @@ impl BatchNormKernel for Cpu {
 }
 
 impl AddReluKernel for Cpu {
-    fn add_relu(&self, a: &Vec<f32>, b: &Vec<f32>, y: &mut [f32]) -> Done {
+    fn add_relu(&self, a: &Scratch, b: &Scratch, y: &mut [f32]) -> Done {
         y.par_chunks_mut(CHUNK)
             .zip(a.par_chunks(CHUNK))
             .zip(b.par_chunks(CHUNK))
@@ -278,7 +296,7 @@ impl AddReluKernel for Cpu {
         Ok(())
     }
 
-    fn add_relu_backward(&self, y: &Vec<f32>, gy: &Vec<f32>, [ga, gb]: [&mut [f32]; 2]) -> Done {
+    fn add_relu_backward(&self, y: &Scratch, gy: &Scratch, [ga, gb]: [&mut [f32]; 2]) -> Done {
         ga.par_chunks_mut(CHUNK)
             .zip(gb.par_chunks_mut(CHUNK))
             .zip(y.par_chunks(CHUNK).zip(gy.par_chunks(CHUNK)))
@@ -294,7 +312,7 @@ impl AddReluKernel for Cpu {
 }
 
 impl ConcatKernel for Cpu {
-    fn concat4(&self, c: usize, maps: &[Vec<f32>; 4], y: &mut [f32]) -> Done {
+    fn concat4(&self, c: usize, maps: &[Scratch; 4], y: &mut [f32]) -> Done {
         y.par_chunks_mut(4 * c).with_min_len(1024).enumerate().for_each(|(row, y)| {
             for (y, map) in y.chunks_exact_mut(c).zip(maps) {
                 y.copy_from_slice(&map[row * c..][..c]);
@@ -303,7 +321,7 @@ impl ConcatKernel for Cpu {
         Ok(())
     }
 
-    fn concat4_backward(&self, c: usize, gy: &Vec<f32>, gradients: [&mut [f32]; 4]) -> Done {
+    fn concat4_backward(&self, c: usize, gy: &Scratch, gradients: [&mut [f32]; 4]) -> Done {
         for (part, gradient) in gradients.into_iter().enumerate() {
             let rows = gradient.par_chunks_mut(c).with_min_len(1024);
             rows.zip(gy.par_chunks(4 * c)).for_each(|(g, gy)| vector::add_assign(g, &gy[part * c..][..c]));
@@ -313,31 +331,31 @@ impl ConcatKernel for Cpu {
 }
 
 impl Up2ConcatKernel for Cpu {
-    fn up2_concat(&self, s: JoinSize, skip: &Vec<f32>, deep: &Vec<f32>, y: &mut [f32]) -> Done {
+    fn up2_concat(&self, s: JoinSize, skip: &Scratch, deep: &Scratch, y: &mut [f32]) -> Done {
         resample::up2_concat([s.side, s.skip, s.deep], skip, deep, y);
         Ok(())
     }
 
-    fn up2_concat_backward(&self, s: JoinSize, gy: &Vec<f32>, [skip, deep]: [&mut [f32]; 2]) -> Done {
+    fn up2_concat_backward(&self, s: JoinSize, gy: &Scratch, [skip, deep]: [&mut [f32]; 2]) -> Done {
         resample::up2_concat_backward([s.side, s.skip, s.deep], gy, skip, deep);
         Ok(())
     }
 }
 
 impl ResizeKernel for Cpu {
-    fn resize(&self, s: ResizeSize, x: &Vec<f32>, y: &mut [f32]) -> Done {
+    fn resize(&self, s: ResizeSize, x: &Scratch, y: &mut [f32]) -> Done {
         resample::resize([s.from, s.to, s.classes], x, y);
         Ok(())
     }
 
-    fn resize_backward(&self, s: ResizeSize, gy: &Vec<f32>, gx: &mut [f32]) -> Done {
+    fn resize_backward(&self, s: ResizeSize, gy: &Scratch, gx: &mut [f32]) -> Done {
         resample::resize_backward([s.from, s.to, s.classes], gy, gx);
         Ok(())
     }
 }
 
 impl StructureLossKernel for Cpu {
-    fn loss_weights(&self, side: usize, mask: &Vec<f32>, y: &mut [f32]) -> Done {
+    fn loss_weights(&self, side: usize, mask: &Scratch, y: &mut [f32]) -> Done {
         loss::weights(side, mask, y);
         Ok(())
     }
@@ -346,9 +364,9 @@ impl StructureLossKernel for Cpu {
         &self,
         side: usize,
         flavour: LossFlavour,
-        logits: &Vec<f32>,
-        mask: &Vec<f32>,
-        weights: &Vec<f32>,
+        logits: &Scratch,
+        mask: &Scratch,
+        weights: &Scratch,
         y: &mut [f32],
     ) -> Done {
         y[0] = loss::forward(side * side, logits, mask, weights, flavour);
@@ -359,10 +377,10 @@ impl StructureLossKernel for Cpu {
         &self,
         side: usize,
         flavour: LossFlavour,
-        logits: &Vec<f32>,
-        mask: &Vec<f32>,
-        weights: &Vec<f32>,
-        gy: &Vec<f32>,
+        logits: &Scratch,
+        mask: &Scratch,
+        weights: &Scratch,
+        gy: &Scratch,
         gx: &mut [f32],
     ) -> Done {
         loss::backward(side * side, logits, mask, weights, flavour, gy[0], gx);

@@ -1,14 +1,13 @@
-//! Temporary numbers: each thread keeps the memory that it let go of and uses it again, as asking the system for
-//! fresh pages costs more than many a kernel: up to [`MOST`] buffers of [`LARGEST`] numbers, in practice a few of what a
-//! task's widest rows take.
+//! Temporary numbers: each thread keeps some of the memory that it let go of and uses it again, as fresh pages and zeros
+//! that nobody reads cost more than many a kernel.
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 
 /// Buffers that a thread keeps, at most.
 const MOST: usize = 16;
-/// Numbers of a buffer that is kept, at most: whole maps go back to the system, as the next stage's are of other sizes.
-const LARGEST: usize = 1 << 20;
+/// Numbers that a thread keeps, at most: 32 MiB, a few maps of one image.
+const KEPT: usize = 8 << 20;
 
 thread_local! {
     static FREE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
@@ -21,7 +20,7 @@ pub struct Scratch(Vec<f32>);
 impl Scratch {
     /// `length` numbers.
     pub fn new(length: usize) -> Self {
-        if length == 0 || length > LARGEST {
+        if length == 0 || length > KEPT {
             return Self(vec![0.0; length]);
         }
         let mut numbers = FREE.with_borrow_mut(|free| {
@@ -48,6 +47,12 @@ impl Scratch {
     }
 }
 
+impl From<Vec<f32>> for Scratch {
+    fn from(numbers: Vec<f32>) -> Self {
+        Self(numbers)
+    }
+}
+
 impl Deref for Scratch {
     type Target = [f32];
     fn deref(&self) -> &[f32] {
@@ -67,7 +72,8 @@ impl Drop for Scratch {
         // A thread that ends has no list any more.
         let _ = FREE.try_with(|free| {
             let mut free = free.borrow_mut();
-            if free.len() < MOST && (1..=LARGEST).contains(&numbers.capacity()) {
+            let kept: usize = free.iter().map(Vec::capacity).sum();
+            if free.len() < MOST && numbers.capacity() > 0 && kept + numbers.capacity() <= KEPT {
                 free.push(numbers);
             }
         });
@@ -84,7 +90,7 @@ mod tests {
         let (small, large) = (Scratch::new(1000), Scratch::new(100_000));
         let (at_small, at_large) = (address(&small), address(&large));
         drop((small, large));
-        drop((Scratch::new(0), Scratch::new(LARGEST + 1)));
+        drop((Scratch::new(0), Scratch::new(KEPT + 1)));
         assert_eq!(address(&Scratch::new(900)), at_small, "the smallest that fits");
         let large = Scratch::zeros(2000);
         assert_eq!(address(&large), at_large);

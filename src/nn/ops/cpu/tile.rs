@@ -3,6 +3,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use super::amx;
+use std::ops::Range;
 use std::sync::OnceLock;
 
 /// Vectors of columns in a panel: what one row of a tile fills.
@@ -102,6 +103,18 @@ impl Isa {
         VECTORS * self.lanes()
     }
 
+    /// Cuts rows into tiles.
+    pub fn tiles(self, rows: usize) -> impl Iterator<Item = Range<usize>> {
+        let (height, tiles) = (self.rows(), rows.div_ceil(self.rows()));
+        (0..tiles).map(move |t| match self {
+            // A half of a tile takes as long as any part of it.
+            #[cfg(target_arch = "x86_64")]
+            Self::AmxBf16 => t * height..rows.min((t + 1) * height),
+            // Of equal height: a tile of a row or two would take as long as many rows.
+            _ => t * rows / tiles..(t + 1) * rows / tiles,
+        })
+    }
+
     /// Rows of a tile, at most.
     pub fn rows(self) -> usize {
         match self {
@@ -137,7 +150,8 @@ pub enum Before {
 }
 
 /// `c = before + left * panel`, `depth` words a number (a product each, or two in bf16). Row `i` of the destination begins at
-/// `c + i * stride`; `vectors` vectors of each row are computed and written.
+/// `c + i * stride`; `vectors` vectors of each row are computed and written. `ahead` begins `depth` vectors that a later
+/// tile will read: they are brought into the cache meanwhile (any address will do, as nothing is read).
 ///
 /// # Safety
 /// The set must be one of [`Isa::available`] or [`Isa::bf16`], and [set up](Isa::set_up); there must be at most [`Isa::rows`] rows, of at least `depth`
@@ -148,11 +162,12 @@ pub unsafe fn tile(
     isa: Isa,
     depth: usize,
     left: Left<'_>,
-    panel: *const f32,
+    (panel, ahead): (*const f32, *const f32),
     before: Before,
     (c, stride): (*mut f32, usize),
     vectors: usize,
 ) {
+    let panel = (panel, ahead);
     // SAFETY: the caller's promise is each kernel's.
     unsafe {
         match isa {
@@ -180,7 +195,7 @@ macro_rules! tiles {
         pub unsafe fn tile(
             depth: usize,
             left: Left<'_>,
-            panel: *const f32,
+            panel: (*const f32, *const f32),
             before: Before,
             c: (*mut f32, usize),
             vectors: usize,
@@ -208,7 +223,7 @@ macro_rules! tiles {
         unsafe fn fixed<const R: usize, const N: usize>(
             depth: usize,
             left: Left<'_>,
-            mut panel: *const f32,
+            (mut panel, mut ahead): (*const f32, *const f32),
             before: Before,
             (c, stride): (*mut f32, usize),
         ) {
@@ -227,6 +242,8 @@ macro_rules! tiles {
                                 b[j] = load(panel.add(j * LANES));
                             }
                             panel = panel.add(VECTORS * LANES);
+                            prefetch(ahead);
+                            ahead = ahead.wrapping_add(LANES);
                             for i in 0..R {
                                 let a = splat(*rows[i].add(p));
                                 for j in 0..N {
@@ -241,6 +258,8 @@ macro_rules! tiles {
                                 b[j] = load(panel.add(j * LANES));
                             }
                             panel = panel.add(VECTORS * LANES);
+                            prefetch(ahead);
+                            ahead = ahead.wrapping_add(LANES);
                             for i in 0..R {
                                 let a = splat(*first.add(i));
                                 for j in 0..N {
@@ -279,9 +298,21 @@ macro_rules! tiles {
     };
 }
 
+/// Brings what stands there into the cache, where the machine has an instruction for it.
+#[inline(always)]
+pub fn prefetch(at: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing that the program sees and cannot fail, wherever it points.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
-    use super::{Before, Left, VECTORS};
+    use super::{Before, Left, VECTORS, prefetch};
     use std::arch::x86_64::{
         _mm512_add_ps as plus, _mm512_fmadd_ps as fused, _mm512_loadu_ps as load, _mm512_set1_ps as splat,
         _mm512_storeu_ps as store,
@@ -292,7 +323,7 @@ mod avx512 {
 
 #[cfg(target_arch = "x86_64")]
 mod avx512_bf16 {
-    use super::{Before, Left, VECTORS};
+    use super::{Before, Left, VECTORS, prefetch};
     use std::arch::x86_64::{
         __m512, __m512bh, _mm512_add_ps as plus, _mm512_dpbf16_ps, _mm512_loadu_ps as load, _mm512_set1_ps as splat,
         _mm512_storeu_ps as store,
@@ -313,7 +344,7 @@ mod avx512_bf16 {
 
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
-    use super::{Before, Left, VECTORS};
+    use super::{Before, Left, VECTORS, prefetch};
     use std::arch::x86_64::{
         _mm256_add_ps as plus, _mm256_fmadd_ps as fused, _mm256_loadu_ps as load, _mm256_set1_ps as splat,
         _mm256_storeu_ps as store,
@@ -323,7 +354,7 @@ mod avx2 {
 }
 
 mod portable {
-    use super::{Before, Left, VECTORS};
+    use super::{Before, Left, VECTORS, prefetch};
     const LANES: usize = 4;
     type V = [f32; LANES];
 

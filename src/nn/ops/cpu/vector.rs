@@ -298,6 +298,67 @@ vectorised! {
         }
     }
 
+    /// `gx = gy` where the output `y` of a ReLU is above zero, else zero.
+    pub fn relu_backward(y: &[f32], gy: &[f32], gx: &mut [f32]) {
+        for ((gx, gy), y) in gx.iter_mut().zip(gy).zip(y) {
+            *gx = if *y <= 0.0 { 0.0 } else { *gy };
+        }
+    }
+
+    /// `B^T d B` of Winograd's F(2x2, 3x3), channel by channel: from a tile's 4x4 pixels (whole vectors of channels) to the
+    /// left factors' rows in `turned`, each `plane` numbers after the one before.
+    pub fn to_tile(pixels: [&[f32]; 16], plane: usize, turned: &mut [f32]) {
+        let channels = pixels[0].len();
+        let pixels = pixels.map(|p| &p[..channels]);
+        for at in (0..channels / VECTOR).map(|i| i * VECTOR) {
+            let mut d = [[0.0; VECTOR]; 16];
+            for (d, pixel) in d.iter_mut().zip(&pixels) {
+                d.copy_from_slice(&pixel[at..at + VECTOR]);
+            }
+            let mut rows = [[0.0; VECTOR]; 16];
+            for y in 0..4 {
+                for i in 0..VECTOR {
+                    let [a, b, c, e] = [d[4 * y][i], d[4 * y + 1][i], d[4 * y + 2][i], d[4 * y + 3][i]];
+                    (rows[4 * y][i], rows[4 * y + 1][i]) = (a - c, b + c);
+                    (rows[4 * y + 2][i], rows[4 * y + 3][i]) = (c - b, b - e);
+                }
+            }
+            for x in 0..4 {
+                let mut columns = [[0.0; VECTOR]; 4];
+                for i in 0..VECTOR {
+                    let [a, b, c, e] = [rows[x][i], rows[4 + x][i], rows[8 + x][i], rows[12 + x][i]];
+                    (columns[0][i], columns[1][i], columns[2][i], columns[3][i]) = (a - c, b + c, c - b, b - e);
+                }
+                for (y, column) in columns.iter().enumerate() {
+                    turned[(4 * y + x) * plane + at..][..VECTOR].copy_from_slice(column);
+                }
+            }
+        }
+    }
+
+    /// `A^T m A` of the same: from a vector of channels of each of a tile's 16 products, `plane` numbers apart, to its
+    /// 2x2 pixels, plus a bias, then a ReLU if asked for.
+    pub fn from_tile(products: &[f32], plane: usize, bias: &[f32], relu: bool, pixels: &mut [[f32; 16]; 4]) {
+        let mut rows = [[0.0; VECTOR]; 8];
+        for y in 0..4 {
+            let m: [&[f32]; 4] = [0, 1, 2, 3].map(|x| &products[(4 * y + x) * plane..][..VECTOR]);
+            for i in 0..VECTOR {
+                rows[2 * y][i] = m[0][i] + m[1][i] + m[2][i];
+                rows[2 * y + 1][i] = m[1][i] - m[2][i] - m[3][i];
+            }
+        }
+        let (bias, least) = (&bias[..VECTOR], if relu { 0.0 } else { f32::NEG_INFINITY });
+        for x in 0..2 {
+            for i in 0..VECTOR {
+                let [a, b, c, e] = [rows[x][i], rows[2 + x][i], rows[4 + x][i], rows[6 + x][i]];
+                let (above, below) = (a + b + c + bias[i], b - c - e + bias[i]);
+                // not `max`, which would turn a NaN into a number
+                pixels[x][i] = if above < least { least } else { above };
+                pixels[2 + x][i] = if below < least { least } else { below };
+            }
+        }
+    }
+
     /// Turns a row of scores into weights that sum to `1 / factor`, and gives `factor`:
     /// `e^(scale (s - max))`, the last one counted `last` times.
     pub fn exponentials(row: &mut [f32], scale: f32, last: f32) -> f32 {

@@ -1,0 +1,219 @@
+//! 3x3 convolutions in single precision by minimal filtering, F(2x2, 3x3) of arXiv 1509.09308: a tile of 2x2 pixels
+//! takes 16 products of channels instead of 36. Pixels of a dilated kernel's tile lie `dilation` apart.
+
+use super::matmul::{Onto, Packed, Then, product, rows_of};
+use super::scratch::Scratch;
+use super::vector::{from_tile, to_tile};
+use crate::nn::Precision;
+use crate::nn::ops::conv2d::ConvSize;
+use rayon::prelude::*;
+
+/// Pixels that a tile reads, and products that it takes.
+const SEEN: usize = 16;
+/// Tiles worked on at once and channels of them: what they are turned into stays in the second-level cache.
+const TILES: usize = 48;
+const CHANNELS: usize = 64;
+/// Channels worked on as one.
+const VECTOR: usize = 16;
+
+/// A convolution that is worth it.
+pub struct Winograd<'a> {
+    size: &'a ConvSize,
+}
+
+/// The output pixel `(y, x)` that a tile begins at.
+type Corner = [usize; 2];
+
+impl<'a> Winograd<'a> {
+    /// `None` for a kernel of another shape or precision, for channels that fill no vectors, and where tiles cover
+    /// more pixels than they save.
+    pub fn of(size: &'a ConvSize) -> Option<Self> {
+        let fits = size.kernel == [3, 3]
+            && size.precision == Precision::F32
+            && size.channels.is_multiple_of(VECTOR)
+            && size.out_channels.is_multiple_of(VECTOR);
+        let winograd = Self { size };
+        let tiles = winograd.starts(size.side).len().pow(2);
+        // the turning costs about a quarter of the products
+        (fits && 5 * SEEN * tiles < 4 * 9 * size.side * size.side).then_some(winograd)
+    }
+
+    /// Where tiles begin along one side, for the first `side` pixels of it.
+    fn starts(&self, side: usize) -> Vec<usize> {
+        let d = self.size.dilation;
+        (0..side).filter(|at| at / d % 2 == 0).collect()
+    }
+
+    /// The products' right factors, each `(c, co)`: `G g G^T` of every pair of channels.
+    fn factors(&self, weight: &[f32]) -> Vec<Packed> {
+        let c = self.size.channels;
+        let mut turned = vec![0.0; SEEN * weight.len() / 9];
+        // by product, then output, then input
+        let plane = turned.len() / SEEN;
+        for (at, g) in weight.chunks_exact(9).enumerate() {
+            let rows: [[f32; 4]; 3] = std::array::from_fn(|r| ends_and_halves([g[3 * r], g[3 * r + 1], g[3 * r + 2]]));
+            for column in 0..4 {
+                let values = ends_and_halves([rows[0][column], rows[1][column], rows[2][column]]);
+                for (row, value) in values.into_iter().enumerate() {
+                    turned[(row * 4 + column) * plane + at] = value;
+                }
+            }
+        }
+        turned.par_chunks_exact(plane).map(|matrix| Packed::from_columns(matrix, c, Precision::F32)).collect()
+    }
+
+    /// `y = conv(x, weight) + bias`, then a ReLU if asked for.
+    pub fn forward(&self, x: &[f32], weight: &[f32], bias: Option<&[f32]>, relu: bool, y: &mut [f32]) {
+        let ConvSize { side, channels, out_channels, dilation, .. } = *self.size;
+        let factors = self.factors(weight);
+        let no_bias;
+        let bias = match bias {
+            Some(bias) => bias,
+            None => {
+                no_bias = vec![0.0; out_channels];
+                &no_bias
+            }
+        };
+        // Bands of lines that whole tiles cover.
+        let band = 2 * dilation * side * out_channels;
+        let maps = y.par_chunks_mut(side * side * out_channels).zip(x.par_chunks(side * side * channels));
+        maps.for_each(|(y, x)| {
+            y.par_chunks_mut(band).enumerate().for_each(|(i, y)| {
+                let first = 2 * dilation * i;
+                let columns = self.starts(side);
+                let lines = dilation.min(side - first);
+                let corners: Vec<Corner> = (first..first + lines).flat_map(|y| columns.iter().map(move |x| [y, *x])).collect();
+                for corners in corners.chunks(TILES) {
+                    self.tiles(x, &factors, corners, (bias, relu), (first, &mut *y));
+                }
+            });
+        });
+    }
+
+    /// Some tiles of a map, whose lines from `first` on are `y`.
+    fn tiles(
+        &self,
+        x: &[f32],
+        factors: &[Packed],
+        corners: &[Corner],
+        (bias, relu): (&[f32], bool),
+        (first, y): (usize, &mut [f32]),
+    ) {
+        let ConvSize { side, channels, out_channels, dilation, .. } = *self.size;
+        let zeros = [0.0; CHANNELS];
+        let mut products = Scratch::new(SEEN * corners.len() * out_channels);
+        for from in (0..channels).step_by(CHANNELS) {
+            let here = CHANNELS.min(channels - from);
+            let mut seen = Scratch::new(SEEN * corners.len() * here);
+            let plane = corners.len() * here;
+            for (t, [y, x0]) in corners.iter().enumerate() {
+                // a tile sees the lines and columns one step before its own to one step after
+                let pixels: [&[f32]; SEEN] = std::array::from_fn(|i| {
+                    let at = |start: usize, i: usize| (start + i * dilation).checked_sub(dilation).filter(|p| *p < side);
+                    match (at(*y, i / 4), at(*x0, i % 4)) {
+                        (Some(y), Some(x0)) => &x[(y * side + x0) * channels + from..][..here],
+                        _ => &zeros[..here],
+                    }
+                });
+                to_tile(pixels, plane, &mut seen[t * here..]);
+            }
+            let onto = if from == 0 { Onto::Nothing } else { Onto::Itself };
+            let pairs = seen.chunks_exact(plane).zip(products.chunks_exact_mut(corners.len() * out_channels));
+            for ((seen, products), factor) in pairs.zip(factors) {
+                product(&rows_of(seen, here), factor, from, onto, Then::Stop, products);
+            }
+        }
+        let mut four = [const { [0.0; VECTOR] }; 4];
+        for (t, [ty, tx]) in corners.iter().enumerate() {
+            for at in (0..out_channels).step_by(VECTOR) {
+                from_tile(&products[t * out_channels + at..], corners.len() * out_channels, &bias[at..], relu, &mut four);
+                for (i, pixel) in four.iter().enumerate() {
+                    let (row, column) = (ty + i / 2 * dilation, tx + i % 2 * dilation);
+                    if row < side && column < side {
+                        y[((row - first) * side + column) * out_channels + at..][..VECTOR].copy_from_slice(pixel);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A row of `G` with three numbers: the first, the halves of their sums with the second added and taken away, the last.
+fn ends_and_halves([a, b, c]: [f32; 3]) -> [f32; 4] {
+    [a, 0.5 * (a + b + c), 0.5 * (a - b + c), c]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The plain twin.
+    fn direct(s: &ConvSize, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f64> {
+        let (side, c, co, d) = (s.side as isize, s.channels, s.out_channels, s.dilation as isize);
+        let mut y = Vec::new();
+        for map in 0..s.batch as isize {
+            for (py, px) in (0..side).flat_map(|py| (0..side).map(move |px| (py, px))) {
+                for o in 0..co {
+                    let mut sum = f64::from(bias[o]);
+                    for tap in 0..9 {
+                        let (yy, xx) = (py + d * (tap / 3 - 1), px + d * (tap % 3 - 1));
+                        if (0..side).contains(&yy) && (0..side).contains(&xx) {
+                            let pixel = &x[(((map * side + yy) * side + xx) as usize) * c..][..c];
+                            for (ch, v) in pixel.iter().enumerate() {
+                                sum += f64::from(*v) * f64::from(weight[(o * c + ch) * 9 + tap as usize]);
+                            }
+                        }
+                    }
+                    y.push(sum);
+                }
+            }
+        }
+        y
+    }
+
+    #[test]
+    fn tiles_agree_with_the_plain_twin_at_every_size() {
+        let numbers = |n: usize, seed: usize| -> Vec<f32> {
+            (0..n).map(|i| ((i * 7919 + seed) % 1000) as f32 / 500.0 - 1.0).collect()
+        };
+        for (batch, side, c, co, dilation) in
+            [(1, 8, 16, 16, 1), (2, 11, 80, 16, 1), (1, 7, 16, 48, 1), (1, 19, 16, 16, 3), (2, 24, 32, 16, 5)]
+        {
+            let size = ConvSize {
+                batch,
+                side,
+                channels: c,
+                out_channels: co,
+                kernel: [3, 3],
+                dilation,
+                precision: Precision::F32,
+            };
+            let (x, weight, bias) = (numbers(batch * side * side * c, 1), numbers(co * c * 9, 2), numbers(co, 3));
+            let want = direct(&size, &x, &weight, &bias);
+            for relu in [false, true] {
+                let mut y = vec![f32::NAN; want.len()];
+                Winograd::of(&size).expect("a size worth it").forward(&x, &weight, Some(&bias), relu, &mut y);
+                for (i, (y, w)) in y.iter().zip(&want).enumerate() {
+                    let w = if relu { w.max(0.0) } else { *w };
+                    assert!((f64::from(*y) - w).abs() < 2e-5, "{size:?} {i}: {y} {w}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn small_maps_of_wide_kernels_are_left_alone() {
+        let size = |side, dilation, precision| ConvSize {
+            batch: 1,
+            side,
+            channels: 64,
+            out_channels: 64,
+            kernel: [3, 3],
+            dilation,
+            precision,
+        };
+        assert!(Winograd::of(&size(88, 7, Precision::F32)).is_some());
+        assert!(Winograd::of(&size(11, 7, Precision::F32)).is_none());
+        assert!(Winograd::of(&size(88, 1, Precision::Bf16)).is_none());
+    }
+}
