@@ -35,7 +35,7 @@ struct Arguments {
     /// auto, cpu or cuda
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = DeviceChoice::parse)]
     device: DeviceChoice,
-    /// What training keeps of a block for the backward pass: small or balanced
+    /// What training keeps of a block for the backward pass: small, balanced or fast
     #[arg(long, value_name = "NAME", default_value = "balanced", value_parser = Keep::parse)]
     memory: Keep,
 }

@@ -156,10 +156,11 @@ impl Memory for Cpu {
 /// Zeros, written by all threads: one alone would keep the others waiting.
 fn zeros(length: usize) -> Vec<f32> {
     const ROW: usize = 16;
-    if length < CHUNK || length % ROW != 0 {
+    if length < CHUNK || !length.is_multiple_of(ROW) {
         return vec![0.0; length];
     }
-    let rows: Vec<[f32; ROW]> = (0..length / ROW).into_par_iter().with_min_len(CHUNK / ROW).map(|_| [0.0; ROW]).collect();
+    let rows: Vec<[f32; ROW]> =
+        (0..length / ROW).into_par_iter().with_min_len(CHUNK / ROW).map(|_| [0.0; ROW]).collect();
     rows.into_flattened()
 }
 

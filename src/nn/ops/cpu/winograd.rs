@@ -41,7 +41,7 @@ impl<'a> Winograd<'a> {
     /// Where tiles begin along one side, for the first `side` pixels of it.
     fn starts(&self, side: usize) -> Vec<usize> {
         let d = self.size.dilation;
-        (0..side).filter(|at| at / d % 2 == 0).collect()
+        (0..side).filter(|at| (at / d).is_multiple_of(2)).collect()
     }
 
     /// The products' right factors, each `(c, co)`: `G g G^T` of every pair of channels.
@@ -82,7 +82,8 @@ impl<'a> Winograd<'a> {
                 let first = 2 * dilation * i;
                 let columns = self.starts(side);
                 let lines = dilation.min(side - first);
-                let corners: Vec<Corner> = (first..first + lines).flat_map(|y| columns.iter().map(move |x| [y, *x])).collect();
+                let corners: Vec<Corner> =
+                    (first..first + lines).flat_map(|y| columns.iter().map(move |x| [y, *x])).collect();
                 for corners in corners.chunks(TILES) {
                     self.tiles(x, &factors, corners, (bias, relu), (first, &mut *y));
                 }
@@ -109,7 +110,8 @@ impl<'a> Winograd<'a> {
             for (t, [y, x0]) in corners.iter().enumerate() {
                 // a tile sees the lines and columns one step before its own to one step after
                 let pixels: [&[f32]; SEEN] = std::array::from_fn(|i| {
-                    let at = |start: usize, i: usize| (start + i * dilation).checked_sub(dilation).filter(|p| *p < side);
+                    let at =
+                        |start: usize, i: usize| (start + i * dilation).checked_sub(dilation).filter(|p| *p < side);
                     match (at(*y, i / 4), at(*x0, i % 4)) {
                         (Some(y), Some(x0)) => &x[(y * side + x0) * channels + from..][..here],
                         _ => &zeros[..here],
@@ -126,7 +128,13 @@ impl<'a> Winograd<'a> {
         let mut four = [const { [0.0; VECTOR] }; 4];
         for (t, [ty, tx]) in corners.iter().enumerate() {
             for at in (0..out_channels).step_by(VECTOR) {
-                from_tile(&products[t * out_channels + at..], corners.len() * out_channels, &bias[at..], relu, &mut four);
+                from_tile(
+                    &products[t * out_channels + at..],
+                    corners.len() * out_channels,
+                    &bias[at..],
+                    relu,
+                    &mut four,
+                );
                 for (i, pixel) in four.iter().enumerate() {
                     let (row, column) = (ty + i / 2 * dilation, tx + i % 2 * dilation);
                     if row < side && column < side {
