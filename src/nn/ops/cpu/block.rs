@@ -7,6 +7,7 @@
 use super::FrozenWeight;
 use super::attention::Attention;
 use super::matmul::{Onto, Packed, Then, linear, linear_backward, linear_weight_backward};
+use super::profile::{Kind, scope};
 use super::scratch::Scratch;
 use super::vector::{add_assign, gelu_backward, gelu_in_place, largest_of_four, layer_norm, layer_norm_backward};
 use crate::nn::ops::adapted_block::{BlockSize, FrozenBlock, Keep};
@@ -68,6 +69,12 @@ fn rows_per_task(rows: usize) -> usize {
     let threads = rayon::current_num_threads();
     let tasks = rows.div_ceil(MOST_ROWS).next_multiple_of(threads);
     rows.div_ceil(tasks).max(16)
+}
+
+/// Work between products, for the profile.
+fn elementwise(work: impl FnOnce()) {
+    let _work = scope(Kind::Norm, 0);
+    work();
 }
 
 /// Pieces of what is there, or of nothing without an end.
@@ -204,10 +211,12 @@ impl<'a> Block<'a> {
     }
 
     fn first_norm(&self, z: &[f32], normed: &mut [f32]) {
+        let _work = scope(Kind::Norm, 0);
         layer_norm(z, self.frozen.norm1[0].numbers(), self.frozen.norm1[1].numbers(), normed);
     }
 
     fn second_norm(&self, a: &[f32], normed: &mut [f32]) {
+        let _work = scope(Kind::Norm, 0);
         layer_norm(a, self.frozen.norm2[0].numbers(), self.frozen.norm2[1].numbers(), normed);
     }
 
@@ -250,7 +259,7 @@ impl<'a> Block<'a> {
                 Some(kept) => {
                     linear(&normed, fc1[0].factor(), fc1[1].numbers(), Then::Stop, kept);
                     hidden.copy_from_slice(kept);
-                    gelu_in_place(&mut hidden);
+                    elementwise(|| gelu_in_place(&mut hidden));
                 }
             }
             linear(&hidden, fc2[0].factor(), fc2[1].numbers(), Then::Add(a), y);
@@ -284,9 +293,9 @@ impl<'a> Block<'a> {
             };
             let mut g_hidden = Scratch::new(4 * a.len());
             linear_backward(gy, &turned.fc2, Onto::Nothing, &mut g_hidden);
-            gelu_backward(hidden, &mut g_hidden);
+            elementwise(|| gelu_backward(hidden, &mut g_hidden));
             linear_backward(&g_hidden, &turned.fc1, Onto::Nothing, ga);
-            layer_norm_backward(a, self.frozen.norm2[0].numbers(), ga);
+            elementwise(|| layer_norm_backward(a, self.frozen.norm2[0].numbers(), ga));
             add_assign(ga, gy);
             linear_backward(ga, &turned.proj, Onto::Nothing, go);
         });
@@ -332,7 +341,7 @@ impl<'a> Block<'a> {
             if let (Some(weight), Some(g_skip)) = (&turned.skip, &g_skip) {
                 linear_backward(&g_skip[i * rows * co..][..n * co], weight, Onto::Itself, gz);
             }
-            layer_norm_backward(z, self.frozen.norm1[0].numbers(), gz);
+            elementwise(|| layer_norm_backward(z, self.frozen.norm1[0].numbers(), gz));
             if g_skip.is_none() {
                 add_assign(gz, &ga[i * rows * c..][..n * c]);
             }
@@ -365,12 +374,12 @@ impl<'a> Block<'a> {
             let (mut down, mut up) = (Scratch::new(n * r), Scratch::new(n * c));
             linear(x, &self.down, self.down_bias, Then::Stop, &mut down);
             h.copy_from_slice(&down);
-            gelu_in_place(h);
+            elementwise(|| gelu_in_place(h));
             linear(h, &self.up, self.up_bias, Then::Stop, &mut up);
             add_assign(gx, gu);
-            gelu_backward(&up, gu);
+            elementwise(|| gelu_backward(&up, gu));
             linear_backward(gu, &turned.up, Onto::Nothing, gh);
-            gelu_backward(&down, gh);
+            elementwise(|| gelu_backward(&down, gh));
             linear_backward(gh, &turned.down, Onto::Itself, gx);
         });
         let [down_w, down_b, up_w, up_b] = gradients;

@@ -2,6 +2,7 @@
 //! is read where it stands, row by row, so that rows may lie anywhere: in a map, in a window, under a
 //! kernel's tap. No number depends on how rows are shared among threads.
 
+use super::profile::{Kind, scope};
 use super::scratch::Scratch;
 use super::tile::{Before, Isa, Left, MOST_ROWS, WIDEST, tile};
 use super::vector::{
@@ -11,6 +12,7 @@ use crate::nn::Precision;
 use crate::nn::weights::Encoded;
 use rayon::prelude::*;
 use std::ops::{Deref, Range};
+use std::time::Instant;
 
 /// Words summed in one go: such a panel stays in the first caches, and sums of sums are rounded less.
 const DEPTH: usize = 128;
@@ -446,12 +448,14 @@ pub fn rows_of(matrix: &[f32], columns: usize) -> Vec<&[f32]> {
 
 /// `y = then(x w^T + bias)`: rows of `x` times a weight of shape `(out, in)`, as PyTorch's `nn.Linear` has it.
 pub fn linear(x: &[f32], weight: &Packed, bias: &[f32], then: Then<'_>, y: &mut [f32]) {
+    let _work = scope(Kind::Linear, 2 * y.len() * weight.inputs);
     let x = weight.words(x, weight.inputs);
     product(&rows_of(&x, weight.depth), weight, 0, Onto::Bias(bias), then, y);
 }
 
 /// `gx = onto + gy w`: the gradient of [`linear`] with respect to its input; `transposed` is its weight's transpose.
 pub fn linear_backward(gy: &[f32], transposed: &Packed, onto: Onto<'_>, gx: &mut [f32]) {
+    let _work = scope(Kind::Linear, 2 * gx.len() * transposed.inputs);
     let gy = transposed.words(gy, transposed.inputs);
     product(&rows_of(&gy, transposed.depth), transposed, 0, onto, Then::Stop, gx);
 }
@@ -465,6 +469,7 @@ pub fn linear_weight_backward(x: &[f32], gy: &[f32], gw: &mut [f32], gb: &mut [f
         .par_chunks(PART_ROWS * inputs)
         .zip(gy.par_chunks(PART_ROWS * outputs))
         .map_init(Packed::default, |factor, (x, gy)| {
+            let _work = scope(Kind::Linear, 2 * x.len() * outputs);
             let (mut gw, mut gb) = (vec![0.0; outputs * inputs], vec![0.0; outputs]);
             for (x, gy) in x.chunks(DEPTH * inputs).zip(gy.chunks(DEPTH * outputs)) {
                 factor.set_rows(x.len() / inputs, inputs, |p| &x[p * inputs..][..inputs]);
@@ -478,6 +483,28 @@ pub fn linear_weight_backward(x: &[f32], gy: &[f32], gw: &mut [f32], gb: &mut [f
         add_assign(gw, &part[0]);
         add_assign(gb, &part[1]);
     }
+}
+
+/// Floating-point operations in a second that all threads together reach in products whose factors stay in the first caches:
+/// the machine's limit, as far as these tiles know it.
+pub fn peak(precision: Precision) -> f64 {
+    const ROUNDS: usize = 2000;
+    let mut factor = Packed::empty(precision);
+    let (width, rows) = (factor.isa.columns(), 4 * factor.isa.rows());
+    factor.reset(DEPTH, DEPTH, width);
+    let work = |_| {
+        let (x, mut y) = (vec![0.0; rows * DEPTH], vec![0.0; rows * width]);
+        let rows = rows_of(&x, DEPTH);
+        let start = Instant::now();
+        for _ in 0..ROUNDS {
+            product(&rows, &factor, 0, Onto::Nothing, Then::Stop, &mut y);
+        }
+        let products = DEPTH * if factor.isa.halves() { 2 } else { 1 };
+        (2 * ROUNDS * products * y.len()) as f64 / start.elapsed().as_secs_f64()
+    };
+    // The second time: threads are awake, and the clock has settled.
+    rayon::broadcast(|_| work(()));
+    rayon::broadcast(|_| work(())).iter().sum()
 }
 
 /// Adds the sum of each column of `x` (rows of `sums.len()` numbers) to `sums`.
