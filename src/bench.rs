@@ -3,10 +3,12 @@
 
 use crate::data::Batch;
 use crate::device::Device;
-use crate::nn::ops::Keep;
+use crate::nn::ops::profile::{Kind, scope};
+use crate::nn::ops::{self, Keep};
 use crate::nn::{BuildError, Initialiser, LossFlavour, NetworkError, Precision, VARIANTS, check_side};
 use crate::train::{AdamWConfig, Compute, LearnError};
 use serde::Serialize;
+use std::fmt;
 use std::time::Instant;
 
 /// What is timed.
@@ -70,6 +72,9 @@ pub enum BenchError {
     /// The device has no such products.
     #[error("this device computes no {} products: give f32, or another --device", .0.name())]
     Precision(Precision),
+    /// It is another device's work.
+    #[error("--profile: only work on the CPU is counted; give --device cpu")]
+    Profile,
     /// The model could not be made.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -87,6 +92,24 @@ pub enum BenchError {
 /// When the variant or the side is not known.
 pub fn measure(mut case: Case, device: &Device, keep: Keep) -> Result<Measurement, BenchError> {
     case.device = device.name().into();
+    let repeat = case.repeat;
+    let (before_mb, seconds) = with_call(&case, device, keep, |call| time(repeat, call))?;
+    Ok(Measurement {
+        median_s: median(&seconds),
+        min_s: seconds.first().copied().unwrap_or(f64::NAN),
+        peak_mb: peak_memory(),
+        before_mb,
+        case,
+    })
+}
+
+/// Makes a case's model and input, and gives the call that is timed to `run`.
+fn with_call<R>(
+    case: &Case,
+    device: &Device,
+    keep: Keep,
+    run: impl FnOnce(&mut dyn FnMut() -> Result<(), BenchError>) -> Result<R, BenchError>,
+) -> Result<R, BenchError> {
     let unknown = || BenchError::Variant(case.variant.clone());
     // before memory is asked for
     check_side(case.size)?;
@@ -101,33 +124,117 @@ pub fn measure(mut case: Case, device: &Device, keep: Keep) -> Result<Measuremen
     let images: Vec<f32> = (0..3 * pixels).map(|i| (i * 7919 % 1000) as f32 / 250.0 - 2.0).collect();
     let masks = (0..pixels).map(|i| f32::from(i * 31 / 1000 % 2 == 0)).collect();
     let source = &mut Initialiser::new(0);
-    let (before_mb, seconds) = match case.what {
+    match case.what {
         What::Infer => {
             let network = device.network(&case.variant, source, case.precision).ok_or_else(unknown)??;
-            time(case.repeat, || network.logits(&images, case.batch, case.size).map(drop))?
+            run(&mut || Ok(network.logits(&images, case.batch, case.size).map(drop)?))
         }
         What::Train => {
             let config = AdamWConfig::default();
             let compute = Compute { precision: case.precision, keep };
             let mut session = device.session(&case.variant, source, config, compute).ok_or_else(unknown)??;
             let batch = Batch { side: case.size, indices: (0..case.batch).collect(), images, masks };
-            time(case.repeat, || {
+            run(&mut || {
                 session.accumulate(&batch, 1.0, LossFlavour::Paper)?;
-                session.update(1e-3)
-            })?
+                let _work = scope(Kind::Optimiser, 0);
+                Ok(session.update(1e-3)?)
+            })
         }
+    }
+}
+
+/// Where the time of a case goes, as lines of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Profile {
+    /// Seconds of a call.
+    pub seconds: f64,
+    /// Floating-point operations in a second that the machine reaches in products, at most.
+    pub peak: f64,
+    /// What takes the time, in all [`seconds`](Self::seconds).
+    pub shares: Vec<Share>,
+}
+
+/// A kind of work in a [`Profile`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Share {
+    /// What it is.
+    pub name: &'static str,
+    /// Seconds of a call; work that threads do side by side counts as the share of one of them.
+    pub seconds: f64,
+    /// Floating-point operations of its products in a call; 0 where they are not counted.
+    pub operations: f64,
+}
+
+/// Profiles a case: two calls to warm up, then the mean of the others.
+///
+/// # Errors
+/// As [`measure`]; and on a GPU, whose work nobody counts.
+pub fn profile(case: &Case, device: &Device, keep: Keep) -> Result<Profile, BenchError> {
+    if device.name() != "cpu" {
+        return Err(BenchError::Profile);
+    }
+    let (seconds, spent) = with_call(case, device, keep, |call| {
+        for _ in 0..2 {
+            call()?;
+        }
+        let start = Instant::now();
+        let (result, spent) = ops::profile::during(|| (0..case.repeat).try_for_each(|_| call()));
+        result.map(|()| (start.elapsed().as_secs_f64(), spent))
+    })?;
+    let calls = case.repeat as f64;
+    let share = |name, kind: Kind, threads: usize| {
+        let spent = spent[kind as usize];
+        Share { name, seconds: spent.seconds / calls / threads as f64, operations: spent.operations / calls }
     };
-    Ok(Measurement {
-        median_s: median(&seconds),
-        min_s: seconds.first().copied().unwrap_or(f64::NAN),
-        peak_mb: peak_memory(),
-        before_mb,
-        case,
-    })
+    let mut shares = vec![
+        share("linear layers, with bias, GELU and residual", Kind::Linear, case.threads),
+        share("attention", Kind::Attention, case.threads),
+        share("layer norms, other GELUs", Kind::Norm, case.threads),
+    ];
+    let inside: f64 = shares.iter().map(|share| share.seconds).sum();
+    let mut rest = share("rest of the blocks: packing, moving rows, waiting", Kind::Block, 1);
+    rest.seconds -= inside;
+    shares.push(rest);
+    shares.extend([
+        share("convolutions", Kind::Convolution, 1),
+        share("batch norms", Kind::BatchNorm, 1),
+        share("resampling and the decoder's joins", Kind::Resample, 1),
+        share("other joins and sums", Kind::Join, 1),
+    ]);
+    if case.what == What::Train {
+        shares.extend([share("loss", Kind::Loss, 1), share("optimiser", Kind::Optimiser, 1)]);
+    }
+    let (seconds, counted) = (seconds / calls, shares.iter().map(|share| share.seconds).sum::<f64>());
+    shares.push(Share { name: "tensors, tape and copies", seconds: seconds - counted, operations: 0.0 });
+    Ok(Profile { seconds, peak: ops::peak(case.precision), shares })
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "| work | ms | share | GFLOP | GFLOP/s | of the limit |\n|---|---|---|---|---|---|")?;
+        let all = Share {
+            name: "all",
+            seconds: self.seconds,
+            operations: self.shares.iter().map(|share| share.operations).sum(),
+        };
+        for Share { name, seconds, operations } in self.shares.iter().chain([&all]) {
+            let share = 100.0 * seconds / self.seconds;
+            write!(f, "| {name} | {:.1} | {share:.1} % |", 1e3 * seconds)?;
+            match *operations > 0.0 {
+                true => {
+                    let rate = operations / seconds;
+                    let part = 100.0 * rate / self.peak;
+                    writeln!(f, " {:.1} | {:.0} | {part:.0} % |", operations / 1e9, rate / 1e9)?;
+                }
+                false => writeln!(f, " | | |")?,
+            }
+        }
+        write!(f, "\nThe limit: {:.0} GFLOP/s, products whose factors stay in the first caches.", self.peak / 1e9)
+    }
 }
 
 /// Memory before, and sorted seconds of each call but the first two.
-fn time<E>(repeat: usize, mut call: impl FnMut() -> Result<(), E>) -> Result<(Option<f64>, Vec<f64>), E> {
+fn time<E>(repeat: usize, call: &mut dyn FnMut() -> Result<(), E>) -> Result<(Option<f64>, Vec<f64>), E> {
     let before = peak_memory();
     let mut seconds = Vec::with_capacity(repeat);
     for i in 0..repeat + 2 {
@@ -159,6 +266,35 @@ fn peak_memory() -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_profile_adds_up_and_counts_the_products() {
+        let device = crate::device::DeviceChoice::Cpu.open().unwrap();
+        for what in [What::Infer, What::Train] {
+            let (variant, threads) = ("tiny".into(), rayon::current_num_threads());
+            let case = Case {
+                what,
+                variant,
+                batch: 1,
+                precision: Precision::F32,
+                device: String::new(),
+                size: 64,
+                repeat: 1,
+                threads,
+            };
+            let profile = profile(&case, &device, Keep::default()).unwrap();
+            let sum: f64 = profile.shares.iter().map(|share| share.seconds).sum();
+            assert!((sum / profile.seconds - 1.0).abs() < 1e-6, "{sum} of {}", profile.seconds);
+            // other tests' products may be counted too: at least the network's own
+            let counted: f64 = profile.shares.iter().map(|share| share.operations).sum();
+            let own = 1e9 * crate::nn::gflop::<crate::nn::Tiny>(64).total();
+            let passes = if what == What::Infer { 0.9 } else { 2.0 };
+            assert!(counted > passes * own, "{counted:e} of {own:e}");
+            assert!(profile.peak > 1e8);
+            let lines = profile.to_string().lines().count();
+            assert_eq!(lines, profile.shares.len() + 5, "{profile}");
+        }
+    }
 
     #[test]
     fn the_median_of_an_even_count_lies_between() {

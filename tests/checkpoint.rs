@@ -167,8 +167,11 @@ fn files_of_torch_save_in_every_form() {
         assert_eq!(file.names().len(), 14, "{name}");
         for key in ["f32", "f16", "bf16", "parameter"] {
             assert_eq!(file.values(key).expect(key), ramp, "{name} {key}");
+            let encoded = file.encoded(key).expect(key).expect("one after another");
+            assert_eq!(encoded.to_vec(), ramp, "{name} {key}");
         }
         assert_eq!(file.values("transposed").expect("transposed"), transposed, "{name}");
+        assert!(file.encoded("transposed").expect("transposed").is_none(), "{name}");
         assert_eq!(file.info("transposed").map(|info| info.shape), Some(&[4, 2, 3][..]));
         assert_eq!(file.values("sliced").expect("sliced"), sliced, "{name}");
         assert_eq!(file.values("expanded").expect("expanded"), [1.0; 3], "{name}");

@@ -86,6 +86,8 @@ fn wrong_input_is_refused_by_name() {
     fs::write(at("side.safetensors"), bytes).unwrap();
     fs::copy(&model, at("nan.safetensors")).unwrap();
     spoil(&at("nan.safetensors"), "head.weight", f32::NAN);
+    fs::copy(&model, at("infinite.safetensors")).unwrap();
+    spoil(&at("infinite.safetensors"), "encoder.blocks.1.block.attn.qkv.weight", f32::INFINITY);
     for name in ["a.png", "a.overlay.png"] {
         fs::create_dir_all(at("twice")).unwrap();
         fs::copy(at("images/000.png"), at("twice").join(name)).unwrap();
@@ -108,6 +110,8 @@ fn wrong_input_is_refused_by_name() {
             &["side.safetensors", "65", "--size N"]),
         (predict, vec!["--checkpoint", "nan.safetensors", "--images", "images", "--out", "o"],
             &["nan.safetensors", "head.weight", "NaN"]),
+        (predict, vec!["--checkpoint", "infinite.safetensors", "--images", "images", "--out", "o"],
+            &["infinite.safetensors", "blocks.1.block.attn.qkv.weight", "number 0 is inf"]),
         (predict, with(&["--images", "images", "--out", "photo.png/o"]), &["photo.png/o", "--out"]),
         (evaluate, vec!["--predictions", "masks", "--masks", "masks", "--json", "nope/s.json"], &["nope/s.json"]),
         (bench, vec!["infer", "tiny", "1", "--size", "1000000"], &["1000000", "1024"]),

@@ -1,14 +1,14 @@
 //! Times a model: see `bench --help`.
 
 use clap::{Parser, ValueEnum};
-use sam2unet::bench::{Case, What, measure};
+use sam2unet::bench::{Case, What, measure, profile};
 use sam2unet::nn::Precision;
 use sam2unet::nn::ops::Keep;
 use sam2unet::train::{DeviceChoice, Named};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// Times inference or a training step with random weights and prints one JSON object.
+/// Times inference or a training step with random weights and prints one JSON object, or a profile.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -35,9 +35,12 @@ struct Arguments {
     /// auto, cpu or cuda
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = DeviceChoice::parse)]
     device: DeviceChoice,
-    /// What training keeps of a block for the backward pass: small or balanced
+    /// What training keeps of a block for the backward pass: small, balanced or fast
     #[arg(long, value_name = "NAME", default_value = "balanced", value_parser = Keep::parse)]
     memory: Keep,
+    /// Print where the time goes instead, as a table: on an otherwise idle machine
+    #[arg(long)]
+    profile: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -72,9 +75,15 @@ fn main() -> ExitCode {
     // on one of the pool's threads, so that none is woken for each call
     let text = pool.install(|| {
         let device = arguments.device.open().map_err(|e| e.to_string())?;
-        measure(case, &device, arguments.memory).map_err(|e| e.to_string())
+        match arguments.profile {
+            true => profile(&case, &device, arguments.memory).map(|p| p.to_string()).map_err(|e| e.to_string()),
+            false => {
+                let measured = measure(case, &device, arguments.memory).map_err(|e| e.to_string())?;
+                serde_json::to_string(&measured).map_err(|e| e.to_string())
+            }
+        }
     });
-    match text.and_then(|m| serde_json::to_string(&m).map_err(|e| e.to_string())) {
+    match text {
         Ok(text) => match writeln!(io::stdout(), "{text}") {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {

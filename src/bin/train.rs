@@ -117,7 +117,7 @@ struct Flags {
     /// f32, or bf16: products of rounded factors; the trunk is rounded, in half the memory, and stored so [default: f32]
     #[arg(long, value_name = "NAME", value_parser = <Precision as Named>::parse, help_heading = "Optimisation")]
     precision: Option<Precision>,
-    /// What a block keeps for the backward pass: small (its input), balanced [default: balanced]
+    /// What a block keeps for the backward pass: small (its input), balanced, fast (most) [default: balanced]
     #[arg(long, value_name = "NAME", value_parser = Keep::parse, help_heading = "Run")]
     memory: Option<Keep>,
 }

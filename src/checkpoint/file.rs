@@ -1,5 +1,6 @@
 //! A weight file of any format, mapped into memory: its tensors by name, their values on demand.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
@@ -13,6 +14,7 @@ use memmap2::Mmap;
 use super::error::{CheckpointError, Fault, shown};
 use super::layout::{Layout, Spelling};
 use super::{safetensors, torch};
+use crate::nn::weights::{Decode, Encoded};
 
 /// Prefixes that wrappers of PyTorch put before every name (DataParallel, `torch.compile`).
 const WRAPPERS: [&str; 2] = ["module.", "_orig_mod."];
@@ -265,13 +267,66 @@ impl WeightFile {
     /// # Errors
     /// No such tensor, another type, or (in an archive) damaged bytes.
     pub fn values(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
-        let decode: fn(&[u8]) -> f32 = match self.tensor(name)?.dtype {
-            Dtype::F32 => |b| f32::from_le_bytes(first(b)),
-            Dtype::F16 => |b| f16::from_le_bytes(first(b)).to_f32(),
-            Dtype::BF16 => |b| bf16::from_le_bytes(first(b)).to_f32(),
-            _ => return Err(self.wrong_dtype(name, "real values only as f32, f16 or bf16")),
-        };
-        self.numbers(name, decode)
+        if let Some(encoded) = self.encoded(name)? {
+            return Ok(encoded.to_vec());
+        }
+        let decode = self.decoder(name)?;
+        self.numbers(name, |bytes| {
+            let mut number = [0.0];
+            decode(bytes, &mut number);
+            number[0]
+        })
+    }
+
+    /// The same values where they stand in the file; `None` where they do not stand one after another.
+    ///
+    /// # Errors
+    /// As [`values`](Self::values).
+    pub fn encoded(&self, name: &str) -> Result<Option<Encoded<'_>>, CheckpointError> {
+        let (decode, width) = (self.decoder(name)?, self.width(name)?);
+        Ok(self.stretch(name)?.map(|bytes| Encoded::new(bytes, width, decode)))
+    }
+
+    /// The bytes of a tensor whose numbers stand one after another, row by row.
+    fn stretch(&self, name: &str) -> Result<Option<Cow<'_, [u8]>>, CheckpointError> {
+        let (tensor, width) = (self.tensor(name)?, self.width(name)?);
+        let outside = || self.outside(name);
+        let length = tensor.shape.iter().product::<usize>().checked_mul(width).ok_or_else(outside)?;
+        match (&tensor.place, &self.archive) {
+            (Place::Bytes(range), _) => {
+                let bytes = self.bytes.as_ref().get(range.clone()).filter(|bytes| bytes.len() == length);
+                Ok(Some(Cow::Borrowed(bytes.ok_or_else(outside)?)))
+            }
+            (Place::Strided { .. }, _) if length == 0 => Ok(Some(Cow::Borrowed(&[]))),
+            (Place::Strided { storage, offset, strides }, Some(archive)) if row_major(&tensor.shape, strides) => {
+                let start = usize::try_from(*offset).ok().and_then(|offset| offset.checked_mul(width));
+                let range = start.and_then(|start| Some(start..start.checked_add(length)?)).ok_or_else(outside)?;
+                let bytes = archive.bytes(self.bytes.as_ref(), *storage).map_err(|fault| fault.at(&self.path))?;
+                Ok(Some(match bytes {
+                    Cow::Borrowed(bytes) => Cow::Borrowed(bytes.get(range).ok_or_else(outside)?),
+                    Cow::Owned(bytes) => Cow::Owned(bytes.get(range).ok_or_else(outside)?.to_vec()),
+                }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Bytes of one of a tensor's numbers.
+    fn width(&self, name: &str) -> Result<usize, CheckpointError> {
+        self.tensor(name)?.dtype.bytes().map(|width| width as usize).ok_or_else(|| self.outside(name))
+    }
+
+    fn decoder(&self, name: &str) -> Result<Decode, CheckpointError> {
+        match self.tensor(name)?.dtype {
+            Dtype::F32 => Ok(|bytes, to| decode(bytes, to, f32::from_le_bytes)),
+            Dtype::F16 => Ok(|bytes, to| decode(bytes, to, |b| f16::from_le_bytes(b).to_f32())),
+            Dtype::BF16 => Ok(|bytes, to| decode(bytes, to, |b| bf16::from_le_bytes(b).to_f32())),
+            _ => Err(self.wrong_dtype(name, "real values only as f32, f16 or bf16")),
+        }
+    }
+
+    fn outside(&self, name: &str) -> CheckpointError {
+        Fault::Damaged(format!("{}: its numbers do not lie within the file", shown(name))).at(&self.path)
     }
 
     /// The count in an `i64` tensor of one number (`num_batches_tracked`).
@@ -300,16 +355,12 @@ impl WeightFile {
         CheckpointError::Dtype { path: self.path.clone(), key: shown(name), dtype, expected }
     }
 
-    fn numbers<T>(&self, name: &str, decode: fn(&[u8]) -> T) -> Result<Vec<T>, CheckpointError> {
-        let tensor = self.tensor(name)?;
-        let outside =
-            || Fault::Damaged(format!("{}: its numbers do not lie within the file", shown(name))).at(&self.path);
-        let width = tensor.dtype.bytes().ok_or_else(outside)? as usize;
+    fn numbers<T>(&self, name: &str, decode: impl Fn(&[u8]) -> T) -> Result<Vec<T>, CheckpointError> {
+        if let Some(bytes) = self.stretch(name)? {
+            return Ok(bytes.chunks_exact(self.width(name)?).map(decode).collect());
+        }
+        let (tensor, width, outside) = (self.tensor(name)?, self.width(name)?, || self.outside(name));
         match (&tensor.place, &self.archive) {
-            (Place::Bytes(range), _) => {
-                let bytes = self.bytes.as_ref().get(range.clone()).ok_or_else(outside)?;
-                Ok(bytes.chunks_exact(width).map(decode).collect())
-            }
             (Place::Strided { storage, offset, strides }, Some(archive)) => {
                 let bytes = archive.bytes(self.bytes.as_ref(), *storage).map_err(|fault| fault.at(&self.path))?;
                 let count: usize = tensor.shape.iter().product();
@@ -324,7 +375,7 @@ impl WeightFile {
                 }
                 strided(&bytes, width, *offset, &tensor.shape, strides, decode).ok_or_else(outside)
             }
-            (Place::Strided { .. }, None) => Err(outside()),
+            _ => Err(outside()),
         }
     }
 }
@@ -336,26 +387,11 @@ fn strided<T>(
     offset: u64,
     shape: &[usize],
     strides: &[u64],
-    decode: fn(&[u8]) -> T,
+    decode: impl Fn(&[u8]) -> T,
 ) -> Option<Vec<T>> {
     let count: usize = shape.iter().product();
-    if count == 0 {
-        return Some(Vec::new());
-    }
     let offset = usize::try_from(offset).ok()?;
     let strides = strides.iter().map(|&s| usize::try_from(s).ok()).collect::<Option<Vec<_>>>()?;
-    // a dimension of one number may have any stride
-    let mut expected = 1;
-    let row_major = shape.iter().zip(&strides).rev().all(|(&size, &stride)| {
-        let fits = size == 1 || stride == expected;
-        expected *= size;
-        fits
-    });
-    if row_major {
-        let start = offset.checked_mul(width)?;
-        let end = start.checked_add(count.checked_mul(width)?)?;
-        return Some(bytes.get(start..end)?.chunks_exact(width).map(decode).collect());
-    }
     let mut values = Vec::with_capacity(count);
     let mut index = vec![0; shape.len()];
     for _ in 0..count {
@@ -374,6 +410,22 @@ fn strided<T>(
         }
     }
     Some(values)
+}
+
+/// Whether numbers stand row by row, one after another. A dimension of one number may have any stride.
+fn row_major(shape: &[usize], strides: &[u64]) -> bool {
+    let mut expected = 1u64;
+    shape.iter().zip(strides).rev().all(|(&size, &stride)| {
+        let fits = size == 1 || stride == expected;
+        expected = expected.saturating_mul(size as u64);
+        fits
+    })
+}
+
+fn decode<const N: usize>(bytes: &[u8], to: &mut [f32], number: impl Fn([u8; N]) -> f32) {
+    for (to, bytes) in to.iter_mut().zip(bytes.as_chunks::<N>().0) {
+        *to = number(*bytes);
+    }
 }
 
 /// The first `N` bytes; callers cut chunks of that size.

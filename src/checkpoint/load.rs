@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
-use crate::nn::weights::{Role, SourceError, Value, WeightSource, WeightSpec};
+use crate::nn::weights::{Encoded, Role, SourceError, Value, WeightSource, WeightSpec};
 
 use super::error::{CheckpointError, Fault, shown};
 use super::file::{Dtype, WeightFile};
@@ -174,7 +174,8 @@ impl<'f> Loaded<'f> {
         Backbone { trunk: self, rest }
     }
 
-    fn read(&self, spec: &WeightSpec) -> Result<Value, CheckpointError> {
+    /// The weight's key in the file.
+    fn key(&self, spec: &WeightSpec) -> Result<&str, CheckpointError> {
         let missing = || CheckpointError::NoTensor { path: self.file.path().to_path_buf(), key: spec.name.clone() };
         let key = self.keys.get(&spec.name).ok_or_else(missing)?;
         let info = self.file.info(key).ok_or_else(missing)?;
@@ -182,25 +183,47 @@ impl<'f> Loaded<'f> {
             let reason = format!("{key}: expected {:?}, found {:?}", spec.shape, info.shape);
             return Err(Fault::Unsupported(reason).at(self.file.path()));
         }
+        Ok(key)
+    }
+
+    fn spoilt(&self, key: &str, at: usize, number: f32) -> CheckpointError {
+        Fault::Damaged(format!("{key}: number {at} is {number}: the weights are spoilt")).at(self.file.path())
+    }
+
+    fn read(&self, spec: &WeightSpec) -> Result<Value, CheckpointError> {
+        let key = self.key(spec)?;
         match spec.role {
             Role::Counter => self.file.count(key).map(Value::Count),
             _ => {
                 let values = self.file.values(key)?;
                 match values.iter().position(|x| !x.is_finite()) {
                     None => Ok(Value::Real(values)),
-                    Some(at) => {
-                        let reason = format!("{key}: number {at} is {}: the weights are spoilt", values[at]);
-                        Err(Fault::Damaged(reason).at(self.file.path()))
-                    }
+                    Some(at) => Err(self.spoilt(key, at, values[at])),
                 }
             }
         }
     }
+
+    fn read_encoded(&self, spec: &WeightSpec) -> Result<Option<Encoded<'f>>, CheckpointError> {
+        let key = self.key(spec)?;
+        let encoded = if spec.role == Role::Counter { None } else { self.file.encoded(key)? };
+        match encoded.as_ref().and_then(Encoded::not_finite) {
+            None => Ok(encoded),
+            Some((at, number)) => Err(self.spoilt(key, at, number)),
+        }
+    }
+}
+
+fn source_error(spec: &WeightSpec, error: &CheckpointError) -> SourceError {
+    SourceError { name: spec.name.clone(), reason: error.to_string() }
 }
 
 impl WeightSource for Loaded<'_> {
     fn value(&mut self, spec: &WeightSpec) -> Result<Value, SourceError> {
-        self.read(spec).map_err(|error| SourceError { name: spec.name.clone(), reason: error.to_string() })
+        self.read(spec).map_err(|error| source_error(spec, &error))
+    }
+    fn encoded(&mut self, spec: &WeightSpec) -> Result<Option<Encoded<'_>>, SourceError> {
+        self.read_encoded(spec).map_err(|error| source_error(spec, &error))
     }
 }
 
@@ -213,6 +236,9 @@ pub struct Backbone<'f, 'r> {
 impl WeightSource for Backbone<'_, '_> {
     fn value(&mut self, spec: &WeightSpec) -> Result<Value, SourceError> {
         if spec.in_trunk() { self.trunk.value(spec) } else { self.rest.value(spec) }
+    }
+    fn encoded(&mut self, spec: &WeightSpec) -> Result<Option<Encoded<'_>>, SourceError> {
+        if spec.in_trunk() { self.trunk.encoded(spec) } else { self.rest.encoded(spec) }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The one bound that modules and operations carry.
 
 use super::ops;
+use super::weights::Encoded;
 use dfdx::prelude::*;
 use std::fmt::Debug;
 
@@ -70,6 +71,19 @@ pub trait Memory: Device<f32> {
     /// # Errors
     /// When the device is out of memory or lost.
     fn freeze(&self, values: Vec<f32>, shape: &[usize], precision: Precision) -> Result<Self::Frozen, Self::Err>;
+
+    /// [`freeze`](Self::freeze) for numbers that stand in a file.
+    ///
+    /// # Errors
+    /// As there.
+    fn freeze_encoded(
+        &self,
+        numbers: &Encoded<'_>,
+        shape: &[usize],
+        precision: Precision,
+    ) -> Result<Self::Frozen, Self::Err> {
+        self.freeze(numbers.to_vec(), shape, precision)
+    }
 
     /// The numbers of a frozen weight, as [`freeze`](Self::freeze) rounded them.
     ///

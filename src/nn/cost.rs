@@ -124,12 +124,17 @@ pub fn training_bytes<V: Variant>(side: usize, batch: usize, keep: Keep, precisi
     for stage in 0..4 {
         let map = side / (4 << stage);
         let (tokens, channels, mid) = (map * map, V::CHANNELS[stage], Mid::SIZE);
-        // a block's input; with more kept, also the attention's output and, in all blocks but the first of a stage
-        // that pools, the projections
-        kept += tokens * channels * V::BLOCKS[stage];
-        if keep == Keep::Attention {
-            kept += tokens * channels * (4 * V::BLOCKS[stage] - if stage > 0 { 3 } else { 0 });
-        }
+        // a block's input; with more kept, also the attention's output and, in all blocks but the first of a stage that
+        // pools, the projections; with most kept, in the last two stages also the MLP's hidden layer
+        let (blocks, pools) = (V::BLOCKS[stage], usize::from(stage > 0));
+        let balanced = 5 * blocks - 3 * pools;
+        kept += tokens
+            * channels
+            * match keep {
+                Keep::Input => blocks,
+                Keep::Attention => balanced,
+                Keep::Products => balanced + if stage >= 2 { 4 * blocks } else { 0 },
+            };
         // a receptive-field block: 15 convolutions, each before and after its norm, and their join
         kept += tokens * mid * (2 * 15 + 5);
         if stage < 3 {

@@ -117,17 +117,29 @@ impl<'a, D: Backend> Builder<'a, D> {
     /// When the source gives none, or another number of them.
     pub fn real(&mut self, spec: &WeightSpec) -> Result<Vec<f32>, BuildError> {
         match self.source.value(spec)? {
-            Value::Real(numbers) if numbers.len() == spec.len() => Ok(numbers),
-            Value::Real(numbers) => Err(BuildError::Length {
-                name: spec.name.clone(),
-                shape: spec.shape.clone(),
-                expected: spec.len(),
-                found: numbers.len(),
-            }),
+            Value::Real(numbers) => length(spec, numbers.len()).map(|()| numbers),
             Value::Count(_) => {
                 Err(BuildError::Kind { name: spec.name.clone(), expected: "real numbers", found: "a count" })
             }
         }
+    }
+
+    /// The frozen weight `spec` as the device stores it, straight from where the source has its numbers.
+    ///
+    /// # Errors
+    /// As [`real`](Self::real), or when the device is out of memory or lost.
+    pub fn frozen(&mut self, spec: &WeightSpec) -> Result<D::Frozen, BuildError> {
+        let stored = match self.source.encoded(spec)? {
+            Some(numbers) => {
+                length(spec, numbers.len())?;
+                self.device.freeze_encoded(&numbers, &spec.shape, self.precision)
+            }
+            None => {
+                let numbers = self.real(spec)?;
+                self.device.freeze(numbers, &spec.shape, self.precision)
+            }
+        };
+        stored.map_err(|e| BuildError::device(spec, e))
     }
 
     /// The count of `spec`.
@@ -142,6 +154,12 @@ impl<'a, D: Backend> Builder<'a, D> {
             }
         }
     }
+}
+
+fn length(spec: &WeightSpec, found: usize) -> Result<(), BuildError> {
+    let wrong =
+        || BuildError::Length { name: spec.name.clone(), shape: spec.shape.clone(), expected: spec.len(), found };
+    if found == spec.len() { Ok(()) } else { Err(wrong()) }
 }
 
 /// Why a model could not be built.

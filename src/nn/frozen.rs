@@ -136,10 +136,7 @@ impl<S: ConstShape, D: Backend> Weights<D> for Frozen<S, D> {
     }
     fn build(from: &mut Builder<'_, D>, path: &Path) -> Result<Self, BuildError> {
         let spec = spec::<S>(path, Role::Frozen);
-        let numbers = from.real(&spec)?;
-        let data =
-            from.device().freeze(numbers, &spec.shape, from.precision()).map_err(|e| BuildError::device(&spec, e))?;
-        Ok(Self { data, device: from.device().clone(), shape: PhantomData })
+        Ok(Self { data: from.frozen(&spec)?, device: from.device().clone(), shape: PhantomData })
     }
     fn each(&self, path: &Path, f: &mut dyn FnMut(WeightSpec, Value)) {
         // dfdx's own reading of a tensor panics too when the device is lost

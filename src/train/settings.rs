@@ -100,7 +100,8 @@ impl Named for Precision {
 
 impl Named for Keep {
     const WHAT: &'static str = "memory";
-    const NAMES: &'static [(&'static str, Self)] = &[("small", Self::Input), ("balanced", Self::Attention)];
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("small", Self::Input), ("balanced", Self::Attention), ("fast", Self::Products)];
 }
 
 impl Named for LossFlavour {

@@ -50,6 +50,9 @@ pub enum Keep {
     /// again the adapter and the first half of the MLP.
     #[default]
     Attention,
+    /// Also the MLP's first product in the last two stages, where it takes the least room for its work: the backward pass
+    /// computes again the adapter, norms and GELUs. (On a GPU the same as [`Attention`](Self::Attention).)
+    Products,
 }
 
 /// A block's frozen weights, each with its bias: `(out, in)` and `(out)`.

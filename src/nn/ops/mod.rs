@@ -23,6 +23,7 @@ pub use batch_norm::{BatchNormKernel, batch_norm_train};
 pub use concat::{ConcatKernel, concat4};
 pub use conv_batch_norm::{NormRef, conv_batch_norm_train};
 pub use conv2d::{Conv2dKernel, conv2d, fold_batch_norm};
+pub(crate) use cpu::{peak, profile};
 #[cfg(feature = "cuda")]
 pub use cuda::{CudaOpenError, open_cuda};
 pub use flow::{Flow, NormedConv};

@@ -5,6 +5,7 @@
 //! head writes its own stretch; [`WindowOrder`] reads a token's row back.
 
 use super::matmul::{Onto, Packed, Then, product, rows_of, transposed_product};
+use super::profile::{Kind, scope};
 use super::vector::{exponentials, largest_of_four, scale, softmax_backward};
 use super::windows::{Window, Windows};
 use rayon::prelude::*;
@@ -167,6 +168,7 @@ impl Attention<'_> {
         pieces.into_par_iter().for_each_init(Scratch::default, |scratch, (image, window, head, out)| {
             let g = self.gather(qkv, image, window, head);
             let (keys, queries) = (g.keys.len(), g.queries(d));
+            let _work = scope(Kind::Attention, 4 * queries.len() * keys * d);
             let Scratch { keys: k, values: v, scores, .. } = scratch;
             k.set_columns(d, keys, |j| g.keys[j]);
             v.set_rows(keys, d, |p| g.values[p]);
@@ -196,6 +198,7 @@ impl Attention<'_> {
         pieces.into_par_iter().for_each_init(Scratch::default, |scratch, (image, window, head, piece)| {
             let g = self.gather(qkv, image, window, head);
             let (keys, all, tokens) = (g.keys.len(), g.queries(d), g.window.tokens());
+            let _work = scope(Kind::Attention, 10 * all.len() * keys * d);
             let place = {
                 let w = per_map.get(window);
                 per_map.place(w.y, w.x)

@@ -7,6 +7,7 @@
 use super::FrozenWeight;
 use super::attention::Attention;
 use super::matmul::{Onto, Packed, Then, linear, linear_backward, linear_weight_backward};
+use super::profile::{Kind, scope};
 use super::scratch::Scratch;
 use super::vector::{add_assign, gelu_backward, gelu_in_place, largest_of_four, layer_norm, layer_norm_backward};
 use crate::nn::ops::adapted_block::{BlockSize, FrozenBlock, Keep};
@@ -17,6 +18,9 @@ use std::sync::Arc;
 const MOST_ROWS: usize = 120;
 /// Maps worked on together have about this many tokens: what bounds temporary memory.
 const GROUP_TOKENS: usize = 4096;
+/// Channels from which on an MLP's hidden layer is worth keeping: each of its numbers saves twice as many operations. It
+/// is so in the last two stages.
+const WORTH_KEEPING: usize = 320;
 
 /// One block with its weights.
 pub struct Block<'a> {
@@ -41,13 +45,17 @@ struct Turned {
     skip: Option<Packed>,
 }
 
-/// What the forward pass kept for the backward pass, whole batch.
-#[derive(Default)]
-pub struct Saved {
+/// What the forward pass kept for the backward pass, group by group.
+pub struct Saved(Vec<Kept>);
+
+/// What it kept of maps worked on together.
+struct Kept {
     /// Projections `(n, 3 co)`.
     qkv: Option<Vec<f32>>,
     /// Attention output with its skip `(m, co)`.
     a: Option<Vec<f32>>,
+    /// The MLP's hidden layer before its GELU `(m, 4 co)`.
+    hidden: Option<Vec<f32>>,
 }
 
 /// Gradients to add to.
@@ -61,6 +69,19 @@ fn rows_per_task(rows: usize) -> usize {
     let threads = rayon::current_num_threads();
     let tasks = rows.div_ceil(MOST_ROWS).next_multiple_of(threads);
     rows.div_ceil(tasks).max(16)
+}
+
+/// Work between products, for the profile.
+fn elementwise(work: impl FnOnce()) {
+    let _work = scope(Kind::Norm, 0);
+    work();
+}
+
+/// Pieces of what is there, or of nothing without an end.
+fn pieces_mut(whole: Option<&mut [f32]>, length: usize) -> impl Iterator<Item = Option<&mut [f32]>> {
+    let there = whole.is_some();
+    let pieces = whole.unwrap_or_default().chunks_mut(length).map(Some);
+    pieces.chain(std::iter::repeat_with(|| None).take(if there { 0 } else { usize::MAX }))
 }
 
 impl<'a> Block<'a> {
@@ -113,23 +134,17 @@ impl<'a> Block<'a> {
         let (c, co) = (self.size.channels, self.size.out_channels);
         let maps = self.maps_per_group();
         let (n, m) = (maps * self.size.side * self.size.side, maps * self.tokens_out());
-        let attention = keep == Keep::Attention;
-        let mut saved = Saved {
-            // A pooling block's would be four times as long for its output.
-            qkv: (attention && !self.size.pool).then(|| Vec::with_capacity(x.len() / c * 3 * co)),
-            a: attention.then(|| Vec::with_capacity(y.len())),
-        };
-        for (x, y) in x.chunks(n * c).zip(y.chunks_mut(m * co)) {
+        // A pooling block's projections are four times as long for their output.
+        let projections = keep != Keep::Input && !self.size.pool;
+        let hidden = keep == Keep::Products && co >= WORTH_KEEPING;
+        let groups = x.chunks(n * c).zip(y.chunks_mut(m * co)).map(|(x, y)| {
             let (z, qkv, skip) = self.project(x);
             let a = self.attend(&z, &qkv, skip.as_deref());
-            self.mlp(&a, y);
-            for (kept, part) in [(&mut saved.qkv, qkv), (&mut saved.a, a)] {
-                if let Some(kept) = kept {
-                    kept.extend_from_slice(&part);
-                }
-            }
-        }
-        saved
+            let mut hidden = hidden.then(|| vec![0.0; 4 * a.len()]);
+            self.mlp(&a, hidden.as_deref_mut(), y);
+            Kept { qkv: projections.then(|| qkv.into()), a: (keep != Keep::Input).then(|| a.into()), hidden }
+        });
+        Saved(groups.collect())
     }
 
     /// Adds to the gradients of the input and of the adapter.
@@ -138,27 +153,21 @@ impl<'a> Block<'a> {
         let maps = self.maps_per_group();
         let (n, m) = (maps * self.size.side * self.size.side, maps * self.tokens_out());
         let turned = self.turned();
-        for (i, ((x, gx), gy)) in x.chunks(n * c).zip(gradients.x.chunks_mut(n * c)).zip(gy.chunks(m * co)).enumerate()
-        {
-            let (n_here, m_here) = (x.len() / c, gy.len() / co);
-            let kept_qkv = saved.qkv.as_ref().map(|qkv| &qkv[i * n * 3 * co..][..n_here * 3 * co]);
-            let kept_a = saved.a.as_ref().map(|a| &a[i * m * co..][..m_here * co]);
-            let (z, made, skip) = match kept_qkv {
-                Some(_) => (self.adapt(x), Scratch::default(), None),
+        let groups = x.chunks(n * c).zip(gradients.x.chunks_mut(n * c)).zip(gy.chunks(m * co));
+        for (((x, gx), gy), kept) in groups.zip(saved.0) {
+            let (z, qkv, skip) = match kept.qkv {
+                Some(qkv) => (self.adapt(x), qkv.into(), None),
                 None => self.project(x),
             };
-            let qkv = kept_qkv.unwrap_or(&made);
-            let made_a;
-            let a = match kept_a {
-                Some(a) => a,
-                None => {
-                    made_a = self.attend(&z, qkv, skip.as_deref());
-                    &made_a
-                }
+            let a = match kept.a {
+                Some(a) => a.into(),
+                None => self.attend(&z, &qkv, skip.as_deref()),
             };
-            let (ga, go) = self.mlp_backward(&turned, a, gy);
+            let (ga, go) = self.mlp_backward(&turned, &a, kept.hidden.as_deref(), gy);
+            drop((a, kept.hidden));
             let mut gqkv = Scratch::new(qkv.len());
-            self.attention().backward(qkv, &go, &mut gqkv);
+            self.attention().backward(&qkv, &go, &mut gqkv);
+            drop((qkv, go));
             let gz = self.project_backward(&turned, &z, skip, &ga, &gqkv);
             self.adapter_backward(&turned, x, gz, gx, &mut gradients.adapter);
         }
@@ -172,12 +181,7 @@ impl<'a> Block<'a> {
         let (mut z, mut qkv) = (Scratch::new(n * c), Scratch::new(n * 3 * co));
         let mut skip = self.frozen.skip.as_ref().map(|_| Scratch::new(n * co));
         let rows = rows_per_task(n);
-        let no_skip: &mut [f32] = &mut [];
-        let skips: Vec<&mut [f32]> = match &mut skip {
-            Some(skip) => skip.chunks_mut(rows * co).collect(),
-            None => std::iter::once(no_skip).collect(),
-        };
-        let skips = skips.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
+        let skips = pieces_mut(skip.as_deref_mut(), rows * co);
         let tasks: Vec<_> =
             x.chunks(rows * c).zip(z.chunks_mut(rows * c)).zip(qkv.chunks_mut(rows * 3 * co)).zip(skips).collect();
         tasks.into_par_iter().for_each(|(((x, z), qkv), skip)| {
@@ -207,10 +211,12 @@ impl<'a> Block<'a> {
     }
 
     fn first_norm(&self, z: &[f32], normed: &mut [f32]) {
+        let _work = scope(Kind::Norm, 0);
         layer_norm(z, self.frozen.norm1[0].numbers(), self.frozen.norm1[1].numbers(), normed);
     }
 
     fn second_norm(&self, a: &[f32], normed: &mut [f32]) {
+        let _work = scope(Kind::Norm, 0);
         layer_norm(a, self.frozen.norm2[0].numbers(), self.frozen.norm2[1].numbers(), normed);
     }
 
@@ -238,22 +244,31 @@ impl<'a> Block<'a> {
         a
     }
 
-    /// `y = a + fc2(gelu(fc1(norm2 a)))`.
-    fn mlp(&self, a: &[f32], y: &mut [f32]) {
+    /// `y = a + fc2(gelu(fc1(norm2 a)))`; what goes into the GELU is kept where it is asked for.
+    fn mlp(&self, a: &[f32], kept: Option<&mut [f32]>, y: &mut [f32]) {
         let co = self.size.out_channels;
         let rows = rows_per_task(a.len() / co);
-        a.par_chunks(rows * co).zip(y.par_chunks_mut(rows * co)).for_each(|(a, y)| {
+        let tasks: Vec<_> =
+            a.chunks(rows * co).zip(y.chunks_mut(rows * co)).zip(pieces_mut(kept, 4 * rows * co)).collect();
+        tasks.into_par_iter().for_each(|((a, y), kept)| {
             let (mut normed, mut hidden) = (Scratch::new(a.len()), Scratch::new(4 * a.len()));
             self.second_norm(a, &mut normed);
             let [fc1, fc2] = [&self.frozen.fc1, &self.frozen.fc2];
-            linear(&normed, fc1[0].factor(), fc1[1].numbers(), Then::Gelu, &mut hidden);
+            match kept {
+                None => linear(&normed, fc1[0].factor(), fc1[1].numbers(), Then::Gelu, &mut hidden),
+                Some(kept) => {
+                    linear(&normed, fc1[0].factor(), fc1[1].numbers(), Then::Stop, kept);
+                    hidden.copy_from_slice(kept);
+                    elementwise(|| gelu_in_place(&mut hidden));
+                }
+            }
             linear(&hidden, fc2[0].factor(), fc2[1].numbers(), Then::Add(a), y);
         });
     }
 
     /// Gradients of the attention output with its skip `(m, co)`, in the map's order, and of the attention
     /// output before its projection, in window order.
-    fn mlp_backward(&self, turned: &Turned, a: &[f32], gy: &[f32]) -> (Scratch, Scratch) {
+    fn mlp_backward(&self, turned: &Turned, a: &[f32], kept: Option<&[f32]>, gy: &[f32]) -> (Scratch, Scratch) {
         let co = self.size.out_channels;
         let rows = rows_per_task(a.len() / co);
         let (mut ga, mut go) = (Scratch::new(a.len()), Scratch::new(a.len()));
@@ -262,17 +277,25 @@ impl<'a> Block<'a> {
             .zip(gy.chunks(rows * co))
             .zip(ga.chunks_mut(rows * co))
             .zip(go.chunks_mut(rows * co))
+            .enumerate()
             .collect();
-        tasks.into_par_iter().for_each(|(((a, gy), ga), go)| {
-            let (mut hidden, mut g_hidden) = (Scratch::new(4 * a.len()), Scratch::new(4 * a.len()));
-            let normed = &mut *go;
-            self.second_norm(a, normed);
-            let [fc1, bias] = &self.frozen.fc1;
-            linear(normed, fc1.factor(), bias.numbers(), Then::Stop, &mut hidden);
+        tasks.into_par_iter().for_each(|(i, (((a, gy), ga), go))| {
+            let mut made = Scratch::new(if kept.is_some() { 0 } else { 4 * a.len() });
+            let hidden = match kept {
+                Some(kept) => &kept[i * 4 * rows * co..][..4 * a.len()],
+                None => {
+                    let normed = &mut *go;
+                    self.second_norm(a, normed);
+                    let [fc1, bias] = &self.frozen.fc1;
+                    linear(normed, fc1.factor(), bias.numbers(), Then::Stop, &mut made);
+                    &*made
+                }
+            };
+            let mut g_hidden = Scratch::new(4 * a.len());
             linear_backward(gy, &turned.fc2, Onto::Nothing, &mut g_hidden);
-            gelu_backward(&hidden, &mut g_hidden);
+            elementwise(|| gelu_backward(hidden, &mut g_hidden));
             linear_backward(&g_hidden, &turned.fc1, Onto::Nothing, ga);
-            layer_norm_backward(a, self.frozen.norm2[0].numbers(), ga);
+            elementwise(|| layer_norm_backward(a, self.frozen.norm2[0].numbers(), ga));
             add_assign(ga, gy);
             linear_backward(ga, &turned.proj, Onto::Nothing, go);
         });
@@ -318,7 +341,7 @@ impl<'a> Block<'a> {
             if let (Some(weight), Some(g_skip)) = (&turned.skip, &g_skip) {
                 linear_backward(&g_skip[i * rows * co..][..n * co], weight, Onto::Itself, gz);
             }
-            layer_norm_backward(z, self.frozen.norm1[0].numbers(), gz);
+            elementwise(|| layer_norm_backward(z, self.frozen.norm1[0].numbers(), gz));
             if g_skip.is_none() {
                 add_assign(gz, &ga[i * rows * c..][..n * c]);
             }
@@ -351,12 +374,12 @@ impl<'a> Block<'a> {
             let (mut down, mut up) = (Scratch::new(n * r), Scratch::new(n * c));
             linear(x, &self.down, self.down_bias, Then::Stop, &mut down);
             h.copy_from_slice(&down);
-            gelu_in_place(h);
+            elementwise(|| gelu_in_place(h));
             linear(h, &self.up, self.up_bias, Then::Stop, &mut up);
             add_assign(gx, gu);
-            gelu_backward(&up, gu);
+            elementwise(|| gelu_backward(&up, gu));
             linear_backward(gu, &turned.up, Onto::Nothing, gh);
-            gelu_backward(&down, gh);
+            elementwise(|| gelu_backward(&down, gh));
             linear_backward(gh, &turned.down, Onto::Itself, gx);
         });
         let [down_w, down_b, up_w, up_b] = gradients;

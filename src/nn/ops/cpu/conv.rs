@@ -65,6 +65,11 @@ impl ConvSize {
         self.kernel[0] * self.kernel[1]
     }
 
+    /// Floating-point operations of its products, as one tap after another has them.
+    pub(super) fn operations(&self) -> usize {
+        2 * self.pixels() * self.taps() * self.channels * self.out_channels
+    }
+
     fn pixels(&self) -> usize {
         self.batch * self.side * self.side
     }

@@ -2,14 +2,17 @@
 //! is read where it stands, row by row, so that rows may lie anywhere: in a map, in a window, under a
 //! kernel's tap. No number depends on how rows are shared among threads.
 
+use super::profile::{Kind, scope};
 use super::scratch::Scratch;
 use super::tile::{Before, Isa, Left, MOST_ROWS, WIDEST, tile};
 use super::vector::{
     Rows, add_assign, add_rows, gelu_add_rows, gelu_rows, halve_pair, halve_rows, relu_rows, transpose_into,
 };
 use crate::nn::Precision;
+use crate::nn::weights::Encoded;
 use rayon::prelude::*;
 use std::ops::{Deref, Range};
+use std::time::Instant;
 
 /// Words summed in one go, at least where there are as many, and less than twice of them: such a panel stays in the first
 /// caches, and sums of sums are rounded less.
@@ -17,6 +20,8 @@ const DEPTH: usize = 80;
 
 /// Rows of a part of a weight's gradient.
 const PART_ROWS: usize = 1024;
+/// Rows of those summed in one go.
+const SUMMED_ROWS: usize = 128;
 /// Columns packed at once: every panel's width is a multiple of it.
 const BLOCK: usize = 8;
 
@@ -182,16 +187,36 @@ impl Packed {
     /// The same for columns of `runs` runs of `run` numbers, each run in words of its own.
     pub fn from_runs(matrix: &[f32], run: usize, runs: usize, precision: Precision) -> Self {
         let mut packed = Self::empty(precision);
-        let (inputs, depth) = (run * runs, packed.words_in(run) * runs);
-        let (width, columns) = (packed.isa.columns(), matrix.len() / inputs);
-        packed.reset(inputs, depth, columns);
-        let panels = packed.panels.par_chunks_mut(depth * width).zip(matrix.par_chunks(inputs * width));
-        let isa = packed.isa;
+        packed.set_runs(matrix, run, runs);
+        packed
+    }
+
+    /// [`from_columns`](Self::from_columns) for a matrix that stands in a file, read once and by all threads.
+    pub fn from_encoded(matrix: &Encoded<'_>, inputs: usize, precision: Precision) -> Self {
+        let mut packed = Self::empty(precision);
+        let (width, depth, columns) = (packed.isa.columns(), packed.words_in(inputs), matrix.len() / inputs);
+        // Memory that nobody has touched yet: each thread touches its own part first.
+        let mut panels = vec![0.0; columns.div_ceil(width) * width * depth];
+        panels.par_chunks_mut(depth * width).enumerate().for_each(|(j, panel)| {
+            let here = width.min(columns - j * width);
+            let mut numbers = Scratch::new(here * inputs);
+            matrix.read(j * width * inputs, &mut numbers);
+            let words = packed.words(&numbers, inputs);
+            set_panel(panel, width, 0..here, |i| &words[i * depth..][..depth]);
+        });
+        (packed.inputs, packed.depth, packed.columns, packed.panels) = (inputs, depth, columns, panels);
+        packed
+    }
+
+    fn set_runs(&mut self, matrix: &[f32], run: usize, runs: usize) {
+        let (inputs, depth) = (run * runs, self.words_in(run) * runs);
+        let (isa, width, columns) = (self.isa, self.isa.columns(), matrix.len() / inputs);
+        self.reset(inputs, depth, columns);
+        let panels = self.panels.par_chunks_mut(depth * width).zip(matrix.par_chunks(inputs * width));
         panels.for_each(|(panel, matrix)| {
             let words = words(isa, matrix, run);
             set_panel(panel, width, 0..matrix.len() / inputs, |j| &words[j * depth..][..depth]);
         });
-        packed
     }
 
     /// The transpose: what the weight is to the gradient of its input.
@@ -327,17 +352,20 @@ fn run(
         return;
     }
     let (isa, columns) = (factor.isa, factor.columns);
-    let (lanes, width, height) = (isa.lanes(), isa.columns(), isa.rows());
+    let (lanes, width) = (isa.lanes(), isa.columns());
     assert!(depth.end <= factor.depth, "rows up to {} of a factor of {}", depth.end, factor.depth);
     assert!(y.len() >= (rows - 1) * stride + columns, "size of a product");
     if let Onto::Bias(bias) = onto {
         assert_eq!(bias.len(), columns, "size of a bias");
     }
-    let tiles = rows.div_ceil(height);
+    let _ready = isa.set_up();
     let mut pointers = [std::ptr::null(); MOST_ROWS];
     let mut corner = [0.0; MOST_ROWS * WIDEST];
     let slabs = (depth.len() / DEPTH).max(1);
-    let start_of = |slab: usize| depth.start + slab * depth.len() / slabs;
+    let start_of = |slab: usize| match slab == slabs {
+        true => depth.end,
+        false => depth.start + slab * depth.len() / slabs / isa.step() * isa.step(),
+    };
     for slab in 0..slabs {
         let [from, to, after] = [0, 1, 2].map(|i| start_of((slab + i).min(slabs)));
         for j in 0..columns.div_ceil(width) {
@@ -360,10 +388,8 @@ fn run(
                 false => factor.panel(0, to, after),
             };
             let mut ahead = next.chunks(((to - from) * lanes).max(1));
-            // Tiles of equal height: one of a row or two would take as long as many rows.
-            for t in 0..tiles {
-                let i = t * rows / tiles;
-                let count = (t + 1) * rows / tiles - i;
+            for Range { start: i, end } in isa.tiles(rows) {
+                let count = end - i;
                 let left = match left {
                     Source::Rows(rows) => {
                         for (pointer, row) in pointers.iter_mut().zip(&rows[i..i + count]) {
@@ -388,7 +414,7 @@ fn run(
                     }
                     (&mut corner, WIDEST)
                 };
-                // SAFETY: the set was found on this machine. `pointers` are those of rows checked to hold
+                // SAFETY: the set was found on this machine and set up above. `pointers` are those of rows checked to hold
                 // `to - from` numbers, or `left` holds `rows` numbers for each of the factor's rows, as
                 // `transposed_product` asserts; the panel was sliced to `to - from` rows of its width, the bias is
                 // as wide as any panel, and `to_tile` a slice borrowed here alone, whose last row has
@@ -425,12 +451,14 @@ pub fn rows_of(matrix: &[f32], columns: usize) -> Vec<&[f32]> {
 
 /// `y = then(x w^T + bias)`: rows of `x` times a weight of shape `(out, in)`, as PyTorch's `nn.Linear` has it.
 pub fn linear(x: &[f32], weight: &Packed, bias: &[f32], then: Then<'_>, y: &mut [f32]) {
+    let _work = scope(Kind::Linear, 2 * y.len() * weight.inputs);
     let x = weight.words(x, weight.inputs);
     product(&rows_of(&x, weight.depth), weight, 0, Onto::Bias(bias), then, y);
 }
 
 /// `gx = onto + gy w`: the gradient of [`linear`] with respect to its input; `transposed` is its weight's transpose.
 pub fn linear_backward(gy: &[f32], transposed: &Packed, onto: Onto<'_>, gx: &mut [f32]) {
+    let _work = scope(Kind::Linear, 2 * gx.len() * transposed.inputs);
     let gy = transposed.words(gy, transposed.inputs);
     product(&rows_of(&gy, transposed.depth), transposed, 0, onto, Then::Stop, gx);
 }
@@ -444,8 +472,9 @@ pub fn linear_weight_backward(x: &[f32], gy: &[f32], gw: &mut [f32], gb: &mut [f
         .par_chunks(PART_ROWS * inputs)
         .zip(gy.par_chunks(PART_ROWS * outputs))
         .map_init(Packed::default, |factor, (x, gy)| {
+            let _work = scope(Kind::Linear, 2 * x.len() * outputs);
             let (mut gw, mut gb) = (vec![0.0; outputs * inputs], vec![0.0; outputs]);
-            for (x, gy) in x.chunks(DEPTH * inputs).zip(gy.chunks(DEPTH * outputs)) {
+            for (x, gy) in x.chunks(SUMMED_ROWS * inputs).zip(gy.chunks(SUMMED_ROWS * outputs)) {
                 factor.set_rows(x.len() / inputs, inputs, |p| &x[p * inputs..][..inputs]);
                 transposed_product(gy, outputs, factor, Onto::Itself, inputs, &mut gw);
             }
@@ -457,6 +486,28 @@ pub fn linear_weight_backward(x: &[f32], gy: &[f32], gw: &mut [f32], gb: &mut [f
         add_assign(gw, &part[0]);
         add_assign(gb, &part[1]);
     }
+}
+
+/// Floating-point operations in a second that all threads together reach in products whose factors stay in the first caches:
+/// the machine's limit, as far as these tiles know it.
+pub fn peak(precision: Precision) -> f64 {
+    const ROUNDS: usize = 2000;
+    let mut factor = Packed::empty(precision);
+    let (width, rows) = (factor.isa.columns(), 4 * factor.isa.rows());
+    factor.reset(DEPTH, DEPTH, width);
+    let work = |_| {
+        let (x, mut y) = (vec![0.0; rows * DEPTH], vec![0.0; rows * width]);
+        let rows = rows_of(&x, DEPTH);
+        let start = Instant::now();
+        for _ in 0..ROUNDS {
+            product(&rows, &factor, 0, Onto::Nothing, Then::Stop, &mut y);
+        }
+        let products = DEPTH * if factor.isa.halves() { 2 } else { 1 };
+        (2 * ROUNDS * products * y.len()) as f64 / start.elapsed().as_secs_f64()
+    };
+    // The second time: threads are awake, and the clock has settled.
+    rayon::broadcast(|_| work(()));
+    rayon::broadcast(|_| work(())).iter().sum()
 }
 
 /// Adds the sum of each column of `x` (rows of `sums.len()` numbers) to `sums`.
@@ -600,21 +651,40 @@ mod tests {
         x.iter().map(|v| half::bf16::from_f32(*v).to_f32()).collect()
     }
 
+    /// Every set for bf16 that this machine has, and AMX also where its instructions must be emulated.
+    fn bf16_sets() -> Vec<Isa> {
+        let mut sets: Vec<Isa> = Isa::bf16().into_iter().collect();
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512bf16") && !sets.contains(&Isa::Avx512Bf16) {
+                sets.push(Isa::Avx512Bf16);
+            }
+            #[cfg(target_os = "linux")]
+            if is_x86_feature_detected!("avx512f") && !sets.contains(&Isa::AmxBf16) {
+                super::super::amx::emulated::install();
+                sets.push(Isa::AmxBf16);
+            }
+        }
+        if sets.is_empty() {
+            println!("no bf16 products on this machine");
+        }
+        sets
+    }
+
     #[test]
     fn products_in_bf16_agree_with_the_plain_twin_of_rounded_numbers() {
-        let Some(isa) = Isa::bf16() else {
-            println!("no bf16 products on this machine");
-            return;
-        };
-        for size in SIZES {
+        for (isa, size) in bf16_sets().into_iter().flat_map(|isa| SIZES.map(|s| (isa, s))) {
             let [m, k, n] = size;
             let (a, b, bias) = (numbers(m * k, 1), numbers(k * n, 2), numbers(n, 3));
             let (rounded_a, rounded_b) = (rounded(&a), rounded(&b));
             let want = triple_loop(&rounded_a, &rounded_b, size);
-            let what = format!("{size:?}");
-            let columns = flipped(&b, n);
-            let factor = if k > 0 { Packed::from_columns(&columns, k, Precision::Bf16) } else { continue };
-            assert_eq!((factor.isa, factor.to_columns()), (isa, flipped(&rounded_b, n)), "{what}");
+            let what = format!("{isa:?} {size:?}");
+            if k == 0 {
+                continue;
+            }
+            let mut factor = Packed { isa, ..Packed::default() };
+            factor.set_runs(&flipped(&b, n), k, 1);
+            assert_eq!(factor.to_columns(), flipped(&rounded_b, n), "{what}");
             let mut y = vec![f32::NAN; m * n];
             linear(&a, &factor, &bias, Then::Relu, &mut y);
             close(&y, (0..m * n).map(|i| (want[i] + f64::from(bias[i % n])).max(0.0)), &what);
@@ -626,12 +696,33 @@ mod tests {
             linear_backward(&gy, &turned, Onto::Nothing, &mut gx);
             close(&gx, triple_loop(&rounded(&gy), &flipped(&rounded_b, n), [m, n, k]).into_iter(), &what);
             // and the sums over rows of a weight's gradient
-            let mut rows = Packed::empty(Precision::Bf16);
+            let mut rows = Packed { isa, ..Packed::default() };
             rows.set_rows(k, n, |p| &b[p * n..][..n]);
             let left = flipped(&a, k);
             let mut y = vec![0.5; m * n];
             transposed_product(&rows.row_words(&left, m), m, &rows, Onto::Itself, n, &mut y);
             close(&y, want.iter().map(|w| w + 0.5), &what);
+        }
+    }
+
+    #[test]
+    fn a_factor_from_a_file_is_the_same_as_one_from_numbers() {
+        for ([inputs, columns], precision) in [[1, 1], [7, 33], [64, 70], [147, 32]]
+            .into_iter()
+            .flat_map(|size| [Precision::F32, Precision::Bf16].map(|precision| (size, precision)))
+        {
+            let matrix = numbers(inputs * columns, 6);
+            let bytes: Vec<u8> = matrix.iter().flat_map(|x| x.to_le_bytes()).collect();
+            let encoded = Encoded::new(bytes.into(), 4, |bytes, to| {
+                for (to, bytes) in to.iter_mut().zip(bytes.as_chunks().0) {
+                    *to = f32::from_le_bytes(*bytes);
+                }
+            });
+            let (read, made) =
+                (Packed::from_encoded(&encoded, inputs, precision), Packed::from_columns(&matrix, inputs, precision));
+            assert_eq!((read.inputs, read.depth, read.columns), (made.inputs, made.depth, made.columns));
+            let bits = |packed: &Packed| packed.panels.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&read), bits(&made), "{inputs} {columns} {precision:?}");
         }
     }
 

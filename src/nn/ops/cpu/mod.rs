@@ -2,6 +2,8 @@
 //!
 //! No result depends on the number of threads: sums over pixels are cut into parts by size alone.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 mod attention;
 mod awake;
 mod batch_norm;
@@ -10,6 +12,7 @@ mod conv;
 mod loss;
 mod matmul;
 mod patch_embed;
+pub mod profile;
 mod resample;
 mod scratch;
 mod tile;
@@ -27,8 +30,11 @@ use super::resize::{ResizeKernel, ResizeSize};
 use super::structure_loss::{LossFlavour, StructureLossKernel};
 use super::up2_concat::{JoinSize, Up2ConcatKernel};
 use crate::nn::backend::{Buffer, Memory, Precision};
+use crate::nn::weights::Encoded;
 use dfdx::prelude::*;
 use matmul::Packed;
+pub use matmul::peak;
+use profile::{Kind, scope};
 use rayon::prelude::*;
 use scratch::Scratch;
 use std::sync::Arc;
@@ -89,6 +95,18 @@ impl Memory for Cpu {
         }))
     }
 
+    fn freeze_encoded(
+        &self,
+        numbers: &Encoded<'_>,
+        shape: &[usize],
+        precision: Precision,
+    ) -> Result<Arc<FrozenWeight>, CpuError> {
+        match shape {
+            [_, inputs] => Ok(Arc::new(FrozenWeight::Factor(Packed::from_encoded(numbers, *inputs, precision)))),
+            _ => self.freeze(numbers.to_vec(), shape, precision),
+        }
+    }
+
     fn thaw(&self, weight: &Arc<FrozenWeight>) -> Result<Vec<f32>, CpuError> {
         Ok(match &**weight {
             FrozenWeight::Numbers(numbers) => numbers.clone(),
@@ -146,7 +164,7 @@ impl Memory for Cpu {
 /// Zeros, written by all threads: one alone would keep the others waiting.
 fn zeros(length: usize) -> Vec<f32> {
     const ROW: usize = 16;
-    if length < CHUNK || length % ROW != 0 {
+    if length < CHUNK || !length.is_multiple_of(ROW) {
         return vec![0.0; length];
     }
     let rows: Vec<[f32; ROW]> =
@@ -156,6 +174,7 @@ fn zeros(length: usize) -> Vec<f32> {
 
 impl PatchEmbedKernel for Cpu {
     fn patch_embed(&self, size: StemSize, x: &Scratch, w: StemWeights<'_, Arc<FrozenWeight>>, y: &mut [f32]) -> Done {
+        let _work = scope(Kind::Convolution, 0);
         let [weight, bias, background, window] = [w.weight, w.bias, w.background, w.window].map(|w| w.numbers());
         patch_embed::forward(size, x, weight, bias, background, window, y);
         Ok(())
@@ -174,6 +193,7 @@ impl AdaptedBlockKernel for Cpu {
         keep: Keep,
         y: &mut [f32],
     ) -> Result<block::Saved, CpuError> {
+        let _work = scope(Kind::Block, 0);
         let adapter = adapter.each_ref().map(|v| &**v);
         Ok(block::Block::new(size, adapter, frozen).forward(x, keep, y))
     }
@@ -188,6 +208,7 @@ impl AdaptedBlockKernel for Cpu {
         gy: &Scratch,
         [gx, down_w, down_b, up_w, up_b]: [&mut [f32]; 5],
     ) -> Done {
+        let _work = scope(Kind::Block, 0);
         let adapter = adapter.each_ref().map(|v| &**v);
         let gradients = block::BlockGradients { x: gx, adapter: [down_w, down_b, up_w, up_b] };
         block::Block::new(size, adapter, frozen).backward(x, saved, gy, gradients);
@@ -205,6 +226,7 @@ impl Conv2dKernel for Cpu {
         relu: bool,
         y: &mut [f32],
     ) -> Done {
+        let _work = scope(Kind::Convolution, size.operations());
         size.forward(x, weight, bias.map(|v| &**v), relu, y);
         Ok(())
     }
@@ -218,6 +240,7 @@ impl Conv2dKernel for Cpu {
         gy: &Scratch,
         (gx, gw, gb): (&mut [f32], &mut [f32], Option<&mut [f32]>),
     ) -> Done {
+        let _work = scope(Kind::Convolution, 2 * size.operations());
         let masked = relu.map(|y| {
             let mut masked = Scratch::new(gy.len());
             vector::relu_backward(y, gy, &mut masked);
@@ -243,6 +266,7 @@ impl BatchNormKernel for Cpu {
         y: &mut [f32],
         (mean_out, variance_out): (&mut [f32], &mut [f32]),
     ) -> Result<[Vec<f64>; 2], CpuError> {
+        let _work = scope(Kind::BatchNorm, 0);
         let moments = batch_norm::moments(x, bias.len());
         batch_norm::forward(x, &moments, scale, bias, relu, y);
         let n = (x.len() / bias.len()) as f64;
@@ -255,10 +279,12 @@ impl BatchNormKernel for Cpu {
     }
 
     fn channel_mean(&self, x: &Scratch, channels: usize) -> Result<Scratch, CpuError> {
+        let _work = scope(Kind::BatchNorm, 0);
         Ok(batch_norm::mean(x, channels).into())
     }
 
     fn centred(&self, mut x: Scratch, mean: &Scratch) -> Result<Scratch, CpuError> {
+        let _work = scope(Kind::BatchNorm, 0);
         batch_norm::centre(&mut x, mean);
         Ok(x)
     }
@@ -273,6 +299,7 @@ impl BatchNormKernel for Cpu {
         gy: &Scratch,
         (gx, g_scale, g_bias): (&mut [f32], &mut [f32], &mut [f32]),
     ) -> Done {
+        let _work = scope(Kind::BatchNorm, 0);
         batch_norm::backward(x, &moments, scale, bias, relu, gy, [gx, g_scale, g_bias]);
         Ok(())
     }
@@ -280,6 +307,7 @@ impl BatchNormKernel for Cpu {
 
 impl AddReluKernel for Cpu {
     fn add_relu(&self, a: &Scratch, b: &Scratch, y: &mut [f32]) -> Done {
+        let _work = scope(Kind::Join, 0);
         y.par_chunks_mut(CHUNK)
             .zip(a.par_chunks(CHUNK))
             .zip(b.par_chunks(CHUNK))
@@ -288,6 +316,7 @@ impl AddReluKernel for Cpu {
     }
 
     fn add_relu_backward(&self, y: &Scratch, gy: &Scratch, [ga, gb]: [&mut [f32]; 2]) -> Done {
+        let _work = scope(Kind::Join, 0);
         ga.par_chunks_mut(CHUNK)
             .zip(gb.par_chunks_mut(CHUNK))
             .zip(y.par_chunks(CHUNK).zip(gy.par_chunks(CHUNK)))
@@ -304,6 +333,7 @@ impl AddReluKernel for Cpu {
 
 impl ConcatKernel for Cpu {
     fn concat4(&self, c: usize, maps: &[Scratch; 4], y: &mut [f32]) -> Done {
+        let _work = scope(Kind::Join, 0);
         y.par_chunks_mut(4 * c).with_min_len(1024).enumerate().for_each(|(row, y)| {
             for (y, map) in y.chunks_exact_mut(c).zip(maps) {
                 y.copy_from_slice(&map[row * c..][..c]);
@@ -313,6 +343,7 @@ impl ConcatKernel for Cpu {
     }
 
     fn concat4_backward(&self, c: usize, gy: &Scratch, gradients: [&mut [f32]; 4]) -> Done {
+        let _work = scope(Kind::Join, 0);
         for (part, gradient) in gradients.into_iter().enumerate() {
             let rows = gradient.par_chunks_mut(c).with_min_len(1024);
             rows.zip(gy.par_chunks(4 * c)).for_each(|(g, gy)| vector::add_assign(g, &gy[part * c..][..c]));
@@ -323,11 +354,13 @@ impl ConcatKernel for Cpu {
 
 impl Up2ConcatKernel for Cpu {
     fn up2_concat(&self, s: JoinSize, skip: &Scratch, deep: &Scratch, y: &mut [f32]) -> Done {
+        let _work = scope(Kind::Resample, 0);
         resample::up2_concat([s.side, s.skip, s.deep], skip, deep, y);
         Ok(())
     }
 
     fn up2_concat_backward(&self, s: JoinSize, gy: &Scratch, [skip, deep]: [&mut [f32]; 2]) -> Done {
+        let _work = scope(Kind::Resample, 0);
         resample::up2_concat_backward([s.side, s.skip, s.deep], gy, skip, deep);
         Ok(())
     }
@@ -335,11 +368,13 @@ impl Up2ConcatKernel for Cpu {
 
 impl ResizeKernel for Cpu {
     fn resize(&self, s: ResizeSize, x: &Scratch, y: &mut [f32]) -> Done {
+        let _work = scope(Kind::Resample, 0);
         resample::resize([s.from, s.to, s.classes], x, y);
         Ok(())
     }
 
     fn resize_backward(&self, s: ResizeSize, gy: &Scratch, gx: &mut [f32]) -> Done {
+        let _work = scope(Kind::Resample, 0);
         resample::resize_backward([s.from, s.to, s.classes], gy, gx);
         Ok(())
     }
@@ -347,6 +382,7 @@ impl ResizeKernel for Cpu {
 
 impl StructureLossKernel for Cpu {
     fn loss_weights(&self, side: usize, mask: &Scratch, y: &mut [f32]) -> Done {
+        let _work = scope(Kind::Loss, 0);
         loss::weights(side, mask, y);
         Ok(())
     }
@@ -360,6 +396,7 @@ impl StructureLossKernel for Cpu {
         weights: &Scratch,
         y: &mut [f32],
     ) -> Done {
+        let _work = scope(Kind::Loss, 0);
         y[0] = loss::forward(side * side, logits, mask, weights, flavour);
         Ok(())
     }
@@ -374,6 +411,7 @@ impl StructureLossKernel for Cpu {
         gy: &Scratch,
         gx: &mut [f32],
     ) -> Done {
+        let _work = scope(Kind::Loss, 0);
         loss::backward(side * side, logits, mask, weights, flavour, gy[0], gx);
         Ok(())
     }

@@ -56,6 +56,15 @@ impl From<Vec<f32>> for Scratch {
     }
 }
 
+impl From<Scratch> for Vec<f32> {
+    /// To be kept: without the room that another use left in it.
+    fn from(mut scratch: Scratch) -> Self {
+        let mut numbers = std::mem::take(&mut scratch.0);
+        numbers.shrink_to_fit();
+        numbers
+    }
+}
+
 impl Deref for Scratch {
     type Target = [f32];
     fn deref(&self) -> &[f32] {

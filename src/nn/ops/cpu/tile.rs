@@ -1,6 +1,9 @@
 //! The innermost loop of every matrix product: a few rows times a few vectors of columns, held in
 //! registers, for the instruction set found at run time.
 
+#[cfg(target_arch = "x86_64")]
+use super::amx;
+use std::ops::Range;
 use std::sync::OnceLock;
 
 /// Vectors of columns in a panel: what one row of a tile fills.
@@ -8,7 +11,7 @@ const VECTORS: usize = 2;
 /// The widest panel of any instruction set.
 pub const WIDEST: usize = 32;
 /// The highest tile of any instruction set.
-pub const MOST_ROWS: usize = 12;
+pub const MOST_ROWS: usize = 32;
 
 /// An instruction set that tiles are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +27,9 @@ pub enum Isa {
     /// 12 rows of 32 columns, each word two bf16 numbers that lie one after another in depth.
     #[cfg(target_arch = "x86_64")]
     Avx512Bf16,
+    /// 32 rows of 32 columns, words as there.
+    #[cfg(target_arch = "x86_64")]
+    AmxBf16,
 }
 
 impl Isa {
@@ -46,12 +52,29 @@ impl Isa {
         })
     }
 
-    /// The set for bf16 products, if this machine has one.
+    /// The best set for bf16 products, if this machine has one.
     pub fn bf16() -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16") {
-            return Some(Self::Avx512Bf16);
+        {
+            if amx::available() {
+                return Some(Self::AmxBf16);
+            }
+            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16") {
+                return Some(Self::Avx512Bf16);
+            }
         }
+        None
+    }
+
+    /// What this set's tiles need of the thread while they are computed.
+    #[cfg(target_arch = "x86_64")]
+    pub fn set_up(self) -> Option<amx::Tiles> {
+        (self == Self::AmxBf16).then(amx::Tiles::on_this_thread)
+    }
+
+    /// What this set's tiles need of the thread while they are computed: nothing.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub fn set_up(self) -> Option<std::convert::Infallible> {
         None
     }
 
@@ -59,7 +82,7 @@ impl Isa {
     pub fn halves(self) -> bool {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512Bf16 => true,
+            Self::Avx512Bf16 | Self::AmxBf16 => true,
             _ => false,
         }
     }
@@ -68,7 +91,7 @@ impl Isa {
     pub fn lanes(self) -> usize {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 | Self::Avx512Bf16 => 16,
+            Self::Avx512 | Self::Avx512Bf16 | Self::AmxBf16 => 16,
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => 8,
             Self::Portable => 4,
@@ -80,9 +103,32 @@ impl Isa {
         VECTORS * self.lanes()
     }
 
+    /// Words of depth that are multiplied at once: slabs begin at multiples of them.
+    pub fn step(self) -> usize {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::AmxBf16 => 16,
+            _ => 1,
+        }
+    }
+
+    /// Cuts rows into tiles.
+    pub fn tiles(self, rows: usize) -> impl Iterator<Item = Range<usize>> {
+        let (height, tiles) = (self.rows(), rows.div_ceil(self.rows()));
+        (0..tiles).map(move |t| match self {
+            // A half of a tile takes as long as any part of it.
+            #[cfg(target_arch = "x86_64")]
+            Self::AmxBf16 => t * height..rows.min((t + 1) * height),
+            // Of equal height: a tile of a row or two would take as long as many rows.
+            _ => t * rows / tiles..(t + 1) * rows / tiles,
+        })
+    }
+
     /// Rows of a tile, at most.
     pub fn rows(self) -> usize {
         match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::AmxBf16 => 32,
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 | Self::Avx512Bf16 => 12,
             #[cfg(target_arch = "x86_64")]
@@ -117,7 +163,7 @@ pub enum Before {
 /// tile will read: they are brought into the cache meanwhile (any address will do, as nothing is read).
 ///
 /// # Safety
-/// The set must be one of [`Isa::available`] or [`Isa::bf16`]; there must be at most [`Isa::rows`] rows, of at least `depth`
+/// The set must be one of [`Isa::available`] or [`Isa::bf16`], and [set up](Isa::set_up); there must be at most [`Isa::rows`] rows, of at least `depth`
 /// readable words each; `panel` must hold `depth` rows of [`Isa::columns`] words; a bias `vectors`
 /// vectors; the destination must be initialised, writable for `vectors` vectors in each row, and nobody
 /// else's.
@@ -141,6 +187,8 @@ pub unsafe fn tile(
             Isa::Portable => portable::tile(depth, left, panel, before, (c, stride), vectors),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Bf16 => avx512_bf16::tile(depth, left, panel, before, (c, stride), vectors),
+            #[cfg(target_arch = "x86_64")]
+            Isa::AmxBf16 => amx::tile(depth, left, panel, before, (c, stride), vectors),
         }
     }
 }
@@ -261,7 +309,7 @@ macro_rules! tiles {
 
 /// Brings what stands there into the cache, where the machine has an instruction for it.
 #[inline(always)]
-fn prefetch(at: *const f32) {
+pub fn prefetch(at: *const f32) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch reads nothing that the program sees and cannot fail, wherever it points.
     unsafe {

@@ -42,7 +42,7 @@ impl<'a> Winograd<'a> {
     /// Where tiles begin along one side, for the first `side` pixels of it.
     fn starts(&self, side: usize) -> Vec<usize> {
         let d = self.size.dilation;
-        (0..side).filter(|at| at / d % 2 == 0).collect()
+        (0..side).filter(|at| (at / d).is_multiple_of(2)).collect()
     }
 
     /// The products' right factors, each `(c, co)`: `G g G^T` of every pair of channels.

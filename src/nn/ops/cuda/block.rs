@@ -85,7 +85,7 @@ impl<'a> Block<'a> {
             let Projected { z, qkv, skip } = self.project(maps, x)?;
             let attended = self.attention(maps).forward(self.stream, (&qkv).into())?;
             // A pooling block's projections would be four times as long for its output.
-            let keeps = keep == Keep::Attention;
+            let keeps = keep != Keep::Input;
             let qkv = Some(qkv).filter(|_| keeps && !self.size.pool);
             let a = self.join(&attended, &z, skip.as_ref())?;
             let attended = Some(attended).filter(|_| keeps);
@@ -360,7 +360,7 @@ mod tests {
         let Some(device) = tested_gpu() else {
             return;
         };
-        for keep in [Keep::Input, Keep::Attention] {
+        for keep in [Keep::Input, Keep::Attention, Keep::Products] {
             for (whole, parts) in run(&device, GROUP_NUMBERS, keep).iter().zip(run(&device, 1, keep)) {
                 let largest = whole.iter().fold(0.0f32, |most, v| most.max(v.abs()));
                 assert!(largest > 0.0);
