@@ -59,7 +59,8 @@ impl From<Vec<f32>> for Scratch {
 impl From<Scratch> for Vec<f32> {
     /// To be kept: without the room that another use left in it.
     fn from(mut scratch: Scratch) -> Self {
-        let mut numbers = std::mem::take(&mut scratch.0);
+        let mut numbers = std::mem::take(&mut scratch.numbers);
+        numbers.truncate(scratch.length);
         numbers.shrink_to_fit();
         numbers
     }
