@@ -102,6 +102,19 @@ impl Device {
         on!(self, |d| d.offers(precision))
     }
 
+    /// What a device of this kind must have or be to compute in it.
+    pub fn needs(&self, precision: Precision) -> &'static str {
+        fn of<D: Memory>(_: &D, precision: Precision) -> &'static str {
+            D::needs(precision)
+        }
+        on!(self, |d| of(d, precision))
+    }
+
+    /// The most of its own memory that was in use at once, in bytes; `None` where it has none or the driver does not tell.
+    pub fn peak_bytes(&self) -> Option<u64> {
+        on!(self, |d| d.peak_bytes())
+    }
+
     /// [`open_network`] on this device.
     ///
     /// # Errors

@@ -102,7 +102,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
         say(format_args!("{reason}: the CPU computes"));
     }
     if let Some(wanted) = arguments.precision.filter(|wanted| predictor.precision() != *wanted) {
-        say(format_args!("this device computes no {} products: f32 in its place", wanted.name()));
+        let needs = device.needs(wanted);
+        say(format_args!("this device computes no {} products, which take {needs}: f32 in its place", wanted.name()));
     }
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} images, {eta} left").ok();
     let bar = ProgressBar::new(images.len() as u64).with_style(style.unwrap_or_else(ProgressStyle::default_bar));

@@ -70,18 +70,11 @@ pub fn open_cuda(ordinal: usize) -> Result<Cuda, CudaOpenError> {
         CudaError::Driver(DriverError(sys::CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION)) => CudaOpenError::OldDriver,
         CudaError::Driver(DriverError(
             sys::CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU | sys::CUresult::CUDA_ERROR_INVALID_PTX,
-        )) => CudaOpenError::OldDevice { ordinal, capability: capability(&stream) },
+        )) => CudaOpenError::OldDevice { ordinal, capability: memory::capability(stream.device()) },
         error => device(error),
     })?;
     memory::check_reading(&cuda).map_err(device)??;
     Ok(cuda)
-}
-
-fn capability(stream: &Stream) -> [i32; 2] {
-    use sys::CUdevice_attribute::{
-        CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR as MAJOR, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR as MINOR,
-    };
-    [MAJOR, MINOR].map(|part| stream.device().attribute(part).unwrap_or(0))
 }
 
 /// The GPU for a test of this crate; `None`, and a loud word, where there is none.
