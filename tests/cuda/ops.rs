@@ -5,10 +5,10 @@ use crate::devices::gpu;
 use crate::golden::{Pico, Synthetic};
 use dfdx::prelude::*;
 use half::bf16;
-use sam2unet::nn::Memory;
+
 use sam2unet::nn::ops::adapted_block::FrozenBlock;
 use sam2unet::nn::ops::{self, AdapterRef, Geometry, Keep, LossFlavour};
-use sam2unet::nn::{Backend, Const, Precision, Sam2UNet};
+use sam2unet::nn::{Backend, Const, Memory, Precision, Sam2UNet};
 
 /// What an operation gave: its values, then the gradient of `sum(values * probe)` for each input.
 type Given = Vec<(String, Vec<f32>)>;

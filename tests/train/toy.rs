@@ -28,6 +28,9 @@ pub struct Toy {
     /// After so many updates the loss is not a number.
     pub breaks_after: Option<u64>,
     losses: Vec<f64>,
+    /// How often it was asked for them.
+    #[allow(dead_code, reason = "the property tests compare whole runs")]
+    pub asked: usize,
     /// Whether it is asked for its losses late, as a GPU is.
     pub lags: bool,
 }
@@ -47,6 +50,7 @@ impl Toy {
             trunk: vec![0.5, -0.5],
             breaks_after: None,
             losses: Vec::new(),
+            asked: 0,
             lags: false,
         }
     }
@@ -65,10 +69,6 @@ fn pixels(images: &[f32], batch: usize, side: usize) -> Tensor<(usize, Const<3>)
 impl Learner for Toy {
     fn accumulate(&mut self, batch: &Batch, scale: f32, _: LossFlavour) -> Result<(), LearnError> {
         let count = batch.indices.len();
-        if self.breaks_after == Some(self.optimiser.steps()) {
-            self.losses.push(f64::NAN);
-            return Ok(());
-        }
         let x = pixels(&batch.images, count, batch.side);
         let mask = Cpu::default().tensor_from_vec(batch.masks.clone(), (batch.masks.len(), Const::<1>));
         let plane = batch.side * batch.side;
@@ -80,12 +80,14 @@ impl Learner for Toy {
         let gradients = std::mem::replace(&mut self.gradients, Gradients::leaky());
         let logits = self.model.forward(x.traced(gradients));
         let loss = binary_cross_entropy_with_logits_loss(logits, mask);
-        self.losses.push(f64::from(loss.array()));
+        let broken = self.breaks_after.is_some_and(|steps| self.optimiser.steps() >= steps);
+        self.losses.push(if broken { f64::NAN } else { f64::from(loss.array()) });
         self.gradients = (loss * scale).backward();
         Ok(())
     }
 
     fn losses(&mut self) -> Result<Vec<f64>, LearnError> {
+        self.asked += 1;
         Ok(std::mem::take(&mut self.losses))
     }
 
