@@ -9,8 +9,7 @@ use dfdx::tensor::Cpu;
 /// Where to compute, as it is chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// An NVIDIA GPU, where this build knows them and there is one; else the CPU. A build that knows them starts only where
-    /// the driver's, cuBLAS's and NVRTC's libraries are, with or without a GPU.
+    /// An NVIDIA GPU, where this build knows them and there is one; else the CPU.
     #[default]
     Auto,
     /// The CPU.

@@ -7,6 +7,8 @@ mod block;
 mod conv;
 mod gemm;
 mod launch;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod libraries;
 mod loss;
 mod memory;
 mod open;

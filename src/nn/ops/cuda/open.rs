@@ -10,6 +10,11 @@ use dfdx::prelude::*;
 /// Why a GPU cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CudaOpenError {
+    /// A library cannot be loaded.
+    #[error(
+        "{0} is missing: a GPU needs NVIDIA's driver, and cuBLAS of a CUDA toolkit, where libraries are looked for"
+    )]
+    NoLibrary(String),
     /// The driver gives an error at its first call.
     #[error("no NVIDIA driver answers ({0})")]
     NoDriver(String),
@@ -51,6 +56,8 @@ pub enum CudaOpenError {
 /// # Errors
 /// When there is no such GPU, when it or its driver is too old, or when this build mixes versions of crates.
 pub fn open_cuda(ordinal: usize) -> Result<Cuda, CudaOpenError> {
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    super::libraries::load().map_err(CudaOpenError::NoLibrary)?;
     let count = match result::init().and_then(|()| result::device::get_count()) {
         Ok(count) => usize::try_from(count).unwrap_or(0),
         Err(DriverError(sys::CUresult::CUDA_ERROR_NO_DEVICE)) => 0,
@@ -83,7 +90,7 @@ pub fn tested_gpu() -> Option<Cuda> {
     use std::io::Write;
     match open_cuda(0) {
         Ok(cuda) => Some(cuda),
-        Err(reason @ (CudaOpenError::NoDriver(_) | CudaOpenError::NoDevice { .. })) => {
+        Err(reason @ (CudaOpenError::NoLibrary(_) | CudaOpenError::NoDriver(_) | CudaOpenError::NoDevice { .. })) => {
             // not `eprintln`, which the test harness keeps to itself while tests pass
             let _ = writeln!(std::io::stderr(), "SKIPPED: {reason}");
             None
