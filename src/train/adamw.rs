@@ -90,6 +90,16 @@ impl<D: Backend> AdamW<D> {
         if !search.missing.is_empty() {
             return Err(LearnError::NoGradient { names: search.missing });
         }
+        self.update_all(module, gradients, rate)
+    }
+
+    /// [`update`](Self::update) where every weight is known to have a gradient, which dfdx tells at a kernel's cost for each.
+    pub(super) fn update_all<M: TensorCollection<f32, D>>(
+        &mut self,
+        module: &mut M,
+        gradients: &Gradients<f32, D>,
+        rate: f64,
+    ) -> Result<(), LearnError> {
         self.steps += 1;
         let mut step = Step { step: self.config.step(self.steps, rate), moments: &mut self.moments, gradients };
         M::iter_tensors(&mut RecursiveWalker { m: (module, String::new()), f: &mut step })?;

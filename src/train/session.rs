@@ -147,7 +147,8 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
         let Some(mut gradients) = self.gradients.take() else {
             return Err(LearnError::Batch("no batch was seen since the last update".into()));
         };
-        self.optimiser.update(&mut self.model, &gradients, rate)?;
+        // they were allocated for the whole model
+        self.optimiser.update_all(&mut self.model, &gradients, rate)?;
         self.model.try_zero_grads(&mut gradients).map_err(device_error::<D>)?;
         self.gradients = Some(gradients);
         Ok(())

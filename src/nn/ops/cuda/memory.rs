@@ -187,7 +187,7 @@ impl Memory for Cuda {
                 "the GPU is out of memory: smaller batches, a smaller side or less that is kept need less".into()
             }
             CUDA_ERROR_NOT_SUPPORTED => "the GPU's kernels do not know this size, such as a head of more than 320 \
-                                         numbers: the CPU computes it"
+                                         numbers or a product of 2^31 rows: the CPU, or a smaller batch, computes it"
                 .into(),
             CUDA_ERROR_DEVICE_UNAVAILABLE
             | CUDA_ERROR_ECC_UNCORRECTABLE
