@@ -57,7 +57,8 @@ pub struct Measurement {
     pub min_s: f64,
     /// Peak resident memory of the process in MiB (a GPU's own is not counted); `None` where the system does not tell.
     pub peak_mb: Option<f64>,
-    /// The most of a GPU's own memory that was allocated at once, in MiB; `None` on the CPU, or where the driver does not tell.
+    /// The most of a GPU's own memory that tensors and temporary buffers took at once, in MiB; `None` on the CPU, or where the
+    /// driver does not tell.
     pub device_peak_mb: Option<f64>,
     /// The same before the first call, the model loaded.
     pub before_mb: Option<f64>,

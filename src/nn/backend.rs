@@ -131,8 +131,8 @@ pub trait Memory: Device<f32> {
         fill: impl FnOnce(&Self::View, Self::Out<'_>) -> Result<(), Self::Err>,
     ) -> Result<(), Self::Err>;
 
-    /// The most of the device's own memory that was in use at once, in bytes; `None` for a device that has none, or where
-    /// the driver does not tell.
+    /// The most of the device's own memory that tensors and temporary buffers took at once, in bytes; `None` for a device
+    /// that has none, or where the driver does not tell.
     fn peak_bytes(&self) -> Option<u64>;
 
     /// `length` numbers that are no tensor, zeros to be filled by a kernel.

@@ -2,7 +2,7 @@
 //! is laid out in rows, a slice of the pixels at a time. A 1x1 convolution lays out nothing.
 
 use super::launch::{Kernels, Stream, args, kernels};
-use super::memory::{Numbers, Scratch};
+use super::memory::{self, Numbers, Scratch};
 use super::part::{
     After, Part, PartMut, Rounded, add_column_sums, bias_and, linear, linear_backward, over_rows, relu, rounded,
     weight_gradient, writing,
@@ -22,7 +22,8 @@ pub struct Conv<'a> {
 
 impl<'a> Conv<'a> {
     pub fn new(stream: &'a Stream, size: ConvSize) -> Self {
-        Self { stream, size }
+        let precision = memory::offered(stream.device(), size.precision);
+        Self { stream, size: ConvSize { precision, ..size } }
     }
 
     fn taps(&self) -> usize {

@@ -115,7 +115,7 @@ macro_rules! parts_of {
         }
     )* };
 }
-parts_of!(View, Out<'_>, Scratch);
+parts_of!(View, Scratch);
 
 impl<'a> From<&'a Arc<Numbers>> for Part<'a> {
     /// Of a frozen weight that is no factor.
