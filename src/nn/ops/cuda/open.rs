@@ -10,10 +10,8 @@ use dfdx::prelude::*;
 /// Why a GPU cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CudaOpenError {
-    /// A library cannot be loaded.
-    #[error(
-        "{0} is missing: a GPU needs NVIDIA's driver, and cuBLAS of a CUDA toolkit, where libraries are looked for"
-    )]
+    /// A library cannot be loaded: which, and what the system says.
+    #[error("{0} (a GPU takes NVIDIA's driver, and cuBLAS of a CUDA toolkit)")]
     NoLibrary(String),
     /// The driver gives an error at its first call.
     #[error("no NVIDIA driver answers ({0})")]
