@@ -117,7 +117,7 @@ fn conv_twin(x: &[f64], w: &[f64], b: &[f64], [batch, h, c, co, kh, kw, d]: [usi
 fn bounds(precision: Precision) -> [f64; 2] {
     let computed = if device().offers(precision) { precision } else { Precision::F32 };
     match computed {
-        Precision::F32 => [2e-5, 2e-3],
+        Precision::F32 | Precision::Tf32 => [2e-5, 2e-3],
         Precision::Bf16 => [1.5e-2, 4e-2],
     }
 }

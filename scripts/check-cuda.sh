@@ -24,7 +24,10 @@ ln -sf "$standin"/lib*.so "$toolkit/lib/"
 
 export CUDA_PATH=$toolkit CUDA_ROOT=$toolkit CUDA_TOOLKIT_ROOT_DIR=$toolkit PATH=$toolkit/bin:$PATH
 export LD_LIBRARY_PATH=$standin${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+# the stand-in's shared memory is memory of threads, more than a library may bring that is not loaded at the start
+runner=(env "LD_PRELOAD=$standin/libcuda.so.1")
 if [[ $# -gt 0 ]]; then
+    export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="${runner[*]}"
     exec cargo test --release --locked --features cuda "$@"
 fi
 
@@ -40,13 +43,29 @@ for message in map(json.loads, open(sys.argv[1])):
 PY
 }
 
-# these take a GPU
+# what says that it tested nothing has failed
+tested() {
+    "${runner[@]}" "$@" 2>&1 | tee "$standin/tested.txt"
+    ! grep SKIPPED "$standin/tested.txt"
+}
+
+# large_at_352 and kvasir take a GPU; a card before 8.0 has no bf16 and no TF32 to test
 for binary in $(built executable); do
-    "$binary" cuda --skip large_at_352 --skip kvasir
-    CUDA_STANDIN_REVERSE=1 CUDA_STANDIN_CAPABILITY=7.5 "$binary" cuda --skip large_at_352 --skip kvasir
+    tested "$binary" cuda --skip large_at_352 --skip kvasir
+    tested CUDA_STANDIN_REVERSE=1 CUDA_STANDIN_CAPABILITY=7.5 "$binary" cuda --skip large_at_352 --skip kvasir \
+        --skip pico_in_bf16 --skip pico_in_tf32
     targets=$(grep -aoP '^\.target sm_\d+' "$binary" | sort -u)
     [[ $targets == ".target sm_75" ]] || { echo "error: $binary carries kernels for $targets" >&2; exit 1; }
 done
+
+# a program starts and computes where no library of NVIDIA's is, and says which it would need
+bench=$target/release/bench
+if readelf -d "$bench" | grep -E 'NEEDED.*lib(cu|nvrtc)'; then echo "error: $bench does not start without" >&2; exit 1; fi
+without() { env -u LD_LIBRARY_PATH "$bench" infer tiny 1 --size 64 --repeat 1 --threads 2 --device "$1"; }
+without cpu >/dev/null
+without auto 2>&1 | grep -q '"device":"cpu"'
+if without cuda 2>"$standin/without.txt"; then echo "error: $bench found a GPU" >&2; exit 1; fi
+grep -q 'libcuda.so.1' "$standin/without.txt" || { cat "$standin/without.txt" >&2; exit 1; }
 
 # NVIDIA's assembler takes our kernels, for the oldest card and for new ones
 for architecture in sm_75 sm_80 sm_90 sm_120; do

@@ -59,6 +59,9 @@ pub struct Measurement {
     pub min_s: f64,
     /// Peak resident memory of the process in MiB (a GPU's own is not counted); `None` where the system does not tell.
     pub peak_mb: Option<f64>,
+    /// The most of a GPU's own memory that tensors and temporary buffers took at once, in MiB; `None` on the CPU, or where the
+    /// driver does not tell.
+    pub device_peak_mb: Option<f64>,
     /// The same before the first call, the model loaded.
     pub before_mb: Option<f64>,
 }
@@ -70,8 +73,13 @@ pub enum BenchError {
     #[error("there is no variant {0}: use tiny, small, base-plus or large")]
     Variant(String),
     /// The device has no such products.
-    #[error("this device computes no {} products: give f32, or another --device", .0.name())]
-    Precision(Precision),
+    #[error("this device computes no {} products, which take {needs}: give f32, or another --device", .precision.name())]
+    Precision {
+        /// What was asked for.
+        precision: Precision,
+        /// What a device must have for it.
+        needs: &'static str,
+    },
     /// It is another device's work.
     #[error("--profile: only work on the CPU is counted; give --device cpu")]
     Profile,
@@ -98,6 +106,7 @@ pub fn measure(mut case: Case, device: &Device, keep: Keep) -> Result<Measuremen
         median_s: median(&seconds),
         min_s: seconds.first().copied().unwrap_or(f64::NAN),
         peak_mb: peak_memory(),
+        device_peak_mb: device.peak_bytes().map(|bytes| bytes as f64 / f64::from(1 << 20)),
         before_mb,
         case,
     })
@@ -117,7 +126,7 @@ fn with_call<R>(
         return Err(unknown());
     }
     if !device.offers(case.precision) {
-        return Err(BenchError::Precision(case.precision));
+        return Err(BenchError::Precision { precision: case.precision, needs: device.needs(case.precision) });
     }
     let pixels = case.batch * case.size * case.size;
     // Any spread of numbers does: the arithmetic takes the same time for all.
@@ -137,7 +146,9 @@ fn with_call<R>(
             run(&mut || {
                 session.accumulate(&batch, 1.0, LossFlavour::Paper)?;
                 let _work = scope(Kind::Optimiser, 0);
-                Ok(session.update(1e-3)?)
+                session.update(1e-3)?;
+                // waits for the device, so that a call is a whole step
+                Ok(session.losses().map(drop)?)
             })
         }
     }

@@ -9,8 +9,7 @@ use dfdx::tensor::Cpu;
 /// Where to compute, as it is chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// An NVIDIA GPU, where this build knows them and there is one; else the CPU. A build that knows them starts only where
-    /// the driver's, cuBLAS's and NVRTC's libraries are, with or without a GPU.
+    /// An NVIDIA GPU, where this build knows them and there is one; else the CPU.
     #[default]
     Auto,
     /// The CPU.
@@ -100,6 +99,19 @@ impl Device {
     /// Whether it computes in this precision.
     pub fn offers(&self, precision: Precision) -> bool {
         on!(self, |d| d.offers(precision))
+    }
+
+    /// What a device of this kind must have or be to compute in it.
+    pub fn needs(&self, precision: Precision) -> &'static str {
+        fn of<D: Memory>(_: &D, precision: Precision) -> &'static str {
+            D::needs(precision)
+        }
+        on!(self, |d| of(d, precision))
+    }
+
+    /// The most of its own memory that was in use at once, in bytes; `None` where it has none or the driver does not tell.
+    pub fn peak_bytes(&self) -> Option<u64> {
+        on!(self, |d| d.peak_bytes())
     }
 
     /// [`open_network`] on this device.

@@ -9,7 +9,9 @@ use std::path::Path;
 
 use sam2unet::checkpoint::WeightFile;
 use sam2unet::data::{Grey, Rgb, write_png};
-use sam2unet::train::{Choices, Event, MultiScale, Outcome, Plan, RunFolder, Settings, Sources, TrainError, cosine};
+use sam2unet::train::{
+    Choices, Event, Learner, MultiScale, Outcome, Plan, RunFolder, Settings, Sources, TrainError, cosine,
+};
 use toy::{Noise, Toy, log, result, run, settings, watched};
 
 fn sources(images: usize) -> Sources {
@@ -117,6 +119,59 @@ fn a_loss_that_is_no_number_stops_with_its_cause_and_keeps_the_last_good_checkpo
     assert_eq!(state.step, 4);
     // and it can be resumed
     assert_eq!(run(dir.path(), &settings, &sources(7), &mut Toy::new(), never).unwrap(), Outcome::Finished);
+}
+
+/// A learner that is asked for its losses late.
+fn lagging() -> Toy {
+    let mut learner = Toy::new();
+    learner.lags = true;
+    learner
+}
+
+#[test]
+fn losses_read_late_are_logged_as_others_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    // twenty steps in an epoch
+    let settings =
+        settings(Choices { batch_size: Some(1), accumulate: Some(2), epochs: Some(2), ..Choices::default() });
+    let (mut learner, mut late) = (Toy::new(), lagging());
+    run(&path("each"), &settings, &sources(40), &mut learner, never).unwrap();
+    run(&path("late"), &settings, &sources(40), &mut late, never).unwrap();
+    // after sixteen steps, and at the end of an epoch
+    assert_eq!((learner.asked, late.asked), (40, 4));
+    assert_eq!(result(&path("each")), result(&path("late")));
+    // stopped, which shows at the next step, and resumed
+    let outcome = run(&path("stopped"), &settings, &sources(40), &mut lagging(), |step| step == 13).unwrap();
+    assert_eq!(outcome, Outcome::Stopped { step: 16 });
+    run(&path("stopped"), &settings, &sources(40), &mut lagging(), never).unwrap();
+    assert_eq!(result(&path("each")), result(&path("stopped")));
+}
+
+#[test]
+fn a_loss_that_is_no_number_is_found_late_and_named_before_anything_is_saved() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = small(Choices { epochs: Some(2), shuffle: Some(false), ..Choices::default() });
+    let mut learner = lagging();
+    learner.breaks_after = Some(23);
+    let error = run(dir.path(), &settings, &sources(60), &mut learner, never).unwrap_err();
+    let TrainError::Loss { epoch: 2, step: 24, saved: Some(20), names, .. } = &error else { panic!("{error:?}") };
+    assert_eq!(*names, ["noise-9", "noise-10", "noise-11"]);
+    // it went on for a while
+    assert_eq!(learner.optimiser_steps(), 36);
+    assert_eq!(RunFolder::open(dir.path()).unwrap().state().unwrap().unwrap().step, 20);
+    let logged = log(dir.path()).iter().filter_map(|record| record["step"].as_u64()).max();
+    assert_eq!(logged, Some(23));
+    // a checkpoint that is due in between does not hide it
+    let settings = Settings { checkpoint_minutes: 0.0, ..settings };
+    let (other, mut learner) = (dir.path().join("other"), lagging());
+    learner.breaks_after = Some(4);
+    let error = run(&other, &settings, &sources(60), &mut learner, never).unwrap_err();
+    assert!(matches!(error, TrainError::Loss { step: 5, saved: Some(4), .. }), "{error:?}");
+    // and what was saved goes on
+    assert_eq!(run(dir.path(), &settings, &sources(60), &mut lagging(), never).unwrap(), Outcome::Finished);
+    let last = log(dir.path()).iter().filter_map(|record| record["step"].as_u64()).collect::<Vec<_>>();
+    assert_eq!(last, (1..=40).collect::<Vec<_>>());
 }
 
 #[test]

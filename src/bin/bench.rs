@@ -20,7 +20,7 @@ struct Arguments {
     /// Images in a batch
     #[arg(value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: u32,
-    /// Precision of the products: f32 or bf16
+    /// Precision of the products: f32, bf16 or tf32
     #[arg(default_value = "f32", value_parser = <Precision as Named>::parse)]
     precision: Precision,
     /// Side of the images

@@ -114,7 +114,8 @@ struct Flags {
     /// auto (a GPU if this build and this machine have one), cpu or cuda [default: auto]
     #[arg(long, value_name = "NAME", value_parser = DeviceChoice::parse, help_heading = "Run")]
     device: Option<DeviceChoice>,
-    /// f32, or bf16: products of rounded factors; the trunk is rounded, in half the memory, and stored so [default: f32]
+    /// f32, or bf16: products of rounded factors; the trunk is rounded, in half the memory, and stored so; or tf32, on a GPU:
+    /// rounded less, and nothing is stored so [default: f32]
     #[arg(long, value_name = "NAME", value_parser = <Precision as Named>::parse, help_heading = "Optimisation")]
     precision: Option<Precision>,
     /// What a block keeps for the backward pass: small (its input), balanced, fast (most) [default: balanced]
@@ -172,12 +173,12 @@ enum Failure {
     )]
     AlreadyEnded { path: PathBuf, step: u64, length: String },
     #[error(
-        "{} was trained in {precision}, which this device does not compute: resume it on another --device, or start a \
-         new run in f32 with --init {}/last/model.safetensors",
+        "{} was trained in {precision}, which takes {needs}: resume it on such a --device, or start a new run in f32 with \
+         --init {}/last/model.safetensors",
         path.display(),
         path.display()
     )]
-    OtherPrecision { path: PathBuf, precision: &'static str },
+    OtherPrecision { path: PathBuf, precision: &'static str, needs: &'static str },
     #[error("cannot set up {0}")]
     System(String),
     #[error(transparent)]
@@ -235,9 +236,10 @@ fn new_run(out: Option<PathBuf>, config: Option<PathBuf>, flags: Choices) -> Res
     let device = open_device(&settings)?;
     if !device.offers(settings.precision) {
         say(format_args!(
-            "{:<10} this device computes no {} products: f32 in its place",
+            "{:<10} this device computes no {} products, which take {}: f32 in its place",
             "precision",
-            settings.precision.name()
+            settings.precision.name(),
+            device.needs(settings.precision)
         ));
         settings.precision = Precision::F32;
     }
@@ -274,7 +276,8 @@ fn resume_run(path: &Path, flags: Choices) -> Result<Outcome, Failure> {
     set_threads(&settings)?;
     let device = open_device(&settings)?;
     if !device.offers(settings.precision) {
-        return Err(Failure::OtherPrecision { path: path.to_owned(), precision: settings.precision.name() });
+        let (precision, needs) = (settings.precision.name(), device.needs(settings.precision));
+        return Err(Failure::OtherPrecision { path: path.to_owned(), precision, needs });
     }
     let sources = open_sources(&settings)?;
     let mut learner = open_model(&settings, &device, Some(&folder))?;

@@ -20,22 +20,27 @@ pub enum Precision {
     /// Factors rounded to bf16 (subnormal numbers may count as zero), summed in single precision; the frozen linear layers
     /// are held in bf16.
     Bf16,
+    /// Factors of single precision of which 10 bits of mantissa are multiplied (NVIDIA's TF32), summed in single precision;
+    /// everything is held in single precision.
+    Tf32,
 }
 
 impl Precision {
     /// Every precision by its name.
-    pub const NAMES: &'static [(&'static str, Self)] = &[("f32", Self::F32), ("bf16", Self::Bf16)];
+    pub const NAMES: &'static [(&'static str, Self)] =
+        &[("f32", Self::F32), ("bf16", Self::Bf16), ("tf32", Self::Tf32)];
 
     /// The precision of that name, if there is one.
     pub fn of_name(name: &str) -> Option<Self> {
         Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, precision)| *precision)
     }
 
-    /// Its name: `f32` or `bf16`.
+    /// Its name: `f32`, `bf16` or `tf32`.
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
             Self::Bf16 => "bf16",
+            Self::Tf32 => "tf32",
         }
     }
 }
@@ -64,6 +69,8 @@ pub trait Memory: Device<f32> {
     fn awake<R>(&self, work: impl FnOnce() -> R) -> R {
         work()
     }
+    /// What a device of this kind must have or be to compute in it, for people.
+    fn needs(precision: Precision) -> &'static str;
 
     /// Stores a frozen weight as its operation wants it. One of two dimensions is a linear layer's `(out, in)`, held in
     /// `precision`, which its operation then computes in.
@@ -108,6 +115,44 @@ pub trait Memory: Device<f32> {
 
     /// A gradient to add to.
     fn out(buffer: &mut Buffer<Self>) -> Self::Out<'_>;
+
+    /// A buffer of these numbers.
+    ///
+    /// # Errors
+    /// When the device is out of memory or lost.
+    fn store(&self, numbers: &[f32]) -> Result<Buffer<Self>, Self::Err>;
+
+    /// A buffer's numbers, brought to the host.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    fn fetch(&self, buffer: &Buffer<Self>) -> Result<Vec<f32>, Self::Err>;
+
+    /// A tensor of these numbers. Where copying to the device takes long, it goes on beside the work that the device does
+    /// already.
+    ///
+    /// # Errors
+    /// When the device is out of memory or lost.
+    fn upload<S: Shape>(&self, numbers: &[f32], shape: S) -> Result<Tensor<S, f32, Self>, Self::Err>;
+
+    /// Whether the device works beside the host, so that reading a result makes the host wait for all that it was told to
+    /// do before.
+    fn lags(&self) -> bool;
+
+    /// Gives a tensor new numbers, computed from its old ones; it remains the same tensor to the tape, and views and copies
+    /// of it keep the old ones.
+    ///
+    /// # Errors
+    /// When the device is out of memory or lost.
+    fn renew<S: Shape>(
+        &self,
+        t: &mut Tensor<S, f32, Self>,
+        fill: impl FnOnce(&Self::View, Self::Out<'_>) -> Result<(), Self::Err>,
+    ) -> Result<(), Self::Err>;
+
+    /// The most of the device's own memory that tensors and temporary buffers took at once, in bytes; `None` for a device
+    /// that has none, or where the driver does not tell.
+    fn peak_bytes(&self) -> Option<u64>;
 
     /// `length` numbers that are no tensor, zeros to be filled by a kernel.
     ///
@@ -168,7 +213,7 @@ macro_rules! backend {
 }
 backend! {
     PatchEmbedKernel, AdaptedBlockKernel, Conv2dKernel, BatchNormKernel, AddReluKernel, ConcatKernel,
-    Up2ConcatKernel, ResizeKernel, StructureLossKernel,
+    Up2ConcatKernel, ResizeKernel, StructureLossKernel, AdamWKernel,
 }
 
 /// No tape: what `forward` takes.

@@ -116,7 +116,7 @@ fn query_key_pairs(map: usize, stride: usize, window: usize) -> usize {
 pub fn training_bytes<V: Variant>(side: usize, batch: usize, keep: Keep, precision: Precision) -> u64 {
     let counts = parameters::<V, 1>();
     let frozen = match precision {
-        Precision::F32 => counts.frozen,
+        Precision::F32 | Precision::Tf32 => counts.frozen,
         Precision::Bf16 => counts.frozen / 2,
     };
     let weights = frozen + 4 * counts.trainable + counts.unused;

@@ -23,7 +23,7 @@ mod shape;
 mod variant;
 pub mod weights;
 
-pub use backend::{Backend, Inference, Memory, Precision, Training};
+pub use backend::{Backend, Buffer, Inference, Memory, Precision, Training};
 pub use conv_bn::{BatchNorm, ConvBn};
 pub use cost::{Gflop, Parameters, gflop, parameters, training_bytes};
 pub use declare::{BuildError, Builder, Path, Weights};

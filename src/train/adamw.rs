@@ -2,15 +2,17 @@
 //! which dfdx's `Adam` does not offer and exact resume needs.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use dfdx::nn::tensor_collection::{
     RecursiveWalker, TensorCollection, TensorOptions, TensorVisitor, ViewTensorMut, ViewTensorName, ViewTensorRef,
 };
 use dfdx::optim::{Sgd, SgdConfig, UnusedTensors};
 use dfdx::shapes::{HasShape, Shape};
-use dfdx::tensor::{Gradients, Tensor};
+use dfdx::tensor::{Cpu, Gradients, Storage, Tensor};
 
-use crate::nn::Memory;
+use crate::nn::ops::AdamWStep;
+use crate::nn::{Backend, Buffer};
 
 use super::learner::{EachMoment, LearnError, MomentsOf};
 
@@ -34,26 +36,31 @@ impl Default for AdamWConfig {
     }
 }
 
-/// AdamW over the trainable tensors of a dfdx module, on any of dfdx's devices.
+/// AdamW over the trainable tensors of a dfdx module, on a device.
 ///
 /// The arithmetic is that of `torch.optim.AdamW` for one tensor, in `f32` with the scalar factors
-/// computed in `f64`; it runs on the host in the order of the numbers, so that equal inputs give
-/// equal bits whatever the machine or the number of threads. Moments live on the host, by weight name.
+/// computed in `f64`, number by number, so that equal inputs give equal bits whatever the machine or the number of
+/// threads. Moments live where the weights do, by weight name.
 #[derive(Clone, Debug)]
-pub struct AdamW {
+pub struct AdamW<D: Backend = Cpu> {
     config: AdamWConfig,
     steps: u64,
-    moments: BTreeMap<String, Moments>,
+    moments: BTreeMap<String, Moments<D>>,
 }
 
 /// Running means of a weight's gradient and of its square.
 #[derive(Clone, Debug)]
-struct Moments {
-    first: Vec<f32>,
-    second: Vec<f32>,
+struct Moments<D: Backend> {
+    first: Buffer<D>,
+    second: Buffer<D>,
+    device: D,
 }
 
-impl AdamW {
+fn device_error<D: Backend>(error: D::Err) -> LearnError {
+    LearnError::Device(D::explain(&error))
+}
+
+impl<D: Backend> AdamW<D> {
     /// An optimiser that has made no step.
     pub fn new(config: AdamWConfig) -> Self {
         Self { config, steps: 0, moments: BTreeMap::new() }
@@ -72,42 +79,58 @@ impl AdamW {
     /// # Errors
     /// [`LearnError::NoGradient`] when `gradients` holds nothing for some of them: nothing is
     /// changed then. [`LearnError::Device`] when the device fails.
-    pub fn update<M, D>(&mut self, module: &mut M, gradients: &Gradients<f32, D>, rate: f64) -> Result<(), LearnError>
-    where
-        M: TensorCollection<f32, D>,
-        D: Memory,
-    {
+    pub fn update<M: TensorCollection<f32, D>>(
+        &mut self,
+        module: &mut M,
+        gradients: &Gradients<f32, D>,
+        rate: f64,
+    ) -> Result<(), LearnError> {
         let mut search = GradientSearch { gradients, missing: Vec::new() };
         M::iter_tensors(&mut RecursiveWalker { m: (&*module, String::new()), f: &mut search })?;
         if !search.missing.is_empty() {
             return Err(LearnError::NoGradient { names: search.missing });
         }
+        self.update_all(module, gradients, rate)
+    }
+
+    /// [`update`](Self::update) where every weight is known to have a gradient, which dfdx tells at a kernel's cost for each.
+    pub(super) fn update_all<M: TensorCollection<f32, D>>(
+        &mut self,
+        module: &mut M,
+        gradients: &Gradients<f32, D>,
+        rate: f64,
+    ) -> Result<(), LearnError> {
         self.steps += 1;
-        let mut step =
-            Step { factors: Factors::new(&self.config, self.steps, rate), moments: &mut self.moments, gradients };
+        let mut step = Step { step: self.config.step(self.steps, rate), moments: &mut self.moments, gradients };
         M::iter_tensors(&mut RecursiveWalker { m: (module, String::new()), f: &mut step })?;
         Ok(())
     }
 
     /// Calls `f` with each weight's name, first and second moment, in the order of the names.
     /// Before the first step there are none.
-    pub fn each_moment(&self, f: EachMoment<'_>) {
-        for (name, moments) in &self.moments {
-            f(name, &moments.first, &moments.second);
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn each_moment(&self, f: EachMoment<'_>) -> Result<(), LearnError> {
+        for (name, Moments { first, second, device }) in &self.moments {
+            let fetch = |moment| device.fetch(moment).map_err(device_error::<D>);
+            f(name, &fetch(first)?, &fetch(second)?);
         }
+        Ok(())
     }
 
     /// Puts back the state after `steps` steps: `moments` is asked for every trainable weight of
     /// `module`. After zero steps it is not asked.
     ///
     /// # Errors
-    /// [`LearnError::Moment`] when a moment is missing or has another length than its weight; the
-    /// state is as before then.
-    pub fn restore<M, D>(&mut self, module: &M, moments: MomentsOf<'_>, steps: u64) -> Result<(), LearnError>
-    where
-        M: TensorCollection<f32, D>,
-        D: Memory,
-    {
+    /// [`LearnError::Moment`] when a moment is missing or has another length than its weight,
+    /// [`LearnError::Device`] when the device fails; the state is as before then.
+    pub fn restore<M: TensorCollection<f32, D>>(
+        &mut self,
+        module: &M,
+        moments: MomentsOf<'_>,
+        steps: u64,
+    ) -> Result<(), LearnError> {
         let mut reader = MomentReader { source: moments, found: BTreeMap::new() };
         if steps > 0 {
             M::iter_tensors(&mut RecursiveWalker { m: (module, String::new()), f: &mut reader })?;
@@ -118,53 +141,31 @@ impl AdamW {
     }
 }
 
-/// The scalar factors of one step.
-#[derive(Clone, Copy)]
-struct Factors {
-    keep: f32,
-    first_new: f32,
-    second_keep: f32,
-    second_new: f32,
-    second_scale: f32,
-    epsilon: f32,
-    step_size: f32,
-}
-
-impl Factors {
-    fn new(config: &AdamWConfig, step: u64, rate: f64) -> Self {
+impl AdamWConfig {
+    /// The factors of step number `step`, from 1.
+    fn step(&self, step: u64, rate: f64) -> AdamWStep {
         // powf takes any step count; PyTorch, too, computes these in f64
-        let correction1 = 1.0 - config.beta1.powf(step as f64);
-        let correction2 = 1.0 - config.beta2.powf(step as f64);
-        Self {
-            keep: (1.0 - rate * config.weight_decay) as f32,
-            first_new: (1.0 - config.beta1) as f32,
-            second_keep: config.beta2 as f32,
-            second_new: (1.0 - config.beta2) as f32,
+        let correction1 = 1.0 - self.beta1.powf(step as f64);
+        let correction2 = 1.0 - self.beta2.powf(step as f64);
+        AdamWStep {
+            keep: (1.0 - rate * self.weight_decay) as f32,
+            first_new: (1.0 - self.beta1) as f32,
+            second_keep: self.beta2 as f32,
+            second_new: (1.0 - self.beta2) as f32,
             second_scale: correction2.sqrt() as f32,
-            epsilon: config.epsilon as f32,
+            epsilon: self.epsilon as f32,
             step_size: (rate / correction1) as f32,
-        }
-    }
-
-    /// One weight's numbers; the four slices have one length.
-    fn apply(&self, weight: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]) {
-        for (((p, &g), m), v) in weight.iter_mut().zip(gradient).zip(first).zip(second) {
-            *p *= self.keep;
-            *m += self.first_new * (g - *m);
-            *v = *v * self.second_keep + self.second_new * g * g;
-            let denominator = v.sqrt() / self.second_scale + self.epsilon;
-            *p -= self.step_size * *m / denominator;
         }
     }
 }
 
 /// The first walk of a step: which trainable weights have no gradient.
-struct GradientSearch<'a, D: Memory> {
+struct GradientSearch<'a, D: Backend> {
     gradients: &'a Gradients<f32, D>,
     missing: Vec<String>,
 }
 
-impl<D: Memory> TensorVisitor<f32, D> for GradientSearch<'_, D> {
+impl<D: Backend> TensorVisitor<f32, D> for GradientSearch<'_, D> {
     type Viewer = (ViewTensorRef, ViewTensorName);
     type Err = LearnError;
     type E2 = f32;
@@ -183,7 +184,7 @@ impl<D: Memory> TensorVisitor<f32, D> for GradientSearch<'_, D> {
         let still = SgdConfig { lr: 0.0, momentum: None, weight_decay: None };
         let mut sgd = Sgd::<(), f32, D>::new(&(), still);
         let mut probe = (&mut sgd, self.gradients, UnusedTensors::default());
-        probe.visit(opts, &mut weight.clone()).map_err(|e| LearnError::Device(D::explain(&e)))?;
+        probe.visit(opts, &mut weight.clone()).map_err(device_error::<D>)?;
         if !probe.2.is_empty() {
             self.missing.push(weight_name(&path));
         }
@@ -192,13 +193,13 @@ impl<D: Memory> TensorVisitor<f32, D> for GradientSearch<'_, D> {
 }
 
 /// The second walk of a step: changes weights and moments.
-struct Step<'a, D: Memory> {
-    factors: Factors,
-    moments: &'a mut BTreeMap<String, Moments>,
+struct Step<'a, D: Backend> {
+    step: AdamWStep,
+    moments: &'a mut BTreeMap<String, Moments<D>>,
     gradients: &'a Gradients<f32, D>,
 }
 
-impl<D: Memory> TensorVisitor<f32, D> for Step<'_, D> {
+impl<D: Backend> TensorVisitor<f32, D> for Step<'_, D> {
     type Viewer = (ViewTensorMut, ViewTensorName);
     type Err = LearnError;
     type E2 = f32;
@@ -212,27 +213,29 @@ impl<D: Memory> TensorVisitor<f32, D> for Step<'_, D> {
         if !opts.do_gradient_update {
             return Ok(None);
         }
-        let count = weight.shape().num_elements();
-        let device = weight.device().clone();
-        let read = |t: &Tensor<S, f32, D>| device.read(t).map_err(|e| LearnError::Device(D::explain(&e)));
-        let (mut values, gradient) = (read(weight)?, read(&self.gradients.get(weight))?);
-        let moments = self
-            .moments
-            .entry(weight_name(&path))
-            .or_insert_with(|| Moments { first: vec![0.0; count], second: vec![0.0; count] });
-        self.factors.apply(&mut values, &gradient, &mut moments.first, &mut moments.second);
-        weight.copy_from(&values);
+        let (count, device) = (weight.shape().num_elements(), weight.device().clone());
+        let Moments { first, second, .. } = match self.moments.entry(weight_name(&path)) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let zeros = || <D as Storage<f32>>::try_alloc_len(&device, count).map_err(device_error::<D>);
+                place.insert(Moments { first: zeros()?, second: zeros()?, device: device.clone() })
+            }
+        };
+        let (gradient, step) = (device.view(&self.gradients.get(weight)), &self.step);
+        let renewed =
+            device.renew(weight, |old, new| device.adamw(step, old, &gradient, [D::out(first), D::out(second)], new));
+        renewed.map_err(device_error::<D>)?;
         Ok(None)
     }
 }
 
 /// The walk that puts moments back.
-struct MomentReader<'a> {
+struct MomentReader<'a, D: Backend> {
     source: MomentsOf<'a>,
-    found: BTreeMap<String, Moments>,
+    found: BTreeMap<String, Moments<D>>,
 }
 
-impl<D: Memory> TensorVisitor<f32, D> for MomentReader<'_> {
+impl<D: Backend> TensorVisitor<f32, D> for MomentReader<'_, D> {
     type Viewer = (ViewTensorRef, ViewTensorName);
     type Err = LearnError;
     type E2 = f32;
@@ -254,7 +257,10 @@ impl<D: Memory> TensorVisitor<f32, D> for MomentReader<'_> {
                 return Err(wrong(format!("{} numbers, expected {count}", moment.len())));
             }
         }
-        self.found.insert(name, Moments { first, second });
+        let device = weight.device().clone();
+        let store = |moment: &[f32]| device.store(moment).map_err(device_error::<D>);
+        let moments = Moments { first: store(&first)?, second: store(&second)?, device: device.clone() };
+        self.found.insert(name, moments);
         Ok(None)
     }
 }
@@ -358,7 +364,7 @@ mod tests {
         gradients.try_alloc_for(&module.1.bias).unwrap();
         optimiser.update(&mut module, &gradients, 1e-3).unwrap();
         let mut names = Vec::new();
-        optimiser.each_moment(&mut |name, _, _| names.push(name.to_string()));
+        optimiser.each_moment(&mut |name, _, _| names.push(name.to_string())).unwrap();
         assert_eq!(names, ["0.bias", "0.weight", "1.bias", "1.scale"]);
         assert_eq!(module.1.running_mean.as_vec(), [0.0; 2]);
         assert_eq!(module.1.running_var.as_vec(), [1.0; 2]);
@@ -375,9 +381,11 @@ mod tests {
             optimiser.update(&mut linear, &gradients, 1e-2).unwrap();
         }
         let mut state = BTreeMap::new();
-        optimiser.each_moment(&mut |name, first, second| {
-            state.insert(name.to_string(), (first.to_vec(), second.to_vec()));
-        });
+        optimiser
+            .each_moment(&mut |name, first, second| {
+                state.insert(name.to_string(), (first.to_vec(), second.to_vec()));
+            })
+            .unwrap();
         let mut other = AdamW::new(AdamWConfig::default());
         other.restore(&linear, &mut |name| state.get(name).cloned(), 3).unwrap();
         let mut copy = linear.clone();

@@ -423,13 +423,13 @@ fn save_moments(learner: &dyn Learner, path: &Path) -> Result<(), FolderError> {
         role: Role::Statistic,
     };
     let mut specs = Vec::new();
-    learner.each_moment(&mut |name, first, _| specs.extend(MOMENTS.map(|moment| spec(moment, name, first.len()))));
+    let mut numbers = Vec::new();
+    learner.each_moment(&mut |name, first, second| {
+        specs.extend(MOMENTS.map(|moment| spec(moment, name, first.len())));
+        numbers.extend([first, second].map(|values| Value::Real(values.to_vec())));
+    })?;
     let each_value = |put: &mut dyn FnMut(WeightSpec, Value)| {
-        learner.each_moment(&mut |name, first, second| {
-            for (moment, values) in MOMENTS.iter().zip([first, second]) {
-                put(spec(moment, name, values.len()), Value::Real(values.to_vec()));
-            }
-        });
+        specs.iter().cloned().zip(numbers).for_each(|(spec, value)| put(spec, value));
     };
     let metadata = BTreeMap::from([("steps".to_string(), learner.optimiser_steps().to_string())]);
     Ok(checkpoint::save(path, &specs, each_value, &metadata)?)

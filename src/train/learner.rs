@@ -15,12 +15,21 @@ pub type MomentsOf<'a> = &'a mut (dyn FnMut(&str) -> Option<(Vec<f32>, Vec<f32>)
 /// that the loop, the run's folder and the programs are compiled once.
 pub trait Learner {
     /// Forward and backward over one batch: adds the gradients of `scale * loss` to those already
-    /// gathered and gives the unscaled loss, the mean over the batch of the sum over the three
-    /// outputs (paper, section 3.4). Running statistics of the batch norms change here.
+    /// gathered. Running statistics of the batch norms change here.
     ///
     /// # Errors
     /// When the batch's side is not supported, its lengths disagree, or the device fails.
-    fn accumulate(&mut self, batch: &Batch, scale: f32, flavour: LossFlavour) -> Result<f64, LearnError>;
+    fn accumulate(&mut self, batch: &Batch, scale: f32, flavour: LossFlavour) -> Result<(), LearnError>;
+
+    /// The unscaled losses of the batches accumulated since this was last asked, in their order: each the mean over the
+    /// batch of the sum over the three outputs (paper, section 3.4).
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn losses(&mut self) -> Result<Vec<f64>, LearnError>;
+
+    /// Whether the device works beside the host, so that asking for [`losses`](Self::losses) makes the host wait for it.
+    fn lags(&self) -> bool;
 
     /// One optimiser step at learning rate `rate` with the gathered gradients, which go back to zero.
     ///
@@ -43,13 +52,16 @@ pub trait Learner {
 
     /// Calls `f` with the name and the optimiser's first and second moments of every trainable
     /// weight that was ever updated, in the order of the names.
-    fn each_moment(&self, f: EachMoment<'_>);
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn each_moment(&self, f: EachMoment<'_>) -> Result<(), LearnError>;
 
     /// How many updates the optimiser has made.
     fn optimiser_steps(&self) -> u64;
 
     /// Puts every stored value back, and the optimiser's moments (by weight name) and step count.
-    /// Gathered gradients are dropped.
+    /// Gathered gradients and losses are dropped.
     ///
     /// # Errors
     /// When a weight or, after at least one step, a moment is missing or has another length.

@@ -20,6 +20,10 @@ use crate::metrics::{MetricError, PairScores, Summary, score_pair};
 
 /// Validation images scored at a time, in parallel, after the model saw them one by one.
 const SCORED_TOGETHER: usize = 16;
+/// A device that lags behind the host is asked for its losses after as many steps, or when the oldest of them was begun so
+/// long ago; another after each.
+const STEPS_UNREAD: usize = 16;
+const TIME_UNREAD: Duration = Duration::from_secs(1);
 /// Threads that prepare images; more would take cores from the model.
 const MOST_LOADER_THREADS: usize = 4;
 
@@ -28,7 +32,7 @@ const MOST_LOADER_THREADS: usize = 4;
 pub enum Event<'a> {
     /// Before the first step.
     Ready(&'a Overview<'a>),
-    /// A step was made.
+    /// A step was made. A device that lags behind the host tells its loss a few steps late.
     Step {
         /// Which.
         step: u64,
@@ -38,7 +42,7 @@ pub enum Event<'a> {
         loss: f64,
         /// Learning rate.
         rate: f64,
-        /// Seconds it took.
+        /// Seconds it took; of steps whose losses were asked for together, their mean.
         seconds: f64,
         /// Images it saw.
         images: usize,
@@ -204,7 +208,9 @@ pub fn train(
     observer.event(&Event::Ready(&overview));
     let saved = found.map(|state| state.step);
     let last_save = Instant::now();
-    Run { settings, sources, plan, folder, learner, stop, observer, state, saved, last_save }.complete()
+    let (unread, unread_since) = (Vec::new(), last_save);
+    Run { settings, sources, plan, folder, learner, stop, observer, state, unread, unread_since, saved, last_save }
+        .complete()
 }
 
 const OTHER_IMAGES: &str =
@@ -233,10 +239,23 @@ struct Run<'a> {
     learner: &'a mut dyn Learner,
     stop: &'a AtomicBool,
     observer: &'a mut dyn Observer,
+    /// Its sum of losses and the log lack the steps in `unread`; no checkpoint is written while there are any.
     state: State,
+    /// Steps that were made, whose losses were not asked for yet.
+    unread: Vec<Unread>,
+    /// When the first of them was begun.
+    unread_since: Instant,
     /// The step of the newest checkpoint.
     saved: Option<u64>,
     last_save: Instant,
+}
+
+/// A step whose loss the device may still be computing.
+struct Unread {
+    step: u64,
+    batches: Vec<BatchRequest>,
+    images: usize,
+    rate: f64,
 }
 
 /// Whether to go on.
@@ -289,6 +308,7 @@ impl Run<'_> {
             }
         }
         drop(loader);
+        self.read_losses()?;
         if self.stopped() {
             return Ok(Flow::Stop);
         }
@@ -300,9 +320,10 @@ impl Run<'_> {
 
     /// One optimiser step.
     fn step(&mut self, step: &Step, loader: &mut Loader, rate: f64) -> Result<(), TrainError> {
-        let start = Instant::now();
-        let (images, mut loss) = (step.images(), 0.0);
-        let flavour = self.settings.loss;
+        if self.unread.is_empty() {
+            self.unread_since = Instant::now();
+        }
+        let (images, flavour) = (step.images(), self.settings.loss);
         // all of them before the first is learnt from: batch norms keep statistics of each, and a step is
         // saved whole or not at all
         let batches: Result<Vec<_>, _> = loader.take(step.batches.len()).collect();
@@ -316,31 +337,48 @@ impl Run<'_> {
             }
         };
         for (request, batch) in step.batches.iter().zip(batches) {
-            // so that the step's gradient is that of the mean over its images, whatever its batches
-            let share = request.samples.len() as f64 / images as f64;
-            let batch_loss = self.learner.accumulate(&batch, share as f32, flavour)?;
-            if !batch_loss.is_finite() {
-                return Err(self.loss_error(batch_loss, request, rate));
-            }
-            loss += share * batch_loss;
+            self.learner.accumulate(&batch, share(request, images) as f32, flavour)?;
         }
         self.learner.update(rate)?;
         self.state.step += 1;
         self.state.step_in_epoch += 1;
-        self.state.epoch_loss += loss;
-        let (step, epoch, seconds) = (self.state.step, self.state.epoch + 1, start.elapsed().as_secs_f64());
-        let logged = self.folder.log(&Record::Step { step, epoch, loss, lr: rate, seconds });
-        logged.map_err(|source| self.folder_error(source))?;
-        self.observer.event(&Event::Step { step, epoch, loss, rate, seconds, images });
+        self.unread.push(Unread { step: self.state.step, batches: step.batches.clone(), images, rate });
+        let due = self.unread.len() >= STEPS_UNREAD || self.unread_since.elapsed() >= TIME_UNREAD;
+        if due || !self.learner.lags() { self.read_losses() } else { Ok(()) }
+    }
+
+    /// Asks for the losses of the steps in `unread`, which are all of this epoch, and logs them.
+    fn read_losses(&mut self) -> Result<(), TrainError> {
+        if self.unread.is_empty() {
+            return Ok(());
+        }
+        let mut losses = self.learner.losses()?.into_iter();
+        let seconds = self.unread_since.elapsed().as_secs_f64() / self.unread.len() as f64;
+        for Unread { step, batches, images, rate } in std::mem::take(&mut self.unread) {
+            let mut loss = 0.0;
+            for request in &batches {
+                let lost = || LearnError::Batch("a batch has no loss".to_string());
+                let batch_loss = losses.next().ok_or_else(lost)?;
+                if !batch_loss.is_finite() {
+                    return Err(self.loss_error(batch_loss, request, step, rate));
+                }
+                loss += share(request, images) * batch_loss;
+            }
+            self.state.epoch_loss += loss;
+            let epoch = self.state.epoch + 1;
+            let logged = self.folder.log(&Record::Step { step, epoch, loss, lr: rate, seconds });
+            logged.map_err(|source| self.folder_error(source))?;
+            self.observer.event(&Event::Step { step, epoch, loss, rate, seconds, images });
+        }
         Ok(())
     }
 
-    fn loss_error(&self, loss: f64, request: &BatchRequest, rate: f64) -> TrainError {
+    fn loss_error(&self, loss: f64, request: &BatchRequest, step: u64, rate: f64) -> TrainError {
         let name = |&(index, _): &(usize, Flips)| self.sources.training.name(index).to_string();
         TrainError::Loss {
             loss,
             epoch: self.state.epoch + 1,
-            step: self.state.step + 1,
+            step,
             rate,
             side: request.side,
             names: request.samples.iter().map(name).collect(),
@@ -440,7 +478,9 @@ impl Run<'_> {
         Ok(Outcome::Stopped { step: self.state.step })
     }
 
+    /// Writes the checkpoint `last`. A loss that is no number is found first.
     fn save(&mut self) -> Result<(), TrainError> {
+        self.read_losses()?;
         let metadata = self.metadata();
         let saved = self.folder.save_last(self.learner, &mut self.state, &metadata);
         saved.map_err(|source| self.folder_error(source))?;
@@ -478,6 +518,11 @@ impl Run<'_> {
 
 /// The score by which `best` is chosen: mean over images of the IoU of the map above a half.
 pub const SELECTION_KEY: &str = "sample_biiou";
+
+/// A batch's share of its step, so that the step's gradient is that of the mean over its images, whatever its batches.
+fn share(request: &BatchRequest, images: usize) -> f64 {
+    request.samples.len() as f64 / images as f64
+}
 
 fn score(dataset: &dyn Dataset, index: usize, logits: &[f32], side: usize) -> Result<PairScores, TrainError> {
     let mask = dataset.mask(index)?;

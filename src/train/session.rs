@@ -25,9 +25,11 @@ pub struct Compute {
 #[derive(Debug)]
 pub struct Session<V: Variant, D: Backend> {
     model: Sam2UNet<V, D>,
-    optimiser: AdamW,
+    optimiser: AdamW<D>,
     /// Those gathered since the last update; `None` before the first batch.
     gradients: Option<Gradients<f32, D>>,
+    /// Those that nobody asked for yet, in their order, where the device computed them.
+    losses: Vec<Tensor<(), f32, D>>,
     device: D,
     compute: Compute,
 }
@@ -44,7 +46,7 @@ impl<V: Variant, D: Backend> Session<V, D> {
         compute: Compute,
     ) -> Result<Self, LearnError> {
         let model = build(&device, source, compute)?;
-        Ok(Self { model, optimiser: AdamW::new(config), gradients: None, device, compute })
+        Ok(Self { model, optimiser: AdamW::new(config), gradients: None, losses: Vec::new(), device, compute })
     }
 
     /// The model as it stands.
@@ -96,7 +98,7 @@ fn device_error<D: Backend>(error: D::Err) -> LearnError {
 }
 
 impl<V: Variant, D: Backend> Learner for Session<V, D> {
-    fn accumulate(&mut self, batch: &Batch, scale: f32, flavour: LossFlavour) -> Result<f64, LearnError> {
+    fn accumulate(&mut self, batch: &Batch, scale: f32, flavour: LossFlavour) -> Result<(), LearnError> {
         let (side, count) = (batch.side, batch.indices.len());
         let pixels = count * side * side;
         if batch.images.len() != 3 * pixels || batch.masks.len() != pixels {
@@ -118,28 +120,35 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
             Some(gradients) => gradients,
             None => self.model.try_alloc_grads().map_err(device_error::<D>)?,
         };
-        let x: Image<usize, usize, D> = self
-            .device
-            .try_tensor_from_vec(batch.images.clone(), (count, Const, side, side))
-            .map_err(device_error::<D>)?;
-        let mask: Masks<usize, usize, 1, D> = self
-            .device
-            .try_tensor_from_vec(batch.masks.clone(), (count, Const, side, side))
-            .map_err(device_error::<D>)?;
+        let x: Image<usize, usize, D> =
+            self.device.upload(&batch.images, (count, Const, side, side)).map_err(device_error::<D>)?;
+        let mask: Masks<usize, usize, 1, D> =
+            self.device.upload(&batch.masks, (count, Const, side, side)).map_err(device_error::<D>)?;
         let outputs = self.model.try_forward_mut(x.traced(gradients)).map_err(device_error::<D>)?;
         let loss = outputs.loss(&mask, flavour).map_err(device_error::<D>)?;
         let (loss, tape) = loss.split_tape();
-        let value = self.device.read(&loss).map_err(device_error::<D>)?[0];
+        let unscaled = loss.clone();
         let scaled = loss.put_tape(tape).try_mul(scale).map_err(device_error::<D>)?;
         self.gradients = Some(scaled.try_backward().map_err(device_error::<D>)?);
-        Ok(f64::from(value))
+        self.losses.push(unscaled);
+        Ok(())
+    }
+
+    fn losses(&mut self) -> Result<Vec<f64>, LearnError> {
+        let read = |loss| Ok(f64::from(self.device.read(&loss).map_err(device_error::<D>)?[0]));
+        std::mem::take(&mut self.losses).into_iter().map(read).collect()
+    }
+
+    fn lags(&self) -> bool {
+        self.device.lags()
     }
 
     fn update(&mut self, rate: f64) -> Result<(), LearnError> {
         let Some(mut gradients) = self.gradients.take() else {
             return Err(LearnError::Batch("no batch was seen since the last update".into()));
         };
-        self.optimiser.update(&mut self.model, &gradients, rate)?;
+        // they were allocated for the whole model
+        self.optimiser.update_all(&mut self.model, &gradients, rate)?;
         self.model.try_zero_grads(&mut gradients).map_err(device_error::<D>)?;
         self.gradients = Some(gradients);
         Ok(())
@@ -160,8 +169,8 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
         self.model.each_value(f);
     }
 
-    fn each_moment(&self, f: &mut dyn FnMut(&str, &[f32], &[f32])) {
-        self.optimiser.each_moment(f);
+    fn each_moment(&self, f: &mut dyn FnMut(&str, &[f32], &[f32])) -> Result<(), LearnError> {
+        self.optimiser.each_moment(f)
     }
 
     fn optimiser_steps(&self) -> u64 {
@@ -178,6 +187,7 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
         self.optimiser.restore(&model, moments, steps)?;
         self.model = model;
         self.gradients = None;
+        self.losses.clear();
         Ok(())
     }
 

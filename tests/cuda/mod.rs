@@ -1,5 +1,6 @@
 //! What runs on the device `Cuda`: a GPU, or its stand-in.
 
+mod counts;
 mod kvasir;
 mod ops;
 mod resume;

@@ -4,26 +4,56 @@
 use crate::devices::gpu;
 use crate::golden::{Pico, Synthetic};
 use dfdx::prelude::*;
+use half::bf16;
+
 use sam2unet::nn::ops::adapted_block::FrozenBlock;
 use sam2unet::nn::ops::{self, AdapterRef, Geometry, Keep, LossFlavour};
-use sam2unet::nn::{Backend, Const, Precision, Sam2UNet};
+use sam2unet::nn::{Backend, Const, Memory, Precision, Sam2UNet};
 
 /// What an operation gave: its values, then the gradient of `sum(values * probe)` for each input.
 type Given = Vec<(String, Vec<f32>)>;
 
-/// One operation on one shape.
-trait Case {
-    fn run<D: Backend>(&self, device: &D) -> Given;
+/// How a case is run.
+#[derive(Clone, Copy)]
+struct How {
+    precision: Precision,
+    /// Whether the factors that it is given are rounded to bf16 beforehand.
+    rounded: bool,
 }
 
-/// Runs a case on both devices, twice on the GPU, which must give the same bits. Numbers may differ by `tolerance` of the
-/// largest; what is no number on one device is none on the other.
+impl How {
+    /// Numbers that are a product's factors.
+    fn factors(self, mut numbers: Vec<f32>) -> Vec<f32> {
+        if self.rounded {
+            numbers.iter_mut().for_each(|v| *v = bf16::from_f32(*v).to_f32());
+        }
+        numbers
+    }
+}
+
+const SINGLE: How = How { precision: Precision::F32, rounded: false };
+
+/// One operation on one shape.
+trait Case {
+    fn run<D: Backend>(&self, device: &D, how: How) -> Given;
+}
+
+/// Runs a case on both devices in single precision.
 fn check(case: &impl Case, tolerance: f64) {
+    check_in(case, [SINGLE; 2], [tolerance; 2]);
+}
+
+/// Runs a case on the GPU, twice, which must give the same bits, and on the CPU. Values, and then gradients, may differ by
+/// `tolerance` of the largest; what is no number on one device is none on the other.
+fn check_in(case: &impl Case, [here, twin]: [How; 2], [values, gradients]: [f64; 2]) {
     let Some(device) = gpu() else {
         return;
     };
-    let (found, wanted) = (case.run(&device), case.run(&Cpu::default()));
-    for ((name, first), (_, second)) in found.iter().zip(&case.run(&device)) {
+    if !device.offers(here.precision) {
+        return;
+    }
+    let (found, wanted) = (case.run(&device, here), case.run(&Cpu::default(), twin));
+    for ((name, first), (_, second)) in found.iter().zip(&case.run(&device, here)) {
         assert!(
             first.iter().map(|v| v.to_bits()).eq(second.iter().map(|v| v.to_bits())),
             "{name} differs between runs"
@@ -32,6 +62,7 @@ fn check(case: &impl Case, tolerance: f64) {
     assert_eq!(found.len(), wanted.len());
     for ((name, found), (_, wanted)) in found.iter().zip(&wanted) {
         assert_eq!(found.len(), wanted.len(), "{name}");
+        let tolerance = if name.starts_with("gradient") { gradients } else { values };
         let finite = wanted.iter().filter(|v| v.is_finite());
         let largest = finite.fold(1e-9, |most: f64, v| most.max(f64::from(v.abs())));
         for (i, (f, w)) in found.iter().zip(wanted).enumerate() {
@@ -40,6 +71,16 @@ fn check(case: &impl Case, tolerance: f64) {
             assert!(same || near, "{name}, number {i} of {}: {f}, on the CPU {w}", wanted.len());
         }
     }
+}
+
+/// Runs a case in every precision. Its inputs must be factors of its products, and nothing must be rounded between them:
+/// then bf16 gives what single precision gives with rounded inputs. TF32 has no such twin: where a ReLU `switches` it may
+/// do so for other numbers, and gradients tell nothing.
+fn check_all(case: &impl Case, switches: bool, tolerance: f64) {
+    check(case, tolerance);
+    let (bf16, tf32) = (How { precision: Precision::Bf16, ..SINGLE }, How { precision: Precision::Tf32, ..SINGLE });
+    check_in(case, [bf16, How { rounded: true, ..SINGLE }], [tolerance; 2]);
+    check_in(case, [tf32, SINGLE], [2e-3, if switches { f64::INFINITY } else { 2e-3 }]);
 }
 
 /// Pseudo-random numbers in -1..1.
@@ -60,8 +101,13 @@ fn map<C: ConstDim, D: Backend>(device: &D, values: Vec<f32>, batch: usize, side
 }
 
 fn weight<S: ConstShape, D: Backend>(device: &D, seed: u64, factor: f32) -> Tensor<S, f32, D> {
+    factors(device, seed, factor, SINGLE)
+}
+
+/// The weight of a product.
+fn factors<S: ConstShape, D: Backend>(device: &D, seed: u64, factor: f32, how: How) -> Tensor<S, f32, D> {
     let values = numbers(S::NUMEL, seed).into_iter().map(|v| v * factor).collect();
-    device.tensor_from_vec(values, S::default())
+    device.tensor_from_vec(how.factors(values), S::default())
 }
 
 /// Values of an operation on the first input, traced, and the gradients of all. There are two passes, whose gradients add
@@ -72,7 +118,9 @@ macro_rules! given {
         for pass in 0..2 {
             let y = $operation($first.trace(gradients));
             let shape = *y.shape();
-            let probe = $device.tensor_from_vec(numbers(shape.num_elements(), 100 + pass), shape);
+            // numbers of few bits: no precision rounds them
+            let probe = numbers(shape.num_elements(), 100 + pass).into_iter().map(|v| bf16::from_f32(v).to_f32());
+            let probe = $device.tensor_from_vec(probe.collect(), shape);
             given = vec![("value".to_string(), y.as_vec())];
             gradients = (y * probe).sum::<Rank0, _>().backward();
         }
@@ -92,17 +140,17 @@ struct Convolution<const C: usize, const CO: usize, const KH: usize, const KW: u
 }
 
 impl<const C: usize, const CO: usize, const KH: usize, const KW: usize> Case for Convolution<C, CO, KH, KW> {
-    fn run<D: Backend>(&self, device: &D) -> Given {
+    fn run<D: Backend>(&self, device: &D, how: How) -> Given {
         let mut values = numbers(self.batch * self.side * self.side * C, 1);
         if self.spoil {
             values[3] = f32::NAN;
         }
-        let x = map::<Const<C>, D>(device, values, self.batch, self.side);
-        let w = weight::<Rank4<CO, C, KH, KW>, D>(device, 2, 0.5);
+        let x = map::<Const<C>, D>(device, how.factors(values), self.batch, self.side);
+        let w = factors::<Rank4<CO, C, KH, KW>, D>(device, 2, 0.5, how);
         let b = weight::<Rank1<CO>, D>(device, 3, 0.5);
         let bias = self.bias.then_some(&b);
         let run =
-            |x| -> Traced<Const<CO>, D> { ops::conv2d(x, &w, bias, self.dilation, self.relu, Precision::F32).unwrap() };
+            |x| -> Traced<Const<CO>, D> { ops::conv2d(x, &w, bias, self.dilation, self.relu, how.precision).unwrap() };
         if self.bias { given!(device, [x, w, b], run) } else { given!(device, [x, w], run) }
     }
 }
@@ -115,7 +163,7 @@ fn convolution<const C: usize, const CO: usize, const KH: usize, const KW: usize
         (3, 6, 7, false, true, false),
         (2, 9, 2, true, true, true),
     ] {
-        check(&Convolution::<C, CO, KH, KW> { batch, side, dilation, bias, relu, spoil }, 2e-5);
+        check_all(&Convolution::<C, CO, KH, KW> { batch, side, dilation, bias, relu, spoil }, relu, 2e-5);
     }
 }
 
@@ -134,8 +182,8 @@ fn convolutions_in_several_slices() {
     let case = |side| (1, side, 1, true, false, false);
     // what the taps see is more than is laid out at once, on the way forward or backward
     let (batch, side, dilation, bias, relu, spoil) = case(172);
-    check(&Convolution::<64, 2, 3, 3> { batch, side, dilation, bias, relu, spoil }, 2e-5);
-    check(&Convolution::<2, 64, 3, 3> { batch, side, dilation, bias, relu, spoil }, 2e-5);
+    check_all(&Convolution::<64, 2, 3, 3> { batch, side, dilation, bias, relu, spoil }, relu, 2e-5);
+    check_all(&Convolution::<2, 64, 3, 3> { batch, side, dilation, bias, relu, spoil }, relu, 2e-5);
 }
 
 struct BatchNorm<const C: usize> {
@@ -147,7 +195,7 @@ struct BatchNorm<const C: usize> {
 }
 
 impl<const C: usize> Case for BatchNorm<C> {
-    fn run<D: Backend>(&self, device: &D) -> Given {
+    fn run<D: Backend>(&self, device: &D, _: How) -> Given {
         let mut values = numbers(self.batch * self.side * self.side * C, 1);
         values.iter_mut().for_each(|v| *v += self.offset);
         if self.spoil {
@@ -176,6 +224,9 @@ fn batch_norm() {
         check(&BatchNorm::<6> { batch, side, relu, offset, spoil }, 2e-5);
         check(&BatchNorm::<37> { batch, side, relu, offset, spoil }, 2e-5);
     }
+    // a mean that dwarfs the spread: only double precision holds the difference
+    check(&BatchNorm::<6> { batch: 2, side: 17, relu: false, offset: 3000.0, spoil: false }, 2e-6);
+    check(&BatchNorm::<6> { batch: 1, side: 9, relu: true, offset: -3000.0, spoil: false }, 2e-6);
 }
 
 /// Numbers around `offset`; a 1x1 kernel is given them centred.
@@ -183,16 +234,17 @@ struct ConvBatchNorm<const KH: usize> {
     batch: usize,
     side: usize,
     offset: f32,
+    relu: bool,
 }
 
 impl<const KH: usize> Case for ConvBatchNorm<KH> {
-    fn run<D: Backend>(&self, device: &D) -> Given {
+    fn run<D: Backend>(&self, device: &D, how: How) -> Given {
         let mut values = numbers(self.batch * self.side * self.side * 5, 1);
         values.iter_mut().for_each(|v| *v += self.offset);
         let x = map::<Const<5>, D>(device, values, self.batch, self.side);
         let w = weight::<Rank4<6, 5, KH, 1>, D>(device, 2, 0.5);
         let (scale, bias) = (weight::<Rank1<6>, D>(device, 3, 1.0), weight::<Rank1<6>, D>(device, 4, 1.0));
-        let run = |x| ops::conv_batch_norm_train(x, &w, [&scale, &bias], 2, true, Precision::F32).unwrap();
+        let run = |x| ops::conv_batch_norm_train(x, &w, [&scale, &bias], 2, self.relu, how.precision).unwrap();
         let [mean, variance] = run(x.leaky_trace()).1;
         let mut given = given!(device, [x, w, scale, bias], |x| run(x).0);
         given.push(("mean".into(), mean.as_vec()));
@@ -203,16 +255,22 @@ impl<const KH: usize> Case for ConvBatchNorm<KH> {
 
 #[test]
 fn convolution_and_batch_norm_as_one() {
-    check(&ConvBatchNorm::<3> { batch: 2, side: 9, offset: 0.0 }, 2e-5);
-    check(&ConvBatchNorm::<3> { batch: 1, side: 4, offset: 0.0 }, 2e-5);
-    check(&ConvBatchNorm::<1> { batch: 2, side: 9, offset: 3000.0 }, 2e-5);
-    check(&ConvBatchNorm::<1> { batch: 1, side: 5, offset: -300.0 }, 2e-5);
+    check(&ConvBatchNorm::<3> { batch: 2, side: 9, offset: 0.0, relu: true }, 2e-5);
+    check(&ConvBatchNorm::<3> { batch: 1, side: 4, offset: 0.0, relu: true }, 2e-5);
+    check(&ConvBatchNorm::<1> { batch: 2, side: 9, offset: 3000.0, relu: true }, 2e-5);
+    check(&ConvBatchNorm::<1> { batch: 1, side: 5, offset: -300.0, relu: true }, 2e-5);
+    // without a ReLU, which rounding switches; the gradient that comes to the convolution is rounded
+    for (precision, tolerance) in [(Precision::Bf16, [1.5e-2, 4e-2]), (Precision::Tf32, [2e-3, 5e-3])] {
+        let how = How { precision, ..SINGLE };
+        check_in(&ConvBatchNorm::<3> { batch: 2, side: 9, offset: 0.0, relu: false }, [how, SINGLE], tolerance);
+        check_in(&ConvBatchNorm::<1> { batch: 2, side: 9, offset: 3000.0, relu: false }, [how, SINGLE], tolerance);
+    }
 }
 
 struct AddRelu(usize);
 
 impl Case for AddRelu {
-    fn run<D: Backend>(&self, device: &D) -> Given {
+    fn run<D: Backend>(&self, device: &D, _: How) -> Given {
         // halves, so that sums meet zero
         let values = |seed| numbers(2 * self.0 * self.0 * 3, seed).iter().map(|v| (v * 2.0).round() / 2.0).collect();
         let mut spoilt: Vec<f32> = values(1);
@@ -233,7 +291,7 @@ fn sum_with_relu() {
 struct Concat(usize);
 
 impl Case for Concat {
-    fn run<D: Backend>(&self, device: &D) -> Given {
+    fn run<D: Backend>(&self, device: &D, _: How) -> Given {
         let [a, b, c, d] =
             [1, 2, 3, 4].map(|seed| map::<Const<5>, D>(device, numbers(2 * self.0 * self.0 * 5, seed), 2, self.0));
         given!(device, [a, b, c, d], |a| -> Traced<Const<20>, D> {
@@ -255,7 +313,7 @@ struct Join {
 }
 
 impl Case for Join {
-    fn run<D: Backend>(&self, device: &D) -> Given {
+    fn run<D: Backend>(&self, device: &D, _: How) -> Given {
         let (batch, half) = (self.batch, self.half);
         let skip = map::<Const<3>, D>(device, numbers(batch * 4 * half * half * 3, 1), batch, 2 * half);
         let deep = map::<Const<3>, D>(device, numbers(batch * half * half * 3, 2), batch, half);
@@ -279,7 +337,7 @@ struct Resize {
 }
 
 impl Case for Resize {
-    fn run<D: Backend>(&self, device: &D) -> Given {
+    fn run<D: Backend>(&self, device: &D, _: How) -> Given {
         let x = map::<Const<2>, D>(device, numbers(self.batch * self.from * self.from * 2, 1), self.batch, self.from);
         given!(device, [x], |x| ops::resize::<usize, _, _, _, _, _>(x, self.to).unwrap())
     }
@@ -301,7 +359,7 @@ struct Loss {
 }
 
 impl Case for Loss {
-    fn run<D: Backend>(&self, device: &D) -> Given {
+    fn run<D: Backend>(&self, device: &D, _: How) -> Given {
         let (side, n) = (self.side, self.batch * 2 * self.side * self.side);
         let shape = (self.batch, Const::<2>, side, side);
         let mut values: Vec<f32> = numbers(n, 1).iter().map(|v| 20.0 * v * v * v).collect();
@@ -359,7 +417,7 @@ struct Block<const C: usize, const CO: usize> {
 }
 
 impl<const C: usize, const CO: usize> Case for Block<C, CO> {
-    fn run<D: Backend>(&self, device: &D) -> Given {
+    fn run<D: Backend>(&self, device: &D, how: How) -> Given {
         const R: usize = 4;
         let (side, pool) = (self.side, C != CO);
         let mut values = numbers(self.batch * side * side * C, 1);
@@ -384,7 +442,7 @@ impl<const C: usize, const CO: usize> Case for Block<C, CO> {
             let values = numbers(out * inputs, seed).into_iter().map(|v| v * factor).collect();
             let bias = numbers(out, seed + 1).into_iter().map(|v| v * 0.3).collect();
             [
-                device.freeze(values, &[out, inputs], Precision::F32).unwrap(),
+                device.freeze(values, &[out, inputs], how.precision).unwrap(),
                 device.freeze(bias, &[out], Precision::F32).unwrap(),
             ]
         };
@@ -421,7 +479,15 @@ impl<const C: usize, const CO: usize> Case for Block<C, CO> {
 
 fn block<const C: usize, const CO: usize>(batch: usize, side: usize, heads: usize, window: usize) {
     for keep in [Keep::Input, Keep::Attention] {
-        check(&Block::<C, CO> { batch, side, heads, window, keep, tokens: Tokens::Random }, 1e-4);
+        let case = Block::<C, CO> { batch, side, heads, window, keep, tokens: Tokens::Random };
+        check(&case, 1e-4);
+        for (precision, tolerance) in [(Precision::Bf16, [1.5e-2, 4e-2]), (Precision::Tf32, [2e-3, 5e-3])] {
+            let (here, same) = (How { precision, ..SINGLE }, Cpu::default().offers(precision));
+            // which of four a pool takes may change where what is pooled was rounded otherwise
+            let gradients = if C == CO || same { tolerance[1] } else { f64::INFINITY };
+            let twin = if C != CO && same { here } else { SINGLE };
+            check_in(&case, [here, twin], [tolerance[0], gradients]);
+        }
     }
 }
 
@@ -478,7 +544,7 @@ struct Stem {
 }
 
 impl Case for Stem {
-    fn run<D: Backend>(&self, device: &D) -> Given {
+    fn run<D: Backend>(&self, device: &D, _: How) -> Given {
         let encoder = Sam2UNet::<Pico, D>::from_source(device, &mut Synthetic).unwrap().encoder;
         let values = numbers(self.batch * 3 * self.side * self.side, 1);
         let x = device.tensor_from_vec(values, (self.batch, Const::<3>, self.side, self.side));
@@ -492,5 +558,53 @@ impl Case for Stem {
 fn stem() {
     for (batch, side) in [(1, 64), (2, 96), (1, 160)] {
         check(&Stem { batch, side }, 2e-5);
+    }
+}
+
+/// A step of AdamW on the device, from moments that are no zeros.
+struct Step;
+
+impl Case for Step {
+    fn run<D: Backend>(&self, device: &D, _: How) -> Given {
+        let n = 1003;
+        let mut w: Tensor<Rank1<1003>, f32, D> = device.tensor_from_vec(numbers(n, 1), Default::default());
+        let g: Tensor<Rank1<1003>, f32, D> = device.tensor_from_vec(numbers(n, 2), Default::default());
+        let second: Vec<f32> = numbers(n, 4).iter().map(|v| v * v).collect();
+        let (mut m, mut v) = (device.store(&numbers(n, 3)).unwrap(), device.store(&second).unwrap());
+        let step = ops::AdamWStep {
+            keep: 0.999,
+            first_new: 0.1,
+            second_keep: 0.999,
+            second_new: 1e-3,
+            second_scale: 0.7,
+            epsilon: 1e-8,
+            step_size: 0.03,
+        };
+        let gradient = device.view(&g);
+        device
+            .renew(&mut w, |old, new| device.adamw(&step, old, &gradient, [D::out(&mut m), D::out(&mut v)], new))
+            .unwrap();
+        let numbers = [w.as_vec(), device.fetch(&m).unwrap(), device.fetch(&v).unwrap()];
+        ["weight", "first", "second"].map(String::from).into_iter().zip(numbers).collect()
+    }
+}
+
+#[test]
+fn a_step_of_adamw_is_the_cpus_to_the_bit() {
+    check(&Step, 0.0);
+}
+
+#[test]
+fn what_a_card_does_not_multiply_is_not_offered() {
+    let Some(device) = gpu() else {
+        return;
+    };
+    for precision in [Precision::Bf16, Precision::Tf32] {
+        let model = Sam2UNet::<Pico, Cuda>::with_precision(&device, &mut Synthetic, precision).unwrap();
+        assert_eq!(model.precision(), if device.offers(precision) { precision } else { Precision::F32 });
+        assert!(Cuda::needs(precision).contains("8.0"));
+    }
+    if let Ok(capability) = std::env::var("CUDA_STANDIN_CAPABILITY") {
+        assert_eq!(device.offers(Precision::Bf16), capability.as_str() >= "8.0");
     }
 }

@@ -1,4 +1,4 @@
-// The functions of the CUDA driver that cudarc calls, on host memory. Every call is done when it returns.
+// The functions of the CUDA driver that cudarc calls, on host memory.
 //
 // It watches memory: new memory holds no number, so what is read before it is written spoils the result; around each
 // allocation lies a guard that no kernel may change; a kernel's pointers must lead into living allocations.
@@ -6,12 +6,17 @@
 // CUDA_STANDIN_CAPABILITY  compute capability to report, 8.0 if not given
 // CUDA_STANDIN_MEMORY      bytes of memory, 16 GiB if not given
 // CUDA_STANDIN_STATS       if set, what was called, how often and for how long, at the process's end
+//
+// Work on the default stream is done when its call returns. Copies on other streams are put off until somebody waits for
+// them, so that who reads what was copied without having waited finds no numbers.
 
 #include "runtime.h"
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <set>
@@ -64,12 +69,17 @@ struct Stats {
     std::map<std::string, std::pair<size_t, double>> calls;
     const bool wanted = std::getenv("CUDA_STANDIN_STATS") != nullptr;
     size_t peak = 0;
+    size_t launches = 0, to_device = 0, to_device_bytes = 0, to_host = 0, to_host_bytes = 0, synchronised = 0, events = 0;
 
     ~Stats() {
         if (!wanted) return;
         std::vector<std::pair<double, std::string>> order;
         for (const auto& [who, call] : calls) order.push_back({-call.second, who});
         std::sort(order.begin(), order.end());
+        std::fprintf(stderr,
+                     "CUDA stand-in: %zu launches, %zu copies to the device (%zu bytes), %zu to the host (%zu bytes), "
+                     "%zu waits for all work, %zu for an event\n",
+                     launches, to_device, to_device_bytes, to_host, to_host_bytes, synchronised, events);
         std::fprintf(stderr, "CUDA stand-in: at most %zu bytes allocated; calls, seconds:\n", peak);
         for (const auto& [time, who] : order) {
             std::fprintf(stderr, "%10zu %9.3f %s\n", calls[who].first, -time, who.c_str());
@@ -77,6 +87,11 @@ struct Stats {
     }
 } stats;
 } // namespace
+
+static void tell(const std::function<void(Stats&)>& change) {
+    std::lock_guard<std::mutex> guard(stats.lock);
+    change(stats);
+}
 
 void count(const std::string& who, double seconds) {
     if (!stats.wanted) return;
@@ -155,6 +170,10 @@ int release(uint64_t address) {
 }
 
 int copy(uint64_t to, uint64_t from, size_t bytes, bool to_device, bool from_device) {
+    tell([=](Stats& s) {
+        if (to_device && !from_device) s.to_device++, s.to_device_bytes += bytes;
+        if (from_device && !to_device) s.to_host++, s.to_host_bytes += bytes;
+    });
     if (to_device && !inside("a copy's target", to, bytes)) return INVALID_VALUE;
     if (from_device && !inside("a copy's source", from, bytes)) return INVALID_VALUE;
     std::memmove(reinterpret_cast<void*>(to), reinterpret_cast<const void*>(from), bytes);
@@ -182,6 +201,47 @@ bool inside(const std::string& who, uint64_t address, size_t bytes) {
     }
     return true;
 }
+
+// ---- streams
+
+namespace {
+// A stream that is not the default one: what is put off, and how much of all it was told to do is done.
+struct Stream {
+    std::deque<std::function<int()>> waiting;
+    size_t done = 0;
+};
+struct Event {
+    Stream* stream = nullptr;
+    size_t position = 0; // how much the stream must have done
+};
+std::recursive_mutex streams_lock;
+std::set<Stream*> streams;
+
+int finish(Stream* stream, size_t position) {
+    int result = SUCCESS;
+    while (stream && streams.count(stream) && stream->done < position) {
+        const auto work = std::move(stream->waiting.front());
+        stream->waiting.pop_front(), stream->done++;
+        if (const int error = work()) result = error;
+    }
+    return result;
+}
+int finish(Stream* stream) { return stream ? finish(stream, stream->done + stream->waiting.size()) : SUCCESS; }
+int finish_all() {
+    int result = SUCCESS;
+    for (Stream* stream : streams) {
+        if (const int error = finish(stream)) result = error;
+    }
+    return result;
+}
+// Now on the default stream, later on another.
+int in_order(void* stream, std::function<int()> work) {
+    if (!stream) return work();
+    std::lock_guard<std::recursive_mutex> guard(streams_lock);
+    static_cast<Stream*>(stream)->waiting.push_back(std::move(work));
+    return SUCCESS;
+}
+} // namespace
 
 // ---- modules and launches
 
@@ -239,6 +299,7 @@ int launch(const Function& function, dim3 grid, dim3 block, unsigned shared, voi
     }
     const auto start = std::chrono::steady_clock::now();
     if (!run(*kernel, grid, block, shared, arguments)) return LAUNCH_FAILED;
+    tell([](Stats& s) { s.launches++; });
     count(function.name, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     std::lock_guard<std::mutex> guard(memory.lock);
     for (uint64_t address : pointers) {
@@ -288,17 +349,66 @@ API cuDevicePrimaryCtxRetain(void** made, int) { return *made = &context, SUCCES
 API cuDevicePrimaryCtxRelease_v2(int) { return SUCCESS; }
 API cuCtxSetCurrent(void*) { return SUCCESS; }
 API cuCtxGetCurrent(void** current) { return *current = &context, SUCCESS; }
-API cuCtxSynchronize() { return SUCCESS; }
+API cuCtxSynchronize() {
+    tell([](Stats& s) { s.synchronised++; });
+    std::lock_guard<std::recursive_mutex> guard(streams_lock);
+    return finish_all();
+}
 
-API cuEventCreate(void** event, unsigned) { return *event = &context, SUCCESS; }
-API cuEventDestroy_v2(void*) { return SUCCESS; }
-API cuEventRecord(void*, void*) { return SUCCESS; }
-API cuEventSynchronize(void*) { return SUCCESS; }
-API cuStreamCreate(void** stream, unsigned) { return *stream = &context, SUCCESS; }
-API cuStreamDestroy_v2(void*) { return SUCCESS; }
-API cuStreamSynchronize(void*) { return SUCCESS; }
-API cuStreamWaitEvent(void*, void*, unsigned) { return SUCCESS; }
+API cuEventCreate(void** event, unsigned) { return *event = new Event, SUCCESS; }
+API cuEventDestroy_v2(void* event) {
+    delete static_cast<Event*>(event);
+    return SUCCESS;
+}
+API cuEventRecord(void* event, void* stream) {
+    std::lock_guard<std::recursive_mutex> guard(streams_lock);
+    auto* behind = static_cast<Stream*>(stream);
+    *static_cast<Event*>(event) = {behind, behind ? behind->done + behind->waiting.size() : 0};
+    return SUCCESS;
+}
+API cuEventSynchronize(void* event) {
+    tell([](Stats& s) { s.events++; });
+    std::lock_guard<std::recursive_mutex> guard(streams_lock);
+    return finish(static_cast<Event*>(event)->stream, static_cast<Event*>(event)->position);
+}
+API cuStreamCreate(void** stream, unsigned) {
+    std::lock_guard<std::recursive_mutex> guard(streams_lock);
+    return *stream = *streams.insert(new Stream).first, SUCCESS;
+}
+API cuStreamDestroy_v2(void* stream) {
+    std::lock_guard<std::recursive_mutex> guard(streams_lock);
+    const int result = finish(static_cast<Stream*>(stream));
+    streams.erase(static_cast<Stream*>(stream));
+    delete static_cast<Stream*>(stream);
+    return result;
+}
+API cuStreamSynchronize(void* stream) {
+    tell([](Stats& s) { s.synchronised++; });
+    std::lock_guard<std::recursive_mutex> guard(streams_lock);
+    return finish(static_cast<Stream*>(stream));
+}
+API cuStreamWaitEvent(void* stream, void* event, unsigned) {
+    const Event waited = *static_cast<Event*>(event);
+    std::lock_guard<std::recursive_mutex> guard(streams_lock);
+    return in_order(stream, [=] { return finish(waited.stream, waited.position); });
+}
 
+API cuDeviceGetDefaultMemPool(void** pool, int) { return *pool = &context, SUCCESS; }
+API cuMemPoolSetAttribute(void*, int attribute, void*) { return attribute == 4 ? SUCCESS : NOT_SUPPORTED; }
+API cuMemPoolGetAttribute(void*, int attribute, void* value) {
+    if (attribute != 8) return NOT_SUPPORTED; // the most that was used
+    std::lock_guard<std::mutex> guard(memory.lock);
+    return *static_cast<uint64_t*>(value) = stats.peak, SUCCESS;
+}
+
+API cuMemAllocHost_v2(void** address, size_t bytes) {
+    *address = std::malloc(bytes);
+    return *address ? SUCCESS : OUT_OF_MEMORY;
+}
+API cuMemFreeHost(void* address) {
+    std::free(address);
+    return SUCCESS;
+}
 API cuMemAlloc_v2(uint64_t* address, size_t bytes) { return bytes == 0 ? INVALID_VALUE : allocate(address, bytes); }
 API cuMemAllocAsync(uint64_t* address, size_t bytes, void*) { return allocate(address, bytes); }
 API cuMemFree_v2(uint64_t address) { return release(address); }
@@ -308,11 +418,23 @@ API cuMemGetInfo_v2(size_t* free, size_t* total) {
     return *total = memory.total, *free = memory.total - memory.used, SUCCESS;
 }
 API cuMemcpyDtoD_v2(uint64_t to, uint64_t from, size_t n) { return copy(to, from, n, true, true); }
-API cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t n, void*) { return copy(to, from, n, true, true); }
-API cuMemcpyHtoD_v2(uint64_t to, uint64_t from, size_t n) { return copy(to, from, n, true, false); }
-API cuMemcpyHtoDAsync_v2(uint64_t to, uint64_t from, size_t n, void*) { return copy(to, from, n, true, false); }
-API cuMemcpyDtoH_v2(uint64_t to, uint64_t from, size_t n) { return copy(to, from, n, false, true); }
-API cuMemcpyDtoHAsync_v2(uint64_t to, uint64_t from, size_t n, void*) { return copy(to, from, n, false, true); }
+API cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t n, void* stream) {
+    return in_order(stream, [=] { return copy(to, from, n, true, true); });
+}
+API cuMemcpyHtoD_v2(uint64_t to, uint64_t from, size_t n) {
+    tell([](Stats& s) { s.synchronised++; });
+    return copy(to, from, n, true, false);
+}
+API cuMemcpyHtoDAsync_v2(uint64_t to, uint64_t from, size_t n, void* stream) {
+    return in_order(stream, [=] { return copy(to, from, n, true, false); });
+}
+API cuMemcpyDtoH_v2(uint64_t to, uint64_t from, size_t n) {
+    tell([](Stats& s) { s.synchronised++; });
+    return copy(to, from, n, false, true);
+}
+API cuMemcpyDtoHAsync_v2(uint64_t to, uint64_t from, size_t n, void* stream) {
+    return in_order(stream, [=] { return copy(to, from, n, false, true); });
+}
 API cuMemsetD8_v2(uint64_t to, unsigned char byte, size_t n) { return set(to, byte, n); }
 API cuMemsetD8Async(uint64_t to, unsigned char byte, size_t n, void*) { return set(to, byte, n); }
 
@@ -330,6 +452,10 @@ API cuModuleGetFunction(void** function, void* module, const char* name) {
     return SUCCESS;
 }
 API cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
-                   unsigned shared, void*, void** arguments, void**) {
+                   unsigned shared, void* stream, void** arguments, void**) {
+    if (stream) { // its arguments must be read now, so it cannot be put off
+        std::lock_guard<std::recursive_mutex> guard(streams_lock);
+        if (const int error = finish(static_cast<Stream*>(stream))) return error;
+    }
     return launch(*static_cast<Function*>(function), {gx, gy, gz}, {bx, by, bz}, shared, arguments);
 }

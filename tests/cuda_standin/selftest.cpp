@@ -11,6 +11,11 @@ int cuMemAllocAsync(uint64_t*, size_t, void*);
 int cuMemFreeAsync(uint64_t, void*);
 int cuMemcpyHtoD_v2(uint64_t, const void*, size_t);
 int cuMemcpyDtoH_v2(void*, uint64_t, size_t);
+int cuMemcpyHtoDAsync_v2(uint64_t, const void*, size_t, void*);
+int cuStreamCreate(void**, unsigned);
+int cuStreamWaitEvent(void*, void*, unsigned);
+int cuEventCreate(void**, unsigned);
+int cuEventRecord(void*, void*);
 int cuModuleLoadData(void**, const char*);
 int cuModuleGetFunction(void**, void*, const char*);
 int cuLaunchKernel(void*, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void*, void**, void**);
@@ -97,6 +102,16 @@ int main(int count, char** arguments) {
     check("shared numbers read before they are written", std::isnan(host<float>(copy, 32)[31]));
     check("the last shared number", launch("write_shared", {1}, {1}, 128, 31) == 0);
     check("a shared number past the end", wrong(launch("write_shared", {1}, {1}, 128, 32)));
+
+    void *stream, *event;
+    cuStreamCreate(&stream, 1), cuEventCreate(&event, 2);
+    const std::vector<float> late(32, 7.0f);
+    const uint64_t beside = device(std::vector<float>(32, 1.0f));
+    cuMemcpyHtoDAsync_v2(beside, late.data(), 32 * 4, stream);
+    cuEventRecord(event, stream);
+    check("a copy that nobody waited for", host<float>(beside, 32)[31] == 1.0f);
+    cuStreamWaitEvent(nullptr, event, 0);
+    check("and one that somebody did", host<float>(beside, 32)[31] == 7.0f);
 
     check("a shuffle without half of its lanes", wrong(launch("shuffle_without_half", {1}, {32}, 0, copy)));
     check("threads that wait at two places", wrong(launch("wait_at_two_places", {1}, {32}, 0, copy)));

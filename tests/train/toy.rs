@@ -27,6 +27,12 @@ pub struct Toy {
     trunk: Vec<f32>,
     /// After so many updates the loss is not a number.
     pub breaks_after: Option<u64>,
+    losses: Vec<f64>,
+    /// How often it was asked for them.
+    #[allow(dead_code, reason = "the property tests compare whole runs")]
+    pub asked: usize,
+    /// Whether it is asked for its losses late, as a GPU is.
+    pub lags: bool,
 }
 
 impl Toy {
@@ -43,6 +49,9 @@ impl Toy {
             batches: 0,
             trunk: vec![0.5, -0.5],
             breaks_after: None,
+            losses: Vec::new(),
+            asked: 0,
+            lags: false,
         }
     }
 }
@@ -58,11 +67,8 @@ fn pixels(images: &[f32], batch: usize, side: usize) -> Tensor<(usize, Const<3>)
 }
 
 impl Learner for Toy {
-    fn accumulate(&mut self, batch: &Batch, scale: f32, _: LossFlavour) -> Result<f64, LearnError> {
+    fn accumulate(&mut self, batch: &Batch, scale: f32, _: LossFlavour) -> Result<(), LearnError> {
         let count = batch.indices.len();
-        if self.breaks_after == Some(self.optimiser.steps()) {
-            return Ok(f64::NAN);
-        }
         let x = pixels(&batch.images, count, batch.side);
         let mask = Cpu::default().tensor_from_vec(batch.masks.clone(), (batch.masks.len(), Const::<1>));
         let plane = batch.side * batch.side;
@@ -74,9 +80,19 @@ impl Learner for Toy {
         let gradients = std::mem::replace(&mut self.gradients, Gradients::leaky());
         let logits = self.model.forward(x.traced(gradients));
         let loss = binary_cross_entropy_with_logits_loss(logits, mask);
-        let value = f64::from(loss.array());
+        let broken = self.breaks_after.is_some_and(|steps| self.optimiser.steps() >= steps);
+        self.losses.push(if broken { f64::NAN } else { f64::from(loss.array()) });
         self.gradients = (loss * scale).backward();
-        Ok(value)
+        Ok(())
+    }
+
+    fn losses(&mut self) -> Result<Vec<f64>, LearnError> {
+        self.asked += 1;
+        Ok(std::mem::take(&mut self.losses))
+    }
+
+    fn lags(&self) -> bool {
+        self.lags
     }
 
     fn update(&mut self, rate: f64) -> Result<(), LearnError> {
@@ -110,8 +126,8 @@ impl Learner for Toy {
         self.specs().into_iter().zip(values).for_each(|(spec, value)| f(spec, value));
     }
 
-    fn each_moment(&self, f: &mut dyn FnMut(&str, &[f32], &[f32])) {
-        self.optimiser.each_moment(f);
+    fn each_moment(&self, f: &mut dyn FnMut(&str, &[f32], &[f32])) -> Result<(), LearnError> {
+        self.optimiser.each_moment(f)
     }
 
     fn optimiser_steps(&self) -> u64 {

@@ -2,6 +2,7 @@
 //! checks, around a shape-erased function, which is compiled once per device and tape; each declares
 //! the kernels that it needs of a device. They know no module; the kernels know no tape.
 
+pub mod adamw;
 pub mod adapted_block;
 pub mod add_relu;
 pub mod batch_norm;
@@ -17,6 +18,7 @@ pub mod resize;
 pub mod structure_loss;
 pub mod up2_concat;
 
+pub use adamw::{AdamWKernel, AdamWStep};
 pub use adapted_block::{AdaptedBlockKernel, AdapterRef, BlockWeights, Geometry, Keep, adapted_block};
 pub use add_relu::{AddReluKernel, add_relu};
 pub use batch_norm::{BatchNormKernel, batch_norm_train};

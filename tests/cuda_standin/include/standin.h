@@ -193,8 +193,15 @@ inline float __logf(float x) { return logf(x); }
 inline float __fdividef(float x, float y) { return x / y; }
 inline float __frcp_rn(float x) { return 1.0f / x; }
 inline float __fmaf_rn(float x, float y, float z) { return fmaf(x, y, z); }
-inline float __fadd_rn(float x, float y) { return x + y; }
-inline float __fmul_rn(float x, float y) { return x * y; }
+// Rounded by itself: the compiler joins no product with the sum after it.
+inline float __standin_rounded(float x) {
+    asm("" : "+x"(x));
+    return x;
+}
+inline float __fadd_rn(float x, float y) { return __standin_rounded(x + y); }
+inline float __fmul_rn(float x, float y) { return __standin_rounded(x * y); }
+inline float __fdiv_rn(float x, float y) { return __standin_rounded(x / y); }
+inline float __fsqrt_rn(float x) { return __standin_rounded(sqrtf(x)); }
 template <class T> T __ldg(const T* at) { return *at; }
 template <class To, class From> To __standin_cast(From from) {
     static_assert(sizeof(To) == sizeof(From));

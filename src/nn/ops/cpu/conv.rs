@@ -50,7 +50,7 @@ fn seen<'a>(
 /// [`Packed::words`] of a whole map, by all threads.
 fn parallel_words<'x>(factor: &Packed, x: &'x [f32], channels: usize) -> Cow<'x, [f32]> {
     match factor.precision() {
-        Precision::F32 => Cow::Borrowed(x),
+        Precision::F32 | Precision::Tf32 => Cow::Borrowed(x),
         Precision::Bf16 => {
             let mut words = vec![0.0; x.len() / channels * factor.words_in(channels)];
             let parts = words.par_chunks_mut(PIXELS * factor.words_in(channels));

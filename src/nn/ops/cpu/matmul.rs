@@ -92,7 +92,7 @@ impl Packed {
     pub fn empty(precision: Precision) -> Self {
         let single = Isa::available()[0];
         let isa = match precision {
-            Precision::F32 => single,
+            Precision::F32 | Precision::Tf32 => single,
             Precision::Bf16 => Isa::bf16().unwrap_or(single),
         };
         Self { isa, depth: 0, inputs: 0, columns: 0, panels: Vec::new() }

@@ -2,6 +2,7 @@
 //!
 //! No result depends on the number of threads: sums over pixels are cut into parts by size alone.
 
+mod adamw;
 #[cfg(target_arch = "x86_64")]
 mod amx;
 mod attention;
@@ -85,6 +86,15 @@ impl Memory for Cpu {
         match precision {
             Precision::F32 => true,
             Precision::Bf16 => tile::Isa::bf16().is_some(),
+            Precision::Tf32 => false,
+        }
+    }
+
+    fn needs(precision: Precision) -> &'static str {
+        match precision {
+            Precision::F32 => "nothing more",
+            Precision::Bf16 => "a CPU with AVX-512 BF16",
+            Precision::Tf32 => "an NVIDIA GPU",
         }
     }
 
@@ -132,6 +142,35 @@ impl Memory for Cpu {
 
     fn out(buffer: &mut Buffer<Self>) -> &mut [f32] {
         buffer
+    }
+
+    fn store(&self, numbers: &[f32]) -> Result<Buffer<Self>, CpuError> {
+        let mut buffer = <Self as Storage<f32>>::try_alloc_len(self, numbers.len())?;
+        buffer.copy_from_slice(numbers);
+        Ok(buffer)
+    }
+
+    fn fetch(&self, buffer: &Buffer<Self>) -> Result<Vec<f32>, CpuError> {
+        Ok(buffer.to_vec())
+    }
+
+    fn upload<S: Shape>(&self, numbers: &[f32], shape: S) -> Result<Tensor<S, f32, Self>, CpuError> {
+        self.try_tensor_from_vec(numbers.to_vec(), shape)
+    }
+
+    fn lags(&self) -> bool {
+        false
+    }
+
+    fn renew<S: Shape>(&self, t: &mut Tensor<S, f32, Self>, fill: impl FnOnce(&Scratch, &mut [f32]) -> Done) -> Done {
+        let (old, mut new) = (self.view(t), Scratch::new(t.shape().num_elements()));
+        fill(&old, &mut new)?;
+        t.copy_from(&new);
+        Ok(())
+    }
+
+    fn peak_bytes(&self) -> Option<u64> {
+        None
     }
 
     fn fill(&self, length: usize, fill: impl FnOnce(&mut [f32]) -> Done) -> Result<Scratch, CpuError> {

@@ -167,6 +167,31 @@ impl Attention<'_> {
 mod tests {
     use super::*;
 
+    /// What `attention.cu` compiles and what is launched are written down twice.
+    #[test]
+    fn tiles_are_those_of_the_kernels() {
+        let lines =
+            include_str!("attention.cu").lines().filter_map(|l| l.strip_prefix("ATTENTION(")?.strip_suffix(')'));
+        let compiled: Vec<Vec<&str>> = lines.map(|line| line.split(", ").collect()).collect();
+        let launched = TILES.map(|t| {
+            let name = t.kernels[0].strip_prefix("attention_").unwrap().to_string();
+            let ((rows, threads), (rows_back, threads_back)) = (t.forward, t.backward);
+            (name, [t.width, rows, threads as usize, rows_back, threads_back as usize])
+        });
+        assert_eq!(compiled.len(), launched.len());
+        for (compiled, (name, numbers)) in compiled.iter().zip(&launched) {
+            let [of, width, rows, _, threads, rows_back, _, threads_back] = compiled[..] else {
+                panic!("{compiled:?}")
+            };
+            assert_eq!(of, name);
+            assert_eq!(
+                [width, rows, threads, rows_back, threads_back].map(|n| n.parse::<usize>().unwrap()),
+                *numbers,
+                "{name}"
+            );
+        }
+    }
+
     #[test]
     fn heads_wider_than_any_tile_are_refused() {
         for tokens in [1, 16, 17, 4096] {

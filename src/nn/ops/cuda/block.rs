@@ -7,9 +7,11 @@ use super::attention::{Attended, Attention};
 use super::launch::Stream;
 use super::memory::{Numbers, Scratch};
 use super::part::{
-    After, Part, add_column_sums, add_columns, bias_add_pooled, bias_and, bias_gelu, bias_gelu_backward, layer_norm,
-    layer_norm_backward, linear, linear_backward, pool_backward, weight_gradient,
+    After, Factor, Part, PartMut, Rounded, add_column_sums, add_columns, bias_add_pooled, bias_and, bias_gelu,
+    bias_gelu_backward, bias_gelu_backward_of, bias_gelu_of, layer_norm, layer_norm_backward, linear, linear_backward,
+    pool_backward, rounded, rounded_away, weight_gradient,
 };
+use crate::nn::Precision;
 use crate::nn::ops::adapted_block::{BlockSize, FrozenBlock, Keep};
 use dfdx::prelude::*;
 use std::sync::Arc;
@@ -22,9 +24,13 @@ const GROUP_NUMBERS: usize = 1 << 26;
 pub struct Block<'a> {
     stream: &'a Stream,
     size: BlockSize,
-    /// Down weight `(r, c)`, down bias, up weight `(c, r)`, up bias.
-    adapter: [Part<'a>; 4],
-    frozen: FrozenBlock<Part<'a>>,
+    /// What the products are computed in: that of the frozen weights.
+    precision: Precision,
+    /// The adapter's weight `(r, c)` and bias.
+    down: (Rounded<'a>, Part<'a>),
+    /// And `(c, r)`.
+    up: (Rounded<'a>, Part<'a>),
+    frozen: &'a FrozenBlock<Arc<Numbers>>,
     group_numbers: usize,
 }
 
@@ -40,11 +46,27 @@ struct Kept {
 }
 
 /// Gradients to add to.
-#[derive(Clone, Copy)]
 pub struct BlockGradients<'a> {
-    pub x: Part<'a>,
+    pub x: PartMut<'a>,
     /// In the adapter's order.
-    pub adapter: [Part<'a>; 4],
+    pub adapter: [PartMut<'a>; 4],
+}
+
+/// A group's numbers among those of the whole batch.
+#[derive(Clone, Copy)]
+struct Stretch {
+    start: usize,
+    len: usize,
+}
+
+impl Stretch {
+    fn of(self, all: Part<'_>) -> Part<'_> {
+        all.at(self.start, self.len)
+    }
+
+    fn of_mut<'p>(self, all: &'p mut PartMut<'_>) -> PartMut<'p> {
+        all.at(self.start, self.len)
+    }
 }
 
 /// Adapter and projections of a group.
@@ -58,30 +80,24 @@ struct Projected {
 }
 
 impl<'a> Block<'a> {
+    /// `adapter`: down weight `(r, c)`, down bias, up weight `(c, r)`, up bias.
     pub fn new(
         stream: &'a Stream,
         size: BlockSize,
-        adapter: [Part<'a>; 4],
+        [down, down_bias, up, up_bias]: [Part<'a>; 4],
         frozen: &'a FrozenBlock<Arc<Numbers>>,
-    ) -> Self {
-        let pair = |[weight, bias]: &'a [Arc<Numbers>; 2]| [Part::from(weight), Part::from(bias)];
-        let frozen = FrozenBlock {
-            norm1: pair(&frozen.norm1),
-            qkv: pair(&frozen.qkv),
-            proj: pair(&frozen.proj),
-            norm2: pair(&frozen.norm2),
-            fc1: pair(&frozen.fc1),
-            fc2: pair(&frozen.fc2),
-            skip: frozen.skip.as_ref().map(pair),
-        };
-        Self { stream, size, adapter, frozen, group_numbers: GROUP_NUMBERS }
+    ) -> Result<Self, CudaError> {
+        let precision = frozen.qkv[0].precision();
+        let down = (rounded(stream, down, precision)?, down_bias);
+        let up = (rounded(stream, up, precision)?, up_bias);
+        Ok(Self { stream, size, precision, down, up, frozen, group_numbers: GROUP_NUMBERS })
     }
 
     /// `y = block(x + gelu(up(gelu(down x))))` for the whole batch.
-    pub fn forward(&self, x: Part<'_>, keep: Keep, y: Part<'_>) -> Result<Saved, CudaError> {
+    pub fn forward(&self, x: Part<'_>, keep: Keep, mut y: PartMut<'_>) -> Result<Saved, CudaError> {
         let mut saved = Vec::new();
         for (first, maps) in self.groups() {
-            let (x, y) = (self.tokens_in(x, first, maps), self.tokens_out(y, first, maps));
+            let x = self.tokens_in(first, maps).of(x);
             let Projected { z, qkv, skip } = self.project(maps, x)?;
             let attended = self.attention(maps).forward(self.stream, (&qkv).into())?;
             // A pooling block's projections would be four times as long for its output.
@@ -91,7 +107,7 @@ impl<'a> Block<'a> {
             let attended = Some(attended).filter(|_| keeps);
             drop((z, skip));
             saved.push(Kept { qkv, attended });
-            self.mlp((&a).into(), y)?;
+            self.mlp((&a).into(), self.tokens_out(first, maps).of_mut(&mut y))?;
         }
         Ok(Saved(saved))
     }
@@ -102,11 +118,11 @@ impl<'a> Block<'a> {
         x: Part<'_>,
         saved: Saved,
         gy: Part<'_>,
-        gradients: BlockGradients<'_>,
+        mut gradients: BlockGradients<'_>,
     ) -> Result<(), CudaError> {
         for ((first, maps), Kept { qkv, attended }) in self.groups().zip(saved.0) {
-            let (x, gy) = (self.tokens_in(x, first, maps), self.tokens_out(gy, first, maps));
-            let gx = self.tokens_in(gradients.x, first, maps);
+            let (tokens_in, tokens_out) = (self.tokens_in(first, maps), self.tokens_out(first, maps));
+            let (x, gy) = (tokens_in.of(x), tokens_out.of(gy));
             let Projected { z, qkv, skip } = match qkv {
                 Some(qkv) => Projected { z: self.adapt(x)?, qkv, skip: None },
                 None => self.project(maps, x)?,
@@ -120,15 +136,17 @@ impl<'a> Block<'a> {
             let ga = self.mlp_backward((&a).into(), gy)?;
             drop(a);
             let gqkv = {
-                let (co, go) = (self.size.out_channels, self.stream.uninit(ga.len())?);
+                let (co, mut go) = (self.size.out_channels, self.stream.uninit(ga.len())?);
                 let extents = [ga.len() / co, co, co];
-                linear_backward(self.stream, extents, (&ga).into(), self.frozen.proj[0], 0.0, (&go).into())?;
+                let rounded = rounded(self.stream, (&ga).into(), self.precision)?;
+                let weight = Factor::from(&self.frozen.proj[0]);
+                linear_backward(self.stream, extents, (&rounded).into(), weight, 0.0, (&mut go).into())?;
                 attention.backward(self.stream, (&qkv).into(), &attended, (&go).into())?
             };
             drop((qkv, attended));
             let gz = self.project_backward(&z, skip, &ga, gqkv)?;
             drop((z, ga));
-            self.adapter_backward(x, &gz, gx, gradients.adapter)?;
+            self.adapter_backward(x, gz, tokens_in.of_mut(&mut gradients.x), &mut gradients.adapter)?;
         }
         Ok(())
     }
@@ -141,19 +159,24 @@ impl<'a> Block<'a> {
     }
 
     /// A group's part of what has a row of `c` numbers for each token in.
-    fn tokens_in<'p>(&self, all: Part<'p>, first: usize, maps: usize) -> Part<'p> {
+    fn tokens_in(&self, first: usize, maps: usize) -> Stretch {
         let map = self.size.side * self.size.side * self.size.channels;
-        all.at(first * map, maps * map)
+        Stretch { start: first * map, len: maps * map }
     }
 
     /// A group's part of what has a row of `co` numbers for each token out.
-    fn tokens_out<'p>(&self, all: Part<'p>, first: usize, maps: usize) -> Part<'p> {
+    fn tokens_out(&self, first: usize, maps: usize) -> Stretch {
         let map = self.out_side() * self.out_side() * self.size.out_channels;
-        all.at(first * map, maps * map)
+        Stretch { start: first * map, len: maps * map }
     }
 
     fn out_side(&self) -> usize {
         if self.size.pool { self.size.side / 2 } else { self.size.side }
+    }
+
+    /// Gamma and beta, or another pair of frozen weights that no product takes.
+    fn pair(pair: &[Arc<Numbers>; 2]) -> [Part<'_>; 2] {
+        pair.each_ref().map(Part::from)
     }
 
     fn attention(&self, maps: usize) -> Attention<'a> {
@@ -165,7 +188,7 @@ impl<'a> Block<'a> {
             heads: s.heads,
             dim: s.out_channels / s.heads,
             pool: s.pool,
-            bias: self.frozen.qkv[1],
+            bias: (&self.frozen.qkv[1]).into(),
         }
     }
 
@@ -174,14 +197,13 @@ impl<'a> Block<'a> {
         let (s, c, co) = (self.stream, self.size.channels, self.size.out_channels);
         let n = maps * self.size.side * self.size.side;
         let z = self.adapt(x)?;
-        let normed = s.uninit(n * c)?;
-        layer_norm(s, (&z).into(), self.frozen.norm1, (&normed).into())?;
-        let qkv = s.uninit(n * 3 * co)?;
-        linear(s, [n, c, 3 * co], (&normed).into(), self.frozen.qkv[0], 0.0, (&qkv).into())?;
+        let normed = layer_norm(s, (&z).into(), Self::pair(&self.frozen.norm1), self.precision)?;
+        let mut qkv = s.uninit(n * 3 * co)?;
+        linear(s, [n, c, 3 * co], (&normed).into(), (&self.frozen.qkv[0]).into(), 0.0, (&mut qkv).into())?;
         let skip = match &self.frozen.skip {
             Some([weight, _]) => {
-                let skip = s.uninit(n * co)?;
-                linear(s, [n, c, co], (&normed).into(), *weight, 0.0, (&skip).into())?;
+                let mut skip = s.uninit(n * co)?;
+                linear(s, [n, c, co], (&normed).into(), weight.into(), 0.0, (&mut skip).into())?;
                 Some(skip)
             }
             None => None,
@@ -192,61 +214,64 @@ impl<'a> Block<'a> {
     /// `z = x + gelu(up(gelu(down x)))`.
     fn adapt(&self, x: Part<'_>) -> Result<Scratch, CudaError> {
         let (s, c, r) = (self.stream, self.size.channels, self.size.hidden);
-        let [down, down_bias, up, up_bias] = self.adapter;
+        let ((down, down_bias), (up, up_bias)) = (&self.down, &self.up);
         let n = x.len() / c;
-        let (h, z) = (s.uninit(n * r)?, s.uninit(n * c)?);
-        linear(s, [n, c, r], x, down, 0.0, (&h).into())?;
-        bias_and(s, (&h).into(), down_bias, After::Gelu)?;
-        linear(s, [n, r, c], (&h).into(), up, 0.0, (&z).into())?;
-        bias_and(s, (&z).into(), up_bias, After::GeluAdd(x))?;
+        let mut h = s.uninit(n * r)?;
+        linear(s, [n, c, r], (&rounded(s, x, self.precision)?).into(), down.into(), 0.0, (&mut h).into())?;
+        let h = bias_gelu_of(s, h, *down_bias, self.precision)?;
+        let mut z = s.uninit(n * c)?;
+        linear(s, [n, r, c], (&h).into(), up.into(), 0.0, (&mut z).into())?;
+        bias_and(s, (&mut z).into(), *up_bias, After::GeluAdd(x))?;
         Ok(z)
     }
 
     /// Attention's projection and the skip path: `(m, co)`.
     fn join(&self, attended: &Attended, z: &Scratch, skip: Option<&Scratch>) -> Result<Scratch, CudaError> {
         let (s, co) = (self.stream, self.size.out_channels);
-        let [weight, bias] = self.frozen.proj;
+        let [weight, bias] = &self.frozen.proj;
         let out = Part::from(&attended.out);
-        let a = s.uninit(out.len())?;
-        linear(s, [out.len() / co, co, co], out, weight, 0.0, (&a).into())?;
+        let mut a = s.uninit(out.len())?;
+        let factor = rounded(s, out, self.precision)?;
+        linear(s, [out.len() / co, co, co], (&factor).into(), weight.into(), 0.0, (&mut a).into())?;
         match (skip, &self.frozen.skip) {
             (Some(skip), Some([_, skip_bias])) => {
-                bias_add_pooled(s, self.out_side(), (&a).into(), bias, skip.into(), *skip_bias)?;
+                bias_add_pooled(s, self.out_side(), (&mut a).into(), bias.into(), skip.into(), skip_bias.into())?;
             }
-            _ => bias_and(s, (&a).into(), bias, After::Add(z.into()))?,
+            _ => bias_and(s, (&mut a).into(), bias.into(), After::Add(z.into()))?,
         }
         Ok(a)
     }
 
     /// `y = a + fc2(gelu(fc1(norm2 a)))`.
-    fn mlp(&self, a: Part<'_>, y: Part<'_>) -> Result<(), CudaError> {
+    fn mlp(&self, a: Part<'_>, mut y: PartMut<'_>) -> Result<(), CudaError> {
         let (s, co) = (self.stream, self.size.out_channels);
-        let m = a.len() / co;
-        let hidden = self.mlp_hidden(a)?;
-        bias_and(s, (&hidden).into(), self.frozen.fc1[1], After::Gelu)?;
-        linear(s, [m, 4 * co, co], (&hidden).into(), self.frozen.fc2[0], 0.0, y)?;
-        bias_and(s, y, self.frozen.fc2[1], After::Add(a))
+        let [weight, bias] = &self.frozen.fc2;
+        let hidden = bias_gelu_of(s, self.mlp_hidden(a)?, (&self.frozen.fc1[1]).into(), self.precision)?;
+        linear(s, [a.len() / co, 4 * co, co], (&hidden).into(), weight.into(), 0.0, y.again())?;
+        bias_and(s, y, bias.into(), After::Add(a))
     }
 
     /// `fc1(norm2 a)` without its bias.
     fn mlp_hidden(&self, a: Part<'_>) -> Result<Scratch, CudaError> {
         let (s, co) = (self.stream, self.size.out_channels);
-        let (normed, hidden) = (s.uninit(a.len())?, s.uninit(4 * a.len())?);
-        layer_norm(s, a, self.frozen.norm2, (&normed).into())?;
-        linear(s, [a.len() / co, co, 4 * co], (&normed).into(), self.frozen.fc1[0], 0.0, (&hidden).into())?;
+        let normed = layer_norm(s, a, Self::pair(&self.frozen.norm2), self.precision)?;
+        let (mut hidden, weight) = (s.uninit(4 * a.len())?, Factor::from(&self.frozen.fc1[0]));
+        linear(s, [a.len() / co, co, 4 * co], (&normed).into(), weight, 0.0, (&mut hidden).into())?;
         Ok(hidden)
     }
 
     /// The gradient of the attention's output with its skip, `(m, co)`.
     fn mlp_backward(&self, a: Part<'_>, gy: Part<'_>) -> Result<Scratch, CudaError> {
-        let (s, co) = (self.stream, self.size.out_channels);
-        let (m, hidden, g_hidden) = (a.len() / co, self.mlp_hidden(a)?, s.uninit(4 * a.len())?);
-        linear_backward(s, [m, 4 * co, co], gy, self.frozen.fc2[0], 0.0, (&g_hidden).into())?;
-        bias_gelu_backward(s, (&hidden).into(), self.frozen.fc1[1], (&g_hidden).into())?;
+        let (s, co, f) = (self.stream, self.size.out_channels, self.frozen);
+        let (m, hidden, mut g_hidden) = (a.len() / co, self.mlp_hidden(a)?, s.uninit(4 * a.len())?);
+        let factor = rounded(s, gy, self.precision)?;
+        linear_backward(s, [m, 4 * co, co], (&factor).into(), (&f.fc2[0]).into(), 0.0, (&mut g_hidden).into())?;
+        drop(factor);
+        let g_hidden = bias_gelu_backward_of(s, (&hidden).into(), (&f.fc1[1]).into(), g_hidden, self.precision)?;
         drop(hidden);
-        let ga = s.uninit(a.len())?;
-        linear_backward(s, [m, co, 4 * co], (&g_hidden).into(), self.frozen.fc1[0], 0.0, (&ga).into())?;
-        layer_norm_backward(s, a, self.frozen.norm2[0], (&ga).into(), Some(gy))?;
+        let mut ga = s.uninit(a.len())?;
+        linear_backward(s, [m, co, 4 * co], (&g_hidden).into(), (&f.fc1[0]).into(), 0.0, (&mut ga).into())?;
+        layer_norm_backward(s, a, (&f.norm2[0]).into(), (&mut ga).into(), Some(gy))?;
         Ok(ga)
     }
 
@@ -260,49 +285,56 @@ impl<'a> Block<'a> {
     ) -> Result<Scratch, CudaError> {
         let (s, c, co) = (self.stream, self.size.channels, self.size.out_channels);
         let n = z.len() / c;
-        let gz = s.uninit(z.len())?;
-        linear_backward(s, [n, c, 3 * co], (&gqkv).into(), self.frozen.qkv[0], 0.0, (&gz).into())?;
+        let mut gz = s.uninit(z.len())?;
+        let gqkv = rounded_away(s, gqkv, self.precision)?;
+        linear_backward(s, [n, c, 3 * co], (&gqkv).into(), (&self.frozen.qkv[0]).into(), 0.0, (&mut gz).into())?;
         drop(gqkv);
-        let residual = match (&skip, &self.frozen.skip) {
-            (Some(skip), Some([weight, bias])) => {
-                pool_backward(s, self.out_side(), skip.into(), *bias, ga.into())?;
-                linear_backward(s, [n, c, co], skip.into(), *weight, 1.0, (&gz).into())?;
+        let residual = match (skip, &self.frozen.skip) {
+            (Some(mut skip), Some([weight, bias])) => {
+                pool_backward(s, self.out_side(), (&mut skip).into(), bias.into(), ga.into())?;
+                let skip = rounded_away(s, skip, self.precision)?;
+                linear_backward(s, [n, c, co], (&skip).into(), weight.into(), 1.0, (&mut gz).into())?;
                 None
             }
             _ => Some(ga.into()),
         };
-        layer_norm_backward(s, z.into(), self.frozen.norm1[0], (&gz).into(), residual)?;
+        layer_norm_backward(s, z.into(), (&self.frozen.norm1[0]).into(), (&mut gz).into(), residual)?;
         Ok(gz)
     }
 
-    /// Back through the adapter; `gz`, the gradient of its output, becomes that of its second product.
+    /// Back through the adapter; `gz`, the gradient of its output, becomes that of its second product. The weights'
+    /// gradients are products in single precision.
     fn adapter_backward(
         &self,
         x: Part<'_>,
-        gz: &Scratch,
-        gx: Part<'_>,
-        gradients: [Part<'_>; 4],
+        gz: Scratch,
+        mut gx: PartMut<'_>,
+        gradients: &mut [PartMut<'_>; 4],
     ) -> Result<(), CudaError> {
         let (s, c, r) = (self.stream, self.size.channels, self.size.hidden);
-        let [down, down_bias, up, up_bias] = self.adapter;
+        let ((down, down_bias), (up, up_bias)) = (&self.down, &self.up);
         let [g_down, g_down_bias, g_up, g_up_bias] = gradients;
-        let (n, gu) = (x.len() / c, Part::from(gz));
-        let (before, h, gh) = (s.uninit(n * r)?, s.uninit(n * r)?, s.uninit(n * r)?);
-        linear(s, [n, c, r], x, down, 0.0, (&before).into())?;
-        bias_gelu(s, (&before).into(), down_bias, (&h).into())?;
-        add_columns(s, c, gu, [c, 0], gx)?;
+        let (n, mut gu) = (x.len() / c, gz);
+        let (mut before, mut h, mut gh) = (s.uninit(n * r)?, s.uninit(n * r)?, s.uninit(n * r)?);
+        linear(s, [n, c, r], (&rounded(s, x, self.precision)?).into(), down.into(), 0.0, (&mut before).into())?;
+        bias_gelu(s, (&before).into(), *down_bias, (&mut h).into())?;
+        add_columns(s, c, (&gu).into(), [c, 0], gx.again())?;
         {
-            let products = s.uninit(n * c)?;
-            linear(s, [n, r, c], (&h).into(), up, 0.0, (&products).into())?;
-            bias_gelu_backward(s, (&products).into(), up_bias, gu)?;
+            let (mut products, factor) = (s.uninit(n * c)?, rounded(s, (&h).into(), self.precision)?);
+            linear(s, [n, r, c], (&factor).into(), up.into(), 0.0, (&mut products).into())?;
+            bias_gelu_backward(s, (&products).into(), *up_bias, (&mut gu).into())?;
         }
-        linear_backward(s, [n, r, c], gu, up, 0.0, (&gh).into())?;
-        bias_gelu_backward(s, (&before).into(), down_bias, (&gh).into())?;
-        linear_backward(s, [n, c, r], (&gh).into(), down, 1.0, gx)?;
-        weight_gradient(s, [n, c, r], x, (&gh).into(), 1.0, g_down)?;
-        add_column_sums(s, (&gh).into(), g_down_bias)?;
-        weight_gradient(s, [n, r, c], (&h).into(), gu, 1.0, g_up)?;
-        add_column_sums(s, gu, g_up_bias)
+        let factor = rounded(s, (&gu).into(), self.precision)?;
+        linear_backward(s, [n, r, c], (&factor).into(), up.into(), 0.0, (&mut gh).into())?;
+        drop(factor);
+        bias_gelu_backward(s, (&before).into(), *down_bias, (&mut gh).into())?;
+        let factor = rounded(s, (&gh).into(), self.precision)?;
+        linear_backward(s, [n, c, r], (&factor).into(), down.into(), 1.0, gx)?;
+        let (h, gh, gu) = (Part::from(&h), Part::from(&gh), Part::from(&gu));
+        weight_gradient(s, [n, c, r], x.exact(), gh.exact(), 1.0, g_down.again())?;
+        add_column_sums(s, gh, g_down_bias.again())?;
+        weight_gradient(s, [n, r, c], h.exact(), gu.exact(), 1.0, g_up.again())?;
+        add_column_sums(s, gu, g_up_bias.again())
     }
 }
 
@@ -340,19 +372,17 @@ mod tests {
         let n = batch * side * side * c;
         let mut tensor = |n: usize| device.tensor_from_vec(numbers(n), (n,));
         let (x, gy, adapter) = (tensor(n), tensor(n), [r * c, r, c * r, c].map(&mut tensor));
-        let zeros = |n: usize| device.tensor_from_vec(vec![0.0; n], (n,));
-        let results = [n, n, r * c, r, c * r, c].map(zeros);
-        let views = results.each_ref().map(|t| device.view(t));
-        let [y, gx, adapter_gradients @ ..] = views.each_ref().map(Part::from);
         let inputs = adapter.each_ref().map(|t| device.view(t));
         let (x, gy, stream) = (device.view(&x), device.view(&gy), Stream::of(device).unwrap());
-        let mut block = Block::new(&stream, size, inputs.each_ref().map(Part::from), &frozen);
+        let mut results = [n, n, r * c, r, c * r, c].map(|n| device.try_alloc_len(n).unwrap());
+        let [y, gx, adapter_gradients @ ..] = results.each_mut().map(|buffer| PartMut::from(Cuda::out(buffer)));
+        let mut block = Block::new(&stream, size, inputs.each_ref().map(Part::from), &frozen).unwrap();
         block.group_numbers = group_numbers;
         assert_eq!(block.groups().count(), if group_numbers == 1 { batch } else { 1 });
         let saved = block.forward((&x).into(), keep, y).unwrap();
         let gradients = BlockGradients { x: gx, adapter: adapter_gradients };
         block.backward((&x).into(), saved, (&gy).into(), gradients).unwrap();
-        results.iter().map(|t| t.as_vec()).collect()
+        results.iter().map(|buffer| device.fetch(buffer).unwrap()).collect()
     }
 
     #[test]

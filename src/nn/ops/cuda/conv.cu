@@ -1,10 +1,13 @@
-// What a convolution lays out for its matrix products. Maps are (b, side, side, c), taps are counted row by row.
+// What a convolution lays out for its matrix products. Maps are (b, side, side, c), taps are counted row by row. Kernels
+// named `_bf16` round what they write to bf16.
+
+#include "numbers.cuh"
 
 // The rows of a map that each tap of a kernel sees, for `count` pixels from `first` on: columns (count, taps, c), zeros
 // outside of the map. `sign` -1 turns the kernel around. Blocks of (32, 8): a warp works on one pixel and tap.
-extern "C" __global__ void conv_gather(
-    size_t first, size_t count, int side, int c, int kh, int kw, int dilation, int sign, const float *x,
-    float *columns
+template <typename T>
+static __device__ void conv_gather_to(
+    size_t first, size_t count, int side, int c, int kh, int kw, int dilation, int sign, const float *x, T *columns
 ) {
     int taps = kh * kw;
     size_t row = (size_t)blockIdx.x * blockDim.y + threadIdx.y;
@@ -15,23 +18,53 @@ extern "C" __global__ void conv_gather(
     int from = (int)(pixel % side) + sign * dilation * (tap % kw - kw / 2);
     bool inside = y >= 0 && y < side && from >= 0 && from < side;
     const float *seen = inside ? x + ((map * side + y) * side + from) * c : x;
-    for (int i = threadIdx.x; i < c; i += 32) columns[row * c + i] = inside ? seen[i] : 0.0f;
+    for (int i = threadIdx.x; i < c; i += 32) put(inside ? seen[i] : 0.0f, columns + row * c + i);
+}
+
+extern "C" __global__ void conv_gather(
+    size_t first, size_t count, int side, int c, int kh, int kw, int dilation, int sign, const float *x, float *columns
+) {
+    conv_gather_to(first, count, side, c, kh, kw, dilation, sign, x, columns);
+}
+
+extern "C" __global__ void conv_gather_bf16(
+    size_t first, size_t count, int side, int c, int kh, int kw, int dilation, int sign, const float *x, Bf16 *columns
+) {
+    conv_gather_to(first, count, side, c, kh, kw, dilation, sign, x, columns);
 }
 
 // The published weight (co, c, taps) as (co, taps, c).
-extern "C" __global__ void conv_weight_by_tap(int co, int c, int taps, const float *weight, float *out) {
+template <typename T>
+static __device__ void by_tap(int co, int c, int taps, const float *weight, T *out) {
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= (size_t)co * c * taps) return;
     size_t ch = i % c, tap = i / c % taps, o = i / c / taps;
-    out[i] = weight[(o * c + ch) * taps + tap];
+    put(weight[(o * c + ch) * taps + tap], out + i);
+}
+
+extern "C" __global__ void conv_weight_by_tap(int co, int c, int taps, const float *weight, float *out) {
+    by_tap(co, c, taps, weight, out);
+}
+
+extern "C" __global__ void conv_weight_by_tap_bf16(int co, int c, int taps, const float *weight, Bf16 *out) {
+    by_tap(co, c, taps, weight, out);
 }
 
 // The published weight (co, c, taps) as (c, taps, co).
-extern "C" __global__ void conv_weight_by_input(int co, int c, int taps, const float *weight, float *out) {
+template <typename T>
+static __device__ void by_input(int co, int c, int taps, const float *weight, T *out) {
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= (size_t)co * c * taps) return;
     size_t o = i % co, tap = i / co % taps, ch = i / co / taps;
-    out[i] = weight[(o * c + ch) * taps + tap];
+    put(weight[(o * c + ch) * taps + tap], out + i);
+}
+
+extern "C" __global__ void conv_weight_by_input(int co, int c, int taps, const float *weight, float *out) {
+    by_input(co, c, taps, weight, out);
+}
+
+extern "C" __global__ void conv_weight_by_input_bf16(int co, int c, int taps, const float *weight, Bf16 *out) {
+    by_input(co, c, taps, weight, out);
 }
 
 // Adds a gradient (co, taps, c) to one laid out as published, (co, c, taps).

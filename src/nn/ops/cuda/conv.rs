@@ -2,8 +2,11 @@
 //! is laid out in rows, a slice of the pixels at a time. A 1x1 convolution lays out nothing.
 
 use super::launch::{Kernels, Stream, args, kernels};
-use super::memory::Scratch;
-use super::part::{After, Part, add_column_sums, bias_and, linear, linear_backward, over_rows, relu, weight_gradient};
+use super::memory::{self, Numbers, Scratch};
+use super::part::{
+    After, Part, PartMut, Rounded, add_column_sums, bias_and, linear, linear_backward, over_rows, relu, rounded,
+    weight_gradient, writing,
+};
 use crate::nn::ops::conv2d::ConvSize;
 use dfdx::prelude::*;
 
@@ -19,7 +22,8 @@ pub struct Conv<'a> {
 
 impl<'a> Conv<'a> {
     pub fn new(stream: &'a Stream, size: ConvSize) -> Self {
-        Self { stream, size }
+        let precision = memory::offered(stream.device(), size.precision);
+        Self { stream, size: ConvSize { precision, ..size } }
     }
 
     fn taps(&self) -> usize {
@@ -38,27 +42,34 @@ impl<'a> Conv<'a> {
 
     /// What each tap sees of `x`, rows of `c` numbers, for some pixels: `(count, taps, c)`. `sign` -1 turns the kernel
     /// around.
-    fn gather(&self, x: Part<'_>, c: usize, (first, count): (usize, usize), sign: i32) -> Result<Scratch, CudaError> {
+    fn gather(&self, x: Part<'_>, c: usize, (first, count): (usize, usize), sign: i32) -> Result<Numbers, CudaError> {
         assert_eq!(x.len(), self.pixels() * c);
         let rows = count * self.taps();
-        let columns = self.stream.uninit(rows * c)?;
+        let columns = self.stream.factor(rows * c, self.size.precision)?;
         let [side, c, kh, kw, dilation] =
             [self.size.side, c, self.size.kernel[0], self.size.kernel[1], self.size.dilation].map(|n| n as i32);
         let args = args![first, count, side, c, kh, kw, dilation, sign, x, &columns];
-        // SAFETY: `x` has a row of `c` numbers for each pixel, `columns` one for each tap of `count` pixels.
-        unsafe { over_rows(self.stream, rows, CONV, "conv_gather", args) }?;
+        let kernel = writing(self.size.precision, ["conv_gather", "conv_gather_bf16"]);
+        // SAFETY: `x` has a row of `c` numbers for each pixel, `columns` one for each tap of `count` pixels, stored as the
+        // kernel writes them.
+        unsafe { over_rows(self.stream, rows, CONV, kernel, args) }?;
         Ok(columns)
     }
 
     /// The published weight `(co, c, taps)` in another order.
-    fn ordered(&self, kernel: &'static str, weight: Part<'_>) -> Result<Scratch, CudaError> {
+    fn ordered(&self, kernels: [&'static str; 2], weight: Part<'_>) -> Result<Numbers, CudaError> {
         let [co, c, taps] = [self.size.out_channels, self.size.channels, self.taps()];
         assert_eq!(weight.len(), co * c * taps);
-        let out = self.stream.uninit(weight.len())?;
+        let out = self.stream.factor(weight.len(), self.size.precision)?;
         let args = args![co as i32, c as i32, taps as i32, weight, &out];
-        // SAFETY: both have a number for each output, input and tap.
+        let kernel = writing(self.size.precision, kernels);
+        // SAFETY: both have a number for each output, input and tap, `out` as the kernel writes it.
         unsafe { self.stream.launch_over(weight.len(), CONV, kernel, args) }?;
         Ok(out)
+    }
+
+    fn rounded<'p>(&self, x: Part<'p>) -> Result<Rounded<'p>, CudaError> {
+        rounded(self.stream, x, self.size.precision)
     }
 
     /// `y = conv(x, weight) + bias`, then a ReLU if asked for.
@@ -68,13 +79,14 @@ impl<'a> Conv<'a> {
         weight: Part<'_>,
         bias: Option<Part<'_>>,
         rectify: bool,
-        y: Part<'_>,
+        mut y: PartMut<'_>,
     ) -> Result<(), CudaError> {
         let (c, co, taps) = (self.size.channels, self.size.out_channels, self.taps());
         if taps == 1 {
-            linear(self.stream, [self.pixels(), c, co], x, weight, 0.0, y)?;
+            let [x, weight] = [self.rounded(x)?, self.rounded(weight)?];
+            linear(self.stream, [self.pixels(), c, co], (&x).into(), (&weight).into(), 0.0, y.again())?;
         } else {
-            let weight = self.ordered("conv_weight_by_tap", weight)?;
+            let weight = self.ordered(["conv_weight_by_tap", "conv_weight_by_tap_bf16"], weight)?;
             for (first, count) in self.slices(c) {
                 let columns = self.gather(x, c, (first, count), 1)?;
                 let y = y.at(first * co, count * co);
@@ -96,7 +108,7 @@ impl<'a> Conv<'a> {
         weight: Part<'_>,
         rectified: Option<Part<'_>>,
         gy: Part<'_>,
-        (gx, gw, gb): (Part<'_>, Part<'_>, Option<Part<'_>>),
+        (gx, gw, gb): (PartMut<'_>, PartMut<'_>, Option<PartMut<'_>>),
     ) -> Result<(), CudaError> {
         let masked;
         let gy = match rectified {
@@ -123,12 +135,13 @@ impl<'a> Conv<'a> {
         Ok(masked)
     }
 
-    fn input_gradient(&self, weight: Part<'_>, gy: Part<'_>, gx: Part<'_>) -> Result<(), CudaError> {
+    fn input_gradient(&self, weight: Part<'_>, gy: Part<'_>, mut gx: PartMut<'_>) -> Result<(), CudaError> {
         let (c, co, taps) = (self.size.channels, self.size.out_channels, self.taps());
         if taps == 1 {
-            return linear_backward(self.stream, [self.pixels(), c, co], gy, weight, 1.0, gx);
+            let [gy, weight] = [self.rounded(gy)?, self.rounded(weight)?];
+            return linear_backward(self.stream, [self.pixels(), c, co], (&gy).into(), (&weight).into(), 1.0, gx);
         }
-        let weight = self.ordered("conv_weight_by_input", weight)?;
+        let weight = self.ordered(["conv_weight_by_input", "conv_weight_by_input_bf16"], weight)?;
         for (first, count) in self.slices(co) {
             let columns = self.gather(gy, co, (first, count), -1)?;
             let gx = gx.at(first * c, count * c);
@@ -137,20 +150,21 @@ impl<'a> Conv<'a> {
         Ok(())
     }
 
-    fn weight_gradient(&self, x: Part<'_>, gy: Part<'_>, gw: Part<'_>) -> Result<(), CudaError> {
+    fn weight_gradient(&self, x: Part<'_>, gy: Part<'_>, gw: PartMut<'_>) -> Result<(), CudaError> {
         let (c, co, taps) = (self.size.channels, self.size.out_channels, self.taps());
         if taps == 1 {
-            return weight_gradient(self.stream, [self.pixels(), c, co], x, gy, 1.0, gw);
+            let [x, gy] = [self.rounded(x)?, self.rounded(gy)?];
+            return weight_gradient(self.stream, [self.pixels(), c, co], (&x).into(), (&gy).into(), 1.0, gw);
         }
         assert_eq!(gw.len(), co * taps * c);
-        let by_tap = self.stream.uninit(gw.len())?;
+        let mut by_tap = self.stream.uninit(gw.len())?;
         for (first, count) in self.slices(c) {
             let columns = self.gather(x, c, (first, count), 1)?;
-            let gy = gy.at(first * co, count * co);
-            let beta = if first == 0 { 0.0 } else { 1.0 };
-            weight_gradient(self.stream, [count, taps * c, co], (&columns).into(), gy, beta, (&by_tap).into())?;
+            let gy = self.rounded(gy.at(first * co, count * co))?;
+            let (beta, extents) = (if first == 0 { 0.0 } else { 1.0 }, [count, taps * c, co]);
+            weight_gradient(self.stream, extents, (&columns).into(), (&gy).into(), beta, (&mut by_tap).into())?;
         }
-        let args = args![co as i32, c as i32, taps as i32, &by_tap, gw];
+        let args = args![co as i32, c as i32, taps as i32, &by_tap, &gw];
         // SAFETY: both have a number for each output, input and tap.
         unsafe { self.stream.launch_over(gw.len(), CONV, "conv_add_weight_gradient", args) }
     }

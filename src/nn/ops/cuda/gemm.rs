@@ -1,21 +1,11 @@
 //! Matrix products by cuBLAS, in the order of dfdx's work. All matrices are row-major.
 
 use super::launch::Stream;
+use crate::nn::Precision;
 use cudarc::cublas::{result, sys};
+use cudarc::driver::{DriverError, sys::CUresult};
 use dfdx::prelude::*;
 use std::ffi::c_int;
-
-/// How the factors of a product are stored and multiplied. Sums are always single precision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code)] // no operation asks for any but the first yet
-pub enum Kind {
-    /// Single precision throughout.
-    F32,
-    /// Single precision stored, 10 bits of mantissa multiplied (NVIDIA's TF32).
-    Tf32,
-    /// bf16 stored and multiplied.
-    Bf16,
-}
 
 /// A factor of a product, as it lies in memory.
 #[derive(Clone, Copy, Debug)]
@@ -26,16 +16,11 @@ pub struct Matrix {
     pub ld: usize,
     /// Whether it is stored as its transpose: rows and columns swapped.
     pub transposed: bool,
-    /// What its numbers are.
-    pub kind: Kind,
+    /// How its numbers are stored and multiplied.
+    pub precision: Precision,
 }
 
 impl Matrix {
-    /// A single precision matrix, rows of `ld` numbers.
-    pub fn f32(address: u64, ld: usize) -> Self {
-        Self { address, ld, transposed: false, kind: Kind::F32 }
-    }
-
     /// The same memory, read as the transpose of what is stored.
     pub fn t(self) -> Self {
         Self { transposed: !self.transposed, ..self }
@@ -75,12 +60,15 @@ pub unsafe fn gemm_batched(
     if m == 0 || n == 0 || count == 0 {
         return Ok(());
     }
-    assert_eq!(a.kind, b.kind, "factors of one kind");
-    let (stored, compute) = match a.kind {
-        Kind::F32 => (sys::cudaDataType::CUDA_R_32F, sys::cublasComputeType_t::CUBLAS_COMPUTE_32F),
-        Kind::Tf32 => (sys::cudaDataType::CUDA_R_32F, sys::cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_TF32),
-        Kind::Bf16 => (sys::cudaDataType::CUDA_R_16BF, sys::cublasComputeType_t::CUBLAS_COMPUTE_32F),
+    assert_eq!(a.precision, b.precision, "factors of one precision");
+    // sums are single precision, whatever the factors
+    let (stored, compute) = match a.precision {
+        Precision::F32 => (sys::cudaDataType::CUDA_R_32F, sys::cublasComputeType_t::CUBLAS_COMPUTE_32F),
+        Precision::Tf32 => (sys::cudaDataType::CUDA_R_32F, sys::cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_TF32),
+        Precision::Bf16 => (sys::cudaDataType::CUDA_R_16BF, sys::cublasComputeType_t::CUBLAS_COMPUTE_32F),
     };
+    let [m, n, k, count] = [int(m)?, int(n)?, int(k)?, int(count)?];
+    let [lda, ldb, ldy] = [int(a.ld)?, int(b.ld)?, int(ld)?];
     let operation = |matrix: Matrix| match matrix.transposed {
         true => sys::cublasOperation_t::CUBLAS_OP_T,
         false => sys::cublasOperation_t::CUBLAS_OP_N,
@@ -94,24 +82,24 @@ pub unsafe fn gemm_batched(
             *stream.blas().handle(),
             operation(b),
             operation(a),
-            int(n),
-            int(m),
-            int(k),
+            n,
+            m,
+            k,
             std::ptr::from_ref(&alpha).cast(),
             b.address as *const _,
             stored,
-            int(b.ld),
+            ldb,
             stride_b as _,
             a.address as *const _,
             stored,
-            int(a.ld),
+            lda,
             stride_a as _,
             std::ptr::from_ref(&beta).cast(),
             y as *mut _,
             sys::cudaDataType::CUDA_R_32F,
-            int(ld),
+            ldy,
             stride_y as _,
-            int(count),
+            count,
             compute,
             sys::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,
         )
@@ -119,13 +107,15 @@ pub unsafe fn gemm_batched(
     Ok(())
 }
 
-fn int(n: usize) -> c_int {
-    c_int::try_from(n).unwrap_or_else(|_| panic!("{n} is more than cuBLAS can count"))
+/// An extent as cuBLAS counts it; a larger one is refused as a size that the kernels do not know.
+fn int(n: usize) -> Result<c_int, CudaError> {
+    c_int::try_from(n).map_err(|_| DriverError(CUresult::CUDA_ERROR_NOT_SUPPORTED).into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::backend::Memory;
     use crate::nn::ops::cuda::open::tested_gpu;
     use cudarc::driver::DevicePtr;
     use half::bf16;
@@ -138,8 +128,8 @@ mod tests {
         (0..n as u64).map(|i| ((i + seed) * 2_654_435_761 % 1009) as f32 / 1009.0 - 0.5).collect()
     }
 
-    /// The largest error of `count` products with these kinds and layouts, in parts of the largest number.
-    fn error(stream: &Stream, kind: Kind, [ta, tb]: [bool; 2], beta: f32, count: usize) -> f64 {
+    /// The largest error of `count` products in this precision and layout, in parts of the largest number.
+    fn error(stream: &Stream, precision: Precision, [ta, tb]: [bool; 2], beta: f32, count: usize) -> f64 {
         // rows longer than needed, results further apart
         let [(ra, ca), (rb, cb)] = [if ta { (K, M) } else { (M, K) }, if tb { (N, K) } else { (K, N) }];
         let [lda, ldb, ldy] = [ca + 3, cb + 5, N + 2];
@@ -151,11 +141,11 @@ mod tests {
         let (wide_a, wide_b) = (device.htod_sync_copy(&a).unwrap(), device.htod_sync_copy(&b).unwrap());
         let (narrow_a, narrow_b) =
             (device.htod_sync_copy(&narrow(&a)).unwrap(), device.htod_sync_copy(&narrow(&b)).unwrap());
-        let [address_a, address_b] = match kind {
-            Kind::Bf16 => [*narrow_a.device_ptr(), *narrow_b.device_ptr()],
+        let [address_a, address_b] = match precision {
+            Precision::Bf16 => [*narrow_a.device_ptr(), *narrow_b.device_ptr()],
             _ => [*wide_a.device_ptr(), *wide_b.device_ptr()],
         };
-        let matrix = |address, ld, transposed| Matrix { address, ld, transposed, kind };
+        let matrix = |address, ld, transposed| Matrix { address, ld, transposed, precision };
         let (fa, fb) = (matrix(address_a, lda, ta), matrix(address_b, ldb, tb));
         let target = (*y.device_ptr(), ldy, M * ldy);
         // SAFETY: the three buffers were made for these extents, and are three.
@@ -182,18 +172,27 @@ mod tests {
     }
 
     #[test]
-    fn products_of_every_layout_and_kind() {
+    fn an_extent_beyond_what_cublas_counts_is_an_error() {
+        assert_eq!(int(i32::MAX as usize).unwrap(), i32::MAX);
+        assert!(Cuda::explain(&int(1 << 31).unwrap_err()).contains("do not know this size"));
+    }
+
+    #[test]
+    fn products_of_every_layout_and_precision() {
         let Some(cuda) = tested_gpu() else {
             return;
         };
         let stream = Stream::of(&cuda).unwrap();
         for transposed in [[false, false], [false, true], [true, false], [true, true]] {
             for (beta, count) in [(0.0, 1), (1.0, 3)] {
-                let exact = error(&stream, Kind::F32, transposed, beta, count);
+                let exact = error(&stream, Precision::F32, transposed, beta, count);
                 assert!(exact < 1e-6, "{transposed:?}: {exact:e}");
-                let tf32 = error(&stream, Kind::Tf32, transposed, beta, count);
+                if !cuda.offers(Precision::Bf16) {
+                    continue;
+                }
+                let tf32 = error(&stream, Precision::Tf32, transposed, beta, count);
                 assert!(tf32 < 2e-3, "{transposed:?}: {tf32:e}");
-                let bf16 = error(&stream, Kind::Bf16, transposed, beta, count);
+                let bf16 = error(&stream, Precision::Bf16, transposed, beta, count);
                 assert!(bf16 > 1e-5 && bf16 < 1e-2, "{transposed:?}: {bf16:e}");
             }
         }

@@ -1,6 +1,8 @@
 //! Loading the kernels and launching them, in dfdx's own order of work.
 
 use super::memory::{self, Numbers, Out, Scratch, View};
+use super::upload::Uploads;
+use crate::nn::Precision;
 use cudarc::cublas::CudaBlas;
 use cudarc::driver::{CudaDevice, DriverError, result, sys};
 use dfdx::prelude::*;
@@ -38,7 +40,7 @@ impl Kernels {
     }
 }
 
-/// One argument of a kernel: the bytes of an address, of a `size_t`, `int` or `unsigned`, or of a `float`.
+/// One argument of a kernel: the bytes of an address, of a `size_t`, `int` or `unsigned`, of a `float` or of a `double`.
 #[derive(Clone, Copy, Debug)]
 pub struct Arg([u8; 8]);
 
@@ -53,7 +55,7 @@ macro_rules! args_from {
         }
     )* };
 }
-args_from!(u64, usize, u32, i32, f32);
+args_from!(u64, usize, u32, i32, f32, f64);
 
 macro_rules! args_from_buffers {
     ($($buffer:ty),*) => { $(
@@ -86,6 +88,29 @@ struct Tools {
     blas: CudaBlas,
     /// By module and kernel.
     functions: RwLock<BTreeMap<[&'static str; 2], Function>>,
+    uploads: Mutex<Uploads>,
+}
+
+impl Tools {
+    fn new(device: &Arc<CudaDevice>) -> Result<Self, CudaError> {
+        device.bind_to_thread()?;
+        keep_freed_memory(device);
+        let (blas, uploads) = (CudaBlas::new(device.clone())?, Mutex::new(Uploads::new()?));
+        Ok(Self { blas, functions: RwLock::default(), uploads })
+    }
+}
+
+/// Lets the driver keep memory that is freed for what is allocated next, where it would give it back whenever the host waits
+/// for the device. A driver without pools has none to keep.
+fn keep_freed_memory(device: &CudaDevice) {
+    let (mut pool, mut all) = (std::ptr::null_mut(), u64::MAX);
+    let threshold = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+    // SAFETY: the driver writes a handle where it is told to, and reads 64 bits for this attribute.
+    let _ = unsafe {
+        sys::cuDeviceGetDefaultMemPool(&mut pool, *device.cu_device())
+            .result()
+            .and_then(|()| sys::cuMemPoolSetAttribute(pool, threshold, std::ptr::from_mut(&mut all).cast()).result())
+    };
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -104,10 +129,7 @@ impl Stream {
         let mut devices = DEVICES.lock().unwrap_or_else(PoisonError::into_inner);
         let tools = match devices.entry(device.ordinal()) {
             Entry::Occupied(tools) => tools.get().clone(),
-            Entry::Vacant(place) => {
-                let tools = Tools { blas: CudaBlas::new(device.clone())?, functions: RwLock::default() };
-                place.insert(Arc::new(tools)).clone()
-            }
+            Entry::Vacant(place) => place.insert(Arc::new(Tools::new(&device)?)).clone(),
         };
         Ok(Self { device, tools })
     }
@@ -125,6 +147,20 @@ impl Stream {
     /// A temporary buffer that a kernel writes throughout before any other reads it.
     pub fn uninit(&self, len: usize) -> Result<Scratch, CudaError> {
         Scratch::uninit(&self.device, len)
+    }
+
+    /// A factor that a kernel writes throughout before a product of this precision reads it.
+    pub fn factor(&self, len: usize, precision: Precision) -> Result<Numbers, CudaError> {
+        Numbers::uninit(&self.device, len, precision)
+    }
+
+    /// Copies numbers of the host, beside the device's work where it has some to do.
+    pub fn upload(&self, numbers: &[f32], to: Out<'_>) -> Result<(), CudaError> {
+        assert_eq!(numbers.len(), to.len());
+        self.device.bind_to_thread()?;
+        let mut uploads = self.tools.uploads.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: as many numbers are there, allocated in the order of dfdx's work.
+        Ok(unsafe { uploads.copy(&self.device, numbers, to.address()) }?)
     }
 
     /// Launches a kernel; `shared` is the dynamic shared memory of a block in bytes, at most 48 KiB with the static one.

@@ -1,8 +1,6 @@
 // Weighted cross-entropy plus weighted IoU over planes of logits, sums in double precision and a fixed order.
 
 const int BOX = 31;
-// Pixels that a block of 256 threads sums.
-const int CHUNK = 8192;
 
 // Sums over 31 neighbours in a row.
 extern "C" __global__ void box_rows(size_t n, int side, const float *mask, double *rows) {
@@ -47,13 +45,14 @@ static __device__ double block_sum(double v) {
 }
 
 // partial (planes, chunks, 4): sums of the weights, of the cross-entropy (weighted or not), of w p m and of w (p + m).
+// A block of 256 threads sums `chunk` pixels.
 extern "C" __global__ void loss_sums(
-    size_t pixels, int weighted, const float *x, const float *mask, const float *weight, double *partial
+    size_t chunk, size_t pixels, int weighted, const float *x, const float *mask, const float *weight, double *partial
 ) {
     size_t chunks = gridDim.x, plane = blockIdx.y, first = plane * pixels;
     double sums[4] = {0.0, 0.0, 0.0, 0.0};
-    for (size_t i = threadIdx.x; i < CHUNK; i += 256) {
-        size_t at = blockIdx.x * (size_t)CHUNK + i;
+    for (size_t i = threadIdx.x; i < chunk; i += 256) {
+        size_t at = blockIdx.x * chunk + i;
         if (at >= pixels) break;
         float v = x[first + at], m = mask[first + at], w = weight[first + at];
         float p = sigmoid(v), entropy = softplus(v) - v * m;

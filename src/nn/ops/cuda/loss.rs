@@ -2,23 +2,23 @@
 
 use super::launch::{Kernels, Stream, args, blocks, kernels};
 use super::memory::Scratch;
-use super::part::Part;
+use super::part::{Part, PartMut};
 use crate::nn::ops::structure_loss::LossFlavour;
 use dfdx::prelude::*;
 
 const LOSS: Kernels = kernels!("loss");
-/// Pixels that one block sums: `CHUNK` in `loss.cu`.
+/// Pixels that one block sums.
 const CHUNK: usize = 8192;
 
 /// `1 + 5 |box mean - mask|` of planes `(side, side)`; padding counts as zeros in the mean.
-pub fn weights(stream: &Stream, side: usize, mask: Part<'_>, y: Part<'_>) -> Result<(), CudaError> {
+pub fn weights(stream: &Stream, side: usize, mask: Part<'_>, y: PartMut<'_>) -> Result<(), CudaError> {
     let n = mask.len();
     assert!(y.len() == n && n.is_multiple_of(side * side));
     let rows = stream.uninit(2 * n)?; // in double precision
     // SAFETY: mask and result have `n` numbers, whole planes; `rows` as many doubles.
     unsafe {
         stream.launch_over(n, LOSS, "box_rows", args![n, side as i32, mask, &rows])?;
-        stream.launch_over(n, LOSS, "box_weights", args![n, side as i32, mask, &rows, y])
+        stream.launch_over(n, LOSS, "box_weights", args![n, side as i32, mask, &rows, &y])
     }
 }
 
@@ -50,7 +50,7 @@ impl<'a> Planes<'a> {
         // SAFETY: the three have `planes` planes of `pixels` numbers; `partial` has four doubles for each of their
         // chunks, `totals` for each plane.
         unsafe {
-            let args = args![self.pixels, self.weighted, x, mask, weight, &partial];
+            let args = args![CHUNK, self.pixels, self.weighted, x, mask, weight, &partial];
             stream.launch(LOSS, "loss_sums", grid, [256, 1, 1], 0, args)?;
             stream.launch_over(planes * 4, LOSS, "loss_totals", args![planes, chunks, &partial, &totals])?;
         }
@@ -58,16 +58,16 @@ impl<'a> Planes<'a> {
     }
 
     /// The mean over the planes, a single number.
-    pub fn forward(&self, stream: &Stream, y: Part<'_>) -> Result<(), CudaError> {
+    pub fn forward(&self, stream: &Stream, y: PartMut<'_>) -> Result<(), CudaError> {
         assert_eq!(y.len(), 1);
         let totals = self.totals(stream)?;
-        let args = args![self.count(), self.pixels, self.weighted, &totals, y];
+        let args = args![self.count(), self.pixels, self.weighted, &totals, &y];
         // SAFETY: there are four totals for each plane.
         unsafe { stream.launch(LOSS, "loss_value", [1, 1, 1], [1, 1, 1], 0, args) }
     }
 
     /// Adds to the gradient of the logits; `gy` is a single number.
-    pub fn backward(&self, stream: &Stream, gy: Part<'_>, gx: Part<'_>) -> Result<(), CudaError> {
+    pub fn backward(&self, stream: &Stream, gy: Part<'_>, gx: PartMut<'_>) -> Result<(), CudaError> {
         let (n, planes, [x, mask, weight]) = (gx.len(), self.count(), self.numbers);
         assert!(gy.len() == 1 && n == x.len());
         let (totals, factors) = (self.totals(stream)?, stream.uninit(planes * 3)?);
@@ -75,7 +75,7 @@ impl<'a> Planes<'a> {
         unsafe {
             let args = args![planes, self.pixels, self.weighted, &totals, gy, &factors];
             stream.launch_over(planes, LOSS, "loss_factors", args)?;
-            let args = args![n, self.pixels, self.weighted, x, mask, weight, &factors, gx];
+            let args = args![n, self.pixels, self.weighted, x, mask, weight, &factors, &gx];
             stream.launch_over(n, LOSS, "loss_backward", args)
         }
     }

@@ -3,13 +3,15 @@
 //! dfdx keeps a tensor's storage to itself. Its address is read from the derived `Debug` of dfdx 0.13.0 and cudarc
 //! 0.9.15 (both pinned), in safe code; [`check_reading`] holds it against a copy made by documented functions only.
 
+use super::launch::Stream;
 use crate::nn::backend::{Buffer, Memory, Precision};
 use cudarc::driver::{CudaDevice, CudaSlice, DevicePtr, DeviceSlice, DriverError, result, sys};
 use dfdx::prelude::*;
+use half::bf16;
 use std::any::Any;
 use std::fmt::{self, Debug, Write};
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Numbers on the device to read; they live as long as the view.
 #[derive(Debug)]
@@ -58,18 +60,44 @@ impl Out<'_> {
     }
 }
 
-/// A frozen weight's numbers, row-major as they were given.
+/// Numbers as products take them, row-major: frozen weights, and factors made for one product.
 #[derive(Debug)]
 pub enum Numbers {
     /// Single precision.
     F32(CudaSlice<f32>),
+    /// Single precision stored, of which products see 10 bits of mantissa.
+    Tf32(CudaSlice<f32>),
+    /// bf16, as its bits.
+    Bf16(CudaSlice<u16>),
 }
 
 impl Numbers {
+    /// Whatever the memory holds: for factors that a kernel writes throughout before a product reads them.
+    pub fn uninit(device: &Arc<CudaDevice>, len: usize, precision: Precision) -> Result<Self, CudaError> {
+        // SAFETY: as in `Scratch::uninit`.
+        Ok(unsafe {
+            match precision {
+                Precision::F32 => Self::F32(device.alloc(len)?),
+                Precision::Tf32 => Self::Tf32(device.alloc(len)?),
+                Precision::Bf16 => Self::Bf16(device.alloc(len)?),
+            }
+        })
+    }
+
+    /// What products with them are computed in.
+    pub fn precision(&self) -> Precision {
+        match self {
+            Self::F32(_) => Precision::F32,
+            Self::Tf32(_) => Precision::Tf32,
+            Self::Bf16(_) => Precision::Bf16,
+        }
+    }
+
     /// Of the first number.
     pub fn address(&self) -> u64 {
         match self {
-            Self::F32(slice) => *slice.device_ptr(),
+            Self::F32(slice) | Self::Tf32(slice) => *slice.device_ptr(),
+            Self::Bf16(slice) => *slice.device_ptr(),
         }
     }
 
@@ -77,7 +105,8 @@ impl Numbers {
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
         match self {
-            Self::F32(slice) => slice.len(),
+            Self::F32(slice) | Self::Tf32(slice) => slice.len(),
+            Self::Bf16(slice) => slice.len(),
         }
     }
 }
@@ -103,12 +132,47 @@ impl Scratch {
     pub fn len(&self) -> usize {
         self.0.len()
     }
+
+    /// As what products of a precision take that stores its factors as they are.
+    pub fn into_factor(self, precision: Precision) -> Numbers {
+        match precision {
+            Precision::F32 => Numbers::F32(self.0),
+            Precision::Tf32 => Numbers::Tf32(self.0),
+            Precision::Bf16 => unreachable!("a kernel rounds"),
+        }
+    }
 }
 
 /// dfdx's own device, on whose stream all work is ordered.
 pub fn device(cuda: &Cuda) -> Result<Arc<CudaDevice>, CudaError> {
+    /// The machine's only GPU, if it has one only: every [`Cuda`] is that one, with the same context and stream.
+    static ONLY: Mutex<Option<Arc<CudaDevice>>> = Mutex::new(None);
+    let mut only = ONLY.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(device) = &*only {
+        return Ok(device.clone());
+    }
     // any buffer knows its device; the public functions lend it in no other way
-    Ok(<Cuda as Storage<f32>>::try_alloc_len(cuda, 0)?.device())
+    let device = <Cuda as Storage<f32>>::try_alloc_len(cuda, 0)?.device();
+    if result::device::get_count()? == 1 {
+        *only = Some(device.clone());
+    }
+    Ok(device)
+}
+
+/// The compute capability from which on cards multiply bf16 and TF32.
+const TENSOR_CORES: [i32; 2] = [8, 0];
+
+/// Major and minor compute capability, zeros where the driver does not tell.
+pub fn capability(device: &CudaDevice) -> [i32; 2] {
+    use sys::CUdevice_attribute::{
+        CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR as MAJOR, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR as MINOR,
+    };
+    [MAJOR, MINOR].map(|part| device.attribute(part).unwrap_or(0))
+}
+
+/// The precision, or single precision where the card does not multiply in it.
+pub fn offered(device: &CudaDevice, precision: Precision) -> Precision {
+    if capability(device) >= TENSOR_CORES { precision } else { Precision::F32 }
 }
 
 impl Memory for Cuda {
@@ -128,7 +192,7 @@ impl Memory for Cuda {
                 "the GPU is out of memory: smaller batches, a smaller side or less that is kept need less".into()
             }
             CUDA_ERROR_NOT_SUPPORTED => "the GPU's kernels do not know this size, such as a head of more than 320 \
-                                         numbers: the CPU computes it"
+                                         numbers or a product of 2^31 rows: the CPU, or a smaller batch, computes it"
                 .into(),
             CUDA_ERROR_DEVICE_UNAVAILABLE
             | CUDA_ERROR_ECC_UNCORRECTABLE
@@ -141,16 +205,36 @@ impl Memory for Cuda {
     }
 
     fn offers(&self, precision: Precision) -> bool {
-        precision == Precision::F32
+        precision == Precision::F32 || device(self).is_ok_and(|device| offered(&device, precision) == precision)
     }
 
-    fn freeze(&self, values: Vec<f32>, _shape: &[usize], _precision: Precision) -> Result<Arc<Numbers>, CudaError> {
-        Ok(Arc::new(Numbers::F32(device(self)?.htod_sync_copy(&values)?)))
+    fn needs(precision: Precision) -> &'static str {
+        match precision {
+            Precision::F32 => "nothing more",
+            Precision::Tf32 | Precision::Bf16 => "a GPU of compute capability 8.0 or newer",
+        }
+    }
+
+    fn freeze(&self, values: Vec<f32>, shape: &[usize], precision: Precision) -> Result<Arc<Numbers>, CudaError> {
+        let device = device(self)?;
+        Ok(Arc::new(match (shape, offered(&device, precision)) {
+            ([_, _], Precision::Bf16) => {
+                let bits: Vec<u16> = values.into_iter().map(|v| bf16::from_f32(v).to_bits()).collect();
+                Numbers::Bf16(device.htod_sync_copy(&bits)?)
+            }
+            ([_, _], Precision::Tf32) => Numbers::Tf32(device.htod_sync_copy(&values)?),
+            _ => Numbers::F32(device.htod_sync_copy(&values)?),
+        }))
     }
 
     fn thaw(&self, weight: &Arc<Numbers>) -> Result<Vec<f32>, CudaError> {
-        let Numbers::F32(slice) = &**weight;
-        Ok(slice.device().dtoh_sync_copy(slice)?)
+        match &**weight {
+            Numbers::F32(slice) | Numbers::Tf32(slice) => Ok(slice.device().dtoh_sync_copy(slice)?),
+            Numbers::Bf16(slice) => {
+                let bits = slice.device().dtoh_sync_copy(slice)?;
+                Ok(bits.into_iter().map(|bits| bf16::from_bits(bits).to_f32()).collect())
+            }
+        }
     }
 
     fn view<S: Shape>(&self, t: &Tensor<S, f32, Self>) -> View {
@@ -168,6 +252,51 @@ impl Memory for Cuda {
         // SAFETY: the tensor, which is borrowed, has `len` numbers there, and as many are written.
         unsafe { result::memcpy_dtoh_sync(&mut numbers, address) }?;
         Ok(numbers)
+    }
+
+    fn store(&self, numbers: &[f32]) -> Result<Buffer<Self>, CudaError> {
+        let mut buffer = <Self as Storage<f32>>::try_alloc_len(self, numbers.len())?;
+        buffer.device().htod_sync_copy_into(numbers, &mut *buffer)?;
+        Ok(buffer)
+    }
+
+    fn fetch(&self, buffer: &Buffer<Self>) -> Result<Vec<f32>, CudaError> {
+        Ok(buffer.device().dtoh_sync_copy(buffer)?)
+    }
+
+    fn upload<S: Shape>(&self, numbers: &[f32], shape: S) -> Result<Tensor<S, f32, Self>, CudaError> {
+        assert_eq!(numbers.len(), shape.num_elements());
+        self.build(shape, |y| Stream::of(self)?.upload(numbers, y))
+    }
+
+    fn lags(&self) -> bool {
+        true
+    }
+
+    fn renew<S: Shape>(
+        &self,
+        t: &mut Tensor<S, f32, Self>,
+        fill: impl FnOnce(&View, Out<'_>) -> Result<(), CudaError>,
+    ) -> Result<(), CudaError> {
+        let old = self.view(t);
+        // dfdx gives the tensor storage of its own first, as `old` shares what it had
+        t.try_fill_with_zeros()?;
+        let (address, len) = place(t);
+        assert_ne!(address, old.address(), "a tensor that changes leaves its views alone");
+        fill(&old, Out { address, len, borrowed: PhantomData })
+    }
+
+    fn peak_bytes(&self) -> Option<u64> {
+        let device = device(self).ok()?;
+        device.bind_to_thread().ok()?;
+        let (mut pool, mut bytes) = (std::ptr::null_mut(), 0u64);
+        let most = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH;
+        // SAFETY: the driver writes a handle and, for this attribute, 64 bits where it is told to.
+        unsafe {
+            sys::cuDeviceGetDefaultMemPool(&mut pool, *device.cu_device()).result().ok()?;
+            sys::cuMemPoolGetAttribute(pool, most, std::ptr::from_mut(&mut bytes).cast()).result().ok()?;
+        }
+        Some(bytes)
     }
 
     fn take(&self, slot: &mut Buffer<Self>) -> Result<View, CudaError> {
@@ -348,14 +477,62 @@ mod tests {
     }
 
     #[test]
+    fn a_renewed_tensor_leaves_its_copies_alone() {
+        let Some(cuda) = tested_gpu() else {
+            return;
+        };
+        let mut tensor: Tensor<Rank1<3>, f32, Cuda> = cuda.tensor([1.0, f32::INFINITY, -0.0]);
+        let (copy, view) = (tensor.clone(), cuda.view(&tensor));
+        for shared in [true, false] {
+            let before = cuda.read(&tensor).unwrap();
+            cuda.renew(&mut tensor, |old, _| {
+                assert_eq!(contents(&cuda, old), before);
+                Ok(())
+            })
+            .unwrap();
+            assert_eq!(cuda.read(&tensor).unwrap(), [0.0; 3], "shared: {shared}");
+        }
+        let first = contents(&cuda, &view);
+        assert!(first == cuda.read(&copy).unwrap() && first == [1.0, f32::INFINITY, -0.0]);
+    }
+
+    #[test]
+    fn buffers_come_back_and_are_counted() {
+        let Some(cuda) = tested_gpu() else {
+            return;
+        };
+        let numbers: Vec<f32> = (0..100_000).map(|i| i as f32).collect();
+        let buffer = cuda.store(&numbers).unwrap();
+        assert_eq!(cuda.fetch(&buffer).unwrap(), numbers);
+        assert!(cuda.peak_bytes().unwrap() >= 400_000);
+    }
+
+    #[test]
     fn frozen_weights_come_back() {
         let Some(cuda) = tested_gpu() else {
             return;
         };
         let values: Vec<f32> = (0..35).map(|i| 1.0 / i as f32).collect();
-        let frozen = cuda.freeze(values.clone(), &[5, 7], Precision::F32).unwrap();
-        assert_eq!(frozen.len(), 35);
-        assert_eq!(cuda.thaw(&frozen).unwrap(), values);
+        let rounded: Vec<f32> = values.iter().map(|v| bf16::from_f32(*v).to_f32()).collect();
+        for (precision, shape, bytes, held) in [
+            (Precision::F32, &[5, 7][..], 4, &values),
+            (Precision::Tf32, &[5, 7], 4, &values),
+            (Precision::Bf16, &[5, 7], 2, &rounded),
+            (Precision::Bf16, &[35], 4, &values),
+        ] {
+            if !cuda.offers(precision) {
+                continue;
+            }
+            let frozen = cuda.freeze(values.clone(), shape, precision).unwrap();
+            assert_eq!(frozen.len(), 35);
+            let found = match &*frozen {
+                Numbers::F32(slice) | Numbers::Tf32(slice) => slice.num_bytes(),
+                Numbers::Bf16(slice) => slice.num_bytes(),
+            };
+            assert_eq!(found, bytes * 35, "{precision:?}");
+            assert!(frozen.precision() == if shape.len() == 2 { precision } else { Precision::F32 });
+            assert_eq!(cuda.thaw(&frozen).unwrap(), *held);
+        }
     }
 
     #[test]

@@ -7,15 +7,19 @@ mod block;
 mod conv;
 mod gemm;
 mod launch;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod libraries;
 mod loss;
 mod memory;
 mod open;
 mod part;
 mod patch_embed;
 mod resample;
+mod upload;
 
 pub use open::{CudaOpenError, open_cuda};
 
+use super::adamw::{AdamWKernel, AdamWStep};
 use super::adapted_block::{AdaptedBlockKernel, BlockSize, FrozenBlock, Keep};
 use super::add_relu::AddReluKernel;
 use super::batch_norm::BatchNormKernel;
@@ -29,17 +33,18 @@ use crate::nn::backend::Memory;
 use dfdx::prelude::*;
 use launch::{Kernels, Stream, args, kernels};
 use memory::{Numbers, Out, View};
-use part::Part;
+use part::{Part, PartMut};
 use std::sync::Arc;
 
 type Done = Result<(), CudaError>;
 
 const ADD_RELU: Kernels = kernels!("add_relu");
+const ADAMW: Kernels = kernels!("adamw");
 
 impl PatchEmbedKernel for Cuda {
     fn patch_embed(&self, size: StemSize, x: &View, w: StemWeights<'_, Arc<Numbers>>, y: Out<'_>) -> Done {
         let weights = [w.weight, w.bias, w.background, w.window].map(Part::from);
-        patch_embed::forward(&Stream::of(self)?, size, x.into(), weights, (&y).into())
+        patch_embed::forward(&Stream::of(self)?, size, x.into(), weights, y.into())
     }
 }
 
@@ -56,8 +61,8 @@ impl AdaptedBlockKernel for Cuda {
         y: Out<'_>,
     ) -> Result<block::Saved, CudaError> {
         let stream = Stream::of(self)?;
-        let block = block::Block::new(&stream, size, adapter.each_ref().map(Part::from), frozen);
-        block.forward(x.into(), keep, (&y).into())
+        let block = block::Block::new(&stream, size, adapter.each_ref().map(Part::from), frozen)?;
+        block.forward(x.into(), keep, y.into())
     }
 
     fn adapted_block_backward(
@@ -71,9 +76,9 @@ impl AdaptedBlockKernel for Cuda {
         [gx, down_w, down_b, up_w, up_b]: [Out<'_>; 5],
     ) -> Done {
         let stream = Stream::of(self)?;
-        let block = block::Block::new(&stream, size, adapter.each_ref().map(Part::from), frozen);
-        let adapter = [&down_w, &down_b, &up_w, &up_b].map(Part::from);
-        block.backward(x.into(), saved, gy.into(), block::BlockGradients { x: (&gx).into(), adapter })
+        let block = block::Block::new(&stream, size, adapter.each_ref().map(Part::from), frozen)?;
+        let adapter = [down_w, down_b, up_w, up_b].map(PartMut::from);
+        block.backward(x.into(), saved, gy.into(), block::BlockGradients { x: gx.into(), adapter })
     }
 }
 
@@ -81,7 +86,7 @@ impl Conv2dKernel for Cuda {
     fn conv2d(&self, size: ConvSize, x: &View, weight: &View, bias: Option<&View>, relu: bool, y: Out<'_>) -> Done {
         let stream = Stream::of(self)?;
         let bias = bias.map(Part::from);
-        conv::Conv::new(&stream, size).forward(x.into(), weight.into(), bias, relu, (&y).into())
+        conv::Conv::new(&stream, size).forward(x.into(), weight.into(), bias, relu, y.into())
     }
 
     fn conv2d_backward(
@@ -94,7 +99,7 @@ impl Conv2dKernel for Cuda {
         (gx, gw, gb): (Out<'_>, Out<'_>, Option<Out<'_>>),
     ) -> Done {
         let stream = Stream::of(self)?;
-        let gradients = ((&gx).into(), (&gw).into(), gb.as_ref().map(Part::from));
+        let gradients = (gx.into(), gw.into(), gb.map(PartMut::from));
         let relu = relu.map(Part::from);
         conv::Conv::new(&stream, size).backward(x.into(), weight.into(), relu, gy.into(), gradients)
     }
@@ -112,16 +117,16 @@ impl BatchNormKernel for Cuda {
         y: Out<'_>,
         (mean, variance): (Out<'_>, Out<'_>),
     ) -> Result<batch_norm::Saved, CudaError> {
-        let (affine, statistics) = ([scale, bias].map(Part::from), [&mean, &variance].map(Part::from));
-        batch_norm::forward(&Stream::of(self)?, x.into(), affine, relu, (&y).into(), statistics)
+        let (affine, statistics) = ([scale, bias].map(Part::from), [mean, variance].map(PartMut::from));
+        batch_norm::forward(&Stream::of(self)?, x.into(), affine, relu, y.into(), statistics)
     }
 
     fn channel_mean(&self, x: &View, channels: usize) -> Result<View, CudaError> {
-        self.fill(channels, |mean| batch_norm::channel_mean(&Stream::of(self)?, x.into(), (&mean).into()))
+        self.fill(channels, |mean| batch_norm::channel_mean(&Stream::of(self)?, x.into(), mean.into()))
     }
 
     fn centred(&self, x: View, mean: &View) -> Result<View, CudaError> {
-        self.fill(x.len(), |y| batch_norm::centre(&Stream::of(self)?, (&x).into(), mean.into(), (&y).into()))
+        self.fill(x.len(), |y| batch_norm::centre(&Stream::of(self)?, (&x).into(), mean.into(), y.into()))
     }
 
     fn batch_norm_backward(
@@ -134,7 +139,7 @@ impl BatchNormKernel for Cuda {
         gy: &View,
         (gx, g_scale, g_bias): (Out<'_>, Out<'_>, Out<'_>),
     ) -> Done {
-        let gradients = [&gx, &g_scale, &g_bias].map(Part::from);
+        let gradients = [gx, g_scale, g_bias].map(PartMut::from);
         batch_norm::backward(&Stream::of(self)?, x.into(), bias.into(), relu, &saved, gy.into(), gradients)
     }
 }
@@ -158,40 +163,41 @@ impl AddReluKernel for Cuda {
 impl ConcatKernel for Cuda {
     fn concat4(&self, c: usize, maps: &[View; 4], y: Out<'_>) -> Done {
         let stream = Stream::of(self)?;
-        let put = |(i, map): (usize, &View)| part::put_columns(&stream, c, map.into(), [4 * c, i * c], (&y).into());
+        let mut y = PartMut::from(y);
+        let put = |(i, map): (usize, &View)| part::put_columns(&stream, c, map.into(), [4 * c, i * c], y.again());
         maps.iter().enumerate().try_for_each(put)
     }
 
     fn concat4_backward(&self, c: usize, gy: &View, gradients: [Out<'_>; 4]) -> Done {
         let stream = Stream::of(self)?;
-        let add = |(i, g): (usize, &Out<'_>)| part::add_columns(&stream, c, gy.into(), [4 * c, i * c], g.into());
-        gradients.iter().enumerate().try_for_each(add)
+        let add = |(i, g): (usize, Out<'_>)| part::add_columns(&stream, c, gy.into(), [4 * c, i * c], g.into());
+        gradients.into_iter().enumerate().try_for_each(add)
     }
 }
 
 impl Up2ConcatKernel for Cuda {
     fn up2_concat(&self, size: JoinSize, skip: &View, deep: &View, y: Out<'_>) -> Done {
-        resample::up2_concat(&Stream::of(self)?, size, skip.into(), deep.into(), (&y).into())
+        resample::up2_concat(&Stream::of(self)?, size, skip.into(), deep.into(), y.into())
     }
 
     fn up2_concat_backward(&self, size: JoinSize, gy: &View, [skip, deep]: [Out<'_>; 2]) -> Done {
-        resample::up2_concat_backward(&Stream::of(self)?, size, gy.into(), [&skip, &deep].map(Part::from))
+        resample::up2_concat_backward(&Stream::of(self)?, size, gy.into(), [skip, deep].map(PartMut::from))
     }
 }
 
 impl ResizeKernel for Cuda {
     fn resize(&self, size: ResizeSize, x: &View, y: Out<'_>) -> Done {
-        resample::resize(&Stream::of(self)?, size, x.into(), (&y).into())
+        resample::resize(&Stream::of(self)?, size, x.into(), y.into())
     }
 
     fn resize_backward(&self, size: ResizeSize, gy: &View, gx: Out<'_>) -> Done {
-        resample::resize_backward(&Stream::of(self)?, size, gy.into(), (&gx).into())
+        resample::resize_backward(&Stream::of(self)?, size, gy.into(), gx.into())
     }
 }
 
 impl StructureLossKernel for Cuda {
     fn loss_weights(&self, side: usize, mask: &View, y: Out<'_>) -> Done {
-        loss::weights(&Stream::of(self)?, side, mask.into(), (&y).into())
+        loss::weights(&Stream::of(self)?, side, mask.into(), y.into())
     }
 
     fn structure_loss(
@@ -204,7 +210,7 @@ impl StructureLossKernel for Cuda {
         y: Out<'_>,
     ) -> Done {
         let planes = loss::Planes::new(side, flavour, [logits, mask, weights].map(Part::from));
-        planes.forward(&Stream::of(self)?, (&y).into())
+        planes.forward(&Stream::of(self)?, y.into())
     }
 
     fn structure_loss_backward(
@@ -218,6 +224,19 @@ impl StructureLossKernel for Cuda {
         gx: Out<'_>,
     ) -> Done {
         let planes = loss::Planes::new(side, flavour, [logits, mask, weights].map(Part::from));
-        planes.backward(&Stream::of(self)?, gy.into(), (&gx).into())
+        planes.backward(&Stream::of(self)?, gy.into(), gx.into())
+    }
+}
+
+impl AdamWKernel for Cuda {
+    fn adamw(&self, s: &AdamWStep, old: &View, g: &View, [first, second]: [Out<'_>; 2], weight: Out<'_>) -> Done {
+        let n = weight.len();
+        assert!(old.len() == n && g.len() == n && first.len() == n && second.len() == n);
+        let [keep, first_new, second_keep, second_new] = [s.keep, s.first_new, s.second_keep, s.second_new];
+        let [scale, epsilon, step] = [s.second_scale, s.epsilon, s.step_size];
+        let args =
+            args![n, keep, first_new, second_keep, second_new, scale, epsilon, step, old, g, &first, &second, &weight];
+        // SAFETY: each of the five has `n` numbers, and those that are written are borrowed alone.
+        unsafe { Stream::of(self)?.launch_over(n, ADAMW, "adamw", args) }
     }
 }

@@ -10,6 +10,9 @@ use dfdx::prelude::*;
 /// Why a GPU cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CudaOpenError {
+    /// A library cannot be loaded: which, and what the system says.
+    #[error("{0} (a GPU takes NVIDIA's driver, and cuBLAS of a CUDA toolkit)")]
+    NoLibrary(String),
     /// The driver gives an error at its first call.
     #[error("no NVIDIA driver answers ({0})")]
     NoDriver(String),
@@ -51,6 +54,8 @@ pub enum CudaOpenError {
 /// # Errors
 /// When there is no such GPU, when it or its driver is too old, or when this build mixes versions of crates.
 pub fn open_cuda(ordinal: usize) -> Result<Cuda, CudaOpenError> {
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    super::libraries::load().map_err(CudaOpenError::NoLibrary)?;
     let count = match result::init().and_then(|()| result::device::get_count()) {
         Ok(count) => usize::try_from(count).unwrap_or(0),
         Err(DriverError(sys::CUresult::CUDA_ERROR_NO_DEVICE)) => 0,
@@ -70,18 +75,11 @@ pub fn open_cuda(ordinal: usize) -> Result<Cuda, CudaOpenError> {
         CudaError::Driver(DriverError(sys::CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION)) => CudaOpenError::OldDriver,
         CudaError::Driver(DriverError(
             sys::CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU | sys::CUresult::CUDA_ERROR_INVALID_PTX,
-        )) => CudaOpenError::OldDevice { ordinal, capability: capability(&stream) },
+        )) => CudaOpenError::OldDevice { ordinal, capability: memory::capability(stream.device()) },
         error => device(error),
     })?;
     memory::check_reading(&cuda).map_err(device)??;
     Ok(cuda)
-}
-
-fn capability(stream: &Stream) -> [i32; 2] {
-    use sys::CUdevice_attribute::{
-        CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR as MAJOR, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR as MINOR,
-    };
-    [MAJOR, MINOR].map(|part| stream.device().attribute(part).unwrap_or(0))
 }
 
 /// The GPU for a test of this crate; `None`, and a loud word, where there is none.
@@ -90,7 +88,7 @@ pub fn tested_gpu() -> Option<Cuda> {
     use std::io::Write;
     match open_cuda(0) {
         Ok(cuda) => Some(cuda),
-        Err(reason @ (CudaOpenError::NoDriver(_) | CudaOpenError::NoDevice { .. })) => {
+        Err(reason @ (CudaOpenError::NoLibrary(_) | CudaOpenError::NoDriver(_) | CudaOpenError::NoDevice { .. })) => {
             // not `eprintln`, which the test harness keeps to itself while tests pass
             let _ = writeln!(std::io::stderr(), "SKIPPED: {reason}");
             None

@@ -3,16 +3,17 @@
 use super::gemm::{self, Matrix};
 use super::launch::{Arg, Kernels, Stream, args, blocks, kernels};
 use super::memory::{Numbers, Out, Scratch, View};
+use crate::nn::Precision;
 use dfdx::prelude::*;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 const ROWS: Kernels = kernels!("rows");
 const SUMS: Kernels = kernels!("batch_norm");
-/// Rows that one block sums: `CHUNK` in `batch_norm.cu`.
-const CHUNK: usize = 256;
+/// Rows that one block sums.
+pub const CHUNK: usize = 256;
 
-/// Some of a buffer's numbers, to read or to write; the buffer outlives it.
+/// Some of a buffer's single precision numbers, to read; the buffer is borrowed.
 #[derive(Clone, Copy, Debug)]
 pub struct Part<'a> {
     address: u64,
@@ -20,27 +21,87 @@ pub struct Part<'a> {
     owner: PhantomData<&'a ()>,
 }
 
-impl<'a> Part<'a> {
+/// Some of a buffer's single precision numbers, to write; the buffer is borrowed alone.
+#[derive(Debug)]
+pub struct PartMut<'a> {
+    address: u64,
+    len: usize,
+    owner: PhantomData<&'a mut ()>,
+}
+
+/// Numbers to multiply, stored as their precision wants them; the buffer is borrowed.
+#[derive(Clone, Copy, Debug)]
+pub struct Factor<'a> {
+    address: u64,
+    len: usize,
+    precision: Precision,
+    owner: PhantomData<&'a ()>,
+}
+
+impl Part<'_> {
     /// `len` numbers from `start` on.
     pub fn at(self, start: usize, len: usize) -> Self {
-        assert!(start + len <= self.len, "{start} + {len} numbers of {}", self.len);
-        Self { address: self.address + (start * size_of::<f32>()) as u64, len, owner: PhantomData }
+        Self { address: address_of(self.address, self.len, start, len), len, owner: PhantomData }
     }
 
     /// How many numbers there are.
     pub fn len(self) -> usize {
         self.len
     }
+}
 
+impl<'a> Part<'a> {
+    /// As factors that are not rounded.
+    pub fn exact(self) -> Factor<'a> {
+        let Self { address, len, .. } = self;
+        Factor { address, len, precision: Precision::F32, owner: PhantomData }
+    }
+}
+
+impl PartMut<'_> {
+    /// `len` numbers from `start` on.
+    pub fn at(&mut self, start: usize, len: usize) -> PartMut<'_> {
+        PartMut { address: address_of(self.address, self.len, start, len), len, owner: PhantomData }
+    }
+
+    /// The same, for one more use of it.
+    pub fn again(&mut self) -> PartMut<'_> {
+        self.at(0, self.len)
+    }
+
+    /// How many numbers there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Address and leading dimension of a product's result, rows of `columns` numbers.
+    fn result(&self, rows: usize, columns: usize) -> (u64, usize) {
+        assert_eq!(self.len, rows * columns, "a matrix of {rows} x {columns} numbers");
+        (self.address, columns)
+    }
+}
+
+impl Factor<'_> {
     /// As rows of `columns` numbers.
     fn matrix(self, rows: usize, columns: usize) -> Matrix {
         assert_eq!(self.len, rows * columns, "a matrix of {rows} x {columns} numbers");
-        Matrix::f32(self.address, columns)
+        Matrix { address: self.address, ld: columns, transposed: false, precision: self.precision }
     }
+}
+
+fn address_of(address: u64, all: usize, start: usize, len: usize) -> u64 {
+    assert!(start + len <= all, "{start} + {len} numbers of {all}");
+    address + (start * size_of::<f32>()) as u64
 }
 
 impl From<Part<'_>> for Arg {
     fn from(part: Part<'_>) -> Self {
+        part.address.into()
+    }
+}
+
+impl From<&PartMut<'_>> for Arg {
+    fn from(part: &PartMut<'_>) -> Self {
         part.address.into()
     }
 }
@@ -54,51 +115,126 @@ macro_rules! parts_of {
         }
     )* };
 }
-parts_of!(View, Out<'_>, Scratch, Arc<Numbers>);
+parts_of!(View, Scratch);
+
+impl<'a> From<&'a Arc<Numbers>> for Part<'a> {
+    /// Of a frozen weight that is no factor.
+    fn from(numbers: &'a Arc<Numbers>) -> Self {
+        assert_eq!(numbers.precision(), Precision::F32, "only factors are rounded");
+        Self { address: numbers.address(), len: numbers.len(), owner: PhantomData }
+    }
+}
+
+impl<'a> From<&'a mut Scratch> for PartMut<'a> {
+    fn from(buffer: &'a mut Scratch) -> Self {
+        Self { address: buffer.address(), len: buffer.len(), owner: PhantomData }
+    }
+}
+
+impl<'a> From<Out<'a>> for PartMut<'a> {
+    fn from(out: Out<'a>) -> Self {
+        Self { address: out.address(), len: out.len(), owner: PhantomData }
+    }
+}
+
+impl<'a> From<&'a Numbers> for Factor<'a> {
+    fn from(numbers: &'a Numbers) -> Self {
+        let (address, len, precision) = (numbers.address(), numbers.len(), numbers.precision());
+        Self { address, len, precision, owner: PhantomData }
+    }
+}
+
+impl<'a> From<&'a Arc<Numbers>> for Factor<'a> {
+    fn from(numbers: &'a Arc<Numbers>) -> Self {
+        (&**numbers).into()
+    }
+}
+
+/// What a product of a precision takes in a buffer's place: the buffer itself, or a rounded copy.
+#[derive(Debug)]
+pub enum Rounded<'a> {
+    Itself(Factor<'a>),
+    Copy(Numbers),
+}
+
+impl<'a> From<&'a Rounded<'_>> for Factor<'a> {
+    fn from(rounded: &'a Rounded<'_>) -> Self {
+        match rounded {
+            Rounded::Itself(factor) => *factor,
+            Rounded::Copy(numbers) => numbers.into(),
+        }
+    }
+}
+
+/// `x` as products of this precision take it.
+pub fn rounded<'a>(stream: &Stream, x: Part<'a>, precision: Precision) -> Result<Rounded<'a>, CudaError> {
+    let Part { address, len, owner } = x;
+    Ok(match precision {
+        Precision::Bf16 => Rounded::Copy(halved(stream, x)?),
+        _ => Rounded::Itself(Factor { address, len, precision, owner }),
+    })
+}
+
+/// The same for a buffer that nothing else reads any more.
+pub fn rounded_away(stream: &Stream, x: Scratch, precision: Precision) -> Result<Numbers, CudaError> {
+    match precision {
+        Precision::Bf16 => halved(stream, (&x).into()),
+        _ => Ok(x.into_factor(precision)),
+    }
+}
+
+fn halved(stream: &Stream, x: Part<'_>) -> Result<Numbers, CudaError> {
+    let y = stream.factor(x.len, Precision::Bf16)?;
+    // SAFETY: both have as many numbers, and `y` is stored in bf16.
+    unsafe { stream.launch_over(x.len, ROWS, "round_bf16", args![x.len, x, &y]) }?;
+    Ok(y)
+}
+
+/// Of a kernel's two names the one that writes what products of this precision take.
+pub fn writing(precision: Precision, [single, half]: [&'static str; 2]) -> &'static str {
+    if precision == Precision::Bf16 { half } else { single }
+}
 
 /// `y = x w^T + beta y`, for rows of `x` and a weight `(out, in)`; the extents are rows, in, out.
 pub fn linear(
     stream: &Stream,
     [rows, inputs, outputs]: [usize; 3],
-    x: Part<'_>,
-    weight: Part<'_>,
+    x: Factor<'_>,
+    weight: Factor<'_>,
     beta: f32,
-    y: Part<'_>,
+    y: PartMut<'_>,
 ) -> Result<(), CudaError> {
     let (a, b) = (x.matrix(rows, inputs), weight.matrix(outputs, inputs).t());
-    let y = y.matrix(rows, outputs);
-    // SAFETY: the three lengths are checked by `matrix`; callers give results a buffer of their own.
-    unsafe { gemm::gemm(stream, [rows, outputs, inputs], a, b, beta, (y.address, y.ld)) }
+    // SAFETY: the three lengths are checked by `matrix` and `result`; the result is borrowed alone.
+    unsafe { gemm::gemm(stream, [rows, outputs, inputs], a, b, beta, y.result(rows, outputs)) }
 }
 
 /// `gx = gy w + beta gx`, the gradient of [`linear`]'s input.
 pub fn linear_backward(
     stream: &Stream,
     [rows, inputs, outputs]: [usize; 3],
-    gy: Part<'_>,
-    weight: Part<'_>,
+    gy: Factor<'_>,
+    weight: Factor<'_>,
     beta: f32,
-    gx: Part<'_>,
+    gx: PartMut<'_>,
 ) -> Result<(), CudaError> {
     let (a, b) = (gy.matrix(rows, outputs), weight.matrix(outputs, inputs));
-    let y = gx.matrix(rows, inputs);
     // SAFETY: as in `linear`.
-    unsafe { gemm::gemm(stream, [rows, inputs, outputs], a, b, beta, (y.address, y.ld)) }
+    unsafe { gemm::gemm(stream, [rows, inputs, outputs], a, b, beta, gx.result(rows, inputs)) }
 }
 
 /// `gw = gy^T x + beta gw`, the gradient of [`linear`]'s weight.
 pub fn weight_gradient(
     stream: &Stream,
     [rows, inputs, outputs]: [usize; 3],
-    x: Part<'_>,
-    gy: Part<'_>,
+    x: Factor<'_>,
+    gy: Factor<'_>,
     beta: f32,
-    gw: Part<'_>,
+    gw: PartMut<'_>,
 ) -> Result<(), CudaError> {
     let (a, b) = (gy.matrix(rows, outputs).t(), x.matrix(rows, inputs));
-    let y = gw.matrix(outputs, inputs);
     // SAFETY: as in `linear`.
-    unsafe { gemm::gemm(stream, [outputs, inputs, rows], a, b, beta, (y.address, y.ld)) }
+    unsafe { gemm::gemm(stream, [outputs, inputs, rows], a, b, beta, gw.result(outputs, inputs)) }
 }
 
 /// Launches a kernel that works on rows, a warp each.
@@ -132,8 +268,8 @@ pub enum After<'a> {
 }
 
 /// Adds the bias and does what comes after it.
-pub fn bias_and(stream: &Stream, y: Part<'_>, bias: Part<'_>, after: After<'_>) -> Result<(), CudaError> {
-    let (rows, c) = (y.len / bias.len, bias.len as i32);
+pub fn bias_and(stream: &Stream, y: PartMut<'_>, bias: Part<'_>, after: After<'_>) -> Result<(), CudaError> {
+    let (y, rows, c) = (&y, y.len / bias.len, bias.len as i32);
     assert_eq!(rows * bias.len, y.len);
     if let After::GeluAdd(residual) | After::Add(residual) = &after {
         assert_eq!(residual.len, y.len);
@@ -151,35 +287,79 @@ pub fn bias_and(stream: &Stream, y: Part<'_>, bias: Part<'_>, after: After<'_>) 
 }
 
 /// `y = gelu(x + bias)`.
-pub fn bias_gelu(stream: &Stream, x: Part<'_>, bias: Part<'_>, y: Part<'_>) -> Result<(), CudaError> {
+pub fn bias_gelu(stream: &Stream, x: Part<'_>, bias: Part<'_>, y: PartMut<'_>) -> Result<(), CudaError> {
     let (rows, c) = (x.len / bias.len, bias.len as i32);
     assert!(rows * bias.len == x.len && y.len == x.len);
     // SAFETY: `x` and `y` have `rows` rows of `c` numbers, the bias `c`.
-    unsafe { over_rows(stream, rows, ROWS, "bias_gelu", args![rows, c, x, bias, y]) }
+    unsafe { over_rows(stream, rows, ROWS, "bias_gelu", args![rows, c, x, bias, &y]) }
+}
+
+/// `gelu(x + bias)` for a product of this precision: in the place of `x`, or rounded.
+pub fn bias_gelu_of(
+    stream: &Stream,
+    mut x: Scratch,
+    bias: Part<'_>,
+    precision: Precision,
+) -> Result<Numbers, CudaError> {
+    if precision != Precision::Bf16 {
+        bias_and(stream, (&mut x).into(), bias, After::Gelu)?;
+        return Ok(x.into_factor(precision));
+    }
+    let (rows, c, y) = (x.len() / bias.len, bias.len as i32, stream.factor(x.len(), precision)?);
+    assert_eq!(rows * bias.len, x.len());
+    // SAFETY: `x` and `y` have `rows` rows of `c` numbers, the bias `c`; `y` is stored in bf16.
+    unsafe { over_rows(stream, rows, ROWS, "bias_gelu_bf16", args![rows, c, &x, bias, &y]) }?;
+    Ok(y)
 }
 
 /// `g = g gelu'(x + bias)`.
-pub fn bias_gelu_backward(stream: &Stream, x: Part<'_>, bias: Part<'_>, g: Part<'_>) -> Result<(), CudaError> {
+pub fn bias_gelu_backward(stream: &Stream, x: Part<'_>, bias: Part<'_>, g: PartMut<'_>) -> Result<(), CudaError> {
     let (rows, c) = (x.len / bias.len, bias.len as i32);
     assert!(rows * bias.len == x.len && g.len == x.len);
     // SAFETY: `x` and `g` have `rows` rows of `c` numbers, the bias `c`.
-    unsafe { over_rows(stream, rows, ROWS, "bias_gelu_backward", args![rows, c, x, bias, g]) }
+    unsafe { over_rows(stream, rows, ROWS, "bias_gelu_backward", args![rows, c, x, bias, &g, &g]) }
+}
+
+/// The same for a product of this precision: in the place of `g`, or rounded.
+pub fn bias_gelu_backward_of(
+    stream: &Stream,
+    x: Part<'_>,
+    bias: Part<'_>,
+    mut g: Scratch,
+    precision: Precision,
+) -> Result<Numbers, CudaError> {
+    if precision != Precision::Bf16 {
+        bias_gelu_backward(stream, x, bias, (&mut g).into())?;
+        return Ok(g.into_factor(precision));
+    }
+    let (rows, c, y) = (x.len / bias.len, bias.len as i32, stream.factor(x.len, precision)?);
+    assert!(rows * bias.len == x.len && g.len() == x.len);
+    // SAFETY: `x`, `g` and `y` have `rows` rows of `c` numbers, the bias `c`.
+    unsafe { over_rows(stream, rows, ROWS, "bias_gelu_backward_bf16", args![rows, c, x, bias, &g, &y]) }?;
+    Ok(y)
 }
 
 /// `y = max(y, 0)`.
-pub fn relu(stream: &Stream, y: Part<'_>, c: usize) -> Result<(), CudaError> {
+pub fn relu(stream: &Stream, y: PartMut<'_>, c: usize) -> Result<(), CudaError> {
     let (rows, no_bias) = (y.len / c, 0u64);
     assert_eq!(rows * c, y.len);
     // SAFETY: `y` has `rows` rows of `c` numbers; a bias of address 0 is not read.
-    unsafe { over_rows(stream, rows, ROWS, "bias_relu", args![rows, c as i32, y, no_bias, 1]) }
+    unsafe { over_rows(stream, rows, ROWS, "bias_relu", args![rows, c as i32, &y, no_bias, 1]) }
 }
 
-/// Layer normalisation of rows with Hiera's epsilon.
-pub fn layer_norm(stream: &Stream, x: Part<'_>, [gamma, beta]: [Part<'_>; 2], y: Part<'_>) -> Result<(), CudaError> {
-    let (rows, c) = (x.len / gamma.len, gamma.len as i32);
-    assert!(rows * gamma.len == x.len && y.len == x.len && beta.len == gamma.len);
-    // SAFETY: `x` and `y` have `rows` rows of `c` numbers, gamma and beta `c`.
-    unsafe { over_rows(stream, rows, ROWS, "layer_norm", args![rows, c, x, gamma, beta, y]) }
+/// Layer normalisation of rows with Hiera's epsilon, for a product of this precision.
+pub fn layer_norm(
+    stream: &Stream,
+    x: Part<'_>,
+    [gamma, beta]: [Part<'_>; 2],
+    precision: Precision,
+) -> Result<Numbers, CudaError> {
+    let (rows, c, y) = (x.len / gamma.len, gamma.len as i32, stream.factor(x.len, precision)?);
+    assert!(rows * gamma.len == x.len && beta.len == gamma.len);
+    let kernel = writing(precision, ["layer_norm", "layer_norm_bf16"]);
+    // SAFETY: `x` and `y` have `rows` rows of `c` numbers, gamma and beta `c`; `y` is stored as the kernel writes it.
+    unsafe { over_rows(stream, rows, ROWS, kernel, args![rows, c, x, gamma, beta, &y]) }?;
+    Ok(y)
 }
 
 /// The gradient of [`layer_norm`]'s input in the place of that of its output, plus a residual if there is one.
@@ -187,21 +367,21 @@ pub fn layer_norm_backward(
     stream: &Stream,
     x: Part<'_>,
     gamma: Part<'_>,
-    g: Part<'_>,
+    g: PartMut<'_>,
     residual: Option<Part<'_>>,
 ) -> Result<(), CudaError> {
     let (rows, c) = (x.len / gamma.len, gamma.len as i32);
     assert!(rows * gamma.len == x.len && g.len == x.len && residual.is_none_or(|r| r.len == x.len));
     let residual = residual.map_or(0, |r| r.address);
     // SAFETY: `x`, `g` and a residual have `rows` rows of `c` numbers, gamma `c`; a residual of address 0 is not read.
-    unsafe { over_rows(stream, rows, ROWS, "layer_norm_backward", args![rows, c, x, gamma, g, residual]) }
+    unsafe { over_rows(stream, rows, ROWS, "layer_norm_backward", args![rows, c, x, gamma, &g, residual]) }
 }
 
 /// `y = y + bias + pool(full + full_bias)`, where the 2x2 max pool makes maps of side `half`.
 pub fn bias_add_pooled(
     stream: &Stream,
     half: usize,
-    y: Part<'_>,
+    y: PartMut<'_>,
     bias: Part<'_>,
     full: Part<'_>,
     full_bias: Part<'_>,
@@ -211,21 +391,21 @@ pub fn bias_add_pooled(
     assert!(rows.is_multiple_of(half * half));
     let half = half as i32;
     // SAFETY: `y` has `rows` rows of `c` numbers, whole maps of side `half`; `full` has maps of twice that side.
-    unsafe { over_rows(stream, rows, ROWS, "bias_add_pooled", args![rows, half, c, y, bias, full, full_bias]) }
+    unsafe { over_rows(stream, rows, ROWS, "bias_add_pooled", args![rows, half, c, &y, bias, full, full_bias]) }
 }
 
 /// The gradient of the pool's input, in the place of its input `full`.
 pub fn pool_backward(
     stream: &Stream,
     half: usize,
-    full: Part<'_>,
+    full: PartMut<'_>,
     full_bias: Part<'_>,
     g: Part<'_>,
 ) -> Result<(), CudaError> {
     let (rows, c) = (g.len / full_bias.len, full_bias.len as i32);
     assert!(rows * full_bias.len == g.len && full.len == 4 * g.len && rows.is_multiple_of(half * half));
     // SAFETY: as in `bias_add_pooled`.
-    unsafe { over_rows(stream, rows, ROWS, "pool_backward", args![rows, half as i32, c, full, full_bias, g]) }
+    unsafe { over_rows(stream, rows, ROWS, "pool_backward", args![rows, half as i32, c, &full, full_bias, g]) }
 }
 
 /// `y (rows, width)[.., offset..offset + c] = x (rows, c)`.
@@ -234,11 +414,11 @@ pub fn put_columns(
     c: usize,
     x: Part<'_>,
     [width, offset]: [usize; 2],
-    y: Part<'_>,
+    y: PartMut<'_>,
 ) -> Result<(), CudaError> {
     let rows = x.len / c;
     assert!(rows * c == x.len && rows * width == y.len && offset + c <= width);
-    let args = args![rows, c as i32, x, width as i32, offset as i32, y];
+    let args = args![rows, c as i32, x, width as i32, offset as i32, &y];
     // SAFETY: `x` has `rows` rows of `c` numbers, `y` of `width`, and the columns are some of these.
     unsafe { over_rows(stream, rows, ROWS, "put_columns", args) }
 }
@@ -249,11 +429,11 @@ pub fn add_columns(
     c: usize,
     x: Part<'_>,
     [width, offset]: [usize; 2],
-    y: Part<'_>,
+    y: PartMut<'_>,
 ) -> Result<(), CudaError> {
     let rows = y.len / c;
     assert!(rows * c == y.len && rows * width == x.len && offset + c <= width);
-    let args = args![rows, c as i32, x, width as i32, offset as i32, y];
+    let args = args![rows, c as i32, x, width as i32, offset as i32, &y];
     // SAFETY: `y` has `rows` rows of `c` numbers, `x` of `width`, and the columns are some of these.
     unsafe { over_rows(stream, rows, ROWS, "add_columns", args) }
 }
@@ -276,7 +456,7 @@ impl ColumnSums {
         stream.uninit(2 * each * self.chunks() * self.c)
     }
 
-    /// Launches a kernel that sums blocks of rows.
+    /// Launches a kernel that sums blocks of [`CHUNK`] rows, which is its first argument.
     ///
     /// # Safety
     /// As [`Stream::launch`].
@@ -307,13 +487,13 @@ impl ColumnSums {
 }
 
 /// `sums (c) +=` the sum of the rows of `x`.
-pub fn add_column_sums(stream: &Stream, x: Part<'_>, sums: Part<'_>) -> Result<(), CudaError> {
+pub fn add_column_sums(stream: &Stream, x: Part<'_>, sums: PartMut<'_>) -> Result<(), CudaError> {
     let columns = ColumnSums { rows: x.len / sums.len, c: sums.len };
     assert_eq!(columns.rows * columns.c, x.len);
     let (rows, c, partial) = (columns.rows, columns.c as i32, columns.partial(stream, 1)?);
     // SAFETY: `x` has `rows` rows of `c` numbers, `sums` `c`; `partial` has a double for every block and column.
     unsafe {
-        columns.sum(stream, "column_sums", args![rows, c, x, &partial])?;
-        columns.finish(stream, "column_sums_finish", args![columns.chunks(), c, &partial, sums])
+        columns.sum(stream, "column_sums", args![CHUNK, rows, c, x, &partial])?;
+        columns.finish(stream, "column_sums_finish", args![columns.chunks(), c, &partial, &sums])
     }
 }

@@ -1,7 +1,7 @@
 //! The frozen stem: a 7x7 convolution with stride 4 and padding 3, plus the positional embedding.
 
 use super::launch::{Kernels, Stream, args, kernels};
-use super::part::{Part, linear};
+use super::part::{Part, PartMut, linear};
 use crate::nn::ops::patch_embed::StemSize;
 use dfdx::prelude::*;
 
@@ -18,7 +18,7 @@ pub fn forward(
     s: StemSize,
     x: Part<'_>,
     [weight, bias, background, window]: [Part<'_>; 4],
-    y: Part<'_>,
+    mut y: PartMut<'_>,
 ) -> Result<(), CudaError> {
     let (quarter, c) = (s.side / 4, s.channels);
     let pixels = s.batch * quarter * quarter;
@@ -30,7 +30,8 @@ pub fn forward(
         let args = args![first, count, s.side as i32, x, &patches];
         // SAFETY: `x` are the images, of which the map's pixels `first..first + count` are some.
         unsafe { stream.launch_over(count * TAPS, PATCH_EMBED, "stem_gather", args) }?;
-        linear(stream, [count, TAPS, c], (&patches).into(), weight, 0.0, y.at(first * c, count * c))?;
+        let factors = (Part::from(&patches).exact(), weight.exact());
+        linear(stream, [count, TAPS, c], factors.0, factors.1, 0.0, y.at(first * c, count * c))?;
     }
     let (bg, w) = (side_of(background, c), side_of(window, c));
     let numbers = quarter * quarter * c;
@@ -40,7 +41,7 @@ pub fn forward(
     // SAFETY: both embeddings hold squares for `c` channels, the bias `c` numbers, the result one map.
     unsafe { stream.launch_over(numbers, PATCH_EMBED, "position", args) }?;
     // SAFETY: `y` has whole maps of `numbers` numbers.
-    unsafe { stream.launch_over(y.len(), PATCH_EMBED, "add_to_maps", args![y.len(), numbers, &embedding, y]) }
+    unsafe { stream.launch_over(y.len(), PATCH_EMBED, "add_to_maps", args![y.len(), numbers, &embedding, &y]) }
 }
 
 /// The side of `c` squares.

@@ -1,7 +1,7 @@
 //! Bilinear interpolation, as PyTorch's `interpolate` defines it: the launches of `resample.cu`.
 
 use super::launch::{Kernels, Stream, args, kernels};
-use super::part::{Part, add_columns, put_columns};
+use super::part::{Part, PartMut, add_columns, put_columns};
 use crate::nn::ops::resize::ResizeSize;
 use crate::nn::ops::up2_concat::JoinSize;
 use dfdx::prelude::*;
@@ -23,26 +23,26 @@ struct Enlarge {
 }
 
 impl Enlarge {
-    fn check(&self, small: Part<'_>, large: Part<'_>) {
-        assert_eq!(small.len(), self.images * self.from * self.from * self.groups * self.channels);
-        assert_eq!(large.len(), self.images * self.groups * self.to * self.to * self.width);
+    fn check(&self, small: usize, large: usize) {
+        assert_eq!(small, self.images * self.from * self.from * self.groups * self.channels);
+        assert_eq!(large, self.images * self.groups * self.to * self.to * self.width);
         assert!(self.offset + self.channels <= self.width);
     }
 
-    fn forward(&self, stream: &Stream, x: Part<'_>, y: Part<'_>) -> Result<(), CudaError> {
-        self.check(x, y);
+    fn forward(&self, stream: &Stream, x: Part<'_>, y: PartMut<'_>) -> Result<(), CudaError> {
+        self.check(x.len(), y.len());
         let [k, c, from, to, corners, width, offset] = self.numbers();
         let n = self.images * self.groups * self.to * self.to * self.channels;
         // SAFETY: both lengths are checked.
         unsafe {
-            let args = args![self.images, k, c, from, to, corners, x, width, offset, y];
+            let args = args![self.images, k, c, from, to, corners, x, width, offset, &y];
             stream.launch_over(n, RESAMPLE, "bilinear", args)
         }
     }
 
     /// Adds to the gradient of the input: first along rows, then along columns.
-    fn backward(&self, stream: &Stream, gy: Part<'_>, gx: Part<'_>) -> Result<(), CudaError> {
-        self.check(gx, gy);
+    fn backward(&self, stream: &Stream, gy: Part<'_>, gx: PartMut<'_>) -> Result<(), CudaError> {
+        self.check(gx.len(), gy.len());
         let [k, c, from, to, corners, width, offset] = self.numbers();
         let lines = self.images * self.groups * self.to;
         let narrow = stream.uninit(lines * self.from * self.channels)?;
@@ -50,7 +50,7 @@ impl Enlarge {
         unsafe {
             let args = args![lines, c, from, to, corners, gy, width, offset, &narrow];
             stream.launch_over(narrow.len(), RESAMPLE, "bilinear_backward_columns", args)?;
-            let args = args![self.images, k, c, from, to, corners, &narrow, gx];
+            let args = args![self.images, k, c, from, to, corners, &narrow, &gx];
             stream.launch_over(gx.len(), RESAMPLE, "bilinear_backward_rows", args)
         }
     }
@@ -76,8 +76,14 @@ fn doubled(s: JoinSize) -> Enlarge {
 }
 
 /// `[skip, deep doubled]` along the channels.
-pub fn up2_concat(stream: &Stream, s: JoinSize, skip: Part<'_>, deep: Part<'_>, y: Part<'_>) -> Result<(), CudaError> {
-    put_columns(stream, s.skip, skip, [s.skip + s.deep, 0], y)?;
+pub fn up2_concat(
+    stream: &Stream,
+    s: JoinSize,
+    skip: Part<'_>,
+    deep: Part<'_>,
+    mut y: PartMut<'_>,
+) -> Result<(), CudaError> {
+    put_columns(stream, s.skip, skip, [s.skip + s.deep, 0], y.again())?;
     doubled(s).forward(stream, deep, y)
 }
 
@@ -86,7 +92,7 @@ pub fn up2_concat_backward(
     stream: &Stream,
     s: JoinSize,
     gy: Part<'_>,
-    [skip, deep]: [Part<'_>; 2],
+    [skip, deep]: [PartMut<'_>; 2],
 ) -> Result<(), CudaError> {
     add_columns(stream, s.skip, gy, [s.skip + s.deep, 0], skip)?;
     doubled(s).backward(stream, gy, deep)
@@ -107,11 +113,11 @@ fn resized(s: ResizeSize) -> Enlarge {
 }
 
 /// `(b, from, from, k)` to `(b, k, to, to)`.
-pub fn resize(stream: &Stream, s: ResizeSize, x: Part<'_>, y: Part<'_>) -> Result<(), CudaError> {
+pub fn resize(stream: &Stream, s: ResizeSize, x: Part<'_>, y: PartMut<'_>) -> Result<(), CudaError> {
     resized(s).forward(stream, x, y)
 }
 
 /// Adds to the gradient of [`resize`]'s input.
-pub fn resize_backward(stream: &Stream, s: ResizeSize, gy: Part<'_>, gx: Part<'_>) -> Result<(), CudaError> {
+pub fn resize_backward(stream: &Stream, s: ResizeSize, gy: Part<'_>, gx: PartMut<'_>) -> Result<(), CudaError> {
     resized(s).backward(stream, gy, gx)
 }

@@ -1,6 +1,9 @@
 // Work on rows of numbers: what stands between the products of a block.
 //
-// Kernels over rows run in blocks of (32, 8): each warp works on one row.
+// Kernels over rows run in blocks of (32, 8): each warp works on one row. Those named `_bf16` round what they write to
+// bf16, for the product that comes next; the others do the same work in single precision.
+
+#include "numbers.cuh"
 
 static __device__ size_t this_row() { return (size_t)blockIdx.x * blockDim.y + threadIdx.y; }
 
@@ -30,11 +33,26 @@ static __device__ float largest_of_four(float a, float b, float c, float d, int 
     return best;
 }
 
+// y = x, rounded
+extern "C" __global__ void round_bf16(size_t n, const float *x, Bf16 *y) {
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n) put(x[i], y + i);
+}
+
 // y = gelu(x + bias); both may be one.
-extern "C" __global__ void bias_gelu(size_t rows, int c, const float *x, const float *bias, float *y) {
+template <typename T>
+static __device__ void bias_gelu_to(size_t rows, int c, const float *x, const float *bias, T *y) {
     size_t row = this_row();
     if (row >= rows) return;
-    for (int i = threadIdx.x; i < c; i += 32) y[row * c + i] = gelu(x[row * c + i] + bias[i]);
+    for (int i = threadIdx.x; i < c; i += 32) put(gelu(x[row * c + i] + bias[i]), y + row * c + i);
+}
+
+extern "C" __global__ void bias_gelu(size_t rows, int c, const float *x, const float *bias, float *y) {
+    bias_gelu_to(rows, c, x, bias, y);
+}
+
+extern "C" __global__ void bias_gelu_bf16(size_t rows, int c, const float *x, const float *bias, Bf16 *y) {
+    bias_gelu_to(rows, c, x, bias, y);
 }
 
 // y = gelu(y + bias) + residual
@@ -63,11 +81,28 @@ extern "C" __global__ void bias_relu(size_t rows, int c, float *y, const float *
     }
 }
 
-// g = g gelu'(x + bias)
-extern "C" __global__ void bias_gelu_backward(size_t rows, int c, const float *x, const float *bias, float *g) {
+// y = g gelu'(x + bias); g and y may be one.
+template <typename T>
+static __device__ void bias_gelu_backward_to(
+    size_t rows, int c, const float *x, const float *bias, const float *g, T *y
+) {
     size_t row = this_row();
     if (row >= rows) return;
-    for (int i = threadIdx.x; i < c; i += 32) g[row * c + i] *= gelu_slope(x[row * c + i] + bias[i]);
+    for (int i = threadIdx.x; i < c; i += 32) {
+        put(g[row * c + i] * gelu_slope(x[row * c + i] + bias[i]), y + row * c + i);
+    }
+}
+
+extern "C" __global__ void bias_gelu_backward(
+    size_t rows, int c, const float *x, const float *bias, const float *g, float *y
+) {
+    bias_gelu_backward_to(rows, c, x, bias, g, y);
+}
+
+extern "C" __global__ void bias_gelu_backward_bf16(
+    size_t rows, int c, const float *x, const float *bias, const float *g, Bf16 *y
+) {
+    bias_gelu_backward_to(rows, c, x, bias, g, y);
 }
 
 // Mean and 1 / sqrt(variance + 1e-6) of a row (Hiera's epsilon), the same in every lane.
@@ -81,8 +116,9 @@ static __device__ void row_moments(int c, const float *x, float *mean, float *in
 }
 
 // y = (x - mean) / sqrt(variance + 1e-6) gamma + beta
-extern "C" __global__ void layer_norm(
-    size_t rows, int c, const float *x, const float *gamma, const float *beta, float *y
+template <typename T>
+static __device__ void layer_norm_to(
+    size_t rows, int c, const float *x, const float *gamma, const float *beta, T *y
 ) {
     size_t row = this_row();
     if (row >= rows) return;
@@ -90,7 +126,19 @@ extern "C" __global__ void layer_norm(
     y += row * c;
     float mean, inverse;
     row_moments(c, x, &mean, &inverse);
-    for (int i = threadIdx.x; i < c; i += 32) y[i] = fmaf((x[i] - mean) * inverse, gamma[i], beta[i]);
+    for (int i = threadIdx.x; i < c; i += 32) put(fmaf((x[i] - mean) * inverse, gamma[i], beta[i]), y + i);
+}
+
+extern "C" __global__ void layer_norm(
+    size_t rows, int c, const float *x, const float *gamma, const float *beta, float *y
+) {
+    layer_norm_to(rows, c, x, gamma, beta, y);
+}
+
+extern "C" __global__ void layer_norm_bf16(
+    size_t rows, int c, const float *x, const float *gamma, const float *beta, Bf16 *y
+) {
+    layer_norm_to(rows, c, x, gamma, beta, y);
 }
 
 // The gradient of a layer norm's input in the place of that of its output, plus a residual if there is one.

@@ -1,0 +1,26 @@
+//! One step of AdamW on one weight, number by number in order: equal inputs give equal bits whatever the machine or the
+//! number of threads.
+
+use super::scratch::Scratch;
+use crate::nn::ops::adamw::{AdamWKernel, AdamWStep};
+use dfdx::prelude::*;
+
+impl AdamWKernel for Cpu {
+    fn adamw(
+        &self,
+        step: &AdamWStep,
+        old: &Scratch,
+        gradient: &Scratch,
+        [first, second]: [&mut [f32]; 2],
+        weight: &mut [f32],
+    ) -> Result<(), CpuError> {
+        let moments = first.iter_mut().zip(second);
+        for (((w, &old), &g), (m, v)) in weight.iter_mut().zip(&**old).zip(&**gradient).zip(moments) {
+            *m += step.first_new * (g - *m);
+            *v = *v * step.second_keep + step.second_new * g * g;
+            let denominator = v.sqrt() / step.second_scale + step.epsilon;
+            *w = old * step.keep - step.step_size * *m / denominator;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,213 @@
+//! NVIDIA's libraries, loaded when they are first called: a program that knows GPUs starts, and computes on the CPU, where
+//! there are none.
+//!
+//! cudarc links with the libraries; here stands, for each of their functions that is linked, one of the same name that
+//! jumps to where its slot says. So the linker finds them all and asks for no library. A slot says at first to look the
+//! function up, which fills it. Where a library is missing, its functions give an error; opening a GPU says which it is.
+//!
+//! For Linux on x86-64; elsewhere the libraries are linked as ever.
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// One of NVIDIA's libraries.
+struct Library {
+    /// What may be its name, the newest first.
+    names: &'static [&'static CStr],
+    /// What its functions give where it is missing: "not initialised", where it has a word for that.
+    missing: extern "C" fn() -> c_int,
+    /// What `dlopen` gave, or what it said of the newest.
+    handle: OnceLock<Result<usize, String>>,
+}
+
+static DRIVER: Library = Library { names: &[c"libcuda.so.1"], missing: missing_driver, handle: OnceLock::new() };
+static BLAS: Library = Library {
+    names: &[c"libcublas.so.13", c"libcublas.so.12", c"libcublas.so.11"],
+    missing: missing_blas,
+    handle: OnceLock::new(),
+};
+/// dfdx compiles a few of its kernels with it, of which this crate uses none.
+static COMPILER: Library = Library {
+    names: &[c"libnvrtc.so.13", c"libnvrtc.so.12", c"libnvrtc.so.11.2"],
+    missing: missing_compiler,
+    handle: OnceLock::new(),
+};
+
+extern "C" fn missing_driver() -> c_int {
+    3 // CUDA_ERROR_NOT_INITIALIZED
+}
+
+extern "C" fn missing_blas() -> c_int {
+    1 // CUBLAS_STATUS_NOT_INITIALIZED
+}
+
+extern "C" fn missing_compiler() -> c_int {
+    5 // NVRTC_ERROR_INVALID_OPTION
+}
+
+/// Loads the libraries that a GPU cannot do without.
+///
+/// # Errors
+/// Which is missing, and why.
+pub fn load() -> Result<(), String> {
+    [&DRIVER, &BLAS].into_iter().try_for_each(|library| library.handle().map(drop))
+}
+
+// glibc's, with which std is linked anyway
+unsafe extern "C" {
+    fn dlopen(name: *const c_char, flags: c_int) -> *mut c_void;
+    fn dlerror() -> *const c_char;
+    fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
+}
+const RTLD_NOW: c_int = 2;
+
+impl Library {
+    fn handle(&self) -> Result<usize, String> {
+        let open = || {
+            let mut said = String::new();
+            for name in self.names {
+                // SAFETY: the name ends with a zero; NVIDIA's libraries may be loaded at any time.
+                let handle = unsafe { dlopen(name.as_ptr(), RTLD_NOW) };
+                if !handle.is_null() {
+                    return Ok(handle as usize);
+                }
+                // SAFETY: no argument.
+                let text = unsafe { dlerror() };
+                if said.is_empty() && !text.is_null() {
+                    // SAFETY: what it says ends with a zero and stays until this thread's next such call.
+                    said = unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned();
+                }
+            }
+            Err(said)
+        };
+        self.handle.get_or_init(open).clone()
+    }
+
+    /// The address of one of its functions, or of one that gives an error.
+    fn function(&self, name: &CStr) -> usize {
+        // SAFETY: the handle comes from `dlopen` and is never closed; the name ends with a zero.
+        let found = self.handle().map(|handle| unsafe { dlsym(handle as *mut c_void, name.as_ptr()) } as usize);
+        match found {
+            Ok(0) | Err(_) => self.missing as usize,
+            Ok(address) => address,
+        }
+    }
+}
+
+macro_rules! functions {
+    ($($library:ident: $($name:literal)*;)*) => {
+        /// Each function's library and name, in the order of their slots.
+        static FUNCTIONS: &[(&Library, &str)] = &[$($((&$library, concat!($name, "\0")),)*)*];
+
+        // SAFETY: each function jumps to an address of its own library, with the arguments where the caller put them, or to
+        // one that takes none and gives an error of the library's. What is put by in between is all that may hold an
+        // argument; nothing is thrown across.
+        std::arch::global_asm!(
+            ".pushsection .data.sam2unet_slots, \"aw\", @progbits",
+            ".balign 8",
+            ".globl sam2unet_slots",
+            ".hidden sam2unet_slots",
+            "sam2unet_slots:",
+            ".popsection",
+            $($(concat!(
+                ".pushsection .text.sam2unet_", $name, ", \"ax\", @progbits\n",
+                ".globl ", $name, "\n",
+                ".hidden ", $name, "\n",
+                ".type ", $name, ", @function\n",
+                $name, ":\n",
+                "jmp qword ptr [rip + sam2unet_slot_", $name, "]\n",
+                "sam2unet_look_up_", $name, ":\n",
+                "lea r11, [rip + sam2unet_slot_", $name, "]\n",
+                "jmp sam2unet_look_up\n",
+                ".size ", $name, ", . - ", $name, "\n",
+                ".popsection\n",
+                ".pushsection .data.sam2unet_slots, \"aw\", @progbits\n",
+                "sam2unet_slot_", $name, ": .quad sam2unet_look_up_", $name, "\n",
+                ".popsection\n",
+            ),)*)*
+            // Calls `fill(slot)` with all that holds a function's arguments put by, then goes where it says. As at the beginning
+            // of every function the stack is eight bytes past a multiple of 16; seven registers make it one for the call.
+            ".pushsection .text.sam2unet_look_up, \"ax\", @progbits",
+            "sam2unet_look_up:",
+            "push rdi",
+            "push rsi",
+            "push rdx",
+            "push rcx",
+            "push r8",
+            "push r9",
+            "push rax",
+            "sub rsp, 128",
+            "movups [rsp], xmm0",
+            "movups [rsp + 16], xmm1",
+            "movups [rsp + 32], xmm2",
+            "movups [rsp + 48], xmm3",
+            "movups [rsp + 64], xmm4",
+            "movups [rsp + 80], xmm5",
+            "movups [rsp + 96], xmm6",
+            "movups [rsp + 112], xmm7",
+            "mov rdi, r11",
+            "call {fill}",
+            "mov r11, rax",
+            "movups xmm0, [rsp]",
+            "movups xmm1, [rsp + 16]",
+            "movups xmm2, [rsp + 32]",
+            "movups xmm3, [rsp + 48]",
+            "movups xmm4, [rsp + 64]",
+            "movups xmm5, [rsp + 80]",
+            "movups xmm6, [rsp + 96]",
+            "movups xmm7, [rsp + 112]",
+            "add rsp, 128",
+            "pop rax",
+            "pop r9",
+            "pop r8",
+            "pop rcx",
+            "pop rdx",
+            "pop rsi",
+            "pop rdi",
+            "jmp r11",
+            ".popsection",
+            fill = sym fill,
+        );
+    };
+}
+
+unsafe extern "C" {
+    /// As many as [`FUNCTIONS`], each the address that a function jumps to.
+    #[link_name = "sam2unet_slots"]
+    static SLOTS: [AtomicUsize; 0];
+}
+
+/// Looks up the function of a slot, and gives its address.
+extern "C" fn fill(slot: &AtomicUsize) -> usize {
+    // SAFETY: the address of a symbol, of which nothing is read.
+    let first = unsafe { SLOTS.as_ptr() };
+    let index = (std::ptr::from_ref(slot) as usize - first as usize) / size_of::<usize>();
+    let (library, name) = FUNCTIONS[index];
+    let name = CStr::from_bytes_with_nul(name.as_bytes()).unwrap_or_default();
+    let address = library.function(name);
+    // two threads write the same
+    slot.store(address, Ordering::Relaxed);
+    address
+}
+
+// every function that cudarc 0.9.15 and this crate call; one that is not here would be linked as ever, with its library
+functions! {
+    DRIVER:
+        "cuCtxGetCurrent" "cuCtxSetCurrent" "cuCtxSynchronize" "cuDeviceGet" "cuDeviceGetAttribute" "cuDeviceGetCount"
+        "cuDeviceGetDefaultMemPool" "cuDeviceGetName" "cuDevicePrimaryCtxRelease_v2" "cuDevicePrimaryCtxRetain"
+        "cuDeviceTotalMem_v2" "cuEventCreate" "cuEventDestroy_v2" "cuEventElapsedTime" "cuEventRecord"
+        "cuEventSynchronize" "cuGetErrorName" "cuGetErrorString" "cuInit" "cuLaunchKernel" "cuMemAllocAsync"
+        "cuMemAllocHost_v2" "cuMemAlloc_v2" "cuMemFreeAsync" "cuMemFreeHost" "cuMemFree_v2" "cuMemGetInfo_v2"
+        "cuMemPoolGetAttribute" "cuMemPoolSetAttribute" "cuMemcpyDtoDAsync_v2" "cuMemcpyDtoD_v2"
+        "cuMemcpyDtoHAsync_v2" "cuMemcpyDtoH_v2" "cuMemcpyHtoDAsync_v2" "cuMemcpyHtoD_v2" "cuMemsetD8Async"
+        "cuMemsetD8_v2" "cuModuleGetFunction" "cuModuleLoad" "cuModuleLoadData" "cuModuleUnload" "cuStreamCreate"
+        "cuStreamDestroy_v2" "cuStreamSynchronize" "cuStreamWaitEvent";
+    BLAS:
+        "cublasCreate_v2" "cublasDestroy_v2" "cublasGemmEx" "cublasGemmStridedBatchedEx" "cublasSetStream_v2"
+        "cublasSgemm_v2" "cublasSgemmStridedBatched" "cublasSgemv_v2" "cublasDgemm_v2" "cublasDgemmStridedBatched"
+        "cublasDgemv_v2";
+    COMPILER:
+        "nvrtcCompileProgram" "nvrtcCreateProgram" "nvrtcDestroyProgram" "nvrtcGetPTX" "nvrtcGetPTXSize"
+        "nvrtcGetProgramLog" "nvrtcGetProgramLogSize";
+}

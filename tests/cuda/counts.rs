@@ -1,0 +1,121 @@
+//! What a training step and a prediction ask of the driver, as the stand-in counts it: the host hands out work and waits
+//! for none of it.
+
+use crate::devices::gpu;
+use crate::golden::{Pico, Synthetic};
+use dfdx::prelude::*;
+use sam2unet::data::Batch;
+use sam2unet::nn::{LossFlavour, Network, Precision, Sam2UNet};
+use sam2unet::train::{AdamWConfig, Compute, Learner, Session};
+use std::process::Command;
+
+const SIDE: usize = 64;
+const IMAGES: usize = 2;
+/// What the process that is counted is told: how many steps and how many predictions.
+const COUNTED: &str = "SAM2UNET_TEST_COUNTED";
+
+/// Calls of the driver.
+struct Counts {
+    launches: i64,
+    to_device: i64,
+    to_device_bytes: i64,
+    to_host: i64,
+    to_host_bytes: i64,
+    waits: i64,
+    event_waits: i64,
+}
+
+impl Counts {
+    /// Of a process of this test that does so much; `None` if nobody counts.
+    fn of(steps: usize, predictions: usize, precision: Precision) -> Option<Self> {
+        let mut process = Command::new(std::env::current_exe().unwrap());
+        process.args(["--exact", "cuda::counts::a_step_waits_for_nothing"]).env("CUDA_STANDIN_STATS", "1");
+        process.env(COUNTED, format!("{steps} {predictions} {}", precision.name()));
+        let output = process.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{said}");
+        let line = said.lines().find(|line| line.contains("copies to the device"))?;
+        let numbers: Vec<i64> =
+            line.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect();
+        let [launches, to_device, to_device_bytes, to_host, to_host_bytes, waits, event_waits] = numbers[..] else {
+            panic!("{line}")
+        };
+        Some(Self { launches, to_device, to_device_bytes, to_host, to_host_bytes, waits, event_waits })
+    }
+
+    /// What `times` more of something cost, of each.
+    fn each(&self, more: &Self, times: i64, what: &str) -> Self {
+        let each = |of: fn(&Self) -> i64| {
+            let difference = of(more) - of(self);
+            assert_eq!(difference % times, 0, "{what}: each is like the others");
+            difference / times
+        };
+        let each = Self {
+            launches: each(|c| c.launches),
+            to_device: each(|c| c.to_device),
+            to_device_bytes: each(|c| c.to_device_bytes),
+            to_host: each(|c| c.to_host),
+            to_host_bytes: each(|c| c.to_host_bytes),
+            waits: each(|c| c.waits),
+            event_waits: each(|c| c.event_waits),
+        };
+        println!(
+            "{what}: {} launches, {} copies to the device ({} bytes), {} to the host ({} bytes), {} waits for all work, \
+             {} for an upload",
+            each.launches,
+            each.to_device,
+            each.to_device_bytes,
+            each.to_host,
+            each.to_host_bytes,
+            each.waits,
+            each.event_waits
+        );
+        each
+    }
+}
+
+/// So many steps, whose losses nobody asks for, and so many predictions.
+fn work(device: Cuda, told: &str) {
+    let [steps, predictions, precision] = told.split(' ').collect::<Vec<_>>()[..] else { panic!("{told}") };
+    let compute = Compute { precision: Precision::of_name(precision).unwrap(), ..Compute::default() };
+    let pixels = IMAGES * SIDE * SIDE;
+    let images: Vec<f32> = (0..3 * pixels).map(|i| (i * 7919 % 1000) as f32 / 250.0 - 2.0).collect();
+    let masks = (0..pixels).map(|i| f32::from(u8::from(i % 100 < 50))).collect();
+    let batch = Batch { side: SIDE, indices: (0..IMAGES).collect(), images: images.clone(), masks };
+    let model = Sam2UNet::<Pico, Cuda>::with_precision(&device, &mut Synthetic, compute.precision).unwrap();
+    let mut session = Session::<Pico, Cuda>::new(device, &mut Synthetic, AdamWConfig::default(), compute).unwrap();
+    for _ in 0..steps.parse().unwrap() {
+        session.accumulate(&batch, 1.0, LossFlavour::Paper).unwrap();
+        session.update(1e-4).unwrap();
+    }
+    for _ in 0..predictions.parse().unwrap() {
+        model.logits(&images, IMAGES, SIDE).unwrap();
+    }
+}
+
+#[test]
+fn a_step_waits_for_nothing() {
+    let Some(device) = gpu() else {
+        return;
+    };
+    if let Ok(told) = std::env::var(COUNTED) {
+        return work(device, &told);
+    }
+    let bytes = (4 * IMAGES * SIDE * SIDE) as i64;
+    for precision in [Precision::F32, Precision::Bf16] {
+        // after so many predictions no place for uploads grows any more
+        let Some(before) = Counts::of(2, 4, precision) else {
+            println!("only the stand-in counts: nothing to see on a GPU");
+            return;
+        };
+        let name = precision.name();
+        let step = before.each(&Counts::of(5, 4, precision).unwrap(), 3, &format!("a training step in {name}"));
+        assert_eq!((step.to_host, step.waits), (0, 0));
+        // image and mask, and dfdx's shapes of what it adds up
+        assert!((4 * bytes..4 * bytes + 1024).contains(&step.to_device_bytes), "{} bytes", step.to_device_bytes);
+        assert_eq!(step.event_waits, 2);
+        let prediction = before.each(&Counts::of(2, 7, precision).unwrap(), 3, &format!("a prediction in {name}"));
+        assert_eq!((prediction.to_host, prediction.to_host_bytes), (1, bytes));
+        assert!(prediction.launches > 0 && prediction.to_device > 0);
+    }
+}
