@@ -43,6 +43,7 @@ impl Drop for Done<'_> {
 mod tests {
     use super::*;
     use rayon::prelude::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
 
     fn sum() -> usize {
         (0..100).map(|i| (0..1000usize).into_par_iter().map(|j| i * j).sum::<usize>()).sum()
@@ -72,7 +73,7 @@ mod tests {
     #[test]
     fn a_panic_wakes_them_too() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
-        let caught = std::panic::catch_unwind(|| pool.install(|| awake(|| panic!("on purpose"))));
+        let caught = catch_unwind(AssertUnwindSafe(|| pool.install(|| awake(|| panic!("on purpose")))));
         assert!(caught.is_err());
         assert_eq!(pool.install(|| awake(sum)), sum());
     }
