@@ -72,7 +72,8 @@ mod tests {
     #[test]
     fn a_panic_wakes_them_too() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
-        let caught = std::panic::catch_unwind(|| pool.install(|| awake(|| panic!("on purpose"))));
+        let caught =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| pool.install(|| awake(|| panic!("on purpose")))));
         assert!(caught.is_err());
         assert_eq!(pool.install(|| awake(sum)), sum());
     }
