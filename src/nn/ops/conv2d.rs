@@ -39,6 +39,22 @@ pub trait Conv2dKernel: Memory {
         y: Self::Out<'_>,
     ) -> Result<(), Self::Err>;
 
+    /// The same in inference, where a device may have a faster way whose sums are rounded in another order.
+    ///
+    /// # Errors
+    /// The device's.
+    fn conv2d_inference(
+        &self,
+        size: ConvSize,
+        x: &Self::View,
+        weight: &Self::View,
+        bias: &Self::View,
+        relu: bool,
+        y: Self::Out<'_>,
+    ) -> Result<(), Self::Err> {
+        self.conv2d(size, x, weight, Some(bias), relu, y)
+    }
+
     /// Adds to the gradients of input, weight and, if there is one, bias. `relu` is the output, if a ReLU
     /// followed.
     ///

@@ -69,7 +69,7 @@ impl<B: Dim, H: Dim, C: ConstDim, D: Backend> Flow<B, H, C, D> {
         };
         let d = &self.device;
         let (weight, bias) = (d.view(&erase(weight)), d.view(&erase(bias)));
-        make(&|y| d.conv2d(size, &self.numbers, &weight, Some(&bias), conv.relu, y))
+        make(&|y| d.conv2d_inference(size, &self.numbers, &weight, &bias, conv.relu, y))
     }
 
     /// Convolution, batch norm and maybe ReLU.

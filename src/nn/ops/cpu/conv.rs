@@ -4,7 +4,6 @@
 
 use super::matmul::{Onto, Packed, Then, add_column_sums, product, transposed_product};
 use super::vector::{add_assign, halve_rows};
-use super::winograd::Winograd;
 use crate::nn::Precision;
 use crate::nn::ops::conv2d::ConvSize;
 use rayon::prelude::*;
@@ -146,9 +145,6 @@ impl ConvSize {
 
     /// `y = conv(x, weight) + bias`, then a ReLU if asked for.
     pub(super) fn forward(&self, x: &[f32], weight: &[f32], bias: Option<&[f32]>, relu: bool, y: &mut [f32]) {
-        if let Some(winograd) = Winograd::of(self) {
-            return winograd.forward(x, weight, bias, relu, y);
-        }
         let factor = Packed::from_runs(&self.by_tap(weight), self.channels, self.taps(), self.precision);
         let then = if relu { Then::Relu } else { Then::Stop };
         self.apply((x, self.channels), 1, &factor, bias.map_or(Onto::Nothing, Onto::Bias), then, y);

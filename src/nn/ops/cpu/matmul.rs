@@ -16,7 +16,7 @@ use std::time::Instant;
 
 /// Words summed in one go, at least where there are as many, and less than twice of them: such a panel stays in the first
 /// caches, and sums of sums are rounded less.
-const DEPTH: usize = 80;
+const DEPTH: usize = 192;
 
 /// Rows of a part of a weight's gradient.
 const PART_ROWS: usize = 1024;

@@ -39,6 +39,7 @@ use profile::{Kind, scope};
 use rayon::prelude::*;
 use scratch::Scratch;
 use std::sync::Arc;
+use winograd::Winograd;
 
 type Done = Result<(), CpuError>;
 /// Numbers handled by one task of an elementwise operation.
@@ -267,6 +268,23 @@ impl Conv2dKernel for Cpu {
     ) -> Done {
         let _work = scope(Kind::Convolution, size.operations());
         size.forward(x, weight, bias.map(|v| &**v), relu, y);
+        Ok(())
+    }
+
+    fn conv2d_inference(
+        &self,
+        size: ConvSize,
+        x: &Scratch,
+        weight: &Scratch,
+        bias: &Scratch,
+        relu: bool,
+        y: &mut [f32],
+    ) -> Done {
+        let Some(winograd) = Winograd::of(&size) else {
+            return self.conv2d(size, x, weight, Some(bias), relu, y);
+        };
+        let _work = scope(Kind::Convolution, size.operations());
+        winograd.forward(x, weight, bias, relu, y);
         Ok(())
     }
 

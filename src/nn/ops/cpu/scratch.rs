@@ -6,10 +6,10 @@ use std::ops::{Deref, DerefMut};
 
 /// Buffers that a thread keeps, at most.
 const MOST: usize = 48;
-/// Numbers that a thread keeps, at most: 48 MiB, a few maps of one image.
-const KEPT: usize = 12 << 20;
-/// How many times longer than asked for a buffer may be, and from how many numbers on that counts.
-const LOOSE: usize = 4;
+/// Numbers that a thread keeps, at most: 16 MiB.
+const KEPT: usize = 4 << 20;
+/// A buffer may be longer than asked for by this part of it, or by so many numbers.
+const LOOSE: usize = 8;
 const ROWS: usize = 1 << 14;
 
 thread_local! {
@@ -32,7 +32,7 @@ impl Scratch {
         }
         let mut numbers = FREE.with_borrow_mut(|free| {
             // The smallest that is large enough, but no map for a row.
-            let fits = |i: &usize| (length..=LOOSE * length.max(ROWS)).contains(&free[*i].len());
+            let fits = |i: &usize| (length..=length + (length / LOOSE).max(ROWS)).contains(&free[*i].len());
             let best = (0..free.len()).filter(fits).min_by_key(|i| free[*i].len());
             best.map(|i| free.remove(i)).unwrap_or_default()
         });
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn memory_is_used_again() {
         let address = |s: &Scratch| s.as_ptr();
-        let (small, large) = (Scratch::new(1000), Scratch::new(50_000));
+        let (small, large) = (Scratch::new(1000), Scratch::new(17_000));
         let (at_small, at_large) = (address(&small), address(&large));
         drop((small, large));
         drop((Scratch::new(0), Scratch::new(KEPT + 1)));
@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(address(&large), at_large);
         assert_eq!(&*large, vec![0.0; 2000]);
         drop(large);
-        assert_ne!(address(&Scratch::new(10 * LOOSE)), at_large, "the small one again");
+        assert_ne!(address(&Scratch::new(80)), at_large, "the small one again");
         let _taken = Scratch::new(2000);
         assert_ne!(address(&Scratch::new(2000)), at_large, "one at a time");
     }

@@ -1,5 +1,5 @@
-//! 3x3 convolutions in single precision by minimal filtering, F(2x2, 3x3) of arXiv 1509.09308: a tile of 2x2 pixels
-//! takes 16 products of channels instead of 36. Pixels of a dilated kernel's tile lie `dilation` apart.
+//! 3x3 convolutions in inference and single precision by minimal filtering, F(2x2, 3x3) of arXiv 1509.09308: a tile of 2x2
+//! pixels takes 16 products of channels instead of 36. Pixels of a dilated kernel's tile lie `dilation` apart.
 
 use super::matmul::{Onto, Packed, Then, product, rows_of};
 use super::scratch::Scratch;
@@ -64,17 +64,9 @@ impl<'a> Winograd<'a> {
     }
 
     /// `y = conv(x, weight) + bias`, then a ReLU if asked for.
-    pub fn forward(&self, x: &[f32], weight: &[f32], bias: Option<&[f32]>, relu: bool, y: &mut [f32]) {
+    pub fn forward(&self, x: &[f32], weight: &[f32], bias: &[f32], relu: bool, y: &mut [f32]) {
         let ConvSize { side, channels, out_channels, dilation, .. } = *self.size;
         let factors = self.factors(weight);
-        let no_bias;
-        let bias = match bias {
-            Some(bias) => bias,
-            None => {
-                no_bias = vec![0.0; out_channels];
-                &no_bias
-            }
-        };
         // Bands of lines that whole tiles cover.
         let band = 2 * dilation * side * out_channels;
         let maps = y.par_chunks_mut(side * side * out_channels).zip(x.par_chunks(side * side * channels));
@@ -201,7 +193,7 @@ mod tests {
             let want = direct(&size, &x, &weight, &bias);
             for relu in [false, true] {
                 let mut y = vec![f32::NAN; want.len()];
-                Winograd::of(&size).expect("a size worth it").forward(&x, &weight, Some(&bias), relu, &mut y);
+                Winograd::of(&size).expect("a size worth it").forward(&x, &weight, &bias, relu, &mut y);
                 for (i, (y, w)) in y.iter().zip(&want).enumerate() {
                     let w = if relu { w.max(0.0) } else { *w };
                     assert!((f64::from(*y) - w).abs() < 2e-5, "{size:?} {i}: {y} {w}");
