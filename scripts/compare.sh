@@ -1,34 +1,60 @@
 #!/usr/bin/env bash
-# Times this crate beside PyTorch on this machine, in turn, and prints medians and their ratios.
+# Times this crate beside PyTorch, ONNX Runtime and OpenVINO on this machine, in turn, and prints medians and ratios.
 #
 #     scripts/compare.sh PYTHON REFERENCE [ROUNDS]
 #
-# PYTHON has torch; REFERENCE holds bench_ref.py, which prints the same JSON object as `bench`.
+# PYTHON has torch, and onnxruntime and openvino for the engines; REFERENCE holds bench_ref.py, which prints the same JSON
+# object as `bench`, and bench_engines.py.
 set -euo pipefail
-if [ $# -lt 2 ]; then sed -n '2,6p' "$0" | cut -c3- >&2; exit 2; fi
+if [ $# -lt 2 ]; then sed -n '2,7p' "$0" | cut -c3- >&2; exit 2; fi
 python=$1 reference=$2 rounds=${3:-3}
 root=$(cd "$(dirname "$0")/.." && pwd)
 cargo build --release --manifest-path "$root/Cargo.toml" --bin bench
 results=$(mktemp)
 trap 'rm -f "$results"' EXIT
-for case in "infer tiny 1" "infer large 1" "train tiny 4" "train large 2"; do
-    for _ in $(seq "$rounds"); do
-        # shellcheck disable=SC2086
-        echo "ours|$case|$("$root/target/release/bench" $case --repeat 3)" >> "$results"
-        # shellcheck disable=SC2086
-        echo "peer|$case|$(cd "$reference" && "$python" bench_ref.py $case f32 --repeat 3)" >> "$results"
+bench=$root/target/release/bench
+cd "$reference"
+for _ in $(seq "$rounds"); do
+    for variant in tiny large; do
+        for precision in f32 bf16; do
+            case="infer $variant 1 $precision"
+            # shellcheck disable=SC2086
+            { echo "ours|$case|$("$bench" $case --device cpu --repeat 7)"; echo "torch|$case|$("$python" bench_ref.py $case --repeat 5)"; } >> "$results"
+        done
+        echo "engines|$variant|$("$python" bench_engines.py "$variant" 1 2> /dev/null | tail -n 1)" >> "$results"
+    done
+    for step in "train tiny 4" "train large 2"; do
+        for precision in f32 bf16; do
+            case="$step $precision"
+            for memory in small balanced fast; do
+                # shellcheck disable=SC2086
+                echo "ours|$case $memory|$("$bench" $case --memory $memory --device cpu --repeat 3)" >> "$results"
+            done
+            # shellcheck disable=SC2086
+            echo "torch|$case|$("$python" bench_ref.py $case --repeat 3)" >> "$results"
+        done
     done
 done
 "$python" - "$results" <<'PY'
-import json, statistics, sys
-cases = {}
+import collections, json, statistics, sys
+runs = collections.defaultdict(list)
 for line in open(sys.argv[1]):
     who, case, text = line.rstrip("\n").split("|", 2)
-    cases.setdefault(case, {"ours": [], "peer": []})[who].append(json.loads(text))
-print("| case | ours s | PyTorch s | ratio | ours MB above the model | PyTorch MB | ratio |\n|---|---|---|---|---|---|---|")
-for case, sides in cases.items():
-    time = {k: statistics.median(r["median_s"] for r in v) for k, v in sides.items()}
-    memory = {k: statistics.median(r["peak_mb"] - r["before_mb"] for r in v) for k, v in sides.items()}
-    print(f"| {case} | {time['ours']:.3f} | {time['peer']:.3f} | {time['ours'] / time['peer']:.2f} | "
-          f"{memory['ours']:.0f} | {memory['peer']:.0f} | {memory['ours'] / max(memory['peer'], 1e-9):.2f} |")
+    out = json.loads(text)
+    if who == "engines":
+        for name in ("onnxruntime_f32", "openvino_f32", "openvino_bf16"):
+            engine, precision = name.split("_")
+            runs[engine, f"infer {case} 1 {precision}"].append(dict(median_s=out[name + "_s"], peak_mb=float("nan"), before_mb=0))
+    else:
+        runs[who, case].append(out)
+median = lambda key, of: statistics.median(of(r) for r in runs[key])
+print("| case | ours s | others s | ratio | ours MB above the model | PyTorch MB | ratio |\n|---|---|---|---|---|---|---|")
+for who, case in [key for key in runs if key[0] == "ours"]:
+    plain = " ".join(case.split()[:4])
+    seconds, memory = (lambda r: r["median_s"]), (lambda r: r["peak_mb"] - r["before_mb"])
+    ours, mb = median((who, case), seconds), median((who, case), memory)
+    peers = {p: median((p, plain), seconds) for p in ("torch", "onnxruntime", "openvino") if (p, plain) in runs}
+    theirs = median(("torch", plain), memory)
+    print(f"| {case} | {ours:.3f} | " + ", ".join(f"{p} {s:.3f}" for p, s in peers.items()) + " | "
+          + ", ".join(f"{ours / s:.2f}" for s in peers.values()) + f" | {mb:.0f} | {theirs:.0f} | {mb / max(theirs, 1e-9):.2f} |")
 PY

@@ -136,7 +136,7 @@ fn with_call<R>(
     match case.what {
         What::Infer => {
             let network = device.network(&case.variant, source, case.precision).ok_or_else(unknown)??;
-            run(&mut || Ok(network.logits(&images, case.batch, case.size).map(drop)?))
+            run(&mut || Ok(device.awake(|| network.logits(&images, case.batch, case.size)).map(drop)?))
         }
         What::Train => {
             let config = AdamWConfig::default();

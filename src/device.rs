@@ -109,7 +109,15 @@ impl Device {
         on!(self, |d| of(d, precision))
     }
 
-    /// The most of its own memory that was in use at once, in bytes; `None` where it has none or the driver does not tell.
+    /// Runs `work`, one inference after the other, with a CPU's threads kept from falling asleep between an inference's
+    /// many parallel parts. They look for any work of rayon's pool meanwhile, and this waits for what they have begun: it is for
+    /// a program whose pool does nothing else.
+    pub fn awake<R>(&self, work: impl FnOnce() -> R) -> R {
+        on!(self, |d| d.awake(work))
+    }
+
+    /// The most of its memory pool that was in use at once, in bytes, without cuBLAS's workspace and what uploads pass through;
+    /// `None` where it has none or the driver does not tell.
     pub fn peak_bytes(&self) -> Option<u64> {
         on!(self, |d| d.peak_bytes())
     }

@@ -113,7 +113,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let bar = ProgressBar::new(images.len() as u64).with_style(style.unwrap_or_else(ProgressStyle::default_bar));
     let mut failed = 0;
     for image in &images {
-        if let Err(error) = predictor.file(image, &arguments.out, &options) {
+        if let Err(error) = device.awake(|| predictor.file(image, &arguments.out, &options)) {
             failed += 1;
             bar.suspend(|| eprintln!("predict: {error}"));
         }

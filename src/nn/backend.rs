@@ -64,8 +64,8 @@ pub trait Memory: Device<f32> {
     /// Whether the device computes in this precision. One that does not takes single precision in its place.
     fn offers(&self, precision: Precision) -> bool;
 
-    /// Runs `work`, many short operations one after the other, as fast as the device can: a CPU's threads do not go to sleep
-    /// between them.
+    /// Runs `work`, many short operations one after the other; a CPU's threads do not fall asleep between them, and do whatever
+    /// their pool is given meanwhile.
     fn awake<R>(&self, work: impl FnOnce() -> R) -> R {
         work()
     }

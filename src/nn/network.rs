@@ -59,7 +59,7 @@ impl<V: Variant, D: Backend> Network for Sam2UNet<V, D> {
         let device = self.head.bias.device();
         let failed = |e| NetworkError::Device(D::explain(&e));
         let x: Image<usize, usize, D> = device.upload(images, (batch, Const, side, side)).map_err(failed)?;
-        let head = device.awake(|| self.try_predict(x)).map_err(failed)?;
+        let head = self.try_predict(x).map_err(failed)?;
         device.read(&head).map_err(failed)
     }
 

@@ -22,7 +22,7 @@ pub trait Learner {
     fn accumulate(&mut self, batch: &Batch, scale: f32, flavour: LossFlavour) -> Result<(), LearnError>;
 
     /// The unscaled losses of the batches accumulated since this was last asked, in their order: each the mean over the
-    /// batch of the sum over the three outputs (paper, section 3.4).
+    /// batch of the sum over the three outputs (paper, section 3.4). They are kept until somebody asks.
     ///
     /// # Errors
     /// When the device fails.
@@ -34,7 +34,7 @@ pub trait Learner {
     /// One optimiser step at learning rate `rate` with the gathered gradients, which go back to zero.
     ///
     /// # Errors
-    /// When a trainable weight has no gradient, or the device fails.
+    /// When no batch was seen since the last one, or the device fails.
     fn update(&mut self, rate: f64) -> Result<(), LearnError>;
 
     /// The head's logits `(batch, 1, side, side)` in evaluation mode for normalised images

@@ -34,6 +34,8 @@ impl Counts {
         let output = process.output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success(), "{said}");
+        let ran = String::from_utf8(output.stdout).unwrap();
+        assert!(ran.contains("1 passed"), "this test under another name: {ran}");
         let line = said.lines().find(|line| line.contains("copies to the device"))?;
         let numbers: Vec<i64> =
             line.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect();

@@ -74,7 +74,8 @@ fn agrees_with_plain_numbers() -> bool {
     let pointers: Vec<_> = a.chunks_exact(depth).map(<[f32]>::as_ptr).collect();
     let mut c: Vec<f32> = (0..rows * WIDEST).map(number).collect();
     {
-        let _tiles = Tiles::on_this_thread();
+        // SAFETY: the caller has found, or installed, what carries tiles out.
+        let _tiles = unsafe { Tiles::on_this_thread() };
         let left = Left::Rows(&pointers);
         // SAFETY: tiles were found; there are `rows` rows of `depth` words, as many rows of a panel, and `rows` rows at the
         // destination.
@@ -113,9 +114,12 @@ static CONFIGURATION: Configuration = Configuration {
 };
 
 impl Tiles {
-    /// Sets them up. Only where they are [`available`]: elsewhere the process ends by an illegal instruction.
-    pub fn on_this_thread() -> Self {
-        // SAFETY: the instruction reads 64 bytes; no code of the compiler's knows of tiles.
+    /// Sets them up.
+    ///
+    /// # Safety
+    /// The machine has them, or what carries them out in its place: see [`available`].
+    pub unsafe fn on_this_thread() -> Self {
+        // SAFETY: the instruction, which the caller vouches for, reads 64 bytes. See below on what tiles hold.
         unsafe { asm!("ldtilecfg [{}]", in(reg) &CONFIGURATION, options(nostack, preserves_flags, readonly)) };
         Self(std::marker::PhantomData)
     }
@@ -127,6 +131,10 @@ impl Drop for Tiles {
         unsafe { asm!("tilerelease", options(nostack, preserves_flags, nomem)) };
     }
 }
+
+// Tiles hold their numbers from one of these to the next. No rule of the language's says so; but no code of the compiler's or
+// of a library's that is called in between knows of tiles, so nothing there can change them, as nothing changes the
+// configuration that `Tiles` loads.
 
 /// Reads a tile, its rows `$stride` bytes apart.
 macro_rules! load {
@@ -187,7 +195,8 @@ pub unsafe fn tile(
         let mut corner = [MaybeUninit::<f32>::uninit(); SIDE * WIDEST];
         let corner: *mut f32 = corner.as_mut_ptr().cast();
         let beyond = rows % SIDE;
-        let tail = c.add(whole * SIDE * stride);
+        // past the end where all tiles are whole: then nothing is read or written there
+        let tail = c.wrapping_add(whole * SIDE * stride);
         if beyond > 0 && matches!(before, Before::Itself) {
             copy_rows((tail, stride), (corner, WIDEST), beyond, vectors);
         }
@@ -218,8 +227,8 @@ unsafe fn copy_rows((from, step): (*const f32, usize), (to, stride): (*mut f32, 
 /// Sixteen rows of the left factor, or as many as there are.
 #[derive(Clone, Copy)]
 enum Group<'a> {
-    /// All sixteen, as many bytes apart: read where they stand.
-    Even { first: *const f32, stride: isize },
+    /// All sixteen, as many bytes apart: whole tiles are read where they stand.
+    Even { rows: &'a [*const f32], stride: isize },
     /// To be gathered first.
     Rows(&'a [*const f32]),
     /// To be turned first.
@@ -233,7 +242,7 @@ impl<'a> Group<'a> {
                 let rows = &rows[group * SIDE..rows.len().min((group + 1) * SIDE)];
                 let stride = |pair: &[*const f32]| (pair[1] as isize).wrapping_sub(pair[0] as isize);
                 match rows.len() == SIDE && rows.windows(2).all(|pair| stride(pair) == stride(rows)) {
-                    true => Self::Even { first: rows[0], stride: stride(rows) },
+                    true => Self::Even { rows, stride: stride(rows) },
                     false => Self::Rows(rows),
                 }
             }
@@ -256,14 +265,12 @@ impl<'a> Group<'a> {
         // has room for sixteen vectors.
         unsafe {
             match self {
-                Self::Even { first, stride } if words == SIDE => return (first.add(from), stride),
-                Self::Even { first, stride } => {
-                    for i in 0..SIDE {
-                        let row = first.wrapping_byte_offset(stride * i as isize).add(from);
-                        _mm512_store_ps(space.row(i), _mm512_maskz_loadu_ps(first_of(words), row));
-                    }
+                Self::Even { rows, stride } if words == SIDE => {
+                    // One instruction reads all rows, from the first one's address on.
+                    rows.iter().for_each(|row| _ = row.expose_provenance());
+                    return (rows[0].add(from), stride);
                 }
-                Self::Rows(rows) => {
+                Self::Even { rows, .. } | Self::Rows(rows) => {
                     for (i, row) in rows.iter().enumerate() {
                         _mm512_store_ps(space.row(i), _mm512_maskz_loadu_ps(first_of(words), row.add(from)));
                     }
@@ -428,9 +435,11 @@ mod tests {
     #[test]
     fn every_shape_of_a_tile_agrees_with_a_plain_loop_and_nothing_else_is_written() {
         if !installed() {
+            eprintln!("SKIPPED: AMX is emulated with AVX-512 only");
             return;
         }
-        let _tiles = Tiles::on_this_thread();
+        // SAFETY: they are installed.
+        let _tiles = unsafe { Tiles::on_this_thread() };
         let (stride, bias) = (WIDEST + 5, (0..WIDEST).map(|j| j as f32).collect::<Vec<_>>());
         for (rows, depth) in [1, 2, 15, 16, 17, 31, 32].into_iter().flat_map(|r| [0, 1, 15, 16, 40].map(|d| (r, d))) {
             // Row after row, rows anywhere, and one column after another with rows that are not asked for.

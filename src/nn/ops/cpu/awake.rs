@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const PATIENCE: usize = 256;
 
 /// Runs `work` while the pool's other threads look for its parallel parts without a pause: to fall asleep between two of
-/// them and to be woken takes a thread as long as many a part.
+/// them and to be woken takes a thread as long as many a part. They take up any work of the pool's, also another caller's,
+/// and this ends when that does.
 pub fn awake<R>(work: impl FnOnce() -> R) -> R {
     let (done, own) = (AtomicBool::new(false), rayon::current_thread_index());
     let watch = || {

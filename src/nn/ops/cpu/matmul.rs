@@ -358,7 +358,8 @@ fn run(
     if let Onto::Bias(bias) = onto {
         assert_eq!(bias.len(), columns, "size of a bias");
     }
-    let _ready = isa.set_up();
+    // SAFETY: factors are packed for sets that this machine has.
+    let _ready = unsafe { isa.set_up() };
     let mut pointers = [std::ptr::null(); MOST_ROWS];
     let mut corner = [0.0; MOST_ROWS * WIDEST];
     let slabs = (depth.len() / DEPTH).max(1);

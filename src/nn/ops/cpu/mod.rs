@@ -94,7 +94,7 @@ impl Memory for Cpu {
     fn needs(precision: Precision) -> &'static str {
         match precision {
             Precision::F32 => "nothing more",
-            Precision::Bf16 => "a CPU with AVX-512 BF16",
+            Precision::Bf16 => "a CPU with AMX or AVX-512 BF16",
             Precision::Tf32 => "an NVIDIA GPU",
         }
     }

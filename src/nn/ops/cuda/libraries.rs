@@ -17,25 +17,38 @@ struct Library {
     names: &'static [&'static CStr],
     /// What its functions give where it is missing: "not initialised", where it has a word for that.
     missing: extern "C" fn() -> c_int,
+    /// What stands for a function that the library does not have, as an old one may not.
+    lacking: extern "C" fn() -> c_int,
     /// What `dlopen` gave, or what it said of the newest.
     handle: OnceLock<Result<usize, String>>,
 }
 
-static DRIVER: Library = Library { names: &[c"libcuda.so.1"], missing: missing_driver, handle: OnceLock::new() };
+static DRIVER: Library =
+    Library { names: &[c"libcuda.so.1"], missing: missing_driver, lacking: lacking_driver, handle: OnceLock::new() };
 static BLAS: Library = Library {
     names: &[c"libcublas.so.13", c"libcublas.so.12", c"libcublas.so.11"],
     missing: missing_blas,
+    lacking: lacking_blas,
     handle: OnceLock::new(),
 };
 /// dfdx compiles a few of its kernels with it, of which this crate uses none.
 static COMPILER: Library = Library {
     names: &[c"libnvrtc.so.13", c"libnvrtc.so.12", c"libnvrtc.so.11.2"],
     missing: missing_compiler,
+    lacking: missing_compiler,
     handle: OnceLock::new(),
 };
 
 extern "C" fn missing_driver() -> c_int {
     3 // CUDA_ERROR_NOT_INITIALIZED
+}
+
+extern "C" fn lacking_driver() -> c_int {
+    500 // CUDA_ERROR_NOT_FOUND
+}
+
+extern "C" fn lacking_blas() -> c_int {
+    15 // CUBLAS_STATUS_NOT_SUPPORTED
 }
 
 extern "C" fn missing_blas() -> c_int {
@@ -89,7 +102,8 @@ impl Library {
         // SAFETY: the handle comes from `dlopen` and is never closed; the name ends with a zero.
         let found = self.handle().map(|handle| unsafe { dlsym(handle as *mut c_void, name.as_ptr()) } as usize);
         match found {
-            Ok(0) | Err(_) => self.missing as usize,
+            Ok(0) => self.lacking as usize,
+            Err(_) => self.missing as usize,
             Ok(address) => address,
         }
     }
