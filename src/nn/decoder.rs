@@ -48,9 +48,7 @@ impl<D: Backend> DoubleConv<D> {
     fn around(&self) -> Around {
         Around { dilation: 1, relu: true, precision: self.precision }
     }
-}
 
-impl<D: Backend> DoubleConv<D> {
     fn infer<B: Dim, H: Dim, T: Inference<D>>(&self, x: &Flow<B, H, Both, D>) -> Result<Map<B, H, Mid, D, T>, D::Err> {
         let x = x.conv_batch_norm(self.norm1.folded(&self.conv1, self.around()))?;
         x.conv_batch_norm_map(self.norm2.folded(&self.conv2, self.around()))

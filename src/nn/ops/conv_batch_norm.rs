@@ -71,7 +71,7 @@ fn erased<D: Backend, T: Tape<f32, D>>(
     if let Some(centre) = &centre {
         seen = d.centred(seen, centre)?;
     }
-    let between = d.fill(shape.into_iter().product(), |u| d.conv2d(size, &seen, w_view, None, false, u))?;
+    let between = d.overwrite(shape.into_iter().product(), |u| d.conv2d(size, &seen, w_view, None, false, u))?;
     let (y, (mean, (variance, saved))) = d.build_with(shape, |y| {
         d.build_with([out_channels], |mean| {
             d.build_with([out_channels], |variance| {

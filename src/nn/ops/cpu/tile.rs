@@ -170,8 +170,8 @@ pub enum Before {
 /// tile will read: they are brought into the cache meanwhile (any address will do, as nothing is read).
 ///
 /// # Safety
-/// The set must be one of [`Isa::available`] or [`Isa::bf16`], and [set up](Isa::set_up); there must be at most [`Isa::rows`] rows, of at least `depth`
-/// readable words each; `panel` must hold `depth` rows of [`Isa::columns`] words; a bias `vectors`
+/// The set must be one of [`Isa::available`] or [`Isa::bf16`], and [set up](Isa::set_up); there must be at most
+/// [`Isa::rows`] rows, of at least `depth` readable words each; `panel` must hold `depth` rows of [`Isa::columns`] words; a bias `vectors`
 /// vectors; the destination must be initialised, writable for `vectors` vectors in each row, and nobody
 /// else's.
 pub unsafe fn tile(
