@@ -9,9 +9,10 @@ use std::fmt::Debug;
 /// `Device<f32>` implies two `Storage`s.)
 pub type Buffer<D> = <D as Storage<f32>>::Vec;
 
-/// What the large products are computed in: a block's linear layers and adapter, and the convolutions of decoder and
-/// receptive-field blocks, forward and back. Everything else is single precision: the tape, the trainable weights,
-/// attention's products, the first and the last layer, and an adapter's weight gradients.
+/// What the large products are computed in: a block's linear layers and adapter, on a CPU also attention's (queries and keys,
+/// weights and values), and the convolutions of decoder and receptive-field blocks, forward and back. Everything else is single
+/// precision: the tape, the trainable weights, softmax and its gradient, the first and the last layer, and an adapter's weight
+/// gradients; on a GPU attention too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Precision {
     /// Single precision.

@@ -6,8 +6,10 @@
 
 use super::matmul::{Onto, Packed, Then, product, rows_of, transposed_product};
 use super::profile::{Kind, scope};
-use super::vector::{exponentials, largest_of_four, scale, softmax_backward};
+use super::scratch::Scratch;
+use super::vector::{exponentials, halve_in_place, largest_of_four, scaled, softmax_backward};
 use super::windows::{Window, Windows};
+use crate::nn::Precision;
 use rayon::prelude::*;
 
 /// Query rows worked on at once: what bounds the scores held in memory.
@@ -28,6 +30,8 @@ pub struct Attention<'a> {
     pub pool: bool,
     /// Bias of the query, key and value projection: what a padded token's row is.
     pub bias: &'a [f32],
+    /// What products are computed in. Softmax and its gradient are single precision.
+    pub precision: Precision,
 }
 
 /// One window and head: rows of `dim` numbers each, where they stand.
@@ -58,16 +62,29 @@ impl Gathered<'_> {
     }
 }
 
-/// Buffers that one task after another uses.
-#[derive(Default)]
-struct Scratch {
+/// Factors whose buffers one task after another uses.
+struct Factors {
     keys: Packed,
+    keys_by_row: Packed,
     values: Packed,
     queries: Packed,
     gradients: Packed,
-    keys_by_row: Packed,
-    scores: Vec<f32>,
-    score_gradients: Vec<f32>,
+}
+
+impl Factors {
+    fn new(precision: Precision) -> Self {
+        let [keys, keys_by_row, values, queries, gradients] = [(); 5].map(|()| Packed::empty(precision));
+        Self { keys, keys_by_row, values, queries, gradients }
+    }
+}
+
+/// Rows of `stride` numbers each as the left factor of a product with `factor`, rounded in their own place: the first
+/// `factor.words_in(count)` words count.
+fn left_in_place<'r>(rows: &'r mut [f32], stride: usize, factor: &Packed, count: usize) -> Vec<&'r [f32]> {
+    if factor.precision() == Precision::Bf16 {
+        rows.chunks_exact_mut(stride).for_each(halve_in_place);
+    }
+    rows.chunks_exact(stride).map(|row| &row[..factor.words_in(count)]).collect()
 }
 
 impl Attention<'_> {
@@ -165,25 +182,32 @@ impl Attention<'_> {
     pub fn forward(&self, qkv: &[f32], out: &mut [f32]) {
         let (d, factor) = (self.dim, 1.0 / (self.dim as f32).sqrt());
         let pieces = self.pieces(self.query_windows(), out, d);
-        pieces.into_par_iter().for_each_init(Scratch::default, |scratch, (image, window, head, out)| {
-            let g = self.gather(qkv, image, window, head);
-            let (keys, queries) = (g.keys.len(), g.queries(d));
-            let _work = scope(Kind::Attention, 4 * queries.len() * keys * d);
-            let Scratch { keys: k, values: v, scores, .. } = scratch;
-            k.set_columns(d, keys, |j| g.keys[j]);
-            v.set_rows(keys, d, |p| g.values[p]);
-            scores.resize(QUERY_ROWS.min(queries.len()) * keys, 0.0);
-            for (q, out) in queries.chunks(QUERY_ROWS).zip(out.chunks_mut(QUERY_ROWS * d)) {
-                let scores = &mut scores[..q.len() * keys];
-                product(q, k, 0, Onto::Nothing, Then::Stop, scores);
-                let sums: Vec<f32> =
-                    scores.chunks_exact_mut(keys).map(|row| exponentials(row, factor, g.last)).collect();
-                product(&rows_of(scores, keys), v, 0, Onto::Nothing, Then::Stop, out);
-                for (row, sum) in out.chunks_exact_mut(d).zip(sums) {
-                    scale(row, sum);
+        pieces.into_par_iter().for_each_init(
+            || Factors::new(self.precision),
+            |f, (image, window, head, out)| {
+                let g = self.gather(qkv, image, window, head);
+                let (keys, queries) = (g.keys.len(), g.queries(d));
+                let _work = scope(Kind::Attention, 4 * queries.len() * keys * d);
+                f.keys.set_columns(d, &g.keys);
+                f.values.set_rows(keys, d, |p| g.values[p]);
+                let (stride, width) = (f.keys.fill_up(), f.values.fill_up());
+                let rows = QUERY_ROWS.min(queries.len());
+                let (mut room, mut sums) = (Scratch::default(), Vec::with_capacity(rows));
+                let (mut scores, mut means) = (Scratch::new(rows * stride), Scratch::new(rows * width));
+                let queries = f.keys.left(&queries, &mut room);
+                for (q, out) in queries.chunks(rows).zip(out.chunks_mut(rows * d)) {
+                    let (scores, means) = (&mut scores[..q.len() * stride], &mut means[..q.len() * width]);
+                    product(q, &f.keys, 0, Onto::Nothing, Then::Stop, scores);
+                    sums.clear();
+                    sums.extend(scores.chunks_exact_mut(stride).map(|row| exponentials(row, keys, factor, g.last)));
+                    let weights = left_in_place(scores, stride, &f.values, keys);
+                    product(&weights, &f.values, 0, Onto::Nothing, Then::Stop, means);
+                    for ((out, mean), sum) in out.chunks_exact_mut(d).zip(means.chunks_exact(width)).zip(&sums) {
+                        scaled(mean, *sum, out);
+                    }
                 }
-            }
-        });
+            },
+        );
     }
 
     /// The gradient of [`forward`](Self::forward): from `gout` in the queries' window order to `gqkv` in the keys'
@@ -195,60 +219,80 @@ impl Attention<'_> {
             side * side
         };
         let pieces = self.pieces(self.windows(), gqkv, 3 * d);
-        pieces.into_par_iter().for_each_init(Scratch::default, |scratch, (image, window, head, piece)| {
-            let g = self.gather(qkv, image, window, head);
-            let (keys, all, tokens) = (g.keys.len(), g.queries(d), g.window.tokens());
-            let _work = scope(Kind::Attention, 10 * all.len() * keys * d);
-            let place = {
-                let w = per_map.get(window);
-                per_map.place(w.y, w.x)
-            };
-            let start = (image * queries_per_map + place.before) * self.channels() + head * all.len() * d;
-            let gout = &gout[start..start + all.len() * d];
-            let (mut gq, mut gk, mut gv) = (vec![0.0; all.len() * d], vec![0.0; keys * d], vec![0.0; keys * d]);
-            let s = scratch;
-            s.keys.set_columns(d, keys, |j| g.keys[j]);
-            s.keys_by_row.set_rows(keys, d, |p| g.keys[p]);
-            s.values.set_columns(d, keys, |j| g.values[j]);
-            let rows = QUERY_ROWS.min(all.len());
-            s.scores.resize(rows * keys, 0.0);
-            s.score_gradients.resize(rows * keys, 0.0);
-            for ((q, go), gq) in all.chunks(rows).zip(gout.chunks(rows * d)).zip(gq.chunks_mut(rows * d)) {
-                let n = q.len();
-                let (p, gp) = (&mut s.scores[..n * keys], &mut s.score_gradients[..n * keys]);
-                let go = rows_of(go, d);
-                product(q, &s.keys, 0, Onto::Nothing, Then::Stop, p);
-                for row in p.chunks_exact_mut(keys) {
-                    let sum = exponentials(row, factor, g.last);
-                    scale(row, sum);
+        pieces.into_par_iter().for_each_init(
+            || Factors::new(self.precision),
+            |f, (image, window, head, piece)| {
+                let g = self.gather(qkv, image, window, head);
+                let (keys, all) = (g.keys.len(), g.queries(d));
+                let _work = scope(Kind::Attention, 10 * all.len() * keys * d);
+                let place = {
+                    let w = per_map.get(window);
+                    per_map.place(w.y, w.x)
+                };
+                let start = (image * queries_per_map + place.before) * self.channels() + head * all.len() * d;
+                let gout = rows_of(&gout[start..start + all.len() * d], d);
+                f.keys.set_columns(d, &g.keys);
+                f.keys_by_row.set_rows(keys, d, |p| g.keys[p]);
+                f.values.set_columns(d, &g.values);
+                let (stride, width) = (f.keys.fill_up(), f.keys_by_row.fill_up());
+                f.values.fill_up();
+                let rows = QUERY_ROWS.min(all.len());
+                let [mut p, mut gp] = [(); 2].map(|()| Scratch::new(rows * stride));
+                let mut gq = Scratch::new(all.len() * width);
+                let [mut gk, mut gv] = [(); 2].map(|()| Scratch::new(keys * width));
+                let [mut room, mut g_room] = [(); 2].map(|()| Scratch::default());
+                let (mut sums, mut shrunk) = (Vec::with_capacity(rows), Scratch::new(rows * d));
+                let mut onto = Onto::Nothing;
+                for ((q, go), gq) in all.chunks(rows).zip(gout.chunks(rows)).zip(gq.chunks_mut(rows * width)) {
+                    let n = q.len();
+                    let (p, gp) = (&mut p[..n * stride], &mut gp[..n * stride]);
+                    product(&f.keys.left(q, &mut room), &f.keys, 0, Onto::Nothing, Then::Stop, p);
+                    // A row's weights are these numbers times its sum's inverse, which its gradient takes: it is shorter.
+                    sums.clear();
+                    sums.extend(p.chunks_exact_mut(stride).map(|row| exponentials(row, keys, factor, g.last)));
+                    for ((go, sum), shrunk) in go.iter().zip(&sums).zip(shrunk.chunks_exact_mut(d)) {
+                        scaled(go, *sum, shrunk);
+                    }
+                    f.gradients.set_rows(n, d, |i| &shrunk[i * d..][..d]);
+                    f.gradients.fill_up();
+                    let weights = f.gradients.row_words(p, stride);
+                    transposed_product(&weights, keys, &f.gradients, onto, width, &mut gv);
+                    drop(weights);
+                    product(&f.values.left(go, &mut g_room), &f.values, 0, Onto::Nothing, Then::Stop, gp);
+                    for ((p, gp), sum) in p.chunks_exact(stride).zip(gp.chunks_exact_mut(stride)).zip(&sums) {
+                        softmax_backward(p, *sum, factor, gp);
+                    }
+                    f.queries.set_rows(n, d, |i| q[i]);
+                    f.queries.fill_up();
+                    transposed_product(&f.queries.row_words(gp, stride), keys, &f.queries, onto, width, &mut gk);
+                    let gp = left_in_place(gp, stride, &f.keys_by_row, keys);
+                    product(&gp, &f.keys_by_row, 0, Onto::Nothing, Then::Stop, gq);
+                    onto = Onto::Itself;
                 }
-                s.gradients.set_rows(n, d, |i| go[i]);
-                transposed_product(p, keys, &s.gradients, Onto::Itself, d, &mut gv);
-                product(&go, &s.values, 0, Onto::Nothing, Then::Stop, gp);
-                for (p, gp) in p.chunks_exact(keys).zip(gp.chunks_exact_mut(keys)) {
-                    softmax_backward(p, factor, gp);
+                let gq = gq.chunks_exact(width).map(|row| &row[..d]);
+                match &g.queries {
+                    Queries::Rows(_) => {
+                        for (row, gq) in piece.chunks_exact_mut(3 * d).zip(gq) {
+                            row[..d].copy_from_slice(gq);
+                        }
+                    }
+                    Queries::Pooled(_, from) => {
+                        piece.chunks_exact_mut(3 * d).for_each(|row| row[..d].fill(0.0));
+                        for (gq, from) in gq.zip(from.chunks_exact(d)) {
+                            for (i, (g, token)) in gq.iter().zip(from).enumerate() {
+                                piece[*token as usize * 3 * d + i] += g;
+                            }
+                        }
+                    }
                 }
-                product(&rows_of(gp, keys), &s.keys_by_row, 0, Onto::Nothing, Then::Stop, gq);
-                s.queries.set_rows(n, d, |i| q[i]);
-                transposed_product(gp, keys, &s.queries, Onto::Itself, d, &mut gk);
-            }
-            if let Queries::Pooled(_, from) = &g.queries {
-                for row in piece.chunks_exact_mut(3 * d) {
-                    row[..d].fill(0.0);
+                // A padded token's gradient is the bias's, which is frozen.
+                let gradients = gk.chunks_exact(width).zip(gv.chunks_exact(width));
+                for (row, (gk, gv)) in piece.chunks_exact_mut(3 * d).zip(gradients) {
+                    row[d..2 * d].copy_from_slice(&gk[..d]);
+                    row[2 * d..].copy_from_slice(&gv[..d]);
                 }
-                for (i, (g, token)) in gq.iter().zip(from).enumerate() {
-                    piece[*token as usize * 3 * d + i % d] += g;
-                }
-            }
-            for token in 0..tokens {
-                let row = &mut piece[token * 3 * d..][..3 * d];
-                if !self.pool {
-                    row[..d].copy_from_slice(&gq[token * d..][..d]);
-                }
-                row[d..2 * d].copy_from_slice(&gk[token * d..][..d]);
-                row[2 * d..].copy_from_slice(&gv[token * d..][..d]);
-            }
-        });
+            },
+        );
     }
 }
 
@@ -275,6 +319,148 @@ impl WindowOrder {
             for part in 0..parts {
                 let to = (part * self.heads + head) * self.dim;
                 row[to..to + self.dim].copy_from_slice(&data[start + part * self.dim..][..self.dim]);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(n: usize, seed: u32) -> Vec<f32> {
+        (0..n as u32)
+            .map(|i| ((i.wrapping_mul(2654435761).wrapping_add(seed * 977) >> 8) as f32 / (1 << 23) as f32) - 1.0)
+            .collect()
+    }
+
+    fn rounded(x: &[f32], precision: Precision) -> Vec<f64> {
+        let halves = Packed::empty(precision).precision() == Precision::Bf16;
+        x.iter().map(|x| f64::from(if halves { half::bf16::from_f32(*x).to_f32() } else { *x })).collect()
+    }
+
+    /// The plain twin in double precision, padded tokens and all: the outputs in the map's order, and the gradient of
+    /// `sum(outputs * probe)` with respect to the projections' rows. `whole` are these before they were rounded: what is
+    /// pooled.
+    fn twin(a: &Attention<'_>, whole: &[f32], qkv: &[f64], bias: &[f64], probe: &[f64]) -> [Vec<f64>; 2] {
+        let (c, d, side) = (a.channels(), a.dim, a.side);
+        let (row, step) = (3 * c, if a.pool { 2 } else { 1 });
+        let (maps, window) = (qkv.len() / row / side / side, if a.window == 0 { side } else { a.window });
+        let (mut out, mut gradient) = (vec![0.0; probe.len()], vec![0.0; qkv.len()]);
+        let corners = (0..side).step_by(window).flat_map(|y| (0..side).step_by(window).map(move |x| (y, x)));
+        let corners: Vec<_> = corners.collect();
+        for (map, head, (y0, x0)) in (0..maps)
+            .flat_map(|map| (0..a.heads).map(move |head| (map, head)))
+            .flat_map(|(map, head)| corners.iter().map(move |corner| (map, head, *corner)))
+        {
+            // Where the numbers of a token begin, if it is real.
+            let token =
+                |y: usize, x: usize| (y < side && x < side).then(|| ((map * side + y) * side + x) * row + head * d);
+            let tokens: Vec<Option<usize>> =
+                (0..window * window).map(|i| token(y0 + i / window, x0 + i % window)).collect();
+            let read = |token: &Option<usize>, part: usize, i: usize| match token {
+                Some(start) => qkv[start + part * c + i],
+                None => bias[part * c + head * d + i],
+            };
+            for (y, x) in (y0..(y0 + window).min(side))
+                .step_by(step)
+                .flat_map(|y| (x0..(x0 + window).min(side)).step_by(step).map(move |x| (y, x)))
+            {
+                // Of each number of the query the token that it is read from: the largest of four.
+                let from: Vec<usize> = (0..d)
+                    .map(|i| {
+                        let four = (0..step * step).map(|t| token(y + t / step, x + t % step).unwrap() + i);
+                        four.reduce(|best, other| if whole[other] > whole[best] { other } else { best }).unwrap()
+                    })
+                    .collect();
+                let scale = 1.0 / (d as f64).sqrt();
+                let score = |token| scale * (0..d).map(|i| qkv[from[i]] * read(token, 1, i)).sum::<f64>();
+                let e: Vec<f64> = tokens.iter().map(|token| score(token).exp()).collect();
+                let p: Vec<f64> = e.iter().map(|v| v / e.iter().sum::<f64>()).collect();
+                let at = ((map * (side / step) + y / step) * (side / step) + x / step) * c + head * d;
+                let g = &probe[at..at + d];
+                for i in 0..d {
+                    out[at + i] = p.iter().zip(&tokens).map(|(p, token)| p * read(token, 2, i)).sum();
+                }
+                let gp: Vec<f64> = tokens.iter().map(|t| (0..d).map(|i| g[i] * read(t, 2, i)).sum()).collect();
+                let mean: f64 = p.iter().zip(&gp).map(|(p, g)| p * g).sum();
+                for (j, token) in tokens.iter().enumerate() {
+                    let gs = scale * p[j] * (gp[j] - mean);
+                    for i in 0..d {
+                        gradient[from[i]] += gs * read(token, 1, i);
+                        if let Some(start) = token {
+                            gradient[start + c + i] += gs * qkv[from[i]];
+                            gradient[start + 2 * c + i] += p[j] * g[i];
+                        }
+                    }
+                }
+            }
+        }
+        [out, gradient]
+    }
+
+    /// Rows in the map's order.
+    fn in_map_order(order: WindowOrder, data: &[f32], parts: usize, side: usize) -> Vec<f32> {
+        let row = order.heads * order.dim * parts;
+        let mut rows = vec![0.0; data.len()];
+        for (data, rows) in data.chunks(side * side * row).zip(rows.chunks_mut(side * side * row)) {
+            for (t, to) in rows.chunks_exact_mut(row).enumerate() {
+                order.gather(data, parts, t / side, t % side, to);
+            }
+        }
+        rows
+    }
+
+    fn close(got: &[f32], want: &[f64], bound: f64, what: &str) {
+        assert_eq!(got.len(), want.len());
+        let largest = want.iter().fold(0.0, |m: f64, w| m.max(w.abs()));
+        for (i, (g, w)) in got.iter().zip(want).enumerate() {
+            assert!((f64::from(*g) - w).abs() < bound * largest, "{what}, number {i}: {g}, twin {w}");
+        }
+    }
+
+    #[test]
+    fn attention_agrees_with_the_plain_twin_of_its_rounded_inputs() {
+        for (side, window, heads, dim, pool) in
+            [(7, 4, 2, 5, false), (8, 8, 1, 72, false), (6, 4, 2, 8, true), (8, 4, 3, 3, true), (13, 0, 1, 9, false)]
+        {
+            for precision in [Precision::F32, Precision::Bf16] {
+                let channels = heads * dim;
+                let bias = numbers(3 * channels, 1);
+                let attention = Attention { side, window, heads, dim, pool, bias: &bias, precision };
+                let qkv: Vec<f32> = numbers(2 * side * side * 3 * channels, 2).iter().map(|v| 2.0 * v).collect();
+                let outputs = 2 * channels * side * side / if pool { 4 } else { 1 };
+                let probe = numbers(outputs, 3);
+                let [out, gradient] = twin(
+                    &attention,
+                    &qkv,
+                    &rounded(&qkv, precision),
+                    &rounded(&bias, precision),
+                    &rounded(&probe, precision),
+                );
+                let out_side = if pool { side / 2 } else { side };
+                let mut got = vec![f32::NAN; outputs];
+                attention.forward(&qkv, &mut got);
+                let [value_bound, gradient_bound] = match Packed::empty(precision).precision() {
+                    // Weights and their gradients are rounded too.
+                    Precision::Bf16 => [6e-3, 1e-2],
+                    _ => [5e-6, 1.5e-5],
+                };
+                let what = format!("{side} {window} {heads} {dim} {pool} {precision:?}");
+                close(&in_map_order(attention.query_order(), &got, 1, out_side), &out, value_bound, &what);
+                let order = attention.query_order();
+                let mut gout = vec![0.0; outputs];
+                let per_map = out_side * out_side * channels;
+                for (rows, sorted) in probe.chunks(per_map).zip(gout.chunks_mut(per_map)) {
+                    for (t, row) in rows.chunks_exact(channels).enumerate() {
+                        for (start, part) in order.starts(1, t / out_side, t % out_side).zip(row.chunks_exact(dim)) {
+                            sorted[start..start + dim].copy_from_slice(part);
+                        }
+                    }
+                }
+                let mut got = vec![f32::NAN; qkv.len()];
+                attention.backward(&qkv, &gout, &mut got);
+                close(&in_map_order(attention.key_order(), &got, 3, side), &gradient, gradient_bound, &what);
             }
         }
     }

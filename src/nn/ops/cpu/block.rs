@@ -126,6 +126,7 @@ impl<'a> Block<'a> {
             dim: s.out_channels / s.heads,
             pool: s.pool,
             bias: self.frozen.qkv[1].numbers(),
+            precision: self.frozen.qkv[0].factor().precision(),
         }
     }
 

@@ -121,10 +121,7 @@ impl Packed {
     fn reset(&mut self, inputs: usize, depth: usize, columns: usize) {
         (self.inputs, self.depth, self.columns) = (inputs, depth, columns);
         let length = columns.div_ceil(self.isa.columns()) * self.isa.columns() * depth;
-        if self.panels.len() != length {
-            self.panels.clear();
-            self.panels.resize(length, 0.0);
-        }
+        self.panels.resize(length, 0.0);
     }
 
     /// A factor of `count` rows, row `p` being `row(p)`; the buffer is used again.
@@ -172,10 +169,32 @@ impl Packed {
         }
     }
 
-    /// A factor of single precision whose column `j` is `column(j)`; the buffer is used again.
-    pub fn set_columns<'a>(&mut self, depth: usize, columns: usize, column: impl Fn(usize) -> &'a [f32]) {
-        assert!(!self.isa.halves(), "columns of single precision");
-        self.set_words([depth, depth, columns], column);
+    /// A factor whose column `j` is `columns[j]`; the buffer is used again.
+    pub fn set_columns(&mut self, inputs: usize, columns: &[&[f32]]) {
+        let mut room = Scratch::default();
+        let words = self.left(columns, &mut room);
+        self.set_words([inputs, self.words_in(inputs), words.len()], |j| words[j]);
+    }
+
+    /// Counts zeros that stand to the right of the columns as such, up to whole vectors, which tiles write without a detour.
+    /// Gives how many columns there are then.
+    pub fn fill_up(&mut self) -> usize {
+        self.columns = self.columns.next_multiple_of(self.isa.lanes());
+        self.columns
+    }
+
+    /// Rows of one length as the left factor of a product with this one; those that are rounded stand in `room`.
+    pub fn left<'r>(&self, rows: &[&'r [f32]], room: &'r mut Scratch) -> Vec<&'r [f32]> {
+        let columns = rows.first().map_or(0, |row| row.len());
+        if !self.isa.halves() || columns == 0 {
+            return rows.to_vec();
+        }
+        let length = self.words_in(columns);
+        *room = Scratch::new(rows.len() * length);
+        for (row, words) in rows.iter().zip(room.chunks_exact_mut(length)) {
+            halve_rows(row, columns, words);
+        }
+        room.chunks_exact(length).collect()
     }
 
     /// The transpose of a matrix given as rows of `inputs` numbers: what a linear layer's weight `(out, in)` is to its
@@ -322,16 +341,18 @@ pub fn product(rows: &[&[f32]], factor: &Packed, skip: usize, onto: Onto<'_>, th
     run(Source::Rows(rows), rows.len(), factor, skip..skip + depth, onto, then, Place { y, stride: factor.columns });
 }
 
-/// `y = onto + left^T * factor`; `left` holds as many rows of `rows` words as the factor ([`Packed::row_words`]), `y` rows
-/// of `stride` numbers, of which the first `factor.columns()` are written.
+/// `y = onto + left^T * factor`; `left` holds as many rows as the factor ([`Packed::row_words`]), whose first `rows` words
+/// count, `y` rows of `stride` numbers, of which the first `factor.columns()` are written.
 pub fn transposed_product(left: &[f32], rows: usize, factor: &Packed, onto: Onto<'_>, stride: usize, y: &mut [f32]) {
-    assert_eq!(left.len(), rows * factor.depth, "inner dimensions of a product");
-    run(Source::Columns(left), rows, factor, 0..factor.depth, onto, Then::Stop, Place { y, stride });
+    let width = left.len().checked_div(factor.depth).unwrap_or(rows);
+    assert!(left.len() == width * factor.depth && width >= rows, "inner dimensions of a product");
+    run(Source::Columns(left, width), rows, factor, 0..factor.depth, onto, Then::Stop, Place { y, stride });
 }
 
 enum Source<'a> {
     Rows(&'a [&'a [f32]]),
-    Columns(&'a [f32]),
+    /// Rows of so many words.
+    Columns(&'a [f32], usize),
 }
 
 struct Place<'a> {
@@ -398,8 +419,8 @@ fn run(
                         }
                         Left::Rows(&pointers[..count])
                     }
-                    Source::Columns(left) => {
-                        Left::Columns { first: left[from * rows + i..].as_ptr(), stride: rows, rows: count }
+                    Source::Columns(left, width) => {
+                        Left::Columns { first: left[from * width + i..].as_ptr(), stride: width, rows: count }
                     }
                 };
                 let start = i * stride + j * width;
@@ -416,7 +437,7 @@ fn run(
                     (&mut corner, WIDEST)
                 };
                 // SAFETY: the set was found on this machine and set up above. `pointers` are those of rows checked to hold
-                // `to - from` numbers, or `left` holds `rows` numbers for each of the factor's rows, as
+                // `to - from` numbers, or `left` holds at least `rows` numbers for each of the factor's rows, as
                 // `transposed_product` asserts; the panel was sliced to `to - from` rows of its width, the bias is
                 // as wide as any panel, and `to_tile` a slice borrowed here alone, whose last row has
                 // `vectors * lanes` numbers.
@@ -575,7 +596,7 @@ mod tests {
         let mut packed = Packed { isa, ..Packed::default() };
         let columns = flipped(b, n);
         match by_columns {
-            true => packed.set_columns(k, n, |j| &columns[j * k..][..k]),
+            true => packed.set_columns(k, &(0..n).map(|j| &columns[j * k..][..k]).collect::<Vec<_>>()),
             false => packed.set_rows(k, n, |p| &b[p * n..][..n]),
         }
         packed

@@ -38,8 +38,6 @@ macro_rules! vectorised {
 }
 pub(super) use vectorised;
 
-/// Independent partial results in a reduction: enough to fill the vector units, few enough to stay in registers.
-const LANES: usize = 32;
 /// Numbers worked on as one: a vector of AVX-512, two of AVX2.
 const VECTOR: usize = 16;
 
@@ -65,6 +63,25 @@ pub fn exp(x: f32) -> f32 {
     let p = r.mul_add(p, 0.5);
     let p = (r * r).mul_add(p, r) + 1.0;
     // 2^n: the integer stands in the low bits of `shifted` (a cast of `n` would not be vectorised).
+    p * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
+}
+
+/// `2^x` for `x` of at most 0, within 2 units in the last place and never quite zero; not a number stays so.
+#[inline(always)]
+fn exp2(x: f32) -> f32 {
+    let x = if x < -125.0 { -125.0 } else { x };
+    // Adding 1.5 * 2^23 rounds to the nearest integer.
+    const ROUND: f32 = 12_582_912.0;
+    let shifted = x + ROUND;
+    let r = x - (shifted - ROUND);
+    // Through `(2^r - 1) / r` at the nodes of Chebyshev's polynomial, |r| <= 1/2.
+    let p = 1.545_316_3e-4;
+    let p = r.mul_add(p, 1.339_086_3e-3);
+    let p = r.mul_add(p, 9.618_083e-3);
+    let p = r.mul_add(p, 5.550_357e-2);
+    let p = r.mul_add(p, 0.240_226_5);
+    let p = r.mul_add(p, std::f32::consts::LN_2);
+    let p = r.mul_add(p, 1.0);
     p * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
 }
 
@@ -141,6 +158,12 @@ pub fn softplus(x: f32) -> f32 {
     positive + ln(1.0 + exp(-x.abs()))
 }
 
+/// Two numbers rounded to bf16 in a word, the first one in its low half.
+#[inline(always)]
+fn halved(first: f32, second: f32) -> f32 {
+    f32::from_bits(bf16_bits(first) >> 16 | bf16_bits(second) & 0xffff_0000)
+}
+
 /// A number rounded to bf16, ties to even, in the upper half; the lower half is of no worth. Not a number stays so.
 #[inline(always)]
 fn bf16_bits(x: f32) -> u32 {
@@ -159,7 +182,7 @@ pub struct Rows<'a> {
     pub columns: usize,
 }
 
-/// `y = f(y)`, a whole vector at a time also where a row is short.
+/// `y = f(y)` for an `f` of many steps, a whole vector at a time also where a row is short.
 #[inline(always)]
 fn map_row(y: &mut [f32], f: impl Fn(f32) -> f32) {
     let (vectors, rest) = y.as_chunks_mut::<VECTOR>();
@@ -167,7 +190,8 @@ fn map_row(y: &mut [f32], f: impl Fn(f32) -> f32) {
     rest.iter_mut().for_each(|y| *y = f(*y));
 }
 
-/// `y = f(y, x)`, likewise.
+/// `y = f(y, x)`, likewise. (Of an `f` of a step or two the compiler would make strides of sixteen numbers: a plain loop is
+/// better there.)
 #[inline(always)]
 fn map_rows(y: &mut [f32], x: &[f32], f: impl Fn(f32, f32) -> f32) {
     let (vectors, rest) = y.as_chunks_mut::<VECTOR>();
@@ -182,11 +206,19 @@ fn map_rows(y: &mut [f32], x: &[f32], f: impl Fn(f32, f32) -> f32) {
     }
 }
 
+/// `y = f(y, x)`, place by place.
+#[inline(always)]
+fn combine(y: &mut [f32], x: &[f32], f: impl Fn(f32, f32) -> f32) {
+    for (y, x) in y.iter_mut().zip(x) {
+        *y = f(*y, *x);
+    }
+}
+
 vectorised! {
     /// `y = max(y, 0)`.
     pub fn relu_rows(rows: Rows<'_>) {
         for row in rows.y.chunks_mut(rows.stride) {
-            map_row(&mut row[..rows.columns], |y| if y < 0.0 { 0.0 } else { y });
+            row[..rows.columns].iter_mut().for_each(|y| *y = if *y < 0.0 { 0.0 } else { *y });
         }
     }
 
@@ -200,7 +232,7 @@ vectorised! {
     /// `y += residual`, laid out alike.
     pub fn add_rows(rows: Rows<'_>, residual: &[f32]) {
         for (row, residual) in rows.y.chunks_mut(rows.stride).zip(residual.chunks(rows.stride)) {
-            map_rows(&mut row[..rows.columns], residual, |y, r| y + r);
+            combine(&mut row[..rows.columns], residual, |y, r| y + r);
         }
     }
 
@@ -208,53 +240,6 @@ vectorised! {
     pub fn gelu_add_rows(rows: Rows<'_>, residual: &[f32]) {
         for (row, residual) in rows.y.chunks_mut(rows.stride).zip(residual.chunks(rows.stride)) {
             map_rows(&mut row[..rows.columns], residual, |y, r| gelu(y) + r);
-        }
-    }
-
-    /// Writes eight columns side by side, from place `at` on in rows of `width` numbers.
-    pub fn transpose_into(columns: [&[f32]; 8], at: usize, width: usize, rows: &mut [f32]) {
-        let n = columns[0].len();
-        let columns = columns.map(|c| &c[..n]);
-        let mut p = 0;
-        while p + 8 <= n {
-            let mut block = [[0.0; 8]; 8];
-            for (i, column) in columns.iter().enumerate() {
-                for (row, v) in block.iter_mut().zip(&column[p..p + 8]) {
-                    row[i] = *v;
-                }
-            }
-            for (i, row) in block.iter().enumerate() {
-                rows[(p + i) * width + at..][..8].copy_from_slice(row);
-            }
-            p += 8;
-        }
-        for p in p..n {
-            for (i, column) in columns.iter().enumerate() {
-                rows[p * width + at + i] = column[p];
-            }
-        }
-    }
-
-    /// Rounds to bf16, ties to even, and puts each pair of numbers into a word, the first one in its low half. Among the
-    /// numbers of a row of odd length the last one stands alone.
-    pub fn halve_rows(x: &[f32], columns: usize, words: &mut [f32]) {
-        let per_row = columns.div_ceil(2);
-        for (x, words) in x.chunks_exact(columns).zip(words.chunks_exact_mut(per_row)) {
-            let pairs = x.chunks_exact(2);
-            let last = pairs.remainder();
-            for (word, pair) in words.iter_mut().zip(pairs) {
-                *word = f32::from_bits(bf16_bits(pair[0]) >> 16 | bf16_bits(pair[1]) & 0xffff_0000);
-            }
-            if let [x] = last {
-                words[per_row - 1] = f32::from_bits(bf16_bits(*x) >> 16);
-            }
-        }
-    }
-
-    /// Puts two rows of numbers, rounded to bf16, into one row of words, the first row's in the low halves.
-    pub fn halve_pair(first: &[f32], second: &[f32], words: &mut [f32]) {
-        for ((word, a), b) in words.iter_mut().zip(first).zip(second) {
-            *word = f32::from_bits(bf16_bits(*a) >> 16 | bf16_bits(*b) & 0xffff_0000);
         }
     }
 
@@ -287,7 +272,7 @@ vectorised! {
 
     /// `y += x`.
     pub fn add_assign(y: &mut [f32], x: &[f32]) {
-        map_rows(y, x, |y, x| y + x);
+        combine(y, x, |y, x| y + x);
     }
 
     /// `y = max(a + b, 0)`.
@@ -359,36 +344,41 @@ vectorised! {
         }
     }
 
-    /// Turns a row of scores into weights that sum to `1 / factor`, and gives `factor`:
-    /// `e^(scale (s - max))`, the last one counted `last` times.
-    pub fn exponentials(row: &mut [f32], scale: f32, last: f32) -> f32 {
-        let mut top = [f32::NEG_INFINITY; LANES];
-        let mut chunks = row.chunks_exact(LANES);
-        for chunk in &mut chunks {
-            for (t, v) in top.iter_mut().zip(chunk) {
-                *t = if *v > *t { *v } else { *t };
+    /// Turns a row of scores into weights that sum to `1 / factor`, and gives `factor`: `e^(scale (s - max))`, the last of the
+    /// `count` scores counted `last` times. What follows them is of no worth, and becomes next to nothing.
+    pub fn exponentials(row: &mut [f32], count: usize, scale: f32, last: f32) -> f32 {
+        row[count..].fill(f32::NEG_INFINITY);
+        let larger = |a: f32, b: f32| if b > a { b } else { a };
+        let max = fold([row, row], f32::NEG_INFINITY, |max, v, _| larger(max, v), larger);
+        let scale = scale * std::f32::consts::LOG2_E;
+        let mut sums = [0.0; VECTOR];
+        let (vectors, rest) = row.as_chunks_mut::<VECTOR>();
+        for vector in vectors {
+            for (v, sum) in vector.iter_mut().zip(&mut sums) {
+                *v = exp2((*v - max) * scale);
+                *sum += *v;
             }
         }
-        let mut max = f32::NEG_INFINITY;
-        for v in top.iter().chain(chunks.remainder()) {
-            max = if *v > max { *v } else { max };
+        let mut sum = joined(sums, |a, b| a + b);
+        for v in rest {
+            *v = exp2((*v - max) * scale);
+            sum += *v;
         }
-        map_row(row, |v| exp((v - max) * scale));
-        if let Some(v) = row.last_mut() {
-            *v *= last;
-        }
-        1.0 / sum_lanes(row)
+        sum += row[count - 1] * (last - 1.0);
+        row[count - 1] *= last;
+        1.0 / sum
     }
 
-    /// `y *= factor`.
-    pub fn scale(y: &mut [f32], factor: f32) {
-        map_row(y, |y| y * factor);
+    /// `to = from * factor`.
+    pub fn scaled(from: &[f32], factor: f32, to: &mut [f32]) {
+        combine(to, from, |_, x| x * factor);
     }
 
-    /// Gradient of the softmax of a scaled row: `g = scale p (g - sum_j p_j g_j)`.
-    pub fn softmax_backward(p: &[f32], scale: f32, g: &mut [f32]) {
-        let d = dot_lanes(p, g);
-        map_rows(g, p, |g, p| p * (g - d) * scale);
+    /// Gradient of the softmax of a scaled row: `g = scale p (g - sum_j p_j g_j)`, where `p` is `weights * factor`.
+    pub fn softmax_backward(weights: &[f32], factor: f32, scale: f32, g: &mut [f32]) {
+        let d = factor * fold([weights, g], 0.0, |sum, w, g| w.mul_add(g, sum), |a, b| a + b);
+        let scale = factor * scale;
+        combine(g, weights, |g, w| w * (g - d) * scale);
     }
 
     /// Layer normalisation of rows of `gamma.len()` numbers: `y = (x - mean) / sqrt(var + 1e-6) gamma + beta`.
@@ -410,18 +400,8 @@ vectorised! {
             for (g, gamma) in g.iter_mut().zip(gamma) {
                 *g *= gamma;
             }
-            let mean_g = sum_lanes(g) / n as f32;
-            let mut partial = [0.0; LANES];
-            let (mut xs, mut gs) = (x.chunks_exact(LANES), g.chunks_exact(LANES));
-            for (x, g) in (&mut xs).zip(&mut gs) {
-                for ((p, x), g) in partial.iter_mut().zip(x).zip(g) {
-                    *p = (x - mean).mul_add(*g, *p);
-                }
-            }
-            let mut dot: f32 = partial.iter().sum();
-            for (x, g) in xs.remainder().iter().zip(gs.remainder()) {
-                dot += (x - mean) * g;
-            }
+            let mean_g = sum(g) / n as f32;
+            let dot = fold([x, g], 0.0, |sum, x, g| (x - mean).mul_add(g, sum), |a, b| a + b);
             let slope = dot * inverse * inverse / n as f32;
             for (g, x) in g.iter_mut().zip(x) {
                 *g = inverse * (*g - mean_g - (x - mean) * slope);
@@ -430,47 +410,228 @@ vectorised! {
     }
 }
 
+/// Folds two rows of one length: `each` takes what was folded so far and a number of either row, `join` two results. Two
+/// vectors of lanes are folded by themselves, and then they: lane after lane would take as long as many a row.
 #[inline(always)]
-fn sum_lanes(x: &[f32]) -> f32 {
-    let mut partial = [0.0; LANES];
-    let mut chunks = x.chunks_exact(LANES);
-    for chunk in &mut chunks {
-        for (p, v) in partial.iter_mut().zip(chunk) {
-            *p += v;
+fn fold([a, b]: [&[f32]; 2], start: f32, each: impl Fn(f32, f32, f32) -> f32, join: impl Fn(f32, f32) -> f32) -> f32 {
+    let ((xs, x_rest), (ys, y_rest)) = (a.as_chunks::<VECTOR>(), b.as_chunks::<VECTOR>());
+    let (mut even, mut odd) = ([start; VECTOR], [start; VECTOR]);
+    let add = |lanes: &mut [f32; VECTOR], x: &[f32; VECTOR], y: &[f32; VECTOR]| {
+        for i in 0..VECTOR {
+            lanes[i] = each(lanes[i], x[i], y[i]);
         }
+    };
+    let (x_pairs, y_pairs) = (xs.chunks_exact(2), ys.chunks_exact(2));
+    let single = (x_pairs.remainder(), y_pairs.remainder());
+    for (x, y) in x_pairs.zip(y_pairs) {
+        add(&mut even, &x[0], &y[0]);
+        add(&mut odd, &x[1], &y[1]);
     }
-    partial.iter().sum::<f32>() + chunks.remainder().iter().sum::<f32>()
+    if let ([x], [y]) = single {
+        add(&mut even, x, y);
+    }
+    let rest = x_rest.iter().zip(y_rest).fold(start, |rest, (x, y)| each(rest, *x, *y));
+    join(joined(std::array::from_fn(|i| join(even[i], odd[i])), &join), rest)
+}
+
+/// Folds a vector, halves of it onto each other.
+#[inline(always)]
+fn joined(lanes: [f32; VECTOR], join: impl Fn(f32, f32) -> f32) -> f32 {
+    let eight: [f32; 8] = std::array::from_fn(|i| join(lanes[i], lanes[i + 8]));
+    let four: [f32; 4] = std::array::from_fn(|i| join(eight[i], eight[i + 4]));
+    join(join(four[0], four[2]), join(four[1], four[3]))
 }
 
 #[inline(always)]
-fn dot_lanes(a: &[f32], b: &[f32]) -> f32 {
-    let mut partial = [0.0; LANES];
-    let (mut x, mut y) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    for (x, y) in (&mut x).zip(&mut y) {
-        for ((p, x), y) in partial.iter_mut().zip(x).zip(y) {
-            *p = x.mul_add(*y, *p);
-        }
-    }
-    let rest: f32 = x.remainder().iter().zip(y.remainder()).map(|(x, y)| x * y).sum();
-    partial.iter().sum::<f32>() + rest
+fn sum(x: &[f32]) -> f32 {
+    fold([x, x], 0.0, |sum, x, _| sum + x, |a, b| a + b)
 }
 
 /// Mean and `1 / sqrt(variance + 1e-6)` of a row (Hiera's epsilon).
 #[inline(always)]
 fn moments(x: &[f32]) -> (f32, f32) {
     let n = x.len() as f32;
-    let mean = sum_lanes(x) / n;
-    let mut partial = [0.0f32; LANES];
-    let mut chunks = x.chunks_exact(LANES);
-    for chunk in &mut chunks {
-        for (p, v) in partial.iter_mut().zip(chunk) {
-            let d = v - mean;
-            *p = d.mul_add(d, *p);
+    let mean = sum(x) / n;
+    let squares = fold([x, x], 0.0, |sum, x, _| (x - mean).mul_add(x - mean, sum), |a, b| a + b);
+    (mean, 1.0 / (squares / n + 1e-6).sqrt())
+}
+
+/// Rounds to bf16, ties to even, and puts each pair of numbers into a word, the first one in its low half. Among the
+/// numbers of a row of odd length the last one stands alone. (Subnormal numbers may become zero.)
+pub fn halve_rows(x: &[f32], columns: usize, words: &mut [f32]) {
+    for (x, words) in x.chunks_exact(columns).zip(words.chunks_exact_mut(columns.div_ceil(2))) {
+        #[cfg(target_arch = "x86_64")]
+        if avx512_bf16::detected() {
+            // SAFETY: the features have been detected; both are slices, of which the second one holds a word for each pair.
+            unsafe { avx512_bf16::halve(x.as_ptr(), x.len(), words.as_mut_ptr()) };
+            continue;
+        }
+        for (word, pair) in words.iter_mut().zip(x.chunks(2)) {
+            *word = halved(pair[0], pair.get(1).copied().unwrap_or(0.0));
         }
     }
-    let rest: f32 = chunks.remainder().iter().map(|v| (v - mean) * (v - mean)).sum();
-    let variance = (partial.iter().sum::<f32>() + rest) / n;
-    (mean, 1.0 / (variance + 1e-6).sqrt())
+}
+
+/// The same for one row in its own place: its words stand where its first half stood.
+pub fn halve_in_place(row: &mut [f32]) {
+    #[cfg(target_arch = "x86_64")]
+    if avx512_bf16::detected() {
+        // SAFETY: the features have been detected; a word is written after the numbers at and before its place were read.
+        unsafe { avx512_bf16::halve(row.as_ptr(), row.len(), row.as_mut_ptr()) };
+        return;
+    }
+    for i in 0..row.len().div_ceil(2) {
+        row[i] = halved(row[2 * i], row.get(2 * i + 1).copied().unwrap_or(0.0));
+    }
+}
+
+/// Puts two rows of numbers, rounded to bf16, into one row of words, the first row's in the low halves.
+pub fn halve_pair(first: &[f32], second: &[f32], words: &mut [f32]) {
+    let n = first.len().min(second.len()).min(words.len());
+    let (first, second, words) = (&first[..n], &second[..n], &mut words[..n]);
+    #[cfg(target_arch = "x86_64")]
+    if avx512_bf16::detected() {
+        // SAFETY: the features have been detected; all three are `n` numbers long.
+        unsafe { avx512_bf16::halve_pair(first.as_ptr(), second.as_ptr(), n, words.as_mut_ptr()) };
+        return;
+    }
+    for ((word, a), b) in words.iter_mut().zip(first).zip(second) {
+        *word = halved(*a, *b);
+    }
+}
+
+/// Writes eight columns side by side, from place `at` on in rows of `width` numbers.
+pub fn transpose_into(columns: [&[f32]; 8], at: usize, width: usize, rows: &mut [f32]) {
+    let n = columns[0].len();
+    let columns = columns.map(|c| &c[..n]);
+    let mut done = 0;
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx") {
+        while done + 8 <= n {
+            let to = &mut rows[done * width + at..][..7 * width + 8];
+            // SAFETY: the feature has been detected; eight numbers stand in each column from `done` on, and in each of eight
+            // rows from the slice's begin on.
+            unsafe { avx::transpose(columns.map(|c| c[done..].as_ptr()), to.as_mut_ptr(), width) };
+            done += 8;
+        }
+    }
+    for p in done..n {
+        let row = &mut rows[p * width + at..][..8];
+        for (to, column) in row.iter_mut().zip(&columns) {
+            *to = column[p];
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx {
+    use std::arch::x86_64::*;
+
+    /// Eight columns of eight numbers become rows, each `width` numbers after the one before.
+    ///
+    /// # Safety
+    /// As many numbers can be read and written.
+    #[target_feature(enable = "avx")]
+    pub unsafe fn transpose(columns: [*const f32; 8], rows: *mut f32, width: usize) {
+        // SAFETY: the caller's promise.
+        let x: [__m256; 8] = unsafe {
+            let c = columns;
+            [0, 1, 2, 3, 4, 5, 6, 7].map(|i: usize| _mm256_loadu_ps(c[i]))
+        };
+        // Turns 2x2 numbers, 2x2 pairs of them, and then halves of four.
+        let pairs = |i: usize| (_mm256_unpacklo_ps(x[i], x[i + 1]), _mm256_unpackhi_ps(x[i], x[i + 1]));
+        let fours = |i: usize| {
+            let ((a, b), (c, d)) = (pairs(i), pairs(i + 2));
+            [
+                _mm256_shuffle_ps::<0x44>(a, c),
+                _mm256_shuffle_ps::<0xee>(a, c),
+                _mm256_shuffle_ps::<0x44>(b, d),
+                _mm256_shuffle_ps::<0xee>(b, d),
+            ]
+        };
+        let (left, right) = (fours(0), fours(4));
+        for i in 0..4 {
+            // SAFETY: the caller's promise.
+            unsafe {
+                _mm256_storeu_ps(rows.add(i * width), _mm256_permute2f128_ps::<0x20>(left[i], right[i]));
+                _mm256_storeu_ps(rows.add((i + 4) * width), _mm256_permute2f128_ps::<0x31>(left[i], right[i]));
+            }
+        }
+    }
+}
+
+/// Rounding by the processor's own instructions, which take subnormal numbers for zeros.
+#[cfg(target_arch = "x86_64")]
+mod avx512_bf16 {
+    use std::arch::x86_64::*;
+
+    /// Whether this machine has them.
+    pub fn detected() -> bool {
+        is_x86_feature_detected!("avx512bf16")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512f")
+    }
+
+    /// `n` numbers to `n` halves.
+    ///
+    /// # Safety
+    /// `n` numbers can be read and a word for each pair of them written. Words may be written over numbers from the first one on.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+    pub unsafe fn halve(x: *const f32, n: usize, words: *mut f32) {
+        let mut at = 0;
+        // SAFETY: each step reads its numbers, all of which are there, before it writes their words, and no word lies behind
+        // the numbers read so far. (Masked stores would need no steps of several sizes, but are slow on many a machine.)
+        unsafe {
+            while at + 32 <= n {
+                let (low, high) = (_mm512_loadu_ps(x.add(at)), _mm512_loadu_ps(x.add(at + 16)));
+                let halves = std::mem::transmute::<__m512bh, __m512>(_mm512_cvtne2ps_pbh(high, low));
+                _mm512_storeu_ps(words.add(at / 2), halves);
+                at += 32;
+            }
+            while at + 8 <= n {
+                let halves = std::mem::transmute::<__m128bh, __m128>(_mm256_cvtneps_pbh(_mm256_loadu_ps(x.add(at))));
+                _mm_storeu_ps(words.add(at / 2), halves);
+                at += 8;
+            }
+            while at < n {
+                let second = if at + 1 < n { *x.add(at + 1) } else { 0.0 };
+                *words.add(at / 2) = super::halved(*x.add(at), second);
+                at += 2;
+            }
+        }
+    }
+
+    /// `n` numbers of either row to `n` words.
+    ///
+    /// # Safety
+    /// As many can be read and written.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+    pub unsafe fn halve_pair(a: *const f32, b: *const f32, n: usize, words: *mut f32) {
+        let order: [u16; 32] = std::array::from_fn(|i| (i / 2 + i % 2 * 16) as u16);
+        let short: [u16; 16] = std::array::from_fn(|i| (i / 2 + i % 2 * 8) as u16);
+        let mut at = 0;
+        // SAFETY: arrays of 512 and 256 bits; each step reads and writes within the `n` that the caller promises.
+        unsafe {
+            let (order, short) = (_mm512_loadu_si512(order.as_ptr().cast()), _mm256_loadu_si256(short.as_ptr().cast()));
+            while at + 16 <= n {
+                let (low, high) = (_mm512_loadu_ps(a.add(at)), _mm512_loadu_ps(b.add(at)));
+                let halves = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low));
+                _mm512_storeu_ps(words.add(at), _mm512_castsi512_ps(_mm512_permutexvar_epi16(order, halves)));
+                at += 16;
+            }
+            while at + 8 <= n {
+                let (low, high) = (_mm256_loadu_ps(a.add(at)), _mm256_loadu_ps(b.add(at)));
+                let halves = std::mem::transmute::<__m256bh, __m256i>(_mm256_cvtne2ps_pbh(high, low));
+                _mm256_storeu_ps(words.add(at), _mm256_castsi256_ps(_mm256_permutexvar_epi16(short, halves)));
+                at += 8;
+            }
+            while at < n {
+                *words.add(at) = super::halved(*a.add(at), *b.add(at));
+                at += 1;
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -505,6 +666,9 @@ mod tests {
             let want = (x as f64).exp();
             assert!((exp(x) as f64 / want - 1.0).abs() < 3e-7, "exp {x}");
         }
+        for x in grid(-125.0, 0.0) {
+            assert!((exp2(x) as f64 / (x as f64).exp2() - 1.0).abs() < 2.4e-7, "exp2 {x}");
+        }
         for x in grid(1.0, 2.0) {
             assert!((ln(x) as f64 - (x as f64).ln()).abs() < 1.2e-7, "ln {x}");
         }
@@ -532,14 +696,65 @@ mod tests {
             for (i, wanted) in wanted[..whole].iter().enumerate() {
                 let word = words[i / columns * columns.div_ceil(2) + i % columns / 2].to_bits();
                 let found = if i % columns % 2 == 0 { word as u16 } else { (word >> 16) as u16 };
-                assert_eq!(found, *wanted, "{}", x[i]);
+                let zero = half::bf16::from_bits(*wanted).to_f32().is_subnormal() && found & 0x7fff == 0;
+                assert!(found == *wanted || zero, "{}: {found} for {wanted}", x[i]);
             }
+        }
+        for length in [1_usize, 2, 31, 32, 33, 70] {
+            let mut wanted = vec![0.0; length.div_ceil(2)];
+            halve_rows(&x[..length], length, &mut wanted);
+            let mut row = x[..length].to_vec();
+            halve_in_place(&mut row);
+            let bits = |words: &[f32]| words.iter().map(|w| w.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&row[..wanted.len()]), bits(&wanted), "in place");
         }
         let mut words = vec![0.0; 3];
         halve_pair(&[1.0, 2.0, 3.0], &[-1.0, 0.5, f32::NAN], &mut words);
         let bits = |v: f32| u32::from(half::bf16::from_f32(v).to_bits());
         let wanted = [(1.0, -1.0), (2.0, 0.5), (3.0, f32::NAN)].map(|(a, b)| bits(a) | bits(b) << 16);
         assert_eq!(words.iter().map(|w| w.to_bits()).collect::<Vec<_>>(), wanted);
+    }
+
+    #[test]
+    fn columns_of_any_length_become_rows() {
+        for n in [1, 7, 8, 9, 36, 41] {
+            let columns: Vec<f32> = (0..8 * n).map(|v| v as f32).collect();
+            let (at, width) = (3, 13);
+            let mut rows = vec![-1.0; n * width];
+            transpose_into(std::array::from_fn(|i| &columns[i * n..][..n]), at, width, &mut rows);
+            for (i, v) in rows.iter().enumerate() {
+                let wanted = match (i % width).checked_sub(at) {
+                    Some(column) if column < 8 => columns[column * n + i / width],
+                    _ => -1.0,
+                };
+                assert_eq!(*v, wanted, "{n}, number {i}");
+            }
+        }
+    }
+
+    #[test]
+    fn weights_of_a_row_are_a_softmax_and_its_gradient() {
+        for (count, room, last) in [(1, 1, 1.0), (5, 16, 3.0), (37, 48, 1.0), (64, 64, 2.0), (70, 75, 9.0)] {
+            let scores: Vec<f32> = (0..room).map(|i| (i * 7919 % 100) as f32 / 10.0 - 4.0).collect();
+            let e: Vec<f64> = (0..count)
+                .map(|i| (0.5 * f64::from(scores[i])).exp() * if i + 1 == count { f64::from(last) } else { 1.0 })
+                .collect();
+            let total: f64 = e.iter().sum();
+            let mut row = scores.clone();
+            let factor = exponentials(&mut row, count, 0.5, last);
+            for (i, v) in row.iter().enumerate() {
+                let wanted = e.get(i).map_or(0.0, |e| e / total);
+                assert!((f64::from(v * factor) - wanted).abs() < 1e-6, "{count} of {room}: {i}");
+            }
+            let g: Vec<f32> = scores.iter().rev().copied().collect();
+            let mean: f64 = e.iter().zip(&g).map(|(e, g)| e / total * f64::from(*g)).sum();
+            let mut gradient = g.clone();
+            softmax_backward(&row, factor, 0.5, &mut gradient);
+            for (i, v) in gradient.iter().enumerate() {
+                let wanted = e.get(i).map_or(0.0, |e| 0.5 * e / total * (f64::from(g[i]) - mean));
+                assert!((f64::from(*v) - wanted).abs() < 2e-6, "{count} of {room}: gradient {i}");
+            }
+        }
     }
 
     #[test]
@@ -560,12 +775,12 @@ mod tests {
 
     #[test]
     fn nan_stays_nan() {
-        for f in [exp, gelu, gelu_slope, sigmoid, softplus] {
+        for f in [exp, exp2, gelu, gelu_slope, sigmoid, softplus] {
             assert!(f(f32::NAN).is_nan());
         }
         let mut row = vec![1.0; 70];
         row[40] = f32::NAN;
-        let factor = exponentials(&mut row, 1.0, 1.0);
+        let factor = exponentials(&mut row, 70, 1.0, 1.0);
         assert!(factor.is_nan());
         let mut y = [f32::NAN];
         relu_rows(Rows { y: &mut y, stride: 1, columns: 1 });
