@@ -123,6 +123,13 @@ API cublasGemmStridedBatchedEx(void*, int op_a, int op_b, int m, int n, int k, c
         !standin::inside(who + "'s result", from(c), (last * stride_c + reach(m, n, ldc)) * 4)) {
         return EXECUTION_FAILED;
     }
+    if (standin::logs()) {
+        const char* type = type_a == BF16 ? "bf16" : compute == IN_TF32 ? "tf32" : "f32";
+        std::string text = std::string("product ") + type + (type_c == BF16 ? " bf16" : " f32");
+        for (int extent : {m, n, k, batch, int(ta), int(tb)}) text += ' ' + std::to_string(extent);
+        standin::log(text + (*static_cast<const float*>(beta) == 0.0f ? " 0" : " 1"));
+    }
+    if (standin::dry()) return SUCCESS;
     const auto start = std::chrono::steady_clock::now();
     const auto at = [](const void* p, size_t bytes) { return static_cast<const char*>(p) + bytes; };
     for (size_t i = 0; i <= last; i++) {
