@@ -12,6 +12,8 @@ MEMORY = 4.8e12
 # what products reach, not what the data sheet says, in operations a second; the last are those of kernels without tensor cores
 RATES = {"bf16": 790e12, "tf32": 395e12, "f32": 55e12, "plain": 55e12}
 LAUNCH = 2.5e-6
+# to and from the host, bytes a second
+LINK = 55e9
 
 
 def attention(a, passes):
@@ -26,11 +28,12 @@ def kernel(name, grid, a):
     """Kind of work, operations, bytes, and what operations are computed in."""
     n = a[0]
     half = 2 if name.endswith("_bf16") else 4
-    base = name.removesuffix("_bf16").removesuffix("_same")
+    full = 2 if name.endswith("_all_bf16") else 4
+    base = name.removesuffix("_bf16").removesuffix("_all")
     rows = lambda per: n * a[1] * per
     if name.startswith("attention"):
-        if name == "attention_dots":
-            return "attention", 2 * n * a[1], n * (8 * a[1] + 4), "plain"
+        if base == "attention_dots":
+            return "attention", 2 * n * a[1], n * ((full + half) * a[1] + 4), "plain"
         side, window, heads, dim, pool = a[:5]
         maps = grid[2]
         tokens, queries = maps * side * side * heads * dim, maps * side * side * heads * dim // (4 if pool else 1)
@@ -41,7 +44,7 @@ def kernel(name, grid, a):
             for start, p, b in (
                 ("attention_tensor_backward_queries", 3, size * (3 * tokens + queries) + size * tokens),
                 ("attention_tensor_backward_keys", 4, size * (3 * tokens + queries) + size * 2 * tokens),
-                ("attention_tensor", 2, size * (3 * tokens + queries) + (4 * queries if a[-1] else 0)),
+                ("attention_tensor", 2, size * (3 * tokens + queries)),
                 ("attention_backward_queries", 3, 4 * (4 * tokens + queries)),
                 ("attention_backward_keys", 4, 4 * (5 * tokens + queries)),
                 ("attention", 2, 4 * (3 * tokens + queries)),
@@ -50,7 +53,7 @@ def kernel(name, grid, a):
         )
         return "attention", attention((side, window, heads, dim, pool, maps), passes), each + 8 * queries // dim, on
     row_work = {
-        "bias_gelu": 4 + half, "bias_gelu_add": 12, "bias_add": 12, "bias_relu": 8, "bias_gelu_backward": 8 + half,
+        "bias_gelu": full + half, "bias_gelu_add": 12, "bias_add": 12, "bias_relu": 8, "bias_add_norm": 12 + half, "bias_gelu_add_norm": 12 + half, "bias_gelu_backward": 2 * full + half,
         "layer_norm": 4 + half, "layer_norm_backward": 12, "put_columns": 8, "add_columns": 12, "centre": 8,
         "layer_norm_backward_residual": 16,
     }
@@ -98,7 +101,7 @@ def kernel(name, grid, a):
         return "optimiser", 0, 28 * n, "plain"
     if base in ("add_relu", "add_relu_backward"):
         return "joins and resampling", 0, n * (12 if base == "add_relu" else 24), "plain"
-    if base == "fold":
+    if base == "conv_fold":
         return "convolutions", 0, 8 * n, "plain"
     return "of dfdx", 0, 0, "plain"
 
@@ -119,36 +122,45 @@ for counter, path in zip(calls, sys.argv[1:]):
         counter[call] += int(times)
 one = calls[1] - calls[0]
 
-kinds, names = {}, collections.Counter()
+kinds, names = {}, {}
 for call, times in one.items():
     what, *w = call.split()
     if what == "kernel":
         a = [0 if v == "0" else v if v in "p?" else float(v) if "." in v else int(v) for v in w[3:]]
         kind, operations, moved, on = kernel(w[0], [int(v) for v in w[1].split(",")], a)
-        names[w[0]] += times
+        name = w[0]
     elif what == "product":
         kind, operations, moved, on = product(w)
-        names[f"product, {w[0]} to {w[1]}"] += times
+        name = f"product of {w[0]} to {w[1]}, {kind}"
     else:
         across = what == "copy" and w[0] != "dd"
-        bytes_ = int(w[-1])
-        kind, operations, moved, on = ("copies across" if across else "fills and copies"), 0, bytes_ * (2 if w[0] == "dd" else 1), "plain"
-        names[f"{what} {w[0] if what == 'copy' else ''}"] += times
-    row = kinds.setdefault(kind, [0, 0, 0, 0.0])
-    row[0] += times
-    row[1] += times * operations
-    row[2] += times * moved
-    row[3] += times * operations / RATES[on]
+        kind, operations, on = "copies across" if across else "fills and copies", 0, "plain"
+        moved = int(w[-1]) * (2 if w[0] == "dd" else 1)
+        name = {"fill": "fill", "copy hd": "copy from the host", "copy dh": "copy to the host"}.get(" ".join([what, *w[:-1]]), "copy")
+    seconds = times * operations / RATES[on]
+    for row in (kinds.setdefault(kind, [0, 0, 0, 0.0]), names.setdefault(name, [0, 0, 0, 0.0])):
+        row[0] += times
+        row[1] += times * operations
+        row[2] += times * moved
+        row[3] += seconds
 
-print("| work | launches | GFLOP | GB moved | ms, arithmetic | ms, memory | floor, ms |\n|---|---|---|---|---|---|---|")
-total = [0, 0, 0, 0.0, 0.0]
-for kind, (launches, operations, moved, seconds) in sorted(kinds.items(), key=lambda item: -max(item[1][3], item[1][2] / MEMORY)):
-    memory = moved / (55e9 if kind == "copies across" else MEMORY)
-    floor = max(seconds, memory)
-    total = [total[0] + launches, total[1] + operations, total[2] + moved, total[3] + floor, 0]
-    print(f"| {kind} | {launches} | {operations / 1e9:.1f} | {moved / 1e9:.2f} | {1e3 * seconds:.2f} | {1e3 * memory:.2f} | {1e3 * floor:.2f} |")
-print(f"| all | {total[0]} | {total[1] / 1e9:.1f} | {total[2] / 1e9:.2f} | | | {1e3 * total[3]:.2f} |")
-print(f"\nHanding {total[0]} launches to the card takes {1e3 * total[0] * LAUNCH:.1f} ms, beside its work.")
-if "--names" in sys.argv or True:
-    print()
-    print(", ".join(f"{name} {times}" for name, times in names.most_common()))
+
+def table(rows, least):
+    print("| | launches | GFLOP | GB moved | ms, arithmetic | ms, memory | floor, ms |\n|---|---|---|---|---|---|---|")
+    lines = []
+    for name, (launches, operations, moved, seconds) in rows.items():
+        memory = moved / (LINK if "host" in name or "across" in name else MEMORY)
+        lines.append([name, launches, operations / 1e9, moved / 1e9, 1e3 * seconds, 1e3 * memory, 1e3 * max(seconds, memory)])
+    lines.sort(key=lambda line: -line[-1])
+    total = [sum(line[i] for line in lines) for i in (1, 2, 3, 6)]
+    for line in lines:
+        if line[-1] >= least:
+            print("| {} | {} | {:.1f} | {:.2f} | {:.2f} | {:.2f} | {:.2f} |".format(*line))
+    print("| all | {} | {:.1f} | {:.2f} | | | {:.2f} |".format(*total))
+    return total[0]
+
+
+launches = table(kinds, 0.0)
+print(f"\nHanding {launches} launches to the card takes {1e3 * launches * LAUNCH:.1f} ms, beside its work. Kernel by kernel, from 0.1 ms on:\n")
+table(names, 0.1)
+print("\nLaunches of each:", ", ".join(f"{name} {row[0]}" for name, row in sorted(names.items(), key=lambda item: -item[1][0])))

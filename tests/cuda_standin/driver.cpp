@@ -5,6 +5,7 @@
 //
 // CUDA_STANDIN_CAPABILITY  compute capability to report, 8.0 if not given
 // CUDA_STANDIN_MEMORY      bytes of memory, 16 GiB if not given
+// CUDA_STANDIN_DRIVER      version of CUDA that the driver is for, 13000 if not given
 // CUDA_STANDIN_STATS       if set, what was called, how often and for how long, at the process's end
 // CUDA_STANDIN_LOG         a file that gets, at the process's end, each kernel launch, product, copy and fill, by extents,
 //                          and how often it came
@@ -368,7 +369,7 @@ static int devices() {
     return visible.empty() || visible[0] == '-' ? 0 : 1;
 }
 API cuInit(unsigned) { return devices() > 0 ? SUCCESS : NO_DEVICE; }
-API cuDriverGetVersion(int* version) { return *version = 13000, SUCCESS; }
+API cuDriverGetVersion(int* version) { return *version = std::atoi(setting("CUDA_STANDIN_DRIVER", "13000")), SUCCESS; }
 API cuGetErrorName(int error, const char** text) { return *text = name_of(error), SUCCESS; }
 API cuGetErrorString(int error, const char** text) { return *text = name_of(error), SUCCESS; }
 

@@ -55,6 +55,19 @@ pub trait Conv2dKernel: Memory {
         self.conv2d(size, x, weight, Some(bias), relu, y)
     }
 
+    /// Weight and bias of [`fold_batch_norm`].
+    ///
+    /// # Errors
+    /// The device's.
+    fn folded<C: ConstDim, CO: ConstDim, KH: ConstDim, KW: ConstDim>(
+        &self,
+        weight: &Tensor<(CO, C, KH, KW), f32, Self>,
+        norm: [&Tensor<(CO,), f32, Self>; 4],
+    ) -> Result<[Self::View; 2], Self::Err> {
+        let (weight, bias) = fold_batch_norm(weight, norm)?;
+        Ok([self.view(&weight), self.view(&bias)])
+    }
+
     /// Adds to the gradients of input, weight and, if there is one, bias. `relu` is the output, if a ReLU
     /// followed.
     ///
@@ -156,7 +169,7 @@ where
     CO: ConstDim,
     KH: ConstDim,
     KW: ConstDim,
-    D: Backend,
+    D: Memory,
 {
     let [scale, bias, mean, variance] = norm.map(Clone::clone);
     let factor = scale.try_div(variance.try_add(super::batch_norm::EPSILON as f32)?.try_sqrt()?)?;

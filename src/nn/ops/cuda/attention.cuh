@@ -5,6 +5,8 @@
 // more, counted as often as it stands there.
 #pragma once
 
+#include "numbers.cuh"
+
 // What stands in place of a token's number for the padded tokens of a window, and for no token at all.
 const int PADDED = -1, NONE = -2;
 
@@ -61,14 +63,25 @@ static __device__ float4 four_at(const float *row, int d, int dim) {
     return {row[d], d + 1 < dim ? row[d + 1] : 0.0f, d + 2 < dim ? row[d + 2] : 0.0f, d + 3 < dim ? row[d + 3] : 0.0f};
 }
 
+static __device__ float4 four_at(const Bf16 *row, int d, int dim) {
+    if (dim % 4 == 0) {
+        uint2 bits = *(const uint2 *)(row + d);
+        return {__uint_as_float(bits.x << 16), __uint_as_float(bits.x & 0xffff0000u), __uint_as_float(bits.y << 16),
+                __uint_as_float(bits.y & 0xffff0000u)};
+    }
+    return {get(row + d), d + 1 < dim ? get(row + d + 1) : 0.0f, d + 2 < dim ? get(row + d + 2) : 0.0f,
+            d + 3 < dim ? get(row + d + 3) : 0.0f};
+}
+
 // One map's rows as one head sees them.
-struct Rows {
-    const float *qkv, *bias;
+template <typename T> struct Rows {
+    const T *qkv;
+    const float *bias;
     int channels, dim;
 
     // One number of part 0 (query), 1 (key) or 2 (value) of a token.
     __device__ float one(int part, int token, int d) const {
-        return qkv[(size_t)token * 3 * channels + part * channels + d] + bias[part * channels + d];
+        return get(qkv + (size_t)token * 3 * channels + part * channels + d) + bias[part * channels + d];
     }
 
     // Four numbers, from `d` on.
@@ -80,7 +93,7 @@ struct Rows {
     }
 };
 
-static __device__ Rows rows_of(Map m, const float *qkv, const float *bias) {
+template <typename T> static __device__ Rows<T> rows_of(Map m, const T *qkv, const float *bias) {
     int channels = m.heads * m.dim, head = blockIdx.y * m.dim;
     return {qkv + (size_t)blockIdx.z * m.side * m.side * 3 * channels + head, bias + head, channels, m.dim};
 }
@@ -97,7 +110,7 @@ static __device__ bool larger(float v, float than) { return v > than || (isnan(v
 static __device__ float larger_of(float best, float v) { return larger(v, best) ? v : best; }
 
 // Which of the four tokens gave number `d` of a pooled query.
-static __device__ int which_of_four(Map m, Rows rows, int place, int d) {
+template <typename T> static __device__ int which_of_four(Map m, Rows<T> rows, int place, int d) {
     int first = first_of_four(m, place), which = 0;
     float best = rows.one(0, first, d);
     for (int i = 1; i < 4; i++) {
@@ -111,7 +124,7 @@ static __device__ int which_of_four(Map m, Rows rows, int place, int d) {
 }
 
 // Four numbers of a query, from `d` on.
-static __device__ float4 query_at(Map m, Rows rows, int place, int d) {
+template <typename T> static __device__ float4 query_at(Map m, Rows<T> rows, int place, int d) {
     if (place == NONE || !m.pool) return rows.four(0, place, d);
     int first = first_of_four(m, place);
     float4 best = rows.four(0, first, d);

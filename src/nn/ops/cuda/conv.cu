@@ -80,3 +80,17 @@ extern "C" __global__ void conv_relu_backward(size_t n, const float *y, const fl
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
     if (i < n) out[i] = y[i] <= 0.0f ? 0.0f : g[i];
 }
+
+// A convolution and its batch norm as one convolution: weight (co, each) and norms (co); n numbers of weight. The host's
+// arithmetic, to the bit.
+extern "C" __global__ void conv_fold(
+    size_t n, size_t each, float epsilon, const float *weight, const float *scale, const float *shift, const float *mean,
+    const float *variance, float *folded, float *bias
+) {
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n) return;
+    size_t o = i / each;
+    float factor = __fdiv_rn(scale[o], __fsqrt_rn(__fadd_rn(variance[o], epsilon)));
+    folded[i] = __fmul_rn(weight[i], factor);
+    if (i % each == 0) bias[o] = __fadd_rn(shift[o], -__fmul_rn(mean[o], factor));
+}

@@ -2,17 +2,32 @@
 //! is laid out in rows, a slice of the pixels at a time. A 1x1 convolution lays out nothing.
 
 use super::launch::{Kernels, Stream, args, kernels};
-use super::memory::{self, Numbers, Scratch};
+use super::memory::{self, Numbers, Scratch, View};
 use super::part::{
     After, Part, PartMut, Rounded, add_column_sums, bias_and, linear, linear_backward, over_rows, relu, rounded,
     weight_gradient, writing,
 };
+use crate::nn::ops::batch_norm::EPSILON;
 use crate::nn::ops::conv2d::ConvSize;
 use dfdx::prelude::*;
 
 const CONV: Kernels = kernels!("conv");
 /// Numbers laid out at once, at most.
 const COLUMN_NUMBERS: usize = 1 << 24;
+
+/// A convolution's weight `(co, ..)` and its batch norm (scale, bias, running mean and variance, `co` each) as one
+/// convolution's weight and bias.
+pub fn folded(cuda: &Cuda, weight: &View, norm: [&View; 4]) -> Result<[View; 2], CudaError> {
+    let (n, co) = (weight.len(), norm[0].len());
+    assert!(n.is_multiple_of(co) && norm.iter().all(|part| part.len() == co));
+    let [scale, shift, mean, variance] = norm;
+    let stream = Stream::of(cuda)?;
+    let (folded, bias, epsilon) = (stream.uninit(n)?, stream.uninit(co)?, EPSILON as f32);
+    let args = args![n, n / co, epsilon, weight, scale, shift, mean, variance, &folded, &bias];
+    // SAFETY: both weights have `n` numbers, a row of `n / co` for each number of bias and norm.
+    unsafe { stream.launch_over(n, CONV, "conv_fold", args) }?;
+    Ok([folded.into(), bias.into()])
+}
 
 /// One convolution.
 pub struct Conv<'a> {

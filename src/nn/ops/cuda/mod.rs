@@ -89,6 +89,15 @@ impl Conv2dKernel for Cuda {
         conv::Conv::new(&stream, size).forward(x.into(), weight.into(), bias, relu, y.into())
     }
 
+    fn folded<C: ConstDim, CO: ConstDim, KH: ConstDim, KW: ConstDim>(
+        &self,
+        weight: &Tensor<(CO, C, KH, KW), f32, Self>,
+        norm: [&Tensor<(CO,), f32, Self>; 4],
+    ) -> Result<[View; 2], CudaError> {
+        let (weight, norm) = (self.view(weight), norm.map(|t| self.view(t)));
+        conv::folded(self, &weight, norm.each_ref())
+    }
+
     fn conv2d_backward(
         &self,
         size: ConvSize,
@@ -122,11 +131,11 @@ impl BatchNormKernel for Cuda {
     }
 
     fn channel_mean(&self, x: &View, channels: usize) -> Result<View, CudaError> {
-        self.fill(channels, |mean| batch_norm::channel_mean(&Stream::of(self)?, x.into(), mean.into()))
+        self.overwrite(channels, |mean| batch_norm::channel_mean(&Stream::of(self)?, x.into(), mean.into()))
     }
 
     fn centred(&self, x: View, mean: &View) -> Result<View, CudaError> {
-        self.fill(x.len(), |y| batch_norm::centre(&Stream::of(self)?, (&x).into(), mean.into(), y.into()))
+        self.overwrite(x.len(), |y| batch_norm::centre(&Stream::of(self)?, (&x).into(), mean.into(), y.into()))
     }
 
     fn batch_norm_backward(

@@ -1,6 +1,6 @@
 //! Stretches of device numbers, whose lengths every launch checks, and what works on rows of them.
 
-use super::gemm::{self, Matrix};
+use super::gemm::{self, Matrix, Target};
 use super::launch::{Arg, Kernels, Stream, args, blocks, kernels};
 use super::memory::{Numbers, Out, Scratch, View};
 use crate::nn::Precision;
@@ -74,10 +74,10 @@ impl PartMut<'_> {
         self.len
     }
 
-    /// Address and leading dimension of a product's result, rows of `columns` numbers.
-    fn result(&self, rows: usize, columns: usize) -> (u64, usize) {
+    /// As a product's result, rows of `columns` numbers.
+    fn result(&self, rows: usize, columns: usize) -> Target {
         assert_eq!(self.len, rows * columns, "a matrix of {rows} x {columns} numbers");
-        (self.address, columns)
+        Target { address: self.address, ld: columns, rounded: false }
     }
 }
 
@@ -223,6 +223,41 @@ pub fn linear_backward(
     unsafe { gemm::gemm(stream, [rows, inputs, outputs], a, b, beta, gx.result(rows, inputs)) }
 }
 
+/// `x w^T`, as [`linear`] gives it, stored as products of a precision take it: in bf16 those of such factors only.
+pub fn linear_as(
+    stream: &Stream,
+    [rows, inputs, outputs]: [usize; 3],
+    x: Factor<'_>,
+    weight: Factor<'_>,
+    stored: Precision,
+) -> Result<Numbers, CudaError> {
+    let y = stream.factor(rows * outputs, stored)?;
+    let (a, b) = (x.matrix(rows, inputs), weight.matrix(outputs, inputs).t());
+    // SAFETY: as in `linear`; the result was made for it.
+    unsafe { gemm::gemm(stream, [rows, outputs, inputs], a, b, 0.0, whole(&y, outputs)) }?;
+    Ok(y)
+}
+
+/// `gy w`, as [`linear_backward`] gives it, stored as [`linear_as`] stores.
+pub fn linear_backward_as(
+    stream: &Stream,
+    [rows, inputs, outputs]: [usize; 3],
+    gy: Factor<'_>,
+    weight: Factor<'_>,
+    stored: Precision,
+) -> Result<Numbers, CudaError> {
+    let gx = stream.factor(rows * inputs, stored)?;
+    let (a, b) = (gy.matrix(rows, outputs), weight.matrix(outputs, inputs));
+    // SAFETY: as in `linear_as`.
+    unsafe { gemm::gemm(stream, [rows, inputs, outputs], a, b, 0.0, whole(&gx, inputs)) }?;
+    Ok(gx)
+}
+
+/// A whole buffer as a product's result.
+fn whole(y: &Numbers, columns: usize) -> Target {
+    Target { address: y.address(), ld: columns, rounded: y.precision() == Precision::Bf16 }
+}
+
 /// `gw = gy^T x + beta gw`, the gradient of [`linear`]'s weight.
 pub fn weight_gradient(
     stream: &Stream,
@@ -286,6 +321,27 @@ pub fn bias_and(stream: &Stream, y: PartMut<'_>, bias: Part<'_>, after: After<'_
     }
 }
 
+/// `y = y + bias + residual`, or with a GELU `y = gelu(y + bias) + residual`, and [`layer_norm`] of `y`.
+pub fn bias_add_norm(
+    stream: &Stream,
+    y: PartMut<'_>,
+    [bias, residual]: [Part<'_>; 2],
+    gelu: bool,
+    [gamma, beta]: [Part<'_>; 2],
+    precision: Precision,
+) -> Result<Numbers, CudaError> {
+    let kernels = match gelu {
+        false => ["bias_add_norm", "bias_add_norm_bf16"],
+        true => ["bias_gelu_add_norm", "bias_gelu_add_norm_bf16"],
+    };
+    let (rows, c, normed) = (y.len / bias.len, bias.len as i32, stream.factor(y.len, precision)?);
+    assert!(rows * bias.len == y.len && residual.len == y.len && gamma.len == bias.len && beta.len == bias.len);
+    let args = args![rows, c, &y, bias, residual, gamma, beta, &normed];
+    // SAFETY: `y`, residual and `normed`, stored as the kernel writes it, have `rows` rows of `c` numbers, the others `c`.
+    unsafe { over_rows(stream, rows, ROWS, writing(precision, kernels), args) }?;
+    Ok(normed)
+}
+
 /// `y = gelu(x + bias)`.
 pub fn bias_gelu(stream: &Stream, x: Part<'_>, bias: Part<'_>, y: PartMut<'_>) -> Result<(), CudaError> {
     let (rows, c) = (x.len / bias.len, bias.len as i32);
@@ -320,23 +376,27 @@ pub fn bias_gelu_backward(stream: &Stream, x: Part<'_>, bias: Part<'_>, g: PartM
     unsafe { over_rows(stream, rows, ROWS, "bias_gelu_backward", args![rows, c, x, bias, &g, &g]) }
 }
 
-/// The same for a product of this precision: in the place of `g`, or rounded.
-pub fn bias_gelu_backward_of(
+/// `y = gelu(y + bias)`, as `y` is stored.
+pub fn bias_gelu_in_place(stream: &Stream, y: &mut Numbers, bias: Part<'_>) -> Result<(), CudaError> {
+    let (rows, c, y) = (y.len() / bias.len, bias.len as i32, &*y);
+    assert_eq!(rows * bias.len, y.len());
+    let kernel = writing(y.precision(), ["bias_gelu", "bias_gelu_all_bf16"]);
+    // SAFETY: `y` has `rows` rows of `c` numbers, stored as the kernel reads and writes them, the bias `c`.
+    unsafe { over_rows(stream, rows, ROWS, kernel, args![rows, c, y, bias, y]) }
+}
+
+/// `g = g gelu'(x + bias)`, as both are stored.
+pub fn bias_gelu_backward_in_place(
     stream: &Stream,
-    x: Part<'_>,
+    x: &Numbers,
     bias: Part<'_>,
-    mut g: Scratch,
-    precision: Precision,
-) -> Result<Numbers, CudaError> {
-    if precision != Precision::Bf16 {
-        bias_gelu_backward(stream, x, bias, (&mut g).into())?;
-        return Ok(g.into_factor(precision));
-    }
-    let (rows, c, y) = (x.len / bias.len, bias.len as i32, stream.factor(x.len, precision)?);
-    assert!(rows * bias.len == x.len && g.len() == x.len);
-    // SAFETY: `x`, `g` and `y` have `rows` rows of `c` numbers, the bias `c`.
-    unsafe { over_rows(stream, rows, ROWS, "bias_gelu_backward_bf16", args![rows, c, x, bias, &g, &y]) }?;
-    Ok(y)
+    g: &mut Numbers,
+) -> Result<(), CudaError> {
+    let (rows, c, g) = (x.len() / bias.len, bias.len as i32, &*g);
+    assert!(rows * bias.len == x.len() && g.len() == x.len() && g.precision() == x.precision());
+    let kernel = writing(x.precision(), ["bias_gelu_backward", "bias_gelu_backward_all_bf16"]);
+    // SAFETY: `x` and `g` have `rows` rows of `c` numbers, stored as the kernel reads and writes them, the bias `c`.
+    unsafe { over_rows(stream, rows, ROWS, kernel, args![rows, c, x, bias, g, g]) }
 }
 
 /// `y = max(y, 0)`.
