@@ -59,8 +59,8 @@ def kernel(name, grid, a):
     }
     if base == "layer_norm_backward" and a[-1] != 0:
         base = "layer_norm_backward_residual"
-    if name == "round_bf16":
-        return "row kernels", 0, 6 * n, "plain"
+    if name in ("round_bf16", "round_two_bf16"):
+        return "row kernels", 0, 6 * (n if name == "round_bf16" else n + a[3]), "plain"
     if base in ("bias_add_pooled", "pool_backward"):
         return "row kernels", 0, n * a[2] * (24 if base == "bias_add_pooled" else 36), "plain"
     if base in row_work:
@@ -102,7 +102,7 @@ def kernel(name, grid, a):
     if base in ("add_relu", "add_relu_backward"):
         return "joins and resampling", 0, n * (12 if base == "add_relu" else 24), "plain"
     if base == "conv_fold":
-        return "convolutions", 0, 8 * n, "plain"
+        return "convolutions", 0, n * a[1] * a[2] * (4 + half), "plain"
     return "of dfdx", 0, 0, "plain"
 
 

@@ -55,17 +55,21 @@ pub trait Conv2dKernel: Memory {
         self.conv2d(size, x, weight, Some(bias), relu, y)
     }
 
-    /// Weight and bias of [`fold_batch_norm`].
+    /// The same with a batch norm behind it, as [`fold_batch_norm`] makes one convolution of the two.
     ///
     /// # Errors
     /// The device's.
-    fn folded<C: ConstDim, CO: ConstDim, KH: ConstDim, KW: ConstDim>(
+    #[allow(clippy::type_complexity)]
+    fn conv_batch_norm_inference<C: ConstDim, CO: ConstDim, KH: ConstDim, KW: ConstDim>(
         &self,
-        weight: &Tensor<(CO, C, KH, KW), f32, Self>,
-        norm: [&Tensor<(CO,), f32, Self>; 4],
-    ) -> Result<[Self::View; 2], Self::Err> {
+        size: ConvSize,
+        x: &Self::View,
+        (weight, norm): (&Tensor<(CO, C, KH, KW), f32, Self>, [&Tensor<(CO,), f32, Self>; 4]),
+        relu: bool,
+        y: Self::Out<'_>,
+    ) -> Result<(), Self::Err> {
         let (weight, bias) = fold_batch_norm(weight, norm)?;
-        Ok([self.view(&weight), self.view(&bias)])
+        self.conv2d_inference(size, x, &self.view(&weight), &self.view(&bias), relu, y)
     }
 
     /// Adds to the gradients of input, weight and, if there is one, bias. `relu` is the output, if a ReLU

@@ -57,7 +57,6 @@ impl<B: Dim, H: Dim, C: ConstDim, D: Backend> Flow<B, H, C, D> {
         make: impl FnOnce(&dyn Fn(D::Out<'_>) -> Result<(), D::Err>) -> Result<R, D::Err>,
     ) -> Result<R, D::Err> {
         const { assert!(KH::SIZE % 2 == 1 && KW::SIZE % 2 == 1, "a kernel's sides are odd") };
-        let [weight, bias] = self.device.folded(conv.weight, conv.norm)?;
         let size = ConvSize {
             batch: self.batch.size(),
             side: self.side.size(),
@@ -68,7 +67,7 @@ impl<B: Dim, H: Dim, C: ConstDim, D: Backend> Flow<B, H, C, D> {
             precision: conv.precision,
         };
         let d = &self.device;
-        make(&|y| d.conv2d_inference(size, &self.numbers, &weight, &bias, conv.relu, y))
+        make(&|y| d.conv_batch_norm_inference(size, &self.numbers, (conv.weight, conv.norm), conv.relu, y))
     }
 
     /// Convolution, batch norm and maybe ReLU.

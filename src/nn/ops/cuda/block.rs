@@ -8,9 +8,9 @@ use super::launch::Stream;
 use super::memory::{Numbers, Scratch};
 use super::part::{
     After, Factor, Part, PartMut, Rounded, add_column_sums, add_columns, bias_add_norm, bias_add_pooled, bias_and,
-    bias_gelu, bias_gelu_backward, bias_gelu_backward_in_place, bias_gelu_in_place, bias_gelu_of, layer_norm,
-    layer_norm_backward, linear, linear_as, linear_backward, linear_backward_as, pool_backward, rounded, rounded_away,
-    weight_gradient,
+    bias_gelu, bias_gelu_add, bias_gelu_add_norm, bias_gelu_backward, bias_gelu_backward_in_place, bias_gelu_in_place,
+    bias_gelu_of, layer_norm, layer_norm_backward, linear, linear_as, linear_backward, linear_backward_as,
+    pool_backward, rounded, rounded_away, rounded_two, weight_gradient,
 };
 use crate::nn::Precision;
 use crate::nn::ops::adapted_block::{BlockSize, FrozenBlock, Keep};
@@ -70,6 +70,14 @@ impl Stretch {
     }
 }
 
+/// The adapter's products, without their bias: its output is `z = x + gelu(up + bias)`.
+struct Adapted {
+    /// `down x`, `(n, r)`.
+    down: Scratch,
+    /// `up gelu(down + bias)`, `(n, c)`.
+    up: Scratch,
+}
+
 /// Adapter and projections of a group.
 struct Projected {
     /// The adapter's output `(n, c)`.
@@ -97,8 +105,8 @@ impl<'a> Block<'a> {
         frozen: &'a FrozenBlock<Arc<Numbers>>,
     ) -> Result<Self, CudaError> {
         let precision = frozen.qkv[0].precision();
-        let down = (rounded(stream, down, precision)?, down_bias);
-        let up = (rounded(stream, up, precision)?, up_bias);
+        let [down, up] = rounded_two(stream, [down, up], precision)?;
+        let (down, up) = ((down, down_bias), (up, up_bias));
         Ok(Self { stream, size, precision, down, up, frozen, group_numbers: GROUP_NUMBERS })
     }
 
@@ -107,7 +115,7 @@ impl<'a> Block<'a> {
         let mut saved = Vec::new();
         for (first, maps) in self.groups() {
             let x = self.tokens_in(first, maps).of(x);
-            let Projected { z, qkv, skip } = self.project(maps, x)?;
+            let Projected { z, qkv, skip } = self.project(maps, x, &self.adapt(x)?)?;
             let attended = self.attention(maps).forward(self.stream, &qkv)?;
             // A pooling block's projections would be four times as long for its output.
             let keeps = keep != Keep::Input;
@@ -132,9 +140,13 @@ impl<'a> Block<'a> {
         for ((first, maps), Kept { qkv, attended }) in self.groups().zip(saved.0) {
             let (tokens_in, tokens_out) = (self.tokens_in(first, maps), self.tokens_out(first, maps));
             let (x, gy) = (tokens_in.of(x), tokens_out.of(gy));
+            let adapted = self.adapt(x)?;
             let Projected { z, qkv, skip } = match qkv {
-                Some(qkv) => Projected { z: self.adapt(x)?, qkv, skip: None },
-                None => self.project(maps, x)?,
+                Some(qkv) => {
+                    let z = bias_gelu_add(self.stream, (&adapted.up).into(), [self.up.1, x])?;
+                    Projected { z, qkv, skip: None }
+                }
+                None => self.project(maps, x, &adapted)?,
             };
             let attention = self.attention(maps);
             let attended = match attended {
@@ -155,7 +167,7 @@ impl<'a> Block<'a> {
             drop((qkv, attended));
             let gz = self.project_backward(&z, skip, &ga, gqkv)?;
             drop((z, ga));
-            self.adapter_backward(x, gz, tokens_in.of_mut(&mut gradients.x), &mut gradients.adapter)?;
+            self.adapter_backward(x, adapted, gz, tokens_in.of_mut(&mut gradients.x), &mut gradients.adapter)?;
         }
         Ok(())
     }
@@ -202,13 +214,12 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// Adapter, first norm, projections.
-    fn project(&self, maps: usize, x: Part<'_>) -> Result<Projected, CudaError> {
+    /// The adapter's end, first norm, projections.
+    fn project(&self, maps: usize, x: Part<'_>, adapted: &Adapted) -> Result<Projected, CudaError> {
         let (s, c, co) = (self.stream, self.size.channels, self.size.out_channels);
         let n = maps * self.size.side * self.size.side;
-        let mut z = self.adapted(x)?;
-        let (rest, norm) = ([self.up.1, x], Self::pair(&self.frozen.norm1));
-        let normed = bias_add_norm(s, (&mut z).into(), rest, true, norm, self.precision)?;
+        let norm = Self::pair(&self.frozen.norm1);
+        let (z, normed) = bias_gelu_add_norm(s, (&adapted.up).into(), [self.up.1, x], norm, self.precision)?;
         let (weight, stored) = (Factor::from(&self.frozen.qkv[0]), self.attention(maps).stored()?);
         let qkv = linear_as(s, [n, c, 3 * co], (&normed).into(), weight, stored)?;
         let skip = match &self.frozen.skip {
@@ -222,24 +233,16 @@ impl<'a> Block<'a> {
         Ok(Projected { z, qkv, skip })
     }
 
-    /// `z = x + gelu(up(gelu(down x)))`.
-    fn adapt(&self, x: Part<'_>) -> Result<Scratch, CudaError> {
-        let mut z = self.adapted(x)?;
-        bias_and(self.stream, (&mut z).into(), self.up.1, After::GeluAdd(x))?;
-        Ok(z)
-    }
-
-    /// `up(gelu(down x))` without the last bias.
-    fn adapted(&self, x: Part<'_>) -> Result<Scratch, CudaError> {
+    /// The adapter's products.
+    fn adapt(&self, x: Part<'_>) -> Result<Adapted, CudaError> {
         let (s, c, r) = (self.stream, self.size.channels, self.size.hidden);
-        let ((down, down_bias), (up, _)) = (&self.down, &self.up);
-        let n = x.len() / c;
-        let mut h = s.uninit(n * r)?;
-        linear(s, [n, c, r], (&rounded(s, x, self.precision)?).into(), down.into(), 0.0, (&mut h).into())?;
-        let h = bias_gelu_of(s, h, *down_bias, self.precision)?;
-        let mut z = s.uninit(n * c)?;
-        linear(s, [n, r, c], (&h).into(), up.into(), 0.0, (&mut z).into())?;
-        Ok(z)
+        let ((down_weight, down_bias), (up_weight, _)) = (&self.down, &self.up);
+        let (n, x) = (x.len() / c, rounded(s, x, self.precision)?);
+        let (mut down, mut up) = (s.uninit(n * r)?, s.uninit(n * c)?);
+        linear(s, [n, c, r], (&x).into(), down_weight.into(), 0.0, (&mut down).into())?;
+        let h = bias_gelu_of(s, (&down).into(), *down_bias, self.precision)?;
+        linear(s, [n, r, c], (&h).into(), up_weight.into(), 0.0, (&mut up).into())?;
+        Ok(Adapted { down, up })
     }
 
     /// Attention's projection and the skip path, and the second norm of that.
@@ -255,7 +258,7 @@ impl<'a> Block<'a> {
                 bias_add_pooled(s, self.out_side(), (&mut a).into(), bias.into(), skip.into(), skip_bias.into())?;
                 layer_norm(s, (&a).into(), norm, self.precision)?
             }
-            _ => bias_add_norm(s, (&mut a).into(), [bias.into(), z.into()], false, norm, self.precision)?,
+            _ => bias_add_norm(s, (&mut a).into(), [bias.into(), z.into()], norm, self.precision)?,
         };
         Ok(Joined { a, normed })
     }
@@ -323,6 +326,7 @@ impl<'a> Block<'a> {
     fn adapter_backward(
         &self,
         x: Part<'_>,
+        Adapted { down: before, up: products }: Adapted,
         gz: Scratch,
         mut gx: PartMut<'_>,
         gradients: &mut [PartMut<'_>; 4],
@@ -331,15 +335,11 @@ impl<'a> Block<'a> {
         let ((down, down_bias), (up, up_bias)) = (&self.down, &self.up);
         let [g_down, g_down_bias, g_up, g_up_bias] = gradients;
         let (n, mut gu) = (x.len() / c, gz);
-        let (mut before, mut h, mut gh) = (s.uninit(n * r)?, s.uninit(n * r)?, s.uninit(n * r)?);
-        linear(s, [n, c, r], (&rounded(s, x, self.precision)?).into(), down.into(), 0.0, (&mut before).into())?;
+        let (mut h, mut gh) = (s.uninit(n * r)?, s.uninit(n * r)?);
         bias_gelu(s, (&before).into(), *down_bias, (&mut h).into())?;
         add_columns(s, c, (&gu).into(), [c, 0], gx.again())?;
-        {
-            let (mut products, factor) = (s.uninit(n * c)?, rounded(s, (&h).into(), self.precision)?);
-            linear(s, [n, r, c], (&factor).into(), up.into(), 0.0, (&mut products).into())?;
-            bias_gelu_backward(s, (&products).into(), *up_bias, (&mut gu).into())?;
-        }
+        bias_gelu_backward(s, (&products).into(), *up_bias, (&mut gu).into())?;
+        drop(products);
         let factor = rounded(s, (&gu).into(), self.precision)?;
         linear_backward(s, [n, r, c], (&factor).into(), up.into(), 0.0, (&mut gh).into())?;
         drop(factor);

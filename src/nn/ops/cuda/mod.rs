@@ -89,13 +89,18 @@ impl Conv2dKernel for Cuda {
         conv::Conv::new(&stream, size).forward(x.into(), weight.into(), bias, relu, y.into())
     }
 
-    fn folded<C: ConstDim, CO: ConstDim, KH: ConstDim, KW: ConstDim>(
+    fn conv_batch_norm_inference<C: ConstDim, CO: ConstDim, KH: ConstDim, KW: ConstDim>(
         &self,
-        weight: &Tensor<(CO, C, KH, KW), f32, Self>,
-        norm: [&Tensor<(CO,), f32, Self>; 4],
-    ) -> Result<[View; 2], CudaError> {
-        let (weight, norm) = (self.view(weight), norm.map(|t| self.view(t)));
-        conv::folded(self, &weight, norm.each_ref())
+        size: ConvSize,
+        x: &View,
+        (weight, norm): (&Tensor<(CO, C, KH, KW), f32, Self>, [&Tensor<(CO,), f32, Self>; 4]),
+        relu: bool,
+        y: Out<'_>,
+    ) -> Done {
+        let stream = Stream::of(self)?;
+        let (weight, norm) = (self.view(weight), norm.map(|part| self.view(part)));
+        let norm = norm.each_ref().map(Part::from);
+        conv::Conv::new(&stream, size).forward_normed(x.into(), (&weight).into(), norm, relu, y.into())
     }
 
     fn conv2d_backward(

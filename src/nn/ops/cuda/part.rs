@@ -175,7 +175,23 @@ pub fn rounded<'a>(stream: &Stream, x: Part<'a>, precision: Precision) -> Result
     })
 }
 
-/// The same for a buffer that nothing else reads any more.
+/// The same of two at once.
+pub fn rounded_two<'a>(
+    stream: &Stream,
+    two: [Part<'a>; 2],
+    precision: Precision,
+) -> Result<[Rounded<'a>; 2], CudaError> {
+    if precision != Precision::Bf16 {
+        return Ok(two.map(|Part { address, len, owner }| Rounded::Itself(Factor { address, len, precision, owner })));
+    }
+    let [a, b] = two;
+    let (y, w) = (stream.factor(a.len, precision)?, stream.factor(b.len, precision)?);
+    // SAFETY: `a` and `y`, `b` and `w` have as many numbers, and what is written is stored in bf16.
+    unsafe { stream.launch_over(a.len + b.len, ROWS, "round_two_bf16", args![a.len, a, &y, b.len, b, &w]) }?;
+    Ok([y, w].map(Rounded::Copy))
+}
+
+/// The same as [`rounded`] for a buffer that nothing else reads any more.
 pub fn rounded_away(stream: &Stream, x: Scratch, precision: Precision) -> Result<Numbers, CudaError> {
     match precision {
         Precision::Bf16 => halved(stream, (&x).into()),
@@ -290,10 +306,6 @@ pub unsafe fn over_rows<const N: usize>(
 
 /// What is done with rows after a product: `y` and maybe others of its length, with a number per column in `bias`.
 pub enum After<'a> {
-    /// `y = gelu(y + bias)`.
-    Gelu,
-    /// `y = gelu(y + bias) + residual`.
-    GeluAdd(Part<'a>),
     /// `y = y + bias + residual`.
     Add(Part<'a>),
     /// `y = max(y + bias, 0)`.
@@ -306,14 +318,12 @@ pub enum After<'a> {
 pub fn bias_and(stream: &Stream, y: PartMut<'_>, bias: Part<'_>, after: After<'_>) -> Result<(), CudaError> {
     let (y, rows, c) = (&y, y.len / bias.len, bias.len as i32);
     assert_eq!(rows * bias.len, y.len);
-    if let After::GeluAdd(residual) | After::Add(residual) = &after {
+    if let After::Add(residual) = &after {
         assert_eq!(residual.len, y.len);
     }
     // SAFETY: `y` and the residual have `rows` rows of `c` numbers, the bias `c`.
     unsafe {
         match after {
-            After::Gelu => over_rows(stream, rows, ROWS, "bias_gelu", args![rows, c, y, bias, y]),
-            After::GeluAdd(r) => over_rows(stream, rows, ROWS, "bias_gelu_add", args![rows, c, y, bias, r]),
             After::Add(r) => over_rows(stream, rows, ROWS, "bias_add", args![rows, c, y, bias, r]),
             After::Relu => over_rows(stream, rows, ROWS, "bias_relu", args![rows, c, y, bias, 1]),
             After::Stop => over_rows(stream, rows, ROWS, "bias_relu", args![rows, c, y, bias, 0]),
@@ -321,25 +331,48 @@ pub fn bias_and(stream: &Stream, y: PartMut<'_>, bias: Part<'_>, after: After<'_
     }
 }
 
-/// `y = y + bias + residual`, or with a GELU `y = gelu(y + bias) + residual`, and [`layer_norm`] of `y`.
+/// `y = y + bias + residual`, and [`layer_norm`] of `y`.
 pub fn bias_add_norm(
     stream: &Stream,
     y: PartMut<'_>,
     [bias, residual]: [Part<'_>; 2],
-    gelu: bool,
     [gamma, beta]: [Part<'_>; 2],
     precision: Precision,
 ) -> Result<Numbers, CudaError> {
-    let kernels = match gelu {
-        false => ["bias_add_norm", "bias_add_norm_bf16"],
-        true => ["bias_gelu_add_norm", "bias_gelu_add_norm_bf16"],
-    };
     let (rows, c, normed) = (y.len / bias.len, bias.len as i32, stream.factor(y.len, precision)?);
     assert!(rows * bias.len == y.len && residual.len == y.len && gamma.len == bias.len && beta.len == bias.len);
-    let args = args![rows, c, &y, bias, residual, gamma, beta, &normed];
+    let kernel = writing(precision, ["bias_add_norm", "bias_add_norm_bf16"]);
+    let args = args![rows, c, &y, bias, residual, &y, gamma, beta, &normed];
     // SAFETY: `y`, residual and `normed`, stored as the kernel writes it, have `rows` rows of `c` numbers, the others `c`.
-    unsafe { over_rows(stream, rows, ROWS, writing(precision, kernels), args) }?;
+    unsafe { over_rows(stream, rows, ROWS, kernel, args) }?;
     Ok(normed)
+}
+
+/// `y = gelu(x + bias) + residual`.
+pub fn bias_gelu_add(stream: &Stream, x: Part<'_>, [bias, residual]: [Part<'_>; 2]) -> Result<Scratch, CudaError> {
+    let (rows, c, y) = (x.len / bias.len, bias.len as i32, stream.uninit(x.len)?);
+    assert!(rows * bias.len == x.len && residual.len == x.len);
+    // SAFETY: `x`, residual and `y` have `rows` rows of `c` numbers, the bias `c`.
+    unsafe { over_rows(stream, rows, ROWS, "bias_gelu_add", args![rows, c, x, bias, residual, &y]) }?;
+    Ok(y)
+}
+
+/// [`bias_gelu_add`], and [`layer_norm`] of what it gives.
+pub fn bias_gelu_add_norm(
+    stream: &Stream,
+    x: Part<'_>,
+    [bias, residual]: [Part<'_>; 2],
+    [gamma, beta]: [Part<'_>; 2],
+    precision: Precision,
+) -> Result<(Scratch, Numbers), CudaError> {
+    let (rows, c, y, normed) =
+        (x.len / bias.len, bias.len as i32, stream.uninit(x.len)?, stream.factor(x.len, precision)?);
+    assert!(rows * bias.len == x.len && residual.len == x.len && gamma.len == bias.len && beta.len == bias.len);
+    let kernel = writing(precision, ["bias_gelu_add_norm", "bias_gelu_add_norm_bf16"]);
+    let args = args![rows, c, x, bias, residual, &y, gamma, beta, &normed];
+    // SAFETY: as in `bias_add_norm`.
+    unsafe { over_rows(stream, rows, ROWS, kernel, args) }?;
+    Ok((y, normed))
 }
 
 /// `y = gelu(x + bias)`.
@@ -350,21 +383,13 @@ pub fn bias_gelu(stream: &Stream, x: Part<'_>, bias: Part<'_>, y: PartMut<'_>) -
     unsafe { over_rows(stream, rows, ROWS, "bias_gelu", args![rows, c, x, bias, &y]) }
 }
 
-/// `gelu(x + bias)` for a product of this precision: in the place of `x`, or rounded.
-pub fn bias_gelu_of(
-    stream: &Stream,
-    mut x: Scratch,
-    bias: Part<'_>,
-    precision: Precision,
-) -> Result<Numbers, CudaError> {
-    if precision != Precision::Bf16 {
-        bias_and(stream, (&mut x).into(), bias, After::Gelu)?;
-        return Ok(x.into_factor(precision));
-    }
-    let (rows, c, y) = (x.len() / bias.len, bias.len as i32, stream.factor(x.len(), precision)?);
-    assert_eq!(rows * bias.len, x.len());
-    // SAFETY: `x` and `y` have `rows` rows of `c` numbers, the bias `c`; `y` is stored in bf16.
-    unsafe { over_rows(stream, rows, ROWS, "bias_gelu_bf16", args![rows, c, &x, bias, &y]) }?;
+/// `gelu(x + bias)` for a product of this precision.
+pub fn bias_gelu_of(stream: &Stream, x: Part<'_>, bias: Part<'_>, precision: Precision) -> Result<Numbers, CudaError> {
+    let (rows, c, y) = (x.len / bias.len, bias.len as i32, stream.factor(x.len, precision)?);
+    assert_eq!(rows * bias.len, x.len);
+    let kernel = writing(precision, ["bias_gelu", "bias_gelu_bf16"]);
+    // SAFETY: `x` and `y`, stored as the kernel writes it, have `rows` rows of `c` numbers, the bias `c`.
+    unsafe { over_rows(stream, rows, ROWS, kernel, args![rows, c, x, bias, &y]) }?;
     Ok(y)
 }
 

@@ -40,6 +40,13 @@ extern "C" __global__ void round_bf16(size_t n, const float *x, Bf16 *y) {
     if (i < n) put(x[i], y + i);
 }
 
+// The same of two.
+extern "C" __global__ void round_two_bf16(size_t n, const float *x, Bf16 *y, size_t m, const float *v, Bf16 *w) {
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n) put(x[i], y + i);
+    else if (i - n < m) put(v[i - n], w + i - n);
+}
+
 // y = gelu(x + bias); both may be one.
 template <typename F, typename T>
 static __device__ void bias_gelu_to(size_t rows, int c, const F *x, const float *bias, T *y) {
@@ -60,12 +67,14 @@ extern "C" __global__ void bias_gelu_all_bf16(size_t rows, int c, const Bf16 *x,
     bias_gelu_to(rows, c, x, bias, y);
 }
 
-// y = gelu(y + bias) + residual
-extern "C" __global__ void bias_gelu_add(size_t rows, int c, float *y, const float *bias, const float *residual) {
+// y = gelu(x + bias) + residual
+extern "C" __global__ void bias_gelu_add(
+    size_t rows, int c, const float *x, const float *bias, const float *residual, float *y
+) {
     size_t row = this_row();
     if (row >= rows) return;
     for (int i = threadIdx.x; i < c; i += 32) {
-        y[row * c + i] = gelu(y[row * c + i] + bias[i]) + residual[row * c + i];
+        y[row * c + i] = gelu(x[row * c + i] + bias[i]) + residual[row * c + i];
     }
 }
 
@@ -146,26 +155,29 @@ extern "C" __global__ void layer_norm_bf16(
     layer_norm_to(rows, c, x, gamma, beta, y);
 }
 
-// y = y + bias + residual, or gelu(y + bias) + residual, and its layer norm. A lane reads again what it wrote itself.
+// y = x + bias + residual, or gelu(x + bias) + residual, and its layer norm; x and y may be one. A lane reads again what it
+// wrote itself.
 template <bool GELU, typename T>
 static __device__ void bias_add_norm_to(
-    size_t rows, int c, float *y, const float *bias, const float *residual, const float *gamma, const float *beta, T *normed
+    size_t rows, int c, const float *x, const float *bias, const float *residual, float *y, const float *gamma,
+    const float *beta, T *normed
 ) {
     size_t row = this_row();
     if (row >= rows) return;
+    x += row * c;
     y += row * c;
     for (int i = threadIdx.x; i < c; i += 32) {
-        y[i] = GELU ? gelu(y[i] + bias[i]) + residual[row * c + i] : y[i] + (bias[i] + residual[row * c + i]);
+        y[i] = GELU ? gelu(x[i] + bias[i]) + residual[row * c + i] : x[i] + (bias[i] + residual[row * c + i]);
     }
     norm_row(c, y, gamma, beta, normed + row * c);
 }
 
 #define BIAS_ADD_NORM(NAME, GELU, T)                                                                                     \
     extern "C" __global__ void NAME(                                                                                     \
-        size_t rows, int c, float *y, const float *bias, const float *residual, const float *gamma, const float *beta,   \
-        T *normed                                                                                                        \
+        size_t rows, int c, const float *x, const float *bias, const float *residual, float *y, const float *gamma,      \
+        const float *beta, T *normed                                                                                     \
     ) {                                                                                                                  \
-        bias_add_norm_to<GELU>(rows, c, y, bias, residual, gamma, beta, normed);                                         \
+        bias_add_norm_to<GELU>(rows, c, x, bias, residual, y, gamma, beta, normed);                                      \
     }
 
 BIAS_ADD_NORM(bias_add_norm, false, float)
