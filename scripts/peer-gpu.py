@@ -60,4 +60,4 @@ try:
     print(json.dumps(measure()))
 except Exception as error:  # a compiler that is not there, memory, a device: the table says which
     lines = [line for line in str(error).splitlines() if line.strip()]
-    print(json.dumps({"error": f"{type(error).__name__}: {lines[0] if lines else ''}"[:120]}))
+    print(json.dumps({"error": f"{type(error).__name__}: {lines[0] if lines else ''}"[:80]}))
