@@ -29,13 +29,19 @@ rows=()
 # seconds that something may take which would take at most so many; fewer than five are none
 left() { local rest=$((deadline - SECONDS)); echo $((rest < 5 ? 0 : rest < $1 ? rest : $1)); }
 check() { # name, most seconds, command
-    local name=$1 most start=$SECONDS log result
+    local name=$1 most start=$SECONDS log result status
     most=$(left "$2")
     shift 2
     if [[ $most == 0 ]]; then rows+=("$name|no time left|"); return; fi
     log=$(mktemp)
     # a card before 8.0 has no bf16 and no TF32 to test
-    if timeout "$most" "$@" >"$log" 2>&1 && ! grep SKIPPED "$log" | grep -qv 'computes no'; then result=passed; else result=FAILED; tail -40 "$log"; fi
+    timeout "$most" "$@" >"$log" 2>&1
+    status=$?
+    result=passed
+    if grep SKIPPED "$log" | grep -qv 'computes no'; then result="FAILED: skipped tests"; fi
+    if [[ $status != 0 ]]; then result=FAILED; fi
+    if [[ $status == 124 ]]; then result="FAILED: longer than $most s"; fi
+    if [[ $result != passed ]]; then grep -E 'panicked|FAILED|gradient norms' "$log"; tail -20 "$log"; fi
     rows+=("$name|$result, $(grep -oE '[0-9]+ passed' "$log" | head -1)|$((SECONDS - start)) s")
     rm -f "$log"
 }
