@@ -54,6 +54,8 @@ for binary in $(built executable); do
     tested "$binary" cuda --skip large_at_352 --skip kvasir
     tested CUDA_STANDIN_REVERSE=1 CUDA_STANDIN_CAPABILITY=7.5 "$binary" cuda --skip large_at_352 --skip kvasir \
         --skip pico_in_bf16 --skip pico_in_tf32
+    # what 7.5 does not run, in reverse
+    tested CUDA_STANDIN_REVERSE=1 "$binary" cuda::attention
     # what a card of 7.5 is asked to run, as the reverse run above does, is for it; one file is for newer ones
     targets=$(grep -aoP '^\.target sm_\d+' "$binary" | sort -u | grep -oE '[0-9]+$' | tr '\n' ' ')
     [[ $targets == "75 80 " ]] || { echo "error: $binary carries kernels for $targets" >&2; exit 1; }
