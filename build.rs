@@ -7,6 +7,9 @@ use std::{env, fs};
 const KERNELS: &str = "src/nn/ops/cuda";
 /// The oldest supported card; the driver compiles PTX for newer ones.
 const ARCHITECTURE: &str = "compute_75";
+/// The same for what only cards that multiply bf16 are asked to do, and the files of it.
+const TENSOR_ARCHITECTURE: &str = "compute_80";
+const TENSOR_KERNELS: [&str; 1] = ["attention_tensor"];
 /// Where a toolkit may be, in this order; dfdx and cudarc look there too.
 const ROOTS: [&str; 3] = ["CUDA_PATH", "CUDA_ROOT", "CUDA_TOOLKIT_ROOT_DIR"];
 
@@ -60,7 +63,9 @@ fn compile(sources: &[PathBuf], out: &Path) -> Result<(), String> {
 
 fn compile_one(nvcc: &Path, source: &Path, ptx: &Path) -> Result<(), String> {
     let mut command = Command::new(nvcc);
-    command.args(["--ptx", "-O3", "--gpu-architecture", ARCHITECTURE, "-o"]).arg(ptx).arg(source);
+    let tensor = source.file_stem().is_some_and(|stem| TENSOR_KERNELS.iter().any(|name| stem == *name));
+    let architecture = if tensor { TENSOR_ARCHITECTURE } else { ARCHITECTURE };
+    command.args(["--ptx", "-O3", "--gpu-architecture", architecture, "-o"]).arg(ptx).arg(source);
     // meant for dfdx's kernels: see .cargo/config.toml
     command.env_remove("NVCC_APPEND_FLAGS");
     let output = command.output().map_err(|e| format!("{}: {e}", nvcc.display()))?;

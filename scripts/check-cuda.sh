@@ -54,8 +54,16 @@ for binary in $(built executable); do
     tested "$binary" cuda --skip large_at_352 --skip kvasir
     tested CUDA_STANDIN_REVERSE=1 CUDA_STANDIN_CAPABILITY=7.5 "$binary" cuda --skip large_at_352 --skip kvasir \
         --skip pico_in_bf16 --skip pico_in_tf32
-    targets=$(grep -aoP '^\.target sm_\d+' "$binary" | sort -u)
-    [[ $targets == ".target sm_75" ]] || { echo "error: $binary carries kernels for $targets" >&2; exit 1; }
+    # what 7.5 does not run, in reverse
+    tested CUDA_STANDIN_REVERSE=1 "$binary" cuda::attention
+    # what a card of 7.5 is asked to run, as the reverse run above does, is for it; one file is for newer ones
+    targets=$(grep -aoP '^\.target sm_\d+' "$binary" | sort -u | grep -oE '[0-9]+$' | tr '\n' ' ')
+    [[ $targets == "75 80 " ]] || { echo "error: $binary carries kernels for $targets" >&2; exit 1; }
+done
+for ptx in "$(built out_dir)"/*.ptx; do
+    oldest=75
+    [[ $ptx == */attention_tensor.ptx ]] && oldest=80
+    grep -q "^\.target sm_$oldest$" "$ptx" || { echo "error: $ptx is not for $oldest" >&2; exit 1; }
 done
 
 # a program starts and computes where no library of NVIDIA's is, and says which it would need
@@ -66,9 +74,17 @@ without cpu >/dev/null
 without auto 2>&1 | grep -q '"device":"cpu"'
 if without cuda 2>"$standin/without.txt"; then echo "error: $bench found a GPU" >&2; exit 1; fi
 grep -q 'libcuda.so.1' "$standin/without.txt" || { cat "$standin/without.txt" >&2; exit 1; }
+# nor does a library that is newer than the driver do
+old=(env CUDA_STANDIN_DRIVER=12080 "${runner[@]:1}" "$bench" infer tiny 1 --size 64 --repeat 1 --device cuda)
+if "${old[@]}" 2>"$standin/without.txt" >/dev/null; then echo "error: cuBLAS 13 on a driver for 12.8" >&2; exit 1; fi
+grep -q 'libcublas.so.13 needs a newer driver' "$standin/without.txt" || { cat "$standin/without.txt" >&2; exit 1; }
 
-# NVIDIA's assembler takes our kernels, for the oldest card and for new ones
+# NVIDIA's assembler takes our kernels, for the oldest card and for new ones, and keeps their numbers in registers
 for architecture in sm_75 sm_80 sm_90 sm_120; do
-    for ptx in "$(built out_dir)"/*.ptx; do "$toolkit/bin/ptxas" -arch="$architecture" -o /dev/null "$ptx"; done
+    for ptx in "$(built out_dir)"/*.ptx; do
+        [[ $architecture == sm_75 && $ptx == */attention_tensor.ptx ]] && continue
+        "$toolkit/bin/ptxas" -arch="$architecture" -o /dev/null "$ptx"
+    done
 done
-echo "all tests passed; every kernel is for compute capability 7.5 and newer"
+scripts/resources-cuda.sh >"$standin/resources.txt" || { tail -5 "$standin/resources.txt" >&2; exit 1; }
+echo "all tests passed; every kernel is for compute capability 7.5 and newer, but attention on tensor cores (8.0)"

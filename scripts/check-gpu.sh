@@ -3,11 +3,13 @@
 #
 #     ./check-gpu.sh [PYTHON]
 #
-# Lies in a folder made by scripts/gpu-bundle.sh. PYTHON (python3) may have torch, which is then timed beside.
+# Lies in a folder made by scripts/gpu-bundle.sh. PYTHON (python3) may have torch, which is then timed beside. What time is
+# left decides how much of it; what did not run says so. With CHECK_GPU_TESTS_ONLY=1 nothing is timed.
 set -uo pipefail
 cd "$(dirname "$0")"
 python=${1:-python3}
-[[ -x tests ]] || tar xzf binaries.tar.gz
+deadline=$((SECONDS + 570))
+if [[ ! -x unit || ! -x tests || ! -x proptests || ! -x bench ]]; then tar xzf binaries.tar.gz || exit 1; fi
 export SAM2UNET_SHARED=$PWD/shared
 # cuBLAS and NVRTC: a toolkit's, or those that torch brings
 libraries=$("$python" - <<'PY' 2>/dev/null
@@ -17,46 +19,97 @@ print(":".join(roots))
 PY
 )
 export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}/usr/local/cuda/lib64${libraries:+:$libraries}
-nvidia-smi --query-gpu=name,driver_version,compute_cap --format=csv,noheader || echo "no nvidia-smi"
-"$python" -c 'import torch; print("torch", torch.__version__, "CUDA", torch.version.cuda)' 2>/dev/null || echo "no torch: no peer"
+nvidia-smi --query-gpu=name,driver_version,compute_cap --format=csv,noheader 2>/dev/null || echo "no nvidia-smi"
+torch=$("$python" -c 'import torch; print("torch", torch.__version__, "CUDA", torch.version.cuda)' 2>/dev/null) || torch=
+echo "${torch:-no torch: no peer}"
 # says what is missing
 ./bench infer tiny 1 --size 64 --repeat 1 --device cuda >/dev/null || exit 1
 
 rows=()
-check() { # name, command
-    local name=$1 start=$SECONDS log
-    shift
+# seconds that something may take which would take at most so many; fewer than five are none
+left() { local rest=$((deadline - SECONDS)); echo $((rest < 5 ? 0 : rest < $1 ? rest : $1)); }
+check() { # name, most seconds, command
+    local name=$1 most start=$SECONDS log result status
+    most=$(left "$2")
+    shift 2
+    if [[ $most == 0 ]]; then rows+=("$name|no time left|"); return; fi
     log=$(mktemp)
     # a card before 8.0 has no bf16 and no TF32 to test
-    if timeout 300 "$@" >"$log" 2>&1 && ! grep SKIPPED "$log" | grep -qv 'computes no'; then result=passed; else result=FAILED; tail -40 "$log"; fi
+    timeout "$most" "$@" >"$log" 2>&1
+    status=$?
+    result=passed
+    if grep SKIPPED "$log" | grep -qv 'computes no'; then result="FAILED: skipped tests"; fi
+    if [[ $status != 0 ]]; then result=FAILED; fi
+    if [[ $status == 124 ]]; then result="FAILED: longer than $most s"; fi
+    if [[ $result != passed ]]; then grep -E 'panicked|FAILED|gradient norms' "$log"; tail -20 "$log"; fi
     rows+=("$name|$result, $(grep -oE '[0-9]+ passed' "$log" | head -1)|$((SECONDS - start)) s")
     rm -f "$log"
 }
-check "operations, forward and gradient" ./tests cuda::ops
-check "Pico golden, Tiny and Large at 352" ./tests network::cuda
-check "CPU to GPU and back" ./tests cuda::resume
-check "Kvasir, twenty steps" ./tests cuda::kvasir --nocapture
-check "calls of the driver" ./tests cuda::counts
-check "properties" ./proptests on_cuda
+check "kernels, products, memory" 60 ./unit cuda
+check "operations, forward and gradient" 120 ./tests cuda::ops
+check "Pico golden, Tiny and Large at 352" 120 ./tests network::cuda
+check "CPU to GPU and back" 60 ./tests cuda::resume
+check "Kvasir, twenty steps" 120 ./tests cuda::kvasir --nocapture
+check "calls of the driver" 60 ./tests cuda::counts
+check "properties" 60 ./proptests on_cuda
 if command -v compute-sanitizer >/dev/null; then
-    check "memory (compute-sanitizer)" compute-sanitizer --error-exitcode 9 ./tests cuda::ops::convolution --test-threads 1
+    check "memory (compute-sanitizer)" 90 compute-sanitizer --error-exitcode 9 ./tests cuda::ops::convolution --test-threads 1
 else
     rows+=("memory (compute-sanitizer)|not there|")
 fi
-# a number of the JSON object that a benchmark printed last
-number() { "$python" -c 'import json, sys; print("%.4f" % json.loads(sys.stdin.read().splitlines()[-1])[sys.argv[1]])' "$1" 2>/dev/null; }
+
+# a number, or the error, of the JSON object that a measurement printed last
+field() { "$python" -c 'import json, sys
+value = json.loads(sys.stdin.read().splitlines()[-1]).get(sys.argv[1])
+print("%.4f" % value if isinstance(value, float) else value or "")' "$1" 2>/dev/null; }
 ratio() { "$python" -c "print('%.2f' % ($1 / $2))" 2>/dev/null || echo "-"; }
-for case in "infer large 1 f32" "train tiny 4 f32" "train large 12 tf32" "infer large 1 bf16" "infer large 16 bf16" "train large 12 bf16"; do
+declare -A measured
+ours() { # case
+    [[ -n ${measured[$1]:-} ]] && return
+    local most
+    most=$(left 60)
     # shellcheck disable=SC2086
-    ours=$(timeout 120 ./bench $case --device cuda --repeat 10) || ours=
+    [[ $most == 0 ]] || measured[$1]=$(timeout "$most" ./bench $1 --device cuda --repeat 10 2>&1)
+}
+peer() { # case, mode
+    [[ -n ${measured[$1 $2]:-} || -z $torch ]] && return
+    local most
+    most=$(left "$3")
+    if [[ $most == 0 ]]; then measured[$1 $2]='{"error": "no time left"}'; return; fi
     # shellcheck disable=SC2086
-    peer=$(cd shared/reference && timeout 120 "$python" bench_ref.py $case --device cuda --repeat 10 2>/dev/null) || peer=
-    seconds=$(number median_s <<<"$ours") memory=$(number device_peak_mb <<<"$ours")
-    peer_seconds=$(number median_s <<<"$peer") peer_memory=$(number peak_mb <<<"$peer")
-    rows+=("$case|${seconds:-failed} s, PyTorch ${peer_seconds:--} s|ratio $(ratio "${seconds:-nan}" "${peer_seconds:-nan}")")
+    measured[$1 $2]=$(timeout "$most" "$python" peer-gpu.py shared/reference $1 "$2" 10 2>/dev/null)
+    [[ $? == 124 ]] && measured[$1 $2]="{\"error\": \"longer than $most s\"}"
+}
+compare() { # case, mode of the peer, its name, target ratio, field of ours, of the peer, unit
+    local a b why
+    a=$(field "$5" <<<"${measured[$1]:-}") b=$(field "$6" <<<"${measured[$1 $2]:-}")
+    why=$(field error <<<"${measured[$1 $2]:-}")
+    [[ -n $torch ]] || why="no torch"
+    if [[ -z $a ]]; then tail -3 <<<"${measured[$1]:-}"; fi
+    rows+=("$1, $7|${a:-failed} beside ${b:-none} ($3${why:+: $why})|ratio $(ratio "${a:-nan}" "${b:-nan}"), target $4")
+}
+if [[ -z ${CHECK_GPU_TESTS_ONLY:-} ]]; then
+    for case in "train large 12 bf16" "train large 12 tf32" "infer large 1 bf16" "infer large 16 bf16" "infer large 32 bf16"; do
+        ours "$case"
+    done
+    for case in "train large 12 bf16" "train large 12 tf32" "infer large 1 bf16" "infer large 16 bf16"; do
+        peer "$case" eager 60
+    done
+    # compilers last: they may take minutes, or not work at all offline
+    peer "infer large 1 bf16" max-autotune 120
+    peer "train large 12 bf16" default 150
+    peer "infer large 32 bf16" max-autotune 120
+    compare "train large 12 bf16" eager "PyTorch, autocast" 1.00 median_s median_s s
     # ours: the driver's pool; PyTorch's: torch.cuda.max_memory_allocated
-    rows+=("    device memory|${memory:--} MiB, PyTorch ${peer_memory:--} MiB|ratio $(ratio "${memory:-nan}" "${peer_memory:-nan}")")
-done
+    compare "train large 12 bf16" eager "PyTorch, autocast" "0.50, then 0.30" device_peak_mb peak_mb MiB
+    compare "train large 12 bf16" default "and torch.compile" 0.70 median_s median_s s
+    compare "train large 12 tf32" eager "PyTorch, TF32" 0.60 median_s median_s s
+    compare "infer large 1 bf16" eager "PyTorch, autocast" 1.00 median_s median_s s
+    compare "infer large 16 bf16" eager "PyTorch, autocast" 1.00 median_s median_s s
+    compare "infer large 1 bf16" max-autotune "and torch.compile, max-autotune" 0.70 median_s median_s s
+    compare "infer large 32 bf16" max-autotune "and torch.compile, max-autotune" 0.80 median_s median_s s
+fi
 echo
 printf '%s\n' "${rows[@]}" | column -t -s '|'
-! printf '%s\n' "${rows[@]}" | grep -q -e FAILED -e failed
+echo "took $SECONDS s"
+! printf '%s\n' "${rows[@]}" | grep -q -e FAILED -e '|failed'

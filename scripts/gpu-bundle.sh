@@ -18,20 +18,22 @@ if ! command -v nvcc >/dev/null && [[ -z ${CUDA_PATH:-} && -d $target/cuda-toolk
 fi
 mkdir -p "$out/shared/golden/pico" "$out/shared/data" "$out/shared/reference"
 cargo build --release --locked --features cuda --bin bench
-cargo test --release --locked --features cuda --test tests --test proptests --no-run --message-format json |
+cargo test --release --locked --features cuda --lib --test tests --test proptests --no-run --message-format json |
     python3 -c 'import json, sys
 for message in map(json.loads, sys.stdin):
     if message.get("executable") and message["profile"]["test"]:
-        print(message["target"]["name"], message["executable"])' |
+        name = message["target"]["name"]
+        print("unit" if name == "sam2unet" else name, message["executable"])' |
     while read -r name path; do strip -o "$out/$name" "$path"; done
 strip -o "$out/bench" "$target/release/bench"
 cp "$shared/golden/pico"/{sam2unet_pico,expected}.safetensors "$out/shared/golden/pico/"
 cp "$shared/golden"/*.json "$shared/golden"/{tiny,large}_352.safetensors "$out/shared/golden/"
 cp -r "$shared/data/kvasir80_png" "$out/shared/data/"
-cp "$shared/reference"/{bench_ref,sam2unet_ref}.py "$out/shared/reference/"
-cp scripts/check-gpu.sh "$out/"
+cp "$shared/reference"/sam2unet_ref.py "$out/shared/reference/"
+cp scripts/check-gpu.sh scripts/peer-gpu.py "$out/"
 # 64 MiB is what may travel
-tar -C "$out" -czf "$out/binaries.tar.gz" tests proptests bench
-rm "$out"/{tests,proptests,bench}
+tar -C "$out" -czf "$out/binaries.tar.gz" unit tests proptests bench
+rm "$out"/{unit,tests,proptests,bench}
 chmod -R u+w "$out"
 du -sh "$out"
+[[ $(du -sb "$out" | cut -f1) -le $((64 << 20)) ]] || { echo "error: more than 64 MiB" >&2; exit 1; }

@@ -90,14 +90,24 @@ impl<D: Backend> AdamW<D> {
         if !search.missing.is_empty() {
             return Err(LearnError::NoGradient { names: search.missing });
         }
-        self.update_all(module, gradients, rate)
+        self.step_with(module, Source::Kept(gradients), rate)
     }
 
     /// [`update`](Self::update) where every weight is known to have a gradient, which dfdx tells at a kernel's cost for each.
-    pub(super) fn update_all<M: TensorCollection<f32, D>>(
+    /// Gradients are zeros afterwards: they are used up, where dfdx would copy each.
+    pub(super) fn use_up<M: TensorCollection<f32, D>>(
         &mut self,
         module: &mut M,
-        gradients: &Gradients<f32, D>,
+        gradients: &mut Gradients<f32, D>,
+        rate: f64,
+    ) -> Result<(), LearnError> {
+        self.step_with(module, Source::UsedUp(gradients), rate)
+    }
+
+    fn step_with<M: TensorCollection<f32, D>>(
+        &mut self,
+        module: &mut M,
+        gradients: Source<'_, D>,
         rate: f64,
     ) -> Result<(), LearnError> {
         self.steps += 1;
@@ -192,11 +202,17 @@ impl<D: Backend> TensorVisitor<f32, D> for GradientSearch<'_, D> {
     }
 }
 
+/// Where a step finds its gradients.
+enum Source<'a, D: Backend> {
+    Kept(&'a Gradients<f32, D>),
+    UsedUp(&'a mut Gradients<f32, D>),
+}
+
 /// The second walk of a step: changes weights and moments.
 struct Step<'a, D: Backend> {
     step: AdamWStep,
     moments: &'a mut BTreeMap<String, Moments<D>>,
-    gradients: &'a Gradients<f32, D>,
+    gradients: Source<'a, D>,
 }
 
 impl<D: Backend> TensorVisitor<f32, D> for Step<'_, D> {
@@ -221,7 +237,16 @@ impl<D: Backend> TensorVisitor<f32, D> for Step<'_, D> {
                 place.insert(Moments { first: zeros()?, second: zeros()?, device: device.clone() })
             }
         };
-        let (gradient, step) = (device.view(&self.gradients.get(weight)), &self.step);
+        let gradient = match &mut self.gradients {
+            Source::Kept(gradients) => device.view(&gradients.get(weight)),
+            Source::UsedUp(gradients) => {
+                let place = gradients.get_or_alloc_mut(weight).map_err(device_error::<D>)?;
+                let gradient = device.take(place).map_err(device_error::<D>)?;
+                *place = <D as Storage<f32>>::try_alloc_len(&device, count).map_err(device_error::<D>)?;
+                gradient
+            }
+        };
+        let step = &self.step;
         let renewed =
             device.renew(weight, |old, new| device.adamw(step, old, &gradient, [D::out(first), D::out(second)], new));
         renewed.map_err(device_error::<D>)?;

@@ -148,8 +148,8 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
             return Err(LearnError::Batch("no batch was seen since the last update".into()));
         };
         // they were allocated for the whole model
-        self.optimiser.update_all(&mut self.model, &gradients, rate)?;
-        self.model.try_zero_grads(&mut gradients).map_err(device_error::<D>)?;
+        self.optimiser.use_up(&mut self.model, &mut gradients, rate)?;
+        gradients.drop_non_leafs();
         self.gradients = Some(gradients);
         Ok(())
     }

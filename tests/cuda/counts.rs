@@ -118,6 +118,7 @@ fn a_step_waits_for_nothing() {
         assert_eq!(step.event_waits, 2);
         let prediction = before.each(&Counts::of(2, 7, precision).unwrap(), 3, &format!("a prediction in {name}"));
         assert_eq!((prediction.to_host, prediction.to_host_bytes), (1, bytes));
-        assert!(prediction.launches > 0 && prediction.to_device > 0);
+        assert_eq!((prediction.to_device, prediction.to_device_bytes, prediction.waits), (1, 3 * bytes, 1));
+        assert!(prediction.launches > 0);
     }
 }

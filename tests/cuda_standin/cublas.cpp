@@ -54,7 +54,8 @@ void tile(const float* panel, const float* b, size_t k, float (*sums)[ROWS]) {
     }
 }
 
-void product(size_t m, size_t n, size_t k, float alpha, const Factor& a, const Factor& b, float beta, float* c, size_t ld) {
+void product(size_t m, size_t n, size_t k, float alpha, const Factor& a, const Factor& b, float beta, void* c, bool rounded,
+             size_t ld) {
     const size_t panels = (m + ROWS - 1) / ROWS, strips = (n + COLUMNS - 1) / COLUMNS;
     std::vector<float> packed_a(panels * ROWS * k), packed_b(strips * COLUMNS * k);
     const bool small = m * n * k < 1 << 18;
@@ -75,9 +76,13 @@ void product(size_t m, size_t n, size_t k, float alpha, const Factor& a, const F
             tile(&packed_a[i0 * k], strip, k, sums);
             for (size_t j = 0; j < min(COLUMNS, n - s * COLUMNS); j++) {
                 for (size_t i = 0; i < min(ROWS, m - i0); i++) {
-                    float& y = c[(s * COLUMNS + j) * ld + i0 + i];
+                    const size_t place = (s * COLUMNS + j) * ld + i0 + i;
+                    auto* narrow = static_cast<__nv_bfloat16*>(c) + place;
+                    auto* wide = static_cast<float*>(c) + place;
                     // with a beta of zero the old number is not read: it may be none
-                    y = alpha * sums[j][i] + (beta == 0.0f ? 0.0f : beta * y);
+                    const float old = beta == 0.0f ? 0.0f : beta * (rounded ? __bfloat162float(*narrow) : *wide);
+                    if (rounded) *narrow = __float2bfloat16_rn(alpha * sums[j][i] + old);
+                    else *wide = alpha * sums[j][i] + old;
                 }
             }
         }
@@ -106,7 +111,8 @@ API cublasGemmStridedBatchedEx(void*, int op_a, int op_b, int m, int n, int k, c
                                const void* beta, void* c, int type_c, int ldc, long long stride_c, int batch, int compute,
                                int) {
     const std::string who = "cuBLAS product";
-    if (type_a != type_b || (type_a != F32 && type_a != BF16) || type_c != F32) return NOT_SUPPORTED;
+    if (type_a != type_b || (type_a != F32 && type_a != BF16)) return NOT_SUPPORTED;
+    if (type_c != F32 && (type_c != BF16 || type_a != BF16)) return NOT_SUPPORTED;
     if (compute != IN_F32 && compute != IN_F32_PEDANTIC && compute != IN_TF32) return NOT_SUPPORTED;
     const bool ta = op_a != 0, tb = op_b != 0;
     const int rows_a = ta ? k : m, columns_a = ta ? m : k, rows_b = tb ? n : k, columns_b = tb ? k : n;
@@ -116,20 +122,27 @@ API cublasGemmStridedBatchedEx(void*, int op_a, int op_b, int m, int n, int k, c
         return INVALID_VALUE;
     }
     if (m == 0 || n == 0 || batch == 0) return SUCCESS;
-    const size_t each = type_a == F32 ? 4 : 2, last = batch - 1;
+    const size_t each = type_a == F32 ? 4 : 2, each_c = type_c == F32 ? 4 : 2, last = batch - 1;
     const auto from = [](const void* p) { return reinterpret_cast<uint64_t>(p); };
     if (!standin::inside(who + "'s first factor", from(a), (last * stride_a + reach(rows_a, columns_a, lda)) * each) ||
         !standin::inside(who + "'s second factor", from(b), (last * stride_b + reach(rows_b, columns_b, ldb)) * each) ||
-        !standin::inside(who + "'s result", from(c), (last * stride_c + reach(m, n, ldc)) * 4)) {
+        !standin::inside(who + "'s result", from(c), (last * stride_c + reach(m, n, ldc)) * each_c)) {
         return EXECUTION_FAILED;
     }
+    if (standin::logs()) {
+        const char* type = type_a == BF16 ? "bf16" : compute == IN_TF32 ? "tf32" : "f32";
+        std::string text = std::string("product ") + type + (type_c == BF16 ? " bf16" : " f32");
+        for (int extent : {m, n, k, batch, int(ta), int(tb)}) text += ' ' + std::to_string(extent);
+        standin::log(text + (*static_cast<const float*>(beta) == 0.0f ? " 0" : " 1"));
+    }
+    if (standin::dry()) return SUCCESS;
     const auto start = std::chrono::steady_clock::now();
     const auto at = [](const void* p, size_t bytes) { return static_cast<const char*>(p) + bytes; };
     for (size_t i = 0; i <= last; i++) {
         const Factor fa{at(a, i * stride_a * each), Type(type_a), ta, compute == IN_TF32, size_t(lda)};
         const Factor fb{at(b, i * stride_b * each), Type(type_b), tb, compute == IN_TF32, size_t(ldb)};
         product(m, n, k, *static_cast<const float*>(alpha), fa, fb, *static_cast<const float*>(beta),
-                static_cast<float*>(c) + i * stride_c, ldc);
+                static_cast<char*>(c) + i * stride_c * each_c, type_c == BF16, ldc);
     }
     standin::count("cublasGemm", std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     return SUCCESS;

@@ -5,7 +5,12 @@
 //
 // CUDA_STANDIN_CAPABILITY  compute capability to report, 8.0 if not given
 // CUDA_STANDIN_MEMORY      bytes of memory, 16 GiB if not given
+// CUDA_STANDIN_DRIVER      version of CUDA that the driver is for, 13000 if not given
 // CUDA_STANDIN_STATS       if set, what was called, how often and for how long, at the process's end
+// CUDA_STANDIN_LOG         a file that gets, at the process's end, each kernel launch, product, copy and fill, by extents,
+//                          and how often it came
+// CUDA_STANDIN_DRY         if set, products and kernels of more than one block are checked and counted, but not run, and
+//                          memory is touched by nobody: what a large model asks for, in seconds
 //
 // Work on the default stream is done when its call returns. Copies on other streams are put off until somebody waits for
 // them, so that who reads what was copied without having waited finds no numbers.
@@ -100,6 +105,35 @@ void count(const std::string& who, double seconds) {
     call.first++, call.second += seconds;
 }
 
+// ---- the log
+
+namespace {
+struct Log {
+    std::mutex lock;
+    std::map<std::string, size_t> calls;
+    const char* file = std::getenv("CUDA_STANDIN_LOG");
+    const bool dry = std::getenv("CUDA_STANDIN_DRY") != nullptr;
+
+    ~Log() {
+        if (!file) return;
+        std::FILE* to = std::fopen(file, "w");
+        for (const auto& [call, times] : calls) {
+            if (to) std::fprintf(to, "%zu %s\n", times, call.c_str());
+        }
+        if (!to || std::fclose(to) != 0) complain(std::string("cannot write ") + file);
+    }
+} log_;
+} // namespace
+
+bool logs() { return log_.file != nullptr; }
+bool dry() { return log_.dry; }
+
+void log(const std::string& call) {
+    if (!log_.file) return;
+    std::lock_guard<std::mutex> guard(log_.lock);
+    log_.calls[call]++;
+}
+
 // ---- memory
 
 namespace {
@@ -143,7 +177,12 @@ int allocate(uint64_t* address, size_t bytes) {
     if (memory.used + bytes > memory.total) return OUT_OF_MEMORY;
     void* data = std::aligned_alloc(GUARD, all);
     if (!data) return OUT_OF_MEMORY;
-    std::memset(data, UNSET, all);
+    if (dry()) {
+        std::memset(data, UNSET, GUARD);
+        std::memset(static_cast<char*>(data) + GUARD + bytes, UNSET, all - GUARD - bytes);
+    } else {
+        std::memset(data, UNSET, all);
+    }
     *address = reinterpret_cast<uint64_t>(data) + GUARD;
     memory.allocations[*address] = bytes;
     memory.used += bytes;
@@ -164,7 +203,7 @@ int release(uint64_t address) {
     memory.used -= bytes;
     memory.allocations.erase(found);
     void* data = reinterpret_cast<void*>(address - GUARD);
-    std::memset(data, UNSET, padded(bytes) + 2 * GUARD);
+    if (!dry()) std::memset(data, UNSET, padded(bytes) + 2 * GUARD);
     std::free(data);
     return good ? SUCCESS : ILLEGAL_ADDRESS;
 }
@@ -174,6 +213,7 @@ int copy(uint64_t to, uint64_t from, size_t bytes, bool to_device, bool from_dev
         if (to_device && !from_device) s.to_device++, s.to_device_bytes += bytes;
         if (from_device && !to_device) s.to_host++, s.to_host_bytes += bytes;
     });
+    if (logs()) log(std::string("copy ") + (from_device ? "d" : "h") + (to_device ? "d " : "h ") + std::to_string(bytes));
     if (to_device && !inside("a copy's target", to, bytes)) return INVALID_VALUE;
     if (from_device && !inside("a copy's source", from, bytes)) return INVALID_VALUE;
     std::memmove(reinterpret_cast<void*>(to), reinterpret_cast<const void*>(from), bytes);
@@ -182,7 +222,8 @@ int copy(uint64_t to, uint64_t from, size_t bytes, bool to_device, bool from_dev
 
 int set(uint64_t to, unsigned char byte, size_t bytes) {
     if (!inside("what is set", to, bytes)) return INVALID_VALUE;
-    std::memset(reinterpret_cast<void*>(to), byte, bytes);
+    if (logs()) log("fill " + std::to_string(bytes));
+    if (!dry() || bytes < 1 << 16) std::memset(reinterpret_cast<void*>(to), byte, bytes);
     return SUCCESS;
 }
 } // namespace
@@ -298,7 +339,13 @@ int launch(const Function& function, dim3 grid, dim3 block, unsigned shared, voi
         pointers.push_back(address);
     }
     const auto start = std::chrono::steady_clock::now();
-    if (!run(*kernel, grid, block, shared, arguments)) return LAUNCH_FAILED;
+    if (logs()) {
+        const auto extents = [](dim3 d) { return std::to_string(d.x) + ',' + std::to_string(d.y) + ',' + std::to_string(d.z); };
+        log("kernel " + function.name + ' ' + extents(grid) + ' ' + extents(block) + kernel->describe(arguments));
+    }
+    // what opening the GPU compares comes from single blocks
+    const bool runs = !dry() || size_t(grid.x) * grid.y * grid.z == 1;
+    if (runs && !run(*kernel, grid, block, shared, arguments)) return LAUNCH_FAILED;
     tell([](Stats& s) { s.launches++; });
     count(function.name, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     std::lock_guard<std::mutex> guard(memory.lock);
@@ -322,7 +369,7 @@ static int devices() {
     return visible.empty() || visible[0] == '-' ? 0 : 1;
 }
 API cuInit(unsigned) { return devices() > 0 ? SUCCESS : NO_DEVICE; }
-API cuDriverGetVersion(int* version) { return *version = 13000, SUCCESS; }
+API cuDriverGetVersion(int* version) { return *version = std::atoi(setting("CUDA_STANDIN_DRIVER", "13000")), SUCCESS; }
 API cuGetErrorName(int error, const char** text) { return *text = name_of(error), SUCCESS; }
 API cuGetErrorString(int error, const char** text) { return *text = name_of(error), SUCCESS; }
 

@@ -279,6 +279,21 @@ unsigned ballot(unsigned mask, bool value) {
     return unsigned(warp.result[me]);
 }
 
+void together(void* mine, void (*work)(void* const lanes[32])) {
+    static thread_local void (*what)(void* const lanes[32]);
+    Warp& warp = engine.warps[engine.current->thread / 32];
+    if (warp.existing != ~0u) engine.fail("a product of a warp that has not 32 lanes");
+    what = work;
+    meet(~0u, reinterpret_cast<uint64_t>(mine), lane(), [](Warp& warp, unsigned, unsigned l) {
+        if (l != 0) return;
+        void* lanes[32];
+        for (unsigned k = 0; k < 32; k++) {
+            lanes[k] = reinterpret_cast<void*>(warp.value[k]);
+        }
+        what(lanes);
+    });
+}
+
 // ---- the pool
 
 namespace {

@@ -20,6 +20,11 @@ STANDIN_PUBLIC bool inside(const std::string& who, uint64_t address, size_t byte
 // Counts a call for CUDA_STANDIN_STATS.
 STANDIN_PUBLIC void count(const std::string& who, double seconds);
 
+// Whether calls are counted, and whether any is to be carried out (CUDA_STANDIN_LOG, CUDA_STANDIN_DRY).
+STANDIN_PUBLIC bool logs();
+STANDIN_PUBLIC bool dry();
+STANDIN_PUBLIC void log(const std::string& call);
+
 const Kernel* find(const std::string& name);
 
 // Runs a kernel over its grid; false, with a complaint, when its threads wait for each other for ever or write past

@@ -85,6 +85,27 @@ int main(int count, char** arguments) {
     for (unsigned vote : host<unsigned>(votes, 40 * 256)) right &= vote == 0xaaaaaaaa;
     check("votes", right);
 
+    std::vector<unsigned short> a(256), b(256);
+    const auto number = [](int i, int step) { return float(i * step % 17 - 8); };
+    const auto upper_half = [](float v) {
+        unsigned bits;
+        std::memcpy(&bits, &v, sizeof bits);
+        return static_cast<unsigned short>(bits >> 16);
+    };
+    for (int i = 0; i < 256; i++) a[i] = upper_half(number(i, 5)), b[i] = upper_half(number(i, 11));
+    const uint64_t product = device(std::vector<float>(256));
+    check("products run", launch("products", {1}, {32}, 0, device(a), device(b), product) == 0);
+    right = true;
+    const auto summed = host<float>(product, 256);
+    for (int i = 0; i < 256; i++) {
+        float sum = 0.0f;
+        for (int k = 0; k < 16; k++) {
+            sum += number(i / 16 * 16 + k, 5) * (number(i % 16 * 16 + k, 11) + number(k * 16 + i % 16, 11));
+        }
+        right &= summed[i] == sum;
+    }
+    check("products on tensor cores", right);
+
     const auto wrong = [](int error) { return error > 0; };
     const uint64_t ten = device(std::vector<float>(10));
     check("a number past the end", wrong(launch("write_at", {1}, {1}, 0, device(std::vector<float>(10)), 10ll)));
@@ -115,6 +136,7 @@ int main(int count, char** arguments) {
 
     check("a shuffle without half of its lanes", wrong(launch("shuffle_without_half", {1}, {32}, 0, copy)));
     check("threads that wait at two places", wrong(launch("wait_at_two_places", {1}, {32}, 0, copy)));
+    check("a product without half of its lanes", wrong(launch("product_of_half", {1}, {32}, 0, copy)));
     check("and a right kernel after them", launch("turn", {40}, {256}, 0, numbers) == 0);
 
     check("too large a block", wrong(launch("turn", {1}, {2048}, 0, numbers)));

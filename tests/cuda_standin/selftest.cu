@@ -1,5 +1,7 @@
 // Kernels for the stand-in's own test: some right, some with one mistake each.
 
+#include "../../src/nn/ops/cuda/tensor.cuh"
+
 extern "C" __global__ void indices(unsigned* y) {
     const unsigned block = (blockIdx.z * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
     const unsigned thread = (threadIdx.z * blockDim.y + threadIdx.y) * blockDim.x + threadIdx.x;
@@ -41,6 +43,36 @@ extern "C" __global__ void sums(const float* x, float* y, unsigned* votes) {
     __syncwarp();
     const unsigned ballot = __ballot_sync(0xffffffffu, lane % 2);
     votes[blockIdx.x * blockDim.x + threadIdx.x] = right ? ballot : 0;
+}
+
+// y (16, 16) = a (16, 16) b^T + a b by one warp on tensor cores; a and b in bf16.
+extern "C" __global__ void products(const Bf16* a, const Bf16* b, float* y) {
+    __align__(16) __shared__ Bf16 left[16 * 16], right[16 * 16];
+    const unsigned lane = threadIdx.x;
+    for (unsigned i = lane; i < 256; i += 32) {
+        left[i] = a[i];
+        right[i] = b[i];
+    }
+    __syncwarp();
+    unsigned rows[4], columns[4], turned[4];
+    load_four(rows, left + lane % 16 * 16 + lane / 16 * 8);
+    load_four(columns, right + (lane % 8 + lane / 16 * 8) * 16 + lane / 8 % 2 * 8);
+    load_four_turned(turned, right + lane % 16 * 16 + lane / 16 * 8);
+    for (unsigned half = 0; half < 2; half++) {
+        float sums[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+        multiply(sums, rows, columns + 2 * half);
+        multiply(sums, rows, turned + 2 * half);
+        for (unsigned i = 0; i < 4; i++) y[(lane / 4 + i / 2 * 8) * 16 + half * 8 + lane % 4 * 2 + i % 2] = sums[i];
+    }
+}
+
+// Half of the warp has gone.
+extern "C" __global__ void product_of_half(float* y) {
+    if (threadIdx.x >= 16) return;
+    float sums[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+    const unsigned a[4] = {0, 0, 0, 0}, b[2] = {0, 0};
+    multiply(sums, a, b);
+    y[threadIdx.x] = sums[0];
 }
 
 extern "C" __global__ void write_at(float* x, long long place) { x[place] = 1.0f; }

@@ -55,6 +55,23 @@ pub trait Conv2dKernel: Memory {
         self.conv2d(size, x, weight, Some(bias), relu, y)
     }
 
+    /// The same with a batch norm behind it, as [`fold_batch_norm`] makes one convolution of the two.
+    ///
+    /// # Errors
+    /// The device's.
+    #[allow(clippy::type_complexity)]
+    fn conv_batch_norm_inference<C: ConstDim, CO: ConstDim, KH: ConstDim, KW: ConstDim>(
+        &self,
+        size: ConvSize,
+        x: &Self::View,
+        (weight, norm): (&Tensor<(CO, C, KH, KW), f32, Self>, [&Tensor<(CO,), f32, Self>; 4]),
+        relu: bool,
+        y: Self::Out<'_>,
+    ) -> Result<(), Self::Err> {
+        let (weight, bias) = fold_batch_norm(weight, norm)?;
+        self.conv2d_inference(size, x, &self.view(&weight), &self.view(&bias), relu, y)
+    }
+
     /// Adds to the gradients of input, weight and, if there is one, bias. `relu` is the output, if a ReLU
     /// followed.
     ///
@@ -156,7 +173,7 @@ where
     CO: ConstDim,
     KH: ConstDim,
     KW: ConstDim,
-    D: Backend,
+    D: Memory,
 {
     let [scale, bias, mean, variance] = norm.map(Clone::clone);
     let factor = scale.try_div(variance.try_add(super::batch_norm::EPSILON as f32)?.try_sqrt()?)?;

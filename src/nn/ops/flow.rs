@@ -1,7 +1,7 @@
 //! Maps in inference, on their way from one operation to the next: numbers that no tensor holds, so that between two
 //! operations none are copied. The functions are those of the taped operations.
 
-use super::conv2d::{ConvSize, fold_batch_norm};
+use super::conv2d::ConvSize;
 use super::up2_concat::JoinSize;
 use super::{Erased, erase, retype};
 use crate::nn::{Backend, Even, Inference, Map, Precision};
@@ -57,7 +57,6 @@ impl<B: Dim, H: Dim, C: ConstDim, D: Backend> Flow<B, H, C, D> {
         make: impl FnOnce(&dyn Fn(D::Out<'_>) -> Result<(), D::Err>) -> Result<R, D::Err>,
     ) -> Result<R, D::Err> {
         const { assert!(KH::SIZE % 2 == 1 && KW::SIZE % 2 == 1, "a kernel's sides are odd") };
-        let (weight, bias) = fold_batch_norm(conv.weight, conv.norm)?;
         let size = ConvSize {
             batch: self.batch.size(),
             side: self.side.size(),
@@ -68,8 +67,7 @@ impl<B: Dim, H: Dim, C: ConstDim, D: Backend> Flow<B, H, C, D> {
             precision: conv.precision,
         };
         let d = &self.device;
-        let (weight, bias) = (d.view(&erase(weight)), d.view(&erase(bias)));
-        make(&|y| d.conv2d_inference(size, &self.numbers, &weight, &bias, conv.relu, y))
+        make(&|y| d.conv_batch_norm_inference(size, &self.numbers, (conv.weight, conv.norm), conv.relu, y))
     }
 
     /// Convolution, batch norm and maybe ReLU.

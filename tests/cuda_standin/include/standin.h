@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <string>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -63,6 +64,8 @@ void block_barrier();
 uint64_t exchange(unsigned mask, uint64_t value, unsigned source);
 // The same, and each gets the bits of all lanes of `mask` whose value is not zero.
 unsigned ballot(unsigned mask, bool value);
+// Waits for all 32 lanes; each gives a pointer, and the last calls `work` with them all.
+void together(void* mine, void (*work)(void* const lanes[32]));
 unsigned lane();
 
 struct Kernel {
@@ -74,6 +77,8 @@ struct Kernel {
     unsigned arguments;
     // Bit i: argument i is a pointer.
     uint64_t pointers;
+    // Each argument as text, in the kernel's order; pointers as `p`, or `0` for none.
+    std::string (*describe)(void** arguments);
 };
 constexpr size_t SHARED_BYTES = 48 * 1024;
 constexpr size_t SHARED_GUARD = 256;
@@ -101,11 +106,23 @@ template <class... A, void (*F)(A...)> struct Entry<F> {
         return bits;
     }
     static constexpr unsigned count = sizeof...(A);
+    template <size_t... I> static std::string describe_all(void** arguments, std::index_sequence<I...>) {
+        std::string text;
+        const auto add = [&](auto value) {
+            text += ' ';
+            if constexpr (std::is_pointer_v<decltype(value)>) text += value ? "p" : "0";
+            else if constexpr (std::is_arithmetic_v<decltype(value)>) text += std::to_string(value);
+            else text += '?';
+        };
+        (add(load<std::remove_cv_t<A>>(arguments[I])), ...);
+        return text;
+    }
+    static std::string describe(void** arguments) { return describe_all(arguments, std::index_sequence_for<A...>()); }
 };
 
 struct Enlist {
     template <class E> Enlist(E, const char* name, void* (*shared)()) {
-        enlist({name, E::run, shared, E::count, E::pointers()});
+        enlist({name, E::run, shared, E::count, E::pointers(), E::describe});
     }
 };
 
@@ -145,6 +162,65 @@ template <class T> T __shfl_up_sync(unsigned mask, T value, unsigned by, int wid
 inline unsigned __ballot_sync(unsigned mask, int yes) { return standin::ballot(mask, yes != 0); }
 inline int __any_sync(unsigned mask, int yes) { return standin::ballot(mask, yes != 0) != 0; }
 inline int __all_sync(unsigned mask, int yes) { return standin::ballot(mask, yes == 0) == 0; }
+
+// ---- tensor cores: products of a warp, see src/nn/ops/cuda/tensor.cuh for which lane holds what
+
+struct __standin_Mma {
+    float* d;
+    const unsigned *a, *b;
+};
+// d (16, 8) += a (16, 16) b (16, 8), numbers of a and b in bf16, two to a word; the sum is in single precision.
+inline void __standin_mma_bf16(float* d, const unsigned* a, const unsigned* b) {
+    __standin_Mma mine{d, a, b};
+    standin::together(&mine, [](void* const lanes[32]) {
+        const auto of = [&](unsigned lane) { return static_cast<const __standin_Mma*>(lanes[lane]); };
+        const auto number = [](unsigned word, unsigned high) {
+            const unsigned bits = high ? word & 0xffff0000u : word << 16;
+            float x;
+            std::memcpy(&x, &bits, sizeof x);
+            return x;
+        };
+        float left[16][16], right[16][8];
+        for (unsigned lane = 0; lane < 32; lane++) {
+            const unsigned group = lane / 4, pair = lane % 4 * 2;
+            for (unsigned high = 0; high < 2; high++) {
+                for (unsigned i = 0; i < 4; i++) {
+                    left[group + i % 2 * 8][pair + i / 2 * 8 + high] = number(of(lane)->a[i], high);
+                }
+                for (unsigned i = 0; i < 2; i++) right[pair + i * 8 + high][group] = number(of(lane)->b[i], high);
+            }
+        }
+        for (unsigned lane = 0; lane < 32; lane++) {
+            for (unsigned i = 0; i < 4; i++) {
+                const unsigned row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
+                float sum = of(lane)->d[i];
+                for (unsigned k = 0; k < 16; k++) sum += left[row][k] * right[k][column];
+                of(lane)->d[i] = sum;
+            }
+        }
+    });
+}
+
+struct __standin_Load {
+    unsigned* r;
+    const unsigned short* row;
+    bool turned;
+};
+// Four (8, 8) matrices of 16-bit numbers whose rows the lanes name, or their transposes.
+inline void __standin_ldmatrix(unsigned* r, const void* row, bool turned) {
+    __standin_Load mine{r, static_cast<const unsigned short*>(row), turned};
+    standin::together(&mine, [](void* const lanes[32]) {
+        const auto of = [&](unsigned lane) { return static_cast<const __standin_Load*>(lanes[lane]); };
+        for (unsigned lane = 0; lane < 32; lane++) {
+            const unsigned group = lane / 4, pair = lane % 4 * 2;
+            for (unsigned i = 0; i < 4; i++) {
+                const auto at = [&](unsigned y, unsigned x) -> unsigned { return of(8 * i + y)->row[x]; };
+                of(lane)->r[i] = of(lane)->turned ? at(pair, group) | at(pair + 1, group) << 16
+                                                  : at(group, pair) | at(group, pair + 1) << 16;
+            }
+        }
+    });
+}
 
 // ---- atomics (blocks run on several threads of the operating system)
 

@@ -1,131 +1,14 @@
 // Multi-head attention inside of windows, its scores never stored: forward with a running softmax, backward in two
 // passes that compute the weights again.
 //
-// Queries, keys and values stand side by side in rows (n, 3 heads dim), without the bias of their projection, which is
-// added where they are read. Windows overhang the map; all the tokens there are the bias alone, so they are one key
-// more, counted as often as it stands there.
-//
 // A block works on one head of one window of one map: on a tile of ROWS queries (or keys, for the keys' gradients), to
 // which it holds one tile of COLUMNS keys (or queries) after another. Tiles are WIDTH numbers wide, dim of them used.
 // Eight neighbouring threads share ROWS / (THREADS / 8) rows, so that sums along a row stay in a warp.
 
+#include "attention.cuh"
+#include "numbers.cuh"
+
 const int ALONG = 8;
-// What stands in place of a token's number for the padded tokens of a window, and for no token at all.
-const int PADDED = -1, NONE = -2;
-
-struct Map {
-    int side, window, heads, dim, pool;
-    float scale;
-};
-
-struct Window {
-    // Top left token, and real tokens along the sides.
-    int y, x, height, width;
-    // Padded tokens.
-    int padding;
-};
-
-static __device__ Window window_of(Map m, int index) {
-    int per_side = (m.side + m.window - 1) / m.window;
-    Window w;
-    w.y = index / per_side * m.window;
-    w.x = index % per_side * m.window;
-    w.height = m.side - w.y < m.window ? m.side - w.y : m.window;
-    w.width = m.side - w.x < m.window ? m.side - w.x : m.window;
-    w.padding = m.window * m.window - w.height * w.width;
-    return w;
-}
-
-static __device__ int keys_of(Window w) { return w.height * w.width + (w.padding > 0); }
-
-static __device__ int queries_of(Map m, Window w) {
-    return m.pool ? (w.height / 2) * (w.width / 2) : w.height * w.width;
-}
-
-// The token of a window's key: its place in the map.
-static __device__ int token_of(Map m, Window w, int key) {
-    int real = w.height * w.width;
-    if (key >= real) return key == real && w.padding > 0 ? PADDED : NONE;
-    return (w.y + key / w.width) * m.side + w.x + key % w.width;
-}
-
-// The place of a window's query in the queries' map, which is half as wide and high where queries are pooled.
-static __device__ int place_of(Map m, Window w, int query) {
-    if (query >= queries_of(m, w)) return NONE;
-    int shrink = m.pool ? 2 : 1, width = w.width / shrink;
-    return (w.y / shrink + query / width) * (m.side / shrink) + w.x / shrink + query % width;
-}
-
-static __device__ float4 fours(float x) { return {x, x, x, x}; }
-
-static __device__ float4 plus(float4 a, float4 b) { return {a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w}; }
-
-// Four numbers of a row of `dim`, from `d` on, and zeros to the right of the row. Rows of fours begin at fours.
-static __device__ float4 four_at(const float *row, int d, int dim) {
-    if (dim % 4 == 0) return *(const float4 *)(row + d);
-    return {row[d], d + 1 < dim ? row[d + 1] : 0.0f, d + 2 < dim ? row[d + 2] : 0.0f, d + 3 < dim ? row[d + 3] : 0.0f};
-}
-
-// One map's rows as one head sees them.
-struct Rows {
-    const float *qkv, *bias;
-    int channels, dim;
-
-    // One number of part 0 (query), 1 (key) or 2 (value) of a token.
-    __device__ float one(int part, int token, int d) const {
-        return qkv[(size_t)token * 3 * channels + part * channels + d] + bias[part * channels + d];
-    }
-
-    // Four numbers, from `d` on.
-    __device__ float4 four(int part, int token, int d) const {
-        if (token == NONE) return fours(0.0f);
-        float4 alone = four_at(bias + part * channels, d, dim);
-        if (token == PADDED) return alone;
-        return plus(four_at(qkv + (size_t)token * 3 * channels + part * channels, d, dim), alone);
-    }
-};
-
-static __device__ Rows rows_of(Map m, const float *qkv, const float *bias) {
-    int channels = m.heads * m.dim, head = blockIdx.y * m.dim;
-    return {qkv + (size_t)blockIdx.z * m.side * m.side * 3 * channels + head, bias + head, channels, m.dim};
-}
-
-// The first of the four tokens that are pooled to a query; the others follow to its right and below.
-static __device__ int first_of_four(Map m, int place) {
-    int half = m.side / 2;
-    return place / half * 2 * m.side + place % half * 2;
-}
-
-// Among equals the first is the largest, and a NaN, once met, stays.
-static __device__ bool larger(float v, float than) { return v > than || (isnan(v) && !isnan(than)); }
-
-static __device__ float larger_of(float best, float v) { return larger(v, best) ? v : best; }
-
-// Which of the four tokens gave number `d` of a pooled query.
-static __device__ int which_of_four(Map m, Rows rows, int place, int d) {
-    int first = first_of_four(m, place), which = 0;
-    float best = rows.one(0, first, d);
-    for (int i = 1; i < 4; i++) {
-        float v = rows.one(0, first + i / 2 * m.side + i % 2, d);
-        if (larger(v, best)) {
-            best = v;
-            which = i;
-        }
-    }
-    return which;
-}
-
-// Four numbers of a query, from `d` on.
-static __device__ float4 query_at(Map m, Rows rows, int place, int d) {
-    if (place == NONE || !m.pool) return rows.four(0, place, d);
-    int first = first_of_four(m, place);
-    float4 best = rows.four(0, first, d);
-    for (int i = 1; i < 4; i++) {
-        float4 v = rows.four(0, first + i / 2 * m.side + i % 2, d);
-        best = {larger_of(best.x, v.x), larger_of(best.y, v.y), larger_of(best.z, v.z), larger_of(best.w, v.w)};
-    }
-    return best;
-}
 
 static __device__ float largest_along(float v) {
     for (int lane = ALONG / 2; lane > 0; lane /= 2) {
@@ -231,9 +114,6 @@ template <int WIDTH, int ROWS, int COLUMNS, int THREADS> struct Tiles {
     }
 };
 
-// Blocks in x: `tiles` for each window.
-static __device__ int tiles_of(int most, int rows) { return (most + rows - 1) / rows; }
-
 // out (queries, heads dim): softmax(q k^T scale) v; and for each query and head its largest score and 1 / the sum of
 // its weights, (queries, heads, 2).
 template <int WIDTH, int ROWS, int COLUMNS, int THREADS>
@@ -246,7 +126,7 @@ static __device__ void forward(Map m, const float *qkv, const float *bias, float
     int tiles = tiles_of(m.window * m.window / (m.pool ? 4 : 1), ROWS), first = blockIdx.x % tiles * ROWS;
     Window w = window_of(m, blockIdx.x / tiles);
     if (first >= queries_of(m, w)) return;
-    Rows rows = rows_of(m, qkv, bias);
+    auto rows = rows_of(m, qkv, bias);
     int keys = keys_of(w);
     for (int r = threadIdx.x; r < ROWS; r += THREADS) places[r] = place_of(m, w, first + r);
     __syncthreads();
@@ -290,6 +170,7 @@ static __device__ void forward(Map m, const float *qkv, const float *bias, float
         T::accumulate(weights, others, sums);
     }
     size_t per_map = (size_t)m.side * m.side / (m.pool ? 4 : 1);
+#pragma unroll
     for (int i = 0; i < T::R; i++) {
         int place = places[T::row(i)];
         if (place == NONE) continue;
@@ -321,7 +202,7 @@ static __device__ void backward_queries(
     int tiles = tiles_of(m.window * m.window / (m.pool ? 4 : 1), ROWS), first = blockIdx.x % tiles * ROWS;
     Window w = window_of(m, blockIdx.x / tiles);
     if (first >= queries_of(m, w)) return;
-    Rows rows = rows_of(m, qkv, bias);
+    auto rows = rows_of(m, qkv, bias);
     int keys = keys_of(w);
     size_t before = blockIdx.z * ((size_t)m.side * m.side / (m.pool ? 4 : 1));
     for (int r = threadIdx.x; r < ROWS; r += THREADS) places[r] = place_of(m, w, first + r);
@@ -369,6 +250,7 @@ static __device__ void backward_queries(
     }
     int channels = m.heads * m.dim;
     float *g = gqkv + (size_t)blockIdx.z * m.side * m.side * 3 * channels + blockIdx.y * m.dim;
+#pragma unroll
     for (int i = 0; i < T::R; i++) {
         int place = places[T::row(i)];
         if (place == NONE) continue;
@@ -404,7 +286,7 @@ static __device__ void backward_keys(
     int tiles = tiles_of(m.window * m.window, ROWS), first = blockIdx.x % tiles * ROWS;
     Window w = window_of(m, blockIdx.x / tiles);
     if (first >= w.height * w.width) return;
-    Rows rows = rows_of(m, qkv, bias);
+    auto rows = rows_of(m, qkv, bias);
     int queries = queries_of(m, w);
     size_t before = blockIdx.z * ((size_t)m.side * m.side / (m.pool ? 4 : 1));
     for (int r = threadIdx.x; r < ROWS; r += THREADS) {
@@ -461,6 +343,7 @@ static __device__ void backward_keys(
     }
     int channels = m.heads * m.dim;
     float *g = gqkv + (size_t)blockIdx.z * m.side * m.side * 3 * channels + blockIdx.y * m.dim;
+#pragma unroll
     for (int i = 0; i < T::R; i++) {
         int token = tokens[T::row(i)];
         if (token == NONE) continue;
@@ -476,13 +359,27 @@ static __device__ void backward_keys(
 }
 
 // dots (rows, heads): the sum of output times its gradient, one warp each; blocks of (32, 8).
-extern "C" __global__ void attention_dots(size_t rows, int dim, const float *out, const float *gout, float *dots) {
+template <typename T, typename G>
+static __device__ void dots_of(size_t rows, int dim, const T *out, const G *gout, float *dots) {
     size_t row = (size_t)blockIdx.x * blockDim.y + threadIdx.y;
     if (row >= rows) return;
     float sum = 0.0f;
-    for (int d = threadIdx.x; d < dim; d += 32) sum = fmaf(out[row * dim + d], gout[row * dim + d], sum);
+    for (int d = threadIdx.x; d < dim; d += 32) sum = fmaf(get(out + row * dim + d), get(gout + row * dim + d), sum);
     for (int lane = 16; lane > 0; lane /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, lane);
     if (threadIdx.x == 0) dots[row] = sum;
+}
+
+extern "C" __global__ void attention_dots(size_t rows, int dim, const float *out, const float *gout, float *dots) {
+    dots_of(rows, dim, out, gout, dots);
+}
+
+// For a width that tensor cores do not know.
+extern "C" __global__ void attention_dots_bf16(size_t rows, int dim, const Bf16 *out, const float *gout, float *dots) {
+    dots_of(rows, dim, out, gout, dots);
+}
+
+extern "C" __global__ void attention_dots_all_bf16(size_t rows, int dim, const Bf16 *out, const Bf16 *gout, float *dots) {
+    dots_of(rows, dim, out, gout, dots);
 }
 
 // The three passes for heads of at most WIDTH numbers: rows, columns and threads of a block, forward and backward. What

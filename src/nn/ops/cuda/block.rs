@@ -7,9 +7,10 @@ use super::attention::{Attended, Attention};
 use super::launch::Stream;
 use super::memory::{Numbers, Scratch};
 use super::part::{
-    After, Factor, Part, PartMut, Rounded, add_column_sums, add_columns, bias_add_pooled, bias_and, bias_gelu,
-    bias_gelu_backward, bias_gelu_backward_of, bias_gelu_of, layer_norm, layer_norm_backward, linear, linear_backward,
-    pool_backward, rounded, rounded_away, weight_gradient,
+    After, Factor, Part, PartMut, Rounded, add_column_sums, add_columns, bias_add_norm, bias_add_pooled, bias_and,
+    bias_gelu, bias_gelu_add, bias_gelu_add_norm, bias_gelu_backward, bias_gelu_backward_in_place, bias_gelu_in_place,
+    bias_gelu_of, layer_norm, layer_norm_backward, linear, linear_as, linear_backward, linear_backward_as,
+    pool_backward, rounded, rounded_away, rounded_two, weight_gradient,
 };
 use crate::nn::Precision;
 use crate::nn::ops::adapted_block::{BlockSize, FrozenBlock, Keep};
@@ -41,7 +42,7 @@ pub struct Saved(Vec<Kept>);
 #[derive(Debug)]
 struct Kept {
     /// Projections `(n, 3 co)` without their bias.
-    qkv: Option<Scratch>,
+    qkv: Option<Numbers>,
     attended: Option<Attended>,
 }
 
@@ -69,14 +70,30 @@ impl Stretch {
     }
 }
 
+/// The adapter's products, without their bias: its output is `z = x + gelu(up + bias)`.
+struct Adapted {
+    /// `down x`, `(n, r)`.
+    down: Scratch,
+    /// `up gelu(down + bias)`, `(n, c)`.
+    up: Scratch,
+}
+
 /// Adapter and projections of a group.
 struct Projected {
     /// The adapter's output `(n, c)`.
     z: Scratch,
-    /// `(n, 3 co)`.
-    qkv: Scratch,
+    /// `(n, 3 co)`, as the attention takes them.
+    qkv: Numbers,
     /// The skip path's projection `(n, co)` before its pool, if the block pools.
     skip: Option<Scratch>,
+}
+
+/// What the MLP takes.
+struct Joined {
+    /// Attention with its skip, `(m, co)`.
+    a: Scratch,
+    /// Its norm, as the next product takes it.
+    normed: Numbers,
 }
 
 impl<'a> Block<'a> {
@@ -88,8 +105,8 @@ impl<'a> Block<'a> {
         frozen: &'a FrozenBlock<Arc<Numbers>>,
     ) -> Result<Self, CudaError> {
         let precision = frozen.qkv[0].precision();
-        let down = (rounded(stream, down, precision)?, down_bias);
-        let up = (rounded(stream, up, precision)?, up_bias);
+        let [down, up] = rounded_two(stream, [down, up], precision)?;
+        let (down, up) = ((down, down_bias), (up, up_bias));
         Ok(Self { stream, size, precision, down, up, frozen, group_numbers: GROUP_NUMBERS })
     }
 
@@ -98,16 +115,16 @@ impl<'a> Block<'a> {
         let mut saved = Vec::new();
         for (first, maps) in self.groups() {
             let x = self.tokens_in(first, maps).of(x);
-            let Projected { z, qkv, skip } = self.project(maps, x)?;
-            let attended = self.attention(maps).forward(self.stream, (&qkv).into())?;
+            let Projected { z, qkv, skip } = self.project(maps, x, &self.adapt(x)?)?;
+            let attended = self.attention(maps).forward(self.stream, &qkv)?;
             // A pooling block's projections would be four times as long for its output.
             let keeps = keep != Keep::Input;
             let qkv = Some(qkv).filter(|_| keeps && !self.size.pool);
-            let a = self.join(&attended, &z, skip.as_ref())?;
+            let joined = self.join(&attended, &z, skip.as_ref())?;
             let attended = Some(attended).filter(|_| keeps);
             drop((z, skip));
             saved.push(Kept { qkv, attended });
-            self.mlp((&a).into(), self.tokens_out(first, maps).of_mut(&mut y))?;
+            self.mlp(joined, self.tokens_out(first, maps).of_mut(&mut y))?;
         }
         Ok(Saved(saved))
     }
@@ -123,30 +140,34 @@ impl<'a> Block<'a> {
         for ((first, maps), Kept { qkv, attended }) in self.groups().zip(saved.0) {
             let (tokens_in, tokens_out) = (self.tokens_in(first, maps), self.tokens_out(first, maps));
             let (x, gy) = (tokens_in.of(x), tokens_out.of(gy));
+            let adapted = self.adapt(x)?;
             let Projected { z, qkv, skip } = match qkv {
-                Some(qkv) => Projected { z: self.adapt(x)?, qkv, skip: None },
-                None => self.project(maps, x)?,
+                Some(qkv) => {
+                    let z = bias_gelu_add(self.stream, (&adapted.up).into(), [self.up.1, x])?;
+                    Projected { z, qkv, skip: None }
+                }
+                None => self.project(maps, x, &adapted)?,
             };
             let attention = self.attention(maps);
             let attended = match attended {
                 Some(attended) => attended,
-                None => attention.forward(self.stream, (&qkv).into())?,
+                None => attention.forward(self.stream, &qkv)?,
             };
-            let a = self.join(&attended, &z, skip.as_ref())?;
-            let ga = self.mlp_backward((&a).into(), gy)?;
-            drop(a);
+            let joined = self.join(&attended, &z, skip.as_ref())?;
+            let ga = self.mlp_backward(joined, gy)?;
             let gqkv = {
-                let (co, mut go) = (self.size.out_channels, self.stream.uninit(ga.len())?);
+                let co = self.size.out_channels;
                 let extents = [ga.len() / co, co, co];
                 let rounded = rounded(self.stream, (&ga).into(), self.precision)?;
                 let weight = Factor::from(&self.frozen.proj[0]);
-                linear_backward(self.stream, extents, (&rounded).into(), weight, 0.0, (&mut go).into())?;
-                attention.backward(self.stream, (&qkv).into(), &attended, (&go).into())?
+                let stored = attention.stored()?;
+                let go = linear_backward_as(self.stream, extents, (&rounded).into(), weight, stored)?;
+                attention.backward(self.stream, &qkv, &attended, &go)?
             };
             drop((qkv, attended));
             let gz = self.project_backward(&z, skip, &ga, gqkv)?;
             drop((z, ga));
-            self.adapter_backward(x, gz, tokens_in.of_mut(&mut gradients.x), &mut gradients.adapter)?;
+            self.adapter_backward(x, adapted, gz, tokens_in.of_mut(&mut gradients.x), &mut gradients.adapter)?;
         }
         Ok(())
     }
@@ -189,17 +210,18 @@ impl<'a> Block<'a> {
             dim: s.out_channels / s.heads,
             pool: s.pool,
             bias: (&self.frozen.qkv[1]).into(),
+            precision: self.precision,
         }
     }
 
-    /// Adapter, first norm, projections.
-    fn project(&self, maps: usize, x: Part<'_>) -> Result<Projected, CudaError> {
+    /// The adapter's end, first norm, projections.
+    fn project(&self, maps: usize, x: Part<'_>, adapted: &Adapted) -> Result<Projected, CudaError> {
         let (s, c, co) = (self.stream, self.size.channels, self.size.out_channels);
         let n = maps * self.size.side * self.size.side;
-        let z = self.adapt(x)?;
-        let normed = layer_norm(s, (&z).into(), Self::pair(&self.frozen.norm1), self.precision)?;
-        let mut qkv = s.uninit(n * 3 * co)?;
-        linear(s, [n, c, 3 * co], (&normed).into(), (&self.frozen.qkv[0]).into(), 0.0, (&mut qkv).into())?;
+        let norm = Self::pair(&self.frozen.norm1);
+        let (z, normed) = bias_gelu_add_norm(s, (&adapted.up).into(), [self.up.1, x], norm, self.precision)?;
+        let (weight, stored) = (Factor::from(&self.frozen.qkv[0]), self.attention(maps).stored()?);
+        let qkv = linear_as(s, [n, c, 3 * co], (&normed).into(), weight, stored)?;
         let skip = match &self.frozen.skip {
             Some([weight, _]) => {
                 let mut skip = s.uninit(n * co)?;
@@ -211,67 +233,65 @@ impl<'a> Block<'a> {
         Ok(Projected { z, qkv, skip })
     }
 
-    /// `z = x + gelu(up(gelu(down x)))`.
-    fn adapt(&self, x: Part<'_>) -> Result<Scratch, CudaError> {
+    /// The adapter's products.
+    fn adapt(&self, x: Part<'_>) -> Result<Adapted, CudaError> {
         let (s, c, r) = (self.stream, self.size.channels, self.size.hidden);
-        let ((down, down_bias), (up, up_bias)) = (&self.down, &self.up);
-        let n = x.len() / c;
-        let mut h = s.uninit(n * r)?;
-        linear(s, [n, c, r], (&rounded(s, x, self.precision)?).into(), down.into(), 0.0, (&mut h).into())?;
-        let h = bias_gelu_of(s, h, *down_bias, self.precision)?;
-        let mut z = s.uninit(n * c)?;
-        linear(s, [n, r, c], (&h).into(), up.into(), 0.0, (&mut z).into())?;
-        bias_and(s, (&mut z).into(), *up_bias, After::GeluAdd(x))?;
-        Ok(z)
+        let ((down_weight, down_bias), (up_weight, _)) = (&self.down, &self.up);
+        let (n, x) = (x.len() / c, rounded(s, x, self.precision)?);
+        let (mut down, mut up) = (s.uninit(n * r)?, s.uninit(n * c)?);
+        linear(s, [n, c, r], (&x).into(), down_weight.into(), 0.0, (&mut down).into())?;
+        let h = bias_gelu_of(s, (&down).into(), *down_bias, self.precision)?;
+        linear(s, [n, r, c], (&h).into(), up_weight.into(), 0.0, (&mut up).into())?;
+        Ok(Adapted { down, up })
     }
 
-    /// Attention's projection and the skip path: `(m, co)`.
-    fn join(&self, attended: &Attended, z: &Scratch, skip: Option<&Scratch>) -> Result<Scratch, CudaError> {
+    /// Attention's projection and the skip path, and the second norm of that.
+    fn join(&self, attended: &Attended, z: &Scratch, skip: Option<&Scratch>) -> Result<Joined, CudaError> {
         let (s, co) = (self.stream, self.size.out_channels);
         let [weight, bias] = &self.frozen.proj;
-        let out = Part::from(&attended.out);
+        let out = &attended.out;
         let mut a = s.uninit(out.len())?;
-        let factor = rounded(s, out, self.precision)?;
-        linear(s, [out.len() / co, co, co], (&factor).into(), weight.into(), 0.0, (&mut a).into())?;
-        match (skip, &self.frozen.skip) {
+        linear(s, [out.len() / co, co, co], out.into(), weight.into(), 0.0, (&mut a).into())?;
+        let norm = Self::pair(&self.frozen.norm2);
+        let normed = match (skip, &self.frozen.skip) {
             (Some(skip), Some([_, skip_bias])) => {
                 bias_add_pooled(s, self.out_side(), (&mut a).into(), bias.into(), skip.into(), skip_bias.into())?;
+                layer_norm(s, (&a).into(), norm, self.precision)?
             }
-            _ => bias_and(s, (&mut a).into(), bias.into(), After::Add(z.into()))?,
-        }
-        Ok(a)
+            _ => bias_add_norm(s, (&mut a).into(), [bias.into(), z.into()], norm, self.precision)?,
+        };
+        Ok(Joined { a, normed })
     }
 
     /// `y = a + fc2(gelu(fc1(norm2 a)))`.
-    fn mlp(&self, a: Part<'_>, mut y: PartMut<'_>) -> Result<(), CudaError> {
+    fn mlp(&self, Joined { a, normed }: Joined, mut y: PartMut<'_>) -> Result<(), CudaError> {
         let (s, co) = (self.stream, self.size.out_channels);
         let [weight, bias] = &self.frozen.fc2;
-        let hidden = bias_gelu_of(s, self.mlp_hidden(a)?, (&self.frozen.fc1[1]).into(), self.precision)?;
+        let mut hidden = self.mlp_hidden(normed)?;
+        bias_gelu_in_place(s, &mut hidden, (&self.frozen.fc1[1]).into())?;
         linear(s, [a.len() / co, 4 * co, co], (&hidden).into(), weight.into(), 0.0, y.again())?;
-        bias_and(s, y, bias.into(), After::Add(a))
+        bias_and(s, y, bias.into(), After::Add((&a).into()))
     }
 
-    /// `fc1(norm2 a)` without its bias.
-    fn mlp_hidden(&self, a: Part<'_>) -> Result<Scratch, CudaError> {
+    /// `fc1(norm2 a)` without its bias, stored as the next product takes its factors.
+    fn mlp_hidden(&self, normed: Numbers) -> Result<Numbers, CudaError> {
         let (s, co) = (self.stream, self.size.out_channels);
-        let normed = layer_norm(s, a, Self::pair(&self.frozen.norm2), self.precision)?;
-        let (mut hidden, weight) = (s.uninit(4 * a.len())?, Factor::from(&self.frozen.fc1[0]));
-        linear(s, [a.len() / co, co, 4 * co], (&normed).into(), weight, 0.0, (&mut hidden).into())?;
-        Ok(hidden)
+        let weight = Factor::from(&self.frozen.fc1[0]);
+        linear_as(s, [normed.len() / co, co, 4 * co], (&normed).into(), weight, self.precision)
     }
 
     /// The gradient of the attention's output with its skip, `(m, co)`.
-    fn mlp_backward(&self, a: Part<'_>, gy: Part<'_>) -> Result<Scratch, CudaError> {
+    fn mlp_backward(&self, Joined { a, normed }: Joined, gy: Part<'_>) -> Result<Scratch, CudaError> {
         let (s, co, f) = (self.stream, self.size.out_channels, self.frozen);
-        let (m, hidden, mut g_hidden) = (a.len() / co, self.mlp_hidden(a)?, s.uninit(4 * a.len())?);
-        let factor = rounded(s, gy, self.precision)?;
-        linear_backward(s, [m, 4 * co, co], (&factor).into(), (&f.fc2[0]).into(), 0.0, (&mut g_hidden).into())?;
+        let (m, hidden, factor) = (a.len() / co, self.mlp_hidden(normed)?, rounded(s, gy, self.precision)?);
+        let weight = Factor::from(&f.fc2[0]);
+        let mut g_hidden = linear_backward_as(s, [m, 4 * co, co], (&factor).into(), weight, self.precision)?;
         drop(factor);
-        let g_hidden = bias_gelu_backward_of(s, (&hidden).into(), (&f.fc1[1]).into(), g_hidden, self.precision)?;
+        bias_gelu_backward_in_place(s, &hidden, (&f.fc1[1]).into(), &mut g_hidden)?;
         drop(hidden);
         let mut ga = s.uninit(a.len())?;
         linear_backward(s, [m, co, 4 * co], (&g_hidden).into(), (&f.fc1[0]).into(), 0.0, (&mut ga).into())?;
-        layer_norm_backward(s, a, (&f.norm2[0]).into(), (&mut ga).into(), Some(gy))?;
+        layer_norm_backward(s, (&a).into(), (&f.norm2[0]).into(), (&mut ga).into(), Some(gy))?;
         Ok(ga)
     }
 
@@ -281,12 +301,11 @@ impl<'a> Block<'a> {
         z: &Scratch,
         skip: Option<Scratch>,
         ga: &Scratch,
-        gqkv: Scratch,
+        gqkv: Numbers,
     ) -> Result<Scratch, CudaError> {
         let (s, c, co) = (self.stream, self.size.channels, self.size.out_channels);
         let n = z.len() / c;
         let mut gz = s.uninit(z.len())?;
-        let gqkv = rounded_away(s, gqkv, self.precision)?;
         linear_backward(s, [n, c, 3 * co], (&gqkv).into(), (&self.frozen.qkv[0]).into(), 0.0, (&mut gz).into())?;
         drop(gqkv);
         let residual = match (skip, &self.frozen.skip) {
@@ -307,6 +326,7 @@ impl<'a> Block<'a> {
     fn adapter_backward(
         &self,
         x: Part<'_>,
+        Adapted { down: before, up: products }: Adapted,
         gz: Scratch,
         mut gx: PartMut<'_>,
         gradients: &mut [PartMut<'_>; 4],
@@ -315,15 +335,11 @@ impl<'a> Block<'a> {
         let ((down, down_bias), (up, up_bias)) = (&self.down, &self.up);
         let [g_down, g_down_bias, g_up, g_up_bias] = gradients;
         let (n, mut gu) = (x.len() / c, gz);
-        let (mut before, mut h, mut gh) = (s.uninit(n * r)?, s.uninit(n * r)?, s.uninit(n * r)?);
-        linear(s, [n, c, r], (&rounded(s, x, self.precision)?).into(), down.into(), 0.0, (&mut before).into())?;
+        let (mut h, mut gh) = (s.uninit(n * r)?, s.uninit(n * r)?);
         bias_gelu(s, (&before).into(), *down_bias, (&mut h).into())?;
         add_columns(s, c, (&gu).into(), [c, 0], gx.again())?;
-        {
-            let (mut products, factor) = (s.uninit(n * c)?, rounded(s, (&h).into(), self.precision)?);
-            linear(s, [n, r, c], (&factor).into(), up.into(), 0.0, (&mut products).into())?;
-            bias_gelu_backward(s, (&products).into(), *up_bias, (&mut gu).into())?;
-        }
+        bias_gelu_backward(s, (&products).into(), *up_bias, (&mut gu).into())?;
+        drop(products);
         let factor = rounded(s, (&gu).into(), self.precision)?;
         linear_backward(s, [n, r, c], (&factor).into(), up.into(), 0.0, (&mut gh).into())?;
         drop(factor);

@@ -80,3 +80,32 @@ extern "C" __global__ void conv_relu_backward(size_t n, const float *y, const fl
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
     if (i < n) out[i] = y[i] <= 0.0f ? 0.0f : g[i];
 }
+
+// A convolution and its batch norm as one convolution: the published weight (co, c, taps) as (co, taps, c), and a bias. The
+// host's arithmetic, to the bit.
+template <typename T>
+static __device__ void fold(
+    int co, int c, int taps, float epsilon, const float *weight, const float *scale, const float *shift, const float *mean,
+    const float *variance, T *folded, float *bias
+) {
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= (size_t)co * c * taps) return;
+    size_t ch = i % c, tap = i / c % taps, o = i / c / taps;
+    float factor = __fdiv_rn(scale[o], __fsqrt_rn(__fadd_rn(variance[o], epsilon)));
+    put(__fmul_rn(weight[(o * c + ch) * taps + tap], factor), folded + i);
+    if (ch == 0 && tap == 0) bias[o] = __fadd_rn(shift[o], -__fmul_rn(mean[o], factor));
+}
+
+extern "C" __global__ void conv_fold(
+    int co, int c, int taps, float epsilon, const float *weight, const float *scale, const float *shift, const float *mean,
+    const float *variance, float *folded, float *bias
+) {
+    fold(co, c, taps, epsilon, weight, scale, shift, mean, variance, folded, bias);
+}
+
+extern "C" __global__ void conv_fold_bf16(
+    int co, int c, int taps, float epsilon, const float *weight, const float *scale, const float *shift, const float *mean,
+    const float *variance, Bf16 *folded, float *bias
+) {
+    fold(co, c, taps, epsilon, weight, scale, shift, mean, variance, folded, bias);
+}

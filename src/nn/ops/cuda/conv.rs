@@ -4,9 +4,10 @@
 use super::launch::{Kernels, Stream, args, kernels};
 use super::memory::{self, Numbers, Scratch};
 use super::part::{
-    After, Part, PartMut, Rounded, add_column_sums, bias_and, linear, linear_backward, over_rows, relu, rounded,
-    weight_gradient, writing,
+    After, Factor, Part, PartMut, Rounded, add_column_sums, bias_and, linear, linear_backward, over_rows, relu,
+    rounded, weight_gradient, writing,
 };
+use crate::nn::ops::batch_norm::EPSILON;
 use crate::nn::ops::conv2d::ConvSize;
 use dfdx::prelude::*;
 
@@ -81,24 +82,55 @@ impl<'a> Conv<'a> {
         rectify: bool,
         mut y: PartMut<'_>,
     ) -> Result<(), CudaError> {
-        let (c, co, taps) = (self.size.channels, self.size.out_channels, self.taps());
-        if taps == 1 {
-            let [x, weight] = [self.rounded(x)?, self.rounded(weight)?];
-            linear(self.stream, [self.pixels(), c, co], (&x).into(), (&weight).into(), 0.0, y.again())?;
+        if self.taps() == 1 {
+            self.products(x, (&self.rounded(weight)?).into(), y.again())?;
         } else {
             let weight = self.ordered(["conv_weight_by_tap", "conv_weight_by_tap_bf16"], weight)?;
-            for (first, count) in self.slices(c) {
-                let columns = self.gather(x, c, (first, count), 1)?;
-                let y = y.at(first * co, count * co);
-                linear(self.stream, [count, taps * c, co], (&columns).into(), (&weight).into(), 0.0, y)?;
-            }
+            self.products(x, (&weight).into(), y.again())?;
         }
         match (bias, rectify) {
             (Some(bias), true) => bias_and(self.stream, y, bias, After::Relu),
             (Some(bias), false) => bias_and(self.stream, y, bias, After::Stop),
-            (None, true) => relu(self.stream, y, co),
+            (None, true) => relu(self.stream, y, self.size.out_channels),
             (None, false) => Ok(()),
         }
+    }
+
+    /// The same with a batch norm (scale, bias, running mean and variance) behind it, in inference.
+    pub fn forward_normed(
+        &self,
+        x: Part<'_>,
+        weight: Part<'_>,
+        norm: [Part<'_>; 4],
+        rectify: bool,
+        mut y: PartMut<'_>,
+    ) -> Result<(), CudaError> {
+        let [co, c, taps] = [self.size.out_channels, self.size.channels, self.taps()];
+        assert!(weight.len() == co * c * taps && norm.iter().all(|part| part.len() == co));
+        let (folded, bias) = (self.stream.factor(weight.len(), self.size.precision)?, self.stream.uninit(co)?);
+        let [scale, shift, mean, variance] = norm;
+        let [out, inputs, each] = [co, c, taps].map(|n| n as i32);
+        let args = args![out, inputs, each, EPSILON as f32, weight, scale, shift, mean, variance, &folded, &bias];
+        let kernel = writing(self.size.precision, ["conv_fold", "conv_fold_bf16"]);
+        // SAFETY: both weights have a number for each output, input and tap, the folded one as the kernel writes it; bias and
+        // norm have one for each output.
+        unsafe { self.stream.launch_over(weight.len(), CONV, kernel, args) }?;
+        self.products(x, (&folded).into(), y.again())?;
+        bias_and(self.stream, y, (&bias).into(), if rectify { After::Relu } else { After::Stop })
+    }
+
+    /// `y = conv(x, weight)`, of a weight `(co, taps, c)`.
+    fn products(&self, x: Part<'_>, weight: Factor<'_>, mut y: PartMut<'_>) -> Result<(), CudaError> {
+        let (c, co, taps) = (self.size.channels, self.size.out_channels, self.taps());
+        if taps == 1 {
+            return linear(self.stream, [self.pixels(), c, co], (&self.rounded(x)?).into(), weight, 0.0, y);
+        }
+        for (first, count) in self.slices(c) {
+            let columns = self.gather(x, c, (first, count), 1)?;
+            let y = y.at(first * co, count * co);
+            linear(self.stream, [count, taps * c, co], (&columns).into(), weight, 0.0, y)?;
+        }
+        Ok(())
     }
 
     /// Adds to the gradients of input, weight and bias. `rectified` is the output, if a ReLU followed.

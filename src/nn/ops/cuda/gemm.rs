@@ -27,7 +27,18 @@ impl Matrix {
     }
 }
 
-/// `y = a b + beta y`, where `a` is `(m, k)`, `b` is `(k, n)` and `y`, given by address and leading dimension, `(m, n)`.
+/// Where a product is written, row-major.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Of its first number.
+    pub address: u64,
+    /// Numbers from one row to the next.
+    pub ld: usize,
+    /// Whether it is rounded to bf16, as only a product of such factors may be.
+    pub rounded: bool,
+}
+
+/// `y = a b + beta y`, where `a` is `(m, k)`, `b` is `(k, n)` and `y` is `(m, n)`.
 ///
 /// # Safety
 /// The addresses are followed by as many numbers as the extents and leading dimensions say; `y` overlaps no factor.
@@ -37,10 +48,10 @@ pub unsafe fn gemm(
     a: Matrix,
     b: Matrix,
     beta: f32,
-    y: (u64, usize),
+    y: Target,
 ) -> Result<(), CudaError> {
     // SAFETY: the caller's promise, for one product.
-    unsafe { gemm_batched(stream, [m, n, k], (a, 0), (b, 0), beta, (y.0, y.1, 0), 1) }
+    unsafe { gemm_batched(stream, [m, n, k], (a, 0), (b, 0), beta, (y, 0), 1) }
 }
 
 /// `count` products like [`gemm`]'s; a stride is the numbers from one product's matrix to the next's, 0 for one matrix
@@ -54,13 +65,15 @@ pub unsafe fn gemm_batched(
     (a, stride_a): (Matrix, usize),
     (b, stride_b): (Matrix, usize),
     beta: f32,
-    (y, ld, stride_y): (u64, usize, usize),
+    (y, stride_y): (Target, usize),
     count: usize,
 ) -> Result<(), CudaError> {
     if m == 0 || n == 0 || count == 0 {
         return Ok(());
     }
     assert_eq!(a.precision, b.precision, "factors of one precision");
+    assert!(!y.rounded || a.precision == Precision::Bf16, "a rounded product of rounded factors");
+    let written = if y.rounded { sys::cudaDataType::CUDA_R_16BF } else { sys::cudaDataType::CUDA_R_32F };
     // sums are single precision, whatever the factors
     let (stored, compute) = match a.precision {
         Precision::F32 => (sys::cudaDataType::CUDA_R_32F, sys::cublasComputeType_t::CUBLAS_COMPUTE_32F),
@@ -68,7 +81,7 @@ pub unsafe fn gemm_batched(
         Precision::Bf16 => (sys::cudaDataType::CUDA_R_16BF, sys::cublasComputeType_t::CUBLAS_COMPUTE_32F),
     };
     let [m, n, k, count] = [int(m)?, int(n)?, int(k)?, int(count)?];
-    let [lda, ldb, ldy] = [int(a.ld)?, int(b.ld)?, int(ld)?];
+    let [lda, ldb, ldy] = [int(a.ld)?, int(b.ld)?, int(y.ld)?];
     let operation = |matrix: Matrix| match matrix.transposed {
         true => sys::cublasOperation_t::CUBLAS_OP_T,
         false => sys::cublasOperation_t::CUBLAS_OP_N,
@@ -95,8 +108,8 @@ pub unsafe fn gemm_batched(
             lda,
             stride_a as _,
             std::ptr::from_ref(&beta).cast(),
-            y as *mut _,
-            sys::cudaDataType::CUDA_R_32F,
+            y.address as *mut _,
+            written,
             ldy,
             stride_y as _,
             count,
@@ -129,15 +142,24 @@ mod tests {
     }
 
     /// The largest error of `count` products in this precision and layout, in parts of the largest number.
-    fn error(stream: &Stream, precision: Precision, [ta, tb]: [bool; 2], beta: f32, count: usize) -> f64 {
+    fn error(
+        stream: &Stream,
+        precision: Precision,
+        rounded: bool,
+        [ta, tb]: [bool; 2],
+        beta: f32,
+        count: usize,
+    ) -> f64 {
         // rows longer than needed, results further apart
         let [(ra, ca), (rb, cb)] = [if ta { (K, M) } else { (M, K) }, if tb { (N, K) } else { (K, N) }];
         let [lda, ldb, ldy] = [ca + 3, cb + 5, N + 2];
         let (a, b) = (numbers(count * ra * lda, 1), numbers(count * rb * ldb, 2));
-        let old = numbers(count * M * ldy, 3);
+        let widen = |x: Vec<u16>| x.into_iter().map(|bits| bf16::from_bits(bits).to_f32()).collect::<Vec<f32>>();
+        let mut old = numbers(count * M * ldy, 3);
         let device = stream.device();
         let y = device.htod_sync_copy(&old).unwrap();
         let narrow = |x: &[f32]| x.iter().map(|v| bf16::from_f32(*v).to_bits()).collect::<Vec<u16>>();
+        let narrow_y = device.htod_sync_copy(&narrow(&old)).unwrap();
         let (wide_a, wide_b) = (device.htod_sync_copy(&a).unwrap(), device.htod_sync_copy(&b).unwrap());
         let (narrow_a, narrow_b) =
             (device.htod_sync_copy(&narrow(&a)).unwrap(), device.htod_sync_copy(&narrow(&b)).unwrap());
@@ -147,10 +169,17 @@ mod tests {
         };
         let matrix = |address, ld, transposed| Matrix { address, ld, transposed, precision };
         let (fa, fb) = (matrix(address_a, lda, ta), matrix(address_b, ldb, tb));
-        let target = (*y.device_ptr(), ldy, M * ldy);
+        let address = if rounded { *narrow_y.device_ptr() } else { *y.device_ptr() };
+        let target = (Target { address, ld: ldy, rounded }, M * ldy);
         // SAFETY: the three buffers were made for these extents, and are three.
         unsafe { gemm_batched(stream, [M, N, K], (fa, ra * lda), (fb, rb * ldb), beta, target, count) }.unwrap();
-        let found = device.dtoh_sync_copy(&y).unwrap();
+        let found = match rounded {
+            true => {
+                old = widen(narrow(&old));
+                widen(device.dtoh_sync_copy(&narrow_y).unwrap())
+            }
+            false => device.dtoh_sync_copy(&y).unwrap(),
+        };
         let (mut largest, mut worst) = (0f64, 0f64);
         for (place, found) in found.iter().enumerate() {
             let (p, i, j) = (place / ldy / M, place / ldy % M, place % ldy);
@@ -185,15 +214,17 @@ mod tests {
         let stream = Stream::of(&cuda).unwrap();
         for transposed in [[false, false], [false, true], [true, false], [true, true]] {
             for (beta, count) in [(0.0, 1), (1.0, 3)] {
-                let exact = error(&stream, Precision::F32, transposed, beta, count);
+                let exact = error(&stream, Precision::F32, false, transposed, beta, count);
                 assert!(exact < 1e-6, "{transposed:?}: {exact:e}");
                 if !cuda.offers(Precision::Bf16) {
                     continue;
                 }
-                let tf32 = error(&stream, Precision::Tf32, transposed, beta, count);
+                let tf32 = error(&stream, Precision::Tf32, false, transposed, beta, count);
                 assert!(tf32 < 2e-3, "{transposed:?}: {tf32:e}");
-                let bf16 = error(&stream, Precision::Bf16, transposed, beta, count);
+                let bf16 = error(&stream, Precision::Bf16, false, transposed, beta, count);
                 assert!(bf16 > 1e-5 && bf16 < 1e-2, "{transposed:?}: {bf16:e}");
+                let rounded = error(&stream, Precision::Bf16, true, transposed, beta, count);
+                assert!(rounded > bf16 && rounded < 1.5e-2, "{transposed:?}: {rounded:e}");
             }
         }
     }

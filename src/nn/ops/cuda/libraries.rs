@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// One of NVIDIA's libraries.
 struct Library {
-    /// What may be its name, the newest first.
-    names: &'static [&'static CStr],
+    /// What may be its name, the newest first, each with the driver's version that it needs: its major one.
+    names: &'static [(&'static CStr, c_int)],
     /// What its functions give where it is missing: "not initialised", where it has a word for that.
     missing: extern "C" fn() -> c_int,
     /// What stands for a function that the library does not have, as an old one may not.
@@ -23,17 +23,21 @@ struct Library {
     handle: OnceLock<Result<usize, String>>,
 }
 
-static DRIVER: Library =
-    Library { names: &[c"libcuda.so.1"], missing: missing_driver, lacking: lacking_driver, handle: OnceLock::new() };
+static DRIVER: Library = Library {
+    names: &[(c"libcuda.so.1", 0)],
+    missing: missing_driver,
+    lacking: lacking_driver,
+    handle: OnceLock::new(),
+};
 static BLAS: Library = Library {
-    names: &[c"libcublas.so.13", c"libcublas.so.12", c"libcublas.so.11"],
+    names: &[(c"libcublas.so.13", 13000), (c"libcublas.so.12", 12000), (c"libcublas.so.11", 11000)],
     missing: missing_blas,
     lacking: lacking_blas,
     handle: OnceLock::new(),
 };
 /// dfdx compiles a few of its kernels with it, of which this crate uses none.
 static COMPILER: Library = Library {
-    names: &[c"libnvrtc.so.13", c"libnvrtc.so.12", c"libnvrtc.so.11.2"],
+    names: &[(c"libnvrtc.so.13", 0), (c"libnvrtc.so.12", 0), (c"libnvrtc.so.11.2", 0)],
     missing: missing_compiler,
     lacking: missing_compiler,
     handle: OnceLock::new(),
@@ -79,7 +83,14 @@ impl Library {
     fn handle(&self) -> Result<usize, String> {
         let open = || {
             let mut said = String::new();
-            for name in self.names {
+            // one that is newer than the driver loads, but then refuses to work
+            let version = if self.names.iter().any(|(_, least)| *least > 0) { driver_version() } else { 0 };
+            for (name, least) in self.names {
+                if version < *least {
+                    let name = name.to_string_lossy();
+                    said = if said.is_empty() { format!("{name} needs a newer driver") } else { said };
+                    continue;
+                }
                 // SAFETY: the name ends with a zero; NVIDIA's libraries may be loaded at any time.
                 let handle = unsafe { dlopen(name.as_ptr(), RTLD_NOW) };
                 if !handle.is_null() {
@@ -107,6 +118,20 @@ impl Library {
             Ok(address) => address,
         }
     }
+}
+
+/// What CUDA the driver is made for, 1000 times the major version and 10 times the minor; 0 where there is none.
+fn driver_version() -> c_int {
+    let Ok(handle) = DRIVER.handle() else { return 0 };
+    // SAFETY: the handle comes from `dlopen` and is never closed; the name ends with a zero.
+    let function = unsafe { dlsym(handle as *mut c_void, c"cuDriverGetVersion".as_ptr()) };
+    if function.is_null() {
+        return 0;
+    }
+    // SAFETY: the driver's function of this name, which may be called before all others, has this type.
+    let function: extern "C" fn(*mut c_int) -> c_int = unsafe { std::mem::transmute(function) };
+    let mut version = 0;
+    if function(&mut version) == 0 { version } else { 0 }
 }
 
 macro_rules! functions {

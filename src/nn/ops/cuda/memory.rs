@@ -143,6 +143,12 @@ impl Scratch {
     }
 }
 
+impl From<Scratch> for View {
+    fn from(scratch: Scratch) -> Self {
+        Self { address: scratch.address(), len: scratch.len(), _owner: Box::new(scratch) }
+    }
+}
+
 /// dfdx's own device, on whose stream all work is ordered.
 pub fn device(cuda: &Cuda) -> Result<Arc<CudaDevice>, CudaError> {
     /// The machine's only GPU, if it has one only: every [`Cuda`] is that one, with the same context and stream.
@@ -247,10 +253,10 @@ impl Memory for Cuda {
         let mut numbers = vec![0.0; len];
         let device = device(self)?;
         device.bind_to_thread()?;
-        // the copy below is in no stream's order
+        // SAFETY: the tensor, which is borrowed, has `len` numbers there, and as many are written, in the order of dfdx's work
+        // and before this function ends.
+        unsafe { result::memcpy_dtoh_async(&mut numbers, address, *device.cu_stream()) }?;
         device.synchronize()?;
-        // SAFETY: the tensor, which is borrowed, has `len` numbers there, and as many are written.
-        unsafe { result::memcpy_dtoh_sync(&mut numbers, address) }?;
         Ok(numbers)
     }
 
@@ -312,6 +318,16 @@ impl Memory for Cuda {
         let mut buffer = <Self as Storage<f32>>::try_alloc_len(self, length)?;
         fill(Self::out(&mut buffer))?;
         Ok(View::of_buffer(buffer))
+    }
+
+    fn overwrite(
+        &self,
+        length: usize,
+        write: impl FnOnce(Out<'_>) -> Result<(), CudaError>,
+    ) -> Result<View, CudaError> {
+        let scratch = Scratch::uninit(&device(self)?, length)?;
+        write(Out { address: scratch.address(), len: length, borrowed: PhantomData })?;
+        Ok(scratch.into())
     }
 
     fn build_with<S: Shape, R>(

@@ -89,6 +89,20 @@ impl Conv2dKernel for Cuda {
         conv::Conv::new(&stream, size).forward(x.into(), weight.into(), bias, relu, y.into())
     }
 
+    fn conv_batch_norm_inference<C: ConstDim, CO: ConstDim, KH: ConstDim, KW: ConstDim>(
+        &self,
+        size: ConvSize,
+        x: &View,
+        (weight, norm): (&Tensor<(CO, C, KH, KW), f32, Self>, [&Tensor<(CO,), f32, Self>; 4]),
+        relu: bool,
+        y: Out<'_>,
+    ) -> Done {
+        let stream = Stream::of(self)?;
+        let (weight, norm) = (self.view(weight), norm.map(|part| self.view(part)));
+        let norm = norm.each_ref().map(Part::from);
+        conv::Conv::new(&stream, size).forward_normed(x.into(), (&weight).into(), norm, relu, y.into())
+    }
+
     fn conv2d_backward(
         &self,
         size: ConvSize,
@@ -122,11 +136,11 @@ impl BatchNormKernel for Cuda {
     }
 
     fn channel_mean(&self, x: &View, channels: usize) -> Result<View, CudaError> {
-        self.fill(channels, |mean| batch_norm::channel_mean(&Stream::of(self)?, x.into(), mean.into()))
+        self.overwrite(channels, |mean| batch_norm::channel_mean(&Stream::of(self)?, x.into(), mean.into()))
     }
 
     fn centred(&self, x: View, mean: &View) -> Result<View, CudaError> {
-        self.fill(x.len(), |y| batch_norm::centre(&Stream::of(self)?, (&x).into(), mean.into(), y.into()))
+        self.overwrite(x.len(), |y| batch_norm::centre(&Stream::of(self)?, (&x).into(), mean.into(), y.into()))
     }
 
     fn batch_norm_backward(

@@ -1,6 +1,6 @@
 //! Stretches of device numbers, whose lengths every launch checks, and what works on rows of them.
 
-use super::gemm::{self, Matrix};
+use super::gemm::{self, Matrix, Target};
 use super::launch::{Arg, Kernels, Stream, args, blocks, kernels};
 use super::memory::{Numbers, Out, Scratch, View};
 use crate::nn::Precision;
@@ -74,10 +74,10 @@ impl PartMut<'_> {
         self.len
     }
 
-    /// Address and leading dimension of a product's result, rows of `columns` numbers.
-    fn result(&self, rows: usize, columns: usize) -> (u64, usize) {
+    /// As a product's result, rows of `columns` numbers.
+    fn result(&self, rows: usize, columns: usize) -> Target {
         assert_eq!(self.len, rows * columns, "a matrix of {rows} x {columns} numbers");
-        (self.address, columns)
+        Target { address: self.address, ld: columns, rounded: false }
     }
 }
 
@@ -175,7 +175,23 @@ pub fn rounded<'a>(stream: &Stream, x: Part<'a>, precision: Precision) -> Result
     })
 }
 
-/// The same for a buffer that nothing else reads any more.
+/// The same of two at once.
+pub fn rounded_two<'a>(
+    stream: &Stream,
+    two: [Part<'a>; 2],
+    precision: Precision,
+) -> Result<[Rounded<'a>; 2], CudaError> {
+    if precision != Precision::Bf16 {
+        return Ok(two.map(|Part { address, len, owner }| Rounded::Itself(Factor { address, len, precision, owner })));
+    }
+    let [a, b] = two;
+    let (y, w) = (stream.factor(a.len, precision)?, stream.factor(b.len, precision)?);
+    // SAFETY: `a` and `y`, `b` and `w` have as many numbers, and what is written is stored in bf16.
+    unsafe { stream.launch_over(a.len + b.len, ROWS, "round_two_bf16", args![a.len, a, &y, b.len, b, &w]) }?;
+    Ok([y, w].map(Rounded::Copy))
+}
+
+/// The same as [`rounded`] for a buffer that nothing else reads any more.
 pub fn rounded_away(stream: &Stream, x: Scratch, precision: Precision) -> Result<Numbers, CudaError> {
     match precision {
         Precision::Bf16 => halved(stream, (&x).into()),
@@ -223,6 +239,41 @@ pub fn linear_backward(
     unsafe { gemm::gemm(stream, [rows, inputs, outputs], a, b, beta, gx.result(rows, inputs)) }
 }
 
+/// `x w^T`, as [`linear`] gives it, stored as products of a precision take it: in bf16 those of such factors only.
+pub fn linear_as(
+    stream: &Stream,
+    [rows, inputs, outputs]: [usize; 3],
+    x: Factor<'_>,
+    weight: Factor<'_>,
+    stored: Precision,
+) -> Result<Numbers, CudaError> {
+    let y = stream.factor(rows * outputs, stored)?;
+    let (a, b) = (x.matrix(rows, inputs), weight.matrix(outputs, inputs).t());
+    // SAFETY: as in `linear`; the result was made for it.
+    unsafe { gemm::gemm(stream, [rows, outputs, inputs], a, b, 0.0, whole(&y, outputs)) }?;
+    Ok(y)
+}
+
+/// `gy w`, as [`linear_backward`] gives it, stored as [`linear_as`] stores.
+pub fn linear_backward_as(
+    stream: &Stream,
+    [rows, inputs, outputs]: [usize; 3],
+    gy: Factor<'_>,
+    weight: Factor<'_>,
+    stored: Precision,
+) -> Result<Numbers, CudaError> {
+    let gx = stream.factor(rows * inputs, stored)?;
+    let (a, b) = (gy.matrix(rows, outputs), weight.matrix(outputs, inputs));
+    // SAFETY: as in `linear_as`.
+    unsafe { gemm::gemm(stream, [rows, inputs, outputs], a, b, 0.0, whole(&gx, inputs)) }?;
+    Ok(gx)
+}
+
+/// A whole buffer as a product's result.
+fn whole(y: &Numbers, columns: usize) -> Target {
+    Target { address: y.address(), ld: columns, rounded: y.precision() == Precision::Bf16 }
+}
+
 /// `gw = gy^T x + beta gw`, the gradient of [`linear`]'s weight.
 pub fn weight_gradient(
     stream: &Stream,
@@ -255,10 +306,6 @@ pub unsafe fn over_rows<const N: usize>(
 
 /// What is done with rows after a product: `y` and maybe others of its length, with a number per column in `bias`.
 pub enum After<'a> {
-    /// `y = gelu(y + bias)`.
-    Gelu,
-    /// `y = gelu(y + bias) + residual`.
-    GeluAdd(Part<'a>),
     /// `y = y + bias + residual`.
     Add(Part<'a>),
     /// `y = max(y + bias, 0)`.
@@ -271,19 +318,61 @@ pub enum After<'a> {
 pub fn bias_and(stream: &Stream, y: PartMut<'_>, bias: Part<'_>, after: After<'_>) -> Result<(), CudaError> {
     let (y, rows, c) = (&y, y.len / bias.len, bias.len as i32);
     assert_eq!(rows * bias.len, y.len);
-    if let After::GeluAdd(residual) | After::Add(residual) = &after {
+    if let After::Add(residual) = &after {
         assert_eq!(residual.len, y.len);
     }
     // SAFETY: `y` and the residual have `rows` rows of `c` numbers, the bias `c`.
     unsafe {
         match after {
-            After::Gelu => over_rows(stream, rows, ROWS, "bias_gelu", args![rows, c, y, bias, y]),
-            After::GeluAdd(r) => over_rows(stream, rows, ROWS, "bias_gelu_add", args![rows, c, y, bias, r]),
             After::Add(r) => over_rows(stream, rows, ROWS, "bias_add", args![rows, c, y, bias, r]),
             After::Relu => over_rows(stream, rows, ROWS, "bias_relu", args![rows, c, y, bias, 1]),
             After::Stop => over_rows(stream, rows, ROWS, "bias_relu", args![rows, c, y, bias, 0]),
         }
     }
+}
+
+/// `y = y + bias + residual`, and [`layer_norm`] of `y`.
+pub fn bias_add_norm(
+    stream: &Stream,
+    y: PartMut<'_>,
+    [bias, residual]: [Part<'_>; 2],
+    [gamma, beta]: [Part<'_>; 2],
+    precision: Precision,
+) -> Result<Numbers, CudaError> {
+    let (rows, c, normed) = (y.len / bias.len, bias.len as i32, stream.factor(y.len, precision)?);
+    assert!(rows * bias.len == y.len && residual.len == y.len && gamma.len == bias.len && beta.len == bias.len);
+    let kernel = writing(precision, ["bias_add_norm", "bias_add_norm_bf16"]);
+    let args = args![rows, c, &y, bias, residual, &y, gamma, beta, &normed];
+    // SAFETY: `y`, residual and `normed`, stored as the kernel writes it, have `rows` rows of `c` numbers, the others `c`.
+    unsafe { over_rows(stream, rows, ROWS, kernel, args) }?;
+    Ok(normed)
+}
+
+/// `y = gelu(x + bias) + residual`.
+pub fn bias_gelu_add(stream: &Stream, x: Part<'_>, [bias, residual]: [Part<'_>; 2]) -> Result<Scratch, CudaError> {
+    let (rows, c, y) = (x.len / bias.len, bias.len as i32, stream.uninit(x.len)?);
+    assert!(rows * bias.len == x.len && residual.len == x.len);
+    // SAFETY: `x`, residual and `y` have `rows` rows of `c` numbers, the bias `c`.
+    unsafe { over_rows(stream, rows, ROWS, "bias_gelu_add", args![rows, c, x, bias, residual, &y]) }?;
+    Ok(y)
+}
+
+/// [`bias_gelu_add`], and [`layer_norm`] of what it gives.
+pub fn bias_gelu_add_norm(
+    stream: &Stream,
+    x: Part<'_>,
+    [bias, residual]: [Part<'_>; 2],
+    [gamma, beta]: [Part<'_>; 2],
+    precision: Precision,
+) -> Result<(Scratch, Numbers), CudaError> {
+    let (rows, c, y, normed) =
+        (x.len / bias.len, bias.len as i32, stream.uninit(x.len)?, stream.factor(x.len, precision)?);
+    assert!(rows * bias.len == x.len && residual.len == x.len && gamma.len == bias.len && beta.len == bias.len);
+    let kernel = writing(precision, ["bias_gelu_add_norm", "bias_gelu_add_norm_bf16"]);
+    let args = args![rows, c, x, bias, residual, &y, gamma, beta, &normed];
+    // SAFETY: as in `bias_add_norm`.
+    unsafe { over_rows(stream, rows, ROWS, kernel, args) }?;
+    Ok((y, normed))
 }
 
 /// `y = gelu(x + bias)`.
@@ -294,21 +383,13 @@ pub fn bias_gelu(stream: &Stream, x: Part<'_>, bias: Part<'_>, y: PartMut<'_>) -
     unsafe { over_rows(stream, rows, ROWS, "bias_gelu", args![rows, c, x, bias, &y]) }
 }
 
-/// `gelu(x + bias)` for a product of this precision: in the place of `x`, or rounded.
-pub fn bias_gelu_of(
-    stream: &Stream,
-    mut x: Scratch,
-    bias: Part<'_>,
-    precision: Precision,
-) -> Result<Numbers, CudaError> {
-    if precision != Precision::Bf16 {
-        bias_and(stream, (&mut x).into(), bias, After::Gelu)?;
-        return Ok(x.into_factor(precision));
-    }
-    let (rows, c, y) = (x.len() / bias.len, bias.len as i32, stream.factor(x.len(), precision)?);
-    assert_eq!(rows * bias.len, x.len());
-    // SAFETY: `x` and `y` have `rows` rows of `c` numbers, the bias `c`; `y` is stored in bf16.
-    unsafe { over_rows(stream, rows, ROWS, "bias_gelu_bf16", args![rows, c, &x, bias, &y]) }?;
+/// `gelu(x + bias)` for a product of this precision.
+pub fn bias_gelu_of(stream: &Stream, x: Part<'_>, bias: Part<'_>, precision: Precision) -> Result<Numbers, CudaError> {
+    let (rows, c, y) = (x.len / bias.len, bias.len as i32, stream.factor(x.len, precision)?);
+    assert_eq!(rows * bias.len, x.len);
+    let kernel = writing(precision, ["bias_gelu", "bias_gelu_bf16"]);
+    // SAFETY: `x` and `y`, stored as the kernel writes it, have `rows` rows of `c` numbers, the bias `c`.
+    unsafe { over_rows(stream, rows, ROWS, kernel, args![rows, c, x, bias, &y]) }?;
     Ok(y)
 }
 
@@ -320,23 +401,27 @@ pub fn bias_gelu_backward(stream: &Stream, x: Part<'_>, bias: Part<'_>, g: PartM
     unsafe { over_rows(stream, rows, ROWS, "bias_gelu_backward", args![rows, c, x, bias, &g, &g]) }
 }
 
-/// The same for a product of this precision: in the place of `g`, or rounded.
-pub fn bias_gelu_backward_of(
+/// `y = gelu(y + bias)`, as `y` is stored.
+pub fn bias_gelu_in_place(stream: &Stream, y: &mut Numbers, bias: Part<'_>) -> Result<(), CudaError> {
+    let (rows, c, y) = (y.len() / bias.len, bias.len as i32, &*y);
+    assert_eq!(rows * bias.len, y.len());
+    let kernel = writing(y.precision(), ["bias_gelu", "bias_gelu_all_bf16"]);
+    // SAFETY: `y` has `rows` rows of `c` numbers, stored as the kernel reads and writes them, the bias `c`.
+    unsafe { over_rows(stream, rows, ROWS, kernel, args![rows, c, y, bias, y]) }
+}
+
+/// `g = g gelu'(x + bias)`, as both are stored.
+pub fn bias_gelu_backward_in_place(
     stream: &Stream,
-    x: Part<'_>,
+    x: &Numbers,
     bias: Part<'_>,
-    mut g: Scratch,
-    precision: Precision,
-) -> Result<Numbers, CudaError> {
-    if precision != Precision::Bf16 {
-        bias_gelu_backward(stream, x, bias, (&mut g).into())?;
-        return Ok(g.into_factor(precision));
-    }
-    let (rows, c, y) = (x.len / bias.len, bias.len as i32, stream.factor(x.len, precision)?);
-    assert!(rows * bias.len == x.len && g.len() == x.len);
-    // SAFETY: `x`, `g` and `y` have `rows` rows of `c` numbers, the bias `c`.
-    unsafe { over_rows(stream, rows, ROWS, "bias_gelu_backward_bf16", args![rows, c, x, bias, &g, &y]) }?;
-    Ok(y)
+    g: &mut Numbers,
+) -> Result<(), CudaError> {
+    let (rows, c, g) = (x.len() / bias.len, bias.len as i32, &*g);
+    assert!(rows * bias.len == x.len() && g.len() == x.len() && g.precision() == x.precision());
+    let kernel = writing(x.precision(), ["bias_gelu_backward", "bias_gelu_backward_all_bf16"]);
+    // SAFETY: `x` and `g` have `rows` rows of `c` numbers, stored as the kernel reads and writes them, the bias `c`.
+    unsafe { over_rows(stream, rows, ROWS, kernel, args![rows, c, x, bias, g, g]) }
 }
 
 /// `y = max(y, 0)`.

@@ -1,7 +1,8 @@
 // Work on rows of numbers: what stands between the products of a block.
 //
 // Kernels over rows run in blocks of (32, 8): each warp works on one row. Those named `_bf16` round what they write to
-// bf16, for the product that comes next; the others do the same work in single precision.
+// bf16, for the product that comes next, those named `_all_bf16` read such numbers too; the others do the same work in
+// single precision.
 
 #include "numbers.cuh"
 
@@ -39,12 +40,19 @@ extern "C" __global__ void round_bf16(size_t n, const float *x, Bf16 *y) {
     if (i < n) put(x[i], y + i);
 }
 
+// The same of two.
+extern "C" __global__ void round_two_bf16(size_t n, const float *x, Bf16 *y, size_t m, const float *v, Bf16 *w) {
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n) put(x[i], y + i);
+    else if (i - n < m) put(v[i - n], w + i - n);
+}
+
 // y = gelu(x + bias); both may be one.
-template <typename T>
-static __device__ void bias_gelu_to(size_t rows, int c, const float *x, const float *bias, T *y) {
+template <typename F, typename T>
+static __device__ void bias_gelu_to(size_t rows, int c, const F *x, const float *bias, T *y) {
     size_t row = this_row();
     if (row >= rows) return;
-    for (int i = threadIdx.x; i < c; i += 32) put(gelu(x[row * c + i] + bias[i]), y + row * c + i);
+    for (int i = threadIdx.x; i < c; i += 32) put(gelu(get(x + row * c + i) + bias[i]), y + row * c + i);
 }
 
 extern "C" __global__ void bias_gelu(size_t rows, int c, const float *x, const float *bias, float *y) {
@@ -55,12 +63,18 @@ extern "C" __global__ void bias_gelu_bf16(size_t rows, int c, const float *x, co
     bias_gelu_to(rows, c, x, bias, y);
 }
 
-// y = gelu(y + bias) + residual
-extern "C" __global__ void bias_gelu_add(size_t rows, int c, float *y, const float *bias, const float *residual) {
+extern "C" __global__ void bias_gelu_all_bf16(size_t rows, int c, const Bf16 *x, const float *bias, Bf16 *y) {
+    bias_gelu_to(rows, c, x, bias, y);
+}
+
+// y = gelu(x + bias) + residual
+extern "C" __global__ void bias_gelu_add(
+    size_t rows, int c, const float *x, const float *bias, const float *residual, float *y
+) {
     size_t row = this_row();
     if (row >= rows) return;
     for (int i = threadIdx.x; i < c; i += 32) {
-        y[row * c + i] = gelu(y[row * c + i] + bias[i]) + residual[row * c + i];
+        y[row * c + i] = gelu(x[row * c + i] + bias[i]) + residual[row * c + i];
     }
 }
 
@@ -83,13 +97,11 @@ extern "C" __global__ void bias_relu(size_t rows, int c, float *y, const float *
 
 // y = g gelu'(x + bias); g and y may be one.
 template <typename T>
-static __device__ void bias_gelu_backward_to(
-    size_t rows, int c, const float *x, const float *bias, const float *g, T *y
-) {
+static __device__ void bias_gelu_backward_to(size_t rows, int c, const T *x, const float *bias, const T *g, T *y) {
     size_t row = this_row();
     if (row >= rows) return;
     for (int i = threadIdx.x; i < c; i += 32) {
-        put(g[row * c + i] * gelu_slope(x[row * c + i] + bias[i]), y + row * c + i);
+        put(get(g + row * c + i) * gelu_slope(get(x + row * c + i) + bias[i]), y + row * c + i);
     }
 }
 
@@ -99,8 +111,8 @@ extern "C" __global__ void bias_gelu_backward(
     bias_gelu_backward_to(rows, c, x, bias, g, y);
 }
 
-extern "C" __global__ void bias_gelu_backward_bf16(
-    size_t rows, int c, const float *x, const float *bias, const float *g, Bf16 *y
+extern "C" __global__ void bias_gelu_backward_all_bf16(
+    size_t rows, int c, const Bf16 *x, const float *bias, const Bf16 *g, Bf16 *y
 ) {
     bias_gelu_backward_to(rows, c, x, bias, g, y);
 }
@@ -115,18 +127,20 @@ static __device__ void row_moments(int c, const float *x, float *mean, float *in
     *inverse = 1.0f / sqrtf(warp_sum(squares) / c + 1e-6f);
 }
 
-// y = (x - mean) / sqrt(variance + 1e-6) gamma + beta
+// y = (x - mean) / sqrt(variance + 1e-6) gamma + beta, for one row.
+template <typename T>
+static __device__ void norm_row(int c, const float *x, const float *gamma, const float *beta, T *y) {
+    float mean, inverse;
+    row_moments(c, x, &mean, &inverse);
+    for (int i = threadIdx.x; i < c; i += 32) put(fmaf((x[i] - mean) * inverse, gamma[i], beta[i]), y + i);
+}
+
 template <typename T>
 static __device__ void layer_norm_to(
     size_t rows, int c, const float *x, const float *gamma, const float *beta, T *y
 ) {
     size_t row = this_row();
-    if (row >= rows) return;
-    x += row * c;
-    y += row * c;
-    float mean, inverse;
-    row_moments(c, x, &mean, &inverse);
-    for (int i = threadIdx.x; i < c; i += 32) put(fmaf((x[i] - mean) * inverse, gamma[i], beta[i]), y + i);
+    if (row < rows) norm_row(c, x + row * c, gamma, beta, y + row * c);
 }
 
 extern "C" __global__ void layer_norm(
@@ -140,6 +154,36 @@ extern "C" __global__ void layer_norm_bf16(
 ) {
     layer_norm_to(rows, c, x, gamma, beta, y);
 }
+
+// y = x + bias + residual, or gelu(x + bias) + residual, and its layer norm; x and y may be one. A lane reads again what it
+// wrote itself.
+template <bool GELU, typename T>
+static __device__ void bias_add_norm_to(
+    size_t rows, int c, const float *x, const float *bias, const float *residual, float *y, const float *gamma,
+    const float *beta, T *normed
+) {
+    size_t row = this_row();
+    if (row >= rows) return;
+    x += row * c;
+    y += row * c;
+    for (int i = threadIdx.x; i < c; i += 32) {
+        y[i] = GELU ? gelu(x[i] + bias[i]) + residual[row * c + i] : x[i] + (bias[i] + residual[row * c + i]);
+    }
+    norm_row(c, y, gamma, beta, normed + row * c);
+}
+
+#define BIAS_ADD_NORM(NAME, GELU, T)                                                                                     \
+    extern "C" __global__ void NAME(                                                                                     \
+        size_t rows, int c, const float *x, const float *bias, const float *residual, float *y, const float *gamma,      \
+        const float *beta, T *normed                                                                                     \
+    ) {                                                                                                                  \
+        bias_add_norm_to<GELU>(rows, c, x, bias, residual, y, gamma, beta, normed);                                      \
+    }
+
+BIAS_ADD_NORM(bias_add_norm, false, float)
+BIAS_ADD_NORM(bias_add_norm_bf16, false, Bf16)
+BIAS_ADD_NORM(bias_gelu_add_norm, true, float)
+BIAS_ADD_NORM(bias_gelu_add_norm_bf16, true, Bf16)
 
 // The gradient of a layer norm's input in the place of that of its output, plus a residual if there is one.
 extern "C" __global__ void layer_norm_backward(
