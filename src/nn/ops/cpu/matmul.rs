@@ -382,7 +382,7 @@ fn run(
     // SAFETY: factors are packed for sets that this machine has.
     let _ready = unsafe { isa.set_up() };
     let mut pointers = [std::ptr::null(); MOST_ROWS];
-    let mut corner = [0.0; MOST_ROWS * WIDEST];
+    let mut corner = None;
     let slabs = (depth.len() / DEPTH).max(1);
     let start_of = |slab: usize| match slab == slabs {
         true => depth.end,
@@ -429,12 +429,13 @@ fn run(
                 let (to_tile, step): (&mut [f32], usize) = if whole {
                     (&mut y[start..start + (count - 1) * stride + here], stride)
                 } else {
+                    let corner = corner.get_or_insert([0.0; MOST_ROWS * WIDEST]);
                     if matches!(before, Before::Itself) {
                         for (corner, y) in corner.chunks_exact_mut(WIDEST).zip(y[start..].chunks(stride)).take(count) {
                             corner[..here].copy_from_slice(&y[..here]);
                         }
                     }
-                    (&mut corner, WIDEST)
+                    (corner, WIDEST)
                 };
                 // SAFETY: the set was found on this machine and set up above. `pointers` are those of rows checked to hold
                 // `to - from` numbers, or `left` holds at least `rows` numbers for each of the factor's rows, as
@@ -445,7 +446,7 @@ fn run(
                     let panel = (panel.as_ptr(), ahead.next().map_or(panel.as_ptr(), <[f32]>::as_ptr));
                     tile(isa, to - from, left, panel, before, (to_tile.as_mut_ptr(), step), vectors);
                 }
-                if !whole {
+                if let (false, Some(corner)) = (whole, &corner) {
                     for (corner, y) in corner.chunks_exact(WIDEST).zip(y[start..].chunks_mut(stride)).take(count) {
                         y[..here].copy_from_slice(&corner[..here]);
                     }

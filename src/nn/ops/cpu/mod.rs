@@ -23,7 +23,7 @@ mod winograd;
 
 use super::adapted_block::{AdaptedBlockKernel, BlockSize, FrozenBlock, Keep};
 use super::add_relu::AddReluKernel;
-use super::batch_norm::BatchNormKernel;
+use super::batch_norm::{BatchNormKernel, EPSILON};
 use super::concat::ConcatKernel;
 use super::conv2d::{Conv2dKernel, ConvSize};
 use super::patch_embed::{PatchEmbedKernel, StemSize, StemWeights};
@@ -181,7 +181,7 @@ impl Memory for Cpu {
     }
 
     fn awake<R>(&self, work: impl FnOnce() -> R) -> R {
-        awake::awake(work)
+        scratch::roomy(|| awake::awake(work))
     }
 
     fn overwrite(&self, length: usize, write: impl FnOnce(&mut [f32]) -> Done) -> Result<Scratch, CpuError> {
@@ -286,6 +286,26 @@ impl Conv2dKernel for Cpu {
         let _work = scope(Kind::Convolution, size.operations());
         winograd.forward(x, weight, bias, relu, y);
         Ok(())
+    }
+
+    fn conv_batch_norm_inference<C: ConstDim, CO: ConstDim, KH: ConstDim, KW: ConstDim>(
+        &self,
+        size: ConvSize,
+        x: &Scratch,
+        (weight, norm): (&Tensor<(CO, C, KH, KW), f32, Self>, [&Tensor<(CO,), f32, Self>; 4]),
+        relu: bool,
+        y: &mut [f32],
+    ) -> Done {
+        let mut weight = self.view(weight);
+        let [scale, mut bias, mean, variance] = norm.map(|t| self.view(t));
+        let taps = weight.len() / size.out_channels;
+        let norms = scale.iter().zip(&*variance).zip(bias.iter_mut().zip(&*mean));
+        for (weight, ((scale, variance), (bias, mean))) in weight.chunks_exact_mut(taps).zip(norms) {
+            let factor = scale / (variance + EPSILON as f32).sqrt();
+            *bias -= mean * factor;
+            weight.iter_mut().for_each(|w| *w *= factor);
+        }
+        self.conv2d_inference(size, x, &weight, &bias, relu, y)
     }
 
     fn conv2d_backward(

@@ -1,19 +1,39 @@
 //! Temporary numbers: each thread keeps some of the memory that it let go of and uses it again, as fresh pages and zeros
 //! that nobody reads cost more than many a kernel.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::{Deref, DerefMut};
 
 /// Buffers that a thread keeps, at most.
 const MOST: usize = 48;
 /// Numbers that a thread keeps, at most: 16 MiB.
 const KEPT: usize = 4 << 20;
+/// The same for one that infers ([`roomy`]): 64 MiB, the largest maps of a block and of the decoder.
+const KEPT_IN_INFERENCE: usize = 16 << 20;
 /// A buffer may be longer than asked for by this part of it, or by so many numbers.
 const LOOSE: usize = 8;
 const ROWS: usize = 1 << 14;
 
 thread_local! {
     static FREE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
+    static ROOM: Cell<usize> = const { Cell::new(KEPT) };
+}
+
+/// Numbers that this thread keeps at present; none when it ends.
+fn room() -> usize {
+    ROOM.try_with(Cell::get).unwrap_or(0)
+}
+
+/// Runs `work` while this thread keeps more: it is for inference after inference, which holds no tape beside.
+pub fn roomy<R>(work: impl FnOnce() -> R) -> R {
+    struct Restore(usize);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            ROOM.set(self.0);
+        }
+    }
+    let _restore = Restore(ROOM.replace(KEPT_IN_INFERENCE));
+    work()
 }
 
 /// Numbers to be written before they are read: what they hold at first is of no worth.
@@ -27,12 +47,14 @@ pub struct Scratch {
 impl Scratch {
     /// `length` numbers.
     pub fn new(length: usize) -> Self {
-        if length == 0 || length > KEPT {
+        let room = room();
+        if length == 0 || length > room {
             return vec![0.0; length].into();
         }
         let mut numbers = FREE.with_borrow_mut(|free| {
             // The smallest that is large enough, but no map for a row.
-            let fits = |i: &usize| (length..=length + (length / LOOSE).max(ROWS)).contains(&free[*i].len());
+            let loose = if room > KEPT { 3 * length } else { length / LOOSE };
+            let fits = |i: &usize| (length..=length + loose.max(ROWS)).contains(&free[*i].len());
             let best = (0..free.len()).filter(fits).min_by_key(|i| free[*i].len());
             best.map(|i| free.remove(i)).unwrap_or_default()
         });
@@ -82,14 +104,15 @@ impl DerefMut for Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let numbers = std::mem::take(&mut self.numbers);
+        let room = room();
         // A thread that ends has no list any more.
         let _ = FREE.try_with(|free| {
             let mut free = free.borrow_mut();
-            if numbers.is_empty() || numbers.len() > KEPT {
+            if numbers.is_empty() || numbers.len() > room {
                 return;
             }
             let mut kept: usize = free.iter().map(Vec::len).sum();
-            while free.len() >= MOST || kept + numbers.len() > KEPT {
+            while free.len() >= MOST || kept + numbers.len() > room {
                 kept -= free.remove(0).len(); // the one that nobody wanted for the longest time
             }
             free.push(numbers);

@@ -48,19 +48,28 @@ impl<'a> Winograd<'a> {
     /// The products' right factors, each `(c, co)`: `G g G^T` of every pair of channels.
     fn factors(&self, weight: &[f32]) -> Vec<Packed> {
         let c = self.size.channels;
-        let mut turned = vec![0.0; SEEN * weight.len() / 9];
-        // by product, then output, then input
-        let plane = turned.len() / SEEN;
-        for (at, g) in weight.chunks_exact(9).enumerate() {
-            let rows: [[f32; 4]; 3] = std::array::from_fn(|r| ends_and_halves([g[3 * r], g[3 * r + 1], g[3 * r + 2]]));
-            for column in 0..4 {
-                let values = ends_and_halves([rows[0][column], rows[1][column], rows[2][column]]);
-                for (row, value) in values.into_iter().enumerate() {
-                    turned[(row * 4 + column) * plane + at] = value;
+        let mut turned = Scratch::new(SEEN * weight.len() / 9);
+        // by output, then product, then input
+        let outputs = turned.par_chunks_exact_mut(SEEN * c).zip(weight.par_chunks_exact(9 * c)).with_min_len(16);
+        outputs.for_each(|(turned, weight)| {
+            for (at, g) in weight.as_chunks::<9>().0.iter().enumerate() {
+                let rows: [[f32; 4]; 3] =
+                    std::array::from_fn(|r| ends_and_halves([g[3 * r], g[3 * r + 1], g[3 * r + 2]]));
+                for column in 0..4 {
+                    let values = ends_and_halves([rows[0][column], rows[1][column], rows[2][column]]);
+                    for (row, value) in values.into_iter().enumerate() {
+                        turned[(row * 4 + column) * c + at] = value;
+                    }
                 }
             }
-        }
-        turned.par_chunks_exact(plane).map(|matrix| Packed::from_columns(matrix, c, Precision::F32)).collect()
+        });
+        let pack = |product: usize| {
+            let columns: Vec<&[f32]> = turned.chunks_exact(c).skip(product).step_by(SEEN).collect();
+            let mut factor = Packed::default();
+            factor.set_columns(c, &columns);
+            factor
+        };
+        (0..SEEN).into_par_iter().map(pack).collect()
     }
 
     /// `y = conv(x, weight) + bias`, then a ReLU if asked for.
