@@ -350,9 +350,9 @@ vectorised! {
     pub fn exponentials(row: &mut [f32], count: usize, scale: f32, last: f32) -> f32 {
         row[count..].fill(f32::NEG_INFINITY);
         let larger = |a: f32, b: f32| if b > a { b } else { a };
-        let max = fold::<2>([row, row], f32::NEG_INFINITY, |max, v, _| larger(max, v), larger);
+        let max = fold::<32>([row, row], f32::NEG_INFINITY, |max, v, _| larger(max, v), larger);
         map_row(row, |v| exp_of_negative((v - max) * scale));
-        let once = fold::<2>([row, row], 0.0, |sum, v, _| sum + v, |a, b| a + b);
+        let once = fold::<32>([row, row], 0.0, |sum, v, _| sum + v, |a, b| a + b);
         let sum = once + row[count - 1] * (last - 1.0);
         row[count - 1] *= last;
         1.0 / sum
@@ -365,7 +365,7 @@ vectorised! {
 
     /// Gradient of the softmax of a scaled row: `g = scale p (g - sum_j p_j g_j)`, where `p` is `weights * factor`.
     pub fn softmax_backward(weights: &[f32], factor: f32, scale: f32, g: &mut [f32]) {
-        let d = factor * fold::<4>([weights, g], 0.0, |sum, w, g| w.mul_add(g, sum), |a, b| a + b);
+        let d = factor * fold::<64>([weights, g], 0.0, |sum, w, g| w.mul_add(g, sum), |a, b| a + b);
         let scale = factor * scale;
         combine(g, weights, |g, w| w * (g - d) * scale);
     }
@@ -390,7 +390,7 @@ vectorised! {
                 *g *= gamma;
             }
             let mean_g = sum(g) / n as f32;
-            let dot = fold::<4>([x, g], 0.0, |sum, x, g| (x - mean).mul_add(g, sum), |a, b| a + b);
+            let dot = fold::<64>([x, g], 0.0, |sum, x, g| (x - mean).mul_add(g, sum), |a, b| a + b);
             let slope = dot * inverse * inverse / n as f32;
             for (g, x) in g.iter_mut().zip(x) {
                 *g = inverse * (*g - mean_g - (x - mean) * slope);
@@ -399,33 +399,31 @@ vectorised! {
     }
 }
 
-/// Folds two rows of one length: `each` takes what was folded so far and a number of either row, `join` two results. `N`
-/// vectors of lanes are folded by themselves, and then they: lane after lane would take as long as many a row.
+/// Folds two rows of one length: `each` takes what was folded so far and a number of either row, `join` two results. `LANES`,
+/// some vectors of them, are folded by themselves, and then they: lane after lane would take as long as many a row.
 #[inline(always)]
-fn fold<const N: usize>(
+fn fold<const LANES: usize>(
     [a, b]: [&[f32]; 2],
     start: f32,
     each: impl Fn(f32, f32, f32) -> f32,
     join: impl Fn(f32, f32) -> f32,
 ) -> f32 {
-    let ((xs, x_rest), (ys, y_rest)) = (a.as_chunks::<VECTOR>(), b.as_chunks::<VECTOR>());
-    let ((x_groups, xs), (y_groups, ys)) = (xs.as_chunks::<N>(), ys.as_chunks::<N>());
-    let mut lanes = [[start; VECTOR]; N];
-    let add = |lanes: &mut [f32; VECTOR], x: &[f32; VECTOR], y: &[f32; VECTOR]| {
-        for i in 0..VECTOR {
-            lanes[i] = each(lanes[i], x[i], y[i]);
-        }
-    };
-    for (x, y) in x_groups.iter().zip(y_groups) {
-        for i in 0..N {
-            add(&mut lanes[i], &x[i], &y[i]);
+    let mut lanes = [start; LANES];
+    let (mut x_groups, mut y_groups) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    for (x, y) in (&mut x_groups).zip(&mut y_groups) {
+        for ((lane, x), y) in lanes.iter_mut().zip(x).zip(y) {
+            *lane = each(*lane, *x, *y);
         }
     }
-    for (x, y) in xs.iter().zip(ys) {
-        add(&mut lanes[0], x, y);
+    let (mut xs, mut ys) = (x_groups.remainder().chunks_exact(VECTOR), y_groups.remainder().chunks_exact(VECTOR));
+    for (x, y) in (&mut xs).zip(&mut ys) {
+        for ((lane, x), y) in lanes[..VECTOR].iter_mut().zip(x).zip(y) {
+            *lane = each(*lane, *x, *y);
+        }
     }
-    let rest = x_rest.iter().zip(y_rest).fold(start, |rest, (x, y)| each(rest, *x, *y));
-    let one = lanes.into_iter().reduce(|a, b| std::array::from_fn(|i| join(a[i], b[i]))).unwrap_or([start; VECTOR]);
+    let rest = xs.remainder().iter().zip(ys.remainder()).fold(start, |rest, (x, y)| each(rest, *x, *y));
+    let vectors = lanes.as_chunks::<VECTOR>().0.iter().copied();
+    let one = vectors.reduce(|a, b| std::array::from_fn(|i| join(a[i], b[i]))).unwrap_or([start; VECTOR]);
     join(joined(one, &join), rest)
 }
 
@@ -439,7 +437,7 @@ fn joined(lanes: [f32; VECTOR], join: impl Fn(f32, f32) -> f32) -> f32 {
 
 #[inline(always)]
 fn sum(x: &[f32]) -> f32 {
-    fold::<4>([x, x], 0.0, |sum, x, _| sum + x, |a, b| a + b)
+    fold::<64>([x, x], 0.0, |sum, x, _| sum + x, |a, b| a + b)
 }
 
 /// Mean and `1 / sqrt(variance + 1e-6)` of a row (Hiera's epsilon).
@@ -447,7 +445,7 @@ fn sum(x: &[f32]) -> f32 {
 fn moments(x: &[f32]) -> (f32, f32) {
     let n = x.len() as f32;
     let mean = sum(x) / n;
-    let squares = fold::<4>([x, x], 0.0, |sum, x, _| (x - mean).mul_add(x - mean, sum), |a, b| a + b);
+    let squares = fold::<64>([x, x], 0.0, |sum, x, _| (x - mean).mul_add(x - mean, sum), |a, b| a + b);
     (mean, 1.0 / (squares / n + 1e-6).sqrt())
 }
 
