@@ -8,7 +8,7 @@ use super::matmul::{Onto, Packed, Then, product, rows_of, transposed_product};
 use super::profile::{Kind, scope};
 use super::scratch::Scratch;
 use super::vector::{exponentials, halve_in_place, largest_of_four, scaled, softmax_backward};
-use super::windows::{Window, Windows};
+use super::windows::Windows;
 use crate::nn::Precision;
 use rayon::prelude::*;
 
@@ -36,7 +36,6 @@ pub struct Attention<'a> {
 
 /// One window and head: rows of `dim` numbers each, where they stand.
 struct Gathered<'a> {
-    window: Window,
     queries: Queries<'a>,
     /// The last one stands for all padded tokens, if there are any.
     keys: Vec<&'a [f32]>,
@@ -170,7 +169,6 @@ impl Attention<'_> {
             Queries::Rows(tokens(0))
         };
         Gathered {
-            window: w,
             queries,
             keys: with_padding(1),
             values: with_padding(2),

@@ -66,15 +66,16 @@ pub fn exp(x: f32) -> f32 {
     p * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
 }
 
-/// `2^x` for `x` of at most 0, within 2 units in the last place and never quite zero; not a number stays so.
+/// `e^x` for `x` of at most 0, never quite zero, within 2 units in the last place near 0, where a softmax has its largest
+/// weights, and 1e-8 of `x` far from it; not a number stays so.
 #[inline(always)]
-fn exp2(x: f32) -> f32 {
-    let x = if x < -125.0 { -125.0 } else { x };
+fn exp_of_negative(x: f32) -> f32 {
+    let x = if x < -86.6 { -86.6 } else { x };
     // Adding 1.5 * 2^23 rounds to the nearest integer.
     const ROUND: f32 = 12_582_912.0;
-    let shifted = x + ROUND;
-    let r = x - (shifted - ROUND);
-    // Through `(2^r - 1) / r` at the nodes of Chebyshev's polynomial, |r| <= 1/2.
+    let shifted = x.mul_add(std::f32::consts::LOG2_E, ROUND);
+    let r = x.mul_add(std::f32::consts::LOG2_E, ROUND - shifted);
+    // 2^r by the polynomial through `(2^r - 1) / r` at the nodes of Chebyshev's, |r| <= 1/2.
     let p = 1.545_316_3e-4;
     let p = r.mul_add(p, 1.339_086_3e-3);
     let p = r.mul_add(p, 9.618_083e-3);
@@ -349,22 +350,10 @@ vectorised! {
     pub fn exponentials(row: &mut [f32], count: usize, scale: f32, last: f32) -> f32 {
         row[count..].fill(f32::NEG_INFINITY);
         let larger = |a: f32, b: f32| if b > a { b } else { a };
-        let max = fold([row, row], f32::NEG_INFINITY, |max, v, _| larger(max, v), larger);
-        let scale = scale * std::f32::consts::LOG2_E;
-        let mut sums = [0.0; VECTOR];
-        let (vectors, rest) = row.as_chunks_mut::<VECTOR>();
-        for vector in vectors {
-            for (v, sum) in vector.iter_mut().zip(&mut sums) {
-                *v = exp2((*v - max) * scale);
-                *sum += *v;
-            }
-        }
-        let mut sum = joined(sums, |a, b| a + b);
-        for v in rest {
-            *v = exp2((*v - max) * scale);
-            sum += *v;
-        }
-        sum += row[count - 1] * (last - 1.0);
+        let max = fold::<32>([row, row], f32::NEG_INFINITY, |max, v, _| larger(max, v), larger);
+        map_row(row, |v| exp_of_negative((v - max) * scale));
+        let once = fold::<32>([row, row], 0.0, |sum, v, _| sum + v, |a, b| a + b);
+        let sum = once + row[count - 1] * (last - 1.0);
         row[count - 1] *= last;
         1.0 / sum
     }
@@ -376,7 +365,7 @@ vectorised! {
 
     /// Gradient of the softmax of a scaled row: `g = scale p (g - sum_j p_j g_j)`, where `p` is `weights * factor`.
     pub fn softmax_backward(weights: &[f32], factor: f32, scale: f32, g: &mut [f32]) {
-        let d = factor * fold([weights, g], 0.0, |sum, w, g| w.mul_add(g, sum), |a, b| a + b);
+        let d = factor * fold::<64>([weights, g], 0.0, |sum, w, g| w.mul_add(g, sum), |a, b| a + b);
         let scale = factor * scale;
         combine(g, weights, |g, w| w * (g - d) * scale);
     }
@@ -401,7 +390,7 @@ vectorised! {
                 *g *= gamma;
             }
             let mean_g = sum(g) / n as f32;
-            let dot = fold([x, g], 0.0, |sum, x, g| (x - mean).mul_add(g, sum), |a, b| a + b);
+            let dot = fold::<64>([x, g], 0.0, |sum, x, g| (x - mean).mul_add(g, sum), |a, b| a + b);
             let slope = dot * inverse * inverse / n as f32;
             for (g, x) in g.iter_mut().zip(x) {
                 *g = inverse * (*g - mean_g - (x - mean) * slope);
@@ -410,28 +399,32 @@ vectorised! {
     }
 }
 
-/// Folds two rows of one length: `each` takes what was folded so far and a number of either row, `join` two results. Two
-/// vectors of lanes are folded by themselves, and then they: lane after lane would take as long as many a row.
+/// Folds two rows of one length: `each` takes what was folded so far and a number of either row, `join` two results. `LANES`,
+/// some vectors of them, are folded by themselves, and then they: lane after lane would take as long as many a row.
 #[inline(always)]
-fn fold([a, b]: [&[f32]; 2], start: f32, each: impl Fn(f32, f32, f32) -> f32, join: impl Fn(f32, f32) -> f32) -> f32 {
-    let ((xs, x_rest), (ys, y_rest)) = (a.as_chunks::<VECTOR>(), b.as_chunks::<VECTOR>());
-    let (mut even, mut odd) = ([start; VECTOR], [start; VECTOR]);
-    let add = |lanes: &mut [f32; VECTOR], x: &[f32; VECTOR], y: &[f32; VECTOR]| {
-        for i in 0..VECTOR {
-            lanes[i] = each(lanes[i], x[i], y[i]);
+fn fold<const LANES: usize>(
+    [a, b]: [&[f32]; 2],
+    start: f32,
+    each: impl Fn(f32, f32, f32) -> f32,
+    join: impl Fn(f32, f32) -> f32,
+) -> f32 {
+    let mut lanes = [start; LANES];
+    let (mut x_groups, mut y_groups) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    for (x, y) in (&mut x_groups).zip(&mut y_groups) {
+        for ((lane, x), y) in lanes.iter_mut().zip(x).zip(y) {
+            *lane = each(*lane, *x, *y);
         }
-    };
-    let (x_pairs, y_pairs) = (xs.chunks_exact(2), ys.chunks_exact(2));
-    let single = (x_pairs.remainder(), y_pairs.remainder());
-    for (x, y) in x_pairs.zip(y_pairs) {
-        add(&mut even, &x[0], &y[0]);
-        add(&mut odd, &x[1], &y[1]);
     }
-    if let ([x], [y]) = single {
-        add(&mut even, x, y);
+    let (mut xs, mut ys) = (x_groups.remainder().chunks_exact(VECTOR), y_groups.remainder().chunks_exact(VECTOR));
+    for (x, y) in (&mut xs).zip(&mut ys) {
+        for ((lane, x), y) in lanes[..VECTOR].iter_mut().zip(x).zip(y) {
+            *lane = each(*lane, *x, *y);
+        }
     }
-    let rest = x_rest.iter().zip(y_rest).fold(start, |rest, (x, y)| each(rest, *x, *y));
-    join(joined(std::array::from_fn(|i| join(even[i], odd[i])), &join), rest)
+    let rest = xs.remainder().iter().zip(ys.remainder()).fold(start, |rest, (x, y)| each(rest, *x, *y));
+    let vectors = lanes.as_chunks::<VECTOR>().0.iter().copied();
+    let one = vectors.reduce(|a, b| std::array::from_fn(|i| join(a[i], b[i]))).unwrap_or([start; VECTOR]);
+    join(joined(one, &join), rest)
 }
 
 /// Folds a vector, halves of it onto each other.
@@ -444,7 +437,7 @@ fn joined(lanes: [f32; VECTOR], join: impl Fn(f32, f32) -> f32) -> f32 {
 
 #[inline(always)]
 fn sum(x: &[f32]) -> f32 {
-    fold([x, x], 0.0, |sum, x, _| sum + x, |a, b| a + b)
+    fold::<64>([x, x], 0.0, |sum, x, _| sum + x, |a, b| a + b)
 }
 
 /// Mean and `1 / sqrt(variance + 1e-6)` of a row (Hiera's epsilon).
@@ -452,7 +445,7 @@ fn sum(x: &[f32]) -> f32 {
 fn moments(x: &[f32]) -> (f32, f32) {
     let n = x.len() as f32;
     let mean = sum(x) / n;
-    let squares = fold([x, x], 0.0, |sum, x, _| (x - mean).mul_add(x - mean, sum), |a, b| a + b);
+    let squares = fold::<64>([x, x], 0.0, |sum, x, _| (x - mean).mul_add(x - mean, sum), |a, b| a + b);
     (mean, 1.0 / (squares / n + 1e-6).sqrt())
 }
 
@@ -666,8 +659,9 @@ mod tests {
             let want = (x as f64).exp();
             assert!((exp(x) as f64 / want - 1.0).abs() < 3e-7, "exp {x}");
         }
-        for x in grid(-125.0, 0.0) {
-            assert!((exp2(x) as f64 / (x as f64).exp2() - 1.0).abs() < 2.4e-7, "exp2 {x}");
+        for x in grid(-86.5, 0.0) {
+            let error = (exp_of_negative(x) as f64 / (x as f64).exp() - 1.0).abs();
+            assert!(error < 1.5e-7 + 2e-8 * f64::from(x.abs()), "exp_of_negative {x}: {error}");
         }
         for x in grid(1.0, 2.0) {
             assert!((ln(x) as f64 - (x as f64).ln()).abs() < 1.2e-7, "ln {x}");
@@ -775,7 +769,7 @@ mod tests {
 
     #[test]
     fn nan_stays_nan() {
-        for f in [exp, exp2, gelu, gelu_slope, sigmoid, softplus] {
+        for f in [exp, exp_of_negative, gelu, gelu_slope, sigmoid, softplus] {
             assert!(f(f32::NAN).is_nan());
         }
         let mut row = vec![1.0; 70];
