@@ -4,11 +4,12 @@
 #     ./check-gpu.sh [PYTHON]
 #
 # Lies in a folder made by scripts/gpu-bundle.sh. PYTHON (python3) may have torch, which is then timed beside. What time is
-# left decides how much of it; what did not run says so. With CHECK_GPU_TESTS_ONLY=1 nothing is timed.
+# left of CHECK_GPU_SECONDS (570) decides how much of it; what did not run says so, and a check that did not run has failed.
+# With CHECK_GPU_TESTS_ONLY=1 nothing is timed.
 set -uo pipefail
 cd "$(dirname "$0")"
 python=${1:-python3}
-deadline=$((SECONDS + 570))
+deadline=$((SECONDS + ${CHECK_GPU_SECONDS:-570}))
 if [[ ! -x unit || ! -x tests || ! -x proptests || ! -x bench ]]; then tar xzf binaries.tar.gz || exit 1; fi
 export SAM2UNET_SHARED=$PWD/shared
 # cuBLAS and NVRTC: a toolkit's, or those that torch brings
@@ -32,10 +33,10 @@ check() { # name, most seconds, command
     local name=$1 most start=$SECONDS log result status
     most=$(left "$2")
     shift 2
-    if [[ $most == 0 ]]; then rows+=("$name|no time left|"); return; fi
+    if [[ $most == 0 ]]; then rows+=("$name|FAILED: no time left|"); return; fi
     log=$(mktemp)
     # a card before 8.0 has no bf16 and no TF32 to test
-    timeout "$most" "$@" >"$log" 2>&1
+    timeout -k 5 "$most" "$@" >"$log" 2>&1
     status=$?
     result=passed
     if grep SKIPPED "$log" | grep -qv 'computes no'; then result="FAILED: skipped tests"; fi
@@ -69,7 +70,7 @@ ours() { # case
     local most
     most=$(left 60)
     # shellcheck disable=SC2086
-    [[ $most == 0 ]] || measured[$1]=$(timeout "$most" ./bench $1 --device cuda --repeat 10 2>&1)
+    [[ $most == 0 ]] || measured[$1]=$(timeout -k 5 "$most" ./bench $1 --device cuda --repeat 10 2>&1)
 }
 peer() { # case, mode
     [[ -n ${measured[$1 $2]:-} || -z $torch ]] && return
@@ -77,7 +78,7 @@ peer() { # case, mode
     most=$(left "$3")
     if [[ $most == 0 ]]; then measured[$1 $2]='{"error": "no time left"}'; return; fi
     # shellcheck disable=SC2086
-    measured[$1 $2]=$(timeout "$most" "$python" peer-gpu.py shared/reference $1 "$2" 10 2>/dev/null)
+    measured[$1 $2]=$(timeout -k 5 "$most" "$python" peer-gpu.py shared/reference $1 "$2" 10 2>/dev/null)
     [[ $? == 124 ]] && measured[$1 $2]="{\"error\": \"longer than $most s\"}"
 }
 compare() { # case, mode of the peer, its name, target ratio, field of ours, of the peer, unit

@@ -17,7 +17,7 @@ LINK = 55e9
 
 
 def attention(a, passes):
-    """Operations and bytes: side, window, heads, dim, pool follow each other; `passes` products of tiles."""
+    """Operations: side, window, heads, dim, pool follow each other; `passes` products of tiles."""
     side, window, heads, dim, pool, maps = a
     spans = [min(window, side - start) for start in range(0, side, window)]
     pairs = sum(h * w // (4 if pool else 1) * (h * w + (h * w < window * window)) for h in spans for w in spans)
@@ -110,6 +110,7 @@ def product(w):
     """As `kernel`, of a product: types, m, n, k, count, and whether the result is added to."""
     of, to, (m, n, k, count, _, _, beta) = w[0], w[1], map(int, w[2:9])
     size, result = (2 if of == "bf16" else 4), (2 if to == "bf16" else 4)
+    # no linear layer has an extent of 64 (a decoder's channels) or 1 (an output's)
     kind = "patch embedding" if 147 in (m, n, k) else "convolutions" if {64, 1} & {m, n, k} else "linear layers"
     moved = count * ((m * k + k * n) * size + m * n * result * (2 if beta else 1))
     return kind, 2 * m * n * k * count, moved, of

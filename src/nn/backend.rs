@@ -9,10 +9,11 @@ use std::fmt::Debug;
 /// `Device<f32>` implies two `Storage`s.)
 pub type Buffer<D> = <D as Storage<f32>>::Vec;
 
-/// What the large products are computed in: a block's linear layers and adapter, on a CPU also attention's (queries and keys,
-/// weights and values), and the convolutions of decoder and receptive-field blocks, forward and back. Everything else is single
-/// precision: the tape, the trainable weights, softmax and its gradient, the first and the last layer, and an adapter's weight
-/// gradients; on a GPU attention too.
+/// What the large products are computed in: a block's linear layers and adapter, attention's (queries and keys, weights and
+/// values; on a GPU only in bf16, and for heads of at most 96 numbers), and the convolutions of decoder and receptive-field
+/// blocks, forward and back. Everything else is single precision: the tape, the trainable weights, softmax and its gradient, the
+/// first and the last layer, and an adapter's weight gradients. What only such products read next a GPU also holds in bf16:
+/// projections, the MLP's hidden layer and their gradients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Precision {
     /// Single precision.
@@ -70,6 +71,7 @@ pub trait Memory: Device<f32> {
     fn awake<R>(&self, work: impl FnOnce() -> R) -> R {
         work()
     }
+
     /// What a device of this kind must have or be to compute in it, for people.
     fn needs(precision: Precision) -> &'static str;
 

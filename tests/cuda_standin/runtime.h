@@ -20,7 +20,7 @@ STANDIN_PUBLIC bool inside(const std::string& who, uint64_t address, size_t byte
 // Counts a call for CUDA_STANDIN_STATS.
 STANDIN_PUBLIC void count(const std::string& who, double seconds);
 
-// Whether calls are counted, and whether any is to be carried out (CUDA_STANDIN_LOG, CUDA_STANDIN_DRY).
+// Whether calls are logged, and whether they are left undone (CUDA_STANDIN_LOG, CUDA_STANDIN_DRY).
 STANDIN_PUBLIC bool logs();
 STANDIN_PUBLIC bool dry();
 STANDIN_PUBLIC void log(const std::string& call);

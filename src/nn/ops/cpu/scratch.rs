@@ -24,7 +24,9 @@ fn room() -> usize {
     ROOM.try_with(Cell::get).unwrap_or(0)
 }
 
-/// Runs `work` while this thread keeps more: it is for inference after inference, which holds no tape beside.
+/// Runs `work` while this thread keeps more, and fills what was made for longer numbers: it is for inference after inference,
+/// which holds no tape beside and whose maps are made by the calling thread. What it keeps stays for the next inference, until
+/// other numbers are let go.
 pub fn roomy<R>(work: impl FnOnce() -> R) -> R {
     struct Restore(usize);
     impl Drop for Restore {
@@ -108,14 +110,13 @@ impl Drop for Scratch {
         // A thread that ends has no list any more.
         let _ = FREE.try_with(|free| {
             let mut free = free.borrow_mut();
-            if numbers.is_empty() || numbers.len() > room {
-                return;
-            }
+            let numbers = Some(numbers).filter(|n| !n.is_empty() && n.len() <= room);
+            let (more, length) = (usize::from(numbers.is_some()), numbers.as_ref().map_or(0, Vec::len));
             let mut kept: usize = free.iter().map(Vec::len).sum();
-            while free.len() >= MOST || kept + numbers.len() > room {
+            while !free.is_empty() && (free.len() + more > MOST || kept + length > room) {
                 kept -= free.remove(0).len(); // the one that nobody wanted for the longest time
             }
-            free.push(numbers);
+            free.extend(numbers);
         });
     }
 }
@@ -139,6 +140,18 @@ mod tests {
         assert_ne!(address(&Scratch::new(80)), at_large, "the small one again");
         let _taken = Scratch::new(2000);
         assert_ne!(address(&Scratch::new(2000)), at_large, "one at a time");
+    }
+
+    #[test]
+    fn in_inference_more_is_kept_and_longer_memory_is_taken() {
+        let lengths = [3, 2, 1].map(|part| part * KEPT / 2);
+        let addresses = || lengths.map(Scratch::new).each_ref().map(|s| s.as_ptr());
+        let (first, again, shorter) = roomy(|| (addresses(), addresses(), Scratch::new(KEPT / 3).as_ptr()));
+        assert_eq!(first, again);
+        assert_eq!(shorter, first[2], "the shortest of the three");
+        drop(Scratch::new(KEPT + 1));
+        let kept: usize = FREE.with_borrow(|free| free.iter().map(Vec::len).sum());
+        assert!(kept <= KEPT, "{kept} are kept afterwards");
     }
 
     #[test]

@@ -67,7 +67,7 @@ pub fn exp(x: f32) -> f32 {
 }
 
 /// `e^x` for `x` of at most 0, never quite zero, within 2 units in the last place near 0, where a softmax has its largest
-/// weights, and 1e-8 of `x` far from it; not a number stays so.
+/// weights, and 2e-8 of `x` far from it; not a number stays so.
 #[inline(always)]
 fn exp_of_negative(x: f32) -> f32 {
     let x = if x < -86.6 { -86.6 } else { x };
@@ -469,8 +469,10 @@ pub fn halve_rows(x: &[f32], columns: usize, words: &mut [f32]) {
 pub fn halve_in_place(row: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
     if avx512_bf16::detected() {
-        // SAFETY: the features have been detected; a word is written after the numbers at and before its place were read.
-        unsafe { avx512_bf16::halve(row.as_ptr(), row.len(), row.as_mut_ptr()) };
+        let (numbers, words) = (row.len(), row.as_mut_ptr());
+        // SAFETY: the features have been detected; both pointers are one, to the whole row; a word is written after the
+        // numbers at and before its place were read.
+        unsafe { avx512_bf16::halve(words, numbers, words) };
         return;
     }
     for i in 0..row.len().div_ceil(2) {

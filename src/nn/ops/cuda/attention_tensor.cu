@@ -13,6 +13,7 @@ template <int WIDTH, int WARPS, int COLUMNS> struct Tensor {
     static const int ROWS = 16 * WARPS, THREADS = 32 * WARPS;
     // Numbers from a row of a tile to the next: eight rows lie in different banks.
     static const int STEP = WIDTH + 8;
+    static_assert(STEP % 8 == 0, "a row begins at whole 16 bytes, as ldmatrix wants it");
     // Steps of 16 in depth, and pairs of steps of 8 columns.
     static const int DEEP = WIDTH / 16, PAIRS = COLUMNS / 16;
 

@@ -84,11 +84,14 @@ impl Library {
         let open = || {
             let mut said = String::new();
             // one that is newer than the driver loads, but then refuses to work
-            let version = if self.names.iter().any(|(_, least)| *least > 0) { driver_version() } else { 0 };
+            let version = match self.names.iter().any(|(_, least)| *least > 0) {
+                true => DRIVER.handle().map(driver_version)?,
+                false => 0,
+            };
             for (name, least) in self.names {
                 if version < *least {
                     let name = name.to_string_lossy();
-                    said = if said.is_empty() { format!("{name} needs a newer driver") } else { said };
+                    said += &format!("{name} needs a newer driver; ");
                     continue;
                 }
                 // SAFETY: the name ends with a zero; NVIDIA's libraries may be loaded at any time.
@@ -98,12 +101,12 @@ impl Library {
                 }
                 // SAFETY: no argument.
                 let text = unsafe { dlerror() };
-                if said.is_empty() && !text.is_null() {
+                if !text.is_null() {
                     // SAFETY: what it says ends with a zero and stays until this thread's next such call.
-                    said = unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned();
+                    said += &format!("{}; ", unsafe { CStr::from_ptr(text) }.to_string_lossy());
                 }
             }
-            Err(said)
+            Err(said.trim_end_matches("; ").to_string())
         };
         self.handle.get_or_init(open).clone()
     }
@@ -120,9 +123,8 @@ impl Library {
     }
 }
 
-/// What CUDA the driver is made for, 1000 times the major version and 10 times the minor; 0 where there is none.
-fn driver_version() -> c_int {
-    let Ok(handle) = DRIVER.handle() else { return 0 };
+/// What CUDA the driver of this handle is made for, 1000 times the major version and 10 times the minor; 0 where it does not say.
+fn driver_version(handle: usize) -> c_int {
     // SAFETY: the handle comes from `dlopen` and is never closed; the name ends with a zero.
     let function = unsafe { dlsym(handle as *mut c_void, c"cuDriverGetVersion".as_ptr()) };
     if function.is_null() {
