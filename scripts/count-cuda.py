@@ -53,7 +53,8 @@ def kernel(name, grid, a):
         )
         return "attention", attention((side, window, heads, dim, pool, maps), passes), each + 8 * queries // dim, on
     row_work = {
-        "bias_gelu": full + half, "bias_gelu_add": 12, "bias_add": 12, "bias_relu": 8, "bias_add_norm": 12 + half, "bias_gelu_add_norm": 12 + half, "bias_gelu_backward": 2 * full + half,
+        "bias_gelu": full + half, "bias_gelu_add": 12, "bias_add": 12, "bias_relu": 8, "bias_add_norm": 12 + half,
+        "bias_gelu_add_norm": 12 + half, "bias_gelu_backward": 2 * full + half,
         "layer_norm": 4 + half, "layer_norm_backward": 12, "put_columns": 8, "add_columns": 12, "centre": 8,
         "layer_norm_backward_residual": 16,
     }

@@ -67,7 +67,7 @@ pub trait Memory: Device<f32> {
     fn offers(&self, precision: Precision) -> bool;
 
     /// Runs `work`, many short operations one after the other; a CPU's threads do not fall asleep between them, and do whatever
-    /// their pool is given meanwhile.
+    /// their pool is given meanwhile; the calling one keeps more of the memory that operations let go of.
     fn awake<R>(&self, work: impl FnOnce() -> R) -> R {
         work()
     }

@@ -1,5 +1,5 @@
 //! Batch normalisation with the statistics of the batch (training). Inference folds it into the
-//! convolution before it: [`fold_batch_norm`](super::fold_batch_norm).
+//! convolution before it: `Conv2dKernel::conv_batch_norm_inference`.
 
 use super::{Erased, Slot, erase, record, retype};
 use crate::nn::{Backend, Map, backend::Memory};

@@ -39,38 +39,20 @@ pub trait Conv2dKernel: Memory {
         y: Self::Out<'_>,
     ) -> Result<(), Self::Err>;
 
-    /// The same in inference, where a device may have a faster way whose sums are rounded in another order.
+    /// The same in inference with a batch norm behind it (scale, bias, running mean and variance), as one convolution of
+    /// folded weights. A device may have a faster way here, whose sums are rounded in another order.
     ///
     /// # Errors
     /// The device's.
-    fn conv2d_inference(
-        &self,
-        size: ConvSize,
-        x: &Self::View,
-        weight: &Self::View,
-        bias: &Self::View,
-        relu: bool,
-        y: Self::Out<'_>,
-    ) -> Result<(), Self::Err> {
-        self.conv2d(size, x, weight, Some(bias), relu, y)
-    }
-
-    /// The same with a batch norm behind it, as [`fold_batch_norm`] makes one convolution of the two.
-    ///
-    /// # Errors
-    /// The device's.
-    #[allow(clippy::type_complexity)]
     fn conv_batch_norm_inference<C: ConstDim, CO: ConstDim, KH: ConstDim, KW: ConstDim>(
         &self,
         size: ConvSize,
         x: &Self::View,
-        (weight, norm): (&Tensor<(CO, C, KH, KW), f32, Self>, [&Tensor<(CO,), f32, Self>; 4]),
+        weight: &Tensor<(CO, C, KH, KW), f32, Self>,
+        norm: [&Tensor<(CO,), f32, Self>; 4],
         relu: bool,
         y: Self::Out<'_>,
-    ) -> Result<(), Self::Err> {
-        let (weight, bias) = fold_batch_norm(weight, norm)?;
-        self.conv2d_inference(size, x, &self.view(&weight), &self.view(&bias), relu, y)
-    }
+    ) -> Result<(), Self::Err>;
 
     /// Adds to the gradients of input, weight and, if there is one, bias. `relu` is the output, if a ReLU
     /// followed.
@@ -155,29 +137,4 @@ fn erased<D: Backend, T: Tape<f32, D>>(
         }
     }
     Ok(y.put_tape(tape))
-}
-
-/// A convolution and its batch norm as one convolution, off the tape: for inference.
-///
-/// `norm`: scale, bias, running mean, running variance.
-///
-/// # Errors
-/// The device's.
-#[allow(clippy::type_complexity)]
-pub fn fold_batch_norm<C, CO, KH, KW, D>(
-    weight: &Tensor<(CO, C, KH, KW), f32, D>,
-    norm: [&Tensor<(CO,), f32, D>; 4],
-) -> Result<(Tensor<(CO, C, KH, KW), f32, D>, Tensor<(CO,), f32, D>), D::Err>
-where
-    C: ConstDim,
-    CO: ConstDim,
-    KH: ConstDim,
-    KW: ConstDim,
-    D: Memory,
-{
-    let [scale, bias, mean, variance] = norm.map(Clone::clone);
-    let factor = scale.try_div(variance.try_add(super::batch_norm::EPSILON as f32)?.try_sqrt()?)?;
-    let bias = bias.try_sub(mean.try_mul(factor.clone())?)?;
-    let per_output: Tensor<(CO, C, KH, KW), f32, D> = factor.try_broadcast_like(weight.shape())?;
-    Ok((weight.clone().try_mul(per_output)?, bias))
 }

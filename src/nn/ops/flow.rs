@@ -67,7 +67,7 @@ impl<B: Dim, H: Dim, C: ConstDim, D: Backend> Flow<B, H, C, D> {
             precision: conv.precision,
         };
         let d = &self.device;
-        make(&|y| d.conv_batch_norm_inference(size, &self.numbers, (conv.weight, conv.norm), conv.relu, y))
+        make(&|y| d.conv_batch_norm_inference(size, &self.numbers, conv.weight, conv.norm, conv.relu, y))
     }
 
     /// Convolution, batch norm and maybe ReLU.

@@ -24,7 +24,7 @@ pub use add_relu::{AddReluKernel, add_relu};
 pub use batch_norm::{BatchNormKernel, batch_norm_train};
 pub use concat::{ConcatKernel, concat4};
 pub use conv_batch_norm::{NormRef, conv_batch_norm_train};
-pub use conv2d::{Conv2dKernel, conv2d, fold_batch_norm};
+pub use conv2d::{Conv2dKernel, conv2d};
 pub(crate) use cpu::{peak, profile};
 #[cfg(feature = "cuda")]
 pub use cuda::{CudaOpenError, open_cuda};

@@ -324,13 +324,8 @@ impl WindowOrder {
 
 #[cfg(test)]
 mod tests {
+    use super::super::matmul::tests::numbers;
     use super::*;
-
-    fn numbers(n: usize, seed: u32) -> Vec<f32> {
-        (0..n as u32)
-            .map(|i| ((i.wrapping_mul(2654435761).wrapping_add(seed * 977) >> 8) as f32 / (1 << 23) as f32) - 1.0)
-            .collect()
-    }
 
     fn rounded(x: &[f32], precision: Precision) -> Vec<f64> {
         let halves = Packed::empty(precision).precision() == Precision::Bf16;

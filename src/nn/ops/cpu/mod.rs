@@ -271,41 +271,30 @@ impl Conv2dKernel for Cpu {
         Ok(())
     }
 
-    fn conv2d_inference(
-        &self,
-        size: ConvSize,
-        x: &Scratch,
-        weight: &Scratch,
-        bias: &Scratch,
-        relu: bool,
-        y: &mut [f32],
-    ) -> Done {
-        let Some(winograd) = Winograd::of(&size) else {
-            return self.conv2d(size, x, weight, Some(bias), relu, y);
-        };
-        let _work = scope(Kind::Convolution, size.operations());
-        winograd.forward(x, weight, bias, relu, y);
-        Ok(())
-    }
-
     fn conv_batch_norm_inference<C: ConstDim, CO: ConstDim, KH: ConstDim, KW: ConstDim>(
         &self,
         size: ConvSize,
         x: &Scratch,
-        (weight, norm): (&Tensor<(CO, C, KH, KW), f32, Self>, [&Tensor<(CO,), f32, Self>; 4]),
+        weight: &Tensor<(CO, C, KH, KW), f32, Self>,
+        norm: [&Tensor<(CO,), f32, Self>; 4],
         relu: bool,
         y: &mut [f32],
     ) -> Done {
         let mut weight = self.view(weight);
         let [scale, mut bias, mean, variance] = norm.map(|t| self.view(t));
-        let taps = weight.len() / size.out_channels;
+        let of_output = weight.len() / size.out_channels;
         let norms = scale.iter().zip(&*variance).zip(bias.iter_mut().zip(&*mean));
-        for (weight, ((scale, variance), (bias, mean))) in weight.chunks_exact_mut(taps).zip(norms) {
+        for (weight, ((scale, variance), (bias, mean))) in weight.chunks_exact_mut(of_output).zip(norms) {
             let factor = scale / (variance + EPSILON as f32).sqrt();
             *bias -= mean * factor;
             weight.iter_mut().for_each(|w| *w *= factor);
         }
-        self.conv2d_inference(size, x, &weight, &bias, relu, y)
+        let _work = scope(Kind::Convolution, size.operations());
+        match Winograd::of(&size) {
+            Some(winograd) => winograd.forward(x, &weight, &bias, relu, y),
+            None => size.forward(x, &weight, Some(&bias), relu, y),
+        }
+        Ok(())
     }
 
     fn conv2d_backward(

@@ -110,13 +110,13 @@ impl Drop for Scratch {
         // A thread that ends has no list any more.
         let _ = FREE.try_with(|free| {
             let mut free = free.borrow_mut();
-            let numbers = Some(numbers).filter(|n| !n.is_empty() && n.len() <= room);
-            let (more, length) = (usize::from(numbers.is_some()), numbers.as_ref().map_or(0, Vec::len));
+            if !numbers.is_empty() && numbers.len() <= room {
+                free.push(numbers);
+            }
             let mut kept: usize = free.iter().map(Vec::len).sum();
-            while !free.is_empty() && (free.len() + more > MOST || kept + length > room) {
+            while free.len() > MOST || kept > room {
                 kept -= free.remove(0).len(); // the one that nobody wanted for the longest time
             }
-            free.extend(numbers);
         });
     }
 }

@@ -245,7 +245,7 @@ mod tests {
     use half::bf16;
     use std::sync::Arc;
 
-    /// What `attention.cu` compiles and what is launched are written down twice.
+    /// What the two files of kernels compile and what is launched are written down twice.
     #[test]
     fn tiles_are_those_of_the_kernels() {
         // name, width, rows and threads forward and backward

@@ -83,13 +83,9 @@ impl Library {
     fn handle(&self) -> Result<usize, String> {
         let open = || {
             let mut said = String::new();
-            // one that is newer than the driver loads, but then refuses to work
-            let version = match self.names.iter().any(|(_, least)| *least > 0) {
-                true => DRIVER.handle().map(driver_version)?,
-                false => 0,
-            };
             for (name, least) in self.names {
-                if version < *least {
+                // one that is newer than the driver loads, but then refuses to work
+                if *least > 0 && DRIVER.handle().map(driver_version)? < *least {
                     let name = name.to_string_lossy();
                     said += &format!("{name} needs a newer driver; ");
                     continue;

@@ -93,7 +93,8 @@ impl Conv2dKernel for Cuda {
         &self,
         size: ConvSize,
         x: &View,
-        (weight, norm): (&Tensor<(CO, C, KH, KW), f32, Self>, [&Tensor<(CO,), f32, Self>; 4]),
+        weight: &Tensor<(CO, C, KH, KW), f32, Self>,
+        norm: [&Tensor<(CO,), f32, Self>; 4],
         relu: bool,
         y: Out<'_>,
     ) -> Done {
