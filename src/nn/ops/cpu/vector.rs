@@ -41,14 +41,15 @@ pub(super) use vectorised;
 /// Numbers worked on as one: a vector of AVX-512, two of AVX2.
 const VECTOR: usize = 16;
 
+/// 1.5 * 2^23: what is added to it is rounded to the nearest integer.
+const ROUND: f32 = 12_582_912.0;
+
 /// `e^x`, within 2 units in the last place; not a number stays so.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
     // Comparisons rather than `max`/`min`, which would turn a NaN into a number.
     let x = if x < -87.3 { -87.3 } else { x };
     let x = if x > 88.3 { 88.3 } else { x };
-    // Adding 1.5 * 2^23 rounds to the nearest integer.
-    const ROUND: f32 = 12_582_912.0;
     let shifted = x.mul_add(std::f32::consts::LOG2_E, ROUND);
     let n = shifted - ROUND;
     // ln 2 in two parts, so that x - n ln 2 is exact to the last bit.
@@ -62,7 +63,7 @@ pub fn exp(x: f32) -> f32 {
     let p = r.mul_add(p, 1.0 / 6.0);
     let p = r.mul_add(p, 0.5);
     let p = (r * r).mul_add(p, r) + 1.0;
-    // 2^n: the integer stands in the low bits of `shifted` (a cast of `n` would not be vectorised).
+    // 2^n, as in `power_of_two`.
     p * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
 }
 
@@ -71,11 +72,14 @@ pub fn exp(x: f32) -> f32 {
 #[inline(always)]
 fn exp_of_negative(x: f32) -> f32 {
     let x = if x < -86.6 { -86.6 } else { x };
-    // Adding 1.5 * 2^23 rounds to the nearest integer.
-    const ROUND: f32 = 12_582_912.0;
     let shifted = x.mul_add(std::f32::consts::LOG2_E, ROUND);
-    let r = x.mul_add(std::f32::consts::LOG2_E, ROUND - shifted);
-    // 2^r by the polynomial through `(2^r - 1) / r` at the nodes of Chebyshev's, |r| <= 1/2.
+    power_of_two(shifted, x.mul_add(std::f32::consts::LOG2_E, ROUND - shifted))
+}
+
+/// `2^(n + r)` for a whole number `n`, as it stands in `n +` [`ROUND`], and `|r| <= 1/2`.
+#[inline(always)]
+fn power_of_two(shifted: f32, r: f32) -> f32 {
+    // The polynomial through `(2^r - 1) / r` at the nodes of Chebyshev's.
     let p = 1.545_316_3e-4;
     let p = r.mul_add(p, 1.339_086_3e-3);
     let p = r.mul_add(p, 9.618_083e-3);
@@ -83,6 +87,7 @@ fn exp_of_negative(x: f32) -> f32 {
     let p = r.mul_add(p, 0.240_226_5);
     let p = r.mul_add(p, std::f32::consts::LN_2);
     let p = r.mul_add(p, 1.0);
+    // The integer stands in the low bits of `shifted` (a cast of `n` would not be vectorised).
     p * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
 }
 
@@ -105,45 +110,39 @@ fn ln(x: f32) -> f32 {
     e.mul_add(0.693_359_4, e.mul_add(-2.121_944_4e-4, small))
 }
 
-/// The error function, within 1.5e-7: up to 1 a polynomial of degree 6 for `erf(x) / x` in `x^2`, beyond it
-/// `1 - e^-q(x)` with a polynomial `q` of degree 6 (both fitted to 1.2e-9; `erf` is 1 in single precision from 4 on).
+/// How much of a standard normal distribution lies beyond `-a` and `a`, `erfc(a / sqrt 2)`, for `a = min(|x|, 6)`, and `a`:
+/// within 1.5e-7. The polynomial for `-log2(erfc(a / sqrt 2)) / a` was fitted to 2e-8 of what [`gelu`] makes of it.
 #[inline(always)]
-fn erf(x: f32) -> f32 {
+fn tails(x: f32) -> (f32, f32) {
     let a = x.abs();
-    let s = a * a;
-    let p = 7.889_1e-5;
-    let p = s.mul_add(p, -8.020_835e-4);
-    let p = s.mul_add(p, 5.189_535e-3);
-    let p = s.mul_add(p, -2.685_444_4e-2);
-    let p = s.mul_add(p, 1.128_36e-1);
-    let p = s.mul_add(p, -3.761_262_6e-1);
-    let near = a * s.mul_add(p, std::f32::consts::FRAC_2_SQRT_PI);
-    let b = if a > 4.0 { 4.0 } else { a };
-    let q = -1.855_798_2e-4;
-    let q = b.mul_add(q, 2.939_662_7e-3);
-    let q = b.mul_add(q, -2.180_553_4e-2);
-    let q = b.mul_add(q, 1.030_378_04e-1);
-    let q = b.mul_add(q, 6.382_252e-1);
-    let q = b.mul_add(q, 1.127_040_3);
-    let q = b.mul_add(q, 3.536_500_4e-4);
-    let far = 1.0 - exp(-q);
-    // A NaN takes the first branch, which keeps it.
-    let size = if a > 1.0 { far } else { near };
-    size.copysign(x)
+    let a = if a > 6.0 { 6.0 } else { a };
+    let q = 2.050_256_9e-6;
+    let q = a.mul_add(q, -3.006_628_7e-5);
+    let q = a.mul_add(q, 1.424_566_5e-4);
+    let q = a.mul_add(q, 2.409_156_4e-4);
+    let q = a.mul_add(q, -7.196_288e-3);
+    let q = a.mul_add(q, 5.258_501_1e-2);
+    let q = a.mul_add(q, 0.459_180_7);
+    let q = a * a.mul_add(q, 1.151_108);
+    let shifted = ROUND - q;
+    (power_of_two(shifted, ROUND - shifted - q), a)
 }
 
 /// `x Phi(x)`, the exact (erf) form of GELU.
 #[inline(always)]
 pub fn gelu(x: f32) -> f32 {
-    0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))
+    let (t, a) = tails(x);
+    let positive = if x < 0.0 { 0.0 } else { x };
+    (-0.5 * a).mul_add(t, positive)
 }
 
 /// GELU's derivative, `Phi(x) + x phi(x)`.
 #[inline(always)]
 pub fn gelu_slope(x: f32) -> f32 {
     const INV_SQRT_TAU: f32 = 0.398_942_3;
-    let cdf = 0.5 * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2));
-    (x * INV_SQRT_TAU).mul_add(exp(-0.5 * x * x), cdf)
+    let (t, a) = tails(x);
+    let at_minus_a = (a * -INV_SQRT_TAU).mul_add(exp_of_negative(-0.5 * a * a), 0.5 * t);
+    if x < 0.0 { at_minus_a } else { 1.0 - at_minus_a }
 }
 
 /// `1 / (1 + e^-x)`.
@@ -670,7 +669,7 @@ mod tests {
         }
         for x in grid(-6.0, 6.0) {
             let (v, w) = (x as f64, erf_f64(x as f64 / std::f64::consts::SQRT_2));
-            assert!((erf(x) as f64 - erf_f64(v)).abs() < 1.5e-7, "erf {x}");
+            assert!((tails(x).0 as f64 - (1.0 - w.abs())).abs() < 1.5e-7, "tails {x}");
             assert!((gelu(x) as f64 - 0.5 * v * (1.0 + w)).abs() < 4e-7 * (1.0 + v.abs()), "gelu {x}");
             let slope = 0.5 * (1.0 + w) + v * (-0.5 * v * v).exp() / (2.0 * std::f64::consts::PI).sqrt();
             assert!((gelu_slope(x) as f64 - slope).abs() < 3e-7, "slope {x}");
