@@ -6,7 +6,8 @@ use super::profile::{Kind, scope};
 use super::scratch::Scratch;
 use super::tile::{Before, Isa, Left, MOST_ROWS, WIDEST, tile};
 use super::vector::{
-    Rows, add_assign, add_rows, gelu_add_rows, gelu_rows, halve_pair, halve_rows, relu_rows, transpose_into,
+    Rows, add_assign, add_rows, gelu_add_rows, gelu_rows, halve_pair, halve_rows, relu_rows, split_pairs,
+    transpose_into,
 };
 use crate::nn::Precision;
 use crate::nn::weights::Encoded;
@@ -242,43 +243,41 @@ impl Packed {
     pub fn transposed(&self) -> Self {
         let (width, inputs, columns) = (self.isa.columns(), self.columns, self.inputs);
         let depth = self.words_in(inputs);
-        let mut packed = Self { isa: self.isa, inputs, depth, columns, panels: Vec::new() };
-        packed.panels.resize(columns.div_ceil(width) * width * depth, 0.0);
-        packed.panels.par_chunks_mut(depth * width).enumerate().for_each(|(j, panel)| match self.isa.halves() {
+        let mut panels = vec![0.0; columns.div_ceil(width) * width * depth];
+        panels.par_chunks_mut(depth * width).enumerate().for_each(|(j, panel)| match self.isa.halves() {
             false => self.turn_numbers(j, panel),
             true => self.turn_pairs(j, panel),
         });
-        packed
+        Self { isa: self.isa, inputs, depth, columns, panels }
     }
 
-    /// Panel `j` of the transpose, in single precision.
+    /// Panel `j` of the transpose, in single precision: zeros are written over.
     fn turn_numbers(&self, j: usize, panel: &mut [f32]) {
         let width = self.isa.columns();
         let here = width.min(self.depth - j * width);
-        for (k, from) in self.panels.chunks_exact(self.depth * width).enumerate() {
-            let block = &from[j * width * width..][..here * width];
-            let to = &mut panel[k * width * width..][..width.min(self.columns - k * width) * width];
-            for (r, to) in to.chunks_exact_mut(width).enumerate() {
-                for (to, row) in to.iter_mut().zip(block.chunks_exact(width)) {
-                    *to = row[r];
-                }
+        let zeros = [0.0; WIDEST];
+        for (from, to) in self.panels.chunks_exact(self.depth * width).zip(panel.chunks_mut(width * width)) {
+            let length = to.len() / width;
+            for (g, rows) in from[j * width * width..][..here * width].chunks(BLOCK * width).enumerate() {
+                let row = |i: usize| rows.get(i * width..).filter(|row| !row.is_empty()).unwrap_or(&zeros);
+                transpose_into(std::array::from_fn(|i| &row(i)[..length]), g * BLOCK, width, to);
             }
         }
     }
 
-    /// Panel `j` of the transpose, in bf16: two words beside each other become two words one under another.
+    /// Panel `j` of the transpose, in bf16: two words beside each other become two words one under another. Zeros are
+    /// written over.
     fn turn_pairs(&self, j: usize, panel: &mut [f32]) {
         let (width, half) = (self.isa.columns(), self.isa.columns() / 2);
-        let rows = half.min(self.depth - j * half);
-        for (k, from) in self.panels.chunks_exact(self.depth * width).enumerate() {
-            let block = &from[j * half * width..][..rows * width];
-            let to = &mut panel[k * half * width..];
-            for (q, to) in to.chunks_exact_mut(width).take(half).enumerate() {
-                for (to, row) in to.chunks_exact_mut(2).zip(block.chunks_exact(width)) {
-                    let (left, right) = (row[2 * q].to_bits(), row[2 * q + 1].to_bits());
-                    to[0] = f32::from_bits(left & 0xffff | right << 16);
-                    to[1] = f32::from_bits(left >> 16 | right & 0xffff_0000);
+        let here = half.min(self.depth - j * half);
+        for (from, to) in self.panels.chunks_exact(self.depth * width).zip(panel.chunks_mut(half * width)) {
+            let length = to.len() / width;
+            for (g, rows) in from[j * half * width..][..here * width].chunks(BLOCK / 2 * width).enumerate() {
+                let mut columns = [[0.0; WIDEST / 2]; BLOCK];
+                for ([low, high], row) in columns.as_chunks_mut::<2>().0.iter_mut().zip(rows.chunks_exact(width)) {
+                    split_pairs(row, low, high);
                 }
+                transpose_into(columns.each_ref().map(|column| &column[..length]), g * BLOCK, width, to);
             }
         }
     }

@@ -357,6 +357,15 @@ vectorised! {
         1.0 / sum
     }
 
+    /// Of each two words the low halves in a word, and the high ones.
+    pub fn split_pairs(words: &[f32], low: &mut [f32], high: &mut [f32]) {
+        for (([a, b], low), high) in words.as_chunks::<2>().0.iter().zip(low).zip(high) {
+            let (a, b) = (a.to_bits(), b.to_bits());
+            *low = f32::from_bits(a & 0xffff | b << 16);
+            *high = f32::from_bits(a >> 16 | b & 0xffff_0000);
+        }
+    }
+
     /// `to = from * factor`.
     pub fn scaled(from: &[f32], factor: f32, to: &mut [f32]) {
         combine(to, from, |_, x| x * factor);
