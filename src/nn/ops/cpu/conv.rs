@@ -9,11 +9,12 @@ use super::matmul::{
 };
 use super::scratch::Scratch;
 use super::tile::Runs;
-use super::vector::{add_assign, halve_pair, halve_rows};
+use super::vector::{add_assign, halve_pairs, halve_rows};
 use crate::nn::Precision;
 use crate::nn::ops::conv2d::ConvSize;
 use rayon::prelude::*;
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// Pixels worked on at once.
 const PIXELS: usize = 256;
@@ -51,6 +52,30 @@ fn seen<'a>(
             None => rows.extend(std::iter::repeat_n(zeros, here)),
         }
         pixel += here;
+    }
+}
+
+/// Words for some channels of a line's pixels, from `reach` pixels before it to as many behind its half: of pixels `i` and
+/// `i + half`, zeros outside of the line.
+fn pair_line(
+    (line, channels): (&[f32], usize),
+    of: Range<usize>,
+    (half, reach): (usize, usize),
+    zeros: &[f32],
+    (words, width): (&mut [f32], usize),
+) {
+    let (side, count) = (line.len() / channels, half + 2 * reach);
+    // where either pixel comes to lie on the line, or leaves it
+    let mut cuts = [0, reach.saturating_sub(half), reach, (reach + side).saturating_sub(half), reach + side, count];
+    cuts.iter_mut().for_each(|cut| *cut = count.min(*cut));
+    cuts.sort_unstable();
+    for [from, to] in cuts.array_windows().copied() {
+        let at = |i: usize| match i.checked_sub(reach) {
+            Some(px) if px < side => (&line[px * channels + of.start..], channels),
+            _ => (zeros, 0),
+        };
+        let words = (&mut words[from * width..], width);
+        halve_pairs([to - from, of.len()], [at(from), at(from + half)], words);
     }
 }
 
@@ -272,45 +297,41 @@ impl ConvSize {
         let (half, reach) = (side.div_ceil(2), self.reach()[1]);
         // Some channels of all lines after another.
         let channels = c.div_ceil(2 * c.div_ceil(64));
-        let line = (half + 2 * reach) * channels;
+        let (parts, line) = (c.div_ceil(channels), (half + 2 * reach) * channels);
         let maps = LINE_PIXELS.div_ceil(side * side).min(self.batch);
-        let mut words = Scratch::new(c.div_ceil(channels) * maps * side * line);
-        let mut sums = Scratch::zeros(c.div_ceil(channels) * taps * channels * co);
-        let zeros = vec![0.0; c.max(co)];
+        let mut words = Scratch::new(maps * side * parts * line);
+        let mut sums = Scratch::zeros(parts * taps * channels * co);
+        let zeros = vec![0.0; channels.max(co)];
         for (x, gy) in x.chunks(maps * side * side * c).zip(gy.chunks(maps * side * side * co)) {
             let lines = gy.len() / (side * co);
-            factor.set_pairs([lines * half, co], half, |p| {
-                let (start, px) = (p / half * side, p % half);
-                let of = |px: usize| if px < side { &gy[(start + px) * co..][..co] } else { &zeros[..co] };
-                [of(px), of(px + half)]
+            factor.set_blocks([lines * half, co], half, |i, columns, words| {
+                let gy = &gy[i * side * co..][..side * co];
+                pair_line((gy, co), columns, (half, 0), &zeros, words);
             });
-            let words = &mut words[..c.div_ceil(channels) * lines * line];
-            words.par_chunks_mut(line).with_min_len(8).enumerate().for_each(|(i, words)| {
-                let (first, x) = (i / lines * channels, &x[i % lines * side * c..][..side * c]);
-                let here = channels.min(c - first);
-                for (px, words) in words.chunks_exact_mut(channels).enumerate() {
-                    let of = |px: usize| match px.checked_sub(reach) {
-                        Some(px) if px < side => &x[px * c + first..][..here],
-                        _ => &zeros[..here],
-                    };
-                    halve_pair(of(px), of(px + half), words);
+            let words = &mut words[..lines * parts * line];
+            words.par_chunks_mut(parts * line).with_min_len(4).enumerate().for_each(|(i, words)| {
+                let x = &x[i * side * c..][..side * c];
+                for (part, words) in words.chunks_exact_mut(line).enumerate() {
+                    let of = part * channels..c.min((part + 1) * channels);
+                    pair_line((x, c), of, (half, reach), &zeros, (words, channels));
                 }
             });
             let words = &*words;
             sums.par_chunks_mut(channels * co).enumerate().for_each_init(Vec::new, |shifts, (i, sum)| {
-                let ([dy, dx], first) = (self.offset(i % taps), i / taps * channels);
-                let rows = channels.min(c - first);
-                let words = &words[i / taps * lines * line..][..lines * line];
+                let ([dy, dx], part) = (self.offset(i % taps), i / taps);
+                let rows = channels.min(c - part * channels);
                 // lines whose tap lies on the map
                 let seen = (-dy).max(0) as usize..side.saturating_sub(dy.max(0) as usize);
                 for map in (0..lines).step_by(side).filter(|_| !seen.is_empty()) {
+                    let start = |y: usize| {
+                        let y = map + y.wrapping_add_signed(dy);
+                        (y * parts + part) * line + reach.wrapping_add_signed(dx) * channels
+                    };
                     shifts.clear();
-                    let start =
-                        |y: usize| (map + y).wrapping_add_signed(dy) * line + reach.wrapping_add_signed(dx) * channels;
                     shifts.extend(seen.clone().map(|y| start(y) as isize));
                     let runs = Runs { run: half, shifts };
-                    let part = (&factor, (map + seen.start) * half);
-                    add_transposed_runs((words, channels), rows, runs, part, &mut sum[..rows * co]);
+                    let factor = (&factor, (map + seen.start) * half);
+                    add_transposed_runs((words, channels), rows, runs, factor, &mut sum[..rows * co]);
                 }
             });
         }

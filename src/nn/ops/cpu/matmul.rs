@@ -4,7 +4,7 @@
 
 use super::profile::{Kind, scope};
 use super::scratch::Scratch;
-use super::tile::{Before, Isa, Left, MOST_ROWS, Runs, WIDEST, tile};
+use super::tile::{Before, Isa, Left, MOST_ROWS, Runs, WIDEST, prefetch_to_write, tile};
 use super::vector::{
     Rows, add_assign, add_rows, gelu_add_rows, gelu_rows, halve_pair, halve_rows, relu_rows, transpose_into,
 };
@@ -147,26 +147,29 @@ impl Packed {
         }
     }
 
-    /// A factor in bf16 of which word `p` of all columns is made of two rows, `pair(p)`; by all threads, in blocks of so many
-    /// words. The buffer is used again.
-    pub fn set_pairs<'a>(
+    /// A factor in bf16 of `depth` words, a multiple of `block`. `fill` writes block after block of rows, by all threads and for
+    /// each panel's columns: rows of as many words as are given last. The buffer is used again.
+    pub fn set_blocks(
         &mut self,
         [depth, columns]: [usize; 2],
         block: usize,
-        pair: impl Fn(usize) -> [&'a [f32]; 2] + Sync,
+        fill: impl Fn(usize, Range<usize>, (&mut [f32], usize)) + Sync,
     ) {
         assert!(self.isa.halves(), "words of two numbers");
         self.reset(2 * depth, depth, columns);
         let width = self.isa.columns();
-        self.panels.par_chunks_mut(depth * width).enumerate().for_each(|(j, panel)| {
-            let columns = j * width..columns.min((j + 1) * width);
-            panel.par_chunks_mut(block * width).with_min_len(4).enumerate().for_each(|(i, rows)| {
-                for (p, to) in rows.chunks_exact_mut(width).enumerate() {
-                    let [first, second] = pair(i * block + p).map(|row| &row[columns.clone()]);
-                    halve_pair(first, second, to);
-                    to[columns.len()..].fill(0.0);
+        let mut blocks: Vec<Vec<&mut [f32]>> = (0..depth / block).map(|_| Vec::new()).collect();
+        for panel in self.panels.chunks_exact_mut(depth * width) {
+            blocks.iter_mut().zip(panel.chunks_exact_mut(block * width)).for_each(|(block, rows)| block.push(rows));
+        }
+        blocks.into_par_iter().with_min_len(4).enumerate().for_each(|(i, panels)| {
+            for (j, rows) in panels.into_iter().enumerate() {
+                let columns = j * width..columns.min((j + 1) * width);
+                if columns.len() < width {
+                    rows.fill(0.0);
                 }
-            });
+                fill(i, columns, (rows, width));
+            }
         });
     }
 
@@ -536,6 +539,10 @@ fn run(
                     }
                     (corner, WIDEST)
                 };
+                // Fetched while the sums are made, not when they wait for it.
+                for row in to_tile.chunks(step) {
+                    row[..here].chunks(lanes).for_each(|part| prefetch_to_write(part.as_ptr()));
+                }
                 // SAFETY: the set was found on this machine and set up above. `pointers` are those of rows checked to hold
                 // `to - from` numbers, or `left` holds all runs from all places, as `product_of_runs` asserts, or at least
                 // `rows` numbers for each of the factor's rows, as `transposed_product` and `add_transposed_runs` assert; the panel was sliced to `to - from` rows of its width, the bias is

@@ -357,6 +357,18 @@ pub fn prefetch(at: *const f32) {
     let _ = at;
 }
 
+/// The same into the first cache, for a number that will be written.
+#[inline(always)]
+pub fn prefetch_to_write(at: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: as above.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_ET0 }>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
     use super::{Before, Left, Runs, VECTORS, prefetch};
