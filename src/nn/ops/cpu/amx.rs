@@ -5,7 +5,7 @@
 //! reads subnormal numbers as zero and writes zero for them. It sums its 32 products by themselves and then adds them to
 //! the destination, which may therefore hold the bias or the earlier sum from the start: no sum is long.
 
-use super::tile::{Before, Left, WIDEST, prefetch};
+use super::tile::{Before, Left, Runs, WIDEST, prefetch};
 use std::arch::asm;
 use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
@@ -79,7 +79,9 @@ fn agrees_with_plain_numbers() -> bool {
         let left = Left::Rows(&pointers);
         // SAFETY: tiles were found; there are `rows` rows of `depth` words, as many rows of a panel, and `rows` rows at the
         // destination.
-        unsafe { tile(depth, left, (panel.as_ptr(), panel.as_ptr()), Before::Itself, (c.as_mut_ptr(), WIDEST), 2) };
+        unsafe {
+            tile(Runs::one(depth), left, (panel.as_ptr(), panel.as_ptr()), Before::Itself, (c.as_mut_ptr(), WIDEST), 2)
+        };
     }
     let expected = |i: usize| {
         let products = (0..depth).flat_map(|p| {
@@ -176,7 +178,7 @@ macro_rules! start {
 /// # Safety
 /// As there; and [`Tiles`] must be set up on this thread.
 pub unsafe fn tile(
-    depth: usize,
+    runs: Runs<'_>,
     left: Left<'_>,
     (panel, ahead): (*const f32, *const f32),
     before: Before,
@@ -204,10 +206,10 @@ pub unsafe fn tile(
         let groups = rows.div_ceil(SIDE);
         let (first, second) = (Group::of(left, 0), Group::of(left, groups - 1));
         match (groups, vectors) {
-            (1, 1) => sums::<1, 1>(depth, [first, second], (panel, ahead), before, [to(0), to(0)]),
-            (1, _) => sums::<1, 2>(depth, [first, second], (panel, ahead), before, [to(0), to(0)]),
-            (_, 1) => sums::<2, 1>(depth, [first, second], (panel, ahead), before, [to(0), to(1)]),
-            _ => sums::<2, 2>(depth, [first, second], (panel, ahead), before, [to(0), to(1)]),
+            (1, 1) => sums::<1, 1>(runs, [first, second], (panel, ahead), before, [to(0), to(0)]),
+            (1, _) => sums::<1, 2>(runs, [first, second], (panel, ahead), before, [to(0), to(0)]),
+            (_, 1) => sums::<2, 1>(runs, [first, second], (panel, ahead), before, [to(0), to(1)]),
+            _ => sums::<2, 2>(runs, [first, second], (panel, ahead), before, [to(0), to(1)]),
         }
         if beyond > 0 {
             copy_rows((corner, WIDEST), (tail, stride), beyond, vectors);
@@ -253,32 +255,41 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// Where words `from..from + words` of the rows stand as a tile reads them, and how many bytes apart: in place if they
-    /// can, else in `space`, zeros after the last word.
+    /// Where some words of the rows stand as a tile reads them, and how many bytes apart: in place if they can, else in
+    /// `space`, zeros after the last word.
     ///
     /// # Safety
-    /// Each row holds these words, at most [`SIDE`]; the machine has AVX-512.
+    /// Each row holds these words; the machine has AVX-512.
     #[target_feature(enable = "avx512f")]
-    unsafe fn at(self, from: usize, words: usize, space: &mut Space) -> (*const f32, isize) {
+    unsafe fn at(self, step: Step<'_>, space: &mut Space) -> (*const f32, isize) {
         let first_of = |count: usize| (1u32 << count).wrapping_sub(1) as __mmask16;
-        // SAFETY: masked loads touch no more than the first `words` words of each row, or rows of each word; the space
-        // has room for sixteen vectors.
+        // SAFETY: masked loads touch no more than the step's words of each row, or rows of each word; the space has room for
+        // sixteen vectors.
         unsafe {
             match self {
-                Self::Even { rows, stride } if words == SIDE => {
+                Self::Even { rows, stride } if step.words == SIDE && step.in_one_run() => {
                     // One instruction reads all rows, from the first one's address on.
                     rows.iter().for_each(|row| _ = row.expose_provenance());
-                    return (rows[0].add(from), stride);
+                    return (rows[0].offset(step.place(0, 1)), stride);
+                }
+                Self::Even { rows, .. } | Self::Rows(rows) if step.in_one_run() => {
+                    let (from, mask) = (step.place(0, 1), first_of(step.words));
+                    for (i, row) in rows.iter().enumerate() {
+                        _mm512_store_ps(space.row(i), _mm512_maskz_loadu_ps(mask, row.offset(from)));
+                    }
                 }
                 Self::Even { rows, .. } | Self::Rows(rows) => {
                     for (i, row) in rows.iter().enumerate() {
-                        _mm512_store_ps(space.row(i), _mm512_maskz_loadu_ps(first_of(words), row.add(from)));
+                        _mm512_store_ps(space.row(i), _mm512_setzero_ps());
+                        for p in 0..step.words {
+                            *space.row(i).add(p) = *row.offset(step.place(p, 1));
+                        }
                     }
                 }
                 Self::Columns { first, stride, rows } => {
                     let mut columns = [_mm512_setzero_ps(); SIDE];
-                    for (p, column) in columns.iter_mut().take(words).enumerate() {
-                        *column = _mm512_maskz_loadu_ps(first_of(rows), first.wrapping_add((from + p) * stride));
+                    for (p, column) in columns.iter_mut().take(step.words).enumerate() {
+                        *column = _mm512_maskz_loadu_ps(first_of(rows), first.wrapping_offset(step.place(p, stride)));
                     }
                     for (i, row) in transposed(columns).into_iter().enumerate() {
                         _mm512_store_ps(space.row(i), row);
@@ -287,6 +298,26 @@ impl<'a> Group<'a> {
             }
         }
         (space.row(0), TILE_ROW as isize)
+    }
+}
+
+/// Words of the depth that are multiplied at once: at most [`SIDE`], from word `from` on.
+#[derive(Clone, Copy)]
+struct Step<'a> {
+    runs: Runs<'a>,
+    from: usize,
+    words: usize,
+}
+
+impl Step<'_> {
+    fn in_one_run(self) -> bool {
+        self.from % self.runs.run + self.words <= self.runs.run
+    }
+
+    /// Where its word `p` stands, counted from the place of the runs, if the next word of a run stands `stride` words further.
+    fn place(self, p: usize, stride: usize) -> isize {
+        let (run, p) = ((self.from + p) / self.runs.run, (self.from + p) % self.runs.run);
+        self.runs.shifts[run] + (p * stride) as isize
     }
 }
 
@@ -335,7 +366,7 @@ fn transposed(columns: [__m512; SIDE]) -> [__m512; SIDE] {
 /// As [`tile`]; each destination is sixteen rows of `N` vectors.
 #[target_feature(enable = "avx512f")]
 unsafe fn sums<const R: usize, const N: usize>(
-    depth: usize,
+    runs: Runs<'_>,
     groups: [Group<'_>; 2],
     (panel, ahead): (*const f32, *const f32),
     before: Before,
@@ -356,8 +387,9 @@ unsafe fn sums<const R: usize, const N: usize>(
         }
         let mut spaces = [const { Space([[MaybeUninit::uninit(); SIDE]; SIDE]) }; 2];
         let mut last = LastRows([MaybeUninit::uninit(); SIDE * WIDEST]);
-        for from in (0..depth).step_by(SIDE) {
-            let words = SIDE.min(depth - from);
+        for from in (0..runs.depth()).step_by(SIDE) {
+            let words = SIDE.min(runs.depth() - from);
+            let here = Step { runs, from, words };
             for p in from..from + words {
                 prefetch(ahead.wrapping_add(p * SIDE));
             }
@@ -368,7 +400,7 @@ unsafe fn sums<const R: usize, const N: usize>(
                 rows.add(words * WIDEST).write_bytes(0, (SIDE - words) * WIDEST);
                 b = rows;
             }
-            let (a, step) = groups[0].at(from, words, &mut spaces[0]);
+            let (a, step) = groups[0].at(here, &mut spaces[0]);
             load!("4", a, step);
             load!("6", b, PANEL_ROW);
             multiply!("0", "4", "6");
@@ -377,7 +409,7 @@ unsafe fn sums<const R: usize, const N: usize>(
                 multiply!("1", "4", "7");
             }
             if R == 2 {
-                let (a, step) = groups[1].at(from, words, &mut spaces[1]);
+                let (a, step) = groups[1].at(here, &mut spaces[1]);
                 load!("5", a, step);
                 multiply!("2", "5", "6");
                 if N == 2 {
@@ -441,7 +473,11 @@ mod tests {
         // SAFETY: they are installed.
         let _tiles = unsafe { Tiles::on_this_thread() };
         let (stride, bias) = (WIDEST + 5, (0..WIDEST).map(|j| j as f32).collect::<Vec<_>>());
-        for (rows, depth) in [1, 2, 15, 16, 17, 31, 32].into_iter().flat_map(|r| [0, 1, 15, 16, 40].map(|d| (r, d))) {
+        let depths = [[0, 1], [1, 1], [15, 1], [16, 1], [40, 1], [16, 3], [5, 7], [44, 2]];
+        for (rows, [run, count]) in [1, 2, 15, 16, 17, 31, 32].into_iter().flat_map(|r| depths.map(|d| (r, d))) {
+            // The last run comes first, the others in order.
+            let (depth, turned) = (run * count, |p: usize| (p + run) % (run * count).max(1));
+            let shifts: Vec<isize> = (0..count).map(|r| turned(r * run) as isize).collect();
             // Row after row, rows anywhere, and one column after another with rows that are not asked for.
             let (even, columns) = (words(rows * depth + 1, 3), words(depth * (rows + 3), 3));
             let apart: Vec<Vec<f32>> = (0..rows).map(|i| even[i * depth..][..depth].to_vec()).collect();
@@ -455,6 +491,9 @@ mod tests {
                 Left::Columns { first: columns.as_ptr(), stride: rows + 3, rows },
             ];
             for (kind, left) in lefts.into_iter().enumerate().filter(|(kind, _)| depth > 0 || *kind == 1) {
+                let step = if kind == 2 { rows + 3 } else { 1 };
+                let shifts: Vec<isize> = shifts.iter().map(|shift| shift * step as isize).collect();
+                let runs = Runs { run, shifts: &shifts };
                 for (before, vectors) in [Before::Zero, Before::Bias(bias.as_ptr()), Before::Itself]
                     .into_iter()
                     .flat_map(|b| [(b, 1), (b, 2)])
@@ -462,12 +501,13 @@ mod tests {
                     let mut c: Vec<f32> = (0..(rows + 1) * stride).map(|i| i as f32).collect();
                     // SAFETY: there are tiles; all factors were made for `rows`, `depth` and two vectors.
                     unsafe {
-                        tile(depth, left, (panel.as_ptr(), panel.as_ptr()), before, (c.as_mut_ptr(), stride), vectors)
+                        tile(runs, left, (panel.as_ptr(), panel.as_ptr()), before, (c.as_mut_ptr(), stride), vectors)
                     };
                     for (n, got) in c.iter().enumerate() {
                         let (i, j) = (n / stride, n % stride);
                         let products = (0..depth).map(|p| {
-                            let a = word(3 + if kind == 2 { p * (rows + 3) + i } else { i * depth + p });
+                            let at = turned(p);
+                            let a = word(3 + if kind == 2 { at * (rows + 3) + i } else { i * depth + at });
                             let b = word(11 + p * WIDEST + j);
                             a[0] * b[0] + a[1] * b[1]
                         });
@@ -477,7 +517,10 @@ mod tests {
                             Before::Bias(_) => j as f32 + products.sum::<f32>(),
                             Before::Itself => n as f32 + products.sum::<f32>(),
                         };
-                        assert_eq!(*got, want, "{rows} rows of {depth} words, left {kind}, {vectors} vectors: {i} {j}");
+                        assert_eq!(
+                            *got, want,
+                            "{rows} rows of {count} x {run} words, left {kind}, {vectors} vectors: {i} {j}"
+                        );
                     }
                 }
             }

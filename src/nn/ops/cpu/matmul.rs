@@ -4,7 +4,7 @@
 
 use super::profile::{Kind, scope};
 use super::scratch::Scratch;
-use super::tile::{Before, Isa, Left, MOST_ROWS, WIDEST, tile};
+use super::tile::{Before, Isa, Left, MOST_ROWS, Runs, WIDEST, prefetch_to_write, tile};
 use super::vector::{
     Rows, add_assign, add_rows, gelu_add_rows, gelu_rows, halve_pair, halve_rows, relu_rows, split_pairs,
     transpose_into,
@@ -12,6 +12,7 @@ use super::vector::{
 use crate::nn::Precision;
 use crate::nn::weights::Encoded;
 use rayon::prelude::*;
+use std::cmp::Ordering;
 use std::ops::{Deref, Range};
 use std::time::Instant;
 
@@ -145,6 +146,32 @@ impl Packed {
                 to[part.len()..].fill(0.0);
             }
         }
+    }
+
+    /// A factor in bf16 of `depth` words, a multiple of `block`. `fill` writes block after block of rows, by all threads and for
+    /// each panel's columns: rows of as many words as are given last. The buffer is used again.
+    pub fn set_blocks(
+        &mut self,
+        [depth, columns]: [usize; 2],
+        block: usize,
+        fill: impl Fn(usize, Range<usize>, (&mut [f32], usize)) + Sync,
+    ) {
+        assert!(self.isa.halves(), "words of two numbers");
+        self.reset(2 * depth, depth, columns);
+        let width = self.isa.columns();
+        let mut blocks: Vec<Vec<&mut [f32]>> = (0..depth / block).map(|_| Vec::new()).collect();
+        for panel in self.panels.chunks_exact_mut(depth * width) {
+            blocks.iter_mut().zip(panel.chunks_exact_mut(block * width)).for_each(|(block, rows)| block.push(rows));
+        }
+        blocks.into_par_iter().with_min_len(4).enumerate().for_each(|(i, panels)| {
+            for (j, rows) in panels.into_iter().enumerate() {
+                let columns = j * width..columns.min((j + 1) * width);
+                if columns.len() < width {
+                    rows.fill(0.0);
+                }
+                fill(i, columns, (rows, width));
+            }
+        });
     }
 
     /// Rows of `columns` numbers as the left factor of a [`transposed_product`] with this one.
@@ -337,7 +364,25 @@ pub enum Then<'a> {
 pub fn product(rows: &[&[f32]], factor: &Packed, skip: usize, onto: Onto<'_>, then: Then<'_>, y: &mut [f32]) {
     let depth = rows.first().map_or(0, |r| r.len());
     assert!(rows.iter().all(|r| r.len() == depth), "rows of one length");
-    run(Source::Rows(rows), rows.len(), factor, skip..skip + depth, onto, then, Place { y, stride: factor.columns });
+    let part = (Runs::one(depth), skip);
+    run(Source::Rows(rows), rows.len(), factor, part, onto, then, Place { y, stride: factor.columns });
+}
+
+/// The same for rows that consist of runs of `words`, which make up the factor's columns: run `r` of row `i` begins at
+/// `places[i] + shifts[r]`.
+pub fn product_of_runs(
+    (words, places): (&[f32], &[usize]),
+    runs: Runs<'_>,
+    factor: &Packed,
+    onto: Onto<'_>,
+    then: Then<'_>,
+    y: &mut [f32],
+) {
+    assert_eq!(runs.depth(), factor.depth, "inner dimensions of a product");
+    let (first, last) = (places.iter().min().copied().unwrap_or(0), places.iter().max().copied().unwrap_or(0));
+    assert!(places.is_empty() || runs.lie_in(words.len(), first, last + runs.run), "runs within the words");
+    let stride = factor.columns;
+    run(Source::Places(words, places), places.len(), factor, (runs, 0), onto, then, Place { y, stride });
 }
 
 /// `y = onto + left^T * factor`; `left` holds as many rows as the factor ([`Packed::row_words`]), whose first `rows` words
@@ -345,11 +390,63 @@ pub fn product(rows: &[&[f32]], factor: &Packed, skip: usize, onto: Onto<'_>, th
 pub fn transposed_product(left: &[f32], rows: usize, factor: &Packed, onto: Onto<'_>, stride: usize, y: &mut [f32]) {
     let width = left.len().checked_div(factor.depth).unwrap_or(rows);
     assert!(left.len() == width * factor.depth && width >= rows, "inner dimensions of a product");
-    run(Source::Columns(left, width), rows, factor, 0..factor.depth, onto, Then::Stop, Place { y, stride });
+    let part = (Runs::one(factor.depth), 0);
+    run(Source::Columns(left, width), rows, factor, part, onto, Then::Stop, Place { y, stride });
+}
+
+/// `y += left^T * factor` for rows `skip` and following of the factor, as many as the runs have words: word `p` of run `r` is
+/// the row of `width` words that begins at `shifts[r] + p * width` of `left`; its first `rows` words count.
+pub fn add_transposed_runs(
+    (left, width): (&[f32], usize),
+    rows: usize,
+    runs: Runs<'_>,
+    (factor, skip): (&Packed, usize),
+    y: &mut [f32],
+) {
+    let end = (runs.run.max(1) - 1) * width + rows;
+    assert!(runs.depth() == 0 || runs.lie_in(left.len(), 0, end), "runs within the words");
+    let to = Place { y, stride: factor.columns };
+    run(Source::Columns(left, width), rows, factor, (runs, skip), Onto::Itself, Then::Stop, to);
+}
+
+impl<'a> Runs<'a> {
+    /// Whether all runs, as far as they reach from the places `from..end`, lie within so many words.
+    fn lie_in(self, words: usize, from: usize, end: usize) -> bool {
+        let inside = |shift: &isize| {
+            from.checked_add_signed(*shift).is_some() && end.checked_add_signed(*shift).is_some_and(|end| end <= words)
+        };
+        self.shifts.iter().all(inside)
+    }
+
+    /// Cuts them into slabs of [`DEPTH`] words or more, between runs where there are several.
+    fn slabs(self, step: usize) -> impl Fn(usize) -> Option<usize> {
+        let (depth, count) = (self.depth(), self.shifts.len());
+        let slabs = match count {
+            0 | 1 => depth / DEPTH,
+            _ => count / DEPTH.div_ceil(self.run.max(1)),
+        };
+        let slabs = slabs.max(1);
+        move |slab| match slab.cmp(&slabs) {
+            Ordering::Greater => None,
+            Ordering::Equal => Some(depth),
+            Ordering::Less if count > 1 => Some(slab * count / slabs * self.run),
+            Ordering::Less => Some(slab * depth / slabs / step * step),
+        }
+    }
+
+    /// Words `from..to` of the depth, as runs from so many words after the place on.
+    fn part(self, from: usize, to: usize) -> (usize, Self) {
+        match self.shifts.len() {
+            0 | 1 => (from, Self { run: to - from, ..self }),
+            _ => (0, Self { shifts: &self.shifts[from / self.run..to / self.run], ..self }),
+        }
+    }
 }
 
 enum Source<'a> {
     Rows(&'a [&'a [f32]]),
+    /// Rows that begin at these words.
+    Places(&'a [f32], &'a [usize]),
     /// Rows of so many words.
     Columns(&'a [f32], usize),
 }
@@ -363,7 +460,7 @@ fn run(
     left: Source<'_>,
     rows: usize,
     factor: &Packed,
-    depth: Range<usize>,
+    (runs, skip): (Runs<'_>, usize),
     onto: Onto<'_>,
     then: Then<'_>,
     Place { y, stride }: Place<'_>,
@@ -371,9 +468,9 @@ fn run(
     if rows == 0 || factor.columns == 0 {
         return;
     }
-    let (isa, columns) = (factor.isa, factor.columns);
+    let (isa, columns, depth) = (factor.isa, factor.columns, runs.depth());
     let (lanes, width) = (isa.lanes(), isa.columns());
-    assert!(depth.end <= factor.depth, "rows up to {} of a factor of {}", depth.end, factor.depth);
+    assert!(skip + depth <= factor.depth, "rows up to {} of a factor of {}", skip + depth, factor.depth);
     assert!(y.len() >= (rows - 1) * stride + columns, "size of a product");
     if let Onto::Bias(bias) = onto {
         assert_eq!(bias.len(), columns, "size of a bias");
@@ -382,20 +479,18 @@ fn run(
     let _ready = unsafe { isa.set_up() };
     let mut pointers = [std::ptr::null(); MOST_ROWS];
     let mut corner = None;
-    let slabs = (depth.len() / DEPTH).max(1);
-    let start_of = |slab: usize| match slab == slabs {
-        true => depth.end,
-        false => depth.start + slab * depth.len() / slabs / isa.step() * isa.step(),
-    };
-    for slab in 0..slabs {
-        let [from, to, after] = [0, 1, 2].map(|i| start_of((slab + i).min(slabs)));
+    let starts = runs.slabs(isa.step());
+    let mut slab = 0;
+    while let [Some(from), Some(to), after] = [slab, slab + 1, slab + 2].map(&starts) {
+        slab += 1;
+        let (offset, part) = runs.part(from, to);
         for j in 0..columns.div_ceil(width) {
-            let panel = factor.panel(j, from, to);
+            let panel = factor.panel(j, skip + from, skip + to);
             let here = width.min(columns - j * width);
             let vectors = here.div_ceil(lanes);
             let mut bias = [0.0; WIDEST];
             let before = match onto {
-                _ if from > depth.start => Before::Itself,
+                _ if from > 0 => Before::Itself,
                 Onto::Nothing => Before::Zero,
                 Onto::Bias(numbers) => {
                     bias[..here].copy_from_slice(&numbers[j * width..][..here]);
@@ -405,8 +500,8 @@ fn run(
             };
             // What the tiles after these read first: each tile brings a half of it.
             let next = match (j + 1) * width < columns {
-                true => factor.panel(j + 1, from, to),
-                false => factor.panel(0, to, after),
+                true => factor.panel(j + 1, skip + from, skip + to),
+                false => factor.panel(0, skip + to, skip + after.unwrap_or(to)),
             };
             let mut ahead = next.chunks(((to - from) * lanes).max(1));
             for Range { start: i, end } in isa.tiles(rows) {
@@ -414,12 +509,19 @@ fn run(
                 let left = match left {
                     Source::Rows(rows) => {
                         for (pointer, row) in pointers.iter_mut().zip(&rows[i..i + count]) {
-                            *pointer = row[from - depth.start..to - depth.start].as_ptr();
+                            *pointer = row[offset..offset + part.depth()].as_ptr();
+                        }
+                        Left::Rows(&pointers[..count])
+                    }
+                    Source::Places(words, places) => {
+                        for (pointer, place) in pointers.iter_mut().zip(&places[i..i + count]) {
+                            *pointer = words.as_ptr().wrapping_add(place + offset);
                         }
                         Left::Rows(&pointers[..count])
                     }
                     Source::Columns(left, width) => {
-                        Left::Columns { first: left[from * width + i..].as_ptr(), stride: width, rows: count }
+                        let first = left.as_ptr().wrapping_add(offset * width + i);
+                        Left::Columns { first, stride: width, rows: count }
                     }
                 };
                 let start = i * stride + j * width;
@@ -436,21 +538,25 @@ fn run(
                     }
                     (corner, WIDEST)
                 };
+                // Fetched while the sums are made, not when they wait for it.
+                for row in to_tile.chunks(step) {
+                    row[..here].chunks(lanes).for_each(|part| prefetch_to_write(part.as_ptr()));
+                }
                 // SAFETY: the set was found on this machine and set up above. `pointers` are those of rows checked to hold
-                // `to - from` numbers, or `left` holds at least `rows` numbers for each of the factor's rows, as
-                // `transposed_product` asserts; the panel was sliced to `to - from` rows of its width, the bias is
+                // `to - from` numbers, or `left` holds all runs from all places, as `product_of_runs` asserts, or at least
+                // `rows` numbers for each of the factor's rows, as `transposed_product` and `add_transposed_runs` assert; the panel was sliced to `to - from` rows of its width, the bias is
                 // as wide as any panel, and `to_tile` a slice borrowed here alone, whose last row has
                 // `vectors * lanes` numbers.
                 unsafe {
                     let panel = (panel.as_ptr(), ahead.next().map_or(panel.as_ptr(), <[f32]>::as_ptr));
-                    tile(isa, to - from, left, panel, before, (to_tile.as_mut_ptr(), step), vectors);
+                    tile(isa, part, left, panel, before, (to_tile.as_mut_ptr(), step), vectors);
                 }
                 if let (false, Some(corner)) = (whole, &corner) {
                     for (corner, y) in corner.chunks_exact(WIDEST).zip(y[start..].chunks_mut(stride)).take(count) {
                         y[..here].copy_from_slice(&corner[..here]);
                     }
                 }
-                if to == depth.end {
+                if to == depth {
                     let end = start + (count - 1) * stride + here;
                     let tile = Rows { y: &mut y[start..end], stride, columns: here };
                     match then {
@@ -669,7 +775,7 @@ pub(super) mod tests {
         }
     }
 
-    fn rounded(x: &[f32]) -> Vec<f32> {
+    pub fn rounded(x: &[f32]) -> Vec<f32> {
         x.iter().map(|v| half::bf16::from_f32(*v).to_f32()).collect()
     }
 

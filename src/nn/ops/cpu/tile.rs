@@ -148,10 +148,32 @@ impl Isa {
 /// Where a tile's left factor stands.
 #[derive(Clone, Copy)]
 pub enum Left<'a> {
-    /// Row `i` begins at `rows[i]`, its numbers one after another.
+    /// Row `i` begins at `rows[i]`, the numbers of a run one after another.
     Rows(&'a [*const f32]),
-    /// Row `i`'s number `p` stands at `first + p * stride + i`.
+    /// Row `i`'s number `p` of a run stands at `first + p * stride + i`.
     Columns { first: *const f32, stride: usize, rows: usize },
+}
+
+/// The depth of a tile, in runs of as many words: run `r` of the left factor begins `shifts[r]` words after the place that is
+/// given for it. In the panel runs follow one another.
+#[derive(Clone, Copy)]
+pub struct Runs<'a> {
+    /// Words of a run.
+    pub run: usize,
+    /// Where each begins.
+    pub shifts: &'a [isize],
+}
+
+impl Runs<'_> {
+    /// One run, from the place that is given.
+    pub fn one(run: usize) -> Self {
+        Self { run, shifts: &[0] }
+    }
+
+    /// Words of all runs.
+    pub fn depth(self) -> usize {
+        self.run * self.shifts.len()
+    }
 }
 
 /// What a tile's destination holds before the product is added.
@@ -165,18 +187,19 @@ pub enum Before {
     Itself,
 }
 
-/// `c = before + left * panel`, `depth` words a number (a product each, or two in bf16). Row `i` of the destination begins at
-/// `c + i * stride`; `vectors` vectors of each row are computed and written. `ahead` begins `depth` vectors that a later
-/// tile will read: they are brought into the cache meanwhile (any address will do, as nothing is read).
+/// `c = before + left * panel`, as many words a number as the runs have (a product each, or two in bf16). Row `i` of the
+/// destination begins at `c + i * stride`; `vectors` vectors of each row are computed and written. `ahead` begins as many
+/// vectors as there are words that a later tile will read: they are brought into the cache meanwhile (any address will do, as
+/// nothing is read).
 ///
 /// # Safety
 /// The set must be one of [`Isa::available`] or [`Isa::bf16`], and [set up](Isa::set_up); there must be at most
-/// [`Isa::rows`] rows, of at least `depth` readable words each; `panel` must hold `depth` rows of [`Isa::columns`] words; a bias `vectors`
-/// vectors; the destination must be initialised, writable for `vectors` vectors in each row, and nobody
-/// else's.
+/// [`Isa::rows`] rows, with all words of all runs readable; `panel` must hold as many rows of [`Isa::columns`] words as the runs
+/// have words; a bias `vectors` vectors; the destination must be initialised, writable for `vectors` vectors in each row, and
+/// nobody else's.
 pub unsafe fn tile(
     isa: Isa,
-    depth: usize,
+    runs: Runs<'_>,
     left: Left<'_>,
     (panel, ahead): (*const f32, *const f32),
     before: Before,
@@ -188,14 +211,14 @@ pub unsafe fn tile(
     unsafe {
         match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => avx512::tile(depth, left, panel, before, (c, stride), vectors),
+            Isa::Avx512 => avx512::tile(runs, left, panel, before, (c, stride), vectors),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => avx2::tile(depth, left, panel, before, (c, stride), vectors),
-            Isa::Portable => portable::tile(depth, left, panel, before, (c, stride), vectors),
+            Isa::Avx2 => avx2::tile(runs, left, panel, before, (c, stride), vectors),
+            Isa::Portable => portable::tile(runs, left, panel, before, (c, stride), vectors),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Bf16 => avx512_bf16::tile(depth, left, panel, before, (c, stride), vectors),
+            Isa::Avx512Bf16 => avx512_bf16::tile(runs, left, panel, before, (c, stride), vectors),
             #[cfg(target_arch = "x86_64")]
-            Isa::AmxBf16 => amx::tile(depth, left, panel, before, (c, stride), vectors),
+            Isa::AmxBf16 => amx::tile(runs, left, panel, before, (c, stride), vectors),
         }
     }
 }
@@ -209,7 +232,7 @@ macro_rules! tiles {
         /// # Safety
         /// As there.
         pub unsafe fn tile(
-            depth: usize,
+            runs: Runs<'_>,
             left: Left<'_>,
             panel: (*const f32, *const f32),
             before: Before,
@@ -224,8 +247,8 @@ macro_rules! tiles {
             unsafe {
                 match (count, vectors) {
                     $(
-                        ($rows, 1) => fixed::<$rows, 1>(depth, left, panel, before, c),
-                        ($rows, 2) => fixed::<$rows, 2>(depth, left, panel, before, c),
+                        ($rows, 1) => fixed::<$rows, 1>(runs, left, panel, before, c),
+                        ($rows, 2) => fixed::<$rows, 2>(runs, left, panel, before, c),
                     )*
                     _ => unreachable!("a tile of {count} rows and {vectors} vectors"),
                 }
@@ -237,52 +260,60 @@ macro_rules! tiles {
         #[allow(clippy::needless_range_loop)]
         $(#[$feature])?
         unsafe fn fixed<const R: usize, const N: usize>(
-            depth: usize,
+            Runs { run, shifts }: Runs<'_>,
             left: Left<'_>,
             (mut panel, mut ahead): (*const f32, *const f32),
             before: Before,
             (c, stride): (*mut f32, usize),
         ) {
-            // SAFETY: the caller's promise, see `super::tile`: there are `R` rows of at least `depth` numbers, the
-            // panel advances `depth` times by its width, `N` vectors can be read and written at the destination. A left
-            // factor by columns advances by its stride with `wrapping_add`, as it ends past its numbers.
+            // SAFETY: the caller's promise, see `super::tile`: there are `R` rows with the numbers of all runs, the
+            // panel advances by its width as often as there are numbers, `N` vectors can be read and written at the
+            // destination. A left factor by columns advances by its stride with `wrapping_add`, as it ends past its numbers.
             unsafe {
                 let mut sums = [[splat(0.0); N]; R];
                 let mut b = [splat(0.0); N];
                 match left {
                     Left::Rows(pointers) => {
-                        let mut rows = [std::ptr::null(); R];
-                        rows.copy_from_slice(&pointers[..R]);
-                        for p in 0..depth {
-                            for j in 0..N {
-                                b[j] = load(panel.add(j * LANES));
-                            }
-                            panel = panel.add(VECTORS * LANES);
-                            prefetch(ahead);
-                            ahead = ahead.wrapping_add(LANES);
+                        let pointers = &pointers[..R];
+                        for r in 0..shifts.len() {
+                            let mut rows = [std::ptr::null::<f32>(); R];
                             for i in 0..R {
-                                let a = splat(*rows[i].add(p));
+                                rows[i] = pointers[i].offset(shifts[r]);
+                            }
+                            for p in 0..run {
                                 for j in 0..N {
-                                    sums[i][j] = fused(a, b[j], sums[i][j]);
+                                    b[j] = load(panel.add(j * LANES));
+                                }
+                                panel = panel.add(VECTORS * LANES);
+                                prefetch(ahead);
+                                ahead = ahead.wrapping_add(LANES);
+                                for i in 0..R {
+                                    let a = splat(*rows[i].add(p));
+                                    for j in 0..N {
+                                        sums[i][j] = fused(a, b[j], sums[i][j]);
+                                    }
                                 }
                             }
                         }
                     }
-                    Left::Columns { mut first, stride, .. } => {
-                        for _ in 0..depth {
-                            for j in 0..N {
-                                b[j] = load(panel.add(j * LANES));
-                            }
-                            panel = panel.add(VECTORS * LANES);
-                            prefetch(ahead);
-                            ahead = ahead.wrapping_add(LANES);
-                            for i in 0..R {
-                                let a = splat(*first.add(i));
+                    Left::Columns { first, stride, .. } => {
+                        for r in 0..shifts.len() {
+                            let mut at = first.offset(shifts[r]);
+                            for _ in 0..run {
                                 for j in 0..N {
-                                    sums[i][j] = fused(a, b[j], sums[i][j]);
+                                    b[j] = load(panel.add(j * LANES));
                                 }
+                                panel = panel.add(VECTORS * LANES);
+                                prefetch(ahead);
+                                ahead = ahead.wrapping_add(LANES);
+                                for i in 0..R {
+                                    let a = splat(*at.add(i));
+                                    for j in 0..N {
+                                        sums[i][j] = fused(a, b[j], sums[i][j]);
+                                    }
+                                }
+                                at = at.wrapping_add(stride);
                             }
-                            first = first.wrapping_add(stride);
                         }
                     }
                 }
@@ -326,9 +357,21 @@ pub fn prefetch(at: *const f32) {
     let _ = at;
 }
 
+/// The same into the first cache, for a number that will be written.
+#[inline(always)]
+pub fn prefetch_to_write(at: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: as above.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_ET0 }>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
-    use super::{Before, Left, VECTORS, prefetch};
+    use super::{Before, Left, Runs, VECTORS, prefetch};
     use std::arch::x86_64::{
         _mm512_add_ps as plus, _mm512_fmadd_ps as fused, _mm512_loadu_ps as load, _mm512_set1_ps as splat,
         _mm512_storeu_ps as store,
@@ -339,7 +382,7 @@ mod avx512 {
 
 #[cfg(target_arch = "x86_64")]
 mod avx512_bf16 {
-    use super::{Before, Left, VECTORS, prefetch};
+    use super::{Before, Left, Runs, VECTORS, prefetch};
     use std::arch::x86_64::{
         __m512, __m512bh, _mm512_add_ps as plus, _mm512_dpbf16_ps, _mm512_loadu_ps as load, _mm512_set1_ps as splat,
         _mm512_storeu_ps as store,
@@ -360,7 +403,7 @@ mod avx512_bf16 {
 
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
-    use super::{Before, Left, VECTORS, prefetch};
+    use super::{Before, Left, Runs, VECTORS, prefetch};
     use std::arch::x86_64::{
         _mm256_add_ps as plus, _mm256_fmadd_ps as fused, _mm256_loadu_ps as load, _mm256_set1_ps as splat,
         _mm256_storeu_ps as store,
@@ -370,7 +413,7 @@ mod avx2 {
 }
 
 mod portable {
-    use super::{Before, Left, VECTORS, prefetch};
+    use super::{Before, Left, Runs, VECTORS, prefetch};
     const LANES: usize = 4;
     type V = [f32; LANES];
 

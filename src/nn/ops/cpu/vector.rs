@@ -503,6 +503,28 @@ pub fn halve_pair(first: &[f32], second: &[f32], words: &mut [f32]) {
     }
 }
 
+/// The same for several rows of `columns` numbers: `rows` of either kind, as many numbers apart as stands beside them, to
+/// rows of `width` words, of which `columns` are written.
+pub fn halve_pairs([rows, columns]: [usize; 2], from: [(&[f32], usize); 2], (words, width): (&mut [f32], usize)) {
+    if rows == 0 {
+        return;
+    }
+    let [(first, _), (second, _)] = from.map(|(x, stride)| x.split_at((rows - 1) * stride + columns));
+    let words = &mut words[..(rows - 1) * width + columns];
+    #[cfg(target_arch = "x86_64")]
+    if avx512_bf16::detected() {
+        for r in 0..rows {
+            let [first, second] = [first[r * from[0].1..].as_ptr(), second[r * from[1].1..].as_ptr()];
+            // SAFETY: the features have been detected; all three slices, cut above, hold `columns` numbers from there on.
+            unsafe { avx512_bf16::halve_pair(first, second, columns, words[r * width..].as_mut_ptr()) };
+        }
+        return;
+    }
+    for r in 0..rows {
+        halve_pair(&first[r * from[0].1..][..columns], &second[r * from[1].1..][..columns], &mut words[r * width..]);
+    }
+}
+
 /// Writes eight columns side by side, from place `at` on in rows of `width` numbers.
 pub fn transpose_into(columns: [&[f32]; 8], at: usize, width: usize, rows: &mut [f32]) {
     let n = columns[0].len();
