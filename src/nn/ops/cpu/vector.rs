@@ -121,7 +121,7 @@ fn tails(x: f32) -> (f32, f32) {
     let q = a.mul_add(q, 1.424_566_5e-4);
     let q = a.mul_add(q, 2.409_156_4e-4);
     let q = a.mul_add(q, -7.196_288e-3);
-    let q = a.mul_add(q, 5.258_501_1e-2);
+    let q = a.mul_add(q, 5.258_501e-2);
     let q = a.mul_add(q, 0.459_180_7);
     let q = a * a.mul_add(q, 1.151_108);
     let shifted = ROUND - q;
