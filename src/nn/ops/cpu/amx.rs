@@ -270,19 +270,19 @@ impl<'a> Group<'a> {
                 Self::Even { rows, stride } if step.words == SIDE && step.in_one_run() => {
                     // One instruction reads all rows, from the first one's address on.
                     rows.iter().for_each(|row| _ = row.expose_provenance());
-                    return (rows[0].offset(step.place(0, 1)), stride);
+                    return (rows[0].wrapping_offset(step.place(0, 1)), stride);
                 }
                 Self::Even { rows, .. } | Self::Rows(rows) if step.in_one_run() => {
                     let (from, mask) = (step.place(0, 1), first_of(step.words));
                     for (i, row) in rows.iter().enumerate() {
-                        _mm512_store_ps(space.row(i), _mm512_maskz_loadu_ps(mask, row.offset(from)));
+                        _mm512_store_ps(space.row(i), _mm512_maskz_loadu_ps(mask, row.wrapping_offset(from)));
                     }
                 }
                 Self::Even { rows, .. } | Self::Rows(rows) => {
                     for (i, row) in rows.iter().enumerate() {
                         _mm512_store_ps(space.row(i), _mm512_setzero_ps());
                         for p in 0..step.words {
-                            *space.row(i).add(p) = *row.offset(step.place(p, 1));
+                            *space.row(i).add(p) = *row.wrapping_offset(step.place(p, 1));
                         }
                     }
                 }

@@ -278,7 +278,7 @@ impl Packed {
         Self { isa: self.isa, inputs, depth, columns, panels }
     }
 
-    /// Panel `j` of the transpose, in single precision: zeros are written over.
+    /// Panel `j` of the transpose, in single precision, into zeros.
     fn turn_numbers(&self, j: usize, panel: &mut [f32]) {
         let width = self.isa.columns();
         let here = width.min(self.depth - j * width);
@@ -286,14 +286,14 @@ impl Packed {
         for (from, to) in self.panels.chunks_exact(self.depth * width).zip(panel.chunks_mut(width * width)) {
             let length = to.len() / width;
             for (g, rows) in from[j * width * width..][..here * width].chunks(BLOCK * width).enumerate() {
-                let row = |i: usize| rows.get(i * width..).filter(|row| !row.is_empty()).unwrap_or(&zeros);
+                let row = |i: usize| rows.chunks_exact(width).nth(i).unwrap_or(&zeros);
                 transpose_into(std::array::from_fn(|i| &row(i)[..length]), g * BLOCK, width, to);
             }
         }
     }
 
-    /// Panel `j` of the transpose, in bf16: two words beside each other become two words one under another. Zeros are
-    /// written over.
+    /// Panel `j` of the transpose, in bf16: two words beside each other become two words one under another, into
+    /// zeros.
     fn turn_pairs(&self, j: usize, panel: &mut [f32]) {
         let (width, half) = (self.isa.columns(), self.isa.columns() / 2);
         let here = half.min(self.depth - j * half);
@@ -539,13 +539,13 @@ fn run(
                     (corner, WIDEST)
                 };
                 // Fetched while the sums are made, not when they wait for it.
-                for row in to_tile.chunks(step) {
+                for row in to_tile.chunks(step).take(count) {
                     row[..here].chunks(lanes).for_each(|part| prefetch_to_write(part.as_ptr()));
                 }
                 // SAFETY: the set was found on this machine and set up above. `pointers` are those of rows checked to hold
                 // `to - from` numbers, or `left` holds all runs from all places, as `product_of_runs` asserts, or at least
-                // `rows` numbers for each of the factor's rows, as `transposed_product` and `add_transposed_runs` assert; the panel was sliced to `to - from` rows of its width, the bias is
-                // as wide as any panel, and `to_tile` a slice borrowed here alone, whose last row has
+                // `rows` numbers for each of the factor's rows, as `transposed_product` and `add_transposed_runs` assert; the
+                // panel was sliced to `to - from` rows of its width, the bias is as wide as any panel, and `to_tile` a slice borrowed here alone, whose last row has
                 // `vectors * lanes` numbers.
                 unsafe {
                     let panel = (panel.as_ptr(), ahead.next().map_or(panel.as_ptr(), <[f32]>::as_ptr));

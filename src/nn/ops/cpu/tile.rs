@@ -268,7 +268,7 @@ macro_rules! tiles {
         ) {
             // SAFETY: the caller's promise, see `super::tile`: there are `R` rows with the numbers of all runs, the
             // panel advances by its width as often as there are numbers, `N` vectors can be read and written at the
-            // destination. A left factor by columns advances by its stride with `wrapping_add`, as it ends past its numbers.
+            // destination. Places are counted with `wrapping` steps, as a run's base and its end may lie beside the numbers.
             unsafe {
                 let mut sums = [[splat(0.0); N]; R];
                 let mut b = [splat(0.0); N];
@@ -278,7 +278,7 @@ macro_rules! tiles {
                         for r in 0..shifts.len() {
                             let mut rows = [std::ptr::null::<f32>(); R];
                             for i in 0..R {
-                                rows[i] = pointers[i].offset(shifts[r]);
+                                rows[i] = pointers[i].wrapping_offset(shifts[r]);
                             }
                             for p in 0..run {
                                 for j in 0..N {
@@ -298,7 +298,7 @@ macro_rules! tiles {
                     }
                     Left::Columns { first, stride, .. } => {
                         for r in 0..shifts.len() {
-                            let mut at = first.offset(shifts[r]);
+                            let mut at = first.wrapping_offset(shifts[r]);
                             for _ in 0..run {
                                 for j in 0..N {
                                     b[j] = load(panel.add(j * LANES));

@@ -491,37 +491,26 @@ pub fn halve_in_place(row: &mut [f32]) {
 /// Puts two rows of numbers, rounded to bf16, into one row of words, the first row's in the low halves.
 pub fn halve_pair(first: &[f32], second: &[f32], words: &mut [f32]) {
     let n = first.len().min(second.len()).min(words.len());
-    let (first, second, words) = (&first[..n], &second[..n], &mut words[..n]);
-    #[cfg(target_arch = "x86_64")]
-    if avx512_bf16::detected() {
-        // SAFETY: the features have been detected; all three are `n` numbers long.
-        unsafe { avx512_bf16::halve_pair(first.as_ptr(), second.as_ptr(), n, words.as_mut_ptr()) };
-        return;
-    }
-    for ((word, a), b) in words.iter_mut().zip(first).zip(second) {
-        *word = halved(*a, *b);
-    }
+    halve_pairs([1, n], [(first, n), (second, n)], (words, n));
 }
 
 /// The same for several rows of `columns` numbers: `rows` of either kind, as many numbers apart as stands beside them, to
 /// rows of `width` words, of which `columns` are written.
 pub fn halve_pairs([rows, columns]: [usize; 2], from: [(&[f32], usize); 2], (words, width): (&mut [f32], usize)) {
-    if rows == 0 {
-        return;
-    }
-    let [(first, _), (second, _)] = from.map(|(x, stride)| x.split_at((rows - 1) * stride + columns));
-    let words = &mut words[..(rows - 1) * width + columns];
     #[cfg(target_arch = "x86_64")]
-    if avx512_bf16::detected() {
-        for r in 0..rows {
-            let [first, second] = [first[r * from[0].1..].as_ptr(), second[r * from[1].1..].as_ptr()];
-            // SAFETY: the features have been detected; all three slices, cut above, hold `columns` numbers from there on.
-            unsafe { avx512_bf16::halve_pair(first, second, columns, words[r * width..].as_mut_ptr()) };
-        }
-        return;
-    }
+    let fast = avx512_bf16::detected();
     for r in 0..rows {
-        halve_pair(&first[r * from[0].1..][..columns], &second[r * from[1].1..][..columns], &mut words[r * width..]);
+        let [first, second] = from.map(|(x, stride)| &x[r * stride..][..columns]);
+        let words = &mut words[r * width..][..columns];
+        #[cfg(target_arch = "x86_64")]
+        if fast {
+            // SAFETY: the features have been detected; all three are `columns` numbers long.
+            unsafe { avx512_bf16::halve_pair(first.as_ptr(), second.as_ptr(), columns, words.as_mut_ptr()) };
+            continue;
+        }
+        for ((word, a), b) in words.iter_mut().zip(first).zip(second) {
+            *word = halved(*a, *b);
+        }
     }
 }
 
