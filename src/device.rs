@@ -109,6 +109,11 @@ impl Device {
         on!(self, |d| of(d, precision))
     }
 
+    /// What a person should know of how it computes in this precision, if anything.
+    pub fn remark(&self, precision: Precision) -> Option<&'static str> {
+        on!(self, |d| d.remark(precision))
+    }
+
     /// Runs `work`, one inference after the other, with a CPU's threads kept from falling asleep between an inference's
     /// many parallel parts. They look for any work of rayon's pool meanwhile, and this waits for what they have begun: it is for
     /// a program whose pool does nothing else.

@@ -75,6 +75,9 @@ fn main() -> ExitCode {
     // on one of the pool's threads, so that none is woken for each call
     let text = pool.install(|| {
         let device = arguments.device.open().map_err(|e| e.to_string())?;
+        if let Some(remark) = device.remark(case.precision) {
+            eprintln!("bench: {remark}");
+        }
         match arguments.profile {
             true => profile(&case, &device, arguments.memory).map(|p| p.to_string()).map_err(|e| e.to_string()),
             false => {

@@ -109,6 +109,9 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
         let needs = device.needs(wanted);
         say(format_args!("this device computes no {} products, which take {needs}: f32 in its place", wanted.name()));
     }
+    if let Some(remark) = device.remark(predictor.precision()) {
+        say(format_args!("{remark}"));
+    }
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} images, {eta} left").ok();
     let bar = ProgressBar::new(images.len() as u64).with_style(style.unwrap_or_else(ProgressStyle::default_bar));
     let mut failed = 0;

@@ -328,6 +328,9 @@ fn open_device(settings: &Settings) -> Result<Device, Failure> {
     if let Some(reason) = device.not_a_gpu() {
         say(format_args!("{:<10} {reason}: the CPU computes", "device"));
     }
+    if let Some(remark) = device.remark(settings.precision) {
+        say(format_args!("{:<10} {remark}", "precision"));
+    }
     Ok(device)
 }
 

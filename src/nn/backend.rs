@@ -75,8 +75,13 @@ pub trait Memory: Device<f32> {
     /// What a device of this kind must have or be to compute in it, for people.
     fn needs(precision: Precision) -> &'static str;
 
+    /// What a person should know of how the device computes in this precision, if anything.
+    fn remark(&self, _precision: Precision) -> Option<&'static str> {
+        None
+    }
+
     /// Stores a frozen weight as its operation wants it. One of two dimensions is a linear layer's `(out, in)`, held in
-    /// `precision`, which its operation then computes in.
+    /// `precision`, which its operation then computes in, unless another serves better.
     ///
     /// # Errors
     /// When the device is out of memory or lost.

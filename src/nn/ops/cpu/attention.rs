@@ -328,7 +328,7 @@ mod tests {
     use super::*;
 
     fn rounded(x: &[f32], precision: Precision) -> Vec<f64> {
-        let halves = Packed::empty(precision).precision() == Precision::Bf16;
+        let halves = Packed::computed_in(precision) == Precision::Bf16;
         x.iter().map(|x| f64::from(if halves { half::bf16::from_f32(*x).to_f32() } else { *x })).collect()
     }
 
@@ -434,7 +434,7 @@ mod tests {
                 let out_side = if pool { side / 2 } else { side };
                 let mut got = vec![f32::NAN; outputs];
                 attention.forward(&qkv, &mut got);
-                let [value_bound, gradient_bound] = match Packed::empty(precision).precision() {
+                let [value_bound, gradient_bound] = match Packed::computed_in(precision) {
                     // Weights and their gradients are rounded too.
                     Precision::Bf16 => [6e-3, 1e-2],
                     _ => [5e-6, 1.5e-5],

@@ -374,7 +374,7 @@ mod tests {
     }
 
     fn agrees_with_the_plain_twin(s: &ConvSize) {
-        let halves = Packed::empty(s.precision).precision() == Precision::Bf16;
+        let halves = Packed::computed_in(s.precision) == Precision::Bf16;
         let factor = |n: usize, seed: u32| if halves { rounded(&numbers(n, seed)) } else { numbers(n, seed) };
         let (inputs, outputs) = (s.pixels() * s.channels, s.pixels() * s.out_channels);
         let (x, w) = (numbers(inputs, 1), numbers(s.taps() * s.channels * s.out_channels, 2));

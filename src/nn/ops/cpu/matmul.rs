@@ -7,7 +7,7 @@ use super::scratch::Scratch;
 use super::tile::{Before, Isa, Left, MOST_ROWS, Runs, WIDEST, prefetch_to_write, tile};
 use super::vector::{
     Rows, add_assign, add_rows, gelu_add_rows, gelu_rows, halve_pair, halve_rows, relu_rows, split_pairs,
-    transpose_into,
+    transpose_into, widen_rows,
 };
 use crate::nn::Precision;
 use crate::nn::weights::Encoded;
@@ -33,6 +33,8 @@ const BLOCK: usize = 8;
 #[derive(Debug)]
 pub struct Packed {
     isa: Isa,
+    /// Whether a word is two numbers. If the set multiplies none of those, each panel is widened before its products.
+    halves: bool,
     /// Words of a column.
     depth: usize,
     /// Numbers of a column.
@@ -65,9 +67,9 @@ impl Deref for Words<'_> {
     }
 }
 
-/// Rows of `columns` numbers, as a factor of this instruction set reads them.
-fn words(isa: Isa, x: &[f32], columns: usize) -> Words<'_> {
-    if !isa.halves() {
+/// Rows of `columns` numbers, two to a word or as they are.
+fn words(halves: bool, x: &[f32], columns: usize) -> Words<'_> {
+    if !halves {
         return Words::Numbers(x);
     }
     let mut words = Scratch::new(x.len() / columns * columns.div_ceil(2));
@@ -97,7 +99,17 @@ impl Packed {
             Precision::F32 | Precision::Tf32 => single,
             Precision::Bf16 => Isa::bf16().unwrap_or(single),
         };
-        Self { isa, depth: 0, inputs: 0, columns: 0, panels: Vec::new() }
+        Self { isa, halves: isa.halves(), depth: 0, inputs: 0, columns: 0, panels: Vec::new() }
+    }
+
+    /// The same for a weight, which is held in this precision on every machine.
+    fn empty_weight(precision: Precision) -> Self {
+        Self { halves: precision == Precision::Bf16, ..Self::empty(precision) }
+    }
+
+    /// What products are computed in on this machine where this precision is asked for.
+    pub fn computed_in(precision: Precision) -> Precision {
+        Self::empty(precision).precision()
     }
 
     /// Columns of the factor.
@@ -110,14 +122,24 @@ impl Packed {
         if self.isa.halves() { Precision::Bf16 } else { Precision::F32 }
     }
 
-    /// Words of a run of `numbers` numbers, as this factor reads them.
+    /// Words of a run of `numbers` numbers of the left factor.
     pub fn words_in(&self, numbers: usize) -> usize {
         if self.isa.halves() { numbers.div_ceil(2) } else { numbers }
     }
 
-    /// Rows of `columns` numbers, as this factor reads them.
+    /// Rows of `columns` numbers as the left factor of a product with this one.
     pub fn words<'x>(&self, x: &'x [f32], columns: usize) -> Words<'x> {
-        words(self.isa, x, columns)
+        words(self.isa.halves(), x, columns)
+    }
+
+    /// Words of a run of `numbers` numbers of a column.
+    fn depth_of(&self, numbers: usize) -> usize {
+        if self.halves { numbers.div_ceil(2) } else { numbers }
+    }
+
+    /// Words of the left factor for each of a column's: two where panels are widened.
+    fn left_words_in_word(&self) -> usize {
+        if self.halves && !self.isa.halves() { 2 } else { 1 }
     }
 
     fn reset(&mut self, inputs: usize, depth: usize, columns: usize) {
@@ -226,12 +248,15 @@ impl Packed {
     }
 
     /// The transpose of a matrix given as rows of `inputs` numbers: what a linear layer's weight `(out, in)` is to its
-    /// forward pass.
+    /// forward pass. It is held in this precision even where products are computed in another.
     pub fn from_columns(matrix: &[f32], inputs: usize, precision: Precision) -> Self {
-        Self::from_runs(matrix, inputs, 1, precision)
+        let mut packed = Self::empty_weight(precision);
+        packed.set_runs(matrix, inputs, 1);
+        packed
     }
 
-    /// The same for columns of `runs` runs of `run` numbers, each run in words of its own.
+    /// The transpose of a matrix whose rows are `runs` runs of `run` numbers, each run in words of its own, held as products
+    /// are computed.
     pub fn from_runs(matrix: &[f32], run: usize, runs: usize, precision: Precision) -> Self {
         let mut packed = Self::empty(precision);
         packed.set_runs(matrix, run, runs);
@@ -240,15 +265,15 @@ impl Packed {
 
     /// [`from_columns`](Self::from_columns) for a matrix that stands in a file, read once and by all threads.
     pub fn from_encoded(matrix: &Encoded<'_>, inputs: usize, precision: Precision) -> Self {
-        let mut packed = Self::empty(precision);
-        let (width, depth, columns) = (packed.isa.columns(), packed.words_in(inputs), matrix.len() / inputs);
+        let mut packed = Self::empty_weight(precision);
+        let (width, depth, columns) = (packed.isa.columns(), packed.depth_of(inputs), matrix.len() / inputs);
         // Memory that nobody has touched yet: each thread touches its own part first.
         let mut panels = vec![0.0; columns.div_ceil(width) * width * depth];
         panels.par_chunks_mut(depth * width).enumerate().for_each(|(j, panel)| {
             let here = width.min(columns - j * width);
             let mut numbers = Scratch::new(here * inputs);
             matrix.read(j * width * inputs, &mut numbers);
-            let words = packed.words(&numbers, inputs);
+            let words = words(packed.halves, &numbers, inputs);
             set_panel(panel, width, 0..here, |i| &words[i * depth..][..depth]);
         });
         (packed.inputs, packed.depth, packed.columns, packed.panels) = (inputs, depth, columns, panels);
@@ -256,12 +281,12 @@ impl Packed {
     }
 
     fn set_runs(&mut self, matrix: &[f32], run: usize, runs: usize) {
-        let (inputs, depth) = (run * runs, self.words_in(run) * runs);
-        let (isa, width, columns) = (self.isa, self.isa.columns(), matrix.len() / inputs);
+        let (inputs, depth) = (run * runs, self.depth_of(run) * runs);
+        let (halves, width, columns) = (self.halves, self.isa.columns(), matrix.len() / inputs);
         self.reset(inputs, depth, columns);
         let panels = self.panels.par_chunks_mut(depth * width).zip(matrix.par_chunks(inputs * width));
         panels.for_each(|(panel, matrix)| {
-            let words = words(isa, matrix, run);
+            let words = words(halves, matrix, run);
             set_panel(panel, width, 0..matrix.len() / inputs, |j| &words[j * depth..][..depth]);
         });
     }
@@ -269,13 +294,13 @@ impl Packed {
     /// The transpose: what the weight is to the gradient of its input.
     pub fn transposed(&self) -> Self {
         let (width, inputs, columns) = (self.isa.columns(), self.columns, self.inputs);
-        let depth = self.words_in(inputs);
+        let depth = self.depth_of(inputs);
         let mut panels = vec![0.0; columns.div_ceil(width) * width * depth];
-        panels.par_chunks_mut(depth * width).enumerate().for_each(|(j, panel)| match self.isa.halves() {
+        panels.par_chunks_mut(depth * width).enumerate().for_each(|(j, panel)| match self.halves {
             false => self.turn_numbers(j, panel),
             true => self.turn_pairs(j, panel),
         });
-        Self { isa: self.isa, inputs, depth, columns, panels }
+        Self { isa: self.isa, halves: self.halves, inputs, depth, columns, panels }
     }
 
     /// Panel `j` of the transpose, in single precision, into zeros.
@@ -311,7 +336,7 @@ impl Packed {
 
     /// The numbers that [`from_columns`](Self::from_columns) was given, rounded if this is bf16.
     pub fn to_columns(&self) -> Vec<f32> {
-        let (width, halves) = (self.isa.columns(), self.isa.halves());
+        let (width, halves) = (self.isa.columns(), self.halves);
         let column = |j: usize| {
             let panel = &self.panels[j / width * self.depth * width..][..self.depth * width];
             let numbers = panel.chunks_exact(width).flat_map(move |row| {
@@ -326,9 +351,10 @@ impl Packed {
         (0..self.columns).flat_map(column).collect()
     }
 
-    /// Rows `from..to` of panel `j`.
+    /// The rows of panel `j` that meet words `from..to` of the left factor.
     fn panel(&self, j: usize, from: usize, to: usize) -> &[f32] {
-        let width = self.isa.columns();
+        let (width, per_word) = (self.isa.columns(), self.left_words_in_word());
+        let (from, to) = (from / per_word, to.div_ceil(per_word));
         &self.panels[(j * self.depth + from) * width..(j * self.depth + to) * width]
     }
 }
@@ -470,7 +496,10 @@ fn run(
     }
     let (isa, columns, depth) = (factor.isa, factor.columns, runs.depth());
     let (lanes, width) = (isa.lanes(), isa.columns());
-    assert!(skip + depth <= factor.depth, "rows up to {} of a factor of {}", skip + depth, factor.depth);
+    let per_word = factor.left_words_in_word();
+    let factor_depth = factor.depth * per_word;
+    assert!(skip + depth <= factor_depth, "rows up to {} of a factor of {factor_depth}", skip + depth);
+    assert!(skip.is_multiple_of(per_word), "a product from the second number of a word on");
     assert!(y.len() >= (rows - 1) * stride + columns, "size of a product");
     if let Onto::Bias(bias) = onto {
         assert_eq!(bias.len(), columns, "size of a bias");
@@ -479,13 +508,24 @@ fn run(
     let _ready = unsafe { isa.set_up() };
     let mut pointers = [std::ptr::null(); MOST_ROWS];
     let mut corner = None;
-    let starts = runs.slabs(isa.step());
+    let starts = runs.slabs(isa.step() * per_word);
+    let mut wide = Scratch::default();
     let mut slab = 0;
     while let [Some(from), Some(to), after] = [slab, slab + 1, slab + 2].map(&starts) {
         slab += 1;
         let (offset, part) = runs.part(from, to);
         for j in 0..columns.div_ceil(width) {
             let panel = factor.panel(j, skip + from, skip + to);
+            let panel = match per_word {
+                1 => panel,
+                _ => {
+                    if wide.len() < per_word * panel.len() {
+                        wide = Scratch::new(per_word * panel.len());
+                    }
+                    widen_rows(panel, width, &mut wide);
+                    &wide
+                }
+            };
             let here = width.min(columns - j * width);
             let vectors = here.div_ceil(lanes);
             let mut bias = [0.0; WIDEST];
@@ -545,7 +585,7 @@ fn run(
                 // SAFETY: the set was found on this machine and set up above. `pointers` are those of rows checked to hold
                 // `to - from` numbers, or `left` holds all runs from all places, as `product_of_runs` asserts, or at least
                 // `rows` numbers for each of the factor's rows, as `transposed_product` and `add_transposed_runs` assert; the
-                // panel was sliced to `to - from` rows of its width, the bias is as wide as any panel, and `to_tile` a slice borrowed here alone, whose last row has
+                // panel was sliced or widened to `to - from` rows of its width or more, the bias is as wide as any panel, and `to_tile` a slice borrowed here alone, whose last row has
                 // `vectors * lanes` numbers.
                 unsafe {
                     let panel = (panel.as_ptr(), ahead.next().map_or(panel.as_ptr(), <[f32]>::as_ptr));
@@ -581,14 +621,14 @@ pub fn rows_of(matrix: &[f32], columns: usize) -> Vec<&[f32]> {
 pub fn linear(x: &[f32], weight: &Packed, bias: &[f32], then: Then<'_>, y: &mut [f32]) {
     let _work = scope(Kind::Linear, 2 * y.len() * weight.inputs);
     let x = weight.words(x, weight.inputs);
-    product(&rows_of(&x, weight.depth), weight, 0, Onto::Bias(bias), then, y);
+    product(&rows_of(&x, weight.words_in(weight.inputs)), weight, 0, Onto::Bias(bias), then, y);
 }
 
 /// `gx = onto + gy w`: the gradient of [`linear`] with respect to its input; `transposed` is its weight's transpose.
 pub fn linear_backward(gy: &[f32], transposed: &Packed, onto: Onto<'_>, gx: &mut [f32]) {
     let _work = scope(Kind::Linear, 2 * gx.len() * transposed.inputs);
     let gy = transposed.words(gy, transposed.inputs);
-    product(&rows_of(&gy, transposed.depth), transposed, 0, onto, Then::Stop, gx);
+    product(&rows_of(&gy, transposed.words_in(transposed.inputs)), transposed, 0, onto, Then::Stop, gx);
 }
 
 /// Adds to `gw` and `gb` the gradients of [`linear`] with respect to its weight and bias.
@@ -697,9 +737,13 @@ pub(super) mod tests {
         [2, 0, 5],
     ];
 
+    fn empty(isa: Isa) -> Packed {
+        Packed { isa, halves: isa.halves(), ..Packed::default() }
+    }
+
     /// A factor packed for one instruction set.
     fn packed(isa: Isa, b: &[f32], [_, k, n]: [usize; 3], by_columns: bool) -> Packed {
-        let mut packed = Packed { isa, ..Packed::default() };
+        let mut packed = empty(isa);
         let columns = flipped(b, n);
         match by_columns {
             true => packed.set_columns(k, &(0..n).map(|j| &columns[j * k..][..k]).collect::<Vec<_>>()),
@@ -784,7 +828,7 @@ pub(super) mod tests {
         let mut sets: Vec<Isa> = Isa::bf16().into_iter().collect();
         #[cfg(target_arch = "x86_64")]
         {
-            if is_x86_feature_detected!("avx512bf16") && !sets.contains(&Isa::Avx512Bf16) {
+            if Isa::has_avx512_bf16() && !sets.contains(&Isa::Avx512Bf16) {
                 sets.push(Isa::Avx512Bf16);
             }
             #[cfg(target_os = "linux")]
@@ -801,16 +845,19 @@ pub(super) mod tests {
 
     #[test]
     fn products_in_bf16_agree_with_the_plain_twin_of_rounded_numbers() {
-        for (isa, size) in bf16_sets().into_iter().flat_map(|isa| SIZES.map(|s| (isa, s))) {
+        // Sets for single precision have the weight widened, and leave the left factor as it is.
+        let sets = bf16_sets().into_iter().chain(Isa::available().iter().copied());
+        for (isa, size) in sets.flat_map(|isa| SIZES.map(|s| (isa, s))) {
             let [m, k, n] = size;
             let (a, b, bias) = (numbers(m * k, 1), numbers(k * n, 2), numbers(n, 3));
-            let (rounded_a, rounded_b) = (rounded(&a), rounded(&b));
+            let left = |x: &[f32]| if isa.halves() { rounded(x) } else { x.to_vec() };
+            let (rounded_a, rounded_b) = (left(&a), rounded(&b));
             let want = triple_loop(&rounded_a, &rounded_b, size);
             let what = format!("{isa:?} {size:?}");
             if k == 0 {
                 continue;
             }
-            let mut factor = Packed { isa, ..Packed::default() };
+            let mut factor = Packed { halves: true, ..empty(isa) };
             factor.set_runs(&flipped(&b, n), k, 1);
             assert_eq!(factor.to_columns(), flipped(&rounded_b, n), "{what}");
             let mut y = vec![f32::NAN; m * n];
@@ -822,13 +869,14 @@ pub(super) mod tests {
             let gy = numbers(m * n, 5);
             let mut gx = vec![f32::NAN; m * k];
             linear_backward(&gy, &turned, Onto::Nothing, &mut gx);
-            close(&gx, triple_loop(&rounded(&gy), &flipped(&rounded_b, n), [m, n, k]).into_iter(), &what);
+            close(&gx, triple_loop(&left(&gy), &flipped(&rounded_b, n), [m, n, k]).into_iter(), &what);
             // and the sums over rows of a weight's gradient
-            let mut rows = Packed { isa, ..Packed::default() };
+            let mut rows = empty(isa);
             rows.set_rows(k, n, |p| &b[p * n..][..n]);
-            let left = flipped(&a, k);
+            let a = flipped(&a, k);
             let mut y = vec![0.5; m * n];
-            transposed_product(&rows.row_words(&left, m), m, &rows, Onto::Itself, n, &mut y);
+            transposed_product(&rows.row_words(&a, m), m, &rows, Onto::Itself, n, &mut y);
+            let want = triple_loop(&rounded_a, &left(&b), size);
             close(&y, want.iter().map(|w| w + 0.5), &what);
         }
     }

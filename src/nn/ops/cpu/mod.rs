@@ -85,18 +85,23 @@ impl Memory for Cpu {
 
     fn offers(&self, precision: Precision) -> bool {
         match precision {
-            Precision::F32 => true,
-            Precision::Bf16 => tile::Isa::bf16().is_some(),
+            Precision::F32 | Precision::Bf16 => true,
             Precision::Tf32 => false,
         }
     }
 
     fn needs(precision: Precision) -> &'static str {
         match precision {
-            Precision::F32 => "nothing more",
-            Precision::Bf16 => "a CPU with AMX or AVX-512 BF16",
+            Precision::F32 | Precision::Bf16 => "nothing more",
             Precision::Tf32 => "an NVIDIA GPU",
         }
+    }
+
+    fn remark(&self, precision: Precision) -> Option<&'static str> {
+        let widened = precision == Precision::Bf16 && Packed::computed_in(precision) == Precision::F32;
+        widened.then_some(
+            "frozen weights are held in bf16, products computed in f32: this CPU has no bf16 products that are faster",
+        )
     }
 
     fn freeze(&self, values: Vec<f32>, shape: &[usize], precision: Precision) -> Result<Arc<FrozenWeight>, CpuError> {

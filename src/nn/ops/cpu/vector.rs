@@ -357,6 +357,17 @@ vectorised! {
         1.0 / sum
     }
 
+    /// Rows of words of two bf16 numbers, `width` to a row, as two rows of numbers each: the low halves, then the high ones.
+    pub fn widen_rows(words: &[f32], width: usize, numbers: &mut [f32]) {
+        for (words, rows) in words.chunks_exact(width).zip(numbers.chunks_exact_mut(2 * width)) {
+            let (low, high) = rows.split_at_mut(width);
+            for ((word, low), high) in words.iter().zip(low).zip(high) {
+                *low = f32::from_bits(word.to_bits() << 16);
+                *high = f32::from_bits(word.to_bits() & 0xffff_0000);
+            }
+        }
+    }
+
     /// Of each two words the low halves in a word, and the high ones.
     pub fn split_pairs(words: &[f32], low: &mut [f32], high: &mut [f32]) {
         for (([a, b], low), high) in words.as_chunks::<2>().0.iter().zip(low).zip(high) {
