@@ -5,7 +5,7 @@
 //! reads subnormal numbers as zero and writes zero for them. It sums its 32 products by themselves and then adds them to
 //! the destination, which may therefore hold the bias or the earlier sum from the start: no sum is long.
 
-use super::tile::{Before, Left, Runs, WIDEST, prefetch};
+use super::tile::{Before, Left, Runs, WIDEST, prefetch, prefetch_to_write};
 use std::arch::asm;
 use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
@@ -190,6 +190,10 @@ pub unsafe fn tile(
         Left::Columns { rows, .. } => rows,
     };
     debug_assert!((1..=2 * SIDE).contains(&rows) && (1..=2).contains(&vectors), "{rows} rows, {vectors} vectors");
+    // Fetched while the sums are made, not when they wait for it.
+    for row in 0..rows {
+        (0..vectors).for_each(|j| prefetch_to_write(c.wrapping_add(row * stride + j * SIDE)));
+    }
     // SAFETY: the caller's promise. Rows short of a tile's are computed in a corner of our own, from and to which those
     // that exist are copied; what the others hold is read and written nowhere else.
     unsafe {

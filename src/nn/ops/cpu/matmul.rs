@@ -4,7 +4,7 @@
 
 use super::profile::{Kind, scope};
 use super::scratch::Scratch;
-use super::tile::{Before, Isa, Left, MOST_ROWS, Runs, WIDEST, prefetch_to_write, tile};
+use super::tile::{Before, Isa, Left, MOST_ROWS, Runs, WIDEST, tile};
 use super::vector::{
     Rows, add_assign, add_rows, gelu_add_rows, gelu_rows, halve_pair, halve_rows, relu_rows, split_pairs,
     transpose_into, widen_rows,
@@ -394,6 +394,22 @@ pub fn product(rows: &[&[f32]], factor: &Packed, skip: usize, onto: Onto<'_>, th
     run(Source::Rows(rows), rows.len(), factor, part, onto, then, Place { y, stride: factor.columns });
 }
 
+/// The same for rows of `columns` words that follow one another.
+pub fn matrix_product(
+    x: &[f32],
+    columns: usize,
+    factor: &Packed,
+    skip: usize,
+    onto: Onto<'_>,
+    then: Then<'_>,
+    y: &mut [f32],
+) {
+    let rows = x.len() / columns;
+    assert_eq!(x.len(), rows * columns, "whole rows");
+    let part = (Runs::one(columns), skip);
+    run(Source::Matrix(x, columns), rows, factor, part, onto, then, Place { y, stride: factor.columns });
+}
+
 /// The same for rows that consist of runs of `words`, which make up the factor's columns: run `r` of row `i` begins at
 /// `places[i] + shifts[r]`.
 pub fn product_of_runs(
@@ -471,6 +487,8 @@ impl<'a> Runs<'a> {
 
 enum Source<'a> {
     Rows(&'a [&'a [f32]]),
+    /// Rows of so many words, one after another.
+    Matrix(&'a [f32], usize),
     /// Rows that begin at these words.
     Places(&'a [f32], &'a [usize]),
     /// Rows of so many words.
@@ -553,6 +571,12 @@ fn run(
                         }
                         Left::Rows(&pointers[..count])
                     }
+                    Source::Matrix(words, columns) => {
+                        for (row, pointer) in pointers[..count].iter_mut().enumerate() {
+                            *pointer = words.as_ptr().wrapping_add((i + row) * columns + offset);
+                        }
+                        Left::Rows(&pointers[..count])
+                    }
                     Source::Places(words, places) => {
                         for (pointer, place) in pointers.iter_mut().zip(&places[i..i + count]) {
                             *pointer = words.as_ptr().wrapping_add(place + offset);
@@ -578,12 +602,8 @@ fn run(
                     }
                     (corner, WIDEST)
                 };
-                // Fetched while the sums are made, not when they wait for it.
-                for row in to_tile.chunks(step).take(count) {
-                    row[..here].chunks(lanes).for_each(|part| prefetch_to_write(part.as_ptr()));
-                }
                 // SAFETY: the set was found on this machine and set up above. `pointers` are those of rows checked to hold
-                // `to - from` numbers, or `left` holds all runs from all places, as `product_of_runs` asserts, or at least
+                // `to - from` numbers, or `left` holds all rows, or all runs from all places, as `matrix_product` and `product_of_runs` assert, or at least
                 // `rows` numbers for each of the factor's rows, as `transposed_product` and `add_transposed_runs` assert; the
                 // panel was sliced or widened to `to - from` rows of its width or more, the bias is as wide as any panel, and `to_tile` a slice borrowed here alone, whose last row has
                 // `vectors * lanes` numbers.
@@ -621,14 +641,14 @@ pub fn rows_of(matrix: &[f32], columns: usize) -> Vec<&[f32]> {
 pub fn linear(x: &[f32], weight: &Packed, bias: &[f32], then: Then<'_>, y: &mut [f32]) {
     let _work = scope(Kind::Linear, 2 * y.len() * weight.inputs);
     let x = weight.words(x, weight.inputs);
-    product(&rows_of(&x, weight.words_in(weight.inputs)), weight, 0, Onto::Bias(bias), then, y);
+    matrix_product(&x, weight.words_in(weight.inputs), weight, 0, Onto::Bias(bias), then, y);
 }
 
 /// `gx = onto + gy w`: the gradient of [`linear`] with respect to its input; `transposed` is its weight's transpose.
 pub fn linear_backward(gy: &[f32], transposed: &Packed, onto: Onto<'_>, gx: &mut [f32]) {
     let _work = scope(Kind::Linear, 2 * gx.len() * transposed.inputs);
     let gy = transposed.words(gy, transposed.inputs);
-    product(&rows_of(&gy, transposed.words_in(transposed.inputs)), transposed, 0, onto, Then::Stop, gx);
+    matrix_product(&gy, transposed.words_in(transposed.inputs), transposed, 0, onto, Then::Stop, gx);
 }
 
 /// Adds to `gw` and `gb` the gradients of [`linear`] with respect to its weight and bias.

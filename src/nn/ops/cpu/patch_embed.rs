@@ -1,6 +1,6 @@
 //! The frozen stem: a 7x7 convolution with stride 4 and padding 3, plus the positional embedding.
 
-use super::matmul::{Onto, Packed, Then, product, rows_of};
+use super::matmul::{Onto, Packed, Then, matrix_product};
 use super::resample::position;
 use crate::nn::Precision;
 use crate::nn::ops::patch_embed::StemSize;
@@ -42,7 +42,7 @@ pub fn forward(
                 }
             }
             let embedding = &embedding[row * q * c..][..q * c];
-            product(&rows_of(patches, taps), &weight, 0, Onto::Bias(bias), Then::Add(embedding), y);
+            matrix_product(patches, taps, &weight, 0, Onto::Bias(bias), Then::Add(embedding), y);
         },
     );
 }

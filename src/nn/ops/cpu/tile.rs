@@ -283,6 +283,12 @@ macro_rules! tiles {
             // panel advances by its width as often as there are numbers, `N` vectors can be read and written at the
             // destination. Places are counted with `wrapping` steps, as a run's base and its end may lie beside the numbers.
             unsafe {
+                // Fetched while the sums are made, not when they wait for it.
+                for i in 0..R {
+                    for j in 0..N {
+                        prefetch_to_write(c.wrapping_add(i * stride + j * LANES));
+                    }
+                }
                 let mut sums = [[splat(0.0); N]; R];
                 let mut b = [splat(0.0); N];
                 match left {
@@ -384,7 +390,7 @@ pub fn prefetch_to_write(at: *const f32) {
 
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
-    use super::{Before, Left, Runs, VECTORS, prefetch};
+    use super::{Before, Left, Runs, VECTORS, prefetch, prefetch_to_write};
     use std::arch::x86_64::{
         _mm512_add_ps as plus, _mm512_fmadd_ps as fused, _mm512_loadu_ps as load, _mm512_set1_ps as splat,
         _mm512_storeu_ps as store,
@@ -395,7 +401,7 @@ mod avx512 {
 
 #[cfg(target_arch = "x86_64")]
 mod avx512_bf16 {
-    use super::{Before, Left, Runs, VECTORS, prefetch};
+    use super::{Before, Left, Runs, VECTORS, prefetch, prefetch_to_write};
     use std::arch::x86_64::{
         __m512, __m512bh, _mm512_add_ps as plus, _mm512_dpbf16_ps, _mm512_loadu_ps as load, _mm512_set1_ps as splat,
         _mm512_storeu_ps as store,
@@ -416,7 +422,7 @@ mod avx512_bf16 {
 
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
-    use super::{Before, Left, Runs, VECTORS, prefetch};
+    use super::{Before, Left, Runs, VECTORS, prefetch, prefetch_to_write};
     use std::arch::x86_64::{
         _mm256_add_ps as plus, _mm256_fmadd_ps as fused, _mm256_loadu_ps as load, _mm256_set1_ps as splat,
         _mm256_storeu_ps as store,
@@ -426,7 +432,7 @@ mod avx2 {
 }
 
 mod portable {
-    use super::{Before, Left, Runs, VECTORS, prefetch};
+    use super::{Before, Left, Runs, VECTORS, prefetch, prefetch_to_write};
     const LANES: usize = 4;
     type V = [f32; LANES];
 

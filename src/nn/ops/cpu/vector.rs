@@ -292,12 +292,11 @@ vectorised! {
 
     /// `B^T d B` of Winograd's F(2x2, 3x3), channel by channel: from a tile's 4x4 pixels (whole vectors of channels) to the
     /// left factors' rows in `turned`, each `plane` numbers after the one before.
-    pub fn to_tile(pixels: [&[f32]; 16], plane: usize, turned: &mut [f32]) {
+    pub fn to_tile(pixels: &[&[f32]; 16], plane: usize, turned: &mut [f32]) {
         let channels = pixels[0].len();
-        let pixels = pixels.map(|p| &p[..channels]);
         for at in (0..channels / VECTOR).map(|i| i * VECTOR) {
             let mut d = [[0.0; VECTOR]; 16];
-            for (d, pixel) in d.iter_mut().zip(&pixels) {
+            for (d, pixel) in d.iter_mut().zip(pixels) {
                 d.copy_from_slice(&pixel[at..at + VECTOR]);
             }
             let mut rows = [[0.0; VECTOR]; 16];
@@ -321,25 +320,31 @@ vectorised! {
         }
     }
 
-    /// `A^T m A` of the same: from a vector of channels of each of a tile's 16 products, `plane` numbers apart, to its
-    /// 2x2 pixels, plus a bias, then a ReLU if asked for.
-    pub fn from_tile(products: &[f32], plane: usize, bias: &[f32], relu: bool, pixels: &mut [[f32; 16]; 4]) {
-        let mut rows = [[0.0; VECTOR]; 8];
-        for y in 0..4 {
-            let m: [&[f32]; 4] = [0, 1, 2, 3].map(|x| &products[(4 * y + x) * plane..][..VECTOR]);
-            for i in 0..VECTOR {
-                rows[2 * y][i] = m[0][i] + m[1][i] + m[2][i];
-                rows[2 * y + 1][i] = m[1][i] - m[2][i] - m[3][i];
+    /// `A^T m A` of the same: from a tile's 16 products, `plane` numbers apart, to its 2x2 pixels, one after another, plus a
+    /// bias for each channel (whole vectors of them), then a ReLU if asked for.
+    pub fn from_tile(products: &[f32], plane: usize, bias: &[f32], relu: bool, pixels: &mut [f32]) {
+        let least = if relu { 0.0 } else { f32::NEG_INFINITY };
+        for at in (0..bias.len() / VECTOR).map(|i| i * VECTOR) {
+            let mut rows = [[0.0; VECTOR]; 8];
+            for y in 0..4 {
+                let m: [&[f32]; 4] = [0, 1, 2, 3].map(|x| &products[(4 * y + x) * plane + at..][..VECTOR]);
+                for i in 0..VECTOR {
+                    rows[2 * y][i] = m[0][i] + m[1][i] + m[2][i];
+                    rows[2 * y + 1][i] = m[1][i] - m[2][i] - m[3][i];
+                }
             }
-        }
-        let (bias, least) = (&bias[..VECTOR], if relu { 0.0 } else { f32::NEG_INFINITY });
-        for x in 0..2 {
-            for i in 0..VECTOR {
-                let [a, b, c, e] = [rows[x][i], rows[2 + x][i], rows[4 + x][i], rows[6 + x][i]];
-                let (above, below) = (a + b + c + bias[i], b - c - e + bias[i]);
-                // not `max`, which would turn a NaN into a number
-                pixels[x][i] = if above < least { least } else { above };
-                pixels[2 + x][i] = if below < least { least } else { below };
+            let bias_here = &bias[at..][..VECTOR];
+            for x in 0..2 {
+                let [mut above, mut below] = [[0.0; VECTOR]; 2];
+                for i in 0..VECTOR {
+                    let [a, b, c, e] = [rows[x][i], rows[2 + x][i], rows[4 + x][i], rows[6 + x][i]];
+                    let (first, second) = (a + b + c + bias_here[i], b - c - e + bias_here[i]);
+                    // not `max`, which would turn a NaN into a number
+                    above[i] = if first < least { least } else { first };
+                    below[i] = if second < least { least } else { second };
+                }
+                pixels[x * bias.len() + at..][..VECTOR].copy_from_slice(&above);
+                pixels[(2 + x) * bias.len() + at..][..VECTOR].copy_from_slice(&below);
             }
         }
     }

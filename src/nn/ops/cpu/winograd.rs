@@ -1,7 +1,7 @@
 //! 3x3 convolutions in inference and single precision by minimal filtering, F(2x2, 3x3) of arXiv 1509.09308: a tile of 2x2
 //! pixels takes 16 products of channels instead of 36. Pixels of a dilated kernel's tile lie `dilation` apart.
 
-use super::matmul::{Onto, Packed, Then, product, rows_of};
+use super::matmul::{Onto, Packed, Then, matrix_product};
 use super::scratch::Scratch;
 use super::vector::{from_tile, to_tile};
 use crate::nn::Precision;
@@ -109,39 +109,31 @@ impl<'a> Winograd<'a> {
             let here = CHANNELS.min(channels - from);
             let mut seen = Scratch::new(SEEN * corners.len() * here);
             let plane = corners.len() * here;
-            for (t, [y, x0]) in corners.iter().enumerate() {
+            for (t, corner) in corners.iter().enumerate() {
                 // a tile sees the lines and columns one step before its own to one step after
-                let pixels: [&[f32]; SEEN] = std::array::from_fn(|i| {
-                    let at =
-                        |start: usize, i: usize| (start + i * dilation).checked_sub(dilation).filter(|p| *p < side);
-                    match (at(*y, i / 4), at(*x0, i % 4)) {
-                        (Some(y), Some(x0)) => &x[(y * side + x0) * channels + from..][..here],
-                        _ => &zeros[..here],
-                    }
+                let [lines, columns] = corner.map(|start| {
+                    let at = |i: usize| (start + i * dilation).checked_sub(dilation).filter(|p| *p < side);
+                    std::array::from_fn::<_, 4, _>(at)
                 });
-                to_tile(pixels, plane, &mut seen[t * here..]);
+                let pixels: [&[f32]; SEEN] = std::array::from_fn(|i| match (lines[i / 4], columns[i % 4]) {
+                    (Some(y), Some(x0)) => &x[(y * side + x0) * channels + from..][..here],
+                    _ => &zeros[..here],
+                });
+                to_tile(&pixels, plane, &mut seen[t * here..]);
             }
             let onto = if from == 0 { Onto::Nothing } else { Onto::Itself };
             let pairs = seen.chunks_exact(plane).zip(products.chunks_exact_mut(corners.len() * out_channels));
             for ((seen, products), factor) in pairs.zip(factors) {
-                product(&rows_of(seen, here), factor, from, onto, Then::Stop, products);
+                matrix_product(seen, here, factor, from, onto, Then::Stop, products);
             }
         }
-        let mut four = [const { [0.0; VECTOR] }; 4];
+        let mut four = Scratch::new(4 * out_channels);
         for (t, [ty, tx]) in corners.iter().enumerate() {
-            for at in (0..out_channels).step_by(VECTOR) {
-                from_tile(
-                    &products[t * out_channels + at..],
-                    corners.len() * out_channels,
-                    &bias[at..],
-                    relu,
-                    &mut four,
-                );
-                for (i, pixel) in four.iter().enumerate() {
-                    let (row, column) = (ty + i / 2 * dilation, tx + i % 2 * dilation);
-                    if row < side && column < side {
-                        y[((row - first) * side + column) * out_channels + at..][..VECTOR].copy_from_slice(pixel);
-                    }
+            from_tile(&products[t * out_channels..], corners.len() * out_channels, bias, relu, &mut four);
+            for (i, pixel) in four.chunks_exact(out_channels).enumerate() {
+                let (row, column) = (ty + i / 2 * dilation, tx + i % 2 * dilation);
+                if row < side && column < side {
+                    y[((row - first) * side + column) * out_channels..][..out_channels].copy_from_slice(pixel);
                 }
             }
         }
