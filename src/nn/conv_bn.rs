@@ -3,10 +3,15 @@
 //! In training the batch's own statistics normalise and the running ones follow them; in inference the
 //! running ones are folded into the convolution (`w' = w s / sqrt(v + eps)`, eps 1e-5).
 
-use super::ops::Flow;
+use super::ops::{Conv2dKernel, Flow};
 use super::{Backend, Counter, Inference, Map, Param, Precision, Statistic, Training, ops};
 use dfdx::nn::{Module, ModuleMut};
 use dfdx::prelude::*;
+use std::sync::Arc;
+
+/// What inference keeps of a convolution with its batch norm, where it may: see
+/// [`Sam2UNet::for_inference`](super::Sam2UNet::for_inference).
+pub(super) type Folded<D> = Option<Arc<<D as Conv2dKernel>::Folded>>;
 
 /// How far a running statistic moves towards the batch's, as in PyTorch's `BatchNorm2d`.
 const MOMENTUM: f64 = 0.1;
@@ -38,6 +43,8 @@ module! {
     } with |_, from| {
         /// What the convolution is computed in; in inference, a 1x1 one is always in single precision.
         pub precision: Precision = from.precision(),
+        /// What inference makes of the weights, if they stay as they are.
+        folded: Folded<D> = from.folded(),
     }
 }
 
@@ -54,13 +61,14 @@ impl<CO: ConstDim, D: Backend> BatchNorm<CO, D> {
     pub(super) fn folded<'a, C: ConstDim, const KH: usize, const KW: usize>(
         &'a self,
         weight: &'a Param<(CO, C, Const<KH>, Const<KW>), D>,
+        folded: &'a Folded<D>,
         around: Around,
     ) -> ops::NormedConv<'a, C, CO, Const<KH>, Const<KW>, D> {
         let Around { dilation, relu, precision } = around;
         let norm = [&self.scale, &self.bias, &self.running_mean.0, &self.running_var.0];
         // A 1x1 convolution's input is centred in training; here it is not, and bf16 would round its mean.
         let precision = if KH * KW == 1 { Precision::F32 } else { precision };
-        ops::NormedConv { weight, norm, dilation, relu, precision }
+        ops::NormedConv { weight, norm, folded: folded.as_deref(), dilation, relu, precision }
     }
 
     /// Convolution, normalisation and maybe ReLU, in training: moves the running statistics.
@@ -94,7 +102,7 @@ impl<B: Dim, H: Dim, C: ConstDim, CO: ConstDim, D: Backend, const KH: usize, con
     type Output = Flow<B, H, CO, D>;
     type Error = D::Err;
     fn try_forward(&self, x: &Flow<B, H, C, D>) -> Result<Self::Output, D::Err> {
-        x.conv_batch_norm(self.norm.folded(&self.weight, self.around()))
+        x.conv_batch_norm(self.norm.folded(&self.weight, &self.folded, self.around()))
     }
 }
 
@@ -113,7 +121,7 @@ impl<
     type Output = Map<B, H, CO, D, T>;
     type Error = D::Err;
     fn try_forward(&self, x: Map<B, H, C, D, T>) -> Result<Self::Output, D::Err> {
-        Flow::of(x)?.conv_batch_norm_map(self.norm.folded(&self.weight, self.around()))
+        Flow::of(x)?.conv_batch_norm_map(self.norm.folded(&self.weight, &self.folded, self.around()))
     }
 }
 
@@ -132,6 +140,7 @@ impl<
     type Output = Map<B, H, CO, D, T>;
     type Error = D::Err;
     fn try_forward_mut(&mut self, x: Map<B, H, C, D, T>) -> Result<Self::Output, D::Err> {
+        self.folded = None;
         let around = self.around();
         self.norm.train(x, &self.weight, around)
     }

@@ -8,6 +8,7 @@ use super::weights::{SourceError, Value, WeightSource, WeightSpec};
 use super::{Backend, Precision};
 use dfdx::nn::{ModuleVisitor, TensorCollection};
 use std::fmt::Display;
+use std::sync::Arc;
 
 /// A place in the tree of published names, for example `encoder.blocks.7.block`.
 #[derive(Clone, Debug, Default)]
@@ -86,12 +87,13 @@ pub struct Builder<'a, D> {
     device: &'a D,
     source: &'a mut dyn WeightSource,
     precision: Precision,
+    for_inference: bool,
 }
 
 impl<'a, D: Backend> Builder<'a, D> {
     /// Device and source, for a model in single precision.
     pub fn new(device: &'a D, source: &'a mut dyn WeightSource) -> Self {
-        Self { device, source, precision: Precision::F32 }
+        Self { device, source, precision: Precision::F32, for_inference: false }
     }
 
     /// The same for a model whose products are computed in `precision`, or in single precision where the device does not
@@ -99,6 +101,16 @@ impl<'a, D: Backend> Builder<'a, D> {
     pub fn with_precision(self, precision: Precision) -> Self {
         let precision = if self.device.offers(precision) { precision } else { Precision::F32 };
         Self { precision, ..self }
+    }
+
+    /// The same for a model whose weights stay as they are: inference makes of them what it needs once.
+    pub fn for_inference(self) -> Self {
+        Self { for_inference: true, ..self }
+    }
+
+    /// Room for what inference makes of a convolution's weights, if it may keep it.
+    pub(super) fn folded(&self) -> Option<Arc<D::Folded>> {
+        self.for_inference.then(Arc::default)
     }
 
     /// What the model's products will be computed in.

@@ -1,6 +1,6 @@
 //! The U-Net decoder and its outputs.
 
-use super::conv_bn::Around;
+use super::conv_bn::{Around, Folded};
 use super::ops::Flow;
 use super::{Backend, BatchNorm, Even, Inference, Map, Masks, Mid, Param, Precision, Side, Training, ops};
 use dfdx::nn::{Module, ModuleMut, NonMutableModule};
@@ -23,6 +23,8 @@ module! {
     } with |_, from| {
         /// What the convolutions are computed in.
         pub precision: Precision = from.precision(),
+        /// What inference makes of the weights, if they stay as they are.
+        folded: [Folded<D>; 2] = [from.folded(), from.folded()],
     }
 }
 
@@ -50,8 +52,9 @@ impl<D: Backend> DoubleConv<D> {
     }
 
     fn infer<B: Dim, H: Dim, T: Inference<D>>(&self, x: &Flow<B, H, Both, D>) -> Result<Map<B, H, Mid, D, T>, D::Err> {
-        let x = x.conv_batch_norm(self.norm1.folded(&self.conv1, self.around()))?;
-        x.conv_batch_norm_map(self.norm2.folded(&self.conv2, self.around()))
+        let [first, second] = &self.folded;
+        let x = x.conv_batch_norm(self.norm1.folded(&self.conv1, first, self.around()))?;
+        x.conv_batch_norm_map(self.norm2.folded(&self.conv2, second, self.around()))
     }
 }
 
@@ -67,6 +70,7 @@ impl<B: Dim, H: Dim, D: Backend, T: Training<D>> ModuleMut<Map<B, H, Both, D, T>
     type Output = Map<B, H, Mid, D, T>;
     type Error = D::Err;
     fn try_forward_mut(&mut self, x: Map<B, H, Both, D, T>) -> Result<Self::Output, D::Err> {
+        self.folded = [None, None];
         let around = self.around();
         let x = self.norm1.train(x, &self.conv1, around)?;
         self.norm2.train(x, &self.conv2, around)

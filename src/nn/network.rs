@@ -87,7 +87,7 @@ pub fn open_network<D: Backend>(
     impl<D: Backend> WithVariant for Open<'_, D> {
         type Output = Result<Box<dyn Network>, BuildError>;
         fn call<V: Variant>(self) -> Self::Output {
-            Ok(Box::new(Sam2UNet::<V, D>::with_precision(self.0, self.1, self.2)?))
+            Ok(Box::new(Sam2UNet::<V, D>::for_inference(self.0, self.1, self.2)?))
         }
     }
     with_variant(variant, Open(device, source, precision))

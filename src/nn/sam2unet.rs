@@ -99,11 +99,25 @@ impl<V: Variant, D: Backend, const CLASSES: usize> Sam2UNet<V, D, CLASSES> {
     /// # Errors
     /// As there.
     pub fn with_precision(device: &D, source: &mut dyn WeightSource, precision: Precision) -> Result<Self, BuildError> {
+        Self::with_builder(&mut Builder::new(device, source).with_precision(precision))
+    }
+
+    /// As [`with_precision`](Self::with_precision), for a model whose weights stay as they are: the first prediction folds batch
+    /// norms into convolutions, and the next ones find them so. Training it ends that; a weight that is changed in any other way
+    /// is not seen.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn for_inference(device: &D, source: &mut dyn WeightSource, precision: Precision) -> Result<Self, BuildError> {
+        Self::with_builder(&mut Builder::new(device, source).with_precision(precision).for_inference())
+    }
+
+    fn with_builder(from: &mut Builder<'_, D>) -> Result<Self, BuildError> {
         const {
             let () = V::CHECKED;
             assert!(CLASSES > 0, "a model must have a class");
         }
-        Self::build(&mut Builder::new(device, source).with_precision(precision), &Path::root())
+        Self::build(from, &Path::root())
     }
 
     /// The prediction alone, without the outputs of deep supervision: `(B, 3, S, S)` to `(B, CLASSES, S, S)` logits.

@@ -3,6 +3,7 @@
 use super::{Erased, Slot, erase, record, retype};
 use crate::nn::{Backend, Map, Precision, backend::Memory};
 use dfdx::prelude::*;
+use std::fmt::Debug;
 
 /// The plain numbers that a kernel needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,9 @@ pub struct ConvSize {
 
 /// What a device computes for [`conv2d`].
 pub trait Conv2dKernel: Memory {
+    /// Room for what [`conv_batch_norm_inference`](Self::conv_batch_norm_inference) makes of weight and norm.
+    type Folded: Debug + Default + Send + Sync + 'static;
+
     /// Maps `(b, h, h, c)` to `(b, h, h, co)`; weight `(co, c, kh, kw)`.
     ///
     /// # Errors
@@ -40,7 +44,8 @@ pub trait Conv2dKernel: Memory {
     ) -> Result<(), Self::Err>;
 
     /// The same in inference with a batch norm behind it (scale, bias, running mean and variance), as one convolution of
-    /// folded weights. A device may have a faster way here, whose sums are rounded in another order.
+    /// folded weights. A device may have a faster way here, whose sums are rounded in another order. What it makes of weight
+    /// and norm is left in `folded`, if that is given, and found there by the next call: both must be the same then.
     ///
     /// # Errors
     /// The device's.
@@ -50,6 +55,7 @@ pub trait Conv2dKernel: Memory {
         x: &Self::View,
         weight: &Tensor<(CO, C, KH, KW), f32, Self>,
         norm: [&Tensor<(CO,), f32, Self>; 4],
+        folded: Option<&Self::Folded>,
         relu: bool,
         y: Self::Out<'_>,
     ) -> Result<(), Self::Err>;

@@ -24,6 +24,8 @@ pub struct NormedConv<'a, C: ConstDim, CO: ConstDim, KH: ConstDim, KW: ConstDim,
     pub weight: &'a Tensor<(CO, C, KH, KW), f32, D>,
     /// Scale, bias, running mean and running variance.
     pub norm: [&'a Tensor<(CO,), f32, D>; 4],
+    /// Where what is made of them stays, if they do.
+    pub folded: Option<&'a D::Folded>,
     /// Distance between neighbouring taps.
     pub dilation: usize,
     /// Whether a ReLU follows.
@@ -67,7 +69,8 @@ impl<B: Dim, H: Dim, C: ConstDim, D: Backend> Flow<B, H, C, D> {
             precision: conv.precision,
         };
         let d = &self.device;
-        make(&|y| d.conv_batch_norm_inference(size, &self.numbers, conv.weight, conv.norm, conv.relu, y))
+        let NormedConv { weight, norm, folded, relu, .. } = conv;
+        make(&|y| d.conv_batch_norm_inference(size, &self.numbers, weight, norm, folded, relu, y))
     }
 
     /// Convolution, batch norm and maybe ReLU.

@@ -231,11 +231,15 @@ impl ConvSize {
         });
     }
 
+    /// What maps are multiplied by.
+    pub(super) fn factor(&self, weight: &[f32]) -> Packed {
+        Packed::from_runs(&self.by_tap(weight), self.channels, self.taps(), self.precision)
+    }
+
     /// `y = conv(x, weight) + bias`, then a ReLU if asked for.
-    pub(super) fn forward(&self, x: &[f32], weight: &[f32], bias: Option<&[f32]>, relu: bool, y: &mut [f32]) {
-        let factor = Packed::from_runs(&self.by_tap(weight), self.channels, self.taps(), self.precision);
+    pub(super) fn forward(&self, x: &[f32], factor: &Packed, bias: Option<&[f32]>, relu: bool, y: &mut [f32]) {
         let then = if relu { Then::Relu } else { Then::Stop };
-        self.apply((x, self.channels), 1, &factor, bias.map_or(Onto::Nothing, Onto::Bias), then, y);
+        self.apply((x, self.channels), 1, factor, bias.map_or(Onto::Nothing, Onto::Bias), then, y);
     }
 
     /// Adds to the gradient of the input.
@@ -388,9 +392,9 @@ mod tests {
             want_w[w] += f64::from(as_gy[y]) * f64::from(as_x[x]);
         });
         let mut y = vec![f32::NAN; outputs];
-        s.forward(&x, &w, Some(&bias), false, &mut y);
+        s.forward(&x, &s.factor(&w), Some(&bias), false, &mut y);
         close(&y, &want, &format!("{s:?}"));
-        s.forward(&x, &w, Some(&bias), true, &mut y);
+        s.forward(&x, &s.factor(&w), Some(&bias), true, &mut y);
         want.iter_mut().for_each(|w| *w = w.max(0.0));
         close(&y, &want, &format!("{s:?}, ReLU"));
         let (mut gx, mut gw) = (vec![0.25; inputs], vec![0.5; w.len()]);
@@ -451,7 +455,7 @@ mod tests {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 let (mut y, mut gx, mut gw) = (gy.clone(), x.clone(), w.clone());
                 pool.install(|| {
-                    size.forward(&x, &w, None, true, &mut y);
+                    size.forward(&x, &size.factor(&w), None, true, &mut y);
                     size.backward_input(&w, &gy, &mut gx);
                     size.backward_weight(&x, &gy, &mut gw, None);
                 });

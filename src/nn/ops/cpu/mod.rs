@@ -38,7 +38,7 @@ pub use matmul::peak;
 use profile::{Kind, scope};
 use rayon::prelude::*;
 use scratch::Scratch;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use winograd::Winograd;
 
 type Done = Result<(), CpuError>;
@@ -261,7 +261,23 @@ impl AdaptedBlockKernel for Cpu {
     }
 }
 
+/// What a convolution multiplies by, its batch norm folded into it.
+#[derive(Debug)]
+struct FoldedConv {
+    factors: Vec<Packed>,
+    bias: Vec<f32>,
+}
+
+/// The same for each way of computing it: which one is taken, the map's side decides.
+#[derive(Debug, Default)]
+pub struct Folded {
+    taps: OnceLock<FoldedConv>,
+    winograd: OnceLock<FoldedConv>,
+}
+
 impl Conv2dKernel for Cpu {
+    type Folded = Folded;
+
     fn conv2d(
         &self,
         size: ConvSize,
@@ -272,7 +288,7 @@ impl Conv2dKernel for Cpu {
         y: &mut [f32],
     ) -> Done {
         let _work = scope(Kind::Convolution, size.operations());
-        size.forward(x, weight, bias.map(|v| &**v), relu, y);
+        size.forward(x, &size.factor(weight), bias.map(|v| &**v), relu, y);
         Ok(())
     }
 
@@ -282,22 +298,39 @@ impl Conv2dKernel for Cpu {
         x: &Scratch,
         weight: &Tensor<(CO, C, KH, KW), f32, Self>,
         norm: [&Tensor<(CO,), f32, Self>; 4],
+        folded: Option<&Folded>,
         relu: bool,
         y: &mut [f32],
     ) -> Done {
-        let mut weight = self.view(weight);
-        let [scale, mut bias, mean, variance] = norm.map(|t| self.view(t));
-        let of_output = weight.len() / size.out_channels;
-        let norms = scale.iter().zip(&*variance).zip(bias.iter_mut().zip(&*mean));
-        for (weight, ((scale, variance), (bias, mean))) in weight.chunks_exact_mut(of_output).zip(norms) {
-            let factor = scale / (variance + EPSILON as f32).sqrt();
-            *bias -= mean * factor;
-            weight.iter_mut().for_each(|w| *w *= factor);
-        }
+        let winograd = Winograd::of(&size);
+        let fold = || {
+            let mut weight = self.view(weight);
+            let [scale, mut bias, mean, variance] = norm.map(|t| self.view(t));
+            let of_output = weight.len() / size.out_channels;
+            let norms = scale.iter().zip(&*variance).zip(bias.iter_mut().zip(&*mean));
+            for (weight, ((scale, variance), (bias, mean))) in weight.chunks_exact_mut(of_output).zip(norms) {
+                let factor = scale / (variance + EPSILON as f32).sqrt();
+                *bias -= mean * factor;
+                weight.iter_mut().for_each(|w| *w *= factor);
+            }
+            let factors = match &winograd {
+                Some(winograd) => winograd.factors(&weight),
+                None => vec![size.factor(&weight)],
+            };
+            FoldedConv { factors, bias: bias.to_vec() }
+        };
+        let made;
+        let FoldedConv { factors, bias } = match folded {
+            Some(kept) => if winograd.is_some() { &kept.winograd } else { &kept.taps }.get_or_init(fold),
+            None => {
+                made = fold();
+                &made
+            }
+        };
         let _work = scope(Kind::Convolution, size.operations());
-        match Winograd::of(&size) {
-            Some(winograd) => winograd.forward(x, &weight, &bias, relu, y),
-            None => size.forward(x, &weight, Some(&bias), relu, y),
+        match winograd {
+            Some(winograd) => winograd.forward(x, factors, bias, relu, y),
+            None => size.forward(x, &factors[0], Some(bias), relu, y),
         }
         Ok(())
     }

@@ -46,7 +46,7 @@ impl<'a> Winograd<'a> {
     }
 
     /// The products' right factors, each `(c, co)`: `G g G^T` of every pair of channels.
-    fn factors(&self, weight: &[f32]) -> Vec<Packed> {
+    pub fn factors(&self, weight: &[f32]) -> Vec<Packed> {
         let c = self.size.channels;
         let mut turned = Scratch::new(SEEN * weight.len() / 9);
         // by output, then product, then input
@@ -73,9 +73,8 @@ impl<'a> Winograd<'a> {
     }
 
     /// `y = conv(x, weight) + bias`, then a ReLU if asked for.
-    pub fn forward(&self, x: &[f32], weight: &[f32], bias: &[f32], relu: bool, y: &mut [f32]) {
+    pub fn forward(&self, x: &[f32], factors: &[Packed], bias: &[f32], relu: bool, y: &mut [f32]) {
         let ConvSize { side, channels, out_channels, dilation, .. } = *self.size;
-        let factors = self.factors(weight);
         // Bands of lines that whole tiles cover.
         let band = 2 * dilation * side * out_channels;
         let maps = y.par_chunks_mut(side * side * out_channels).zip(x.par_chunks(side * side * channels));
@@ -87,7 +86,7 @@ impl<'a> Winograd<'a> {
                 let corners: Vec<Corner> =
                     (first..first + lines).flat_map(|y| columns.iter().map(move |x| [y, *x])).collect();
                 for corners in corners.chunks(TILES) {
-                    self.tiles(x, &factors, corners, (bias, relu), (first, &mut *y));
+                    self.tiles(x, factors, corners, (bias, relu), (first, &mut *y));
                 }
             });
         });
@@ -115,10 +114,12 @@ impl<'a> Winograd<'a> {
                     let at = |i: usize| (start + i * dilation).checked_sub(dilation).filter(|p| *p < side);
                     std::array::from_fn::<_, 4, _>(at)
                 });
-                let pixels: [&[f32]; SEEN] = std::array::from_fn(|i| match (lines[i / 4], columns[i % 4]) {
-                    (Some(y), Some(x0)) => &x[(y * side + x0) * channels + from..][..here],
-                    _ => &zeros[..here],
-                });
+                let mut pixels = [&zeros[..here]; SEEN];
+                for (i, pixel) in pixels.iter_mut().enumerate() {
+                    if let (Some(y), Some(x0)) = (lines[i / 4], columns[i % 4]) {
+                        *pixel = &x[(y * side + x0) * channels + from..][..here];
+                    }
+                }
                 to_tile(&pixels, plane, &mut seen[t * here..]);
             }
             let onto = if from == 0 { Onto::Nothing } else { Onto::Itself };
@@ -194,7 +195,8 @@ mod tests {
             let want = direct(&size, &x, &weight, &bias);
             for relu in [false, true] {
                 let mut y = vec![f32::NAN; want.len()];
-                Winograd::of(&size).expect("a size worth it").forward(&x, &weight, &bias, relu, &mut y);
+                let winograd = Winograd::of(&size).expect("a size worth it");
+                winograd.forward(&x, &winograd.factors(&weight), &bias, relu, &mut y);
                 for (i, (y, w)) in y.iter().zip(&want).enumerate() {
                     let w = if relu { w.max(0.0) } else { *w };
                     assert!((f64::from(*y) - w).abs() < 2e-5, "{size:?} {i}: {y} {w}");

@@ -83,6 +83,9 @@ impl AdaptedBlockKernel for Cuda {
 }
 
 impl Conv2dKernel for Cuda {
+    /// A kernel folds faster than a prediction waits for its launch.
+    type Folded = ();
+
     fn conv2d(&self, size: ConvSize, x: &View, weight: &View, bias: Option<&View>, relu: bool, y: Out<'_>) -> Done {
         let stream = Stream::of(self)?;
         let bias = bias.map(Part::from);
@@ -95,6 +98,7 @@ impl Conv2dKernel for Cuda {
         x: &View,
         weight: &Tensor<(CO, C, KH, KW), f32, Self>,
         norm: [&Tensor<(CO,), f32, Self>; 4],
+        _: Option<&()>,
         relu: bool,
         y: Out<'_>,
     ) -> Done {
