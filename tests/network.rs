@@ -19,7 +19,7 @@ const EXPECTED: &str = "golden/pico/expected.safetensors";
 
 on_each_device! {
     pico_eval, pico_eval_at_other_sides, pico_loss_and_every_gradient, pico_the_published_scripts_loss,
-    pico_five_steps_of_dfdx_adam, pico_five_steps_of_our_adamw, pico_in_bf16, pico_in_tf32, tiny_at_352,
+    pico_five_steps_of_dfdx_adam, pico_five_steps_of_our_adamw, pico_in_bf16, pico_in_tf32, pico_for_inference, tiny_at_352,
     large_at_352,
 }
 
@@ -323,6 +323,31 @@ fn pico_in<D: Backend>(device: &D, precision: Precision, most: Rounding) {
             assert!(held.into_iter().eq(given.into_iter().map(round)), "{}", spec.name);
         }
     });
+}
+
+/// A model built for inference keeps what it made of its weights, at every side, until it is trained.
+fn pico_for_inference<D: Backend>(device: &D) {
+    let mut plain = Sam2UNet::<Pico, D>::from_source(device, &mut Synthetic).unwrap();
+    let mut keeping = Sam2UNet::<Pico, D>::for_inference(device, &mut Synthetic, Precision::F32).unwrap();
+    let image = |side: usize| {
+        let (x, _) = batch(side, 1);
+        let x: Image<Const<1>, usize, D> = device.upload(&x, (Const, Const, side, side)).unwrap();
+        x
+    };
+    let agree = |plain: &Sam2UNet<Pico, D>, keeping: &Sam2UNet<Pico, D>| {
+        // small maps are convolved in another way than large ones
+        for side in [64, 192, 64] {
+            let [a, b] = [plain, keeping].map(|model| device.read(&model.try_predict(image(side)).unwrap()).unwrap());
+            assert!(a.iter().map(|v| v.to_bits()).eq(b.iter().map(|v| v.to_bits())), "side {side}");
+        }
+    };
+    agree(&plain, &keeping);
+    let before = device.read(&keeping.try_predict(image(64)).unwrap()).unwrap();
+    for model in [&mut plain, &mut keeping] {
+        _ = model.forward_mut(image(64).leaky_trace());
+    }
+    agree(&plain, &keeping);
+    assert!(before != device.read(&keeping.try_predict(image(64)).unwrap()).unwrap(), "running statistics have moved");
 }
 
 // ---- the published sizes

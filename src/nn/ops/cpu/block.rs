@@ -166,7 +166,7 @@ impl<'a> Block<'a> {
             };
             let (ga, go) = self.mlp_backward(&turned, &a, kept.hidden.as_deref(), gy);
             drop((a, kept.hidden));
-            let mut gqkv = Scratch::new(qkv.len());
+            let mut gqkv = Scratch::shared(qkv.len());
             self.attention().backward(&qkv, &go, &mut gqkv);
             drop((qkv, go));
             let gz = self.project_backward(&turned, &z, skip, &ga, &gqkv);
@@ -179,8 +179,8 @@ impl<'a> Block<'a> {
     fn project(&self, x: &[f32]) -> (Scratch, Scratch, Option<Scratch>) {
         let (c, co) = (self.size.channels, self.size.out_channels);
         let n = x.len() / c;
-        let (mut z, mut qkv) = (Scratch::new(n * c), Scratch::new(n * 3 * co));
-        let mut skip = self.frozen.skip.as_ref().map(|_| Scratch::new(n * co));
+        let (mut z, mut qkv) = (Scratch::shared(n * c), Scratch::shared(n * 3 * co));
+        let mut skip = self.frozen.skip.as_ref().map(|_| Scratch::shared(n * co));
         let rows = rows_per_task(n);
         let skips = pieces_mut(skip.as_deref_mut(), rows * co);
         let tasks: Vec<_> =
@@ -200,7 +200,8 @@ impl<'a> Block<'a> {
 
     /// `z = x + gelu(up(gelu(down x)))`.
     fn adapt(&self, x: &[f32]) -> Scratch {
-        let (mut z, length) = (Scratch::new(x.len()), rows_per_task(x.len() / self.size.channels) * self.size.channels);
+        let (mut z, length) =
+            (Scratch::shared(x.len()), rows_per_task(x.len() / self.size.channels) * self.size.channels);
         x.par_chunks(length).zip(z.par_chunks_mut(length)).for_each(|(x, z)| self.adapt_rows(x, z));
         z
     }
@@ -227,7 +228,7 @@ impl<'a> Block<'a> {
         let attention = self.attention();
         let pooled = skip.map(|full| self.pool(full));
         let residual = pooled.as_deref().unwrap_or(z);
-        let (mut a, mut o) = (Scratch::new(residual.len()), Scratch::new(residual.len()));
+        let (mut a, mut o) = (Scratch::shared(residual.len()), Scratch::shared(residual.len()));
         attention.forward(qkv, &mut o);
         let (order, per_map) = (attention.query_order(), self.tokens_out());
         let side = if self.size.pool { self.size.side / 2 } else { self.size.side };
@@ -272,7 +273,7 @@ impl<'a> Block<'a> {
     fn mlp_backward(&self, turned: &Turned, a: &[f32], kept: Option<&[f32]>, gy: &[f32]) -> (Scratch, Scratch) {
         let co = self.size.out_channels;
         let rows = rows_per_task(a.len() / co);
-        let (mut ga, mut go) = (Scratch::new(a.len()), Scratch::new(a.len()));
+        let (mut ga, mut go) = (Scratch::shared(a.len()), Scratch::shared(a.len()));
         let tasks: Vec<_> = a
             .chunks(rows * co)
             .zip(gy.chunks(rows * co))
@@ -309,7 +310,7 @@ impl<'a> Block<'a> {
         let attention = self.attention();
         let (order, dim, width) = (attention.query_order(), attention.dim, self.size.out_channels);
         let side = if self.size.pool { self.size.side / 2 } else { self.size.side };
-        let mut sorted = Scratch::new(rows.len());
+        let mut sorted = Scratch::shared(rows.len());
         let map_length = self.tokens_out() * width;
         rows.par_chunks(map_length).zip(sorted.par_chunks_mut(map_length)).for_each(|(rows, sorted)| {
             for (t, row) in rows.chunks_exact(width).enumerate() {
@@ -329,7 +330,7 @@ impl<'a> Block<'a> {
         let (order, per_map) = (self.attention().key_order(), side * side);
         let rows = rows_per_task(n);
         let g_skip = skip.map(|full| self.pool_backward(full, ga));
-        let mut gz = Scratch::new(z.len());
+        let mut gz = Scratch::shared(z.len());
         gz.par_chunks_mut(rows * c).zip(z.par_chunks(rows * c)).enumerate().for_each(|(i, (gz, z))| {
             let n = z.len() / c;
             let mut gathered = Scratch::new(n * 3 * co);
@@ -361,7 +362,7 @@ impl<'a> Block<'a> {
     ) {
         let (c, r) = (self.size.channels, self.size.hidden);
         let n = x.len() / c;
-        let (mut gu, mut h, mut gh) = (gz, Scratch::new(n * r), Scratch::new(n * r));
+        let (mut gu, mut h, mut gh) = (gz, Scratch::shared(n * r), Scratch::shared(n * r));
         let rows = rows_per_task(n);
         let tasks: Vec<_> = x
             .chunks(rows * c)
@@ -391,7 +392,7 @@ impl<'a> Block<'a> {
     /// 2x2 max pool of `(n, co)` maps of side `side`.
     fn pool(&self, full: &[f32]) -> Scratch {
         let (co, side) = (self.size.out_channels, self.size.side);
-        let mut y = Scratch::new(full.len() / 4);
+        let mut y = Scratch::shared(full.len() / 4);
         // Rows of all maps, one under another: `side` is even, so a pair of rows never straddles two maps.
         y.par_chunks_mut(side / 2 * co).zip(full.par_chunks(2 * side * co)).for_each(|(y, full)| {
             let (top, bottom) = full.split_at(side * co);

@@ -99,7 +99,7 @@ impl Framed {
         let (side, frame, pixel) = (size.side, size.reach(), channels.div_ceil(2));
         let (line, map) = (side + frame[1], side + frame[0]);
         let lines = size.batch * map + frame[0];
-        let mut words = Scratch::new((lines * line + frame[1]) * pixel);
+        let mut words = Scratch::shared((lines * line + frame[1]) * pixel);
         words.par_chunks_mut(line * pixel).with_min_len(8).enumerate().for_each(|(i, words)| {
             let (map, y) = (i / map, (i % map).wrapping_sub(frame[0]));
             if map == size.batch || y >= side {
@@ -303,7 +303,7 @@ impl ConvSize {
         let channels = c.div_ceil(2 * c.div_ceil(64));
         let (parts, line) = (c.div_ceil(channels), (half + 2 * reach) * channels);
         let maps = LINE_PIXELS.div_ceil(side * side).min(self.batch);
-        let mut words = Scratch::new(maps * side * parts * line);
+        let mut words = Scratch::shared(maps * side * parts * line);
         let mut sums = Scratch::zeros(parts * taps * channels * co);
         let zeros = vec![0.0; channels.max(co)];
         for (x, gy) in x.chunks(maps * side * side * c).zip(gy.chunks(maps * side * side * co)) {

@@ -131,7 +131,7 @@ impl Memory for Cpu {
     }
 
     fn view<S: Shape>(&self, t: &Tensor<S, f32, Self>) -> Scratch {
-        let mut numbers = Scratch::new(t.shape().num_elements());
+        let mut numbers = Scratch::shared(t.shape().num_elements());
         t.copy_into(&mut numbers); // one copy; `as_vec` walks element by element
         numbers
     }
@@ -169,7 +169,7 @@ impl Memory for Cpu {
     }
 
     fn renew<S: Shape>(&self, t: &mut Tensor<S, f32, Self>, fill: impl FnOnce(&Scratch, &mut [f32]) -> Done) -> Done {
-        let (old, mut new) = (self.view(t), Scratch::new(t.shape().num_elements()));
+        let (old, mut new) = (self.view(t), Scratch::shared(t.shape().num_elements()));
         fill(&old, &mut new)?;
         t.copy_from(&new);
         Ok(())
@@ -180,7 +180,7 @@ impl Memory for Cpu {
     }
 
     fn fill(&self, length: usize, fill: impl FnOnce(&mut [f32]) -> Done) -> Result<Scratch, CpuError> {
-        let mut numbers = Scratch::zeros(length);
+        let mut numbers = Scratch::shared_zeros(length);
         fill(&mut numbers)?;
         Ok(numbers)
     }
@@ -190,7 +190,7 @@ impl Memory for Cpu {
     }
 
     fn overwrite(&self, length: usize, write: impl FnOnce(&mut [f32]) -> Done) -> Result<Scratch, CpuError> {
-        let mut numbers = Scratch::new(length);
+        let mut numbers = Scratch::shared(length);
         write(&mut numbers)?;
         Ok(numbers)
     }
@@ -200,21 +200,10 @@ impl Memory for Cpu {
         shape: S,
         fill: impl FnOnce(&mut [f32]) -> Result<R, CpuError>,
     ) -> Result<(Tensor<S, f32, Self>, R), CpuError> {
-        let mut numbers = zeros(shape.num_elements());
+        let mut numbers = scratch::zeros(shape.num_elements());
         let extra = fill(&mut numbers)?;
         Ok((self.try_tensor_from_vec(numbers, shape)?, extra))
     }
-}
-
-/// Zeros, written by all threads: one alone would keep the others waiting.
-fn zeros(length: usize) -> Vec<f32> {
-    const ROW: usize = 16;
-    if length < CHUNK || !length.is_multiple_of(ROW) {
-        return vec![0.0; length];
-    }
-    let rows: Vec<[f32; ROW]> =
-        (0..length / ROW).into_par_iter().with_min_len(CHUNK / ROW).map(|_| [0.0; ROW]).collect();
-    rows.into_flattened()
 }
 
 impl PatchEmbedKernel for Cpu {
@@ -346,7 +335,7 @@ impl Conv2dKernel for Cpu {
     ) -> Done {
         let _work = scope(Kind::Convolution, 2 * size.operations());
         let masked = relu.map(|y| {
-            let mut masked = Scratch::new(gy.len());
+            let mut masked = Scratch::shared(gy.len());
             vector::relu_backward(y, gy, &mut masked);
             masked
         });

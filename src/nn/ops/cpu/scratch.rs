@@ -1,6 +1,7 @@
 //! Temporary numbers: each thread keeps some of the memory that it let go of and uses it again, as fresh pages and zeros
 //! that nobody reads cost more than many a kernel.
 
+use rayon::prelude::*;
 use std::cell::{Cell, RefCell};
 use std::ops::{Deref, DerefMut};
 
@@ -13,6 +14,8 @@ const KEPT_IN_INFERENCE: usize = 16 << 20;
 /// A buffer may be longer than asked for by this part of it, or by so many numbers.
 const LOOSE: usize = 8;
 const ROWS: usize = 1 << 14;
+/// Numbers that are worth a thread's waking.
+const CHUNK: usize = 1 << 16;
 
 thread_local! {
     static FREE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
@@ -38,6 +41,18 @@ pub fn roomy<R>(work: impl FnOnce() -> R) -> R {
     work()
 }
 
+/// Zeros, written by all threads.
+pub fn zeros(length: usize) -> Vec<f32> {
+    const ROW: usize = 16;
+    if length < CHUNK {
+        return vec![0.0; length];
+    }
+    let rows = (0..length.div_ceil(ROW)).into_par_iter().with_min_len(CHUNK / ROW).map(|_| [0.0; ROW]);
+    let mut numbers = rows.collect::<Vec<_>>().into_flattened();
+    numbers.truncate(length);
+    numbers
+}
+
 /// Numbers to be written before they are read: what they hold at first is of no worth.
 #[derive(Debug, Default)]
 pub struct Scratch {
@@ -49,21 +64,41 @@ pub struct Scratch {
 impl Scratch {
     /// `length` numbers.
     pub fn new(length: usize) -> Self {
+        let numbers = Self::kept(length).unwrap_or_else(|| vec![0.0; length]);
+        Self { numbers, length }
+    }
+
+    /// Numbers of whole maps, for all threads to write. Fresh memory is touched by all of them first, as one alone would keep
+    /// the others waiting: so not for a task of many.
+    pub fn shared(length: usize) -> Self {
+        let numbers = Self::kept(length).unwrap_or_else(|| zeros(length));
+        Self { numbers, length }
+    }
+
+    /// The same, all zeros.
+    pub fn shared_zeros(length: usize) -> Self {
+        match Self::kept(length) {
+            Some(mut numbers) => {
+                numbers[..length].par_chunks_mut(CHUNK).for_each(|part| part.fill(0.0));
+                Self { numbers, length }
+            }
+            None => zeros(length).into(),
+        }
+    }
+
+    /// Memory that this thread kept, for `length` numbers.
+    fn kept(length: usize) -> Option<Vec<f32>> {
         let room = room();
         if length == 0 || length > room {
-            return vec![0.0; length].into();
+            return None;
         }
-        let mut numbers = FREE.with_borrow_mut(|free| {
+        FREE.with_borrow_mut(|free| {
             // The smallest that is large enough, but no map for a row.
             let loose = if room > KEPT { 3 * length } else { length / LOOSE };
             let fits = |i: &usize| (length..=length + loose.max(ROWS)).contains(&free[*i].len());
             let best = (0..free.len()).filter(fits).min_by_key(|i| free[*i].len());
-            best.map(|i| free.remove(i)).unwrap_or_default()
-        });
-        if numbers.len() < length {
-            numbers.resize(length, 0.0);
-        }
-        Self { numbers, length }
+            best.map(|i| free.remove(i))
+        })
     }
 
     /// `length` zeros.
