@@ -405,7 +405,8 @@ fn centred_conv_batch_norm_case(batch: usize, h: usize, relu: bool, seed: u64) {
         [2, 3].map(|i: usize| device.tensor_from_vec(inputs[i].clone(), Default::default()));
     let probe = numbers(rows * CO, seed + 4);
     let (y, [mean, variance]) =
-        ops::conv_batch_norm_train(x.leaky_trace(), &w, [&scale, &bias], 1, relu, Precision::F32).unwrap();
+        ops::conv_batch_norm_train(x.leaky_trace(), &w, [&scale, &bias], 1, relu, (Precision::F32, Keep::Input))
+            .unwrap();
     let got = got!(y, probe, [x, w, scale, bias]);
     let between = |x: &[f64], w: &[f64]| conv_twin(x, w, &[0.0; CO], [batch, h, C, CO, 1, 1, 1]);
     let moments = |u: &[f64], ch: usize| {
@@ -450,9 +451,10 @@ fn conv_batch_norm_twin<const KH: usize, const KW: usize>(
     let [scale, bias]: [Tensor<Rank1<CO>, f32, Dev>; 2] =
         [2, 3].map(|i| device.tensor_from_vec(numbers(CO, seed + i), Default::default()));
     let probe = numbers(batch * h * h * CO, seed + 4);
-    let got = {
+    let got = |keep| {
+        let norm = [&scale, &bias];
         let (y, statistics) =
-            ops::conv_batch_norm_train(x.leaky_trace(), &w, [&scale, &bias], dilation, relu, Precision::F32).unwrap();
+            ops::conv_batch_norm_train(x.leaky_trace(), &w, norm, dilation, relu, (Precision::F32, keep)).unwrap();
         (got!(y, probe, [x, w, scale, bias]), statistics.map(|s| s.as_vec()))
     };
     let want = {
@@ -460,9 +462,11 @@ fn conv_batch_norm_twin<const KH: usize, const KW: usize>(
         let (y, statistics) = ops::batch_norm_train(u, &scale, &bias, relu).unwrap();
         (got!(y, probe, [x, w, scale, bias]), statistics.map(|s| s.as_vec()))
     };
-    assert_eq!(got.1, want.1);
-    assert_eq!(got.0.y, want.0.y);
-    assert_eq!(got.0.gradients, want.0.gradients);
+    for got in [Keep::Input, Keep::Attention].map(got) {
+        assert_eq!(got.1, want.1);
+        assert_eq!(got.0.y, want.0.y);
+        assert_eq!(got.0.gradients, want.0.gradients);
+    }
 }
 
 proptest! {

@@ -20,7 +20,7 @@ pub enum Precision {
     #[default]
     F32,
     /// Factors rounded to bf16 (subnormal numbers may count as zero), summed in single precision; the frozen linear layers
-    /// are held in bf16.
+    /// are held in bf16. A CPU whose bf16 products are not faster rounds those layers, and nothing else.
     Bf16,
     /// Factors of single precision of which 10 bits of mantissa are multiplied (NVIDIA's TF32), summed in single precision;
     /// everything is held in single precision.

@@ -3,7 +3,7 @@
 //! In training the batch's own statistics normalise and the running ones follow them; in inference the
 //! running ones are folded into the convolution (`w' = w s / sqrt(v + eps)`, eps 1e-5).
 
-use super::ops::{Conv2dKernel, Flow};
+use super::ops::{Conv2dKernel, Flow, Keep};
 use super::{Backend, Counter, Inference, Map, Param, Precision, Statistic, Training, ops};
 use dfdx::nn::{Module, ModuleMut};
 use dfdx::prelude::*;
@@ -43,6 +43,8 @@ module! {
     } with |_, from| {
         /// What the convolution is computed in; in inference, a 1x1 one is always in single precision.
         pub precision: Precision = from.precision(),
+        /// Whether training keeps the convolution's output for the backward pass, or computes it again.
+        pub keep: Keep = Keep::default(),
         /// What inference makes of the weights, if they stay as they are.
         folded: Folded<D> = from.folded(),
     }
@@ -54,6 +56,7 @@ pub(super) struct Around {
     pub(super) dilation: usize,
     pub(super) relu: bool,
     pub(super) precision: Precision,
+    pub(super) keep: Keep,
 }
 
 impl<CO: ConstDim, D: Backend> BatchNorm<CO, D> {
@@ -64,7 +67,7 @@ impl<CO: ConstDim, D: Backend> BatchNorm<CO, D> {
         folded: &'a Folded<D>,
         around: Around,
     ) -> ops::NormedConv<'a, C, CO, Const<KH>, Const<KW>, D> {
-        let Around { dilation, relu, precision } = around;
+        let Around { dilation, relu, precision, .. } = around;
         let norm = [&self.scale, &self.bias, &self.running_mean.0, &self.running_var.0];
         // A 1x1 convolution's input is centred in training; here it is not, and bf16 would round its mean.
         let precision = if KH * KW == 1 { Precision::F32 } else { precision };
@@ -79,8 +82,8 @@ impl<CO: ConstDim, D: Backend> BatchNorm<CO, D> {
         around: Around,
     ) -> Result<Map<B, H, CO, D, T>, D::Err> {
         let norm = [&self.scale, &self.bias];
-        let Around { dilation, relu, precision } = around;
-        let (y, [mean, var]) = ops::conv_batch_norm_train(x, weight, norm, dilation, relu, precision)?;
+        let Around { dilation, relu, precision, keep } = around;
+        let (y, [mean, var]) = ops::conv_batch_norm_train(x, weight, norm, dilation, relu, (precision, keep))?;
         self.running_mean.0.try_axpy(1.0 - MOMENTUM, &mean, MOMENTUM)?;
         self.running_var.0.try_axpy(1.0 - MOMENTUM, &var, MOMENTUM)?;
         self.batches.0 += 1;
@@ -92,7 +95,7 @@ impl<C: ConstDim, CO: ConstDim, D: Backend, const KH: usize, const KW: usize, co
     ConvBn<C, CO, D, KH, KW, DILATION>
 {
     fn around(&self) -> Around {
-        Around { dilation: DILATION, relu: false, precision: self.precision }
+        Around { dilation: DILATION, relu: false, precision: self.precision, keep: self.keep }
     }
 }
 

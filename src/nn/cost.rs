@@ -135,11 +135,13 @@ pub fn training_bytes<V: Variant>(side: usize, batch: usize, keep: Keep, precisi
                 Keep::Attention => balanced,
                 Keep::Products => balanced + if stage >= 2 { 4 * blocks } else { 0 },
             };
-        // a receptive-field block: 15 convolutions, each before and after its norm, and their join
-        kept += tokens * mid * (2 * 15 + 5);
+        // a convolution's output before its norm, and after it
+        let convolved = if keep == Keep::Input { 1 } else { 2 };
+        // a receptive-field block: 15 convolutions, and their join
+        kept += tokens * mid * (15 * convolved + 5);
         if stage < 3 {
-            // a decoder step: the join, two convolutions before and after their norms
-            kept += tokens * mid * 6;
+            // a decoder step: the join, two convolutions
+            kept += tokens * mid * (2 + 2 * convolved);
         }
         let group = tokens * (4096 / tokens).clamp(1, batch);
         // z, q, k, v and their gradients, attention in and out, before and after sorting

@@ -1,7 +1,7 @@
 //! The U-Net decoder and its outputs.
 
 use super::conv_bn::{Around, Folded};
-use super::ops::Flow;
+use super::ops::{Flow, Keep};
 use super::{Backend, BatchNorm, Even, Inference, Map, Masks, Mid, Param, Precision, Side, Training, ops};
 use dfdx::nn::{Module, ModuleMut, NonMutableModule};
 use dfdx::prelude::*;
@@ -23,6 +23,8 @@ module! {
     } with |_, from| {
         /// What the convolutions are computed in.
         pub precision: Precision = from.precision(),
+        /// Whether training keeps the convolutions' outputs for the backward pass, or computes them again.
+        pub keep: Keep = Keep::default(),
         /// What inference makes of the weights, if they stay as they are.
         folded: [Folded<D>; 2] = [from.folded(), from.folded()],
     }
@@ -48,7 +50,7 @@ module! {
 
 impl<D: Backend> DoubleConv<D> {
     fn around(&self) -> Around {
-        Around { dilation: 1, relu: true, precision: self.precision }
+        Around { dilation: 1, relu: true, precision: self.precision, keep: self.keep }
     }
 
     fn infer<B: Dim, H: Dim, T: Inference<D>>(&self, x: &Flow<B, H, Both, D>) -> Result<Map<B, H, Mid, D, T>, D::Err> {

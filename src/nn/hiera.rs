@@ -240,7 +240,7 @@ impl<V: Variant, B: Dim, S: Side, D: Backend, T: Tape<f32, D>> Module<Image<B, S
 }
 
 impl<V: Variant, D: Backend> Hiera<V, D> {
-    /// Sets what training keeps of each block for the backward pass, by default only its input.
+    /// Sets what training keeps of each block for the backward pass.
     pub fn keep(&mut self, keep: Keep) {
         fn stage<V: Variant, C: ConstDim, CO: ConstDim, F: ConstDim, N: ConstDim, D: Backend>(
             stage: &mut Stage<V, C, CO, F, N, D>,

@@ -1,7 +1,7 @@
 //! The receptive-field block (arXiv 1711.07767, as SAM2-UNet uses it): any number of channels to 64,
 //! seen through four branches of growing reach. No activation but the last.
 
-use super::ops::Flow;
+use super::ops::{Flow, Keep};
 use super::{Backend, ConvBn, Inference, Map, Mid, Training, ops};
 use dfdx::nn::{Module, ModuleMut};
 use dfdx::prelude::*;
@@ -35,6 +35,24 @@ module! {
         pub conv_cat("conv_cat"): ConvBn<Const<256>, Mid, D, 3, 3>,
         /// The way past them.
         pub conv_res("conv_res"): ConvBn<C, Mid, D, 1, 1>,
+    }
+}
+
+impl<C: ConstDim, D: Backend> Rfb<C, D> {
+    /// Sets whether training keeps the convolutions' outputs for the backward pass, or computes them again.
+    pub fn keep(&mut self, keep: Keep) {
+        fn branch<C: ConstDim, D: Backend, const K: usize>(branch: &mut Branch<C, D, K>, keep: Keep) {
+            branch.reduce.keep = keep;
+            branch.row.keep = keep;
+            branch.column.keep = keep;
+            branch.dilated.keep = keep;
+        }
+        self.branch0.keep = keep;
+        branch(&mut self.branch1, keep);
+        branch(&mut self.branch2, keep);
+        branch(&mut self.branch3, keep);
+        self.conv_cat.keep = keep;
+        self.conv_res.keep = keep;
     }
 }
 

@@ -159,9 +159,15 @@ impl<V: Variant, D: Backend, const CLASSES: usize> Sam2UNet<V, D, CLASSES> {
         self.each(&Path::root(), f);
     }
 
-    /// Sets what training keeps of each encoder block for the backward pass; by default nothing but
-    /// its input, from which the block is computed again.
+    /// Sets what training keeps for the backward pass of each encoder block and of each convolution with a batch norm.
     pub fn keep(&mut self, keep: Keep) {
         self.encoder.keep(keep);
+        self.rfb1.keep(keep);
+        self.rfb2.keep(keep);
+        self.rfb3.keep(keep);
+        self.rfb4.keep(keep);
+        for up in [&mut self.up1, &mut self.up2, &mut self.up3] {
+            up.conv.keep = keep;
+        }
     }
 }

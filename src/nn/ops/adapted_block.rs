@@ -41,7 +41,8 @@ pub struct Geometry {
     pub window: usize,
 }
 
-/// What a block keeps from its forward for its backward pass.
+/// What a block keeps from its forward for its backward pass; and a convolution with a batch norm, which keeps its output, too,
+/// unless it is to keep its input only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Keep {
     /// Its input only; everything else is computed again.

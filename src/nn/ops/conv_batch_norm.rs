@@ -6,14 +6,15 @@
 //! In single precision they are far nearer to it where a map's mean dwarfs its spread, as a trunk's maps may.
 
 use super::conv2d::ConvSize;
-use super::{Erased, Slot, erase, record, retype};
+use super::{Erased, Keep, Slot, erase, record, retype};
 use crate::nn::{Backend, Map, Precision};
 use dfdx::prelude::*;
 
 /// Scale and bias of a batch normalisation.
 pub type NormRef<'a, C, D> = [&'a Tensor<(C,), f32, D>; 2];
 
-/// [`conv2d`](super::conv2d()) without bias, then [`batch_norm_train`](super::batch_norm_train): the same function.
+/// [`conv2d`](super::conv2d()) without bias, then [`batch_norm_train`](super::batch_norm_train): the same function. With
+/// [`Keep::Input`] what lies between them is computed again for the backward pass.
 ///
 /// # Errors
 /// The device's.
@@ -24,7 +25,7 @@ pub fn conv_batch_norm_train<B, H, C, CO, KH, KW, D, T>(
     norm: NormRef<'_, CO, D>,
     dilation: usize,
     relu: bool,
-    precision: Precision,
+    (precision, keep): (Precision, Keep),
 ) -> Result<(Map<B, H, CO, D, T>, [Tensor<(CO,), f32, D>; 2]), D::Err>
 where
     B: Dim,
@@ -38,7 +39,7 @@ where
 {
     const { assert!(KH::SIZE % 2 == 1 && KW::SIZE % 2 == 1, "a kernel's sides are odd") };
     let (y, statistics) =
-        erased(erase(x), erase(weight.clone()), norm.map(|n| erase(n.clone())), dilation, relu, precision)?;
+        erased(erase(x), erase(weight.clone()), norm.map(|n| erase(n.clone())), dilation, relu, (precision, keep))?;
     Ok((retype(y), statistics.map(retype)))
 }
 
@@ -57,7 +58,7 @@ fn erased<D: Backend, T: Tape<f32, D>>(
     [scale, bias]: [Erased<1, D>; 2],
     dilation: usize,
     relu: bool,
-    precision: Precision,
+    (precision, keep): (Precision, Keep),
 ) -> Result<(Erased<4, D, T>, [Erased<1, D>; 2]), D::Err> {
     let (x, mut tape) = x.try_contiguous()?.split_tape();
     let device = x.device().clone();
@@ -71,7 +72,10 @@ fn erased<D: Backend, T: Tape<f32, D>>(
     if let Some(centre) = &centre {
         seen = d.centred(seen, centre)?;
     }
-    let between = d.overwrite(shape.into_iter().product(), |u| d.conv2d(size, &seen, w_view, None, false, u))?;
+    let convolved = move |d: &D, seen: &D::View, weight: &D::View| {
+        d.overwrite(shape.into_iter().product(), |u| d.conv2d(size, seen, weight, None, false, u))
+    };
+    let between = convolved(d, &seen, w_view)?;
     let (y, (mean, (variance, saved))) = d.build_with(shape, |y| {
         d.build_with([out_channels], |mean| {
             d.build_with([out_channels], |variance| {
@@ -94,16 +98,31 @@ fn erased<D: Backend, T: Tape<f32, D>>(
             Some(centre) => Kept::Tensor(x, centre),
             None => Kept::Seen(seen),
         };
+        let between = (keep != Keep::Input).then_some(between);
         record(&mut tape, &device, inputs, Slot::of(&y), move |d, gy, [gx, gw, g_scale, g_bias]| {
             let (w, scale, bias) = views;
-            let g_between = d.fill(shape.into_iter().product(), |gu| {
-                d.batch_norm_backward(&between, &scale, &bias, relu, saved, &gy, (gu, g_scale, g_bias))
-            })?;
-            drop((gy, between));
-            let x = match kept {
-                Kept::Tensor(x, centre) => d.centred(d.view(&x), &centre)?,
-                Kept::Seen(seen) => seen,
+            let seen = || match kept {
+                Kept::Tensor(x, centre) => d.centred(d.view(&x), &centre),
+                Kept::Seen(seen) => Ok(seen),
             };
+            let back = |between: &D::View| {
+                d.fill(shape.into_iter().product(), |gu| {
+                    d.batch_norm_backward(between, &scale, &bias, relu, saved, &gy, (gu, g_scale, g_bias))
+                })
+            };
+            let (x, g_between) = match between {
+                Some(between) => {
+                    let g_between = back(&between)?;
+                    drop(between);
+                    (seen()?, g_between)
+                }
+                None => {
+                    let x = seen()?;
+                    let g_between = back(&convolved(d, &x, &w)?)?;
+                    (x, g_between)
+                }
+            };
+            drop(gy);
             d.conv2d_backward(size, &x, &w, None, &g_between, (gx, gw, None))
         });
     }

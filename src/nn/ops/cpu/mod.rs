@@ -310,7 +310,17 @@ impl Conv2dKernel for Cpu {
         };
         let made;
         let FoldedConv { factors, bias } = match folded {
-            Some(kept) => if winograd.is_some() { &kept.winograd } else { &kept.taps }.get_or_init(fold),
+            Some(kept) => {
+                let kept = if winograd.is_some() { &kept.winograd } else { &kept.taps };
+                // Made before the lock is asked for: a thread that waits for others may be given another prediction meanwhile.
+                match kept.get() {
+                    Some(kept) => kept,
+                    None => {
+                        let made = fold();
+                        kept.get_or_init(|| made)
+                    }
+                }
+            }
             None => {
                 made = fold();
                 &made
