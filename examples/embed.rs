@@ -8,11 +8,11 @@
 //! `WeightSource` just as `Initialiser` is.
 
 use dfdx::{nn::Module, prelude::*};
-use sam2unet::nn::{Const, Image, Initialiser, Large, Masks, Sam2UNet};
+use sam2unet::nn::{Const, Image, Initialiser, Large, Masks, Precision, Sam2UNet};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let device = Cpu::default();
-    let model = Sam2UNet::<Large>::from_source(&device, &mut Initialiser::new(0))?;
+    let model = Sam2UNet::<Large>::for_inference(&device, &mut Initialiser::new(0), Precision::F32)?;
 
     // Two images at 352: three maps of logits, at 352 too. `Const<350>` would not compile.
     let images: Image<Const<2>, Const<352>, Cpu> = device.zeros();

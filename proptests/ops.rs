@@ -112,11 +112,10 @@ fn conv_twin(x: &[f64], w: &[f64], b: &[f64], [batch, h, c, co, kh, kw, d]: [usi
     y
 }
 
-/// What [`compare`] holds products of this precision to. The twin's are not rounded: each of bf16's factors is by up to
+/// What [`compare`] holds products of factors in this precision to. The twin's are not rounded: each of bf16's is by up to
 /// 2^-9, and sums of such products differ by about a hundredth of the largest.
 fn bounds(precision: Precision) -> [f64; 2] {
-    let computed = if device().offers(precision) { precision } else { Precision::F32 };
-    match computed {
+    match precision {
         Precision::F32 | Precision::Tf32 => [2e-5, 2e-3],
         Precision::Bf16 => [1.5e-2, 4e-2],
     }
@@ -141,7 +140,7 @@ fn conv_case<const KH: usize, const KW: usize>(
     let y: Tensor<Plane<Const<CO>>, f32, Dev, _> =
         ops::conv2d(x.leaky_trace(), &w, Some(&b), dilation, relu, precision).unwrap();
     let got = got!(y, probe, [x, w, b]);
-    compare(&got, &inputs, &probe, bounds(precision), |v| {
+    compare(&got, &inputs, &probe, bounds(device.multiplies_in(precision)), |v| {
         let mut y = conv_twin(&v[0], &v[1], &v[2], [batch, h, C, CO, KH, KW, dilation]);
         if relu {
             y.iter_mut().for_each(|y| *y = y.max(0.0));

@@ -30,7 +30,7 @@ pub struct Case {
     pub variant: String,
     /// Images in a batch.
     pub batch: usize,
-    /// Precision of the products.
+    /// The precision asked for.
     #[serde(serialize_with = "precision_name")]
     pub precision: Precision,
     /// Where it runs: `cpu` or `cuda`.
@@ -53,6 +53,9 @@ pub struct Measurement {
     /// The case.
     #[serde(flatten)]
     pub case: Case,
+    /// What products were computed in, which may be more precise than what was asked for.
+    #[serde(serialize_with = "precision_name")]
+    pub products: Precision,
     /// Median seconds of a call.
     pub median_s: f64,
     /// Least seconds of a call.
@@ -108,6 +111,7 @@ pub fn measure(mut case: Case, device: &Device, keep: Keep) -> Result<Measuremen
         peak_mb: peak_memory(),
         device_peak_mb: device.peak_bytes().map(|bytes| bytes as f64 / f64::from(1 << 20)),
         before_mb,
+        products: device.multiplies_in(case.precision),
         case,
     })
 }

@@ -96,7 +96,7 @@ impl Device {
         }
     }
 
-    /// Whether it computes in this precision.
+    /// Whether it takes this precision.
     pub fn offers(&self, precision: Precision) -> bool {
         on!(self, |d| d.offers(precision))
     }
@@ -109,9 +109,18 @@ impl Device {
         on!(self, |d| of(d, precision))
     }
 
-    /// What a person should know of how it computes in this precision, if anything.
-    pub fn remark(&self, precision: Precision) -> Option<&'static str> {
-        on!(self, |d| d.remark(precision))
+    /// What its products are computed in where this precision is asked for.
+    pub fn multiplies_in(&self, precision: Precision) -> Precision {
+        on!(self, |d| d.multiplies_in(precision))
+    }
+
+    /// What a person should know of how it computes in a precision that it offers, if anything.
+    pub fn remark(&self, precision: Precision) -> Option<String> {
+        let computed = self.multiplies_in(precision);
+        (self.offers(precision) && computed != precision).then(|| {
+            let (held, computed) = (precision.name(), computed.name());
+            format!("frozen weights are held in {held}, products computed in {computed}: this machine has no {held} products that are faster")
+        })
     }
 
     /// Runs `work`, one inference after the other, with a CPU's threads kept from falling asleep between an inference's

@@ -5,6 +5,7 @@ use crate::golden::{Golden, Pico, Synthetic, batch, channels_first, gradients, l
 use dfdx::nn::{Module, ModuleMut, NumParams, ZeroGrads};
 use dfdx::optim::{Adam, Optimizer, Sgd};
 use dfdx::prelude::*;
+use rayon::prelude::*;
 use sam2unet::nn::ops::{Keep, LossFlavour};
 use sam2unet::nn::weights::{Role, SourceError, Value, WeightSource, WeightSpec};
 use sam2unet::nn::*;
@@ -327,8 +328,12 @@ fn pico_in<D: Backend>(device: &D, precision: Precision, most: Rounding) {
 
 /// A model built for inference keeps what it made of its weights, at every side, until it is trained.
 fn pico_for_inference<D: Backend>(device: &D) {
-    let mut plain = Sam2UNet::<Pico, D>::from_source(device, &mut Synthetic).unwrap();
-    let mut keeping = Sam2UNet::<Pico, D>::for_inference(device, &mut Synthetic, Precision::F32).unwrap();
+    [Precision::F32, Precision::Bf16].into_iter().for_each(|precision| pico_for_inference_in(device, precision));
+}
+
+fn pico_for_inference_in<D: Backend>(device: &D, precision: Precision) {
+    let mut plain = Sam2UNet::<Pico, D>::with_precision(device, &mut Synthetic, precision).unwrap();
+    let mut keeping = Sam2UNet::<Pico, D>::for_inference(device, &mut Synthetic, precision).unwrap();
     let image = |side: usize| {
         let (x, _) = batch(side, 1);
         let x: Image<Const<1>, usize, D> = device.upload(&x, (Const, Const, side, side)).unwrap();
@@ -343,11 +348,28 @@ fn pico_for_inference<D: Backend>(device: &D) {
     };
     agree(&plain, &keeping);
     let before = device.read(&keeping.try_predict(image(64)).unwrap()).unwrap();
+    // a copy makes what it needs of its own weights
+    let mut copy = keeping.clone();
+    device.renew(&mut copy.rfb1.conv_cat.norm.bias, |old, new| device.add_relu(old, old, new)).unwrap();
+    assert!(before != device.read(&copy.try_predict(image(64)).unwrap()).unwrap());
+    agree(&plain, &keeping);
     for model in [&mut plain, &mut keeping] {
         _ = model.forward_mut(image(64).leaky_trace());
     }
     agree(&plain, &keeping);
     assert!(before != device.read(&keeping.try_predict(image(64)).unwrap()).unwrap(), "running statistics have moved");
+}
+
+/// A thread that waits while convolutions are folded may begin another prediction of the same model.
+#[test]
+fn predictions_of_one_model_beside_each_other() {
+    let device = Cpu::default();
+    let model = Sam2UNet::<Pico, Cpu>::for_inference(&device, &mut Synthetic, Precision::F32).unwrap();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().unwrap();
+    let (x, _) = batch(96, 1);
+    let logits: Vec<Vec<f32>> =
+        pool.install(|| (0..16).into_par_iter().map(|_| Network::logits(&model, &x, 1, 96).unwrap()).collect());
+    assert!(logits.iter().all(|l| *l == logits[0]));
 }
 
 // ---- the published sizes

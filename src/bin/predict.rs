@@ -41,8 +41,8 @@ struct Arguments {
     /// auto (a GPU if this build and this machine have one), cpu or cuda
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = DeviceChoice::parse)]
     device: DeviceChoice,
-    /// f32, or bf16: half the memory, faster on most machines, logits that differ by about a hundredth; tf32, on a GPU, lies between
-    /// [default: what the checkpoint was trained in, or f32]
+    /// f32, or bf16: half the memory, less time where the machine has fast bf16 products, logits that differ by about a
+    /// hundredth; tf32, on a GPU, lies between [default: what the checkpoint was trained in, or f32]
     #[arg(long, value_name = "NAME", value_parser = <Precision as Named>::parse)]
     precision: Option<Precision>,
 }

@@ -114,8 +114,8 @@ struct Flags {
     /// auto (a GPU if this build and this machine have one), cpu or cuda [default: auto]
     #[arg(long, value_name = "NAME", value_parser = DeviceChoice::parse, help_heading = "Run")]
     device: Option<DeviceChoice>,
-    /// f32, or bf16: products of rounded factors; the trunk is rounded, in half the memory, and stored so; or tf32, on a GPU:
-    /// rounded less, and nothing is stored so [default: f32]
+    /// f32, or bf16: the trunk is rounded, in half the memory, and stored so; factors of products too, where that is faster; or
+    /// tf32, on a GPU: rounded less, and nothing is stored so [default: f32]
     #[arg(long, value_name = "NAME", value_parser = <Precision as Named>::parse, help_heading = "Optimisation")]
     precision: Option<Precision>,
     /// What a block keeps for the backward pass: small (its input), balanced, fast (most) [default: balanced]

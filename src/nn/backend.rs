@@ -9,7 +9,7 @@ use std::fmt::Debug;
 /// `Device<f32>` implies two `Storage`s.)
 pub type Buffer<D> = <D as Storage<f32>>::Vec;
 
-/// What the large products are computed in: a block's linear layers and adapter, attention's (queries and keys, weights and
+/// What is asked for of the large products ([`Memory::multiplies_in`] tells what is done): a block's linear layers and adapter, attention's (queries and keys, weights and
 /// values; on a GPU only in bf16, and for heads of at most 96 numbers), and the convolutions of decoder and receptive-field
 /// blocks, forward and back. Everything else is single precision: the tape, the trainable weights, softmax and its gradient, the
 /// first and the last layer, and an adapter's weight gradients. What only such products read next a GPU also holds in bf16:
@@ -63,7 +63,7 @@ pub trait Memory: Device<f32> {
     /// An error of the device in words, with what to try.
     fn explain(error: &Self::Err) -> String;
 
-    /// Whether the device computes in this precision. One that does not takes single precision in its place.
+    /// Whether the device takes this precision. One that does not takes single precision in its place.
     fn offers(&self, precision: Precision) -> bool;
 
     /// Runs `work`, many short operations one after the other; a CPU's threads do not fall asleep between them, and do whatever
@@ -75,9 +75,10 @@ pub trait Memory: Device<f32> {
     /// What a device of this kind must have or be to compute in it, for people.
     fn needs(precision: Precision) -> &'static str;
 
-    /// What a person should know of how the device computes in this precision, if anything.
-    fn remark(&self, _precision: Precision) -> Option<&'static str> {
-        None
+    /// What products are computed in where `precision` is asked for: in single precision where the device does not offer it,
+    /// or has no faster way.
+    fn multiplies_in(&self, precision: Precision) -> Precision {
+        if self.offers(precision) { precision } else { Precision::F32 }
     }
 
     /// Stores a frozen weight as its operation wants it. One of two dimensions is a linear layer's `(out, in)`, held in

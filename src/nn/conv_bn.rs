@@ -7,11 +7,10 @@ use super::ops::{Conv2dKernel, Flow, Keep};
 use super::{Backend, Counter, Inference, Map, Param, Precision, Statistic, Training, ops};
 use dfdx::nn::{Module, ModuleMut};
 use dfdx::prelude::*;
-use std::sync::Arc;
 
 /// What inference keeps of a convolution with its batch norm, where it may: see
 /// [`Sam2UNet::for_inference`](super::Sam2UNet::for_inference).
-pub(super) type Folded<D> = Option<Arc<<D as Conv2dKernel>::Folded>>;
+pub(super) type Folded<D> = Option<<D as Conv2dKernel>::Folded>;
 
 /// How far a running statistic moves towards the batch's, as in PyTorch's `BatchNorm2d`.
 const MOMENTUM: f64 = 0.1;
@@ -61,7 +60,7 @@ pub(super) struct Around {
 
 impl<CO: ConstDim, D: Backend> BatchNorm<CO, D> {
     /// Convolution, normalisation and maybe ReLU, in inference: one convolution.
-    pub(super) fn folded<'a, C: ConstDim, const KH: usize, const KW: usize>(
+    pub(super) fn behind<'a, C: ConstDim, const KH: usize, const KW: usize>(
         &'a self,
         weight: &'a Param<(CO, C, Const<KH>, Const<KW>), D>,
         folded: &'a Folded<D>,
@@ -71,7 +70,7 @@ impl<CO: ConstDim, D: Backend> BatchNorm<CO, D> {
         let norm = [&self.scale, &self.bias, &self.running_mean.0, &self.running_var.0];
         // A 1x1 convolution's input is centred in training; here it is not, and bf16 would round its mean.
         let precision = if KH * KW == 1 { Precision::F32 } else { precision };
-        ops::NormedConv { weight, norm, folded: folded.as_deref(), dilation, relu, precision }
+        ops::NormedConv { weight, norm, folded: folded.as_ref(), dilation, relu, precision }
     }
 
     /// Convolution, normalisation and maybe ReLU, in training: moves the running statistics.
@@ -105,7 +104,7 @@ impl<B: Dim, H: Dim, C: ConstDim, CO: ConstDim, D: Backend, const KH: usize, con
     type Output = Flow<B, H, CO, D>;
     type Error = D::Err;
     fn try_forward(&self, x: &Flow<B, H, C, D>) -> Result<Self::Output, D::Err> {
-        x.conv_batch_norm(self.norm.folded(&self.weight, &self.folded, self.around()))
+        x.conv_batch_norm(self.norm.behind(&self.weight, &self.folded, self.around()))
     }
 }
 
@@ -124,7 +123,7 @@ impl<
     type Output = Map<B, H, CO, D, T>;
     type Error = D::Err;
     fn try_forward(&self, x: Map<B, H, C, D, T>) -> Result<Self::Output, D::Err> {
-        Flow::of(x)?.conv_batch_norm_map(self.norm.folded(&self.weight, &self.folded, self.around()))
+        Flow::of(x)?.conv_batch_norm_map(self.norm.behind(&self.weight, &self.folded, self.around()))
     }
 }
 

@@ -8,7 +8,6 @@ use super::weights::{SourceError, Value, WeightSource, WeightSpec};
 use super::{Backend, Precision};
 use dfdx::nn::{ModuleVisitor, TensorCollection};
 use std::fmt::Display;
-use std::sync::Arc;
 
 /// A place in the tree of published names, for example `encoder.blocks.7.block`.
 #[derive(Clone, Debug, Default)]
@@ -109,8 +108,8 @@ impl<'a, D: Backend> Builder<'a, D> {
     }
 
     /// Room for what inference makes of a convolution's weights, if it may keep it.
-    pub(super) fn folded(&self) -> Option<Arc<D::Folded>> {
-        self.for_inference.then(Arc::default)
+    pub(super) fn folded(&self) -> Option<D::Folded> {
+        self.for_inference.then(D::Folded::default)
     }
 
     /// What the model's products will be computed in.

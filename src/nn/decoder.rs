@@ -55,8 +55,8 @@ impl<D: Backend> DoubleConv<D> {
 
     fn infer<B: Dim, H: Dim, T: Inference<D>>(&self, x: &Flow<B, H, Both, D>) -> Result<Map<B, H, Mid, D, T>, D::Err> {
         let [first, second] = &self.folded;
-        let x = x.conv_batch_norm(self.norm1.folded(&self.conv1, first, self.around()))?;
-        x.conv_batch_norm_map(self.norm2.folded(&self.conv2, second, self.around()))
+        let x = x.conv_batch_norm(self.norm1.behind(&self.conv1, first, self.around()))?;
+        x.conv_batch_norm_map(self.norm2.behind(&self.conv2, second, self.around()))
     }
 }
 

@@ -103,8 +103,8 @@ impl<V: Variant, D: Backend, const CLASSES: usize> Sam2UNet<V, D, CLASSES> {
     }
 
     /// As [`with_precision`](Self::with_precision), for a model whose weights stay as they are: the first prediction folds batch
-    /// norms into convolutions, and the next ones find them so. Training it ends that; a weight that is changed in any other way
-    /// is not seen.
+    /// norms into convolutions, and the next ones find them so. Training it ends that; a weight or a precision that is
+    /// changed in any other way is not seen.
     ///
     /// # Errors
     /// As there.

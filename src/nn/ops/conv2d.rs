@@ -24,10 +24,27 @@ pub struct ConvSize {
     pub precision: Precision,
 }
 
+/// A convolution with its batch norm, and what is done around it.
+#[derive(Debug)]
+pub struct NormedConv<'a, C: ConstDim, CO: ConstDim, KH: ConstDim, KW: ConstDim, D: Conv2dKernel> {
+    /// `(CO, C, KH, KW)`.
+    pub weight: &'a Tensor<(CO, C, KH, KW), f32, D>,
+    /// Scale, bias, running mean and running variance.
+    pub norm: [&'a Tensor<(CO,), f32, D>; 4],
+    /// Where what is made of them stays, if they do.
+    pub folded: Option<&'a D::Folded>,
+    /// Distance between neighbouring taps.
+    pub dilation: usize,
+    /// Whether a ReLU follows.
+    pub relu: bool,
+    /// What the products are computed in.
+    pub precision: Precision,
+}
+
 /// What a device computes for [`conv2d`].
 pub trait Conv2dKernel: Memory {
     /// Room for what [`conv_batch_norm_inference`](Self::conv_batch_norm_inference) makes of weight and norm.
-    type Folded: Debug + Default + Send + Sync + 'static;
+    type Folded: Clone + Debug + Default + Send + Sync + 'static;
 
     /// Maps `(b, h, h, c)` to `(b, h, h, co)`; weight `(co, c, kh, kw)`.
     ///
@@ -43,9 +60,9 @@ pub trait Conv2dKernel: Memory {
         y: Self::Out<'_>,
     ) -> Result<(), Self::Err>;
 
-    /// The same in inference with a batch norm behind it (scale, bias, running mean and variance), as one convolution of
-    /// folded weights. A device may have a faster way here, whose sums are rounded in another order. What it makes of weight
-    /// and norm is left in `folded`, if that is given, and found there by the next call: both must be the same then.
+    /// The same in inference with a batch norm behind it, as one convolution of folded weights. A device may have a faster
+    /// way here, whose sums are rounded in another order. What it makes of weight and norm is left in the convolution's
+    /// `folded`, if that is given, and found there by the next call: weight, norm and precision must be the same then.
     ///
     /// # Errors
     /// The device's.
@@ -53,10 +70,7 @@ pub trait Conv2dKernel: Memory {
         &self,
         size: ConvSize,
         x: &Self::View,
-        weight: &Tensor<(CO, C, KH, KW), f32, Self>,
-        norm: [&Tensor<(CO,), f32, Self>; 4],
-        folded: Option<&Self::Folded>,
-        relu: bool,
+        conv: &NormedConv<'_, C, CO, KH, KW, Self>,
         y: Self::Out<'_>,
     ) -> Result<(), Self::Err>;
 

@@ -1,10 +1,10 @@
 //! Maps in inference, on their way from one operation to the next: numbers that no tensor holds, so that between two
 //! operations none are copied. The functions are those of the taped operations.
 
-use super::conv2d::ConvSize;
+use super::conv2d::{ConvSize, NormedConv};
 use super::up2_concat::JoinSize;
 use super::{Erased, erase, retype};
-use crate::nn::{Backend, Even, Inference, Map, Precision};
+use crate::nn::{Backend, Even, Inference, Map};
 use dfdx::prelude::*;
 use std::marker::PhantomData;
 
@@ -15,23 +15,6 @@ pub struct Flow<B: Dim, H: Dim, C: ConstDim, D: Backend> {
     batch: B,
     side: H,
     channels: PhantomData<C>,
-}
-
-/// A convolution with its batch norm, and what is done around it.
-#[derive(Debug)]
-pub struct NormedConv<'a, C: ConstDim, CO: ConstDim, KH: ConstDim, KW: ConstDim, D: Backend> {
-    /// `(CO, C, KH, KW)`.
-    pub weight: &'a Tensor<(CO, C, KH, KW), f32, D>,
-    /// Scale, bias, running mean and running variance.
-    pub norm: [&'a Tensor<(CO,), f32, D>; 4],
-    /// Where what is made of them stays, if they do.
-    pub folded: Option<&'a D::Folded>,
-    /// Distance between neighbouring taps.
-    pub dilation: usize,
-    /// Whether a ReLU follows.
-    pub relu: bool,
-    /// What the products are computed in.
-    pub precision: Precision,
 }
 
 impl<B: Dim, H: Dim, C: ConstDim, D: Backend> Flow<B, H, C, D> {
@@ -69,8 +52,7 @@ impl<B: Dim, H: Dim, C: ConstDim, D: Backend> Flow<B, H, C, D> {
             precision: conv.precision,
         };
         let d = &self.device;
-        let NormedConv { weight, norm, folded, relu, .. } = conv;
-        make(&|y| d.conv_batch_norm_inference(size, &self.numbers, weight, norm, folded, relu, y))
+        make(&|y| d.conv_batch_norm_inference(size, &self.numbers, &conv, y))
     }
 
     /// Convolution, batch norm and maybe ReLU.

@@ -24,11 +24,11 @@ pub use add_relu::{AddReluKernel, add_relu};
 pub use batch_norm::{BatchNormKernel, batch_norm_train};
 pub use concat::{ConcatKernel, concat4};
 pub use conv_batch_norm::{NormRef, conv_batch_norm_train};
-pub use conv2d::{Conv2dKernel, conv2d};
+pub use conv2d::{Conv2dKernel, NormedConv, conv2d};
 pub(crate) use cpu::{peak, profile};
 #[cfg(feature = "cuda")]
 pub use cuda::{CudaOpenError, open_cuda};
-pub use flow::{Flow, NormedConv};
+pub use flow::Flow;
 pub use patch_embed::{PatchEmbedKernel, patch_embed};
 pub use resize::{ResizeKernel, resize};
 pub use structure_loss::{LossFlavour, StructureLossKernel, loss_weights, structure_loss};

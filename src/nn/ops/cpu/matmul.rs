@@ -33,8 +33,8 @@ const BLOCK: usize = 8;
 #[derive(Debug)]
 pub struct Packed {
     isa: Isa,
-    /// Whether a word is two numbers. If the set multiplies none of those, each panel is widened before its products.
-    halves: bool,
+    /// Whether a word is a pair of numbers. If the set multiplies none of those, each panel is widened before its products.
+    pairs: bool,
     /// Words of a column.
     depth: usize,
     /// Numbers of a column.
@@ -68,8 +68,8 @@ impl Deref for Words<'_> {
 }
 
 /// Rows of `columns` numbers, two to a word or as they are.
-fn words(halves: bool, x: &[f32], columns: usize) -> Words<'_> {
-    if !halves {
+fn words(pairs: bool, x: &[f32], columns: usize) -> Words<'_> {
+    if !pairs {
         return Words::Numbers(x);
     }
     let mut words = Scratch::new(x.len() / columns * columns.div_ceil(2));
@@ -99,12 +99,12 @@ impl Packed {
             Precision::F32 | Precision::Tf32 => single,
             Precision::Bf16 => Isa::bf16().unwrap_or(single),
         };
-        Self { isa, halves: isa.halves(), depth: 0, inputs: 0, columns: 0, panels: Vec::new() }
+        Self { isa, pairs: isa.halves(), depth: 0, inputs: 0, columns: 0, panels: Vec::new() }
     }
 
-    /// The same for a weight, which is held in this precision on every machine.
-    fn empty_weight(precision: Precision) -> Self {
-        Self { halves: precision == Precision::Bf16, ..Self::empty(precision) }
+    /// The same for a frozen weight, which is held in this precision on every machine.
+    fn empty_frozen(precision: Precision) -> Self {
+        Self { pairs: precision == Precision::Bf16, ..Self::empty(precision) }
     }
 
     /// What products are computed in on this machine where this precision is asked for.
@@ -133,13 +133,18 @@ impl Packed {
     }
 
     /// Words of a run of `numbers` numbers of a column.
-    fn depth_of(&self, numbers: usize) -> usize {
-        if self.halves { numbers.div_ceil(2) } else { numbers }
+    fn column_words(&self, numbers: usize) -> usize {
+        if self.pairs { numbers.div_ceil(2) } else { numbers }
+    }
+
+    /// Words of the left factor that a column meets.
+    fn left_depth(&self) -> usize {
+        self.depth * self.left_words_in_word()
     }
 
     /// Words of the left factor for each of a column's: two where panels are widened.
     fn left_words_in_word(&self) -> usize {
-        if self.halves && !self.isa.halves() { 2 } else { 1 }
+        if self.pairs && !self.isa.halves() { 2 } else { 1 }
     }
 
     fn reset(&mut self, inputs: usize, depth: usize, columns: usize) {
@@ -150,6 +155,7 @@ impl Packed {
 
     /// A factor of `count` rows, row `p` being `row(p)`; the buffer is used again.
     pub fn set_rows<'a>(&mut self, count: usize, columns: usize, row: impl Fn(usize) -> &'a [f32]) {
+        debug_assert_eq!(self.pairs, self.isa.halves(), "held as it is multiplied");
         let depth = self.words_in(count);
         self.reset(count, depth, columns);
         let (width, halves) = (self.isa.columns(), self.isa.halves());
@@ -212,6 +218,7 @@ impl Packed {
 
     /// A factor whose column `j` is `column(j)`, `depth` words of `inputs` numbers; the buffer is used again.
     fn set_words<'a>(&mut self, [inputs, depth, columns]: [usize; 3], column: impl Fn(usize) -> &'a [f32]) {
+        debug_assert_eq!(self.pairs, self.isa.halves(), "held as it is multiplied");
         self.reset(inputs, depth, columns);
         let width = self.isa.columns();
         for (j, panel) in self.panels.chunks_mut((depth * width).max(1)).enumerate() {
@@ -248,32 +255,36 @@ impl Packed {
     }
 
     /// The transpose of a matrix given as rows of `inputs` numbers: what a linear layer's weight `(out, in)` is to its
-    /// forward pass. It is held in this precision even where products are computed in another.
+    /// forward pass.
     pub fn from_columns(matrix: &[f32], inputs: usize, precision: Precision) -> Self {
-        let mut packed = Self::empty_weight(precision);
+        Self::from_runs(matrix, inputs, 1, precision)
+    }
+
+    /// The same for a frozen weight, held in this precision even where products are computed in another.
+    pub fn frozen(matrix: &[f32], inputs: usize, precision: Precision) -> Self {
+        let mut packed = Self::empty_frozen(precision);
         packed.set_runs(matrix, inputs, 1);
         packed
     }
 
-    /// The transpose of a matrix whose rows are `runs` runs of `run` numbers, each run in words of its own, held as products
-    /// are computed.
+    /// The same as [`from_columns`](Self::from_columns) for rows of `runs` runs of `run` numbers, each run in words of its own.
     pub fn from_runs(matrix: &[f32], run: usize, runs: usize, precision: Precision) -> Self {
         let mut packed = Self::empty(precision);
         packed.set_runs(matrix, run, runs);
         packed
     }
 
-    /// [`from_columns`](Self::from_columns) for a matrix that stands in a file, read once and by all threads.
+    /// [`frozen`](Self::frozen) for a matrix that stands in a file, read once and by all threads.
     pub fn from_encoded(matrix: &Encoded<'_>, inputs: usize, precision: Precision) -> Self {
-        let mut packed = Self::empty_weight(precision);
-        let (width, depth, columns) = (packed.isa.columns(), packed.depth_of(inputs), matrix.len() / inputs);
+        let mut packed = Self::empty_frozen(precision);
+        let (width, depth, columns) = (packed.isa.columns(), packed.column_words(inputs), matrix.len() / inputs);
         // Memory that nobody has touched yet: each thread touches its own part first.
         let mut panels = vec![0.0; columns.div_ceil(width) * width * depth];
         panels.par_chunks_mut(depth * width).enumerate().for_each(|(j, panel)| {
             let here = width.min(columns - j * width);
             let mut numbers = Scratch::new(here * inputs);
             matrix.read(j * width * inputs, &mut numbers);
-            let words = words(packed.halves, &numbers, inputs);
+            let words = words(packed.pairs, &numbers, inputs);
             set_panel(panel, width, 0..here, |i| &words[i * depth..][..depth]);
         });
         (packed.inputs, packed.depth, packed.columns, packed.panels) = (inputs, depth, columns, panels);
@@ -281,12 +292,12 @@ impl Packed {
     }
 
     fn set_runs(&mut self, matrix: &[f32], run: usize, runs: usize) {
-        let (inputs, depth) = (run * runs, self.depth_of(run) * runs);
-        let (halves, width, columns) = (self.halves, self.isa.columns(), matrix.len() / inputs);
+        let (inputs, depth) = (run * runs, self.column_words(run) * runs);
+        let (pairs, width, columns) = (self.pairs, self.isa.columns(), matrix.len() / inputs);
         self.reset(inputs, depth, columns);
         let panels = self.panels.par_chunks_mut(depth * width).zip(matrix.par_chunks(inputs * width));
         panels.for_each(|(panel, matrix)| {
-            let words = words(halves, matrix, run);
+            let words = words(pairs, matrix, run);
             set_panel(panel, width, 0..matrix.len() / inputs, |j| &words[j * depth..][..depth]);
         });
     }
@@ -294,13 +305,13 @@ impl Packed {
     /// The transpose: what the weight is to the gradient of its input.
     pub fn transposed(&self) -> Self {
         let (width, inputs, columns) = (self.isa.columns(), self.columns, self.inputs);
-        let depth = self.depth_of(inputs);
+        let depth = self.column_words(inputs);
         let mut panels = vec![0.0; columns.div_ceil(width) * width * depth];
-        panels.par_chunks_mut(depth * width).enumerate().for_each(|(j, panel)| match self.halves {
+        panels.par_chunks_mut(depth * width).enumerate().for_each(|(j, panel)| match self.pairs {
             false => self.turn_numbers(j, panel),
             true => self.turn_pairs(j, panel),
         });
-        Self { isa: self.isa, halves: self.halves, inputs, depth, columns, panels }
+        Self { isa: self.isa, pairs: self.pairs, inputs, depth, columns, panels }
     }
 
     /// Panel `j` of the transpose, in single precision, into zeros.
@@ -336,12 +347,12 @@ impl Packed {
 
     /// The numbers that [`from_columns`](Self::from_columns) was given, rounded if this is bf16.
     pub fn to_columns(&self) -> Vec<f32> {
-        let (width, halves) = (self.isa.columns(), self.halves);
+        let (width, pairs) = (self.isa.columns(), self.pairs);
         let column = |j: usize| {
             let panel = &self.panels[j / width * self.depth * width..][..self.depth * width];
             let numbers = panel.chunks_exact(width).flat_map(move |row| {
                 let word = row[j % width];
-                match halves {
+                match pairs {
                     false => [Some(word), None],
                     true => [word.to_bits() << 16, word.to_bits() & 0xffff_0000].map(|b| Some(f32::from_bits(b))),
                 }
@@ -420,7 +431,7 @@ pub fn product_of_runs(
     then: Then<'_>,
     y: &mut [f32],
 ) {
-    assert_eq!(runs.depth(), factor.depth, "inner dimensions of a product");
+    assert_eq!(runs.depth(), factor.left_depth(), "inner dimensions of a product");
     let (first, last) = (places.iter().min().copied().unwrap_or(0), places.iter().max().copied().unwrap_or(0));
     assert!(places.is_empty() || runs.lie_in(words.len(), first, last + runs.run), "runs within the words");
     let stride = factor.columns;
@@ -430,9 +441,10 @@ pub fn product_of_runs(
 /// `y = onto + left^T * factor`; `left` holds as many rows as the factor ([`Packed::row_words`]), whose first `rows` words
 /// count, `y` rows of `stride` numbers, of which the first `factor.columns()` are written.
 pub fn transposed_product(left: &[f32], rows: usize, factor: &Packed, onto: Onto<'_>, stride: usize, y: &mut [f32]) {
-    let width = left.len().checked_div(factor.depth).unwrap_or(rows);
-    assert!(left.len() == width * factor.depth && width >= rows, "inner dimensions of a product");
-    let part = (Runs::one(factor.depth), 0);
+    let depth = factor.left_depth();
+    let width = left.len().checked_div(depth).unwrap_or(rows);
+    assert!(left.len() == width * depth && width >= rows, "inner dimensions of a product");
+    let part = (Runs::one(depth), 0);
     run(Source::Columns(left, width), rows, factor, part, onto, Then::Stop, Place { y, stride });
 }
 
@@ -515,9 +527,8 @@ fn run(
     let (isa, columns, depth) = (factor.isa, factor.columns, runs.depth());
     let (lanes, width) = (isa.lanes(), isa.columns());
     let per_word = factor.left_words_in_word();
-    let factor_depth = factor.depth * per_word;
-    assert!(skip + depth <= factor_depth, "rows up to {} of a factor of {factor_depth}", skip + depth);
-    assert!(skip.is_multiple_of(per_word), "a product from the second number of a word on");
+    assert!(skip + depth <= factor.left_depth(), "rows up to {} of {}", skip + depth, factor.left_depth());
+    assert!(per_word == 1 || (skip == 0 && runs.shifts.len() == 1), "widened panels are read from their first row on");
     assert!(y.len() >= (rows - 1) * stride + columns, "size of a product");
     if let Onto::Bias(bias) = onto {
         assert_eq!(bias.len(), columns, "size of a bias");
@@ -571,9 +582,9 @@ fn run(
                         }
                         Left::Rows(&pointers[..count])
                     }
-                    Source::Matrix(words, columns) => {
+                    Source::Matrix(words, row_length) => {
                         for (row, pointer) in pointers[..count].iter_mut().enumerate() {
-                            *pointer = words.as_ptr().wrapping_add((i + row) * columns + offset);
+                            *pointer = words.as_ptr().wrapping_add((i + row) * row_length + offset);
                         }
                         Left::Rows(&pointers[..count])
                     }
@@ -602,11 +613,12 @@ fn run(
                     }
                     (corner, WIDEST)
                 };
-                // SAFETY: the set was found on this machine and set up above. `pointers` are those of rows checked to hold
-                // `to - from` numbers, or `left` holds all rows, or all runs from all places, as `matrix_product` and `product_of_runs` assert, or at least
-                // `rows` numbers for each of the factor's rows, as `transposed_product` and `add_transposed_runs` assert; the
-                // panel was sliced or widened to `to - from` rows of its width or more, the bias is as wide as any panel, and `to_tile` a slice borrowed here alone, whose last row has
-                // `vectors * lanes` numbers.
+                // SAFETY: the set was found on this machine and set up above. The left factor: `pointers` are those of rows
+                // checked to hold `to - from` words; or of rows, or runs from places, that `matrix_product` and
+                // `product_of_runs` assert to lie within the words; or `transposed_product` and `add_transposed_runs` assert
+                // that there are at least `rows` words for each of the factor's rows. The panel was sliced, or widened, to
+                // `to - from` rows of its width at least; the bias is as wide as any panel; and `to_tile` is a slice borrowed
+                // here alone, whose last row has `vectors * lanes` numbers.
                 unsafe {
                     let panel = (panel.as_ptr(), ahead.next().map_or(panel.as_ptr(), <[f32]>::as_ptr));
                     tile(isa, part, left, panel, before, (to_tile.as_mut_ptr(), step), vectors);
@@ -758,7 +770,7 @@ pub(super) mod tests {
     ];
 
     fn empty(isa: Isa) -> Packed {
-        Packed { isa, halves: isa.halves(), ..Packed::default() }
+        Packed { isa, pairs: isa.halves(), ..Packed::default() }
     }
 
     /// A factor packed for one instruction set.
@@ -877,7 +889,7 @@ pub(super) mod tests {
             if k == 0 {
                 continue;
             }
-            let mut factor = Packed { halves: true, ..empty(isa) };
+            let mut factor = Packed { pairs: true, ..empty(isa) };
             factor.set_runs(&flipped(&b, n), k, 1);
             assert_eq!(factor.to_columns(), flipped(&rounded_b, n), "{what}");
             let mut y = vec![f32::NAN; m * n];
@@ -915,7 +927,7 @@ pub(super) mod tests {
                 }
             });
             let (read, made) =
-                (Packed::from_encoded(&encoded, inputs, precision), Packed::from_columns(&matrix, inputs, precision));
+                (Packed::from_encoded(&encoded, inputs, precision), Packed::frozen(&matrix, inputs, precision));
             assert_eq!((read.inputs, read.depth, read.columns), (made.inputs, made.depth, made.columns));
             let bits = |packed: &Packed| packed.panels.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
             assert_eq!(bits(&read), bits(&made), "{inputs} {columns} {precision:?}");

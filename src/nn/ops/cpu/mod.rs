@@ -25,7 +25,7 @@ use super::adapted_block::{AdaptedBlockKernel, BlockSize, FrozenBlock, Keep};
 use super::add_relu::AddReluKernel;
 use super::batch_norm::{BatchNormKernel, EPSILON};
 use super::concat::ConcatKernel;
-use super::conv2d::{Conv2dKernel, ConvSize};
+use super::conv2d::{Conv2dKernel, ConvSize, NormedConv};
 use super::patch_embed::{PatchEmbedKernel, StemSize, StemWeights};
 use super::resize::{ResizeKernel, ResizeSize};
 use super::structure_loss::{LossFlavour, StructureLossKernel};
@@ -37,13 +37,11 @@ use matmul::Packed;
 pub use matmul::peak;
 use profile::{Kind, scope};
 use rayon::prelude::*;
-use scratch::Scratch;
+use scratch::{CHUNK, Scratch};
 use std::sync::{Arc, OnceLock};
 use winograd::Winograd;
 
 type Done = Result<(), CpuError>;
-/// Numbers handled by one task of an elementwise operation.
-const CHUNK: usize = 1 << 16;
 
 /// A frozen weight, as its operation wants it.
 #[derive(Debug)]
@@ -97,16 +95,13 @@ impl Memory for Cpu {
         }
     }
 
-    fn remark(&self, precision: Precision) -> Option<&'static str> {
-        let widened = precision == Precision::Bf16 && Packed::computed_in(precision) == Precision::F32;
-        widened.then_some(
-            "frozen weights are held in bf16, products computed in f32: this CPU has no bf16 products that are faster",
-        )
+    fn multiplies_in(&self, precision: Precision) -> Precision {
+        Packed::computed_in(precision)
     }
 
     fn freeze(&self, values: Vec<f32>, shape: &[usize], precision: Precision) -> Result<Arc<FrozenWeight>, CpuError> {
         Ok(Arc::new(match shape {
-            [_, inputs] => FrozenWeight::Factor(Packed::from_columns(&values, *inputs, precision)),
+            [_, inputs] => FrozenWeight::Factor(Packed::frozen(&values, *inputs, precision)),
             _ => FrozenWeight::Numbers(values),
         }))
     }
@@ -264,6 +259,13 @@ pub struct Folded {
     winograd: OnceLock<FoldedConv>,
 }
 
+impl Clone for Folded {
+    /// An empty one: a copy's weights may go another way.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
 impl Conv2dKernel for Cpu {
     type Folded = Folded;
 
@@ -285,10 +287,7 @@ impl Conv2dKernel for Cpu {
         &self,
         size: ConvSize,
         x: &Scratch,
-        weight: &Tensor<(CO, C, KH, KW), f32, Self>,
-        norm: [&Tensor<(CO,), f32, Self>; 4],
-        folded: Option<&Folded>,
-        relu: bool,
+        &NormedConv { weight, norm, folded, relu, .. }: &NormedConv<'_, C, CO, KH, KW, Self>,
         y: &mut [f32],
     ) -> Done {
         let winograd = Winograd::of(&size);
@@ -312,14 +311,11 @@ impl Conv2dKernel for Cpu {
         let FoldedConv { factors, bias } = match folded {
             Some(kept) => {
                 let kept = if winograd.is_some() { &kept.winograd } else { &kept.taps };
-                // Made before the lock is asked for: a thread that waits for others may be given another prediction meanwhile.
-                match kept.get() {
-                    Some(kept) => kept,
-                    None => {
-                        let made = fold();
-                        kept.get_or_init(|| made)
-                    }
-                }
+                // Folded before the lock is asked for: a thread that waits for others may be given another prediction meanwhile.
+                kept.get().unwrap_or_else(|| {
+                    let folded = fold();
+                    kept.get_or_init(|| folded)
+                })
             }
             None => {
                 made = fold();

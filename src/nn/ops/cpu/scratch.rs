@@ -7,15 +7,15 @@ use std::ops::{Deref, DerefMut};
 
 /// Buffers that a thread keeps, at most.
 const MOST: usize = 48;
-/// Numbers that a thread keeps, at most: 16 MiB.
-const KEPT: usize = 4 << 20;
+/// Numbers that a thread keeps, at most: 12 MiB.
+const KEPT: usize = 3 << 20;
 /// The same for one that infers ([`roomy`]): 64 MiB, the largest maps of a block and of the decoder.
 const KEPT_IN_INFERENCE: usize = 16 << 20;
 /// A buffer may be longer than asked for by this part of it, or by so many numbers.
 const LOOSE: usize = 8;
 const ROWS: usize = 1 << 14;
-/// Numbers that are worth a thread's waking.
-const CHUNK: usize = 1 << 16;
+/// Numbers handled by one task of an elementwise operation.
+pub const CHUNK: usize = 1 << 16;
 
 thread_local! {
     static FREE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
@@ -44,7 +44,7 @@ pub fn roomy<R>(work: impl FnOnce() -> R) -> R {
 /// Zeros, written by all threads.
 pub fn zeros(length: usize) -> Vec<f32> {
     const ROW: usize = 16;
-    if length < CHUNK {
+    if length < CHUNK || rayon::current_num_threads() == 1 {
         return vec![0.0; length];
     }
     let rows = (0..length.div_ceil(ROW)).into_par_iter().with_min_len(CHUNK / ROW).map(|_| [0.0; ROW]);
@@ -68,8 +68,8 @@ impl Scratch {
         Self { numbers, length }
     }
 
-    /// Numbers of whole maps, for all threads to write. Fresh memory is touched by all of them first, as one alone would keep
-    /// the others waiting: so not for a task of many.
+    /// Numbers of whole maps. Fresh memory is touched by all threads first, as one alone would keep the others waiting: so not
+    /// for a task of many.
     pub fn shared(length: usize) -> Self {
         let numbers = Self::kept(length).unwrap_or_else(|| zeros(length));
         Self { numbers, length }
@@ -175,6 +175,19 @@ mod tests {
         assert_ne!(address(&Scratch::new(80)), at_large, "the small one again");
         let _taken = Scratch::new(2000);
         assert_ne!(address(&Scratch::new(2000)), at_large, "one at a time");
+    }
+
+    #[test]
+    fn shared_memory_is_as_long_as_asked_for_and_zeros_are_zeros() {
+        for length in [0, 5, CHUNK - 1, CHUNK, CHUNK + 24] {
+            assert_eq!(zeros(length), vec![0.0; length]);
+            assert_eq!(Scratch::shared(length).len(), length);
+            let mut used = Scratch::shared_zeros(length);
+            assert_eq!(&*used, vec![0.0; length]);
+            used.fill(1.0);
+            drop(used);
+            assert_eq!(&*Scratch::shared_zeros(length), vec![0.0; length], "of memory that was used");
+        }
     }
 
     #[test]

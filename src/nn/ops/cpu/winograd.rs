@@ -75,6 +75,7 @@ impl<'a> Winograd<'a> {
     /// `y = conv(x, weight) + bias`, then a ReLU if asked for.
     pub fn forward(&self, x: &[f32], factors: &[Packed], bias: &[f32], relu: bool, y: &mut [f32]) {
         let ConvSize { side, channels, out_channels, dilation, .. } = *self.size;
+        assert_eq!(factors.len(), SEEN, "a factor for each product");
         // Bands of lines that whole tiles cover.
         let band = 2 * dilation * side * out_channels;
         let maps = y.par_chunks_mut(side * side * out_channels).zip(x.par_chunks(side * side * channels));

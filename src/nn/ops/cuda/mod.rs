@@ -24,7 +24,7 @@ use super::adapted_block::{AdaptedBlockKernel, BlockSize, FrozenBlock, Keep};
 use super::add_relu::AddReluKernel;
 use super::batch_norm::BatchNormKernel;
 use super::concat::ConcatKernel;
-use super::conv2d::{Conv2dKernel, ConvSize};
+use super::conv2d::{Conv2dKernel, ConvSize, NormedConv};
 use super::patch_embed::{PatchEmbedKernel, StemSize, StemWeights};
 use super::resize::{ResizeKernel, ResizeSize};
 use super::structure_loss::{LossFlavour, StructureLossKernel};
@@ -83,7 +83,7 @@ impl AdaptedBlockKernel for Cuda {
 }
 
 impl Conv2dKernel for Cuda {
-    /// A kernel folds faster than a prediction waits for its launch.
+    /// Nothing is kept: a kernel folds in each prediction.
     type Folded = ();
 
     fn conv2d(&self, size: ConvSize, x: &View, weight: &View, bias: Option<&View>, relu: bool, y: Out<'_>) -> Done {
@@ -96,10 +96,7 @@ impl Conv2dKernel for Cuda {
         &self,
         size: ConvSize,
         x: &View,
-        weight: &Tensor<(CO, C, KH, KW), f32, Self>,
-        norm: [&Tensor<(CO,), f32, Self>; 4],
-        _: Option<&()>,
-        relu: bool,
+        &NormedConv { weight, norm, relu, .. }: &NormedConv<'_, C, CO, KH, KW, Self>,
         y: Out<'_>,
     ) -> Done {
         let stream = Stream::of(self)?;
