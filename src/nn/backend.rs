@@ -9,8 +9,8 @@ use std::fmt::Debug;
 /// `Device<f32>` implies two `Storage`s.)
 pub type Buffer<D> = <D as Storage<f32>>::Vec;
 
-/// What is asked for of the large products ([`Memory::multiplies_in`] tells what is done): a block's linear layers and adapter, attention's (queries and keys, weights and
-/// values; on a GPU only in bf16, and for heads of at most 96 numbers), and the convolutions of decoder and receptive-field
+/// What is asked for of the large products ([`Memory::multiplies_in`] tells what is done): a block's linear layers and
+/// adapter, attention's (queries and keys, weights and values; on a GPU only in bf16, and for heads of at most 96 numbers), and the convolutions of decoder and receptive-field
 /// blocks, forward and back. Everything else is single precision: the tape, the trainable weights, softmax and its gradient, the
 /// first and the last layer, and an adapter's weight gradients. What only such products read next a GPU also holds in bf16:
 /// projections, the MLP's hidden layer and their gradients.
