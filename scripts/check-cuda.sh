@@ -4,8 +4,11 @@
 #     scripts/check-cuda.sh [ARGUMENTS OF cargo test]
 #
 # The compiler comes from PyPI (scripts/cuda-toolkit.sh); all is kept under target/, so a second run builds what changed.
+# Our own Rust is compiled in haste: nearly all of the time goes to the stand-in. So target/release/bench is slow until cargo
+# builds it again.
 # Without arguments the tests on the device `Cuda` run, once with the threads of a block in order on a card of compute
-# capability 8.0 and once in reverse on one of 7.5; then the kernels in the binary are looked at.
+# capability 8.0 and once in reverse on one of 7.5; then the kernels in the binary are looked at. With SAM2UNET_SLOW=1 twenty
+# steps on Kvasir run too, in ten minutes more.
 set -euo pipefail
 unset CUDA_VISIBLE_DEVICES # nothing may be hidden: tests without a GPU end without a word of failure
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -24,15 +27,16 @@ ln -sf "$standin"/lib*.so "$toolkit/lib/"
 
 export CUDA_PATH=$toolkit CUDA_ROOT=$toolkit CUDA_TOOLKIT_ROOT_DIR=$toolkit PATH=$toolkit/bin:$PATH
 export LD_LIBRARY_PATH=$standin${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+haste=(--config profile.release.package.sam2unet.opt-level=1 --config profile.release.package.sam2unet.codegen-units=16)
 # the stand-in's shared memory is memory of threads, more than a library may bring that is not loaded at the start
 runner=(env "LD_PRELOAD=$standin/libcuda.so.1")
 if [[ $# -gt 0 ]]; then
     export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="${runner[*]}"
-    exec cargo test --release --locked --features cuda "$@"
+    exec cargo test --release --locked --features cuda "${haste[@]}" "$@"
 fi
 
-cargo test --release --locked --features cuda --lib --test tests --test proptests --no-run --message-format json \
-    >"$standin/built.json"
+cargo test --release --locked --features cuda "${haste[@]}" --lib --test tests --test proptests --no-run \
+    --message-format json >"$standin/built.json"
 built() {
     python3 - "$standin/built.json" "$1" <<'PY'
 import json, sys
@@ -51,9 +55,11 @@ tested() {
     ! grep SKIPPED "$standin/tested.txt" | grep -v "$may_skip"
 }
 
-# large_at_352 and kvasir take a GPU; a card before 8.0 has no bf16 and no TF32 to test
+slow=(--skip kvasir)
+[[ -z ${SAM2UNET_SLOW:-} ]] || slow=()
+# once is enough for what takes long; a card before 8.0 has no bf16 and no TF32 to test
 for binary in $(built executable); do
-    tested "$binary" cuda --skip large_at_352 --skip kvasir
+    tested "$binary" cuda "${slow[@]}"
     tested CUDA_STANDIN_REVERSE=1 CUDA_STANDIN_CAPABILITY=7.5 "$binary" cuda --skip large_at_352 --skip kvasir \
         --skip pico_in_bf16 --skip pico_in_tf32
     # what 7.5 does not run, in reverse

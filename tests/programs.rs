@@ -257,6 +257,14 @@ fn memory_and_precision_are_chosen() {
     let settings = fs::read_to_string(dir.path().join("bf16/config.toml")).unwrap();
     assert!(settings.contains("precision = \"bf16\""), "{settings}");
     assert!(fs::read(&balanced).unwrap() != fs::read(&rounded).unwrap());
+
+    // what the CPU has not gives way to f32, and the run remembers what it did
+    let (said, instead) = trained("tf32", &["--precision", "tf32"]);
+    assert!(said.contains("f32 in its place"), "{said}");
+    assert!(fs::read(&balanced).unwrap() == fs::read(&instead).unwrap());
+    let settings = fs::read_to_string(dir.path().join("tf32/config.toml")).unwrap();
+    assert!(settings.contains("precision = \"f32\""), "{settings}");
+
     // prediction computes as training did, unless told otherwise
     let masks = dir.path().join("predicted");
     let predict = |more: &[&str]| {

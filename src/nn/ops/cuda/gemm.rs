@@ -7,6 +7,11 @@ use cudarc::driver::{DriverError, sys::CUresult};
 use dfdx::prelude::*;
 use std::ffi::c_int;
 
+/// In single precision, the numbers at least that one call sums over.
+const SLAB: usize = 192;
+/// Most calls that a product is cut into.
+const SLABS: usize = 32;
+
 /// A factor of a product, as it lies in memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix {
@@ -21,6 +26,18 @@ pub struct Matrix {
 }
 
 impl Matrix {
+    /// What follows after the first `depth` of the numbers that a product sums over; `right` says that this is its second
+    /// factor.
+    fn after(self, depth: usize, right: bool) -> Self {
+        let numbers = if self.transposed == right { depth } else { depth * self.ld };
+        Self { address: self.address + (numbers * self.bytes()) as u64, ..self }
+    }
+
+    /// Of a stored number.
+    fn bytes(self) -> usize {
+        if self.precision == Precision::Bf16 { 2 } else { 4 }
+    }
+
     /// The same memory, read as the transpose of what is stored.
     pub fn t(self) -> Self {
         Self { transposed: !self.transposed, ..self }
@@ -73,6 +90,36 @@ pub unsafe fn gemm_batched(
     }
     assert_eq!(a.precision, b.precision, "factors of one precision");
     assert!(!y.rounded || a.precision == Precision::Bf16, "a rounded product of rounded factors");
+    // one call sums number after number, so a long sum loses digits; several shorter ones are added up with fewer lost
+    let calls = match a.precision {
+        Precision::F32 => (k / SLAB).clamp(1, SLABS),
+        Precision::Tf32 | Precision::Bf16 => 1,
+    };
+    // where there is nothing to sum up, one call yet writes `beta y`
+    let slab = k.div_ceil(calls).max(1);
+    for first in (0..k.max(1)).step_by(slab) {
+        let depth = slab.min(k - first);
+        let (a, b) = (a.after(first, false), b.after(first, true));
+        let beta = if first == 0 { beta } else { 1.0 };
+        // SAFETY: the caller's promise, for a part of the numbers that each product sums over.
+        unsafe { multiply(stream, [m, n, depth], (a, stride_a), (b, stride_b), beta, (y, stride_y), count) }?;
+    }
+    Ok(())
+}
+
+/// [`gemm_batched`] by one call of cuBLAS.
+///
+/// # Safety
+/// As [`gemm_batched`].
+unsafe fn multiply(
+    stream: &Stream,
+    [m, n, k]: [usize; 3],
+    (a, stride_a): (Matrix, usize),
+    (b, stride_b): (Matrix, usize),
+    beta: f32,
+    (y, stride_y): (Target, usize),
+    count: usize,
+) -> Result<(), CudaError> {
     let written = if y.rounded { sys::cudaDataType::CUDA_R_16BF } else { sys::cudaDataType::CUDA_R_32F };
     // sums are single precision, whatever the factors
     let (stored, compute) = match a.precision {
@@ -135,7 +182,8 @@ mod tests {
 
     const M: usize = 37;
     const N: usize = 21;
-    const K: usize = 50;
+    /// Three calls in single precision, the last of fewer numbers.
+    const K: usize = 3 * SLAB + 1;
 
     fn numbers(n: usize, seed: u64) -> Vec<f32> {
         (0..n as u64).map(|i| ((i + seed) * 2_654_435_761 % 1009) as f32 / 1009.0 - 0.5).collect()
