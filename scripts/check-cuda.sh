@@ -7,7 +7,7 @@
 # Our own Rust is compiled in haste: nearly all of the time goes to the stand-in. So target/release/bench is slow until cargo
 # builds it again.
 # Without arguments the tests on the device `Cuda` run, once with the threads of a block in order on a card of compute
-# capability 8.0 and once in reverse on one of 7.5; then the kernels in the binary are looked at. With SAM2UNET_SLOW=1 twenty
+# capability 8.0 and once in reverse, one warp after the other, on one of 7.5; then the kernels in the binary are looked at. With SAM2UNET_SLOW=1 twenty
 # steps on Kvasir run too, in ten minutes more.
 set -euo pipefail
 unset CUDA_VISIBLE_DEVICES # nothing may be hidden: tests without a GPU end without a word of failure
@@ -60,10 +60,12 @@ slow=(--skip kvasir)
 # once is enough for what takes long; a card before 8.0 has no bf16 and no TF32 to test
 for binary in $(built executable); do
     tested "$binary" cuda "${slow[@]}"
-    tested CUDA_STANDIN_REVERSE=1 CUDA_STANDIN_CAPABILITY=7.5 "$binary" cuda --skip large_at_352 --skip kvasir \
-        --skip pico_in_bf16 --skip pico_in_tf32
-    # what 7.5 does not run, in reverse
+    tested CUDA_STANDIN_REVERSE=1 CUDA_STANDIN_AHEAD=1 CUDA_STANDIN_CAPABILITY=7.5 "$binary" cuda --skip large_at_352 \
+        --skip kvasir --skip lost --skip pico_in_bf16 --skip pico_in_tf32
+    # what 7.5 does not run, in the other orders
     tested CUDA_STANDIN_REVERSE=1 "$binary" cuda::attention
+    tested CUDA_STANDIN_AHEAD=1 "$binary" cuda::attention
+    tested CUDA_STANDIN_REVERSE=1 CUDA_STANDIN_AHEAD=1 "$binary" cuda::attention
     # what a card of 7.5 is asked to run, as the reverse run above does, is for it; one file is for newer ones
     targets=$(grep -aoP '^\.target sm_\d+' "$binary" | sort -u | grep -oE '[0-9]+$' | tr '\n' ' ')
     [[ $targets == "75 80 " ]] || { echo "error: $binary carries kernels for $targets" >&2; exit 1; }

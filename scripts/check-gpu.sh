@@ -12,19 +12,34 @@ python=${1:-python3}
 deadline=$((SECONDS + ${CHECK_GPU_SECONDS:-570}))
 if [[ ! -x unit || ! -x tests || ! -x proptests || ! -x bench ]]; then tar xzf binaries.tar.gz || exit 1; fi
 export SAM2UNET_SHARED=$PWD/shared
-# cuBLAS and NVRTC: a toolkit's, or those that torch brings
+# cuBLAS and NVRTC: those that torch brings, in the newest folder layout or an older one, else a toolkit's. For our programs
+# only: torch finds its own, and another's before them may keep it from starting.
 libraries=$("$python" - <<'PY' 2>/dev/null
-import glob, os, sysconfig
-roots = glob.glob(os.path.join(sysconfig.get_paths()["purelib"], "nvidia", "*", "lib"))
-print(":".join(roots))
+import glob, os, site, sys
+places = dict.fromkeys([*sys.path, *site.getsitepackages(), site.getusersitepackages()])
+found = [path for place in places for path in glob.glob(os.path.join(place, "nvidia", "*", "lib"))]
+found += [path for place in places if os.path.isdir(path := os.path.join(place, "torch", "lib"))]
+print(":".join([*found, os.path.join(sys.prefix, "lib")]))
 PY
 )
-export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}/usr/local/cuda/lib64${libraries:+:$libraries}
+libraries=${libraries:+$libraries:}/usr/local/cuda/lib64${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+with() { env "LD_LIBRARY_PATH=$libraries" "$@"; }
+# kernels that the driver has compiled for the card are kept for the next program
+export CUDA_CACHE_PATH=$PWD/.cuda-cache CUDA_CACHE_MAXSIZE=1073741824
 nvidia-smi --query-gpu=name,driver_version,compute_cap --format=csv,noheader 2>/dev/null || echo "no nvidia-smi"
-torch=$("$python" -c 'import torch; print("torch", torch.__version__, "CUDA", torch.version.cuda)' 2>/dev/null) || torch=
-echo "${torch:-no torch: no peer}"
+if torch=$("$python" -c 'import torch; print("torch", torch.__version__, "CUDA", torch.version.cuda)' 2>&1); then
+    echo "$torch"
+else
+    echo "no torch, so no peer: $(tail -1 <<<"$torch")"
+    torch=
+fi
 # says what is missing
-./bench infer tiny 1 --size 64 --repeat 1 --device cuda >/dev/null || exit 1
+for precision in f32 bf16; do
+    if ! with ./bench infer tiny 1 "$precision" --size 64 --repeat 1 --device cuda >/dev/null; then
+        echo "libraries were looked for in $libraries" >&2
+        exit 1
+    fi
+done
 
 rows=()
 # seconds that something may take which would take at most so many; fewer than five are none
@@ -36,7 +51,7 @@ check() { # name, most seconds, command
     if [[ $most == 0 ]]; then rows+=("$name|FAILED: no time left|"); return; fi
     log=$(mktemp)
     # a card before 8.0 has no bf16 and no TF32 to test
-    timeout -k 5 "$most" "$@" >"$log" 2>&1
+    with timeout -k 5 "$most" "$@" >"$log" 2>&1
     status=$?
     result=passed
     if grep SKIPPED "$log" | grep -qv 'computes no'; then result="FAILED: skipped tests"; fi
@@ -70,7 +85,7 @@ ours() { # case
     local most
     most=$(left 60)
     # shellcheck disable=SC2086
-    [[ $most == 0 ]] || measured[$1]=$(timeout -k 5 "$most" ./bench $1 --device cuda --repeat 10 2>&1)
+    [[ $most == 0 ]] || measured[$1]=$(with timeout -k 5 "$most" ./bench $1 --device cuda --repeat 10 2>&1)
 }
 peer() { # case, mode
     [[ -n ${measured[$1 $2]:-} || -z $torch ]] && return

@@ -46,7 +46,7 @@ fn losses(run: &Path) -> Vec<f64> {
 }
 
 /// Writes generated scenes as files.
-fn scenes(folder: &Path, seed: u64, count: usize, side: usize) {
+pub fn scenes(folder: &Path, seed: u64, count: usize, side: usize) {
     let scenes = Synthetic::new(seed, count, side);
     for part in ["images", "masks"] {
         fs::create_dir_all(folder.join(part)).unwrap();

@@ -150,7 +150,7 @@ impl<'a, D: Backend> Builder<'a, D> {
                 self.device.freeze(numbers, &spec.shape, self.precision)
             }
         };
-        stored.map_err(|e| BuildError::device(spec, e))
+        stored.map_err(|e| BuildError::device::<D>(spec, &e))
     }
 
     /// The count of `spec`.
@@ -213,8 +213,8 @@ pub enum BuildError {
 
 impl BuildError {
     /// A device's error while it stored `spec`.
-    pub fn device(spec: &WeightSpec, reason: impl Display) -> Self {
-        Self::Device { name: spec.name.clone(), reason: reason.to_string() }
+    pub fn device<D: Backend>(spec: &WeightSpec, error: &D::Err) -> Self {
+        Self::Device { name: spec.name.clone(), reason: D::explain(error) }
     }
 }
 

@@ -51,7 +51,7 @@ fn tensor<S: ConstShape, D: Backend>(
     spec: &WeightSpec,
 ) -> Result<Tensor<S, f32, D>, BuildError> {
     let numbers = from.real(spec)?;
-    from.device().try_tensor_from_vec(numbers, S::default()).map_err(|e| BuildError::device(spec, e))
+    from.device().try_tensor_from_vec(numbers, S::default()).map_err(|e| BuildError::device::<D>(spec, &e))
 }
 
 fn numbers<S: ConstShape, D: Backend>(tensor: &Tensor<S, f32, D>) -> Value {

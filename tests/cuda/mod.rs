@@ -2,5 +2,6 @@
 
 mod counts;
 mod kvasir;
+mod lost;
 mod ops;
 mod resume;

@@ -5,6 +5,7 @@
 //
 // CUDA_STANDIN_CAPABILITY  compute capability to report, 8.0 if not given
 // CUDA_STANDIN_MEMORY      bytes of memory, 16 GiB if not given
+// CUDA_STANDIN_LOST        after so many launches the card is lost: nearly all calls give an error from then on
 // CUDA_STANDIN_DRIVER      version of CUDA that the driver is for, 13000 if not given
 // CUDA_STANDIN_STATS       if set, what was called, how often and for how long, at the process's end
 // CUDA_STANDIN_LOG         a file that gets, at the process's end, each kernel launch, product, copy and fill, by extents,
@@ -391,12 +392,23 @@ API cuDeviceGetAttribute(int* value, int attribute, int) {
     return SUCCESS;
 }
 
+// A lost card gives the same error to all that is asked of it.
+static int lost() {
+    static const long long after = std::atoll(setting("CUDA_STANDIN_LOST", "-1"));
+    if (after < 0) return SUCCESS;
+    std::lock_guard<std::mutex> guard(stats.lock);
+    return stats.launches >= size_t(after) ? ILLEGAL_ADDRESS : SUCCESS;
+}
+#define UNLESS_LOST \
+    if (const int error = lost()) return error
+
 static int context;
 API cuDevicePrimaryCtxRetain(void** made, int) { return *made = &context, SUCCESS; }
 API cuDevicePrimaryCtxRelease_v2(int) { return SUCCESS; }
-API cuCtxSetCurrent(void*) { return SUCCESS; }
+API cuCtxSetCurrent(void*) { return lost(); }
 API cuCtxGetCurrent(void** current) { return *current = &context, SUCCESS; }
 API cuCtxSynchronize() {
+    UNLESS_LOST;
     tell([](Stats& s) { s.synchronised++; });
     std::lock_guard<std::recursive_mutex> guard(streams_lock);
     return finish_all();
@@ -408,21 +420,25 @@ API cuEventDestroy_v2(void* event) {
     return SUCCESS;
 }
 API cuEventRecord(void* event, void* stream) {
+    UNLESS_LOST;
     std::lock_guard<std::recursive_mutex> guard(streams_lock);
     auto* behind = static_cast<Stream*>(stream);
     *static_cast<Event*>(event) = {behind, behind ? behind->done + behind->waiting.size() : 0};
     return SUCCESS;
 }
 API cuEventSynchronize(void* event) {
+    UNLESS_LOST;
     tell([](Stats& s) { s.events++; });
     std::lock_guard<std::recursive_mutex> guard(streams_lock);
     return finish(static_cast<Event*>(event)->stream, static_cast<Event*>(event)->position);
 }
 API cuStreamCreate(void** stream, unsigned) {
+    UNLESS_LOST;
     std::lock_guard<std::recursive_mutex> guard(streams_lock);
     return *stream = *streams.insert(new Stream).first, SUCCESS;
 }
 API cuStreamDestroy_v2(void* stream) {
+    UNLESS_LOST;
     std::lock_guard<std::recursive_mutex> guard(streams_lock);
     const int result = finish(static_cast<Stream*>(stream));
     streams.erase(static_cast<Stream*>(stream));
@@ -430,11 +446,13 @@ API cuStreamDestroy_v2(void* stream) {
     return result;
 }
 API cuStreamSynchronize(void* stream) {
+    UNLESS_LOST;
     tell([](Stats& s) { s.synchronised++; });
     std::lock_guard<std::recursive_mutex> guard(streams_lock);
     return finish(static_cast<Stream*>(stream));
 }
 API cuStreamWaitEvent(void* stream, void* event, unsigned) {
+    UNLESS_LOST;
     const Event waited = *static_cast<Event*>(event);
     std::lock_guard<std::recursive_mutex> guard(streams_lock);
     return in_order(stream, [=] { return finish(waited.stream, waited.position); });
@@ -449,6 +467,7 @@ API cuMemPoolGetAttribute(void*, int attribute, void* value) {
 }
 
 API cuMemAllocHost_v2(void** address, size_t bytes) {
+    UNLESS_LOST;
     *address = std::malloc(bytes);
     return *address ? SUCCESS : OUT_OF_MEMORY;
 }
@@ -456,36 +475,41 @@ API cuMemFreeHost(void* address) {
     std::free(address);
     return SUCCESS;
 }
-API cuMemAlloc_v2(uint64_t* address, size_t bytes) { return bytes == 0 ? INVALID_VALUE : allocate(address, bytes); }
-API cuMemAllocAsync(uint64_t* address, size_t bytes, void*) { return allocate(address, bytes); }
-API cuMemFree_v2(uint64_t address) { return release(address); }
-API cuMemFreeAsync(uint64_t address, void*) { return release(address); }
+API cuMemAlloc_v2(uint64_t* address, size_t bytes) { UNLESS_LOST; return bytes == 0 ? INVALID_VALUE : allocate(address, bytes); }
+API cuMemAllocAsync(uint64_t* address, size_t bytes, void*) { UNLESS_LOST; return allocate(address, bytes); }
+API cuMemFree_v2(uint64_t address) { UNLESS_LOST; return release(address); }
+API cuMemFreeAsync(uint64_t address, void*) { UNLESS_LOST; return release(address); }
 API cuMemGetInfo_v2(size_t* free, size_t* total) {
     std::lock_guard<std::mutex> guard(memory.lock);
     return *total = memory.total, *free = memory.total - memory.used, SUCCESS;
 }
-API cuMemcpyDtoD_v2(uint64_t to, uint64_t from, size_t n) { return copy(to, from, n, true, true); }
+API cuMemcpyDtoD_v2(uint64_t to, uint64_t from, size_t n) { UNLESS_LOST; return copy(to, from, n, true, true); }
 API cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t n, void* stream) {
+    UNLESS_LOST;
     return in_order(stream, [=] { return copy(to, from, n, true, true); });
 }
 API cuMemcpyHtoD_v2(uint64_t to, uint64_t from, size_t n) {
+    UNLESS_LOST;
     tell([](Stats& s) { s.synchronised++; });
     return copy(to, from, n, true, false);
 }
 API cuMemcpyHtoDAsync_v2(uint64_t to, uint64_t from, size_t n, void* stream) {
+    UNLESS_LOST;
     return in_order(stream, [=] { return copy(to, from, n, true, false); });
 }
 API cuMemcpyDtoH_v2(uint64_t to, uint64_t from, size_t n) {
+    UNLESS_LOST;
     tell([](Stats& s) { s.synchronised++; });
     return copy(to, from, n, false, true);
 }
 API cuMemcpyDtoHAsync_v2(uint64_t to, uint64_t from, size_t n, void* stream) {
+    UNLESS_LOST;
     return in_order(stream, [=] { return copy(to, from, n, false, true); });
 }
-API cuMemsetD8_v2(uint64_t to, unsigned char byte, size_t n) { return set(to, byte, n); }
-API cuMemsetD8Async(uint64_t to, unsigned char byte, size_t n, void*) { return set(to, byte, n); }
+API cuMemsetD8_v2(uint64_t to, unsigned char byte, size_t n) { UNLESS_LOST; return set(to, byte, n); }
+API cuMemsetD8Async(uint64_t to, unsigned char byte, size_t n, void*) { UNLESS_LOST; return set(to, byte, n); }
 
-API cuModuleLoadData(void** module, const char* ptx) { return load(reinterpret_cast<Module**>(module), ptx); }
+API cuModuleLoadData(void** module, const char* ptx) { UNLESS_LOST; return load(reinterpret_cast<Module**>(module), ptx); }
 API cuModuleLoad(void**, const char*) { return NOT_SUPPORTED; }
 API cuModuleUnload(void* module) {
     delete static_cast<Module*>(module);
@@ -500,6 +524,7 @@ API cuModuleGetFunction(void** function, void* module, const char* name) {
 }
 API cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
                    unsigned shared, void* stream, void** arguments, void**) {
+    UNLESS_LOST;
     if (stream) { // its arguments must be read now, so it cannot be put off
         std::lock_guard<std::recursive_mutex> guard(streams_lock);
         if (const int error = finish(static_cast<Stream*>(stream))) return error;

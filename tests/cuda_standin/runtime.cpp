@@ -99,6 +99,7 @@ struct Fiber {
 
 struct Warp {
     unsigned existing, finished, arrived;
+    const void* kind; // of the exchange that lanes have arrived at
     Fiber* waiting[32];
     uint64_t value[32], result[32];
     unsigned source[32];
@@ -234,14 +235,19 @@ void block_barrier() {
 
 unsigned lane() { return engine.current->thread % 32; }
 
+void fail(const char* why) { engine.fail(why); }
+
 // Puts down what the current lane gives. The last of the lanes hands out the results and goes on; the others wait.
-template <class HandOut> static void meet(unsigned mask, uint64_t value, unsigned source, HandOut hand_out) {
+template <class HandOut>
+static void meet(const void* kind, unsigned mask, uint64_t value, unsigned source, HandOut hand_out) {
     Engine& e = engine;
     const unsigned me = lane();
     Warp& warp = e.warps[e.current->thread / 32];
     const unsigned needed = mask & warp.existing;
     if (!(needed >> me & 1)) e.fail("a lane takes part in an exchange whose mask leaves it out");
     if (needed & warp.finished) e.fail("an exchange waits for a lane that has finished");
+    if (!(warp.arrived & needed)) warp.kind = kind;
+    if (warp.kind != kind) e.fail("the lanes of a warp are at exchanges of different kinds");
     warp.value[me] = value;
     warp.source[me] = source;
     warp.waiting[me] = e.current;
@@ -251,17 +257,21 @@ template <class HandOut> static void meet(unsigned mask, uint64_t value, unsigne
         return;
     }
     warp.arrived &= ~needed;
+    static const bool ahead = std::getenv("CUDA_STANDIN_AHEAD") != nullptr;
+    std::deque<Fiber*> others;
     for (unsigned l = 0; l < 32; l++) {
         if (!(needed >> l & 1)) continue;
         hand_out(warp, needed, l);
-        if (l != me) e.ready.push_back(warp.waiting[l]);
+        if (l != me) others.push_back(warp.waiting[l]);
     }
+    e.ready.insert(ahead ? e.ready.begin() : e.ready.end(), others.begin(), others.end());
 }
 
 uint64_t exchange(unsigned mask, uint64_t value, unsigned source) {
     const unsigned me = lane();
     Warp& warp = engine.warps[engine.current->thread / 32];
-    meet(mask, value, source, [](Warp& warp, unsigned needed, unsigned l) {
+    static const char shuffle = 0;
+    meet(&shuffle, mask, value, source, [](Warp& warp, unsigned needed, unsigned l) {
         // a lane that takes no part gives an undefined number: one that spoils the result
         const bool there = needed >> warp.source[l] & 1;
         warp.result[l] = there ? warp.value[warp.source[l]] : ~uint64_t(0);
@@ -272,7 +282,8 @@ uint64_t exchange(unsigned mask, uint64_t value, unsigned source) {
 unsigned ballot(unsigned mask, bool value) {
     const unsigned me = lane();
     Warp& warp = engine.warps[engine.current->thread / 32];
-    meet(mask, value, me, [](Warp& warp, unsigned needed, unsigned l) {
+    static const char vote = 0;
+    meet(&vote, mask, value, me, [](Warp& warp, unsigned needed, unsigned l) {
         warp.result[l] = 0;
         for (unsigned k = 0; k < 32; k++) warp.result[l] |= uint64_t(needed >> k & 1 && warp.value[k]) << k;
     });
@@ -284,7 +295,7 @@ void together(void* mine, void (*work)(void* const lanes[32])) {
     Warp& warp = engine.warps[engine.current->thread / 32];
     if (warp.existing != ~0u) engine.fail("a product of a warp that has not 32 lanes");
     what = work;
-    meet(~0u, reinterpret_cast<uint64_t>(mine), lane(), [](Warp& warp, unsigned, unsigned l) {
+    meet(reinterpret_cast<const void*>(work), ~0u, reinterpret_cast<uint64_t>(mine), lane(), [](Warp& warp, unsigned, unsigned l) {
         if (l != 0) return;
         void* lanes[32];
         for (unsigned k = 0; k < 32; k++) {

@@ -57,6 +57,8 @@ static std::vector<float> turned_without_barrier() {
 
 int main(int count, char** arguments) {
     if (count > 1) { // tells a number to the process that asks, below
+        uint64_t address;
+        if (cuMemAllocAsync(&address, 4, nullptr)) return std::puts("lost"), 0;
         std::printf("%f\n", turned_without_barrier()[0]);
         return 0;
     }
@@ -137,6 +139,8 @@ int main(int count, char** arguments) {
     check("a shuffle without half of its lanes", wrong(launch("shuffle_without_half", {1}, {32}, 0, copy)));
     check("threads that wait at two places", wrong(launch("wait_at_two_places", {1}, {32}, 0, copy)));
     check("a product without half of its lanes", wrong(launch("product_of_half", {1}, {32}, 0, copy)));
+    check("a matrix between rows", wrong(launch("load_between_rows", {1}, {32}, 0, copy)));
+    check("half a warp at another exchange", wrong(launch("vote_and_shuffle", {1}, {32}, 0, copy)));
     check("and a right kernel after them", launch("turn", {40}, {256}, 0, numbers) == 0);
 
     check("too large a block", wrong(launch("turn", {1}, {2048}, 0, numbers)));
@@ -155,6 +159,7 @@ int main(int count, char** arguments) {
         pclose(output);
         return std::string(line);
     };
+    check("a card that is lost", other_process("CUDA_STANDIN_LOST=0") == "lost\n");
     check("a missing barrier", other_process("") != other_process("CUDA_STANDIN_REVERSE=1"));
     return failures > 0;
 }

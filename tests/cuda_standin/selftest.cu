@@ -75,6 +75,19 @@ extern "C" __global__ void product_of_half(float* y) {
     y[threadIdx.x] = sums[0];
 }
 
+extern "C" __global__ void load_between_rows(float* y) {
+    __align__(16) __shared__ Bf16 tile[9 * 8];
+    unsigned r[4];
+    load_four(r, tile + threadIdx.x % 8 * 8 + 1);
+    y[threadIdx.x] = r[0];
+}
+
+// Half of the warp votes, half of it shuffles.
+extern "C" __global__ void vote_and_shuffle(float* x) {
+    if (threadIdx.x < 16) x[threadIdx.x] = __ballot_sync(0xffffffffu, 1);
+    else x[threadIdx.x] = __shfl_xor_sync(0xffffffffu, x[threadIdx.x], 1);
+}
+
 extern "C" __global__ void write_at(float* x, long long place) { x[place] = 1.0f; }
 
 extern "C" __global__ void copy(const float* x, float* y) { y[threadIdx.x] = x[threadIdx.x]; }

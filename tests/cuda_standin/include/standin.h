@@ -67,6 +67,8 @@ unsigned ballot(unsigned mask, bool value);
 // Waits for all 32 lanes; each gives a pointer, and the last calls `work` with them all.
 void together(void* mine, void (*work)(void* const lanes[32]));
 unsigned lane();
+// Ends the kernel with an error.
+[[noreturn]] void fail(const char* why);
 
 struct Kernel {
     const char* name;
@@ -209,6 +211,7 @@ struct __standin_Load {
 // Four (8, 8) matrices of 16-bit numbers whose rows the lanes name, or their transposes.
 inline void __standin_ldmatrix(unsigned* r, const void* row, bool turned) {
     __standin_Load mine{r, static_cast<const unsigned short*>(row), turned};
+    if (reinterpret_cast<uintptr_t>(row) % 16 != 0) standin::fail("a row of a matrix that is not aligned to 16 bytes");
     standin::together(&mine, [](void* const lanes[32]) {
         const auto of = [&](unsigned lane) { return static_cast<const __standin_Load*>(lanes[lane]); };
         for (unsigned lane = 0; lane < 32; lane++) {

@@ -456,6 +456,11 @@ mod tests {
             (2, 5, 2, 1, 7, false),
             (1, 4, 4, 1, 1, true),
             (1, 12, 8, 2, 15, true),
+            // heads of Tiny and Small in windows of many tokens, whole and pooled; pairs of numbers at odd places
+            (1, 22, 14, 2, 96, false),
+            (1, 12, 8, 1, 96, true),
+            (1, 11, 0, 2, 90, false),
+            (1, 9, 0, 2, 54, false),
         ] {
             let case = Case { maps, side, window, heads, dim, pool };
             let [twin, single] = case.errors(&device);

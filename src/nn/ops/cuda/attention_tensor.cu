@@ -41,6 +41,7 @@ template <int WIDTH, int WARPS, int COLUMNS> struct Tensor {
 
     // s = left times each row of `others`
     static __device__ void dots(const unsigned a[DEEP][4], const Bf16 *others, float s[2 * PAIRS][4]) {
+        __syncwarp(); // the instructions below need all lanes at once, and branches may have parted them
 #pragma unroll
         for (int j = 0; j < PAIRS; j++) {
             for (int i = 0; i < 4; i++) s[2 * j][i] = s[2 * j + 1][i] = 0.0f;
@@ -56,6 +57,7 @@ template <int WIDTH, int WARPS, int COLUMNS> struct Tensor {
 
     // sums += weights * others
     static __device__ void accumulate(const float s[2 * PAIRS][4], const Bf16 *others, float sums[2 * DEEP][4]) {
+        __syncwarp(); // as in `dots`
 #pragma unroll
         for (int j = 0; j < PAIRS; j++) {
             const float *low = s[2 * j], *high = s[2 * j + 1];

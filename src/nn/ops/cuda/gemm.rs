@@ -7,10 +7,16 @@ use cudarc::driver::{DriverError, sys::CUresult};
 use dfdx::prelude::*;
 use std::ffi::c_int;
 
-/// In single precision, the numbers at least that one call sums over.
+/// In single precision, the numbers at least that one call sums over. It adds number after number, so a long sum loses
+/// digits; of several short ones fewer are lost.
 const SLAB: usize = 192;
-/// Most calls that a product is cut into.
-const SLABS: usize = 32;
+/// Most calls of [`gemm`].
+const SEQUENCE: usize = 32;
+
+/// How many slabs a product in single precision, which sums over `k` numbers, is best cut into.
+pub fn slabs(k: usize) -> usize {
+    (k / SLAB).max(1)
+}
 
 /// A factor of a product, as it lies in memory.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +34,7 @@ pub struct Matrix {
 impl Matrix {
     /// What follows after the first `depth` of the numbers that a product sums over; `right` says that this is its second
     /// factor.
-    fn after(self, depth: usize, right: bool) -> Self {
+    pub fn after(self, depth: usize, right: bool) -> Self {
         let numbers = if self.transposed == right { depth } else { depth * self.ld };
         Self { address: self.address + (numbers * self.bytes()) as u64, ..self }
     }
@@ -55,7 +61,8 @@ pub struct Target {
     pub rounded: bool,
 }
 
-/// `y = a b + beta y`, where `a` is `(m, k)`, `b` is `(k, n)` and `y` is `(m, n)`.
+/// `y = a b + beta y`, where `a` is `(m, k)`, `b` is `(k, n)` and `y` is `(m, n)`; in single precision a slab of the sums
+/// after the other.
 ///
 /// # Safety
 /// The addresses are followed by as many numbers as the extents and leading dimensions say; `y` overlaps no factor.
@@ -67,8 +74,16 @@ pub unsafe fn gemm(
     beta: f32,
     y: Target,
 ) -> Result<(), CudaError> {
-    // SAFETY: the caller's promise, for one product.
-    unsafe { gemm_batched(stream, [m, n, k], (a, 0), (b, 0), beta, (y, 0), 1) }
+    let calls = if a.precision == Precision::F32 { slabs(k).min(SEQUENCE) } else { 1 };
+    // where there is nothing to sum up, one call yet writes `beta y`
+    let slab = k.div_ceil(calls).max(1);
+    for first in (0..k.max(1)).step_by(slab) {
+        let (a, b) = (a.after(first, false), b.after(first, true));
+        let (depth, beta) = (slab.min(k - first), if first == 0 { beta } else { 1.0 });
+        // SAFETY: the caller's promise, for a part of the numbers that the product sums over.
+        unsafe { gemm_batched(stream, [m, n, depth], (a, 0), (b, 0), beta, (y, 0), 1) }?;
+    }
+    Ok(())
 }
 
 /// `count` products like [`gemm`]'s; a stride is the numbers from one product's matrix to the next's, 0 for one matrix
@@ -90,36 +105,6 @@ pub unsafe fn gemm_batched(
     }
     assert_eq!(a.precision, b.precision, "factors of one precision");
     assert!(!y.rounded || a.precision == Precision::Bf16, "a rounded product of rounded factors");
-    // one call sums number after number, so a long sum loses digits; several shorter ones are added up with fewer lost
-    let calls = match a.precision {
-        Precision::F32 => (k / SLAB).clamp(1, SLABS),
-        Precision::Tf32 | Precision::Bf16 => 1,
-    };
-    // where there is nothing to sum up, one call yet writes `beta y`
-    let slab = k.div_ceil(calls).max(1);
-    for first in (0..k.max(1)).step_by(slab) {
-        let depth = slab.min(k - first);
-        let (a, b) = (a.after(first, false), b.after(first, true));
-        let beta = if first == 0 { beta } else { 1.0 };
-        // SAFETY: the caller's promise, for a part of the numbers that each product sums over.
-        unsafe { multiply(stream, [m, n, depth], (a, stride_a), (b, stride_b), beta, (y, stride_y), count) }?;
-    }
-    Ok(())
-}
-
-/// [`gemm_batched`] by one call of cuBLAS.
-///
-/// # Safety
-/// As [`gemm_batched`].
-unsafe fn multiply(
-    stream: &Stream,
-    [m, n, k]: [usize; 3],
-    (a, stride_a): (Matrix, usize),
-    (b, stride_b): (Matrix, usize),
-    beta: f32,
-    (y, stride_y): (Target, usize),
-    count: usize,
-) -> Result<(), CudaError> {
     let written = if y.rounded { sys::cudaDataType::CUDA_R_16BF } else { sys::cudaDataType::CUDA_R_32F };
     // sums are single precision, whatever the factors
     let (stored, compute) = match a.precision {
@@ -135,11 +120,12 @@ unsafe fn multiply(
     };
     let alpha = 1.0f32;
     stream.device().bind_to_thread()?;
+    let blas = stream.blas();
     // cuBLAS stores columns: it sees every matrix transposed, so the factors swap.
     // SAFETY: the caller's promise on the addresses; `alpha` and `beta` outlive the call, which reads them at once.
     unsafe {
         result::gemm_strided_batched_ex(
-            *stream.blas().handle(),
+            *blas.handle(),
             operation(b),
             operation(a),
             n,
@@ -182,8 +168,6 @@ mod tests {
 
     const M: usize = 37;
     const N: usize = 21;
-    /// Three calls in single precision, the last of fewer numbers.
-    const K: usize = 3 * SLAB + 1;
 
     fn numbers(n: usize, seed: u64) -> Vec<f32> {
         (0..n as u64).map(|i| ((i + seed) * 2_654_435_761 % 1009) as f32 / 1009.0 - 0.5).collect()
@@ -198,8 +182,10 @@ mod tests {
         beta: f32,
         count: usize,
     ) -> f64 {
+        // three slabs in single precision, the last of fewer numbers; one call makes several products
+        let depth = if count == 1 { 3 * SLAB + 1 } else { 50 };
         // rows longer than needed, results further apart
-        let [(ra, ca), (rb, cb)] = [if ta { (K, M) } else { (M, K) }, if tb { (N, K) } else { (K, N) }];
+        let [(ra, ca), (rb, cb)] = [if ta { (depth, M) } else { (M, depth) }, if tb { (N, depth) } else { (depth, N) }];
         let [lda, ldb, ldy] = [ca + 3, cb + 5, N + 2];
         let (a, b) = (numbers(count * ra * lda, 1), numbers(count * rb * ldb, 2));
         let widen = |x: Vec<u16>| x.into_iter().map(|bits| bf16::from_bits(bits).to_f32()).collect::<Vec<f32>>();
@@ -220,7 +206,11 @@ mod tests {
         let address = if rounded { *narrow_y.device_ptr() } else { *y.device_ptr() };
         let target = (Target { address, ld: ldy, rounded }, M * ldy);
         // SAFETY: the three buffers were made for these extents, and are three.
-        unsafe { gemm_batched(stream, [M, N, K], (fa, ra * lda), (fb, rb * ldb), beta, target, count) }.unwrap();
+        match count {
+            1 => unsafe { gemm(stream, [M, N, depth], fa, fb, beta, target.0) },
+            _ => unsafe { gemm_batched(stream, [M, N, depth], (fa, ra * lda), (fb, rb * ldb), beta, target, count) },
+        }
+        .unwrap();
         let found = match rounded {
             true => {
                 old = widen(narrow(&old));
@@ -241,7 +231,7 @@ mod tests {
                 let right = if tb { at(&b, rb, ldb, j, k) } else { at(&b, rb, ldb, k, j) };
                 left * right
             };
-            let wanted = (0..K).map(product).sum::<f64>() + f64::from(beta * old[place]);
+            let wanted = (0..depth).map(product).sum::<f64>() + f64::from(beta * old[place]);
             largest = largest.max(wanted.abs());
             worst = worst.max((f64::from(*found) - wanted).abs());
         }

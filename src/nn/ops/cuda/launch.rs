@@ -9,7 +9,7 @@ use dfdx::prelude::*;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ffi::{CString, c_void};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 /// Threads of a block in elementwise kernels.
 pub const THREADS: u32 = 256;
@@ -42,6 +42,7 @@ impl Kernels {
 
 /// One argument of a kernel: the bytes of an address, of a `size_t`, `int` or `unsigned`, of a `float` or of a `double`.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(8))]
 pub struct Arg([u8; 8]);
 
 macro_rules! args_from {
@@ -85,7 +86,10 @@ pub struct Stream {
 /// and with them, through the handle, the device's context.
 #[derive(Debug)]
 struct Tools {
-    blas: CudaBlas,
+    /// Locked for a call: what one splits in several kernels shares a workspace.
+    blas: Mutex<CudaBlas>,
+    /// Locked while a file is compiled for the card, which takes seconds.
+    loading: Mutex<()>,
     /// By module and kernel.
     functions: RwLock<BTreeMap<[&'static str; 2], Function>>,
     uploads: Mutex<Uploads>,
@@ -95,8 +99,8 @@ impl Tools {
     fn new(device: &Arc<CudaDevice>) -> Result<Self, CudaError> {
         device.bind_to_thread()?;
         keep_freed_memory(device);
-        let (blas, uploads) = (CudaBlas::new(device.clone())?, Mutex::new(Uploads::new()?));
-        Ok(Self { blas, functions: RwLock::default(), uploads })
+        let (blas, uploads) = (Mutex::new(CudaBlas::new(device.clone())?), Mutex::new(Uploads::new()?));
+        Ok(Self { blas, loading: Mutex::default(), functions: RwLock::default(), uploads })
     }
 }
 
@@ -140,8 +144,8 @@ impl Stream {
     }
 
     /// A cuBLAS handle on this stream (dfdx's own cannot be reached).
-    pub fn blas(&self) -> &CudaBlas {
-        &self.tools.blas
+    pub fn blas(&self) -> MutexGuard<'_, CudaBlas> {
+        self.tools.blas.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A temporary buffer that a kernel writes throughout before any other reads it.
@@ -210,6 +214,11 @@ impl Stream {
     fn function(&self, kernels: Kernels, kernel: &'static str) -> Result<Function, CudaError> {
         let name = [kernels.name, kernel];
         let known = |tools: &Tools| tools.functions.read().unwrap_or_else(PoisonError::into_inner).get(&name).copied();
+        if let Some(function) = known(&self.tools) {
+            return Ok(function);
+        }
+        let _alone = self.tools.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        // another thread may have loaded it meanwhile
         if let Some(function) = known(&self.tools) {
             return Ok(function);
         }

@@ -132,6 +132,48 @@ fn driver_version(handle: usize) -> c_int {
     if function(&mut version) == 0 { version } else { 0 }
 }
 
+/// Whether a GPU that gave this error gives it to all that is asked of it from then on.
+fn is_lost(result: c_int) -> bool {
+    // ECC, NVLink; then what ends a context, from an illegal address to a failed launch; unknown
+    matches!(result, 214 | 220 | 700 | 702 | 709 | 710 | 714..=719 | 999)
+}
+
+/// Functions that cudarc calls while it drops a buffer or a stream, and that must not fail there: it would end the program
+/// before the error of the call that met the loss is told. What a lost GPU holds is lost with it, and any later call for work
+/// or numbers still gives the error.
+macro_rules! forgiven_when_lost {
+    ($($name:ident),*) => {
+        /// The function to call in the place of the one of this name, at this address.
+        fn forgiving(name: &CStr, address: usize) -> usize {
+            $({
+                static REAL: AtomicUsize = AtomicUsize::new(0);
+                #[allow(non_snake_case)]
+                extern "C" fn $name(first: usize, second: usize, third: usize) -> c_int {
+                    // SAFETY: it has at most three arguments, each of which fills a register that holds integers; a register
+                    // that it has no argument in it leaves alone.
+                    let real: extern "C" fn(usize, usize, usize) -> c_int =
+                        unsafe { std::mem::transmute(REAL.load(Ordering::Relaxed)) };
+                    let result = real(first, second, third);
+                    if is_lost(result) { 0 } else { result }
+                }
+                if name.to_bytes() == stringify!($name).as_bytes() {
+                    REAL.store(address, Ordering::Relaxed);
+                    return $name as *const () as usize;
+                }
+            })*
+            address
+        }
+    };
+}
+forgiven_when_lost!(
+    cuCtxSetCurrent,
+    cuEventRecord,
+    cuStreamWaitEvent,
+    cuStreamDestroy_v2,
+    cuMemFreeAsync,
+    cuMemFree_v2
+);
+
 macro_rules! functions {
     ($($library:ident: $($name:literal)*;)*) => {
         /// Each function's library and name, in the order of their slots.
@@ -222,9 +264,9 @@ extern "C" fn fill(slot: &AtomicUsize) -> usize {
     let index = (std::ptr::from_ref(slot) as usize - first as usize) / size_of::<usize>();
     let (library, name) = FUNCTIONS[index];
     let name = CStr::from_bytes_with_nul(name.as_bytes()).unwrap_or_default();
-    let address = library.function(name);
-    // two threads write the same
-    slot.store(address, Ordering::Relaxed);
+    let address = forgiving(name, library.function(name));
+    // two threads write the same; what `forgiving` kept is there before
+    slot.store(address, Ordering::Release);
     address
 }
 

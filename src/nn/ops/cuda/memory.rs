@@ -5,6 +5,7 @@
 
 use super::launch::Stream;
 use crate::nn::backend::{Buffer, Memory, Precision};
+use cudarc::cublas::{result::CublasError, sys::cublasStatus_t};
 use cudarc::driver::{CudaDevice, CudaSlice, DevicePtr, DeviceSlice, DriverError, result, sys};
 use dfdx::prelude::*;
 use half::bf16;
@@ -192,16 +193,31 @@ impl Memory for Cuda {
 
     fn explain(error: &CudaError) -> String {
         use sys::CUresult::*;
-        let CudaError::Driver(error) = error else { return error.to_string() };
-        match error.0 {
-            CUDA_ERROR_OUT_OF_MEMORY => {
-                "the GPU is out of memory: smaller batches, a smaller side or less that is kept need less".into()
+        const OUT_OF_MEMORY: &str =
+            "the GPU is out of memory: smaller batches, a smaller side, less that is kept, or bf16 need less";
+        let error = match error {
+            CudaError::Driver(error) => error,
+            CudaError::Blas(CublasError(cublasStatus_t::CUBLAS_STATUS_ALLOC_FAILED)) => return OUT_OF_MEMORY.into(),
+            CudaError::Blas(CublasError(cublasStatus_t::CUBLAS_STATUS_EXECUTION_FAILED)) => {
+                return "the GPU is lost (CUBLAS_STATUS_EXECUTION_FAILED): look at nvidia-smi, then begin again".into();
             }
+            other => return other.to_string(),
+        };
+        match error.0 {
+            CUDA_ERROR_OUT_OF_MEMORY => OUT_OF_MEMORY.into(),
             CUDA_ERROR_NOT_SUPPORTED => "the GPU's kernels do not know this size, such as a head of more than 320 \
                                          numbers or a product of 2^31 rows: the CPU, or a smaller batch, computes it"
                 .into(),
             CUDA_ERROR_DEVICE_UNAVAILABLE
             | CUDA_ERROR_ECC_UNCORRECTABLE
+            | CUDA_ERROR_NVLINK_UNCORRECTABLE
+            | CUDA_ERROR_LAUNCH_TIMEOUT
+            | CUDA_ERROR_CONTEXT_IS_DESTROYED
+            | CUDA_ERROR_ASSERT
+            | CUDA_ERROR_ILLEGAL_INSTRUCTION
+            | CUDA_ERROR_MISALIGNED_ADDRESS
+            | CUDA_ERROR_INVALID_ADDRESS_SPACE
+            | CUDA_ERROR_INVALID_PC
             | CUDA_ERROR_HARDWARE_STACK_ERROR
             | CUDA_ERROR_LAUNCH_FAILED
             | CUDA_ERROR_ILLEGAL_ADDRESS

@@ -274,18 +274,39 @@ fn whole(y: &Numbers, columns: usize) -> Target {
     Target { address: y.address(), ld: columns, rounded: y.precision() == Precision::Bf16 }
 }
 
-/// `gw = gy^T x + beta gw`, the gradient of [`linear`]'s weight.
+/// Numbers of a weight's gradients, at most, that are computed beside each other.
+const GRADIENT_NUMBERS: usize = 1 << 22;
+
+/// `gw = gy^T x + beta gw`, the gradient of [`linear`]'s weight. In single precision all slabs of the rows but the last are
+/// summed beside each other, which keeps a card busy, and then added up in double precision.
 pub fn weight_gradient(
     stream: &Stream,
     [rows, inputs, outputs]: [usize; 3],
     x: Factor<'_>,
     gy: Factor<'_>,
     beta: f32,
-    gw: PartMut<'_>,
+    mut gw: PartMut<'_>,
 ) -> Result<(), CudaError> {
-    let (a, b) = (gy.matrix(rows, outputs).t(), x.matrix(rows, inputs));
-    // SAFETY: as in `linear`.
-    unsafe { gemm::gemm(stream, [outputs, inputs, rows], a, b, beta, gw.result(outputs, inputs)) }
+    let (a, b, each) = (gy.matrix(rows, outputs).t(), x.matrix(rows, inputs), inputs * outputs);
+    let slabs = match x.precision {
+        Precision::F32 => gemm::slabs(rows).min(GRADIENT_NUMBERS / each.max(1)).max(1),
+        Precision::Tf32 | Precision::Bf16 => 1,
+    };
+    let (depth, aside) = (rows / slabs, slabs - 1);
+    let before = aside * depth;
+    let (last_a, last_b) = (a.after(before, false), b.after(before, true));
+    let target = gw.again().result(outputs, inputs);
+    // SAFETY: as in `linear`, for the rows from `before` on.
+    unsafe { gemm::gemm(stream, [outputs, inputs, rows - before], last_a, last_b, beta, target) }?;
+    if aside == 0 {
+        return Ok(());
+    }
+    let mut partial = stream.uninit(aside * each)?;
+    let target = PartMut::from(&mut partial).result(aside * outputs, inputs);
+    let (a, b) = ((a, depth * outputs), (b, depth * inputs));
+    // SAFETY: as in `linear`, for `aside` times `depth` rows; `partial` was made for as many products.
+    unsafe { gemm::gemm_batched(stream, [outputs, inputs, depth], a, b, 0.0, (target, each), aside) }?;
+    add_column_sums(stream, (&partial).into(), gw)
 }
 
 /// Launches a kernel that works on rows, a warp each.
