@@ -7,8 +7,8 @@
 # Our own Rust is compiled in haste: nearly all of the time goes to the stand-in. So target/release/bench is slow until cargo
 # builds it again.
 # Without arguments the tests on the device `Cuda` run, once with the threads of a block in order on a card of compute
-# capability 8.0 and once in reverse, one warp after the other, on one of 7.5; then the kernels in the binary are looked at. With SAM2UNET_SLOW=1 twenty
-# steps on Kvasir run too, in ten minutes more.
+# capability 8.0 and once in reverse, one warp after the other, on one of 7.5; then the kernels in the binary are looked at.
+# With SAM2UNET_SLOW=1 twenty steps on Kvasir run too, in ten minutes more.
 set -euo pipefail
 unset CUDA_VISIBLE_DEVICES # nothing may be hidden: tests without a GPU end without a word of failure
 root=$(cd "$(dirname "$0")/.." && pwd)
