@@ -205,12 +205,13 @@ mod tests {
         let (fa, fb) = (matrix(address_a, lda, ta), matrix(address_b, ldb, tb));
         let address = if rounded { *narrow_y.device_ptr() } else { *y.device_ptr() };
         let target = (Target { address, ld: ldy, rounded }, M * ldy);
-        // SAFETY: the three buffers were made for these extents, and are three.
-        match count {
+        let found = match count {
+            // SAFETY: the three buffers were made for these extents, and are three.
             1 => unsafe { gemm(stream, [M, N, depth], fa, fb, beta, target.0) },
+            // SAFETY: as above.
             _ => unsafe { gemm_batched(stream, [M, N, depth], (fa, ra * lda), (fb, rb * ldb), beta, target, count) },
-        }
-        .unwrap();
+        };
+        found.unwrap();
         let found = match rounded {
             true => {
                 old = widen(narrow(&old));

@@ -138,6 +138,15 @@ fn is_lost(result: c_int) -> bool {
     matches!(result, 214 | 220 | 700 | 702 | 709 | 710 | 714..=719 | 999)
 }
 
+/// What the driver's function at this address says, but for a lost GPU.
+fn forgiven(address: usize, [first, second, third]: [usize; 3]) -> c_int {
+    // SAFETY: the address is a function's of those named below, which have at most three arguments; each fills a register that
+    // holds integers, and a register without an argument is left alone.
+    let real: extern "C" fn(usize, usize, usize) -> c_int = unsafe { std::mem::transmute(address) };
+    let result = real(first, second, third);
+    if is_lost(result) { 0 } else { result }
+}
+
 /// Functions that cudarc calls while it drops a buffer or a stream, and that must not fail there: it would end the program
 /// before the error of the call that met the loss is told. What a lost GPU holds is lost with it, and any later call for work
 /// or numbers still gives the error.
@@ -149,12 +158,7 @@ macro_rules! forgiven_when_lost {
                 static REAL: AtomicUsize = AtomicUsize::new(0);
                 #[allow(non_snake_case)]
                 extern "C" fn $name(first: usize, second: usize, third: usize) -> c_int {
-                    // SAFETY: it has at most three arguments, each of which fills a register that holds integers; a register
-                    // that it has no argument in it leaves alone.
-                    let real: extern "C" fn(usize, usize, usize) -> c_int =
-                        unsafe { std::mem::transmute(REAL.load(Ordering::Relaxed)) };
-                    let result = real(first, second, third);
-                    if is_lost(result) { 0 } else { result }
+                    forgiven(REAL.load(Ordering::Relaxed), [first, second, third])
                 }
                 if name.to_bytes() == stringify!($name).as_bytes() {
                     REAL.store(address, Ordering::Relaxed);
