@@ -92,9 +92,8 @@ grep -q 'libcublas.so.13 needs a newer driver' "$standin/without.txt" || { cat "
 # NVIDIA's assembler takes our kernels, for the oldest card and for new ones, and keeps their numbers in registers
 for architecture in sm_75 sm_80 sm_90 sm_120; do
     for ptx in "$(built out_dir)"/*.ptx; do
-        [[ $architecture == sm_75 && $ptx == */attention_tensor.ptx ]] && continue
-        "$toolkit/bin/ptxas" -arch="$architecture" -o /dev/null "$ptx"
+        [[ $architecture == sm_75 && $ptx == */attention_tensor.ptx ]] || printf -- '-arch=%s %q\n' "$architecture" "$ptx"
     done
-done
+done | xargs -P "$(nproc)" -L 1 "$toolkit/bin/ptxas" -o /dev/null
 scripts/resources-cuda.sh >"$standin/resources.txt" || { tail -5 "$standin/resources.txt" >&2; exit 1; }
 echo "all tests passed; every kernel is for compute capability 7.5 and newer, but attention on tensor cores (8.0)"

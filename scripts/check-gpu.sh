@@ -12,7 +12,7 @@ python=${1:-python3}
 deadline=$((SECONDS + ${CHECK_GPU_SECONDS:-570}))
 if [[ ! -x unit || ! -x tests || ! -x proptests || ! -x bench ]]; then tar xzf binaries.tar.gz || exit 1; fi
 export SAM2UNET_SHARED=$PWD/shared
-# cuBLAS and NVRTC: those that torch brings, in the newest folder layout or an older one, else a toolkit's. For our programs
+# cuBLAS and NVRTC: where LD_LIBRARY_PATH says, else those that torch brings, else a toolkit's. For our programs
 # only: torch finds its own, and another's before them may keep it from starting.
 libraries=$("$python" - <<'PY' 2>/dev/null
 import glob, os, site, sys
@@ -22,7 +22,7 @@ found += [path for place in places if os.path.isdir(path := os.path.join(place, 
 print(":".join([*found, os.path.join(sys.prefix, "lib")]))
 PY
 )
-libraries=${libraries:+$libraries:}/usr/local/cuda/lib64${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+libraries=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}${libraries:+$libraries:}/usr/local/cuda/lib64
 with() { env "LD_LIBRARY_PATH=$libraries" "$@"; }
 # kernels that the driver has compiled for the card are kept for the next program
 export CUDA_CACHE_PATH=$PWD/.cuda-cache CUDA_CACHE_MAXSIZE=1073741824
