@@ -117,7 +117,9 @@ fn conv_twin(x: &[f64], w: &[f64], b: &[f64], [batch, h, c, co, kh, kw, d]: [usi
 fn bounds(precision: Precision) -> [f64; 2] {
     match precision {
         Precision::F32 | Precision::Tf32 => [2e-5, 2e-3],
-        Precision::Bf16 => [1.5e-2, 4e-2],
+        // the twin rounds nothing: of 400 seeds of one small block the worst is 1.6e-2 and 5.3e-2 off (medians 5e-3 and 3e-3),
+        // and another may be worse; a term left out shows as more than this
+        Precision::Bf16 => [3e-2, 1e-1],
     }
 }
 
