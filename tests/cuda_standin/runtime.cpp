@@ -258,13 +258,14 @@ static void meet(const void* kind, unsigned mask, uint64_t value, unsigned sourc
     }
     warp.arrived &= ~needed;
     static const bool ahead = std::getenv("CUDA_STANDIN_AHEAD") != nullptr;
-    std::deque<Fiber*> others;
+    Fiber* others[32];
+    unsigned count = 0;
     for (unsigned l = 0; l < 32; l++) {
         if (!(needed >> l & 1)) continue;
         hand_out(warp, needed, l);
-        if (l != me) others.push_back(warp.waiting[l]);
+        if (l != me) others[count++] = warp.waiting[l];
     }
-    e.ready.insert(ahead ? e.ready.begin() : e.ready.end(), others.begin(), others.end());
+    e.ready.insert(ahead ? e.ready.begin() : e.ready.end(), others, others + count);
 }
 
 uint64_t exchange(unsigned mask, uint64_t value, unsigned source) {
