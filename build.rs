@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-const KERNELS: &str = "src/nn/ops/cuda";
+const KERNELS: &str = "src/kernels/cuda";
 /// The oldest supported card; the driver compiles PTX for newer ones.
 const ARCHITECTURE: &str = "compute_75";
 /// The same for what only cards that multiply bf16 are asked to do, and the files of it.

@@ -12,7 +12,7 @@ command -v ptxas >/dev/null || export PATH=$target/cuda-toolkit/bin:$PATH
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 tensor=$(sed -n 's/^const TENSOR_KERNELS.*\["\(.*\)"\];/\1/p' build.rs)
-for source in src/nn/ops/cuda/*.cu; do
+for source in src/kernels/cuda/*.cu; do
     name=$(basename "$source" .cu)
     oldest=75
     [[ $name == "$tensor" ]] && oldest=80
@@ -23,7 +23,7 @@ for source in src/nn/ops/cuda/*.cu; do
         ptxas -v -arch="$architecture" -o /dev/null "$folder/$name.ptx" 2>&1
     done
 done >"$folder/said"
-python3 - "$folder/said" src/nn/ops/cuda/attention.cu src/nn/ops/cuda/attention_tensor.cu <<'P'
+python3 - "$folder/said" src/kernels/cuda/attention.cu src/kernels/cuda/attention_tensor.cu <<'P'
 import re, sys
 
 # threads of a block: attention's from its table, (32, 8) or 256 elsewhere

@@ -25,6 +25,7 @@ pub mod bench;
 pub mod checkpoint;
 pub mod data;
 pub mod device;
+mod kernels;
 pub mod metrics;
 pub mod nn;
 pub mod predict;

@@ -7,7 +7,7 @@
 
 #[macro_use]
 mod declare;
-mod backend;
+pub mod backend;
 mod conv_bn;
 mod cost;
 mod decoder;

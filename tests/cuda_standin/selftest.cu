@@ -1,6 +1,6 @@
 // Kernels for the stand-in's own test: some right, some with one mistake each.
 
-#include "../../src/nn/ops/cuda/tensor.cuh"
+#include "../../src/kernels/cuda/tensor.cuh"
 
 extern "C" __global__ void indices(unsigned* y) {
     const unsigned block = (blockIdx.z * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;

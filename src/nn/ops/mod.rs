@@ -9,15 +9,16 @@ pub mod batch_norm;
 pub mod concat;
 pub mod conv2d;
 pub mod conv_batch_norm;
-mod cpu;
-#[cfg(feature = "cuda")]
-mod cuda;
+
 pub mod flow;
 pub mod patch_embed;
 pub mod resize;
 pub mod structure_loss;
 pub mod up2_concat;
 
+pub(crate) use crate::kernels::cpu::{peak, profile};
+#[cfg(feature = "cuda")]
+pub use crate::kernels::cuda::{CudaOpenError, open_cuda};
 pub use adamw::{AdamWKernel, AdamWStep};
 pub use adapted_block::{AdaptedBlockKernel, AdapterRef, BlockWeights, Geometry, Keep, adapted_block};
 pub use add_relu::{AddReluKernel, add_relu};
@@ -25,9 +26,6 @@ pub use batch_norm::{BatchNormKernel, batch_norm_train};
 pub use concat::{ConcatKernel, concat4};
 pub use conv_batch_norm::{NormRef, conv_batch_norm_train};
 pub use conv2d::{Conv2dKernel, NormedConv, conv2d};
-pub(crate) use cpu::{peak, profile};
-#[cfg(feature = "cuda")]
-pub use cuda::{CudaOpenError, open_cuda};
 pub use flow::Flow;
 pub use patch_embed::{PatchEmbedKernel, patch_embed};
 pub use resize::{ResizeKernel, resize};

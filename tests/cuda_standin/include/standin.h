@@ -165,7 +165,7 @@ inline unsigned __ballot_sync(unsigned mask, int yes) { return standin::ballot(m
 inline int __any_sync(unsigned mask, int yes) { return standin::ballot(mask, yes != 0) != 0; }
 inline int __all_sync(unsigned mask, int yes) { return standin::ballot(mask, yes == 0) == 0; }
 
-// ---- tensor cores: products of a warp, see src/nn/ops/cuda/tensor.cuh for which lane holds what
+// ---- tensor cores: products of a warp, see src/kernels/cuda/tensor.cuh for which lane holds what
 
 struct __standin_Mma {
     float* d;

@@ -3,7 +3,7 @@
 use super::ADD_RELU;
 use super::launch::Stream;
 use super::memory::{self, UnreadableAddress, name};
-use crate::nn::backend::Memory;
+use crate::nn::Memory;
 use cudarc::driver::{DriverError, result, sys};
 use dfdx::prelude::*;
 

@@ -161,8 +161,8 @@ fn int(n: usize) -> Result<c_int, CudaError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::backend::Memory;
-    use crate::nn::ops::cuda::open::tested_gpu;
+    use crate::kernels::cuda::open::tested_gpu;
+    use crate::nn::Memory;
     use cudarc::driver::DevicePtr;
     use half::bf16;
 

@@ -241,7 +241,7 @@ impl Attention<'_> {
 mod tests {
     use super::super::open::tested_gpu;
     use super::*;
-    use crate::nn::backend::Memory;
+    use crate::nn::Memory;
     use half::bf16;
     use std::sync::Arc;
 

@@ -19,17 +19,17 @@ mod upload;
 
 pub use open::{CudaOpenError, open_cuda};
 
-use super::adamw::{AdamWKernel, AdamWStep};
-use super::adapted_block::{AdaptedBlockKernel, BlockSize, FrozenBlock, Keep};
-use super::add_relu::AddReluKernel;
-use super::batch_norm::BatchNormKernel;
-use super::concat::ConcatKernel;
-use super::conv2d::{Conv2dKernel, ConvSize, NormedConv};
-use super::patch_embed::{PatchEmbedKernel, StemSize, StemWeights};
-use super::resize::{ResizeKernel, ResizeSize};
-use super::structure_loss::{LossFlavour, StructureLossKernel};
-use super::up2_concat::{JoinSize, Up2ConcatKernel};
-use crate::nn::backend::Memory;
+use crate::nn::Memory;
+use crate::nn::ops::adamw::{AdamWKernel, AdamWStep};
+use crate::nn::ops::adapted_block::{AdaptedBlockKernel, BlockSize, FrozenBlock, Keep};
+use crate::nn::ops::add_relu::AddReluKernel;
+use crate::nn::ops::batch_norm::BatchNormKernel;
+use crate::nn::ops::concat::ConcatKernel;
+use crate::nn::ops::conv2d::{Conv2dKernel, ConvSize, NormedConv};
+use crate::nn::ops::patch_embed::{PatchEmbedKernel, StemSize, StemWeights};
+use crate::nn::ops::resize::{ResizeKernel, ResizeSize};
+use crate::nn::ops::structure_loss::{LossFlavour, StructureLossKernel};
+use crate::nn::ops::up2_concat::{JoinSize, Up2ConcatKernel};
 use dfdx::prelude::*;
 use launch::{Kernels, Stream, args, kernels};
 use memory::{Numbers, Out, View};

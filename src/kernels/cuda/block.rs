@@ -358,7 +358,7 @@ impl<'a> Block<'a> {
 mod tests {
     use super::super::open::tested_gpu;
     use super::*;
-    use crate::nn::backend::{Memory, Precision};
+    use crate::nn::{Memory, Precision};
 
     /// Output and gradients, with groups of at most this many numbers.
     fn run(device: &Cuda, group_numbers: usize, keep: Keep) -> Vec<Vec<f32>> {

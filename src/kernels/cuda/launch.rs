@@ -17,7 +17,7 @@ pub const THREADS: u32 = 256;
 /// The kernels of one `.cu` file, by its name: `kernels!("add_relu")`.
 macro_rules! kernels {
     ($name:literal) => {
-        $crate::nn::ops::cuda::launch::Kernels {
+        $crate::kernels::cuda::launch::Kernels {
             name: $name,
             ptx: include_str!(concat!(env!("OUT_DIR"), "/", $name, ".ptx")),
         }
@@ -71,7 +71,7 @@ args_from_buffers!(View, Out<'_>, Scratch, Numbers, Arc<Numbers>);
 
 /// The arguments of a kernel in its own order. Numbers must have its types exactly: `size_t` is a `usize`.
 macro_rules! args {
-    ($($argument:expr),* $(,)?) => { [$($crate::nn::ops::cuda::launch::Arg::from($argument)),*] };
+    ($($argument:expr),* $(,)?) => { [$($crate::kernels::cuda::launch::Arg::from($argument)),*] };
 }
 pub(super) use args;
 

@@ -4,7 +4,7 @@
 //! 0.9.15 (both pinned), in safe code; [`check_reading`] holds it against a copy made by documented functions only.
 
 use super::launch::Stream;
-use crate::nn::backend::{Buffer, Memory, Precision};
+use crate::nn::{Buffer, Memory, Precision};
 use cudarc::cublas::{result::CublasError, sys::cublasStatus_t};
 use cudarc::driver::{CudaDevice, CudaSlice, DevicePtr, DeviceSlice, DriverError, result, sys};
 use dfdx::prelude::*;
