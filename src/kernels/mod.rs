@@ -1,5 +1,24 @@
-//! What a device computes, on plain numbers: no tensor, no tape, no module, no weight's name.
+//! What a device computes, on plain numbers. Nothing here knows a tensor, a tape, a module or a weight's name.
+//!
+//! One file an operation holds its sizes and the trait that a device implements; [`cpu`] and, with the feature `cuda`, `cuda`
+//! hold the kernels. Maps are channels last, `(batch, height, width, channels)`, and row-major.
 
+pub mod adamw;
+pub mod adapted_block;
+pub mod add_relu;
+pub mod all;
+pub mod batch_norm;
+pub mod concat;
+pub mod conv2d;
 pub mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
+pub mod device;
+pub mod encoded;
+pub mod extent;
+pub mod memory_use;
+pub mod patch_embed;
+pub mod precision;
+pub mod resize;
+pub mod structure_loss;
+pub mod up2_concat;

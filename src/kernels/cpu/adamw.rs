@@ -2,8 +2,8 @@
 //! number of threads.
 
 use super::scratch::Scratch;
-use crate::nn::ops::adamw::{AdamWKernel, AdamWStep};
-use dfdx::prelude::*;
+use crate::kernels::adamw::{AdamWKernel, AdamWStep};
+use super::device::{Cpu, Done};
 
 impl AdamWKernel for Cpu {
     fn adamw(
@@ -13,7 +13,7 @@ impl AdamWKernel for Cpu {
         gradient: &Scratch,
         [first, second]: [&mut [f32]; 2],
         weight: &mut [f32],
-    ) -> Result<(), CpuError> {
+    ) -> Done {
         let moments = first.iter_mut().zip(second);
         for (((w, &old), &g), (m, v)) in weight.iter_mut().zip(&**old).zip(&**gradient).zip(moments) {
             *m += step.first_new * (g - *m);

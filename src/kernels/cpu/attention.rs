@@ -9,7 +9,7 @@ use super::profile::{Kind, scope};
 use super::scratch::Scratch;
 use super::vector::{exponentials, halve_in_place, largest_of_four, scaled, softmax_backward};
 use super::windows::Windows;
-use crate::nn::Precision;
+use crate::kernels::precision::Precision;
 use rayon::prelude::*;
 
 /// Query rows worked on at once: what bounds the scores held in memory.

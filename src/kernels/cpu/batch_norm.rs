@@ -4,7 +4,7 @@
 //! optimiser such as AdamW makes whole steps of their signs.
 
 use super::vector::vectorised;
-use crate::nn::ops::batch_norm::EPSILON;
+use crate::kernels::batch_norm::EPSILON;
 use rayon::prelude::*;
 
 /// Rows summed by one task: a fixed number, so that the result depends on no number of threads.

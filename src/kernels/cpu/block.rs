@@ -4,13 +4,14 @@
 //! channels in and `co` out. Everything but attention works on rows of tokens and is done a few
 //! hundred rows at a time, so that the wide hidden layers never exist for a whole map.
 
-use super::FrozenWeight;
+use super::device::FrozenWeight;
 use super::attention::Attention;
 use super::matmul::{Onto, Packed, Then, linear, linear_backward, linear_weight_backward};
 use super::profile::{Kind, scope};
 use super::scratch::Scratch;
 use super::vector::{add_assign, gelu_backward, gelu_in_place, largest_of_four, layer_norm, layer_norm_backward};
-use crate::nn::ops::adapted_block::{BlockSize, FrozenBlock, Keep};
+use crate::kernels::adapted_block::{BlockBuffers, BlockSize};
+use crate::kernels::memory_use::MemoryUse;
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -31,7 +32,7 @@ pub struct Block<'a> {
     /// Of the weight `(c, r)`.
     up: Packed,
     up_bias: &'a [f32],
-    frozen: &'a FrozenBlock<Arc<FrozenWeight>>,
+    frozen: &'a BlockBuffers<Arc<FrozenWeight>>,
 }
 
 /// What the weights are to gradients of their inputs.
@@ -86,7 +87,7 @@ fn pieces_mut(whole: Option<&mut [f32]>, length: usize) -> impl Iterator<Item = 
 
 impl<'a> Block<'a> {
     /// `adapter`: down weight `(r, c)`, down bias, up weight `(c, r)`, up bias.
-    pub fn new(size: BlockSize, adapter: [&'a [f32]; 4], frozen: &'a FrozenBlock<Arc<FrozenWeight>>) -> Self {
+    pub fn new(size: BlockSize, adapter: [&'a [f32]; 4], frozen: &'a BlockBuffers<Arc<FrozenWeight>>) -> Self {
         let [down, down_bias, up, up_bias] = adapter;
         let precision = frozen.qkv[0].factor().precision();
         let down = Packed::from_columns(down, size.channels, precision);
@@ -131,19 +132,19 @@ impl<'a> Block<'a> {
     }
 
     /// `y = block(x + gelu(up(gelu(down x))))` for the whole batch.
-    pub fn forward(&self, x: &[f32], keep: Keep, y: &mut [f32]) -> Saved {
+    pub fn forward(&self, x: &[f32], keep: MemoryUse, y: &mut [f32]) -> Saved {
         let (c, co) = (self.size.channels, self.size.out_channels);
         let maps = self.maps_per_group();
         let (n, m) = (maps * self.size.side * self.size.side, maps * self.tokens_out());
         // A pooling block's projections are four times as long for their output.
-        let projections = keep != Keep::Input && !self.size.pool;
-        let hidden = keep == Keep::Products && co >= WORTH_KEEPING;
+        let projections = keep != MemoryUse::Small && !self.size.pool;
+        let hidden = keep == MemoryUse::Fast && co >= WORTH_KEEPING;
         let groups = x.chunks(n * c).zip(y.chunks_mut(m * co)).map(|(x, y)| {
             let (z, qkv, skip) = self.project(x);
             let a = self.attend(&z, &qkv, skip.as_deref());
             let mut hidden = hidden.then(|| vec![0.0; 4 * a.len()]);
             self.mlp(&a, hidden.as_deref_mut(), y);
-            Kept { qkv: projections.then(|| qkv.into()), a: (keep != Keep::Input).then(|| a.into()), hidden }
+            Kept { qkv: projections.then(|| qkv.into()), a: (keep != MemoryUse::Small).then(|| a.into()), hidden }
         });
         Saved(groups.collect())
     }

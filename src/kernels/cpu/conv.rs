@@ -10,8 +10,8 @@ use super::matmul::{
 use super::scratch::Scratch;
 use super::tile::Runs;
 use super::vector::{add_assign, halve_pairs, halve_rows};
-use crate::nn::Precision;
-use crate::nn::ops::conv2d::ConvSize;
+use crate::kernels::precision::Precision;
+use crate::kernels::conv2d::ConvSize;
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::ops::Range;

@@ -1,7 +1,7 @@
 //! Weighted cross-entropy plus weighted IoU over planes of logits.
 
 use super::vector::{sigmoid, softplus, vectorised};
-use crate::nn::ops::structure_loss::LossFlavour;
+use crate::kernels::structure_loss::LossFlavour;
 use rayon::prelude::*;
 
 /// Side of the box that looks for edges.

@@ -2,8 +2,8 @@
 
 use super::matmul::{Onto, Packed, Then, matrix_product};
 use super::resample::position;
-use crate::nn::Precision;
-use crate::nn::ops::patch_embed::StemSize;
+use crate::kernels::precision::Precision;
+use crate::kernels::patch_embed::StemSize;
 use rayon::prelude::*;
 
 const KERNEL: usize = 7;

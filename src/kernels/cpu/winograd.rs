@@ -4,8 +4,8 @@
 use super::matmul::{Onto, Packed, Then, matrix_product};
 use super::scratch::Scratch;
 use super::vector::{from_tile, to_tile};
-use crate::nn::Precision;
-use crate::nn::ops::conv2d::ConvSize;
+use crate::kernels::precision::Precision;
+use crate::kernels::conv2d::ConvSize;
 use rayon::prelude::*;
 
 /// Pixels that a tile reads, and products that it takes.

@@ -8,111 +8,13 @@
 //! ```
 
 use super::{Erased, Slot, erase, record, retype};
+
 use crate::nn::{Backend, Map, backend::Memory};
+
 use dfdx::prelude::*;
-
-/// The plain numbers that a kernel needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BlockSize {
-    /// Maps.
-    pub batch: usize,
-    /// Tokens to a side of the map that comes in.
-    pub side: usize,
-    /// Channels that come in.
-    pub channels: usize,
-    /// Channels that go out.
-    pub out_channels: usize,
-    /// Hidden width of the adapter.
-    pub hidden: usize,
-    /// Attention heads.
-    pub heads: usize,
-    /// Side of an attention window; 0 for the whole map.
-    pub window: usize,
-    /// Whether the block halves the map's side.
-    pub pool: bool,
-}
-
-/// How a block attends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Geometry {
-    /// Attention heads.
-    pub heads: usize,
-    /// Side of an attention window in tokens; 0 for the whole map.
-    pub window: usize,
-}
-
-/// What a block keeps from its forward for its backward pass; and a convolution with a batch norm, which keeps its output, too,
-/// unless it is to keep its input only.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Keep {
-    /// Its input only; everything else is computed again.
-    Input,
-    /// Also the attention's output and, where the block does not pool, the projections: the backward pass computes
-    /// again the adapter and the first half of the MLP.
-    #[default]
-    Attention,
-    /// Also the MLP's first product in the last two stages, where it takes the least room for its work: the backward pass
-    /// computes again the adapter, norms and GELUs. (On a GPU the same as [`Attention`](Self::Attention).)
-    Products,
-}
-
-/// A block's frozen weights, each with its bias: `(out, in)` and `(out)`.
-#[derive(Clone, Debug)]
-pub struct FrozenBlock<F> {
-    /// First layer norm, gamma and beta.
-    pub norm1: [F; 2],
-    /// Query, key and value projection, `(3 co, c)`.
-    pub qkv: [F; 2],
-    /// Attention's output projection, `(co, co)`.
-    pub proj: [F; 2],
-    /// Second layer norm.
-    pub norm2: [F; 2],
-    /// The MLP's first layer, `(4 co, co)`.
-    pub fc1: [F; 2],
-    /// The MLP's second layer, `(co, 4 co)`.
-    pub fc2: [F; 2],
-    /// The skip path's projection in a pooling block, `(co, c)`.
-    pub skip: Option<[F; 2]>,
-}
 
 /// [`FrozenBlock`] as a module lends it.
 pub type BlockWeights<'a, D> = FrozenBlock<&'a <D as Memory>::Frozen>;
-
-/// What a device computes for [`adapted_block`].
-pub trait AdaptedBlockKernel: Memory {
-    /// What the forward pass keeps.
-    type Saved: 'static;
-
-    /// `adapter`: down weight `(r, c)`, down bias, up weight `(c, r)`, up bias.
-    ///
-    /// # Errors
-    /// The device's.
-    fn adapted_block(
-        &self,
-        size: BlockSize,
-        x: &Self::View,
-        adapter: &[Self::View; 4],
-        weights: &FrozenBlock<Self::Frozen>,
-        keep: Keep,
-        y: Self::Out<'_>,
-    ) -> Result<Self::Saved, Self::Err>;
-
-    /// Adds to the gradients of `x` and of the four adapter weights, in that order.
-    ///
-    /// # Errors
-    /// The device's.
-    #[allow(clippy::too_many_arguments)]
-    fn adapted_block_backward(
-        &self,
-        size: BlockSize,
-        x: &Self::View,
-        adapter: &[Self::View; 4],
-        weights: &FrozenBlock<Self::Frozen>,
-        saved: Self::Saved,
-        gy: &Self::View,
-        gradients: [Self::Out<'_>; 5],
-    ) -> Result<(), Self::Err>;
-}
 
 /// An adapter's weight `(out, in)` and bias.
 pub type LinearRef<'a, O, I, D> = (&'a Tensor<(O, I), f32, D>, &'a Tensor<(O,), f32, D>);

@@ -1,28 +1,10 @@
 //! Sum of two maps, then a ReLU: how a receptive-field block joins its shortcut.
 
 use super::{Erased, Slot, erase, record, retype};
+
 use crate::nn::{Backend, Map, backend::Memory};
+
 use dfdx::prelude::*;
-
-/// What a device computes for [`add_relu`].
-pub trait AddReluKernel: Memory {
-    /// `y = max(a + b, 0)`.
-    ///
-    /// # Errors
-    /// The device's.
-    fn add_relu(&self, a: &Self::View, b: &Self::View, y: Self::Out<'_>) -> Result<(), Self::Err>;
-
-    /// Adds `gy` to both gradients where `y` is positive.
-    ///
-    /// # Errors
-    /// The device's.
-    fn add_relu_backward(
-        &self,
-        y: &Self::View,
-        gy: &Self::View,
-        gradients: [Self::Out<'_>; 2],
-    ) -> Result<(), Self::Err>;
-}
 
 /// `max(a + b, 0)`, both `(B, H, H, C)`.
 ///

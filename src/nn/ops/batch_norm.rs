@@ -2,60 +2,10 @@
 //! convolution before it: `Conv2dKernel::conv_batch_norm_inference`.
 
 use super::{Erased, Slot, erase, record, retype};
+
 use crate::nn::{Backend, Map, backend::Memory};
+
 use dfdx::prelude::*;
-
-/// Added to the variance, as PyTorch's `nn.BatchNorm2d` does.
-pub const EPSILON: f64 = 1e-5;
-
-/// What a device computes for [`batch_norm_train`]. A row is a pixel's channels.
-pub trait BatchNormKernel: Memory {
-    /// What the forward pass keeps: the batch's mean and variance.
-    type Saved: 'static;
-
-    /// `y = (x - mean) / sqrt(var + eps) scale + bias`, then a ReLU if asked for; mean `(c)` and unbiased
-    /// variance `(c)` of the batch are written out.
-    ///
-    /// # Errors
-    /// The device's.
-    fn batch_norm(
-        &self,
-        x: &Self::View,
-        scale: &Self::View,
-        bias: &Self::View,
-        relu: bool,
-        y: Self::Out<'_>,
-        statistics: (Self::Out<'_>, Self::Out<'_>),
-    ) -> Result<Self::Saved, Self::Err>;
-
-    /// The mean `(c)` of each channel over all rows.
-    ///
-    /// # Errors
-    /// The device's.
-    fn channel_mean(&self, x: &Self::View, channels: usize) -> Result<Self::View, Self::Err>;
-
-    /// `x - mean`, row by row.
-    ///
-    /// # Errors
-    /// The device's.
-    fn centred(&self, x: Self::View, mean: &Self::View) -> Result<Self::View, Self::Err>;
-
-    /// Adds to the gradients of input, scale and bias; mean and variance are functions of the input.
-    ///
-    /// # Errors
-    /// The device's.
-    #[allow(clippy::too_many_arguments)]
-    fn batch_norm_backward(
-        &self,
-        x: &Self::View,
-        scale: &Self::View,
-        bias: &Self::View,
-        relu: bool,
-        saved: Self::Saved,
-        gy: &Self::View,
-        gradients: (Self::Out<'_>, Self::Out<'_>, Self::Out<'_>),
-    ) -> Result<(), Self::Err>;
-}
 
 /// `(B, H, H, C)` normalised by the batch's own mean and variance, and these two (the variance
 /// unbiased, as running statistics take it).

@@ -1,23 +1,10 @@
 //! Four maps, side by side along the channels: what the branches of a receptive-field block see.
 
 use super::{Erased, Slot, erase, record, retype};
+
 use crate::nn::{Backend, Map, backend::Memory};
+
 use dfdx::prelude::*;
-
-/// What a device computes for [`concat4`]; `c` channels in each map.
-pub trait ConcatKernel: Memory {
-    /// Rows of `c` numbers to rows of `4 c`.
-    ///
-    /// # Errors
-    /// The device's.
-    fn concat4(&self, c: usize, maps: &[Self::View; 4], y: Self::Out<'_>) -> Result<(), Self::Err>;
-
-    /// Adds to the four gradients.
-    ///
-    /// # Errors
-    /// The device's.
-    fn concat4_backward(&self, c: usize, gy: &Self::View, gradients: [Self::Out<'_>; 4]) -> Result<(), Self::Err>;
-}
 
 /// Four `(B, H, H, C)` to one `(B, H, H, C4)`.
 ///

@@ -1,28 +1,12 @@
 //! Two-dimensional convolution with any odd kernel and dilation, stride 1, "same" padding.
 
 use super::{Erased, Slot, erase, record, retype};
-use crate::nn::{Backend, Map, Precision, backend::Memory};
-use dfdx::prelude::*;
-use std::fmt::Debug;
 
-/// The plain numbers that a kernel needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConvSize {
-    /// Maps.
-    pub batch: usize,
-    /// Pixels to a side of a map.
-    pub side: usize,
-    /// Channels that come in.
-    pub channels: usize,
-    /// Channels that go out.
-    pub out_channels: usize,
-    /// Height and width of the kernel, both odd.
-    pub kernel: [usize; 2],
-    /// Distance between neighbouring taps.
-    pub dilation: usize,
-    /// What the products are computed in.
-    pub precision: Precision,
-}
+use crate::nn::{Backend, Map, Precision, backend::Memory};
+
+use dfdx::prelude::*;
+
+use std::fmt::Debug;
 
 /// A convolution with its batch norm, and what is done around it.
 #[derive(Debug)]
@@ -39,55 +23,6 @@ pub struct NormedConv<'a, C: ConstDim, CO: ConstDim, KH: ConstDim, KW: ConstDim,
     pub relu: bool,
     /// What the products are computed in.
     pub precision: Precision,
-}
-
-/// What a device computes for [`conv2d`].
-pub trait Conv2dKernel: Memory {
-    /// Room for what [`conv_batch_norm_inference`](Self::conv_batch_norm_inference) makes of weight and norm.
-    type Folded: Clone + Debug + Default + Send + Sync + 'static;
-
-    /// Maps `(b, h, h, c)` to `(b, h, h, co)`; weight `(co, c, kh, kw)`.
-    ///
-    /// # Errors
-    /// The device's.
-    fn conv2d(
-        &self,
-        size: ConvSize,
-        x: &Self::View,
-        weight: &Self::View,
-        bias: Option<&Self::View>,
-        relu: bool,
-        y: Self::Out<'_>,
-    ) -> Result<(), Self::Err>;
-
-    /// The same in inference with a batch norm behind it, as one convolution of folded weights. A device may have a faster
-    /// way here, whose sums are rounded in another order. What it makes of weight and norm is left in the convolution's
-    /// `folded`, if that is given, and found there by the next call: weight, norm and precision must be the same then.
-    ///
-    /// # Errors
-    /// The device's.
-    fn conv_batch_norm_inference<C: ConstDim, CO: ConstDim, KH: ConstDim, KW: ConstDim>(
-        &self,
-        size: ConvSize,
-        x: &Self::View,
-        conv: &NormedConv<'_, C, CO, KH, KW, Self>,
-        y: Self::Out<'_>,
-    ) -> Result<(), Self::Err>;
-
-    /// Adds to the gradients of input, weight and, if there is one, bias. `relu` is the output, if a ReLU
-    /// followed.
-    ///
-    /// # Errors
-    /// The device's.
-    fn conv2d_backward(
-        &self,
-        size: ConvSize,
-        x: &Self::View,
-        weight: &Self::View,
-        relu: Option<&Self::View>,
-        gy: &Self::View,
-        gradients: (Self::Out<'_>, Self::Out<'_>, Option<Self::Out<'_>>),
-    ) -> Result<(), Self::Err>;
 }
 
 /// `(B, H, H, C)` to `(B, H, H, CO)` with padding `dilation * (k - 1) / 2`, so that the map keeps its side;

@@ -1,47 +1,10 @@
 //! The frozen stem: 7x7 convolution with stride 4 and the positional embedding.
 
 use super::{Erased, erase, retype};
+
 use crate::nn::{Backend, Frozen, Image, Map, Side, backend::Memory};
+
 use dfdx::prelude::*;
-
-/// The plain numbers that a kernel needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StemSize {
-    /// Images.
-    pub batch: usize,
-    /// Pixels to a side of an image.
-    pub side: usize,
-    /// Channels of the map that comes out.
-    pub channels: usize,
-}
-
-/// The stem's frozen weights.
-#[derive(Clone, Copy, Debug)]
-pub struct StemWeights<'a, F> {
-    /// `(c, 3, 7, 7)`.
-    pub weight: &'a F,
-    /// `(c)`.
-    pub bias: &'a F,
-    /// Background of the positional embedding, `(1, c, bg, bg)`.
-    pub background: &'a F,
-    /// Window of the positional embedding, `(1, c, w, w)`.
-    pub window: &'a F,
-}
-
-/// What a device computes for [`patch_embed`].
-pub trait PatchEmbedKernel: Memory {
-    /// Image `(b, 3, s, s)` to map `(b, s/4, s/4, c)`.
-    ///
-    /// # Errors
-    /// The device's.
-    fn patch_embed(
-        &self,
-        size: StemSize,
-        x: &Self::View,
-        weights: StemWeights<'_, Self::Frozen>,
-        y: Self::Out<'_>,
-    ) -> Result<(), Self::Err>;
-}
 
 /// `conv7x7(x) + bicubic(background) + tiled(window)`, channels last. It is frozen and comes first, so
 /// it has no backward pass; the tape goes on, as it owns the leaves' gradients.

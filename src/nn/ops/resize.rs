@@ -1,36 +1,10 @@
 //! A head's map at the image's side and in the paper's layout.
 
 use super::{Erased, Slot, erase, record, retype};
+
 use crate::nn::{Backend, Map, Side, backend::Memory};
+
 use dfdx::prelude::*;
-
-/// The plain numbers that a kernel needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ResizeSize {
-    /// Maps.
-    pub batch: usize,
-    /// Pixels to a side of the map.
-    pub from: usize,
-    /// Pixels to a side of the result.
-    pub to: usize,
-    /// Classes.
-    pub classes: usize,
-}
-
-/// What a device computes for [`resize`].
-pub trait ResizeKernel: Memory {
-    /// `(b, from, from, k)` to `(b, k, to, to)`; bilinear, edges on edges (`align_corners=False`).
-    ///
-    /// # Errors
-    /// The device's.
-    fn resize(&self, size: ResizeSize, x: &Self::View, y: Self::Out<'_>) -> Result<(), Self::Err>;
-
-    /// Adds to the gradient of the input.
-    ///
-    /// # Errors
-    /// The device's.
-    fn resize_backward(&self, size: ResizeSize, gy: &Self::View, gx: Self::Out<'_>) -> Result<(), Self::Err>;
-}
 
 /// `(B, H, H, K)` to `(B, K, S, S)`, where `S` is `side`.
 ///

@@ -2,57 +2,10 @@
 //! arXiv 1911.11445). Weights stress pixels near edges of the mask.
 
 use super::{Erased, Slot, erase, record, retype};
+
 use crate::nn::{Backend, Masks, Side, backend::Memory};
+
 use dfdx::prelude::*;
-
-/// Which formula the cross-entropy follows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LossFlavour {
-    /// The paper's: each pixel's cross-entropy counts by its weight.
-    #[default]
-    Paper,
-    /// The published training script's, where the cross-entropy is a plain mean over all pixels.
-    PublishedScript,
-}
-
-/// What a device computes for [`structure_loss`]; a plane is one class of one image.
-pub trait StructureLossKernel: Memory {
-    /// `1 + 5 |mean of 31x31 - mask|`, planes of side `side`; the mean counts padding as zeros.
-    ///
-    /// # Errors
-    /// The device's.
-    fn loss_weights(&self, side: usize, mask: &Self::View, y: Self::Out<'_>) -> Result<(), Self::Err>;
-
-    /// The mean over the planes, a single number.
-    ///
-    /// # Errors
-    /// The device's.
-    fn structure_loss(
-        &self,
-        side: usize,
-        flavour: LossFlavour,
-        logits: &Self::View,
-        mask: &Self::View,
-        weights: &Self::View,
-        y: Self::Out<'_>,
-    ) -> Result<(), Self::Err>;
-
-    /// Adds to the gradient of the logits; `gy` is a single number.
-    ///
-    /// # Errors
-    /// The device's.
-    #[allow(clippy::too_many_arguments)]
-    fn structure_loss_backward(
-        &self,
-        side: usize,
-        flavour: LossFlavour,
-        logits: &Self::View,
-        mask: &Self::View,
-        weights: &Self::View,
-        gy: &Self::View,
-        gx: Self::Out<'_>,
-    ) -> Result<(), Self::Err>;
-}
 
 /// Each pixel's weight, off the tape: `1 + 5 |avgpool31(mask) - mask|`, `(B, K, S, S)`.
 ///

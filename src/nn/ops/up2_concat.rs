@@ -1,47 +1,10 @@
 //! The join of a decoder step: the deep map doubled, beside the skip.
 
 use super::{Erased, Slot, erase, record, retype};
+
 use crate::nn::{Backend, Even, Map, backend::Memory};
+
 use dfdx::prelude::*;
-
-/// The plain numbers that a kernel needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct JoinSize {
-    /// Maps.
-    pub batch: usize,
-    /// Pixels to a side of the skip; the deep map has half of them.
-    pub side: usize,
-    /// Channels of the skip.
-    pub skip: usize,
-    /// Channels of the deep map.
-    pub deep: usize,
-}
-
-/// What a device computes for [`up2_concat`].
-pub trait Up2ConcatKernel: Memory {
-    /// `[skip, deep doubled]` along the channels; bilinear, corners on corners (`align_corners=True`).
-    ///
-    /// # Errors
-    /// The device's.
-    fn up2_concat(
-        &self,
-        size: JoinSize,
-        skip: &Self::View,
-        deep: &Self::View,
-        y: Self::Out<'_>,
-    ) -> Result<(), Self::Err>;
-
-    /// Adds to the gradients of skip and deep.
-    ///
-    /// # Errors
-    /// The device's.
-    fn up2_concat_backward(
-        &self,
-        size: JoinSize,
-        gy: &Self::View,
-        gradients: [Self::Out<'_>; 2],
-    ) -> Result<(), Self::Err>;
-}
 
 /// Skip `(B, H, H, C)` and deep `(B, H/2, H/2, C)` to `(B, H, H, C2)`.
 ///

@@ -1,6 +1,6 @@
-//! One step of AdamW (Loshchilov and Hutter, arXiv 1711.05101) on one weight: an operation of the optimiser, not of the tape.
+//! One step of AdamW (Loshchilov and Hutter, arXiv 1711.05101) on one weight.
 
-use crate::nn::backend::Memory;
+use super::device::Device;
 
 /// The scalar factors of one step, for all weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,7 +22,7 @@ pub struct AdamWStep {
 }
 
 /// What a device computes for a step.
-pub trait AdamWKernel: Memory {
+pub trait AdamWKernel: Device {
     /// Writes the new `weight` and changes the moments, number by number:
     ///
     /// ```text
@@ -36,9 +36,9 @@ pub trait AdamWKernel: Memory {
     fn adamw(
         &self,
         step: &AdamWStep,
-        old: &Self::View,
-        gradient: &Self::View,
-        moments: [Self::Out<'_>; 2],
-        weight: Self::Out<'_>,
-    ) -> Result<(), Self::Err>;
+        old: &Self::Buffer,
+        gradient: &Self::Buffer,
+        moments: [Self::SliceMut<'_>; 2],
+        weight: Self::SliceMut<'_>,
+    ) -> Result<(), Self::Error>;
 }

@@ -1,0 +1,103 @@
+//! An adapter and the frozen Hiera block behind it, as one operation (paper, section 3.1; Hiera,
+//! arXiv 2306.00989; its SAM2 form, arXiv 2408.00714).
+//!
+//! ```text
+//! z = x + gelu(up(gelu(down(x))))             adapter, trainable
+//! a = skip(z) + proj(attention(norm1(z)))     skip: z, or maxpool(proj(norm1(z))) in a pooling block
+//! y = a + fc2(gelu(fc1(norm2(a))))
+//! ```
+
+use super::device::Device;
+use super::extent::Extent;
+use super::memory_use::MemoryUse;
+
+/// The sizes of one block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockSize {
+    /// Maps.
+    pub batch: usize,
+    /// Height and width of the map that comes in, in tokens.
+    pub map: Extent,
+    /// Channels that come in.
+    pub channels: usize,
+    /// Channels that go out.
+    pub out_channels: usize,
+    /// Hidden width of the adapter.
+    pub hidden: usize,
+    /// How it attends.
+    pub attention: AttentionConfig,
+    /// Whether the block halves the map.
+    pub pool: bool,
+}
+
+impl BlockSize {
+    /// Height and width of the map that goes out.
+    pub fn out_map(&self) -> Extent {
+        if self.pool { self.map.halved() } else { self.map }
+    }
+}
+
+/// How a block attends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttentionConfig {
+    /// Attention heads.
+    pub heads: usize,
+    /// Side of an attention window in tokens; 0 for the whole map.
+    pub window: usize,
+}
+
+/// A block's frozen weights as the device stores them, each with its bias: `(out, in)` and `(out)`.
+#[derive(Clone, Debug)]
+pub struct BlockBuffers<F> {
+    /// First layer norm, gamma and beta.
+    pub norm1: [F; 2],
+    /// Query, key and value projection, `(3 co, c)`.
+    pub qkv: [F; 2],
+    /// Attention's output projection, `(co, co)`.
+    pub proj: [F; 2],
+    /// Second layer norm.
+    pub norm2: [F; 2],
+    /// The MLP's first layer, `(4 co, co)`.
+    pub fc1: [F; 2],
+    /// The MLP's second layer, `(co, 4 co)`.
+    pub fc2: [F; 2],
+    /// The skip path's projection in a pooling block, `(co, c)`.
+    pub skip: Option<[F; 2]>,
+}
+
+/// What a device computes for an adapter with its block.
+pub trait AdaptedBlockKernel: Device {
+    /// What the forward pass keeps.
+    type Saved: 'static;
+
+    /// `x` `(b, h, w, c)` to `y` `(b, h, w, co)`, of half the height and width in a pooling block; `adapter`: down weight `(r, c)`,
+    /// down bias, up weight `(c, r)`, up bias.
+    ///
+    /// # Errors
+    /// The device's.
+    fn adapted_block(
+        &self,
+        size: BlockSize,
+        x: &Self::Buffer,
+        adapter: &[Self::Buffer; 4],
+        weights: &BlockBuffers<Self::Frozen>,
+        keep: MemoryUse,
+        y: Self::SliceMut<'_>,
+    ) -> Result<Self::Saved, Self::Error>;
+
+    /// Adds to the gradients of `x` and of the four adapter weights, in that order.
+    ///
+    /// # Errors
+    /// The device's.
+    #[allow(clippy::too_many_arguments)]
+    fn adapted_block_backward(
+        &self,
+        size: BlockSize,
+        x: &Self::Buffer,
+        adapter: &[Self::Buffer; 4],
+        weights: &BlockBuffers<Self::Frozen>,
+        saved: Self::Saved,
+        gy: &Self::Buffer,
+        gradients: [Self::SliceMut<'_>; 5],
+    ) -> Result<(), Self::Error>;
+}

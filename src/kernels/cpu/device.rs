@@ -1,0 +1,123 @@
+//! The CPU as a device.
+
+use super::matmul::Packed;
+use super::scratch::{self, Scratch};
+use super::{awake};
+use crate::kernels::device::Device;
+use crate::kernels::encoded::Encoded;
+use crate::kernels::precision::Precision;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+/// What an operation gives; nothing can go wrong on the CPU.
+pub type Done = Result<(), Infallible>;
+
+/// The CPU: rayon's current pool, and the best instructions that the processor has.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cpu;
+
+/// A frozen weight, as its operation wants it.
+#[derive(Debug)]
+pub enum FrozenWeight {
+    /// Plain numbers.
+    Numbers(Vec<f32>),
+    /// A linear layer's weight `(out, in)`, packed for its forward pass in the precision that its block computes in.
+    Factor(Packed),
+}
+
+impl FrozenWeight {
+    /// The plain numbers of a weight that is not two-dimensional.
+    pub fn numbers(&self) -> &[f32] {
+        match self {
+            Self::Numbers(numbers) => numbers,
+            Self::Factor(_) => unreachable!("a weight of two dimensions is a factor"),
+        }
+    }
+
+    /// The packed form of a two-dimensional weight.
+    pub fn factor(&self) -> &Packed {
+        match self {
+            Self::Factor(factor) => factor,
+            Self::Numbers(_) => unreachable!("only a weight of two dimensions is a factor"),
+        }
+    }
+}
+
+impl Device for Cpu {
+    type Error = Infallible;
+    type Buffer = Scratch;
+    type SliceMut<'a> = &'a mut [f32];
+    type Frozen = Arc<FrozenWeight>;
+
+    fn describe(&self) -> String {
+        "cpu".into()
+    }
+
+    fn supports(&self, precision: Precision) -> bool {
+        match precision {
+            Precision::F32 | Precision::Bf16 => true,
+            Precision::Tf32 => false,
+        }
+    }
+
+    fn requires(precision: Precision) -> &'static str {
+        match precision {
+            Precision::F32 | Precision::Bf16 => "nothing more",
+            Precision::Tf32 => "an NVIDIA GPU",
+        }
+    }
+
+    fn computes_in(&self, precision: Precision) -> Precision {
+        Packed::computed_in(precision)
+    }
+
+    fn freeze(&self, values: Vec<f32>, shape: &[usize], precision: Precision) -> Result<Arc<FrozenWeight>, Infallible> {
+        Ok(Arc::new(match shape {
+            [_, inputs] => FrozenWeight::Factor(Packed::frozen(&values, *inputs, precision)),
+            _ => FrozenWeight::Numbers(values),
+        }))
+    }
+
+    fn freeze_encoded(
+        &self,
+        numbers: &Encoded<'_>,
+        shape: &[usize],
+        precision: Precision,
+    ) -> Result<Arc<FrozenWeight>, Infallible> {
+        match shape {
+            [_, inputs] => Ok(Arc::new(FrozenWeight::Factor(Packed::from_encoded(numbers, *inputs, precision)))),
+            _ => self.freeze(numbers.to_vec(), shape, precision),
+        }
+    }
+
+    fn thaw(&self, weight: &Arc<FrozenWeight>) -> Result<Vec<f32>, Infallible> {
+        Ok(match &**weight {
+            FrozenWeight::Numbers(numbers) => numbers.clone(),
+            FrozenWeight::Factor(factor) => factor.to_columns(),
+        })
+    }
+
+    fn zeros(&self, length: usize, fill: impl FnOnce(&mut [f32]) -> Done) -> Result<Scratch, Infallible> {
+        let mut numbers = Scratch::shared_zeros(length);
+        fill(&mut numbers)?;
+        Ok(numbers)
+    }
+
+    fn uninit(&self, length: usize, write: impl FnOnce(&mut [f32]) -> Done) -> Result<Scratch, Infallible> {
+        let mut numbers = Scratch::shared(length);
+        write(&mut numbers)?;
+        Ok(numbers)
+    }
+
+    fn is_asynchronous(&self) -> bool {
+        false
+    }
+
+    fn peak_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    fn keep_busy<R>(&self, work: impl FnOnce() -> R) -> R {
+        scratch::roomy(|| awake::awake(work))
+    }
+}

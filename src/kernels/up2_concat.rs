@@ -1,0 +1,43 @@
+//! The join of a decoder step: the deep map doubled, beside the skip.
+
+use super::device::Device;
+use super::extent::Extent;
+
+/// The sizes of one join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JoinSize {
+    /// Maps.
+    pub batch: usize,
+    /// Height and width of the skip, both even; the deep map has half of each.
+    pub map: Extent,
+    /// Channels of the skip.
+    pub skip: usize,
+    /// Channels of the deep map.
+    pub deep: usize,
+}
+
+/// What a device computes for the join.
+pub trait Up2ConcatKernel: Device {
+    /// `[skip, deep doubled]` along the channels; bilinear, corners on corners (`align_corners=True`).
+    ///
+    /// # Errors
+    /// The device's.
+    fn up2_concat(
+        &self,
+        size: JoinSize,
+        skip: &Self::Buffer,
+        deep: &Self::Buffer,
+        y: Self::SliceMut<'_>,
+    ) -> Result<(), Self::Error>;
+
+    /// Adds to the gradients of skip and deep.
+    ///
+    /// # Errors
+    /// The device's.
+    fn up2_concat_backward(
+        &self,
+        size: JoinSize,
+        gy: &Self::Buffer,
+        gradients: [Self::SliceMut<'_>; 2],
+    ) -> Result<(), Self::Error>;
+}
