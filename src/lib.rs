@@ -21,12 +21,12 @@
 //! # Ok::<(), sam2unet::nn::BuildError>(())
 //! ```
 
-pub mod bench;
+//pub mod bench;
 pub mod checkpoint;
 pub mod data;
-pub mod device;
-mod kernels;
+//pub mod device;
+pub mod kernels;
 pub mod metrics;
 pub mod nn;
-pub mod predict;
-pub mod train;
+//pub mod predict;
+//pub mod train;

@@ -14,5 +14,10 @@ pub trait ConcatKernel: Device {
     ///
     /// # Errors
     /// The device's.
-    fn concat4_backward(&self, c: usize, gy: &Self::Buffer, gradients: [Self::SliceMut<'_>; 4]) -> Result<(), Self::Error>;
+    fn concat4_backward(
+        &self,
+        c: usize,
+        gy: &Self::Buffer,
+        gradients: [Self::SliceMut<'_>; 4],
+    ) -> Result<(), Self::Error>;
 }

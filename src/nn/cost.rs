@@ -1,8 +1,14 @@
 //! What a model costs: how many parameters, how much arithmetic.
 
-use super::ops::Keep;
-use super::weights::{Role, WeightSpec};
-use super::{Hidden, Mid, Precision, Sam2UNet, Up, Variant, Weights, declare::Path};
+use super::decoder::Up;
+use super::layers::widths::{Hidden, Mid};
+use super::sam2unet::Sam2UNet;
+use super::variant::Variant;
+use super::weights::build::Weights;
+use super::weights::path::Path;
+use super::weights::spec::{Role, SpecList, WeightSpec};
+use crate::kernels::memory_use::MemoryUse;
+use crate::kernels::precision::Precision;
 use dfdx::{shapes::ConstDim, tensor::Cpu};
 
 /// How many numbers of a model are parameters in PyTorch's sense: its weights and biases, without the
@@ -24,19 +30,22 @@ impl Parameters {
     }
 }
 
-/// Counts the parameters of a model with `CLASSES` classes.
-pub fn parameters<V: Variant, const CLASSES: usize>() -> Parameters {
+/// Counts the parameters of a model with `classes` classes.
+///
+/// # Panics
+/// When `classes` is 0.
+pub fn parameters<V: Variant>(classes: usize) -> Parameters {
     fn count(specs: &[WeightSpec], role: Role) -> usize {
         let of_role = specs.iter().filter(|s| s.role == role);
         of_role.map(WeightSpec::len).sum()
     }
-    let specs = Sam2UNet::<V, Cpu, CLASSES>::specs();
-    let mut up4 = Vec::new();
+    let specs = Sam2UNet::<V, Cpu, usize>::specs_for(classes);
+    let mut up4 = SpecList::new(classes);
     <Up<Cpu> as Weights<Cpu>>::specs(&Path::root(), &mut up4);
     Parameters {
         frozen: count(&specs, Role::Frozen),
         trainable: count(&specs, Role::Trainable),
-        unused: count(&up4, Role::Trainable),
+        unused: count(&up4.specs, Role::Trainable),
     }
 }
 
@@ -76,7 +85,7 @@ pub fn gflop<V: Variant>(side: usize) -> Gflop {
                 + queries * out * out
                 + queries * out * 8 * out
                 + if pools { tokens * channels * out } else { 0 };
-            attention += 2 * out * query_key_pairs(map, stride, V::geometry(number).window);
+            attention += 2 * out * query_key_pairs(map, stride, V::attention(number).window);
             map /= stride;
             number += 1;
         }
@@ -113,8 +122,8 @@ fn query_key_pairs(map: usize, stride: usize, window: usize) -> usize {
 
 /// Expected peak memory of training on the CPU, in bytes: the weights, gradients and moments, what the tape
 /// keeps of each image of a batch, and the largest temporary of a block. An estimate from the maps' sizes.
-pub fn training_bytes<V: Variant>(side: usize, batch: usize, keep: Keep, precision: Precision) -> u64 {
-    let counts = parameters::<V, 1>();
+pub fn training_bytes<V: Variant>(side: usize, batch: usize, memory: MemoryUse, precision: Precision) -> u64 {
+    let counts = parameters::<V>(1);
     let frozen = match precision {
         Precision::F32 | Precision::Tf32 => counts.frozen,
         Precision::Bf16 => counts.frozen / 2,
@@ -130,13 +139,13 @@ pub fn training_bytes<V: Variant>(side: usize, batch: usize, keep: Keep, precisi
         let balanced = 5 * blocks - 3 * pools;
         kept += tokens
             * channels
-            * match keep {
-                Keep::Input => blocks,
-                Keep::Attention => balanced,
-                Keep::Products => balanced + if stage >= 2 { 4 * blocks } else { 0 },
+            * match memory {
+                MemoryUse::Small => blocks,
+                MemoryUse::Balanced => balanced,
+                MemoryUse::Fast => balanced + if stage >= 2 { 4 * blocks } else { 0 },
             };
         // a convolution's output before its norm, and after it
-        let convolved = if keep == Keep::Input { 1 } else { 2 };
+        let convolved = if memory == MemoryUse::Small { 1 } else { 2 };
         // a receptive-field block: 15 convolutions, and their join
         kept += tokens * mid * (15 * convolved + 5);
         if stage < 3 {
@@ -154,13 +163,13 @@ pub fn training_bytes<V: Variant>(side: usize, batch: usize, keep: Keep, precisi
 
 #[cfg(test)]
 mod tests {
-    use super::super::{BasePlus, Large, Small, Tiny};
     use super::*;
+    use crate::nn::variant::{BasePlus, Large, Small, Tiny};
 
     #[test]
     fn parameters_of_the_published_sizes() {
         fn counts<V: Variant>() -> (usize, usize) {
-            let p = parameters::<V, 1>();
+            let p = parameters::<V>(1);
             (p.total(), p.trainable + p.unused)
         }
         assert_eq!(counts::<Tiny>(), (29_547_715, 2_698_243));

@@ -1,9 +1,20 @@
-//! The U-Net decoder and its outputs.
+//! The U-Net decoder and its outputs (paper, section 3.3).
 
-use super::conv_bn::{Around, Folded};
-use super::ops::{Flow, Keep};
-use super::{Backend, BatchNorm, Even, Inference, Map, Masks, Mid, Param, Precision, Side, Training, ops};
-use dfdx::nn::{Module, ModuleMut, NonMutableModule};
+use super::backend::backend::Backend;
+use super::backend::tape::{Inference, Training};
+use super::layers::conv_norm::BatchNorm;
+use super::layers::widths::Mid;
+use super::ops::activation::Activation;
+use super::ops::conv_norm::{ConvOptions, FoldedOf};
+use super::ops::conv2d::conv2d;
+use super::ops::resize::resize;
+use super::ops::up2_concat::up2_concat;
+use super::shape::{Classes, Even, Map, Masks, Side};
+use super::weights::build::BuildOptions;
+use super::weights::module::module;
+use super::weights::roles::{Param, PerClass};
+use crate::kernels::precision::Precision;
+use dfdx::nn::{Module, ModuleMut};
 use dfdx::prelude::*;
 
 /// Skip and deep map, concatenated.
@@ -21,12 +32,12 @@ module! {
         /// Before the second ReLU.
         pub norm2(4): BatchNorm<Mid, D>,
     } with |_, from| {
-        /// What the convolutions are computed in.
-        pub precision: Precision = from.precision(),
-        /// Whether training keeps the convolutions' outputs for the backward pass, or computes them again.
-        pub keep: Keep = Keep::default(),
+        /// How it computes.
+        options: BuildOptions = from.options(),
         /// What inference makes of the weights, if they stay as they are.
-        folded: [Folded<D>; 2] = [from.folded(), from.folded()],
+        folded: [Option<FoldedOf<D>>; 2] = [None, None],
+    } prepared |convs| {
+        convs.folded = [Some(Default::default()), Some(Default::default())];
     }
 }
 
@@ -39,32 +50,29 @@ module! {
 }
 
 module! {
-    /// 1x1 convolution to `CLASSES` logits, resized to the image.
-    pub struct Head<D: Backend; CLASSES> {
-        /// `(CLASSES, 64, 1, 1)`.
-        pub weight("weight"): Param<(Const<CLASSES>, Mid, Const<1>, Const<1>), D>,
-        /// `(CLASSES,)`.
-        pub bias("bias"): Param<(Const<CLASSES>,), D>,
+    /// 1x1 convolution to the logits of `K` classes, resized to the image.
+    pub struct Head<K: Classes, D: Backend> {
+        /// `(K, 64, 1, 1)`.
+        pub weight("weight"): PerClass<(K, Mid, Const<1>, Const<1>), D>,
+        /// `(K,)`.
+        pub bias("bias"): PerClass<(K,), D>,
     }
 }
 
 impl<D: Backend> DoubleConv<D> {
-    fn around(&self) -> Around {
-        Around { dilation: 1, relu: true, precision: self.precision, keep: self.keep }
-    }
-
-    fn infer<B: Dim, H: Dim, T: Inference<D>>(&self, x: &Flow<B, H, Both, D>) -> Result<Map<B, H, Mid, D, T>, D::Err> {
-        let [first, second] = &self.folded;
-        let x = x.conv_batch_norm(self.norm1.behind(&self.conv1, first, self.around()))?;
-        x.conv_batch_norm_map(self.norm2.behind(&self.conv2, second, self.around()))
+    fn conv_options(&self) -> ConvOptions {
+        let BuildOptions { precision, memory } = self.options;
+        ConvOptions { dilation: 1, relu: true, precision, memory }
     }
 }
 
-impl<B: Dim, H: Dim, D: Backend, T: Inference<D>> Module<Map<B, H, Both, D, T>> for DoubleConv<D> {
-    type Output = Map<B, H, Mid, D, T>;
+impl<B: Dim, H: Dim, D: Backend> Module<&Activation<B, H, Both, D>> for DoubleConv<D> {
+    type Output = Activation<B, H, Mid, D>;
     type Error = D::Err;
-    fn try_forward(&self, x: Map<B, H, Both, D, T>) -> Result<Self::Output, D::Err> {
-        self.infer(&Flow::of(x)?)
+    fn try_forward(&self, x: &Activation<B, H, Both, D>) -> Result<Self::Output, D::Err> {
+        let [first, second] = &self.folded;
+        let x = x.conv_norm(self.norm1.inference(&self.conv1, first, self.conv_options()))?;
+        x.conv_norm(self.norm2.inference(&self.conv2, second, self.conv_options()))
     }
 }
 
@@ -73,45 +81,74 @@ impl<B: Dim, H: Dim, D: Backend, T: Training<D>> ModuleMut<Map<B, H, Both, D, T>
     type Error = D::Err;
     fn try_forward_mut(&mut self, x: Map<B, H, Both, D, T>) -> Result<Self::Output, D::Err> {
         self.folded = [None, None];
-        let around = self.around();
-        let x = self.norm1.train(x, &self.conv1, around)?;
-        self.norm2.train(x, &self.conv2, around)
+        let options = self.conv_options();
+        let x = self.norm1.train(x, &self.conv1, options)?;
+        self.norm2.train(x, &self.conv2, options)
     }
 }
 
-/// Skip and deep map to the next map.
-type Join<B, H, D, T> = (Map<B, H, Mid, D, T>, Map<B, <H as Even>::Half, Mid, D, T>);
+/// Skip `(B, H, H, 64)` and deep map `(B, H/2, H/2, 64)`, lent.
+type Lent<'x, B, H, D> = (&'x Activation<B, H, Mid, D>, &'x Activation<B, <H as Even>::Half, Mid, D>);
 
-impl<B: Dim, H: Even, D: Backend, T: Inference<D>> Module<Join<B, H, D, T>> for Up<D> {
+/// The same as tensors.
+type Taped<B, H, D, T> = (Map<B, H, Mid, D, T>, Map<B, <H as Even>::Half, Mid, D, T>);
+
+impl<B: Dim, H: Even, D: Backend> Module<Lent<'_, B, H, D>> for Up<D> {
+    type Output = Activation<B, H, Mid, D>;
+    type Error = D::Err;
+    fn try_forward(&self, (skip, deep): Lent<'_, B, H, D>) -> Result<Self::Output, D::Err> {
+        self.conv.try_forward(&Activation::up2_concat(skip, deep)?)
+    }
+}
+
+impl<B: Dim, H: Even, D: Backend, T: Inference<D>> Module<Taped<B, H, D, T>> for Up<D> {
     type Output = Map<B, H, Mid, D, T>;
     type Error = D::Err;
-    fn try_forward(&self, (skip, deep): Join<B, H, D, T>) -> Result<Self::Output, D::Err> {
-        self.conv.infer(&Flow::up2_concat(Flow::of(skip)?, Flow::of(deep)?)?)
+    fn try_forward(&self, (skip, deep): Taped<B, H, D, T>) -> Result<Self::Output, D::Err> {
+        self.try_forward((&Activation::from_map(skip)?, &Activation::from_map(deep)?))?.into_map()
     }
 }
 
-impl<B: Dim, H: Even, D: Backend, T: Training<D>> ModuleMut<Join<B, H, D, T>> for Up<D> {
+impl<B: Dim, H: Even, D: Backend, T: Training<D>> ModuleMut<Taped<B, H, D, T>> for Up<D> {
     type Output = Map<B, H, Mid, D, T>;
     type Error = D::Err;
-    fn try_forward_mut(&mut self, (skip, deep): Join<B, H, D, T>) -> Result<Self::Output, D::Err> {
-        self.conv.try_forward_mut(ops::up2_concat(skip, deep)?)
+    fn try_forward_mut(&mut self, (skip, deep): Taped<B, H, D, T>) -> Result<Self::Output, D::Err> {
+        self.conv.try_forward_mut(up2_concat(skip, deep)?)
     }
 }
 
-impl<D: Backend, const CLASSES: usize> Head<D, CLASSES> {
-    /// Logits at `side`, the image's: `(B, H, H, 64) -> (B, CLASSES, S, S)`.
+impl<K: Classes, D: Backend> Head<K, D> {
+    /// Logits at `side`, the image's, in training: `(B, H, H, 64) -> (B, K, S, S)`.
     ///
     /// # Errors
     /// The device's.
-    pub fn to_side<S: Side, B: Dim, H: Dim, T: Tape<f32, D>>(
+    pub fn train_logits<S: Side, B: Dim, H: Dim, T: Training<D>>(
         &self,
         x: Map<B, H, Mid, D, T>,
         side: S,
-    ) -> Result<Masks<B, S, CLASSES, D, T>, D::Err> {
-        let x: Map<B, H, Const<CLASSES>, D, T> =
-            ops::conv2d(x, &self.weight, Some(&self.bias), 1, false, Precision::F32)?;
-        ops::resize(x, side)
+    ) -> Result<Masks<B, S, K, D, T>, D::Err> {
+        resize(conv2d(x, &self.weight.tensor(), Some(&self.bias.tensor()), 1, false, Precision::F32)?, side)
+    }
+
+    /// Logits at `side`, the image's, in inference: `(B, H, H, 64) -> (B, K, S, S)`.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn logits<S: Side, B: Dim, H: Dim, T: Inference<D>>(
+        &self,
+        x: &Activation<B, H, Mid, D>,
+        side: S,
+    ) -> Result<Masks<B, S, K, D, T>, D::Err> {
+        x.conv1x1(&self.weight.tensor(), &self.bias.tensor())?.resize(side)
+    }
+
+    /// How many classes it tells apart.
+    pub fn classes(&self) -> usize {
+        self.bias.len()
+    }
+
+    /// Where it computes.
+    pub fn device(&self) -> &D {
+        self.bias.device()
     }
 }
-
-impl<D: Backend, const CLASSES: usize> NonMutableModule for Head<D, CLASSES> {}

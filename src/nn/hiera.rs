@@ -1,53 +1,30 @@
 //! SAM2's image encoder, frozen, with a small trainable adapter before each block.
 //!
 //! Hiera (arXiv 2306.00989) as SAM2 configures it (arXiv 2408.00714); the adapters are SAM2-UNet's
-//! (arXiv 2408.08870, section 3.2). A map is halved and its channels doubled by the first block of
+//! (arXiv 2408.08870, section 3.1). A map is halved and its channels doubled by the first block of
 //! stages 2 to 4.
 
-use super::ops::adapted_block::FrozenBlock;
-use super::ops::{self, AdapterRef, BlockWeights, Geometry, Keep};
-use super::{Backend, Even, Frozen, Hidden, Image, Map, Param, Plus, Repeat, Side, Times, Variant};
-use dfdx::nn::{Module, NonMutableModule};
+use super::backend::backend::Backend;
+use super::backend::tape::{Inference, Training};
+use super::layers::adapter::Adapter;
+use super::layers::linear::{FrozenLinear, FrozenNorm};
+use super::layers::repeat::Repeat;
+use super::ops::activation::Activation;
+use super::ops::adapted_block::{BlockWeights, adapted_block, pooling_block};
+use super::ops::patch_embed::{StemRef, patch_embed};
+use super::shape::{Even, Image, Map, Plus, Side, Times};
+use super::variant::Variant;
+use super::weights::module::module;
+use super::weights::roles::Frozen;
+use crate::kernels::adapted_block::AttentionConfig;
+use crate::kernels::memory_use::MemoryUse;
+use dfdx::nn::{Module, ModuleMut};
 use dfdx::prelude::*;
 use std::marker::PhantomData;
 
 module! {
-    /// The trainable part of a block: `x + gelu(up(gelu(down(x))))`.
-    pub struct Adapter<C: ConstDim, D: Backend> {
-        /// `(32, C)`: to the hidden width.
-        pub down_weight("0.weight"): Param<(Hidden, C), D>,
-        /// `(32,)`.
-        pub down_bias("0.bias"): Param<(Hidden,), D>,
-        /// `(C, 32)`: and back.
-        pub up_weight("2.weight"): Param<(C, Hidden), D>,
-        /// `(C,)`.
-        pub up_bias("2.bias"): Param<(C,), D>,
-    }
-}
-
-module! {
-    /// A frozen linear layer from `I` to `O` channels.
-    pub struct FrozenLinear<I: ConstDim, O: ConstDim, D: Backend> {
-        /// `(O, I)`.
-        pub weight("weight"): Frozen<(O, I), D>,
-        /// `(O,)`.
-        pub bias("bias"): Frozen<(O,), D>,
-    }
-}
-
-module! {
-    /// A frozen layer normalisation over `C` channels (eps 1e-6).
-    pub struct FrozenNorm<C: ConstDim, D: Backend> {
-        /// `(C,)`.
-        pub weight("weight"): Frozen<(C,), D>,
-        /// `(C,)`.
-        pub bias("bias"): Frozen<(C,), D>,
-    }
-}
-
-module! {
     /// The frozen part of a block from `C` to `CO` channels: attention, then a two-layer perceptron.
-    pub struct Trunk<C: ConstDim, CO: ConstDim, D: Backend> {
+    pub struct BlockTrunk<C: ConstDim, CO: ConstDim, D: Backend> {
         /// Before attention.
         pub norm1("norm1"): FrozenNorm<C, D>,
         /// Queries, keys and values side by side.
@@ -67,14 +44,14 @@ module! {
     /// A block that keeps its map: `(B, H, H, C) -> (B, H, H, C)`.
     pub struct Block<V: Variant, C: ConstDim, D: Backend> {
         /// The frozen part.
-        pub trunk("block"): Trunk<C, C, D>,
+        pub trunk("block"): BlockTrunk<C, C, D>,
         /// The trainable part, applied first.
         pub adapter("prompt_learn"): Adapter<C, D>,
-    } with |path, _| {
+    } with |path, from| {
         /// How it attends, known from its number in the encoder.
-        pub geometry: Geometry = V::geometry(path.number()),
+        pub attention: AttentionConfig = V::attention(path.index()),
         /// What training keeps of it for the backward pass.
-        pub keep: Keep = Keep::default(),
+        memory: MemoryUse = from.options().memory,
         variant: PhantomData<V> = PhantomData,
     }
 }
@@ -83,16 +60,16 @@ module! {
     /// A stage's first block, which pools: `(B, H, H, C) -> (B, H/2, H/2, CO)` with `CO = 2 C`.
     pub struct PoolBlock<V: Variant, C: ConstDim, CO: ConstDim, D: Backend> {
         /// The frozen part.
-        pub trunk("block"): Trunk<C, CO, D>,
+        pub trunk("block"): BlockTrunk<C, CO, D>,
         /// The skip path, pooled after it.
         pub skip("block.proj"): FrozenLinear<C, CO, D>,
         /// The trainable part, applied first.
         pub adapter("prompt_learn"): Adapter<C, D>,
-    } with |path, _| {
+    } with |path, from| {
         /// How it attends, known from its number in the encoder.
-        pub geometry: Geometry = V::geometry(path.number()),
+        pub attention: AttentionConfig = V::attention(path.index()),
         /// What training keeps of it for the backward pass.
-        pub keep: Keep = Keep::default(),
+        memory: MemoryUse = from.options().memory,
         variant: PhantomData<V> = PhantomData,
     }
 }
@@ -145,62 +122,70 @@ pub type Features<B, S, V, D, T = NoneTape> = (
     Map<B, <S as Side>::ThirtySecond, <V as Variant>::C4, D, T>,
 );
 
-impl<C: ConstDim, D: Backend> Adapter<C, D> {
-    fn parts(&self) -> AdapterRef<'_, C, Hidden, D> {
-        AdapterRef { down: (&self.down_weight, &self.down_bias), up: (&self.up_weight, &self.up_bias) }
-    }
-}
+/// The same in inference.
+pub type Activations<B, S, V, D> = (
+    Activation<B, <S as Side>::Quarter, <V as Variant>::C1, D>,
+    Activation<B, <S as Side>::Eighth, <V as Variant>::C2, D>,
+    Activation<B, <S as Side>::Sixteenth, <V as Variant>::C3, D>,
+    Activation<B, <S as Side>::ThirtySecond, <V as Variant>::C4, D>,
+);
 
-impl<I: ConstDim, O: ConstDim, D: Backend> FrozenLinear<I, O, D> {
-    fn parts(&self) -> [&D::Frozen; 2] {
-        [self.weight.data(), self.bias.data()]
-    }
-}
-
-impl<C: ConstDim, D: Backend> FrozenNorm<C, D> {
-    fn parts(&self) -> [&D::Frozen; 2] {
-        [self.weight.data(), self.bias.data()]
-    }
-}
-
-impl<C: ConstDim, CO: ConstDim, D: Backend> Trunk<C, CO, D> {
-    fn parts<'a>(&'a self, skip: Option<&'a FrozenLinear<C, CO, D>>) -> BlockWeights<'a, D> {
-        FrozenBlock {
-            norm1: self.norm1.parts(),
-            qkv: self.qkv.parts(),
-            proj: self.proj.parts(),
-            norm2: self.norm2.parts(),
-            fc1: self.fc1.parts(),
-            fc2: self.fc2.parts(),
-            skip: skip.map(FrozenLinear::parts),
+impl<C: ConstDim, CO: ConstDim, D: Backend> BlockTrunk<C, CO, D> {
+    /// Its weights, for the operation.
+    pub fn weights(&self) -> BlockWeights<'_, C, CO, D> {
+        BlockWeights {
+            norm1: self.norm1.weights(),
+            qkv: self.qkv.weights(),
+            proj: self.proj.weights(),
+            norm2: self.norm2.weights(),
+            fc1: self.fc1.weights(),
+            fc2: self.fc2.weights(),
         }
     }
 }
 
-impl<V: Variant, B: Dim, H: Dim, C: ConstDim, D: Backend, T: Tape<f32, D>> Module<Map<B, H, C, D, T>>
+impl<V: Variant, B: Dim, H: Dim, C: ConstDim, D: Backend> Module<&Activation<B, H, C, D>> for Block<V, C, D> {
+    type Output = Activation<B, H, C, D>;
+    type Error = D::Err;
+    fn try_forward(&self, x: &Activation<B, H, C, D>) -> Result<Self::Output, D::Err> {
+        x.adapted_block(self.adapter.weights(), self.trunk.weights(), self.attention)
+    }
+}
+
+impl<V: Variant, B: Dim, H: Dim, C: ConstDim, D: Backend, T: Training<D>> ModuleMut<Map<B, H, C, D, T>>
     for Block<V, C, D>
 {
     type Output = Map<B, H, C, D, T>;
     type Error = D::Err;
-    fn try_forward(&self, x: Map<B, H, C, D, T>) -> Result<Self::Output, D::Err> {
-        let weights = self.trunk.parts(None);
-        ops::adapted_block(x, self.adapter.parts(), weights, self.geometry, self.keep)
+    fn try_forward_mut(&mut self, x: Map<B, H, C, D, T>) -> Result<Self::Output, D::Err> {
+        adapted_block(x, self.adapter.weights(), self.trunk.weights(), self.attention, self.memory)
     }
 }
 
-impl<V: Variant, B: Dim, H: Even, C: ConstDim, CO: ConstDim, D: Backend, T: Tape<f32, D>> Module<Map<B, H, C, D, T>>
+impl<V: Variant, B: Dim, H: Even, C: ConstDim, CO: ConstDim, D: Backend> Module<&Activation<B, H, C, D>>
+    for PoolBlock<V, C, CO, D>
+{
+    type Output = Activation<B, H::Half, CO, D>;
+    type Error = D::Err;
+    fn try_forward(&self, x: &Activation<B, H, C, D>) -> Result<Self::Output, D::Err> {
+        const { assert!(CO::SIZE == 2 * C::SIZE, "a pooling block doubles the channels") };
+        x.pooling_block(self.adapter.weights(), self.trunk.weights(), self.skip.weights(), self.attention)
+    }
+}
+
+impl<V: Variant, B: Dim, H: Even, C: ConstDim, CO: ConstDim, D: Backend, T: Training<D>> ModuleMut<Map<B, H, C, D, T>>
     for PoolBlock<V, C, CO, D>
 {
     type Output = Map<B, H::Half, CO, D, T>;
     type Error = D::Err;
-    fn try_forward(&self, x: Map<B, H, C, D, T>) -> Result<Self::Output, D::Err> {
+    fn try_forward_mut(&mut self, x: Map<B, H, C, D, T>) -> Result<Self::Output, D::Err> {
         const { assert!(CO::SIZE == 2 * C::SIZE, "a pooling block doubles the channels") };
-        let weights = self.trunk.parts(Some(&self.skip));
-        ops::adapted_block(x, self.adapter.parts(), weights, self.geometry, self.keep)
+        let (adapter, weights, skip) = (self.adapter.weights(), self.trunk.weights(), self.skip.weights());
+        pooling_block(x, adapter, weights, skip, self.attention, self.memory)
     }
 }
 
-impl<V, B, H, C, CO, FIRST, N, D, T> Module<Map<B, H, C, D, T>> for Stage<V, C, CO, FIRST, N, D>
+impl<V, B, H, C, CO, FIRST, N, D> Module<&Activation<B, H, C, D>> for Stage<V, C, CO, FIRST, N, D>
 where
     V: Variant,
     B: Dim,
@@ -210,57 +195,83 @@ where
     FIRST: ConstDim,
     N: ConstDim,
     D: Backend,
-    T: Tape<f32, D>,
 {
-    type Output = Map<B, H::Half, CO, D, T>;
+    type Output = Activation<B, H::Half, CO, D>;
     type Error = D::Err;
-    fn try_forward(&self, x: Map<B, H, C, D, T>) -> Result<Self::Output, D::Err> {
+    fn try_forward(&self, x: &Activation<B, H, C, D>) -> Result<Self::Output, D::Err> {
         self.rest.try_forward(self.first.try_forward(x)?)
     }
 }
 
-impl<V: Variant, B: Dim, S: Side, D: Backend, T: Tape<f32, D>> Module<Image<B, S, D, T>> for Hiera<V, D> {
-    type Output = Features<B, S, V, D, T>;
+impl<V, B, H, C, CO, FIRST, N, D, T> ModuleMut<Map<B, H, C, D, T>> for Stage<V, C, CO, FIRST, N, D>
+where
+    V: Variant,
+    B: Dim,
+    H: Even,
+    C: ConstDim,
+    CO: ConstDim,
+    FIRST: ConstDim,
+    N: ConstDim,
+    D: Backend,
+    T: Training<D>,
+{
+    type Output = Map<B, H::Half, CO, D, T>;
     type Error = D::Err;
-    fn try_forward(&self, x: Image<B, S, D, T>) -> Result<Self::Output, D::Err> {
-        let () = V::CHECKED;
-        let x = ops::patch_embed(
-            x,
-            &self.patch_embed.weight,
-            &self.patch_embed.bias,
-            &self.pos_embed,
-            &self.pos_embed_window,
-        )?;
-        let x1 = self.stage1.try_forward(x)?;
-        let x2 = self.stage2.try_forward(x1.with_empty_tape())?;
-        let x3 = self.stage3.try_forward(x2.with_empty_tape())?;
-        let x4 = self.stage4.try_forward(x3.with_empty_tape())?;
-        Ok((x1, x2, x3, x4))
+    fn try_forward_mut(&mut self, x: Map<B, H, C, D, T>) -> Result<Self::Output, D::Err> {
+        let x = self.first.try_forward_mut(x)?;
+        self.rest.try_forward_mut(x)
     }
 }
 
 impl<V: Variant, D: Backend> Hiera<V, D> {
-    /// Sets what training keeps of each block for the backward pass.
-    pub fn keep(&mut self, keep: Keep) {
-        fn stage<V: Variant, C: ConstDim, CO: ConstDim, F: ConstDim, N: ConstDim, D: Backend>(
-            stage: &mut Stage<V, C, CO, F, N, D>,
-            keep: Keep,
-        ) {
-            stage.first.keep = keep;
-            stage.rest.iter_mut().for_each(|block| block.keep = keep);
+    fn stem(&self) -> StemRef<'_, V::C1, V::Background, V::Tile, D> {
+        StemRef {
+            weight: &self.patch_embed.weight,
+            bias: &self.patch_embed.bias,
+            background: &self.pos_embed,
+            window: &self.pos_embed_window,
         }
-        self.stage1.iter_mut().for_each(|block| block.keep = keep);
-        stage(&mut self.stage2, keep);
-        stage(&mut self.stage3, keep);
-        stage(&mut self.stage4, keep);
+    }
+
+    /// Inference: an image to its four maps, without a tensor between.
+    ///
+    /// # Panics
+    /// When a run-time batch is empty, or a run-time side is not square, no multiple of 32, or below 64.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn activations<B: Dim, S: Side, T: Inference<D>>(
+        &self,
+        image: Image<B, S, D, T>,
+    ) -> Result<Activations<B, S, V, D>, D::Err> {
+        let () = V::CHECKED;
+        let x1 = self.stage1.try_forward(Activation::patch_embed(image, self.stem())?)?;
+        let x2 = self.stage2.try_forward(&x1)?;
+        let x3 = self.stage3.try_forward(&x2)?;
+        let x4 = self.stage4.try_forward(&x3)?;
+        Ok((x1, x2, x3, x4))
     }
 }
 
-// Nothing here changes in training, so `forward_mut` is `forward`.
-impl<V: Variant, C: ConstDim, D: Backend> NonMutableModule for Block<V, C, D> {}
-impl<V: Variant, C: ConstDim, CO: ConstDim, D: Backend> NonMutableModule for PoolBlock<V, C, CO, D> {}
-impl<V: Variant, C: ConstDim, CO: ConstDim, FIRST: ConstDim, N: ConstDim, D: Backend> NonMutableModule
-    for Stage<V, C, CO, FIRST, N, D>
-{
+impl<V: Variant, B: Dim, S: Side, D: Backend, T: Inference<D>> Module<Image<B, S, D, T>> for Hiera<V, D> {
+    type Output = Features<B, S, V, D, T>;
+    type Error = D::Err;
+    fn try_forward(&self, image: Image<B, S, D, T>) -> Result<Self::Output, D::Err> {
+        let (x1, x2, x3, x4) = self.activations(image)?;
+        Ok((x1.into_map()?, x2.into_map()?, x3.into_map()?, x4.into_map()?))
+    }
 }
-impl<V: Variant, D: Backend> NonMutableModule for Hiera<V, D> {}
+
+impl<V: Variant, B: Dim, S: Side, D: Backend, T: Training<D>> ModuleMut<Image<B, S, D, T>> for Hiera<V, D> {
+    type Output = Features<B, S, V, D, T>;
+    type Error = D::Err;
+    fn try_forward_mut(&mut self, image: Image<B, S, D, T>) -> Result<Self::Output, D::Err> {
+        let () = V::CHECKED;
+        let x = patch_embed(image, self.stem())?;
+        let x1 = self.stage1.try_forward_mut(x)?;
+        let x2 = self.stage2.try_forward_mut(x1.with_empty_tape())?;
+        let x3 = self.stage3.try_forward_mut(x2.with_empty_tape())?;
+        let x4 = self.stage4.try_forward_mut(x3.with_empty_tape())?;
+        Ok((x1, x2, x3, x4))
+    }
+}

@@ -1,50 +1,51 @@
 //! The network, as the paper draws it, in types.
 //!
 //! [`Sam2UNet`] is an encoder ([`Hiera`], frozen, with trainable [`Adapter`]s), four receptive-field
-//! blocks ([`Rfb`]), a decoder ([`Up`]) and three outputs ([`Head`]). Channels and resolutions are types:
-//! a wrong channel count, a wrong skip connection or an input side that is no multiple of 32 does not
-//! compile. A weight's role is its type too ([`Param`], [`Statistic`], [`Frozen`]).
+//! blocks ([`Rfb`]), a decoder ([`Up`]) and three outputs ([`Head`]); a [`Predictor`] is a model that only predicts. Channels,
+//! resolutions and classes are types: a wrong channel count, a wrong skip connection or an input side that is no multiple of 32
+//! does not compile. A weight's role is its type too ([`Param`], [`Statistic`], [`Frozen`]).
 
-#[macro_use]
-mod declare;
 pub mod backend;
-mod conv_bn;
 mod cost;
 mod decoder;
-mod frozen;
 mod hiera;
-mod init;
+mod layers;
 mod network;
 pub mod ops;
-mod repeat;
+mod predictor;
 mod rfb;
 mod sam2unet;
 mod shape;
 mod variant;
 pub mod weights;
 
-pub use backend::{Backend, Buffer, Inference, Memory, Precision, Training};
-pub use conv_bn::{BatchNorm, ConvBn};
+pub use crate::kernels::device::Device as KernelDevice;
+pub use crate::kernels::memory_use::MemoryUse;
+pub use crate::kernels::precision::Precision;
+pub use crate::kernels::structure_loss::LossFlavour;
+pub use backend::backend::{Backend, BufferOf, FrozenOf, KernelError, SliceMutOf, StorageOf};
+#[cfg(feature = "cuda")]
+pub use backend::open_cuda::{CudaOpenError, open_cuda};
+pub use backend::tape::{Inference, Training};
 pub use cost::{Gflop, Parameters, gflop, parameters, training_bytes};
-pub use declare::{BuildError, Builder, Path, Weights};
 pub use decoder::{DoubleConv, Head, Up};
 pub use dfdx::shapes::Const;
-pub use frozen::{Counter, Frozen, Param, Statistic, Unused};
-pub use hiera::{Adapter, Block, Features, FrozenLinear, FrozenNorm, Hiera, PatchEmbed, PoolBlock, Stage, Trunk};
-pub use init::Initialiser;
-pub use network::{Network, NetworkError, check_side, open_network};
-pub use ops::structure_loss::LossFlavour;
-#[cfg(feature = "cuda")]
-pub use ops::{CudaOpenError, open_cuda};
-pub use repeat::Repeat;
+pub use hiera::{Activations, Block, BlockTrunk, Features, Hiera, PatchEmbed, PoolBlock, Stage};
+pub use layers::adapter::Adapter;
+pub use layers::conv_norm::{BatchNorm, ConvNorm};
+pub use layers::linear::{FrozenLinear, FrozenNorm};
+pub use layers::repeat::Repeat;
+pub use layers::widths::{Hidden, Mid};
+pub use network::{Network, NetworkError, catalogue, open_network};
+pub use ops::activation::Activation;
+pub use predictor::{PredictError, Predictor};
 pub use rfb::{Branch, Rfb};
 pub use sam2unet::{Outputs, Sam2UNet};
-pub use shape::{Even, Image, Map, Masks, Plus, SIDES, Side, Times};
-pub use variant::{
-    BasePlus, Large, Small, Tiny, VARIANTS, Variant, WithVariant, catalogue, check_variant, with_variant,
+pub use shape::{
+    Classes, Even, Image, Map, Masks, Plus, SIDES, ShapeError, Side, Times, check_image, check_map, check_side,
 };
-
-/// Hidden width of an adapter.
-pub type Hidden = Const<32>;
-/// Channels after a receptive-field block, and all through the decoder.
-pub type Mid = Const<64>;
+pub use variant::{BasePlus, Large, Small, Tiny, VARIANTS, Variant, WithVariant, check_variant, with_variant};
+pub use weights::build::{BuildError, BuildOptions, Builder, Weights};
+pub use weights::initialiser::Initialiser;
+pub use weights::path::{Path, Segment};
+pub use weights::roles::{Counter, Frozen, Param, PerClass, PerClassShape, Statistic, Unused};

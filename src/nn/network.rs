@@ -1,7 +1,14 @@
 //! A model whose variant and side are known at run time only: what the programs hold.
 
-use super::weights::WeightSource;
-use super::{Backend, BuildError, Image, Precision, SIDES, Sam2UNet, Variant, WithVariant, with_variant};
+use super::backend::backend::Backend;
+use super::predictor::Predictor;
+use super::sam2unet::Sam2UNet;
+use super::shape::{Image, ShapeError, check_map, check_side};
+use super::variant::{BasePlus, Large, Small, Tiny, Variant, WithVariant, with_variant};
+use super::weights::build::{BuildError, BuildOptions};
+use super::weights::source::WeightSource;
+use super::weights::spec::WeightSpec;
+use crate::kernels::precision::Precision;
 use dfdx::prelude::*;
 
 /// Inference with one class, whatever the variant, the side and the device.
@@ -9,7 +16,7 @@ pub trait Network {
     /// The prediction's logits `(batch, 1, side, side)` for normalised images `(batch, 3, side, side)`.
     ///
     /// # Errors
-    /// When the side is not supported, the number of values is not that of the shape, or the device fails.
+    /// When the batch is empty, the side is not supported, the number of values is not that of the shape, or the device fails.
     fn logits(&self, images: &[f32], batch: usize, side: usize) -> Result<Vec<f32>, NetworkError>;
 
     /// What its large products are computed in.
@@ -22,16 +29,9 @@ pub trait Network {
 /// Why a [`Network`] gave no logits.
 #[derive(Debug, thiserror::Error)]
 pub enum NetworkError {
-    /// No such side.
-    #[error("side {side} is none of the supported ones, the multiples of 32 from {least} to {most}")]
-    Side {
-        /// What was asked for.
-        side: usize,
-        /// Smallest supported.
-        least: usize,
-        /// Largest supported.
-        most: usize,
-    },
+    /// There is no image, or no such side.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
     /// The images are not what was announced.
     #[error("{batch} images of side {side} are {expected} numbers, {found} were given")]
     Length {
@@ -50,14 +50,15 @@ pub enum NetworkError {
 }
 
 impl<V: Variant, D: Backend> Network for Sam2UNet<V, D> {
+    /// With the weights as they are: for a model in training.
     fn logits(&self, images: &[f32], batch: usize, side: usize) -> Result<Vec<f32>, NetworkError> {
+        check_map(batch, side, side)?;
         let expected = batch * 3 * side * side;
         if images.len() != expected {
             return Err(NetworkError::Length { batch, side, expected, found: images.len() });
         }
         check_side(side)?;
-        let device = self.head.bias.device();
-        let failed = |e| NetworkError::Device(D::explain(&e));
+        let (device, failed) = (self.device(), |e| NetworkError::Device(D::explain(&e)));
         let x: Image<usize, usize, D> = device.upload(images, (batch, Const, side, side)).map_err(failed)?;
         let head = self.try_predict(x).map_err(failed)?;
         device.read(&head).map_err(failed)
@@ -72,7 +73,21 @@ impl<V: Variant, D: Backend> Network for Sam2UNet<V, D> {
     }
 }
 
-/// A model of the variant called `variant` on `device`, its products computed in `precision` where the device offers
+impl<V: Variant, D: Backend> Network for Predictor<V, D> {
+    fn logits(&self, images: &[f32], batch: usize, side: usize) -> Result<Vec<f32>, NetworkError> {
+        self.model().logits(images, batch, side)
+    }
+
+    fn precision(&self) -> Precision {
+        self.model().precision()
+    }
+
+    fn variant(&self) -> &'static str {
+        V::NAME
+    }
+}
+
+/// A predictor of the variant called `variant` on `device`, its products computed in `precision` where the device supports
 /// it; `None` if there is no such variant.
 ///
 /// # Errors
@@ -87,19 +102,18 @@ pub fn open_network<D: Backend>(
     impl<D: Backend> WithVariant for Open<'_, D> {
         type Output = Result<Box<dyn Network>, BuildError>;
         fn call<V: Variant>(self) -> Self::Output {
-            Ok(Box::new(Sam2UNet::<V, D>::for_inference(self.0, self.1, self.2)?))
+            let options = BuildOptions { precision: self.2, ..BuildOptions::default() };
+            Ok(Box::new(Sam2UNet::<V, D>::with_options(self.0, self.1, options)?.into_predictor()))
         }
     }
     with_variant(variant, Open(device, source, precision))
 }
 
-/// Whether the network takes images of this side, told at run time.
-///
-/// # Errors
-/// [`NetworkError::Side`] if not.
-pub fn check_side(side: usize) -> Result<(), NetworkError> {
-    match SIDES.contains(&side) {
-        true => Ok(()),
-        false => Err(NetworkError::Side { side, least: SIDES[0], most: SIDES[SIDES.len() - 1] }),
+/// What a model of each variant stores (with one class), smallest first: how a file's variant is
+/// recognised.
+pub fn catalogue() -> Vec<(&'static str, Vec<WeightSpec>)> {
+    fn entry<V: Variant>() -> (&'static str, Vec<WeightSpec>) {
+        (V::NAME, Sam2UNet::<V, Cpu>::specs())
     }
+    vec![entry::<Tiny>(), entry::<Small>(), entry::<BasePlus>(), entry::<Large>()]
 }

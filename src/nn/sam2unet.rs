@@ -1,20 +1,34 @@
 //! The whole network (arXiv 2408.08870): encoder, four receptive-field blocks, decoder, three outputs.
 
-use super::ops::{self, Keep, LossFlavour};
-use super::weights::{Value, WeightSource, WeightSpec};
-use super::{
-    Backend, BuildError, Builder, Head, Hiera, Image, Inference, Masks, Path, Precision, Rfb, Side, Unused, Up,
-    Variant, Weights,
-};
-use dfdx::nn::Module;
+use super::backend::backend::Backend;
+use super::backend::tape::{Inference, Training};
+use super::decoder::{Head, Up};
+use super::hiera::Hiera;
+use super::layers::widths::Mid;
+use super::ops::activation::Activation;
+use super::ops::structure_loss::{loss_weights, structure_loss};
+use super::rfb::Rfb;
+use super::shape::{Classes, Image, Masks, Side};
+use super::variant::Variant;
+use super::weights::build::{BuildError, BuildOptions, Builder, Weights};
+use super::weights::module::module;
+use super::weights::path::Path;
+use super::weights::roles::Unused;
+use super::weights::source::WeightSource;
+use super::weights::spec::{SpecList, Value, WeightSpec};
+use crate::kernels::precision::Precision;
+use crate::kernels::structure_loss::LossFlavour;
+use dfdx::nn::{Module, ModuleMut};
 use dfdx::prelude::*;
 
 module! {
     /// SAM2-UNet: `Sam2UNet<Large>` for one class on the CPU.
     ///
     /// Inference (dfdx's `Module`) and training (`ModuleMut`) take `(B, 3, S, S)` images for any
-    /// [`Side`] `S` and give [`Outputs`]; the weights do not depend on the side.
-    pub struct Sam2UNet<V: Variant, D: Backend = Cpu; CLASSES = 1> {
+    /// [`Side`] `S` and give [`Outputs`]; the weights do not depend on the side. To predict, turn the model into a
+    /// [`Predictor`](super::predictor::Predictor), which computes the prediction only and folds batch norms once. Classes are a
+    /// type as sides are: `Const<3>` is checked by the compiler, `usize` is known at run time.
+    pub struct Sam2UNet<V: Variant, D: Backend = Cpu, K: Classes = Const<1>> {
         /// Image to four maps.
         pub encoder("encoder"): Hiera<V, D>,
         /// For the map at a quarter of the side.
@@ -34,11 +48,11 @@ module! {
         /// Published files hold a fourth step; no output depends on it.
         pub up4("up4"): Unused<Up<D>>,
         /// Output after the first step.
-        pub side1("side1"): Head<D, CLASSES>,
+        pub side1("side1"): Head<K, D>,
         /// Output after the second step.
-        pub side2("side2"): Head<D, CLASSES>,
+        pub side2("side2"): Head<K, D>,
         /// Output after the third step: the prediction.
-        pub head("head"): Head<D, CLASSES>,
+        pub head("head"): Head<K, D>,
     }
 }
 
@@ -46,108 +60,172 @@ module! {
 /// all three, as [`loss`](Self::loss) does.
 #[must_use]
 #[derive(Debug)]
-pub struct Outputs<B: Dim, S: Side, const CLASSES: usize, D: Backend, T = NoneTape> {
+pub struct Outputs<B: Dim, S: Side, K: Classes, D: Backend, T = NoneTape> {
     /// The prediction.
-    pub head: Masks<B, S, CLASSES, D, T>,
+    pub head: Masks<B, S, K, D, T>,
     /// From the map at a sixteenth of the side, for deep supervision.
-    pub side1: Masks<B, S, CLASSES, D, T>,
+    pub side1: Masks<B, S, K, D, T>,
     /// From the map at an eighth of the side.
-    pub side2: Masks<B, S, CLASSES, D, T>,
+    pub side2: Masks<B, S, K, D, T>,
 }
 
-forward! { [V: Variant, const CLASSES: usize, B: Dim, S: Side] Sam2UNet<V, D, CLASSES>:
-    |self, x, run| Image<B, S, D, T> => Outputs<B, S, CLASSES, D, T> {
-        let side = x.shape().2;
-        let (x1, x2, x3, x4) = run!(self.encoder, x);
-        let (x1, x2) = (run!(self.rfb1, x1), run!(self.rfb2, x2));
-        let (x3, x4) = (run!(self.rfb3, x3), run!(self.rfb4, x4));
-        let x = run!(self.up1, (x3, x4));
-        let side1 = self.side1.to_side(x.with_empty_tape(), side)?;
-        let x = run!(self.up2, (x2, x));
-        let side2 = self.side2.to_side(x.with_empty_tape(), side)?;
-        let x = run!(self.up3, (x1, x));
-        Ok(Outputs { head: self.head.to_side(x, side)?, side1, side2 })
+/// Inference of all three outputs.
+impl<V: Variant, K: Classes, B: Dim, S: Side, D: Backend, T: Inference<D>> Module<Image<B, S, D, T>>
+    for Sam2UNet<V, D, K>
+{
+    type Output = Outputs<B, S, K, D, T>;
+    type Error = D::Err;
+    fn try_forward(&self, image: Image<B, S, D, T>) -> Result<Self::Output, D::Err> {
+        let side = image.shape().2;
+        let (x1, x2, x3, x4) = self.skips(image)?;
+        let x = self.up1.try_forward((&x3, &x4))?;
+        let side1 = self.side1.logits(&x, side)?;
+        let x = self.up2.try_forward((&x2, &x))?;
+        let side2 = self.side2.logits(&x, side)?;
+        let x = self.up3.try_forward((&x1, &x))?;
+        Ok(Outputs { head: self.head.logits(&x, side)?, side1, side2 })
     }
 }
 
-impl<B: Dim, S: Side, const CLASSES: usize, D: Backend, T: Tape<f32, D>> Outputs<B, S, CLASSES, D, T> {
+/// Training.
+impl<V: Variant, K: Classes, B: Dim, S: Side, D: Backend, T: Training<D>> ModuleMut<Image<B, S, D, T>>
+    for Sam2UNet<V, D, K>
+{
+    type Output = Outputs<B, S, K, D, T>;
+    type Error = D::Err;
+    fn try_forward_mut(&mut self, image: Image<B, S, D, T>) -> Result<Self::Output, D::Err> {
+        let side = image.shape().2;
+        let (x1, x2, x3, x4) = self.encoder.try_forward_mut(image)?;
+        let (x1, x2) = (self.rfb1.try_forward_mut(x1)?, self.rfb2.try_forward_mut(x2)?);
+        let (x3, x4) = (self.rfb3.try_forward_mut(x3)?, self.rfb4.try_forward_mut(x4)?);
+        let x = self.up1.try_forward_mut((x3, x4))?;
+        let side1 = self.side1.train_logits(x.with_empty_tape(), side)?;
+        let x = self.up2.try_forward_mut((x2, x))?;
+        let side2 = self.side2.train_logits(x.with_empty_tape(), side)?;
+        let x = self.up3.try_forward_mut((x1, x))?;
+        Ok(Outputs { head: self.head.train_logits(x, side)?, side1, side2 })
+    }
+}
+
+impl<B: Dim, S: Side, K: Classes, D: Backend, T: Tape<f32, D>> Outputs<B, S, K, D, T> {
     /// The training loss: the structure loss of each output against `mask` (soft, in `0..=1`), added
-    /// up (section 3.4 of the paper). With several classes, the average over them.
+    /// up (paper, section 3.4). With several classes, the average over them.
+    ///
+    /// # Panics
+    /// When a mask of run-time sizes does not have the images' batch, side and number of classes.
     ///
     /// # Errors
     /// The device's.
-    pub fn loss(self, mask: &Masks<B, S, CLASSES, D>, flavour: LossFlavour) -> Result<Tensor<(), f32, D, T>, D::Err> {
-        let weights = ops::loss_weights(mask)?;
-        let of = |logits| ops::structure_loss(logits, mask, &weights, flavour);
+    pub fn loss(self, mask: &Masks<B, S, K, D>, flavour: LossFlavour) -> Result<Tensor<(), f32, D, T>, D::Err> {
+        let weights = loss_weights(mask)?;
+        let of = |logits| structure_loss(logits, mask, &weights, flavour);
         of(self.head)?.try_add(of(self.side1)?)?.try_add(of(self.side2)?)
     }
 }
 
-impl<V: Variant, D: Backend, const CLASSES: usize> Sam2UNet<V, D, CLASSES> {
-    /// Builds the model on `device` with every weight from `source`: a file, or an
-    /// [`Initialiser`](super::Initialiser).
+/// The four maps that the decoder reads, fine to coarse.
+type Skips<B, S, D> = (
+    Activation<B, <S as Side>::Quarter, Mid, D>,
+    Activation<B, <S as Side>::Eighth, Mid, D>,
+    Activation<B, <S as Side>::Sixteenth, Mid, D>,
+    Activation<B, <S as Side>::ThirtySecond, Mid, D>,
+);
+
+impl<V: Variant, D: Backend, K: Classes> Sam2UNet<V, D, K> {
+    /// Encoder and receptive-field blocks in inference.
+    fn skips<B: Dim, S: Side, T: Inference<D>>(&self, image: Image<B, S, D, T>) -> Result<Skips<B, S, D>, D::Err> {
+        let (x1, x2, x3, x4) = self.encoder.activations(image)?;
+        let (x1, x2) = (self.rfb1.try_forward(&x1)?, self.rfb2.try_forward(&x2)?);
+        Ok((x1, x2, self.rfb3.try_forward(&x3)?, self.rfb4.try_forward(&x4)?))
+    }
+
+    /// The prediction alone, without the outputs of deep supervision: `(B, 3, S, S)` to `(B, K, S, S)` logits. A
+    /// [`Predictor`](super::predictor::Predictor) does the same faster, image after image.
     ///
-    /// # Errors
-    /// When the source does not hold a weight, or holds it in another shape, or the device fails.
-    pub fn from_source(device: &D, source: &mut dyn WeightSource) -> Result<Self, BuildError> {
-        Self::with_precision(device, source, Precision::F32)
-    }
-
-    /// As [`from_source`](Self::from_source), its products computed in `precision`, or in single precision where the device
-    /// does not offer it. In bf16 the frozen linear layers *are* rounded: that is what it computes with, and what its file holds.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn with_precision(device: &D, source: &mut dyn WeightSource, precision: Precision) -> Result<Self, BuildError> {
-        Self::with_builder(&mut Builder::new(device, source).with_precision(precision))
-    }
-
-    /// As [`with_precision`](Self::with_precision), for a model whose weights stay as they are: the first prediction folds batch
-    /// norms into convolutions, and the next ones find them so. Training it ends that; a weight or a precision that is
-    /// changed in any other way is not seen.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn for_inference(device: &D, source: &mut dyn WeightSource, precision: Precision) -> Result<Self, BuildError> {
-        Self::with_builder(&mut Builder::new(device, source).with_precision(precision).for_inference())
-    }
-
-    fn with_builder(from: &mut Builder<'_, D>) -> Result<Self, BuildError> {
-        const {
-            let () = V::CHECKED;
-            assert!(CLASSES > 0, "a model must have a class");
-        }
-        Self::build(from, &Path::root())
-    }
-
-    /// The prediction alone, without the outputs of deep supervision: `(B, 3, S, S)` to `(B, CLASSES, S, S)` logits.
+    /// # Panics
+    /// When a run-time batch is empty, or a run-time side is not square, no multiple of 32, or below 64.
     ///
     /// # Errors
     /// The device's.
     pub fn try_predict<B: Dim, S: Side, T: Inference<D>>(
         &self,
-        x: Image<B, S, D, T>,
-    ) -> Result<Masks<B, S, CLASSES, D, T>, D::Err> {
-        let side = x.shape().2;
-        let (x1, x2, x3, x4) = self.encoder.try_forward(x)?;
-        let (x1, x2) = (self.rfb1.try_forward(x1)?, self.rfb2.try_forward(x2)?);
-        let (x3, x4) = (self.rfb3.try_forward(x3)?, self.rfb4.try_forward(x4)?);
-        let x = self.up1.try_forward((x3, x4))?;
-        let x = self.up2.try_forward((x2, x))?;
-        let x = self.up3.try_forward((x1, x))?;
-        self.head.to_side(x, side)
+        image: Image<B, S, D, T>,
+    ) -> Result<Masks<B, S, K, D, T>, D::Err> {
+        let side = image.shape().2;
+        let (x1, x2, x3, x4) = self.skips(image)?;
+        let x = self.up1.try_forward((&x3, &x4))?;
+        let x = self.up2.try_forward((&x2, &x))?;
+        let x = self.up3.try_forward((&x1, &x))?;
+        self.head.logits(&x, side)
+    }
+
+    /// Builds the model on `device` with every weight from `source`: a file, or an
+    /// [`Initialiser`](super::weights::initialiser::Initialiser). In single precision and with [`BuildOptions`]' defaults.
+    ///
+    /// A model of `usize` classes has one: see [`with_classes`](Self::with_classes).
+    ///
+    /// # Errors
+    /// When the source does not hold a weight, or holds it in another shape, or the device fails.
+    pub fn from_source(device: &D, source: &mut dyn WeightSource) -> Result<Self, BuildError> {
+        Self::with_options(device, source, BuildOptions::default())
+    }
+
+    /// As [`from_source`](Self::from_source), for a model that computes as `options` say.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn with_options(device: &D, source: &mut dyn WeightSource, options: BuildOptions) -> Result<Self, BuildError> {
+        Self::with_classes(device, source, K::FIXED.unwrap_or(1), options)
+    }
+
+    /// As [`with_options`](Self::with_options), for a model of `classes` classes: what a model of `usize` classes takes.
+    ///
+    /// # Errors
+    /// As there, and when the type has another number of classes, or `classes` is 0.
+    pub fn with_classes(
+        device: &D,
+        source: &mut dyn WeightSource,
+        classes: usize,
+        options: BuildOptions,
+    ) -> Result<Self, BuildError> {
+        const {
+            let () = V::CHECKED;
+        }
+        if K::FIXED.unwrap_or(classes) != classes || classes == 0 {
+            return Err(BuildError::Classes { given: classes, fixed: K::FIXED });
+        }
+        Self::build(&mut Builder::new(device, source).with_options(options).with_classes(classes), &Path::root())
     }
 
     /// What its large products are computed in.
     pub fn precision(&self) -> Precision {
-        self.rfb1.branch0.precision
+        self.rfb1.branch0.precision()
     }
 
-    /// Name, shape and role of every value that the model stores, without building it.
+    /// Where it computes.
+    pub fn device(&self) -> &D {
+        self.head.device()
+    }
+
+    /// How many classes it tells apart.
+    pub fn classes(&self) -> usize {
+        self.head.classes()
+    }
+
+    /// Name, shape and role of every value that the model stores, without building it; a model of `usize` classes has one
+    /// here: see [`specs_for`](Self::specs_for).
     pub fn specs() -> Vec<WeightSpec> {
-        let mut list = Vec::new();
+        Self::specs_for(K::FIXED.unwrap_or(1))
+    }
+
+    /// The same for a model of so many classes, where its type leaves that open.
+    ///
+    /// # Panics
+    /// When `classes` is 0.
+    pub fn specs_for(classes: usize) -> Vec<WeightSpec> {
+        let mut list = SpecList::new(classes);
         <Self as Weights<D>>::specs(&Path::root(), &mut list);
-        list
+        list.specs
     }
 
     /// Calls `f` with every stored value, in the order of [`specs`](Self::specs): what a file of the
@@ -157,17 +235,5 @@ impl<V: Variant, D: Backend, const CLASSES: usize> Sam2UNet<V, D, CLASSES> {
     /// When the device is lost, as dfdx's own reading of a tensor does; never on the CPU.
     pub fn each_value(&self, f: &mut dyn FnMut(WeightSpec, Value)) {
         self.each(&Path::root(), f);
-    }
-
-    /// Sets what training keeps for the backward pass of each encoder block and of each convolution with a batch norm.
-    pub fn keep(&mut self, keep: Keep) {
-        self.encoder.keep(keep);
-        self.rfb1.keep(keep);
-        self.rfb2.keep(keep);
-        self.rfb3.keep(keep);
-        self.rfb4.keep(keep);
-        for up in [&mut self.up1, &mut self.up2, &mut self.up3] {
-            up.conv.keep = keep;
-        }
     }
 }

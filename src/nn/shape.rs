@@ -1,4 +1,4 @@
-//! Resolutions and widths as types, and the two layouts of an activation.
+//! Resolutions, widths and classes as types, the layouts of images and maps, and what is checked of sizes known at run time.
 
 use dfdx::prelude::*;
 use std::marker::PhantomData;
@@ -119,8 +119,98 @@ computed! {
 pub type Image<B, S, D, T = NoneTape> = Tensor<(B, Const<3>, S, S), f32, D, T>;
 /// `(B, H, H, C)`: a feature map, channels last.
 pub type Map<B, H, C, D, T = NoneTape> = Tensor<(B, H, H, C), f32, D, T>;
-/// `(B, CLASSES, S, S)`: logits, or masks in `0..=1`, at the image's resolution.
-pub type Masks<B, S, const CLASSES: usize, D, T = NoneTape> = Tensor<(B, Const<CLASSES>, S, S), f32, D, T>;
+/// `(B, K, S, S)`: logits, or masks in `0..=1`, of `K` classes at the image's resolution.
+pub type Masks<B, S, K, D, T = NoneTape> = Tensor<(B, K, S, S), f32, D, T>;
+
+/// How many classes a model tells apart: `Const<3>`, checked by the compiler, or `usize`, known at run time as programs have it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no number of classes",
+    label = "use `Const<1>`, `Const<3>`, ... or, for a number known at run time, `usize`"
+)]
+pub trait Classes: Dim {
+    /// The number, where the type says it.
+    const FIXED: Option<usize>;
+
+    /// `count` classes of this type, if it allows as many.
+    fn of(count: usize) -> Option<Self> {
+        Self::from_size(count).filter(|_| count > 0)
+    }
+}
+
+impl<const K: usize> Classes for Const<K> {
+    const FIXED: Option<usize> = {
+        assert!(K > 0, "a model must have a class");
+        Some(K)
+    };
+}
+
+impl Classes for usize {
+    const FIXED: Option<usize> = None;
+}
+
+/// Why images or maps of sizes known at run time were refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ShapeError {
+    /// There is nothing to compute.
+    #[error("an empty batch: there must be an image")]
+    EmptyBatch,
+    /// Height and width differ.
+    #[error("height and width must be equal, and are {height} x {width}")]
+    NotSquare {
+        /// Rows.
+        height: usize,
+        /// Columns.
+        width: usize,
+    },
+    /// The encoder cannot divide an image of this side.
+    #[error("an image's side must be a multiple of 32 from 64 on, not {side}")]
+    ImageSide {
+        /// Pixels to a side.
+        side: usize,
+    },
+    /// Programs take other sides.
+    #[error("side {side} is none of the supported ones, the multiples of 32 from {least} to {most}")]
+    Unsupported {
+        /// What was asked for.
+        side: usize,
+        /// Smallest supported.
+        least: usize,
+        /// Largest supported.
+        most: usize,
+    },
+}
+
+/// Whether there are maps, and these are square.
+///
+/// # Errors
+/// [`ShapeError::EmptyBatch`], [`ShapeError::NotSquare`].
+pub fn check_map(batch: usize, height: usize, width: usize) -> Result<(), ShapeError> {
+    match (batch, height == width) {
+        (0, _) => Err(ShapeError::EmptyBatch),
+        (_, false) => Err(ShapeError::NotSquare { height, width }),
+        _ => Ok(()),
+    }
+}
+
+/// Whether there are images, and these have a side that the encoder can divide by 32.
+///
+/// # Errors
+/// As [`check_map`], and [`ShapeError::ImageSide`].
+pub fn check_image(batch: usize, height: usize, width: usize) -> Result<(), ShapeError> {
+    check_map(batch, height, width)?;
+    if height >= 64 && height.is_multiple_of(32) { Ok(()) } else { Err(ShapeError::ImageSide { side: height }) }
+}
+
+/// Whether programs take images of this side: one of [`SIDES`].
+///
+/// # Errors
+/// [`ShapeError::Unsupported`].
+pub fn check_side(side: usize) -> Result<(), ShapeError> {
+    match SIDES.contains(&side) {
+        true => Ok(()),
+        false => Err(ShapeError::Unsupported { side, least: SIDES[0], most: SIDES[SIDES.len() - 1] }),
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -132,6 +222,26 @@ mod tests {
         for n in 0..1100 {
             assert_eq!(SIDES.contains(&n), n % 32 == 0 && (64..=1024).contains(&n));
         }
+    }
+
+    #[test]
+    fn sizes_known_at_run_time_are_looked_at() {
+        assert_eq!(check_image(1, 64, 64), Ok(()));
+        assert_eq!(check_image(0, 64, 64), Err(ShapeError::EmptyBatch));
+        assert_eq!(check_image(1, 64, 128), Err(ShapeError::NotSquare { height: 64, width: 128 }));
+        assert_eq!(check_image(1, 63, 63), Err(ShapeError::ImageSide { side: 63 }));
+        assert_eq!(check_image(1, 32, 32), Err(ShapeError::ImageSide { side: 32 }));
+        assert_eq!(check_map(1, 3, 3), Ok(()));
+        assert_eq!(check_side(352), Ok(()));
+        assert_eq!(check_side(1056), Err(ShapeError::Unsupported { side: 1056, least: 64, most: 1024 }));
+    }
+
+    #[test]
+    fn classes_are_a_type_or_a_number() {
+        assert_eq!(<Const<3> as Classes>::of(3), Some(Const));
+        assert_eq!(<Const<3> as Classes>::of(2), None);
+        assert_eq!(<usize as Classes>::of(2), Some(2));
+        assert_eq!(<usize as Classes>::of(0), None);
     }
 
     #[test]

@@ -1,9 +1,7 @@
 //! Hiera's sizes as types.
 
-use super::Sam2UNet;
-use super::ops::Geometry;
-use super::weights::WeightSpec;
-use dfdx::{shapes::ConstDim, tensor::Cpu};
+use crate::kernels::adapted_block::AttentionConfig;
+use dfdx::shapes::ConstDim;
 use std::fmt::Debug;
 
 /// A size of the encoder (Hiera as configured by SAM2, arXiv 2408.00714). Declare your own with
@@ -55,10 +53,10 @@ pub trait Variant: Copy + Debug + Default + Send + Sync + 'static {
 
     /// How block `number` attends. A stage's first block still uses the previous stage's window, so
     /// that pooling its queries leaves windows of half the side.
-    fn geometry(number: usize) -> Geometry {
+    fn attention(number: usize) -> AttentionConfig {
         let (stage, first) = stage_of(&Self::BLOCKS, number);
         let own = if stage > 0 && number == first { stage - 1 } else { stage };
-        Geometry {
+        AttentionConfig {
             heads: Self::HEADS << stage,
             window: if Self::GLOBAL.contains(&number) { 0 } else { Self::WINDOWS[own] },
         }
@@ -206,21 +204,12 @@ with_variant! {
 /// The names that [`with_variant`] knows, smallest first.
 pub const VARIANTS: [&str; 4] = [Tiny::NAME, Small::NAME, BasePlus::NAME, Large::NAME];
 
-/// What a model of each variant stores (with one class), smallest first: how a file's variant is
-/// recognised.
-pub fn catalogue() -> Vec<(&'static str, Vec<WeightSpec>)> {
-    fn entry<V: Variant>() -> (&'static str, Vec<WeightSpec>) {
-        (V::NAME, Sam2UNet::<V, Cpu>::specs())
-    }
-    vec![entry::<Tiny>(), entry::<Small>(), entry::<BasePlus>(), entry::<Large>()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn windows<V: Variant>() -> Vec<usize> {
-        (0..V::BLOCKS.iter().sum()).map(|i| V::geometry(i).window).collect()
+        (0..V::BLOCKS.iter().sum()).map(|i| V::attention(i).window).collect()
     }
 
     #[test]
@@ -235,7 +224,7 @@ mod tests {
 
     #[test]
     fn heads_double_with_the_channels() {
-        let heads = |i| Large::geometry(i).heads;
+        let heads = |i| Large::attention(i).heads;
         assert_eq!([0, 1, 2, 7, 8, 43, 44, 47].map(heads), [2, 2, 4, 4, 8, 8, 16, 16]);
     }
 

@@ -1,9 +1,9 @@
 //! One step of AdamW on one weight, number by number in order: equal inputs give equal bits whatever the machine or the
 //! number of threads.
 
+use super::device::{Cpu, Done};
 use super::scratch::Scratch;
 use crate::kernels::adamw::{AdamWKernel, AdamWStep};
-use super::device::{Cpu, Done};
 
 impl AdamWKernel for Cpu {
     fn adamw(

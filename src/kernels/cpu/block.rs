@@ -4,8 +4,8 @@
 //! channels in and `co` out. Everything but attention works on rows of tokens and is done a few
 //! hundred rows at a time, so that the wide hidden layers never exist for a whole map.
 
-use super::device::FrozenWeight;
 use super::attention::Attention;
+use super::device::FrozenWeight;
 use super::matmul::{Onto, Packed, Then, linear, linear_backward, linear_weight_backward};
 use super::profile::{Kind, scope};
 use super::scratch::Scratch;
@@ -109,22 +109,26 @@ impl<'a> Block<'a> {
     }
 
     fn tokens_out(&self) -> usize {
-        if self.size.pool { self.size.side * self.size.side / 4 } else { self.size.side * self.size.side }
+        if self.size.pool {
+            self.size.map.height * self.size.map.height / 4
+        } else {
+            self.size.map.height * self.size.map.height
+        }
     }
 
     /// How many maps are worked on together. It must not depend on the number of threads, as weight
     /// gradients are summed group by group.
     fn maps_per_group(&self) -> usize {
-        (GROUP_TOKENS / (self.size.side * self.size.side)).clamp(1, self.size.batch)
+        (GROUP_TOKENS / (self.size.map.height * self.size.map.height)).clamp(1, self.size.batch)
     }
 
     fn attention(&self) -> Attention<'_> {
         let s = &self.size;
         Attention {
-            side: s.side,
-            window: s.window,
-            heads: s.heads,
-            dim: s.out_channels / s.heads,
+            side: s.map.height,
+            window: s.attention.window,
+            heads: s.attention.heads,
+            dim: s.out_channels / s.attention.heads,
             pool: s.pool,
             bias: self.frozen.qkv[1].numbers(),
             precision: self.frozen.qkv[0].factor().precision(),
@@ -135,7 +139,7 @@ impl<'a> Block<'a> {
     pub fn forward(&self, x: &[f32], keep: MemoryUse, y: &mut [f32]) -> Saved {
         let (c, co) = (self.size.channels, self.size.out_channels);
         let maps = self.maps_per_group();
-        let (n, m) = (maps * self.size.side * self.size.side, maps * self.tokens_out());
+        let (n, m) = (maps * self.size.map.height * self.size.map.height, maps * self.tokens_out());
         // A pooling block's projections are four times as long for their output.
         let projections = keep != MemoryUse::Small && !self.size.pool;
         let hidden = keep == MemoryUse::Fast && co >= WORTH_KEEPING;
@@ -153,7 +157,7 @@ impl<'a> Block<'a> {
     pub fn backward(&self, x: &[f32], saved: Saved, gy: &[f32], mut gradients: BlockGradients<'_>) {
         let (c, co) = (self.size.channels, self.size.out_channels);
         let maps = self.maps_per_group();
-        let (n, m) = (maps * self.size.side * self.size.side, maps * self.tokens_out());
+        let (n, m) = (maps * self.size.map.height * self.size.map.height, maps * self.tokens_out());
         let turned = self.turned();
         let groups = x.chunks(n * c).zip(gradients.x.chunks_mut(n * c)).zip(gy.chunks(m * co));
         for (((x, gx), gy), kept) in groups.zip(saved.0) {
@@ -232,7 +236,7 @@ impl<'a> Block<'a> {
         let (mut a, mut o) = (Scratch::shared(residual.len()), Scratch::shared(residual.len()));
         attention.forward(qkv, &mut o);
         let (order, per_map) = (attention.query_order(), self.tokens_out());
-        let side = if self.size.pool { self.size.side / 2 } else { self.size.side };
+        let side = if self.size.pool { self.size.map.height / 2 } else { self.size.map.height };
         let rows = rows_per_task(a.len() / co);
         a.par_chunks_mut(rows * co).zip(residual.par_chunks(rows * co)).enumerate().for_each(|(i, (a, residual))| {
             let mut gathered = Scratch::new(a.len());
@@ -310,7 +314,7 @@ impl<'a> Block<'a> {
     fn to_window_order(&self, rows: &[f32]) -> Scratch {
         let attention = self.attention();
         let (order, dim, width) = (attention.query_order(), attention.dim, self.size.out_channels);
-        let side = if self.size.pool { self.size.side / 2 } else { self.size.side };
+        let side = if self.size.pool { self.size.map.height / 2 } else { self.size.map.height };
         let mut sorted = Scratch::shared(rows.len());
         let map_length = self.tokens_out() * width;
         rows.par_chunks(map_length).zip(sorted.par_chunks_mut(map_length)).for_each(|(rows, sorted)| {
@@ -327,7 +331,7 @@ impl<'a> Block<'a> {
     /// projection before its pool, if the block pools.
     fn project_backward(&self, turned: &Turned, z: &[f32], skip: Option<Scratch>, ga: &[f32], gqkv: &[f32]) -> Scratch {
         let (c, co) = (self.size.channels, self.size.out_channels);
-        let (n, side) = (z.len() / c, self.size.side);
+        let (n, side) = (z.len() / c, self.size.map.height);
         let (order, per_map) = (self.attention().key_order(), side * side);
         let rows = rows_per_task(n);
         let g_skip = skip.map(|full| self.pool_backward(full, ga));
@@ -392,7 +396,7 @@ impl<'a> Block<'a> {
 
     /// 2x2 max pool of `(n, co)` maps of side `side`.
     fn pool(&self, full: &[f32]) -> Scratch {
-        let (co, side) = (self.size.out_channels, self.size.side);
+        let (co, side) = (self.size.out_channels, self.size.map.height);
         let mut y = Scratch::shared(full.len() / 4);
         // Rows of all maps, one under another: `side` is even, so a pair of rows never straddles two maps.
         y.par_chunks_mut(side / 2 * co).zip(full.par_chunks(2 * side * co)).for_each(|(y, full)| {
@@ -409,7 +413,7 @@ impl<'a> Block<'a> {
 
     /// The gradient of [`pool`](Self::pool), in the place of its input.
     fn pool_backward(&self, mut full: Scratch, gy: &[f32]) -> Scratch {
-        let (co, side) = (self.size.out_channels, self.size.side);
+        let (co, side) = (self.size.out_channels, self.size.map.height);
         full.par_chunks_mut(2 * side * co).zip(gy.par_chunks(side / 2 * co)).for_each(|(full, gy)| {
             let (top, bottom) = full.split_at_mut(side * co);
             let (mut largest, mut which) = (vec![0.0; co], vec![0; co]);

@@ -10,8 +10,8 @@ use super::matmul::{
 use super::scratch::Scratch;
 use super::tile::Runs;
 use super::vector::{add_assign, halve_pairs, halve_rows};
-use crate::kernels::precision::Precision;
 use crate::kernels::conv2d::ConvSize;
+use crate::kernels::precision::Precision;
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -96,7 +96,7 @@ struct Framed {
 impl Framed {
     /// Rounds a map of so many channels, by all threads; the frame is as wide as the kernel reaches.
     fn of(x: &[f32], channels: usize, size: &ConvSize) -> Self {
-        let (side, frame, pixel) = (size.side, size.reach(), channels.div_ceil(2));
+        let (side, frame, pixel) = (size.map.height, size.reach(), channels.div_ceil(2));
         let (line, map) = (side + frame[1], side + frame[0]);
         let lines = size.batch * map + frame[0];
         let mut words = Scratch::shared((lines * line + frame[1]) * pixel);
@@ -138,7 +138,7 @@ impl ConvSize {
     }
 
     fn pixels(&self) -> usize {
-        self.batch * self.side * self.side
+        self.batch * self.map.height * self.map.height
     }
 
     /// Pixels per task, so that every thread has work.
@@ -223,7 +223,7 @@ impl ConvSize {
         tasks.for_each_init(Vec::new, |rows, (i, y)| {
             for (tap, [dy, dx]) in self.offsets().enumerate() {
                 let range = (i * pixels, y.len() / co);
-                seen(self.side, x, channels, [sign * dy, sign * dx], range, &zeros, rows);
+                seen(self.map.height, x, channels, [sign * dy, sign * dx], range, &zeros, rows);
                 let onto = if tap == 0 { onto } else { Onto::Itself };
                 let then = if tap == last { then } else { Then::Stop };
                 product(rows, factor, tap * channels, onto, then, y);
@@ -273,7 +273,7 @@ impl ConvSize {
                 for (i, gy) in gy.chunks(PIXELS * co).enumerate() {
                     let range = (part * part_pixels + i * PIXELS, gy.len() / co);
                     for (tap, offset) in self.offsets().enumerate() {
-                        seen(self.side, x, c, offset, range, &zeros, &mut rows);
+                        seen(self.map.height, x, c, offset, range, &zeros, &mut rows);
                         factor.set_rows(rows.len(), c, |p| rows[p]);
                         transposed_product(gy, co, &factor, Onto::Itself, k, &mut sum[tap * c..]);
                     }
@@ -297,7 +297,7 @@ impl ConvSize {
     /// In bf16: the output's gradient is the factor, and what a tap sees is read where it stands. A word holds two pixels of one
     /// line, half a line apart: so all taps see whole words, wherever they look.
     fn weight_by_lines(&self, x: &[f32], gy: &[f32], mut factor: Packed, gw: &mut [f32]) {
-        let (c, co, taps, side) = (self.channels, self.out_channels, self.taps(), self.side);
+        let (c, co, taps, side) = (self.channels, self.out_channels, self.taps(), self.map.height);
         let (half, reach) = (side.div_ceil(2), self.reach()[1]);
         // Some channels of all lines after another.
         let channels = c.div_ceil(2 * c.div_ceil(64));

@@ -1,8 +1,8 @@
 //! The CPU as a device.
 
+use super::awake;
 use super::matmul::Packed;
 use super::scratch::{self, Scratch};
-use super::{awake};
 use crate::kernels::device::Device;
 use crate::kernels::encoded::Encoded;
 use crate::kernels::precision::Precision;

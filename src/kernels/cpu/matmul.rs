@@ -9,8 +9,8 @@ use super::vector::{
     Rows, add_assign, add_rows, gelu_add_rows, gelu_rows, halve_pair, halve_rows, relu_rows, split_pairs,
     transpose_into, widen_rows,
 };
-use crate::kernels::precision::Precision;
 use crate::kernels::encoded::Encoded;
+use crate::kernels::precision::Precision;
 use rayon::prelude::*;
 use std::cmp::Ordering;
 use std::ops::{Deref, Range};

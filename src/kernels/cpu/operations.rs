@@ -1,9 +1,9 @@
 //! Each operation's trait for the CPU.
 
-use super::scratch::{CHUNK, Scratch};
 use super::device::{Cpu, Done, FrozenWeight};
 use super::matmul::Packed;
 use super::profile::{Kind, scope};
+use super::scratch::{CHUNK, Scratch};
 use super::winograd::Winograd;
 use super::{batch_norm, block, loss, patch_embed, resample, vector};
 use crate::kernels::adapted_block::{AdaptedBlockKernel, BlockBuffers, BlockSize};

@@ -2,8 +2,8 @@
 
 use super::matmul::{Onto, Packed, Then, matrix_product};
 use super::resample::position;
-use crate::kernels::precision::Precision;
 use crate::kernels::patch_embed::StemSize;
+use crate::kernels::precision::Precision;
 use rayon::prelude::*;
 
 const KERNEL: usize = 7;
@@ -20,7 +20,7 @@ pub fn forward(
     window: &[f32],
     y: &mut [f32],
 ) {
-    let (side, c, q) = (s.side, s.channels, s.side / STRIDE);
+    let (side, c, q) = (s.image.height, s.channels, s.image.height / STRIDE);
     let taps = 3 * KERNEL * KERNEL;
     let weight = Packed::from_columns(weight, taps, Precision::F32);
     let embedding = position(c, q, background, window);

@@ -4,8 +4,9 @@
 use super::matmul::{Onto, Packed, Then, matrix_product};
 use super::scratch::Scratch;
 use super::vector::{from_tile, to_tile};
-use crate::kernels::precision::Precision;
 use crate::kernels::conv2d::ConvSize;
+use crate::kernels::extent::Extent;
+use crate::kernels::precision::Precision;
 use rayon::prelude::*;
 
 /// Pixels that a tile reads, and products that it takes.
@@ -33,9 +34,10 @@ impl<'a> Winograd<'a> {
             && size.channels.is_multiple_of(VECTOR)
             && size.out_channels.is_multiple_of(VECTOR);
         let winograd = Self { size };
-        let tiles = winograd.starts(size.side).len().pow(2);
+        let tiles = winograd.starts(size.map.height).len().pow(2);
         // the turning costs about a quarter of the products; several bands, for several threads
-        let worth = 5 * SEEN * tiles < 4 * 9 * size.side * size.side && size.side >= 4 * size.dilation;
+        let worth =
+            5 * SEEN * tiles < 4 * 9 * size.map.height * size.map.height && size.map.height >= 4 * size.dilation;
         (fits && worth).then_some(winograd)
     }
 
@@ -74,7 +76,7 @@ impl<'a> Winograd<'a> {
 
     /// `y = conv(x, weight) + bias`, then a ReLU if asked for.
     pub fn forward(&self, x: &[f32], factors: &[Packed], bias: &[f32], relu: bool, y: &mut [f32]) {
-        let ConvSize { side, channels, out_channels, dilation, .. } = *self.size;
+        let ConvSize { map: Extent { height: side, .. }, channels, out_channels, dilation, .. } = *self.size;
         assert_eq!(factors.len(), SEEN, "a factor for each product");
         // Bands of lines that whole tiles cover.
         let band = 2 * dilation * side * out_channels;
@@ -102,7 +104,7 @@ impl<'a> Winograd<'a> {
         (bias, relu): (&[f32], bool),
         (first, y): (usize, &mut [f32]),
     ) {
-        let ConvSize { side, channels, out_channels, dilation, .. } = *self.size;
+        let ConvSize { map: Extent { height: side, .. }, channels, out_channels, dilation, .. } = *self.size;
         let zeros = [0.0; CHANNELS];
         let mut products = Scratch::new(SEEN * corners.len() * out_channels);
         for from in (0..channels).step_by(CHANNELS) {

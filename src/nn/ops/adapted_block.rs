@@ -7,19 +7,55 @@
 //! y = a + fc2(gelu(fc1(norm2(a))))
 //! ```
 
-use super::{Erased, Slot, erase, record, retype};
-
-use crate::nn::{Backend, Map, backend::Memory};
-
+use super::tape::{Erased, GradientOf, erase, erase_map, record_backward, retype};
+use crate::kernels::adapted_block::{AdaptedBlockKernel, AttentionConfig, BlockBuffers, BlockSize};
+use crate::kernels::extent::Extent;
+use crate::kernels::memory_use::MemoryUse;
+use crate::nn::backend::backend::{Backend, FrozenOf};
+use crate::nn::shape::{Even, Map, Times};
+use crate::nn::weights::roles::Frozen;
 use dfdx::prelude::*;
 
-/// [`FrozenBlock`] as a module lends it.
-pub type BlockWeights<'a, D> = FrozenBlock<&'a <D as Memory>::Frozen>;
+/// A frozen linear layer from `I` to `O` channels: weight `(O, I)` and bias `(O,)`.
+#[derive(Debug)]
+pub struct LinearWeights<'a, I: ConstDim, O: ConstDim, D: Backend>(
+    /// `(O, I)`.
+    pub &'a Frozen<(O, I), D>,
+    /// `(O,)`.
+    pub &'a Frozen<(O,), D>,
+);
 
-/// An adapter's weight `(out, in)` and bias.
+/// A frozen layer norm over `C` channels: gamma and beta.
+#[derive(Debug)]
+pub struct NormWeights<'a, C: ConstDim, D: Backend>(
+    /// Gamma, `(C,)`.
+    pub &'a Frozen<(C,), D>,
+    /// Beta, `(C,)`.
+    pub &'a Frozen<(C,), D>,
+);
+
+/// The frozen weights of a block from `C` to `CO` channels. The device's storage is shared with the module that lends it, never
+/// copied.
+#[derive(Debug)]
+pub struct BlockWeights<'a, C: ConstDim, CO: ConstDim, D: Backend> {
+    /// Before attention.
+    pub norm1: NormWeights<'a, C, D>,
+    /// Queries, keys and values side by side.
+    pub qkv: LinearWeights<'a, C, Times<3, CO>, D>,
+    /// After attention.
+    pub proj: LinearWeights<'a, CO, CO, D>,
+    /// Before the MLP.
+    pub norm2: NormWeights<'a, CO, D>,
+    /// The MLP's first layer.
+    pub fc1: LinearWeights<'a, CO, Times<4, CO>, D>,
+    /// The MLP's second layer.
+    pub fc2: LinearWeights<'a, Times<4, CO>, CO, D>,
+}
+
+/// A trainable linear layer's weight `(O, I)` and bias `(O,)`.
 pub type LinearRef<'a, O, I, D> = (&'a Tensor<(O, I), f32, D>, &'a Tensor<(O,), f32, D>);
 
-/// The four trainable tensors of an adapter.
+/// The four trainable tensors of an adapter of hidden width `R`.
 #[derive(Debug)]
 pub struct AdapterRef<'a, C: ConstDim, R: ConstDim, D: Backend> {
     /// `C` to `R` channels.
@@ -28,83 +64,141 @@ pub struct AdapterRef<'a, C: ConstDim, R: ConstDim, D: Backend> {
     pub up: LinearRef<'a, C, R, D>,
 }
 
-/// `(B, H, H, C)` to `(B, HO, HO, CO)`, where `HO` is `H`, or half of it in a pooling block (one with a skip
-/// projection).
+impl<I: ConstDim, O: ConstDim, D: Backend> LinearWeights<'_, I, O, D> {
+    fn erased(&self) -> [FrozenOf<D>; 2] {
+        [self.0.data().clone(), self.1.data().clone()]
+    }
+}
+
+impl<C: ConstDim, D: Backend> NormWeights<'_, C, D> {
+    fn erased(&self) -> [FrozenOf<D>; 2] {
+        [self.0.data().clone(), self.1.data().clone()]
+    }
+}
+
+impl<C: ConstDim, CO: ConstDim, D: Backend> BlockWeights<'_, C, CO, D> {
+    pub(super) fn erased(&self, skip: Option<&LinearWeights<'_, C, CO, D>>) -> BlockBuffers<FrozenOf<D>> {
+        BlockBuffers {
+            norm1: self.norm1.erased(),
+            qkv: self.qkv.erased(),
+            proj: self.proj.erased(),
+            norm2: self.norm2.erased(),
+            fc1: self.fc1.erased(),
+            fc2: self.fc2.erased(),
+            skip: skip.map(LinearWeights::erased),
+        }
+    }
+}
+
+/// An adapter's tensors, their shapes forgotten: down weight and bias, up weight and bias.
+type Adapter<D> = (Erased<2, D>, Erased<1, D>, Erased<2, D>, Erased<1, D>);
+
+impl<C: ConstDim, R: ConstDim, D: Backend> AdapterRef<'_, C, R, D> {
+    fn erased(&self) -> Adapter<D> {
+        let ((down, down_bias), (up, up_bias)) = (self.down, self.up);
+        (erase(down.clone()), erase(down_bias.clone()), erase(up.clone()), erase(up_bias.clone()))
+    }
+}
+
+/// A block that keeps its map, `(B, H, H, C)`, behind its adapter.
+///
+/// # Panics
+/// When a run-time batch is empty, or a run-time side is not square.
+///
+/// # Errors
+/// The device's.
+pub fn adapted_block<B, H, C, R, D, T>(
+    x: Map<B, H, C, D, T>,
+    adapter: AdapterRef<'_, C, R, D>,
+    weights: BlockWeights<'_, C, C, D>,
+    attention: AttentionConfig,
+    memory: MemoryUse,
+) -> Result<Map<B, H, C, D, T>, D::Err>
+where
+    B: Dim,
+    H: Dim,
+    C: ConstDim,
+    R: ConstDim,
+    D: Backend,
+    T: Tape<f32, D>,
+{
+    Ok(retype(erased(erase_map(x), C::SIZE, adapter.erased(), weights.erased(None), attention, memory)?))
+}
+
+/// A block that pools, `(B, H, H, C)` to `(B, H/2, H/2, CO)`, behind its adapter; `skip` is the projection on the skip path.
+///
+/// # Panics
+/// When a run-time batch is empty, or a run-time side is not square or below 2.
 ///
 /// # Errors
 /// The device's.
 #[allow(clippy::type_complexity)]
-pub fn adapted_block<B, H, HO, C, CO, R, D, T>(
+pub fn pooling_block<B, H, C, CO, R, D, T>(
     x: Map<B, H, C, D, T>,
     adapter: AdapterRef<'_, C, R, D>,
-    weights: BlockWeights<'_, D>,
-    geometry: Geometry,
-    keep: Keep,
-) -> Result<Map<B, HO, CO, D, T>, D::Err>
+    weights: BlockWeights<'_, C, CO, D>,
+    skip: LinearWeights<'_, C, CO, D>,
+    attention: AttentionConfig,
+    memory: MemoryUse,
+) -> Result<Map<B, H::Half, CO, D, T>, D::Err>
 where
     B: Dim,
-    H: Dim,
-    HO: Dim,
+    H: Even,
     C: ConstDim,
     CO: ConstDim,
     R: ConstDim,
     D: Backend,
     T: Tape<f32, D>,
 {
-    let adapter = (
-        erase(adapter.down.0.clone()),
-        erase(adapter.down.1.clone()),
-        erase(adapter.up.0.clone()),
-        erase(adapter.up.1.clone()),
-    );
-    let own = |[weight, bias]: [&D::Frozen; 2]| [weight.clone(), bias.clone()];
-    let weights = FrozenBlock {
-        norm1: own(weights.norm1),
-        qkv: own(weights.qkv),
-        proj: own(weights.proj),
-        norm2: own(weights.norm2),
-        fc1: own(weights.fc1),
-        fc2: own(weights.fc2),
-        skip: weights.skip.map(own),
-    };
-    Ok(retype(erased(erase(x), CO::SIZE, adapter, weights, geometry, keep)?))
+    Ok(retype(erased(erase_map(x), CO::SIZE, adapter.erased(), weights.erased(Some(&skip)), attention, memory)?))
 }
 
-type Adapter<D> = (Erased<2, D>, Erased<1, D>, Erased<2, D>, Erased<1, D>);
+/// The sizes of a block, once the map was looked at.
+///
+/// # Panics
+/// When nothing would be left of a map to pool.
+pub(super) fn block_size(
+    [batch, height, width, channels]: [usize; 4],
+    out_channels: usize,
+    hidden: usize,
+    attention: AttentionConfig,
+    pool: bool,
+) -> BlockSize {
+    assert!(
+        !pool || height.min(width) >= 2,
+        "a pooling block halves its map, and one of {height} x {width} is too small"
+    );
+    BlockSize { batch, map: Extent::new(height, width), channels, out_channels, hidden, attention, pool }
+}
 
 fn erased<D: Backend, T: Tape<f32, D>>(
     x: Erased<4, D, T>,
     out_channels: usize,
     a: Adapter<D>,
-    weights: FrozenBlock<D::Frozen>,
-    geometry: Geometry,
-    keep: Keep,
+    weights: BlockBuffers<FrozenOf<D>>,
+    attention: AttentionConfig,
+    memory: MemoryUse,
 ) -> Result<Erased<4, D, T>, D::Err> {
     let (x, mut tape) = x.try_contiguous()?.split_tape();
     let device = x.device().clone();
-    let [batch, side, _, channels] = *x.shape();
-    let pool = weights.skip.is_some();
-    let out_side = if pool { side / 2 } else { side };
-    let size = BlockSize {
-        batch,
-        side,
-        channels,
-        out_channels,
-        hidden: a.0.shape()[0],
-        heads: geometry.heads,
-        window: geometry.window,
-        pool,
-    };
-    let keep = if T::OWNS_TAPE { keep } else { Keep::Input };
+    let size = block_size(*x.shape(), out_channels, a.0.shape()[0], attention, weights.skip.is_some());
+    let out = size.out_map();
+    let memory = if T::OWNS_TAPE { memory } else { MemoryUse::Small };
     let views = |d: &D| [d.view(&a.0), d.view(&a.1), d.view(&a.2), d.view(&a.3)];
-    let (y, saved) = device.build_with([batch, out_side, out_side, out_channels], |y| {
-        device.adapted_block(size, &device.view(&x), &views(&device), &weights, keep, y)
+    let (y, saved) = device.build_with([size.batch, out.height, out.width, out_channels], |y| {
+        device.run(|k| k.adapted_block(size, &device.view(&x), &views(&device), &weights, memory, y))
     })?;
     if T::OWNS_TAPE {
-        let inputs = [Slot::of(&x), Slot::of(&a.0), Slot::of(&a.1), Slot::of(&a.2), Slot::of(&a.3)];
-        record(&mut tape, &device, inputs, Slot::of(&y), move |d, gy, gradients| {
+        let inputs = [
+            GradientOf::tensor(&x),
+            GradientOf::tensor(&a.0),
+            GradientOf::tensor(&a.1),
+            GradientOf::tensor(&a.2),
+            GradientOf::tensor(&a.3),
+        ];
+        record_backward(&mut tape, &device, inputs, GradientOf::tensor(&y), move |d, k, gy, gradients| {
             let views = [d.view(&a.0), d.view(&a.1), d.view(&a.2), d.view(&a.3)];
-            d.adapted_block_backward(size, &d.view(&x), &views, &weights, saved, &gy, gradients)
+            k.adapted_block_backward(size, &d.view(&x), &views, &weights, saved, &gy, gradients)
         });
     }
     Ok(y.put_tape(tape))

@@ -1,19 +1,22 @@
-//! Batch normalisation with the statistics of the batch (training). Inference folds it into the
-//! convolution before it: `Conv2dKernel::conv_batch_norm_inference`.
+//! Batch normalisation with the statistics of the batch (training). Inference folds it into the convolution before it:
+//! [`Activation::conv_norm`](super::activation::Activation::conv_norm).
 
-use super::{Erased, Slot, erase, record, retype};
-
-use crate::nn::{Backend, Map, backend::Memory};
-
+use super::tape::{Erased, GradientOf, erase, erase_map, record_backward, retype};
+use crate::kernels::batch_norm::BatchNormKernel;
+use crate::nn::backend::backend::Backend;
+use crate::nn::shape::Map;
 use dfdx::prelude::*;
 
-/// `(B, H, H, C)` normalised by the batch's own mean and variance, and these two (the variance
+/// `(B, H, H, C)` normalised by the batch's own mean and variance, then a ReLU if asked for; and these two (the variance
 /// unbiased, as running statistics take it).
+///
+/// # Panics
+/// When a run-time side is not square, or the map has one value a channel, of which there is no variance.
 ///
 /// # Errors
 /// The device's.
 #[allow(clippy::type_complexity)]
-pub fn batch_norm_train<B, H, C, D, T>(
+pub fn batch_norm<B, H, C, D, T>(
     x: Map<B, H, C, D, T>,
     scale: &Tensor<(C,), f32, D>,
     bias: &Tensor<(C,), f32, D>,
@@ -26,8 +29,19 @@ where
     D: Backend,
     T: Tape<f32, D>,
 {
-    let (y, statistics) = erased(erase(x), erase(scale.clone()), erase(bias.clone()), relu)?;
+    let (y, statistics) = erased(erase_map(x), erase(scale.clone()), erase(bias.clone()), relu)?;
     Ok((retype(y), statistics.map(retype)))
+}
+
+/// Whether a map has a variance.
+///
+/// # Panics
+/// When it has one value a channel.
+pub(super) fn check_values([batch, height, width, _]: [usize; 4]) {
+    assert!(
+        batch * height * width > 1,
+        "batch normalisation in training needs more than one value a channel, and a map of {batch} x {height} x {width} has one"
+    );
 }
 
 #[allow(clippy::type_complexity)]
@@ -38,6 +52,7 @@ fn erased<D: Backend, T: Tape<f32, D>>(
     relu: bool,
 ) -> Result<(Erased<4, D, T>, [Erased<1, D>; 2]), D::Err> {
     let (x, mut tape) = x.try_contiguous()?.split_tape();
+    check_values(*x.shape());
     let device = x.device().clone();
     let channels = *scale.shape();
     let views = (device.view(&x), device.view(&scale), device.view(&bias));
@@ -45,16 +60,16 @@ fn erased<D: Backend, T: Tape<f32, D>>(
     let (y, (mean, (variance, saved))) = d.build_with(*x.shape(), |y| {
         d.build_with(channels, move |mean| {
             d.build_with(channels, move |variance| {
-                d.batch_norm(x_view, scale_view, bias_view, relu, y, (mean, variance))
+                d.run(|k| k.batch_norm(x_view, scale_view, bias_view, relu, y, (mean, variance)))
             })
         })
     })?;
     if T::OWNS_TAPE {
-        let inputs = [Slot::of(&x), Slot::of(&scale), Slot::of(&bias)];
+        let inputs = [GradientOf::tensor(&x), GradientOf::tensor(&scale), GradientOf::tensor(&bias)];
         // The views, not the tensors: a convolution's output has no other reader, and is freed.
-        record(&mut tape, &device, inputs, Slot::of(&y), move |d, gy, [gx, g_scale, g_bias]| {
+        record_backward(&mut tape, &device, inputs, GradientOf::tensor(&y), move |_, k, gy, [gx, g_scale, g_bias]| {
             let (x, scale, bias) = views;
-            d.batch_norm_backward(&x, &scale, &bias, relu, saved, &gy, (gx, g_scale, g_bias))
+            k.batch_norm_backward(&x, &scale, &bias, relu, saved, &gy, (gx, g_scale, g_bias))
         });
     }
     Ok((y.put_tape(tape), [mean, variance]))

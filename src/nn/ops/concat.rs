@@ -1,12 +1,15 @@
-//! Four maps, side by side along the channels: what the branches of a receptive-field block see.
+//! Four maps, side by side along the channels: what the branches of a receptive-field block give.
 
-use super::{Erased, Slot, erase, record, retype};
-
-use crate::nn::{Backend, Map, backend::Memory};
-
+use super::tape::{Erased, GradientOf, erase_map, record_backward, retype};
+use crate::kernels::concat::ConcatKernel;
+use crate::nn::backend::backend::Backend;
+use crate::nn::shape::Map;
 use dfdx::prelude::*;
 
 /// Four `(B, H, H, C)` to one `(B, H, H, C4)`.
+///
+/// # Panics
+/// When a run-time batch is empty, a run-time side is not square, or the maps differ in either.
 ///
 /// # Errors
 /// The device's.
@@ -20,7 +23,7 @@ where
     T: Tape<f32, D>,
 {
     const { assert!(C4::SIZE == 4 * C::SIZE, "concatenation adds the channels") };
-    Ok(retype(erased(maps.map(erase))?))
+    Ok(retype(erased(maps.map(erase_map))?))
 }
 
 fn erased<D: Backend, T: Tape<f32, D>>(maps: [Erased<4, D, T>; 4]) -> Result<Erased<4, D, T>, D::Err> {
@@ -33,12 +36,14 @@ fn erased<D: Backend, T: Tape<f32, D>>(maps: [Erased<4, D, T>; 4]) -> Result<Era
     }
     let Ok(maps) = <[Erased<4, D>; 4]>::try_from(split) else { unreachable!("four went in") };
     let [b, h, w, c] = *maps[0].shape();
-    assert!(maps.iter().all(|m| m.shape() == maps[0].shape()), "batches of one size");
+    assert!(maps.iter().all(|m| m.shape() == maps[0].shape()), "four maps to put side by side differ in shape");
     let device = maps[0].device().clone();
-    let y = device.build([b, h, w, 4 * c], |y| device.concat4(c, &maps.each_ref().map(|m| device.view(m)), y))?;
+    let y = device.build([b, h, w, 4 * c], |k, y| k.concat4(c, &maps.each_ref().map(|m| device.view(m)), y))?;
     if T::OWNS_TAPE {
-        let inputs = maps.each_ref().map(Slot::of);
-        record(&mut tape, &device, inputs, Slot::of(&y), move |d, gy, gradients| d.concat4_backward(c, &gy, gradients));
+        let inputs = maps.each_ref().map(GradientOf::tensor);
+        record_backward(&mut tape, &device, inputs, GradientOf::tensor(&y), move |_, k, gy, gradients| {
+            k.concat4_backward(c, &gy, gradients)
+        });
     }
     Ok(y.put_tape(tape))
 }

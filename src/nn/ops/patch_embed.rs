@@ -1,26 +1,49 @@
 //! The frozen stem: 7x7 convolution with stride 4 and the positional embedding.
 
-use super::{Erased, erase, retype};
-
-use crate::nn::{Backend, Frozen, Image, Map, Side, backend::Memory};
-
+use super::tape::{Erased, erase, retype};
+use crate::kernels::extent::Extent;
+use crate::kernels::patch_embed::{PatchEmbedKernel, StemSize, StemWeights};
+use crate::nn::backend::backend::{Backend, FrozenOf};
+use crate::nn::shape::{Image, Map, Side, check_image};
+use crate::nn::weights::roles::Frozen;
 use dfdx::prelude::*;
 
-/// `conv7x7(x) + bicubic(background) + tiled(window)`, channels last. It is frozen and comes first, so
-/// it has no backward pass; the tape goes on, as it owns the leaves' gradients.
+/// The stem's frozen weights, of a trunk whose first map has `C` channels.
+#[derive(Debug)]
+pub struct StemRef<'a, C: ConstDim, Bg: ConstDim, W: ConstDim, D: Backend> {
+    /// `(C, 3, 7, 7)`.
+    pub weight: &'a Frozen<(C, Const<3>, Const<7>, Const<7>), D>,
+    /// `(C,)`.
+    pub bias: &'a Frozen<(C,), D>,
+    /// Background of the positional embedding, resized (bicubic) to the map.
+    pub background: &'a Frozen<(Const<1>, C, Bg, Bg), D>,
+    /// Window of the positional embedding, tiled over the map.
+    pub window: &'a Frozen<(Const<1>, C, W, W), D>,
+}
+
+impl<'a, C: ConstDim, Bg: ConstDim, W: ConstDim, D: Backend> StemRef<'a, C, Bg, W, D> {
+    pub(super) fn erased(&self) -> StemWeights<'a, FrozenOf<D>> {
+        StemWeights {
+            weight: self.weight.data(),
+            bias: self.bias.data(),
+            background: self.background.data(),
+            window: self.window.data(),
+        }
+    }
+}
+
+/// `conv7x7(x) + bicubic(background) + tiled(window)`, channels last: `(B, 3, S, S)` to `(B, S/4, S/4, C)`. It is frozen and
+/// comes first, so it has no backward pass; the tape goes on, as it owns the leaves' gradients.
 ///
 /// # Panics
-/// When the side is a `usize` that is no multiple of 32, or below 64.
+/// When a run-time batch is empty, or a run-time side is not square, no multiple of 32, or below 64.
 ///
 /// # Errors
 /// The device's.
 #[allow(clippy::type_complexity)]
 pub fn patch_embed<B, S, C, Bg, W, D, T>(
     x: Image<B, S, D, T>,
-    weight: &Frozen<(C, Const<3>, Const<7>, Const<7>), D>,
-    bias: &Frozen<(C,), D>,
-    background: &Frozen<(Const<1>, C, Bg, Bg), D>,
-    window: &Frozen<(Const<1>, C, W, W), D>,
+    stem: StemRef<'_, C, Bg, W, D>,
 ) -> Result<Map<B, S::Quarter, C, D, T>, D::Err>
 where
     B: Dim,
@@ -31,22 +54,20 @@ where
     D: Backend,
     T: Tape<f32, D>,
 {
-    let weights =
-        StemWeights { weight: weight.data(), bias: bias.data(), background: background.data(), window: window.data() };
-    Ok(retype(erased(erase(x), C::SIZE, weights)?))
+    let [batch, _, height, width] = x.shape().concrete();
+    check_image(batch, height, width).unwrap_or_else(|e| panic!("{e}"));
+    Ok(retype(erased(erase(x), C::SIZE, stem.erased())?))
 }
 
 fn erased<D: Backend, T: Tape<f32, D>>(
     x: Erased<4, D, T>,
     channels: usize,
-    weights: StemWeights<'_, D::Frozen>,
+    weights: StemWeights<'_, FrozenOf<D>>,
 ) -> Result<Erased<4, D, T>, D::Err> {
     let (x, tape) = x.try_contiguous()?.split_tape();
-    let (device, [batch, _, side, _]) = (x.device().clone(), *x.shape());
-    // Only a side known at run time can be wrong here.
-    assert!(side >= 64 && side.is_multiple_of(32), "an image's side is a multiple of 32 from 64 on, not {side}");
-    let y = device.build([batch, side / 4, side / 4, channels], |y| {
-        device.patch_embed(StemSize { batch, side, channels }, &device.view(&x), weights, y)
-    })?;
+    let (device, [batch, _, height, width]) = (x.device().clone(), *x.shape());
+    let size = StemSize { batch, image: Extent::new(height, width), channels };
+    let y = device
+        .build([batch, height / 4, width / 4, channels], |k, y| k.patch_embed(size, &device.view(&x), weights, y))?;
     Ok(y.put_tape(tape))
 }

@@ -1,12 +1,18 @@
 //! The join of a decoder step: the deep map doubled, beside the skip.
 
-use super::{Erased, Slot, erase, record, retype};
-
-use crate::nn::{Backend, Even, Map, backend::Memory};
-
+use super::tape::{Erased, GradientOf, erase_map, record_backward, retype};
+use crate::kernels::extent::Extent;
+use crate::kernels::up2_concat::{JoinSize, Up2ConcatKernel};
+use crate::nn::backend::backend::Backend;
+use crate::nn::shape::{Even, Map};
 use dfdx::prelude::*;
 
-/// Skip `(B, H, H, C)` and deep `(B, H/2, H/2, C)` to `(B, H, H, C2)`.
+/// Skip `(B, H, H, C)` and deep `(B, H/2, H/2, C)` to `(B, H, H, C2)`: `[skip, deep doubled]` along the channels; bilinear,
+/// corners on corners (`align_corners=True`).
+///
+/// # Panics
+/// When a run-time batch is empty, a run-time side is not square, or the deep map does not have the skip's batch and half its
+/// side.
 ///
 /// # Errors
 /// The device's.
@@ -23,7 +29,17 @@ where
     T: Tape<f32, D>,
 {
     const { assert!(C2::SIZE == 2 * C::SIZE, "concatenation adds the channels") };
-    Ok(retype(erased(erase(skip), erase(deep))?))
+    Ok(retype(erased(erase_map(skip), erase_map(deep))?))
+}
+
+/// The sizes of a join, once both maps were looked at.
+///
+/// # Panics
+/// When they do not fit.
+pub(super) fn join_size([b, h, w, c]: [usize; 4], deep: [usize; 4]) -> JoinSize {
+    let fits = deep[..3] == [b, h / 2, w / 2] && h.is_multiple_of(2) && w.is_multiple_of(2);
+    assert!(fits, "a decoder step joins a skip {:?} and a deep map of half its side, not {:?}", [b, h, w, c], deep);
+    JoinSize { batch: b, map: Extent::new(h, w), skip: c, deep: deep[3] }
 }
 
 fn erased<D: Backend, T: Tape<f32, D>>(
@@ -33,15 +49,13 @@ fn erased<D: Backend, T: Tape<f32, D>>(
     let (skip, tape) = skip.try_contiguous()?.split_tape();
     let (deep, other) = deep.try_contiguous()?.split_tape();
     let (device, mut tape) = (skip.device().clone(), tape.merge(other));
-    let ([b, h, _, c], [deep_b, _, _, cd]) = (*skip.shape(), *deep.shape());
-    assert_eq!(b, deep_b, "batches of one size"); // can differ only where B is `usize`
-    let size = JoinSize { batch: b, side: h, skip: c, deep: cd };
-    let y =
-        device.build([b, h, h, c + cd], |y| device.up2_concat(size, &device.view(&skip), &device.view(&deep), y))?;
+    let size = join_size(*skip.shape(), *deep.shape());
+    let shape = [size.batch, size.map.height, size.map.width, size.skip + size.deep];
+    let y = device.build(shape, |k, y| k.up2_concat(size, &device.view(&skip), &device.view(&deep), y))?;
     if T::OWNS_TAPE {
-        let inputs = [Slot::of(&skip), Slot::of(&deep)];
-        record(&mut tape, &device, inputs, Slot::of(&y), move |d, gy, gradients| {
-            d.up2_concat_backward(size, &gy, gradients)
+        let inputs = [GradientOf::tensor(&skip), GradientOf::tensor(&deep)];
+        record_backward(&mut tape, &device, inputs, GradientOf::tensor(&y), move |_, k, gy, gradients| {
+            k.up2_concat_backward(size, &gy, gradients)
         });
     }
     Ok(y.put_tape(tape))

@@ -2,8 +2,6 @@
 //!
 //! Names are those of the published SAM2-UNet checkpoints (`encoder.blocks.7.block.attn.qkv.weight`).
 
-use crate::kernels::encoded::Encoded;
-
 /// What a stored value is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
@@ -57,30 +55,23 @@ pub enum Value {
     Count(i64),
 }
 
-/// Where a model under construction gets its weights from: a file, or an initialisation.
-pub trait WeightSource {
-    /// The numbers for `spec`, row-major, exactly `spec.len()` of them (a count for [`Role::Counter`]).
-    ///
-    /// # Errors
-    /// When the source does not hold it, or holds another shape.
-    fn value(&mut self, spec: &WeightSpec) -> Result<Value, SourceError>;
-
-    /// The same numbers where they stand, for one who can use them from there; `None` where the source has them otherwise.
-    ///
-    /// # Errors
-    /// As [`value`](Self::value).
-    fn encoded(&mut self, spec: &WeightSpec) -> Result<Option<Encoded<'_>>, SourceError> {
-        let _ = spec;
-        Ok(None)
-    }
+/// What a model stores, one value after another: what a walk over its type collects without building it.
+#[derive(Clone, Debug)]
+pub struct SpecList {
+    /// The values so far.
+    pub specs: Vec<WeightSpec>,
+    /// Classes of a model whose type leaves their number open (`usize`).
+    pub classes: usize,
 }
 
-/// Why a [`WeightSource`] gave no value.
-#[derive(Debug, thiserror::Error)]
-#[error("{name}: {reason}")]
-pub struct SourceError {
-    /// The weight that was asked for.
-    pub name: String,
-    /// Why there is no such value.
-    pub reason: String,
+impl SpecList {
+    /// Nothing yet, of a model for so many classes where its type leaves that open.
+    pub fn new(classes: usize) -> Self {
+        Self { specs: Vec::new(), classes }
+    }
+
+    /// Adds a value.
+    pub fn push(&mut self, spec: WeightSpec) {
+        self.specs.push(spec);
+    }
 }

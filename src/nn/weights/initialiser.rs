@@ -1,6 +1,7 @@
 //! Random weights: what a model starts from where no file is at hand.
 
-use super::weights::{Role, SourceError, Value, WeightSource, WeightSpec};
+use super::source::{SourceError, WeightSource};
+use super::spec::{Role, Value, WeightSpec};
 use rand::{Rng, RngExt, SeedableRng, rngs::ChaCha8Rng};
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -153,8 +154,8 @@ fn normal(rng: &mut impl Rng, deviation: f64, numbers: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Sam2UNet, Tiny};
     use super::*;
+    use crate::nn::{Sam2UNet, Tiny};
     use dfdx::tensor::Cpu;
 
     fn tiny(seed: u64) -> Vec<(WeightSpec, Vec<f32>)> {

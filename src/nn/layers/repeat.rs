@@ -1,13 +1,18 @@
 //! `N` modules of one type, one after another.
 
-use super::weights::{Value, WeightSpec};
-use super::{Backend, BuildError, Builder, Path, Weights};
-use dfdx::nn::{Module, ModuleVisitor, NonMutableModule, TensorCollection};
+use crate::nn::backend::backend::Backend;
+use crate::nn::backend::tape::Training;
+use crate::nn::ops::activation::Activation;
+use crate::nn::shape::Map;
+use crate::nn::weights::build::{BuildError, Builder, Weights};
+use crate::nn::weights::path::Path;
+use crate::nn::weights::spec::{SpecList, Value, WeightSpec};
+use dfdx::nn::{Module, ModuleMut, ModuleVisitor, TensorCollection};
 use dfdx::prelude::*;
 use std::{convert::Infallible, marker::PhantomData};
 
 /// `N` modules, each applied to what the one before gives; published under the numbers from `FIRST`
-/// on. Both are types, so that a [`Variant`](super::Variant) can name them (and since dfdx's
+/// on. Both are types, so that a [`Variant`](crate::nn::variant::Variant) can name them (and since dfdx's
 /// `iter_tensors` has no `self` to ask for a length).
 #[derive(Clone, Debug)]
 pub struct Repeat<M, N: ConstDim, FIRST: ConstDim = Const<0>> {
@@ -21,26 +26,38 @@ impl<M, N: ConstDim, FIRST: ConstDim> Repeat<M, N, FIRST> {
     }
 }
 
-impl<M, N: ConstDim, FIRST: ConstDim> std::ops::Deref for Repeat<M, N, FIRST> {
-    type Target = [M];
-    fn deref(&self) -> &[M] {
-        &self.modules
+impl<B, H, C, D, M, N, FIRST> Module<Activation<B, H, C, D>> for Repeat<M, N, FIRST>
+where
+    B: Dim,
+    H: Dim,
+    C: ConstDim,
+    D: Backend,
+    M: for<'x> Module<&'x Activation<B, H, C, D>, Output = Activation<B, H, C, D>, Error = D::Err>,
+    N: ConstDim,
+    FIRST: ConstDim,
+{
+    type Output = Activation<B, H, C, D>;
+    type Error = D::Err;
+    fn try_forward(&self, x: Activation<B, H, C, D>) -> Result<Self::Output, D::Err> {
+        self.modules.iter().try_fold(x, |x, m| m.try_forward(&x))
     }
 }
 
-impl<M, N: ConstDim, FIRST: ConstDim> std::ops::DerefMut for Repeat<M, N, FIRST> {
-    fn deref_mut(&mut self) -> &mut [M] {
-        &mut self.modules
-    }
-}
-
-impl<M: NonMutableModule, N: ConstDim, FIRST: ConstDim> NonMutableModule for Repeat<M, N, FIRST> {}
-
-impl<X, M: Module<X, Output = X>, N: ConstDim, FIRST: ConstDim> Module<X> for Repeat<M, N, FIRST> {
-    type Output = X;
-    type Error = M::Error;
-    fn try_forward(&self, x: X) -> Result<X, M::Error> {
-        self.modules.iter().try_fold(x, |x, m| m.try_forward(x))
+impl<B, H, C, D, T, M, N, FIRST> ModuleMut<Map<B, H, C, D, T>> for Repeat<M, N, FIRST>
+where
+    B: Dim,
+    H: Dim,
+    C: ConstDim,
+    D: Backend,
+    T: Training<D>,
+    M: ModuleMut<Map<B, H, C, D, T>, Output = Map<B, H, C, D, T>, Error = D::Err>,
+    N: ConstDim,
+    FIRST: ConstDim,
+{
+    type Output = Map<B, H, C, D, T>;
+    type Error = D::Err;
+    fn try_forward_mut(&mut self, x: Map<B, H, C, D, T>) -> Result<Self::Output, D::Err> {
+        self.modules.iter_mut().try_fold(x, |x, m| m.try_forward_mut(x))
     }
 }
 
@@ -53,7 +70,7 @@ impl<M: Weights<D>, N: ConstDim, FIRST: ConstDim, D: Backend> TensorCollection<f
 }
 
 impl<M: Weights<D>, N: ConstDim, FIRST: ConstDim, D: Backend> Weights<D> for Repeat<M, N, FIRST> {
-    fn specs(path: &Path, list: &mut Vec<WeightSpec>) {
+    fn specs(path: &Path, list: &mut SpecList) {
         for number in Self::numbers() {
             M::specs(&path.join(number), list);
         }
@@ -66,6 +83,9 @@ impl<M: Weights<D>, N: ConstDim, FIRST: ConstDim, D: Backend> Weights<D> for Rep
         for (number, module) in Self::numbers().zip(&self.modules) {
             module.each(&path.join(number), f);
         }
+    }
+    fn prepare_inference(&mut self) {
+        self.modules.iter_mut().for_each(M::prepare_inference);
     }
     // The modules are shown as fields of `P` itself, so that dfdx's names are the published ones.
     fn visit<P, W>(

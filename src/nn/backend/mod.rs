@@ -1,0 +1,5 @@
+//! dfdx's devices, as the network sees them.
+
+pub mod backend;
+pub mod cpu;
+pub mod tape;

@@ -1,0 +1,127 @@
+//! Convolution with batch normalisation, in its two lives.
+//!
+//! In training the batch's own statistics normalise and the running ones follow them; in inference the
+//! running ones are folded into the convolution (`w' = w s / sqrt(v + eps)`, eps 1e-5).
+
+use crate::kernels::precision::Precision;
+use crate::nn::backend::backend::Backend;
+use crate::nn::backend::tape::Training;
+use crate::nn::ops::activation::Activation;
+use crate::nn::ops::conv_norm::{ConvNormRef, ConvOptions, FoldedOf, conv_norm};
+use crate::nn::shape::Map;
+use crate::nn::weights::build::BuildOptions;
+use crate::nn::weights::module::module;
+use crate::nn::weights::roles::{Counter, Param, Statistic};
+use dfdx::nn::{Module, ModuleMut};
+use dfdx::prelude::*;
+
+/// How far a running statistic moves towards the batch's, as in PyTorch's `BatchNorm2d`.
+const MOMENTUM: f64 = 0.1;
+
+module! {
+    /// Batch normalisation of `C` channels.
+    pub struct BatchNorm<C: ConstDim, D: Backend> {
+        /// `(C,)`.
+        pub scale("weight"): Param<(C,), D>,
+        /// `(C,)`.
+        pub bias("bias"): Param<(C,), D>,
+        /// `(C,)`.
+        pub running_mean("running_mean"): Statistic<(C,), D>,
+        /// `(C,)`, unbiased.
+        pub running_var("running_var"): Statistic<(C,), D>,
+        /// Training batches seen.
+        pub batches("num_batches_tracked"): Counter,
+    }
+}
+
+module! {
+    /// `KH x KW` convolution without bias that keeps the map's side, then batch normalisation;
+    /// no activation function: `(B, H, H, C) -> (B, H, H, CO)`.
+    pub struct ConvNorm<C: ConstDim, CO: ConstDim, D: Backend; KH, KW, DILATION = 1> {
+        /// `(CO, C, KH, KW)`.
+        pub weight("conv.weight"): Param<(CO, C, Const<KH>, Const<KW>), D>,
+        /// Normalises the convolution's output.
+        pub norm("bn"): BatchNorm<CO, D>,
+    } with |_, from| {
+        /// How it computes; in inference, a 1x1 convolution is always in single precision.
+        options: BuildOptions = from.options(),
+        /// What inference makes of the weights, if they stay as they are.
+        folded: Option<FoldedOf<D>> = None,
+    } prepared |conv| {
+        conv.folded = Some(Default::default());
+    }
+}
+
+impl<CO: ConstDim, D: Backend> BatchNorm<CO, D> {
+    /// A convolution with this norm, in inference.
+    pub(in crate::nn) fn inference<'a, C: ConstDim, const KH: usize, const KW: usize>(
+        &'a self,
+        weight: &'a Param<(CO, C, Const<KH>, Const<KW>), D>,
+        folded: &'a Option<FoldedOf<D>>,
+        options: ConvOptions,
+    ) -> ConvNormRef<'a, C, CO, Const<KH>, Const<KW>, D> {
+        let norm = [&self.scale, &self.bias, &self.running_mean.0, &self.running_var.0];
+        // A 1x1 convolution's input is centred in training; here it is not, and bf16 would round its mean.
+        let precision = if KH * KW == 1 { Precision::F32 } else { options.precision };
+        ConvNormRef { weight, norm, folded: folded.as_ref(), options: ConvOptions { precision, ..options } }
+    }
+
+    /// Convolution, normalisation and maybe ReLU, in training: moves the running statistics.
+    pub(in crate::nn) fn train<B: Dim, H: Dim, C: ConstDim, T: Training<D>, const KH: usize, const KW: usize>(
+        &mut self,
+        x: Map<B, H, C, D, T>,
+        weight: &Param<(CO, C, Const<KH>, Const<KW>), D>,
+        options: ConvOptions,
+    ) -> Result<Map<B, H, CO, D, T>, D::Err> {
+        let (y, [mean, var]) = conv_norm(x, weight, [&self.scale, &self.bias], options)?;
+        self.running_mean.0.try_axpy(1.0 - MOMENTUM, &mean, MOMENTUM)?;
+        self.running_var.0.try_axpy(1.0 - MOMENTUM, &var, MOMENTUM)?;
+        self.batches.0 += 1;
+        Ok(y)
+    }
+}
+
+impl<C: ConstDim, CO: ConstDim, D: Backend, const KH: usize, const KW: usize, const DILATION: usize>
+    ConvNorm<C, CO, D, KH, KW, DILATION>
+{
+    fn conv_options(&self) -> ConvOptions {
+        let BuildOptions { precision, memory } = self.options;
+        ConvOptions { dilation: DILATION, relu: false, precision, memory }
+    }
+
+    /// What its products are computed in.
+    pub fn precision(&self) -> Precision {
+        self.options.precision
+    }
+}
+
+impl<B: Dim, H: Dim, C: ConstDim, CO: ConstDim, D: Backend, const KH: usize, const KW: usize, const DILATION: usize>
+    Module<&Activation<B, H, C, D>> for ConvNorm<C, CO, D, KH, KW, DILATION>
+{
+    type Output = Activation<B, H, CO, D>;
+    type Error = D::Err;
+    fn try_forward(&self, x: &Activation<B, H, C, D>) -> Result<Self::Output, D::Err> {
+        x.conv_norm(self.norm.inference(&self.weight, &self.folded, self.conv_options()))
+    }
+}
+
+impl<
+    B: Dim,
+    H: Dim,
+    C: ConstDim,
+    CO: ConstDim,
+    D: Backend,
+    T: Training<D>,
+    const KH: usize,
+    const KW: usize,
+    const DILATION: usize,
+> ModuleMut<Map<B, H, C, D, T>> for ConvNorm<C, CO, D, KH, KW, DILATION>
+{
+    type Output = Map<B, H, CO, D, T>;
+    type Error = D::Err;
+    fn try_forward_mut(&mut self, x: Map<B, H, C, D, T>) -> Result<Self::Output, D::Err> {
+        self.folded = None;
+        let options = self.conv_options();
+        self.norm.train(x, &self.weight, options)
+    }
+}

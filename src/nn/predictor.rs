@@ -1,0 +1,68 @@
+//! The fastest way from images to masks.
+
+use super::backend::backend::Backend;
+use super::sam2unet::Sam2UNet;
+use super::shape::{Classes, Image, Masks, ShapeError, Side, check_image};
+use super::variant::Variant;
+use super::weights::build::Weights;
+use dfdx::prelude::*;
+
+/// A model that predicts and no longer changes: it computes the prediction only, folds batch norms into convolutions once, and
+/// passes no tensor between two operations.
+///
+/// ```no_run
+/// # use dfdx::prelude::*;
+/// # use sam2unet::nn::{Const, Image, Initialiser, Large, Sam2UNet};
+/// # let device = Cpu::default();
+/// let predictor = Sam2UNet::<Large>::from_source(&device, &mut Initialiser::new(0))?.into_predictor();
+/// let images: Image<Const<2>, Const<352>, Cpu> = device.zeros();
+/// let probabilities = predictor.predict(images)?.sigmoid();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Predictor<V: Variant, D: Backend = Cpu, K: Classes = Const<1>> {
+    model: Sam2UNet<V, D, K>,
+}
+
+/// Why there is no prediction.
+#[derive(Debug, thiserror::Error)]
+pub enum PredictError {
+    /// Images of sizes known at run time that the network does not take.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// The device failed.
+    #[error("the device failed: {0}")]
+    Device(String),
+}
+
+impl<V: Variant, D: Backend, K: Classes> Sam2UNet<V, D, K> {
+    /// For prediction only; nothing can train it any more.
+    pub fn into_predictor(mut self) -> Predictor<V, D, K> {
+        self.prepare_inference();
+        Predictor { model: self }
+    }
+}
+
+impl<V: Variant, D: Backend, K: Classes> Predictor<V, D, K> {
+    /// The prediction's logits `(B, K, S, S)` for normalised images `(B, 3, S, S)`.
+    ///
+    /// The first call of a side packs what convolutions multiply by; the next ones find it.
+    ///
+    /// # Errors
+    /// When a run-time batch is empty, or a run-time side is not square, no multiple of 32, or below 64; when the device fails.
+    pub fn predict<B: Dim, S: Side>(&self, images: Image<B, S, D>) -> Result<Masks<B, S, K, D>, PredictError> {
+        let [batch, _, height, width] = images.shape().concrete();
+        check_image(batch, height, width)?;
+        self.model.try_predict(images).map_err(|e| PredictError::Device(D::explain(&e)))
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Sam2UNet<V, D, K> {
+        &self.model
+    }
+
+    /// Where it predicts.
+    pub fn device(&self) -> &D {
+        self.model.device()
+    }
+}
