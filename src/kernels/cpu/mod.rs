@@ -3,20 +3,17 @@
 //! No result depends on the number of threads: sums over pixels are cut into parts by size alone.
 
 mod adamw;
-#[cfg(target_arch = "x86_64")]
-mod amx;
 mod attention;
 mod awake;
 mod batch_norm;
 mod block;
 mod conv;
+mod gemm;
 mod loss;
-mod matmul;
 mod patch_embed;
 pub mod profile;
 mod resample;
 mod scratch;
-mod tile;
 mod vector;
 mod windows;
 mod winograd;
@@ -33,8 +30,8 @@ use crate::nn::ops::up2_concat::{JoinSize, Up2ConcatKernel};
 use crate::nn::weights::Encoded;
 use crate::nn::{Buffer, Memory, Precision};
 use dfdx::prelude::*;
-use matmul::Packed;
-pub use matmul::peak;
+use gemm::packed::Packed;
+pub use gemm::peak::peak;
 use profile::{Kind, scope};
 use rayon::prelude::*;
 use scratch::{CHUNK, Scratch};
