@@ -4,7 +4,8 @@
 //! Results are sorted by window, then head, then token ("window order"), so that every window and
 //! head writes its own stretch; [`WindowOrder`] reads a token's row back.
 
-use super::matmul::{Onto, Packed, Then, product, rows_of, transposed_product};
+use super::gemm::driver::{Accumulate, Epilogue, product, rows_of, transposed_product};
+use super::gemm::packed::Packed;
 use super::profile::{Kind, scope};
 use super::scratch::Scratch;
 use super::vector::{exponentials, halve_in_place, largest_of_four, scaled, softmax_backward};
@@ -78,12 +79,12 @@ impl Factors {
 }
 
 /// Rows of `stride` numbers each as the left factor of a product with `factor`, rounded in their own place: the first
-/// `factor.words_in(count)` words count.
+/// `factor.lanes_in(count)` lanes count.
 fn left_in_place<'r>(rows: &'r mut [f32], stride: usize, factor: &Packed, count: usize) -> Vec<&'r [f32]> {
     if factor.precision() == Precision::Bf16 {
         rows.chunks_exact_mut(stride).for_each(halve_in_place);
     }
-    rows.chunks_exact(stride).map(|row| &row[..factor.words_in(count)]).collect()
+    rows.chunks_exact(stride).map(|row| &row[..factor.lanes_in(count)]).collect()
 }
 
 impl Attention<'_> {
@@ -188,18 +189,18 @@ impl Attention<'_> {
                 let _work = scope(Kind::Attention, 4 * queries.len() * keys * d);
                 f.keys.set_columns(d, &g.keys);
                 f.values.set_rows(keys, d, |p| g.values[p]);
-                let (stride, width) = (f.keys.fill_up(), f.values.fill_up());
+                let (stride, width) = (f.keys.pad_columns(), f.values.pad_columns());
                 let rows = QUERY_ROWS.min(queries.len());
                 let (mut room, mut sums) = (Scratch::default(), Vec::with_capacity(rows));
                 let (mut scores, mut means) = (Scratch::new(rows * stride), Scratch::new(rows * width));
-                let queries = f.keys.left(&queries, &mut room);
+                let queries = f.keys.left_rows(&queries, &mut room);
                 for (q, out) in queries.chunks(rows).zip(out.chunks_mut(rows * d)) {
                     let (scores, means) = (&mut scores[..q.len() * stride], &mut means[..q.len() * width]);
-                    product(q, &f.keys, 0, Onto::Nothing, Then::Stop, scores);
+                    product(q, &f.keys, 0, Accumulate::Overwrite, Epilogue::None, scores);
                     sums.clear();
                     sums.extend(scores.chunks_exact_mut(stride).map(|row| exponentials(row, keys, factor, g.last)));
                     let weights = left_in_place(scores, stride, &f.values, keys);
-                    product(&weights, &f.values, 0, Onto::Nothing, Then::Stop, means);
+                    product(&weights, &f.values, 0, Accumulate::Overwrite, Epilogue::None, means);
                     for ((out, mean), sum) in out.chunks_exact_mut(d).zip(means.chunks_exact(width)).zip(&sums) {
                         scaled(mean, *sum, out);
                     }
@@ -232,19 +233,19 @@ impl Attention<'_> {
                 f.keys.set_columns(d, &g.keys);
                 f.keys_by_row.set_rows(keys, d, |p| g.keys[p]);
                 f.values.set_columns(d, &g.values);
-                let (stride, width) = (f.keys.fill_up(), f.keys_by_row.fill_up());
-                f.values.fill_up();
+                let (stride, width) = (f.keys.pad_columns(), f.keys_by_row.pad_columns());
+                f.values.pad_columns();
                 let rows = QUERY_ROWS.min(all.len());
                 let [mut p, mut gp] = [(); 2].map(|()| Scratch::new(rows * stride));
                 let mut gq = Scratch::new(all.len() * width);
                 let [mut gk, mut gv] = [(); 2].map(|()| Scratch::new(keys * width));
                 let [mut room, mut g_room] = [(); 2].map(|()| Scratch::default());
                 let (mut sums, mut shrunk) = (Vec::with_capacity(rows), Scratch::new(rows * d));
-                let mut onto = Onto::Nothing;
+                let mut onto = Accumulate::Overwrite;
                 for ((q, go), gq) in all.chunks(rows).zip(gout.chunks(rows)).zip(gq.chunks_mut(rows * width)) {
                     let n = q.len();
                     let (p, gp) = (&mut p[..n * stride], &mut gp[..n * stride]);
-                    product(&f.keys.left(q, &mut room), &f.keys, 0, Onto::Nothing, Then::Stop, p);
+                    product(&f.keys.left_rows(q, &mut room), &f.keys, 0, Accumulate::Overwrite, Epilogue::None, p);
                     // A row's weights are these numbers times its sum's inverse, which its gradient takes: it is shorter.
                     sums.clear();
                     sums.extend(p.chunks_exact_mut(stride).map(|row| exponentials(row, keys, factor, g.last)));
@@ -252,20 +253,27 @@ impl Attention<'_> {
                         scaled(go, *sum, shrunk);
                     }
                     f.gradients.set_rows(n, d, |i| &shrunk[i * d..][..d]);
-                    f.gradients.fill_up();
-                    let weights = f.gradients.row_words(p, stride);
+                    f.gradients.pad_columns();
+                    let weights = f.gradients.left_transposed(p, stride);
                     transposed_product(&weights, keys, &f.gradients, onto, width, &mut gv);
                     drop(weights);
-                    product(&f.values.left(go, &mut g_room), &f.values, 0, Onto::Nothing, Then::Stop, gp);
+                    product(
+                        &f.values.left_rows(go, &mut g_room),
+                        &f.values,
+                        0,
+                        Accumulate::Overwrite,
+                        Epilogue::None,
+                        gp,
+                    );
                     for ((p, gp), sum) in p.chunks_exact(stride).zip(gp.chunks_exact_mut(stride)).zip(&sums) {
                         softmax_backward(p, *sum, factor, gp);
                     }
                     f.queries.set_rows(n, d, |i| q[i]);
-                    f.queries.fill_up();
-                    transposed_product(&f.queries.row_words(gp, stride), keys, &f.queries, onto, width, &mut gk);
+                    f.queries.pad_columns();
+                    transposed_product(&f.queries.left_transposed(gp, stride), keys, &f.queries, onto, width, &mut gk);
                     let gp = left_in_place(gp, stride, &f.keys_by_row, keys);
-                    product(&gp, &f.keys_by_row, 0, Onto::Nothing, Then::Stop, gq);
-                    onto = Onto::Itself;
+                    product(&gp, &f.keys_by_row, 0, Accumulate::Overwrite, Epilogue::None, gq);
+                    onto = Accumulate::Add;
                 }
                 let gq = gq.chunks_exact(width).map(|row| &row[..d]);
                 match &g.queries {
@@ -324,8 +332,8 @@ impl WindowOrder {
 
 #[cfg(test)]
 mod tests {
-    use super::super::matmul::tests::numbers;
     use super::*;
+    use crate::kernels::cpu::gemm::test_numbers::numbers;
 
     fn rounded(x: &[f32], precision: Precision) -> Vec<f64> {
         let halves = Packed::computed_in(precision) == Precision::Bf16;

@@ -5,10 +5,12 @@
 //! hundred rows at a time, so that the wide hidden layers never exist for a whole map.
 
 use super::attention::Attention;
-use super::device::FrozenWeight;
-use super::matmul::{Onto, Packed, Then, linear, linear_backward, linear_weight_backward};
+use super::gemm::driver::{Accumulate, Epilogue};
+use super::gemm::linear::{linear, linear_backward, linear_weight_backward};
+use super::gemm::packed::Packed;
 use super::profile::{Kind, scope};
 use super::scratch::Scratch;
+use super::device::FrozenWeight;
 use super::vector::{add_assign, gelu_backward, gelu_in_place, largest_of_four, layer_norm, layer_norm_backward};
 use crate::kernels::adapted_block::{BlockBuffers, BlockSize};
 use crate::kernels::memory_use::MemoryUse;
@@ -195,9 +197,9 @@ impl<'a> Block<'a> {
             let mut normed = Scratch::new(n * c);
             self.adapt_rows(x, z);
             self.first_norm(z, &mut normed);
-            linear(&normed, self.frozen.qkv[0].factor(), self.frozen.qkv[1].numbers(), Then::Stop, qkv);
+            linear(&normed, self.frozen.qkv[0].factor(), self.frozen.qkv[1].numbers(), Epilogue::None, qkv);
             if let (Some([weight, bias]), Some(skip)) = (&self.frozen.skip, skip) {
-                linear(&normed, weight.factor(), bias.numbers(), Then::Stop, skip);
+                linear(&normed, weight.factor(), bias.numbers(), Epilogue::None, skip);
             }
         });
         (z, qkv, skip)
@@ -213,8 +215,8 @@ impl<'a> Block<'a> {
 
     fn adapt_rows(&self, x: &[f32], z: &mut [f32]) {
         let mut h = Scratch::new(x.len() / self.size.channels * self.size.hidden);
-        linear(x, &self.down, self.down_bias, Then::Gelu, &mut h);
-        linear(&h, &self.up, self.up_bias, Then::GeluAdd(x), z);
+        linear(x, &self.down, self.down_bias, Epilogue::Gelu, &mut h);
+        linear(&h, &self.up, self.up_bias, Epilogue::GeluAdd(x), z);
     }
 
     fn first_norm(&self, z: &[f32], normed: &mut [f32]) {
@@ -246,7 +248,7 @@ impl<'a> Block<'a> {
                 order.gather(o, 1, t / side, t % side, row);
             }
             let [weight, bias] = &self.frozen.proj;
-            linear(&gathered, weight.factor(), bias.numbers(), Then::Add(residual), a);
+            linear(&gathered, weight.factor(), bias.numbers(), Epilogue::Add(residual), a);
         });
         a
     }
@@ -262,14 +264,14 @@ impl<'a> Block<'a> {
             self.second_norm(a, &mut normed);
             let [fc1, fc2] = [&self.frozen.fc1, &self.frozen.fc2];
             match kept {
-                None => linear(&normed, fc1[0].factor(), fc1[1].numbers(), Then::Gelu, &mut hidden),
+                None => linear(&normed, fc1[0].factor(), fc1[1].numbers(), Epilogue::Gelu, &mut hidden),
                 Some(kept) => {
-                    linear(&normed, fc1[0].factor(), fc1[1].numbers(), Then::Stop, kept);
+                    linear(&normed, fc1[0].factor(), fc1[1].numbers(), Epilogue::None, kept);
                     hidden.copy_from_slice(kept);
                     elementwise(|| gelu_in_place(&mut hidden));
                 }
             }
-            linear(&hidden, fc2[0].factor(), fc2[1].numbers(), Then::Add(a), y);
+            linear(&hidden, fc2[0].factor(), fc2[1].numbers(), Epilogue::Add(a), y);
         });
     }
 
@@ -294,17 +296,17 @@ impl<'a> Block<'a> {
                     let normed = &mut *go;
                     self.second_norm(a, normed);
                     let [fc1, bias] = &self.frozen.fc1;
-                    linear(normed, fc1.factor(), bias.numbers(), Then::Stop, &mut made);
+                    linear(normed, fc1.factor(), bias.numbers(), Epilogue::None, &mut made);
                     &*made
                 }
             };
             let mut g_hidden = Scratch::new(4 * a.len());
-            linear_backward(gy, &turned.fc2, Onto::Nothing, &mut g_hidden);
+            linear_backward(gy, &turned.fc2, Accumulate::Overwrite, &mut g_hidden);
             elementwise(|| gelu_backward(hidden, &mut g_hidden));
-            linear_backward(&g_hidden, &turned.fc1, Onto::Nothing, ga);
+            linear_backward(&g_hidden, &turned.fc1, Accumulate::Overwrite, ga);
             elementwise(|| layer_norm_backward(a, self.frozen.norm2[0].numbers(), ga));
             add_assign(ga, gy);
-            linear_backward(ga, &turned.proj, Onto::Nothing, go);
+            linear_backward(ga, &turned.proj, Accumulate::Overwrite, go);
         });
         let go = self.to_window_order(&go);
         (ga, go)
@@ -344,9 +346,9 @@ impl<'a> Block<'a> {
                 let gqkv = &gqkv[map * per_map * 3 * co..][..per_map * 3 * co];
                 order.gather(gqkv, 3, t / side, t % side, row);
             }
-            linear_backward(&gathered, &turned.qkv, Onto::Nothing, gz);
+            linear_backward(&gathered, &turned.qkv, Accumulate::Overwrite, gz);
             if let (Some(weight), Some(g_skip)) = (&turned.skip, &g_skip) {
-                linear_backward(&g_skip[i * rows * co..][..n * co], weight, Onto::Itself, gz);
+                linear_backward(&g_skip[i * rows * co..][..n * co], weight, Accumulate::Add, gz);
             }
             elementwise(|| layer_norm_backward(z, self.frozen.norm1[0].numbers(), gz));
             if g_skip.is_none() {
@@ -379,15 +381,15 @@ impl<'a> Block<'a> {
         tasks.into_par_iter().for_each(|((((x, gx), gu), h), gh)| {
             let n = x.len() / c;
             let (mut down, mut up) = (Scratch::new(n * r), Scratch::new(n * c));
-            linear(x, &self.down, self.down_bias, Then::Stop, &mut down);
+            linear(x, &self.down, self.down_bias, Epilogue::None, &mut down);
             h.copy_from_slice(&down);
             elementwise(|| gelu_in_place(h));
-            linear(h, &self.up, self.up_bias, Then::Stop, &mut up);
+            linear(h, &self.up, self.up_bias, Epilogue::None, &mut up);
             add_assign(gx, gu);
             elementwise(|| gelu_backward(&up, gu));
-            linear_backward(gu, &turned.up, Onto::Nothing, gh);
+            linear_backward(gu, &turned.up, Accumulate::Overwrite, gh);
             elementwise(|| gelu_backward(&down, gh));
-            linear_backward(gh, &turned.down, Onto::Itself, gx);
+            linear_backward(gh, &turned.down, Accumulate::Add, gx);
         });
         let [down_w, down_b, up_w, up_b] = gradients;
         linear_weight_backward(x, &gh, down_w, down_b);

@@ -4,11 +4,11 @@
 //! bf16 maps are rounded first, and come to stand among zeros: then what a tap sees lies as far from every pixel, and taps
 //! are runs of one product.
 
-use super::matmul::{
-    Onto, Packed, Then, add_column_sums, add_transposed_runs, product, product_of_runs, transposed_product,
-};
+use super::gemm::driver::{Accumulate, Epilogue, add_transposed_runs, product, product_of_runs, transposed_product};
+use super::gemm::linear::add_column_sums;
+use super::gemm::operand::Runs;
+use super::gemm::packed::Packed;
 use super::scratch::Scratch;
-use super::tile::Runs;
 use super::vector::{add_assign, halve_pairs, halve_rows};
 use crate::kernels::conv2d::ConvSize;
 use crate::kernels::precision::Precision;
@@ -202,8 +202,8 @@ impl ConvSize {
         (x, channels): (&[f32], usize),
         sign: isize,
         factor: &Packed,
-        onto: Onto<'_>,
-        then: Then<'_>,
+        onto: Accumulate<'_>,
+        then: Epilogue<'_>,
         y: &mut [f32],
     ) {
         let (pixels, co) = (self.pixels_per_task(), factor.columns());
@@ -224,8 +224,8 @@ impl ConvSize {
             for (tap, [dy, dx]) in self.offsets().enumerate() {
                 let range = (i * pixels, y.len() / co);
                 seen(self.map.height, x, channels, [sign * dy, sign * dx], range, &zeros, rows);
-                let onto = if tap == 0 { onto } else { Onto::Itself };
-                let then = if tap == last { then } else { Then::Stop };
+                let onto = if tap == 0 { onto } else { Accumulate::Add };
+                let then = if tap == last { then } else { Epilogue::None };
                 product(rows, factor, tap * channels, onto, then, y);
             }
         });
@@ -238,14 +238,14 @@ impl ConvSize {
 
     /// `y = conv(x, weight) + bias`, then a ReLU if asked for.
     pub(super) fn forward(&self, x: &[f32], factor: &Packed, bias: Option<&[f32]>, relu: bool, y: &mut [f32]) {
-        let then = if relu { Then::Relu } else { Then::Stop };
-        self.apply((x, self.channels), 1, factor, bias.map_or(Onto::Nothing, Onto::Bias), then, y);
+        let then = if relu { Epilogue::Relu } else { Epilogue::None };
+        self.apply((x, self.channels), 1, factor, bias.map_or(Accumulate::Overwrite, Accumulate::Bias), then, y);
     }
 
     /// Adds to the gradient of the input.
     pub(super) fn backward_input(&self, weight: &[f32], gy: &[f32], gx: &mut [f32]) {
         let factor = Packed::from_runs(&self.by_input(weight), self.out_channels, self.taps(), self.precision);
-        self.apply((gy, self.out_channels), -1, &factor, Onto::Itself, Then::Stop, gx);
+        self.apply((gy, self.out_channels), -1, &factor, Accumulate::Add, Epilogue::None, gx);
     }
 
     /// Adds to the gradients of weight and bias.
@@ -275,7 +275,7 @@ impl ConvSize {
                     for (tap, offset) in self.offsets().enumerate() {
                         seen(self.map.height, x, c, offset, range, &zeros, &mut rows);
                         factor.set_rows(rows.len(), c, |p| rows[p]);
-                        transposed_product(gy, co, &factor, Onto::Itself, k, &mut sum[tap * c..]);
+                        transposed_product(gy, co, &factor, Accumulate::Add, k, &mut sum[tap * c..]);
                     }
                 }
                 sum
@@ -352,8 +352,8 @@ impl ConvSize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::matmul::tests::{numbers, rounded};
     use super::*;
+    use crate::kernels::cpu::gemm::test_numbers::{numbers, rounded};
 
     /// The plain twin, forward and backward: calls `term` with places in output, input and weight that belong together.
     fn each_term(s: &ConvSize, mut term: impl FnMut([usize; 3])) {

@@ -1,7 +1,7 @@
 //! The CPU as a device.
 
 use super::awake;
-use super::matmul::Packed;
+use super::gemm::packed::Packed;
 use super::scratch::{self, Scratch};
 use crate::kernels::device::Device;
 use crate::kernels::encoded::Encoded;

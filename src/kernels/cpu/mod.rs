@@ -3,25 +3,21 @@
 //! No result depends on the number of threads: sums over pixels are cut into parts by size alone.
 
 mod adamw;
-#[cfg(target_arch = "x86_64")]
-mod amx;
 mod attention;
 mod awake;
 mod batch_norm;
 mod block;
 mod conv;
-pub mod device;
+pub(crate) mod device;
+pub(crate) mod gemm;
 mod loss;
-pub mod matmul;
 mod operations;
 mod patch_embed;
-pub mod profile;
+pub(crate) mod profile;
 mod resample;
-pub mod scratch;
-mod tile;
+pub(crate) mod scratch;
 mod vector;
 mod windows;
 mod winograd;
 
 pub use device::Cpu;
-pub use matmul::peak;

@@ -1,7 +1,7 @@
 //! Each operation's trait for the CPU.
 
 use super::device::{Cpu, Done, FrozenWeight};
-use super::matmul::Packed;
+use super::gemm::packed::Packed;
 use super::profile::{Kind, scope};
 use super::scratch::{CHUNK, Scratch};
 use super::winograd::Winograd;

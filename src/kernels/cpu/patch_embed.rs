@@ -1,6 +1,7 @@
 //! The frozen stem: a 7x7 convolution with stride 4 and padding 3, plus the positional embedding.
 
-use super::matmul::{Onto, Packed, Then, matrix_product};
+use super::gemm::driver::{Accumulate, Epilogue, matrix_product};
+use super::gemm::packed::Packed;
 use super::resample::position;
 use crate::kernels::patch_embed::StemSize;
 use crate::kernels::precision::Precision;
@@ -42,7 +43,7 @@ pub fn forward(
                 }
             }
             let embedding = &embedding[row * q * c..][..q * c];
-            matrix_product(patches, taps, &weight, 0, Onto::Bias(bias), Then::Add(embedding), y);
+            matrix_product(patches, taps, &weight, 0, Accumulate::Bias(bias), Epilogue::Add(embedding), y);
         },
     );
 }

@@ -1,7 +1,8 @@
 //! 3x3 convolutions in inference and single precision by minimal filtering, F(2x2, 3x3) of arXiv 1509.09308: a tile of 2x2
 //! pixels takes 16 products of channels instead of 36. Pixels of a dilated kernel's tile lie `dilation` apart.
 
-use super::matmul::{Onto, Packed, Then, matrix_product};
+use super::gemm::driver::{Accumulate, Epilogue, matrix_product};
+use super::gemm::packed::Packed;
 use super::scratch::Scratch;
 use super::vector::{from_tile, to_tile};
 use crate::kernels::conv2d::ConvSize;
@@ -125,10 +126,10 @@ impl<'a> Winograd<'a> {
                 }
                 to_tile(&pixels, plane, &mut seen[t * here..]);
             }
-            let onto = if from == 0 { Onto::Nothing } else { Onto::Itself };
+            let onto = if from == 0 { Accumulate::Overwrite } else { Accumulate::Add };
             let pairs = seen.chunks_exact(plane).zip(products.chunks_exact_mut(corners.len() * out_channels));
             for ((seen, products), factor) in pairs.zip(factors) {
-                matrix_product(seen, here, factor, from, onto, Then::Stop, products);
+                matrix_product(seen, here, factor, from, onto, Epilogue::None, products);
             }
         }
         let mut four = Scratch::new(4 * out_channels);

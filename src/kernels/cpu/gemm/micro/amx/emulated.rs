@@ -1,5 +1,5 @@
-//! AMX where the processor has none: the six instructions that the tiles use are carried out when the processor refuses
-//! them, so that their very bytes are tested on any machine with AVX-512.
+//! AMX where the processor has none: a handler of the signal for illegal instructions decodes and carries out the six
+//! instructions that the micro-kernel uses. So their very bytes are tested on any machine with AVX-512.
 
 use std::cell::UnsafeCell;
 use std::sync::Once;
@@ -139,7 +139,7 @@ unsafe fn execute(i: &Instruction, state: &mut State) -> bool {
         (3, 0x49, None) => state.tiles[reg] = [[0; 16]; 16],
         (3, 0x4b, Some((at, step))) => {
             for (r, row) in state.tiles[reg].iter_mut().enumerate() {
-                // SAFETY: a row of 16 words is the instruction's operand, wherever it stands.
+                // SAFETY: a row of 16 lanes is the instruction's operand, wherever it stands.
                 *row = unsafe { (at.wrapping_add(r.wrapping_mul(step)) as *const [u32; 16]).read_unaligned() };
             }
         }
@@ -167,8 +167,8 @@ fn multiply(state: &mut State, sum: usize, a: usize, b: usize) {
         for (n, total) in sums.iter_mut().enumerate() {
             let mut partial = [0.0f32; 2];
             for (a, b) in left.iter().zip(right.map(|row| row[n])) {
-                let halves = |word: u32| [word << 16, word & 0xffff_0000].map(|bits| normal(f32::from_bits(bits)));
-                let ([a0, a1], [b0, b1]) = (halves(*a), halves(b));
+                let pair = |lane: u32| [lane << 16, lane & 0xffff_0000].map(|bits| normal(f32::from_bits(bits)));
+                let ([a0, a1], [b0, b1]) = (pair(*a), pair(b));
                 partial = [normal(a0.mul_add(b0, partial[0])), normal(a1.mul_add(b1, partial[1]))];
             }
             let both = normal(partial[0] + partial[1]);

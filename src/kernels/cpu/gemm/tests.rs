@@ -1,0 +1,196 @@
+//! Products against the plain twin, on every micro-kernel that this machine can run.
+
+use super::driver::{Accumulate, Epilogue, product, rows_of, transposed_product};
+use super::linear::{linear, linear_backward};
+use super::micro::isa;
+use super::micro::kernel::MicroKernel;
+#[cfg(target_arch = "x86_64")]
+use super::micro::{amx, avx512_bf16};
+use super::packed::Packed;
+use super::test_numbers::{close, flipped, numbers, rounded, triple_loop};
+use crate::kernels::cpu::vector::gelu;
+use crate::kernels::precision::Precision;
+
+type Kernel = &'static MicroKernel;
+
+/// Sizes `(m, k, n)` of a product of `(m, k)` and `(k, n)`.
+const SIZES: [[usize; 3]; 9] = [
+    [1, 1, 1],
+    [3, 5, 7],
+    [13, 3, 16],
+    [33, 147, 19],
+    [64, 576, 64],
+    [130, 32, 144],
+    [5, 1030, 2],
+    [24, 512, 33],
+    [2, 0, 5],
+];
+
+fn empty(kernel: Kernel) -> Packed {
+    Packed::empty_for(kernel, kernel.packs_pairs)
+}
+
+/// A factor packed for one micro-kernel.
+fn packed(kernel: Kernel, b: &[f32], [_, k, n]: [usize; 3], by_columns: bool) -> Packed {
+    let mut packed = empty(kernel);
+    let columns = flipped(b, n);
+    match by_columns {
+        true => packed.set_columns(k, &(0..n).map(|j| &columns[j * k..][..k]).collect::<Vec<_>>()),
+        false => packed.set_rows(k, n, |p| &b[p * n..][..n]),
+    }
+    packed
+}
+
+#[test]
+fn products_agree_with_the_plain_twin_on_every_instruction_set() {
+    for (kernel, size) in isa::single_precision().iter().flat_map(|kernel| SIZES.map(|s| (*kernel, s))) {
+        let [m, k, n] = size;
+        let (a, b, bias, old) = (numbers(m * k, 1), numbers(k * n, 2), numbers(n, 3), numbers(m * n, 4));
+        let want = triple_loop(&a, &b, size);
+        let rows: Vec<&[f32]> = (0..m).map(|i| &a[i * k..][..k]).collect();
+        for by_columns in [false, true] {
+            let b = packed(kernel, &b, size, by_columns);
+            let what = format!("{kernel:?} {size:?}");
+            let mut y = vec![f32::NAN; m * n];
+            product(&rows, &b, 0, Accumulate::Overwrite, Epilogue::None, &mut y);
+            close(&y, want.iter().copied(), &what);
+            product(&rows, &b, 0, Accumulate::Bias(&bias), Epilogue::Relu, &mut y);
+            close(&y, (0..m * n).map(|i| (want[i] + f64::from(bias[i % n])).max(0.0)), &what);
+            product(&rows, &b, 0, Accumulate::Bias(&bias), Epilogue::Add(&old), &mut y);
+            close(&y, (0..m * n).map(|i| want[i] + f64::from(bias[i % n] + old[i])), &what);
+            y.copy_from_slice(&old);
+            product(&rows, &b, 0, Accumulate::Add, Epilogue::None, &mut y);
+            close(&y, (0..m * n).map(|i| want[i] + f64::from(old[i])), &what);
+            let mut gelu = y.clone();
+            gelu.iter_mut().for_each(|v| *v = gelu(*v));
+            y.copy_from_slice(&old);
+            product(&rows, &b, 0, Accumulate::Add, Epilogue::Gelu, &mut y);
+            assert!(y.iter().zip(&gelu).all(|(y, g)| (y - g).abs() < 1e-6), "{what}");
+            product(&rows, &b, 0, Accumulate::Overwrite, Epilogue::GeluAdd(&old), &mut y);
+            let gelu = |i: usize| f64::from(gelu(want[i] as f32) + old[i]);
+            close(&y, (0..m * n).map(gelu), &what);
+        }
+    }
+}
+
+#[test]
+fn transposed_products_agree_with_the_plain_twin_on_every_instruction_set() {
+    for (kernel, size) in isa::single_precision().iter().flat_map(|kernel| SIZES.map(|s| (*kernel, s))) {
+        let [m, k, n] = size;
+        let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
+        let (want, stride) = (triple_loop(&a, &b, size), n + 3);
+        let mut y = vec![0.5; m * stride];
+        let left = if k > 0 { flipped(&a, k) } else { Vec::new() };
+        transposed_product(&left, m, &packed(kernel, &b, size, false), Accumulate::Add, stride, &mut y);
+        let expected = (0..m * stride).map(|i| match i % stride {
+            j if j < n => 0.5 + want[i / stride * n + j],
+            _ => 0.5,
+        });
+        close(&y, expected, &format!("{kernel:?} {size:?}"));
+    }
+}
+
+#[test]
+fn a_factor_is_read_in_part_and_given_back_whole() {
+    let [m, k, n] = [7, 70, 41];
+    let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
+    for kernel in isa::single_precision() {
+        let factor = packed(*kernel, &b, [m, k, n], true);
+        assert_eq!(factor.to_columns(), flipped(&b, n));
+        let turned = factor.transposed();
+        assert_eq!((turned.inputs(), turned.columns(), turned.to_columns()), (n, k, b.clone()));
+        let mut y = vec![0.0; m * n];
+        for part in [0..30, 30..70] {
+            let rows: Vec<&[f32]> = (0..m).map(|i| &a[i * k + part.start..i * k + part.end]).collect();
+            product(&rows, &factor, part.start, Accumulate::Add, Epilogue::None, &mut y);
+        }
+        close(&y, triple_loop(&a, &b, [m, k, n]).into_iter(), "in two parts");
+    }
+}
+
+/// Every micro-kernel for bf16 that this machine can run, and AMX's also where its instructions must be emulated.
+fn bf16_kernels() -> Vec<Kernel> {
+    let mut kernels: Vec<Kernel> = isa::bf16().into_iter().collect();
+    #[cfg(target_arch = "x86_64")]
+    {
+        let lacks = |kernels: &[Kernel], wanted: Kernel| !kernels.iter().any(|kernel| kernel.name == wanted.name);
+        if avx512_bf16::detected() && lacks(&kernels, &avx512_bf16::KERNEL) {
+            kernels.push(&avx512_bf16::KERNEL);
+        }
+        #[cfg(target_os = "linux")]
+        if amx::tile::has_avx512() && lacks(&kernels, &amx::tile::KERNEL) {
+            amx::emulated::install();
+            kernels.push(&amx::tile::KERNEL);
+        }
+    }
+    if kernels.is_empty() {
+        println!("no bf16 products on this machine");
+    }
+    kernels
+}
+
+#[test]
+fn products_in_bf16_agree_with_the_plain_twin_of_rounded_numbers() {
+    // Micro-kernels for single precision have the weight widened, and leave the left operand as it is.
+    let kernels = bf16_kernels().into_iter().chain(isa::single_precision().iter().copied());
+    for (kernel, size) in kernels.flat_map(|kernel| SIZES.map(|s| (kernel, s))) {
+        let [m, k, n] = size;
+        let (a, b, bias) = (numbers(m * k, 1), numbers(k * n, 2), numbers(n, 3));
+        let left = |x: &[f32]| if kernel.packs_pairs { rounded(x) } else { x.to_vec() };
+        let (rounded_a, rounded_b) = (left(&a), rounded(&b));
+        let want = triple_loop(&rounded_a, &rounded_b, size);
+        let what = format!("{kernel:?} {size:?}");
+        if k == 0 {
+            continue;
+        }
+        let mut factor = Packed::empty_for(kernel, true);
+        factor.set_runs(&flipped(&b, n), k, 1);
+        assert_eq!(factor.to_columns(), flipped(&rounded_b, n), "{what}");
+        let mut y = vec![f32::NAN; m * n];
+        linear(&a, &factor, &bias, Epilogue::Relu, &mut y);
+        close(&y, (0..m * n).map(|i| (want[i] + f64::from(bias[i % n])).max(0.0)), &what);
+        // back with the weight's transpose
+        let turned = factor.transposed();
+        assert_eq!((turned.inputs(), turned.columns(), turned.to_columns()), (n, k, rounded_b.clone()), "{what}");
+        let gy = numbers(m * n, 5);
+        let mut gx = vec![f32::NAN; m * k];
+        linear_backward(&gy, &turned, Accumulate::Overwrite, &mut gx);
+        close(&gx, triple_loop(&left(&gy), &flipped(&rounded_b, n), [m, n, k]).into_iter(), &what);
+        // and the sums over rows of a weight's gradient
+        let mut rows = empty(kernel);
+        rows.set_rows(k, n, |p| &b[p * n..][..n]);
+        let a = flipped(&a, k);
+        let mut y = vec![0.5; m * n];
+        transposed_product(&rows.left_transposed(&a, m), m, &rows, Accumulate::Add, n, &mut y);
+        let want = triple_loop(&rounded_a, &left(&b), size);
+        close(&y, want.iter().map(|w| w + 0.5), &what);
+    }
+}
+
+#[test]
+fn runs_of_a_column_end_on_whole_lanes() {
+    let (run, runs, columns) = (5, 3, 2);
+    let matrix = numbers(run * runs * columns, 1);
+    for precision in [Precision::F32, Precision::Bf16] {
+        let factor = Packed::from_runs(&matrix, run, runs, precision);
+        let x = numbers(2 * run, 2);
+        let lanes = factor.left_matrix(&x, run);
+        let mut y = vec![0.0; 2 * columns];
+        product(
+            &rows_of(&lanes, factor.lanes_in(run)),
+            &factor,
+            factor.lanes_in(run),
+            Accumulate::Overwrite,
+            Epilogue::None,
+            &mut y,
+        );
+        let want = (0..4).map(|i| {
+            let terms = (0..run).map(|p| (x[i / 2 * run + p], matrix[i % 2 * run * runs + run + p]));
+            terms.map(|(a, b)| f64::from(a) * f64::from(b)).sum::<f64>()
+        });
+        for (y, w) in y.iter().zip(want) {
+            let bound = if factor.precision() == Precision::F32 { 1e-5 } else { 3e-2 };
+            assert!((f64::from(*y) - w).abs() < bound, "{precision:?}: {y} {w}");
+        }
+    }
+}
