@@ -8,6 +8,7 @@
 //! - [`device`]: the CPU or a GPU, chosen at run time.
 //! - [`predict`]: from image files to mask files.
 //! - [`metrics`]: the scores that papers report.
+//! - [`files`]: files and folders that are whole under their names.
 //! - [`bench`](mod@bench): time and memory of one model.
 //!
 //! ```no_run
@@ -25,6 +26,7 @@ pub mod bench;
 pub mod checkpoint;
 pub mod data;
 pub mod device;
+pub mod files;
 mod kernels;
 pub mod metrics;
 pub mod nn;
