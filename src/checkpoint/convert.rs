@@ -7,11 +7,13 @@ use std::str::FromStr;
 
 use crate::nn::weights::{WeightSource, WeightSpec};
 
+use super::detect::{detect, own_trunk};
 use super::error::CheckpointError;
 use super::file::WeightFile;
 use super::layout::{Layout, trunk_file_name};
-use super::load::{Report, Scope, detect, known_layout, load, own_trunk};
-use super::save::Writer;
+use super::load::{Scope, known_layout, load};
+use super::report::Report;
+use super::safetensors::write::Writer;
 
 /// What [`convert`] writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

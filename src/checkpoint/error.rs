@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::load::Report;
+use super::report::Report;
 
 /// Why a weight file was not read, recognised, written or converted.
 #[derive(Debug, thiserror::Error)]
@@ -134,14 +134,4 @@ impl Fault {
             Fault::Unsupported(reason) => CheckpointError::Unsupported { path, reason },
         }
     }
-}
-
-/// A name from a file as it can be shown: on one line, without control characters, not too long.
-pub(super) fn shown(name: &str) -> String {
-    const LONGEST: usize = 120;
-    let mut shown: String = name.chars().take(LONGEST).flat_map(char::escape_debug).collect();
-    if name.chars().nth(LONGEST).is_some() {
-        shown.push_str("...");
-    }
-    shown
 }

@@ -9,7 +9,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::nn::weights::{Role, Value, WeightSpec};
 
-use super::error::CheckpointError;
+use crate::checkpoint::error::CheckpointError;
 use crate::files;
 use crate::files::replace::Replacement;
 
