@@ -1,12 +1,14 @@
 //! Time and memory of one model, in the terms of PyTorch's side of the comparison: random weights, random input,
 //! two calls to warm up, then the median of the rest.
 
-use crate::data::Batch;
+use crate::data::loader::Batch;
 use crate::device::Device;
 use crate::nn::ops::profile::{Kind, scope};
 use crate::nn::ops::{self, Keep};
 use crate::nn::{BuildError, Initialiser, LossFlavour, NetworkError, Precision, VARIANTS, check_side};
-use crate::train::{AdamWConfig, Compute, LearnError};
+use crate::train::adamw::AdamWConfig;
+use crate::train::learner::LearnError;
+use crate::train::session::{Compute, open_session_on};
 use serde::Serialize;
 use std::fmt;
 use std::time::Instant;
@@ -145,7 +147,7 @@ fn with_call<R>(
         What::Train => {
             let config = AdamWConfig::default();
             let compute = Compute { precision: case.precision, keep };
-            let mut session = device.session(&case.variant, source, config, compute).ok_or_else(unknown)??;
+            let mut session = open_session_on(device, &case.variant, source, config, compute).ok_or_else(unknown)??;
             let batch = Batch { side: case.size, indices: (0..case.batch).collect(), images, masks };
             run(&mut || {
                 session.accumulate(&batch, 1.0, LossFlavour::Paper)?;

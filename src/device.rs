@@ -2,8 +2,7 @@
 
 use crate::nn::Precision;
 use crate::nn::weights::WeightSource;
-use crate::nn::{BuildError, Memory, Network, open_network};
-use crate::train::{AdamWConfig, Compute, LearnError, Learner, open_session};
+use crate::nn::{Backend, BuildError, Memory, Network, open_network};
 use dfdx::tensor::Cpu;
 
 /// Where to compute, as it is chosen.
@@ -21,13 +20,13 @@ pub enum DeviceChoice {
 /// Why there is no such device.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
-    /// The program was built without.
+    /// The crate was built without.
     #[cfg(not(feature = "cuda"))]
-    #[error("--device cuda: this program was built without CUDA; build it with `--features cuda`")]
+    #[error("this was built without CUDA; build it with the feature `cuda`")]
     NoCuda,
     /// The GPU cannot be used.
     #[cfg(feature = "cuda")]
-    #[error("--device cuda: {0}; --device cpu computes without it")]
+    #[error("the GPU cannot be used: {0}")]
     Cuda(#[from] crate::nn::CudaOpenError),
 }
 
@@ -39,6 +38,14 @@ pub enum Device {
     /// A GPU.
     #[cfg(feature = "cuda")]
     Cuda(dfdx::tensor::Cuda),
+}
+
+/// What is done with a device, written once for every kind of it: see [`Device::visit`].
+pub trait WithBackend {
+    /// What comes of it.
+    type Output;
+    /// Does it on `device`.
+    fn call<D: Backend>(self, device: &D) -> Self::Output;
 }
 
 /// Calls a function generic over the device.
@@ -103,10 +110,14 @@ impl Device {
 
     /// What a device of this kind must have or be to compute in it.
     pub fn needs(&self, precision: Precision) -> &'static str {
-        fn of<D: Memory>(_: &D, precision: Precision) -> &'static str {
-            D::needs(precision)
+        struct Needs(Precision);
+        impl WithBackend for Needs {
+            type Output = &'static str;
+            fn call<D: Backend>(self, _: &D) -> Self::Output {
+                D::needs(self.0)
+            }
         }
-        on!(self, |d| of(d, precision))
+        self.visit(Needs(precision))
     }
 
     /// What its products are computed in where this precision is asked for.
@@ -136,6 +147,11 @@ impl Device {
         on!(self, |d| d.peak_bytes())
     }
 
+    /// Calls `f` with the device itself, whose type is known then.
+    pub fn visit<F: WithBackend>(&self, f: F) -> F::Output {
+        on!(self, |d| f.call(d))
+    }
+
     /// [`open_network`] on this device.
     ///
     /// # Errors
@@ -146,21 +162,14 @@ impl Device {
         source: &mut dyn WeightSource,
         precision: Precision,
     ) -> Option<Result<Box<dyn Network>, BuildError>> {
-        on!(self, |d| open_network(variant, d, source, precision))
-    }
-
-    /// [`open_session`] on this device.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn session(
-        &self,
-        variant: &str,
-        source: &mut dyn WeightSource,
-        config: AdamWConfig,
-        compute: Compute,
-    ) -> Option<Result<Box<dyn Learner>, LearnError>> {
-        on!(self, |d| open_session(variant, d.clone(), source, config, compute))
+        struct Open<'a>(&'a str, &'a mut dyn WeightSource, Precision);
+        impl WithBackend for Open<'_> {
+            type Output = Option<Result<Box<dyn Network>, BuildError>>;
+            fn call<D: Backend>(self, device: &D) -> Self::Output {
+                open_network(self.0, device, self.1, self.2)
+            }
+        }
+        self.visit(Open(variant, source, precision))
     }
 }
 
@@ -181,6 +190,6 @@ mod tests {
     #[test]
     fn a_build_without_cuda_says_so() {
         let error = DeviceChoice::Cuda.open().unwrap_err().to_string();
-        assert!(error.contains("--features cuda"), "{error}");
+        assert!(error.contains("feature `cuda`"), "{error}");
     }
 }

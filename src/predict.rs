@@ -1,8 +1,20 @@
 //! From image files to mask files.
 
-use crate::checkpoint::{self, CheckpointError, Scope, WeightFile};
-use crate::data::{self, DataError, Filter, Grey, Rgb};
+use crate::checkpoint::detect::detect;
+use crate::checkpoint::error::CheckpointError;
+use crate::checkpoint::file::WeightFile;
+use crate::checkpoint::load::{Scope, load};
+use crate::data::error::DataError;
+use crate::data::example::normalise;
+use crate::data::folder::image_files;
+use crate::data::mask::saved_mask;
+use crate::data::picture::overlay;
+use crate::data::pixels::{Grey, Rgb};
+use crate::data::read::read_rgb;
+use crate::data::resize::Filter;
+use crate::data::write::write_png;
 use crate::device::Device;
+use crate::files;
 use crate::nn::{BuildError, Network, NetworkError, Precision, SIDES, catalogue, check_side};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -103,9 +115,9 @@ impl Predictor {
     pub fn open(path: &Path, device: &Device, precision: Option<Precision>) -> Result<Self, PredictError> {
         let file = WeightFile::open(path)?;
         let candidates = catalogue();
-        let variant = checkpoint::detect(&file, &candidates)?;
+        let variant = detect(&file, &candidates)?;
         let specs = candidates.iter().find(|(name, _)| *name == variant).map_or(&[][..], |(_, specs)| specs);
-        let (mut weights, _) = checkpoint::load(&file, specs, Scope::All)?;
+        let (mut weights, _) = load(&file, specs, Scope::All)?;
         let build = |source| PredictError::Build { path: path.to_path_buf(), source };
         let trained = file.metadata().get("precision").and_then(|name| Precision::of_name(name));
         let precision = precision.or(trained).unwrap_or_default();
@@ -146,9 +158,9 @@ impl Predictor {
         let size = options.size;
         // before memory is asked for
         check_side(size)?;
-        let input = data::normalise(&image.resize(size, size, Filter::Bilinear));
+        let input = normalise(&image.resize(size, size, Filter::Bilinear));
         let logits = self.network.logits(&input, 1, size)?;
-        let mut mask = data::saved_mask(&logits, size, image.width, image.height, options.stretch);
+        let mut mask = saved_mask(&logits, size, image.width, image.height, options.stretch);
         if let Some(threshold) = options.threshold {
             for v in &mut mask.data {
                 *v = if f32::from(*v) >= threshold * 255.0 { 255 } else { 0 };
@@ -162,12 +174,12 @@ impl Predictor {
     /// # Errors
     /// When the image cannot be read or the mask not be written; either is named.
     pub fn file(&self, image: &Path, out: &Path, options: &PredictOptions) -> Result<(), PredictError> {
-        let pixels = data::read_rgb(image)?;
+        let pixels = read_rgb(image)?;
         let mask = self.mask(&pixels, options)?;
         let (target, drawn) = targets(image);
-        data::write_png(&out.join(target), &mask)?;
+        write_png(&out.join(target), &mask)?;
         if options.overlay {
-            data::write_png(&out.join(drawn), &data::overlay(&pixels, &mask))?;
+            write_png(&out.join(drawn), &overlay(&pixels, &mask))?;
         }
         Ok(())
     }
@@ -180,7 +192,7 @@ impl Predictor {
 /// When there is no image, when two would give one file, or when masks would be written over images or among them.
 pub fn image_list(images: &Path, out: &Path, overlay: bool) -> Result<Vec<PathBuf>, PredictError> {
     let is_folder = images.is_dir();
-    let list = if is_folder { data::image_files(images)? } else { vec![images.to_path_buf()] };
+    let list = if is_folder { image_files(images)? } else { vec![images.to_path_buf()] };
     if let (false, Err(source)) = (is_folder, images.metadata()) {
         return Err(PredictError::NoImages { path: images.to_path_buf(), source });
     }
@@ -216,6 +228,5 @@ fn targets(image: &Path) -> (String, String) {
 /// # Errors
 /// When it cannot.
 pub fn prepare_folder(out: &Path) -> Result<(), PredictError> {
-    let made = std::fs::create_dir_all(out).and_then(|()| tempfile::tempfile_in(out).map(drop));
-    made.map_err(|source| PredictError::Folder { path: out.to_path_buf(), source })
+    files::folder::make_writable(out).map_err(|source| PredictError::Folder { path: out.to_path_buf(), source })
 }

@@ -1,6 +1,6 @@
 //! What the training loop needs of a model, whatever its variant, side and device.
 
-use crate::data::Batch;
+use crate::data::loader::Batch;
 use crate::nn::Precision;
 use crate::nn::ops::structure_loss::LossFlavour;
 use crate::nn::weights::{SourceError, Value, WeightSource, WeightSpec};

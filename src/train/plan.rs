@@ -1,9 +1,11 @@
 //! What a run will do, step by step: which samples, at which side, mirrored how. A function of the
 //! settings, the number of images and the position, so that a resumed run does the same.
 
-use super::folder::State;
+use super::run_folder::state::State;
 use super::settings::{MultiScale, Settings};
-use crate::data::{BatchRequest, Draws, Flips, epoch_order, flips};
+use crate::data::example::{Flips, epoch_order, flips};
+use crate::data::loader::BatchRequest;
+use crate::data::random::Draws;
 
 /// Keeps the draws of sides apart from other uses of an equal seed.
 const SIDES_STREAM: u64 = 0x7369_6465;

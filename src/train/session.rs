@@ -2,7 +2,8 @@
 
 use super::adamw::{AdamW, AdamWConfig};
 use super::learner::{LearnError, Learner, LearnerSummary};
-use crate::data::Batch;
+use crate::data::loader::Batch;
+use crate::device::{Device, WithBackend};
 use crate::nn::ops::Keep;
 use crate::nn::weights::{Value, WeightSource, WeightSpec};
 use crate::nn::{
@@ -59,7 +60,7 @@ impl<V: Variant, D: Backend> Session<V, D> {
 ///
 /// # Errors
 /// As [`Session::new`].
-pub fn open_session<D: Backend + 'static>(
+pub fn open_session<D: Backend>(
     variant: &str,
     device: D,
     source: &mut dyn WeightSource,
@@ -67,13 +68,34 @@ pub fn open_session<D: Backend + 'static>(
     compute: Compute,
 ) -> Option<Result<Box<dyn Learner>, LearnError>> {
     struct Open<'a, D>(D, &'a mut dyn WeightSource, AdamWConfig, Compute);
-    impl<D: Backend + 'static> WithVariant for Open<'_, D> {
+    impl<D: Backend> WithVariant for Open<'_, D> {
         type Output = Result<Box<dyn Learner>, LearnError>;
         fn call<V: Variant>(self) -> Self::Output {
             Ok(Box::new(Session::<V, D>::new(self.0, self.1, self.2, self.3)?))
         }
     }
     with_variant(variant, Open(device, source, config, compute))
+}
+
+/// [`open_session`] on a device that is chosen at run time.
+///
+/// # Errors
+/// As [`Session::new`].
+pub fn open_session_on(
+    device: &Device,
+    variant: &str,
+    source: &mut dyn WeightSource,
+    config: AdamWConfig,
+    compute: Compute,
+) -> Option<Result<Box<dyn Learner>, LearnError>> {
+    struct Open<'a>(&'a str, &'a mut dyn WeightSource, AdamWConfig, Compute);
+    impl WithBackend for Open<'_> {
+        type Output = Option<Result<Box<dyn Learner>, LearnError>>;
+        fn call<D: Backend>(self, device: &D) -> Self::Output {
+            open_session(self.0, device.clone(), self.1, self.2, self.3)
+        }
+    }
+    device.visit(Open(variant, source, config, compute))
 }
 
 fn build<V: Variant, D: Backend>(

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::device::DeviceChoice;
-use crate::metrics::Task;
+use crate::metrics::task::Task;
 use crate::nn::ops::{Keep, LossFlavour};
 use crate::nn::{Precision, SIDES, VARIANTS};
 

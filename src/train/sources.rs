@@ -5,7 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::settings::{Settings, demo};
-use crate::data::{DataError, Dataset, Folder, Synthetic};
+use crate::data::dataset::Dataset;
+use crate::data::error::DataError;
+use crate::data::folder::Folder;
+use crate::data::synthetic::Synthetic;
 
 /// The training set, and the validation set if there is one.
 #[derive(Clone)]

@@ -3,11 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use super::adamw::AdamWConfig;
-use super::folder::RunFolder;
 use super::learner::{LearnError, Learner};
-use super::session::Compute;
+use super::run_folder::folder::RunFolder;
+use super::session::{Compute, open_session_on};
 use super::settings::Settings;
-use crate::checkpoint::{self, CheckpointError, Report, Scope, WeightFile};
+use crate::checkpoint::detect::detect;
+use crate::checkpoint::error::CheckpointError;
+use crate::checkpoint::file::WeightFile;
+use crate::checkpoint::load::{Scope, load};
+use crate::checkpoint::report::Report;
 use crate::device::{Device, DeviceError};
 use crate::nn::weights::{WeightSource, WeightSpec};
 use crate::nn::{Initialiser, catalogue};
@@ -76,9 +80,9 @@ fn from_file(
 ) -> Result<(Opened, Option<Report>), StartError> {
     let file = WeightFile::open(path)?;
     let scope = if rest.is_some() { Scope::Trunk } else { Scope::All };
-    let loaded = checkpoint::load(&file, specs, scope);
+    let loaded = load(&file, specs, scope);
     if let Err(CheckpointError::Mismatch { .. }) = &loaded
-        && let Ok(found) = checkpoint::detect(&file, &catalogue())
+        && let Ok(found) = detect(&file, &catalogue())
         && found != settings.variant
     {
         let (path, wanted) = (path.to_owned(), settings.variant.clone());
@@ -95,5 +99,5 @@ fn from_file(
 fn open(settings: &Settings, device: &Device, source: &mut dyn WeightSource) -> Opened {
     let config = AdamWConfig { weight_decay: settings.weight_decay, ..AdamWConfig::default() };
     let compute = Compute { precision: settings.precision, keep: settings.memory };
-    device.session(&settings.variant, source, config, compute)
+    open_session_on(device, &settings.variant, source, config, compute)
 }

@@ -1,4 +1,4 @@
 //! The format <https://huggingface.co/docs/safetensors>: reading a header, writing whole files.
 
 pub(super) mod read;
-pub(super) mod write;
+pub(crate) mod write;
