@@ -78,7 +78,7 @@ pub enum BenchError {
     #[error("there is no variant {0}: use tiny, small, base-plus or large")]
     Variant(String),
     /// The device has no such products.
-    #[error("this device computes no {} products, which take {needs}: give f32, or another --device", .precision.name())]
+    #[error("this device computes no {} products, which take {needs}: use f32, or another device", .precision.name())]
     Precision {
         /// What was asked for.
         precision: Precision,
@@ -86,7 +86,7 @@ pub enum BenchError {
         needs: &'static str,
     },
     /// It is another device's work.
-    #[error("--profile: only work on the CPU is counted; give --device cpu")]
+    #[error("a profile counts work on the CPU only")]
     Profile,
     /// The model could not be made.
     #[error(transparent)]

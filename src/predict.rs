@@ -14,7 +14,7 @@ use crate::data::read::read_rgb;
 use crate::data::resize::Filter;
 use crate::data::write::write_png;
 use crate::device::Device;
-use crate::files;
+use crate::files::folder::make_writable;
 use crate::nn::{BuildError, Network, NetworkError, Precision, SIDES, catalogue, check_side};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -68,7 +68,7 @@ pub enum PredictError {
     #[error(transparent)]
     Network(#[from] NetworkError),
     /// The checkpoint names a side that the network does not have.
-    #[error("{path} says that it was trained at side {found:?}, which is none of this network's; give --size N")]
+    #[error("{path} says that it was trained at side {found:?}, which is none of this network's")]
     TrainedSize {
         /// The checkpoint.
         path: PathBuf,
@@ -86,10 +86,10 @@ pub enum PredictError {
         target: String,
     },
     /// Masks would replace, or be taken for, the images they are made of.
-    #[error("{0}: masks would be written over the images, or among them; give another --out")]
+    #[error("{0}: masks would be written over the images, or among them")]
     OverImages(PathBuf),
     /// There is no image.
-    #[error("{path}: {source}; --images takes an image or a folder of images")]
+    #[error("{path}: {source}")]
     NoImages {
         /// What was given.
         path: PathBuf,
@@ -97,7 +97,7 @@ pub enum PredictError {
         source: std::io::Error,
     },
     /// The folder for the masks cannot be made, or not be written to.
-    #[error("cannot write into {path}: {source}; give another --out")]
+    #[error("cannot write into {path}: {source}")]
     Folder {
         /// The folder.
         path: PathBuf,
@@ -228,5 +228,5 @@ fn targets(image: &Path) -> (String, String) {
 /// # Errors
 /// When it cannot.
 pub fn prepare_folder(out: &Path) -> Result<(), PredictError> {
-    files::folder::make_writable(out).map_err(|source| PredictError::Folder { path: out.to_path_buf(), source })
+    make_writable(out).map_err(|source| PredictError::Folder { path: out.to_path_buf(), source })
 }

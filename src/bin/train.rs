@@ -194,6 +194,25 @@ impl Failure {
             _ => 2,
         }
     }
+
+    /// What the flags can do about it.
+    fn advice(&self) -> String {
+        match self {
+            Self::Start(StartError::Device(_)) => "; --device cpu computes without it".to_string(),
+            Self::Start(StartError::OtherVariant { found, .. }) => format!(": give --variant {found}, or another file"),
+            Self::Folder(error) | Self::Train(TrainError::Start(error)) => match error {
+                FolderError::Occupied { path } => {
+                    format!(": go on in it with --resume {}, or choose another --out", path.display())
+                }
+                FolderError::NoRun { .. } => {
+                    ". --resume takes the folder that `train` wrote into (its --out)".to_string()
+                }
+                FolderError::Busy { .. } => ": stop it first, or choose another --out".to_string(),
+                _ => String::new(),
+            },
+            _ => String::new(),
+        }
+    }
 }
 
 /// Prints a line. Training does not end because nobody reads any more, or the disk of its output is full.
@@ -209,7 +228,7 @@ fn main() -> ExitCode {
         Ok(Outcome::Stopped { .. }) => ExitCode::from(INTERRUPTED),
         Ok(_) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("train: {failure}");
+            eprintln!("train: {failure}{}", failure.advice());
             ExitCode::from(failure.code())
         }
     }

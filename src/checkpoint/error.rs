@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::layout::Layout;
 use super::report::Report;
 
 /// Why a weight file was not read, recognised, written or converted.
@@ -86,6 +87,22 @@ pub enum CheckpointError {
         path: PathBuf,
         /// What was seen, against each candidate.
         reason: String,
+    },
+    /// A trunk is to be converted, and nobody said into what.
+    #[error("{path} holds SAM2's trunk only ({layout}): say what to make of it, a trunk or a whole SAM2-UNet", path = path.display())]
+    NoTarget {
+        /// The file.
+        path: PathBuf,
+        /// How it is spelled.
+        layout: Layout,
+    },
+    /// A trunk is to become a whole SAM2-UNet, and there is no source of the rest.
+    #[error("{path} holds SAM2's trunk only ({layout}): adapters, RFB and decoder need another source", path = path.display())]
+    NoRest {
+        /// The file.
+        path: PathBuf,
+        /// How it is spelled.
+        layout: Layout,
     },
     /// A conversion that was not asked for clearly, or cannot be done.
     #[error("{0}")]

@@ -121,7 +121,7 @@ pub fn load<'f>(
     if scope == Scope::All && layout != Layout::Sam2Unet {
         let reason = format!(
             "holds SAM2's trunk only (layout: {layout}), not a whole SAM2-UNet; use it as a backbone, \
-             or make a whole model of it with `convert IN OUT --to sam2-unet --seed N`"
+             or make a whole model of it with `convert`"
         );
         return Err(Fault::Unsupported(reason).at(file.path()));
     }

@@ -8,7 +8,7 @@ use image::{ExtendedColorType, ImageEncoder};
 
 use super::error::DataError;
 use super::pixels::Pixels;
-use crate::files;
+use crate::files::write::write;
 
 /// Writes an 8-bit PNG, grey for one channel and RGB for three. The file appears whole or not at all: it is written
 /// beside its place under a temporary name, then renamed; an existing one is replaced.
@@ -19,7 +19,7 @@ use crate::files;
 pub fn write_png<const C: usize>(path: &Path, picture: &Pixels<C>) -> Result<(), DataError> {
     const { assert!(C == 1 || C == 3, "a PNG holds one channel (grey) or three (RGB)") };
     encode(picture)
-        .and_then(|png| files::write(path, png))
+        .and_then(|png| write(path, png))
         .map_err(|source| DataError::Write { path: path.to_owned(), source })
 }
 

@@ -12,7 +12,7 @@ pub enum TrainError {
     /// The loss was no finite number.
     #[error(
         "the loss is {loss} in epoch {epoch}, step {step}, at learning rate {rate:e} and side {side}, on {}; {}. \
-         Try a lower --lr, or look at these images",
+         Try a lower learning rate, or look at these images",
         names.join(", "),
         saved_before(*saved)
     )]

@@ -31,7 +31,7 @@ impl Overview<'_> {
         match (backbone, init) {
             (Some(path), _) => format!("from {}; adapters and decoder random", path.display()),
             (None, Some(path)) => format!("from {}, with adapters and decoder", path.display()),
-            (None, None) => "RANDOM, and stays so: the trunk is frozen. Give SAM2's weights with --backbone FILE \
+            (None, None) => "RANDOM, and stays so: the trunk is frozen. Give SAM2's weights as `backbone` \
                              (weights/README.md) for results like the paper's"
                 .to_string(),
         }

@@ -49,7 +49,7 @@ impl Sources {
                     (Some(set), unused, dark)
                 }
                 _ => {
-                    described += "; nothing is held out (--val-images)";
+                    described += "; nothing is held out (no `val_images`)";
                     (None, 0, 0)
                 }
             };
@@ -64,7 +64,7 @@ impl Sources {
 
     fn generated(settings: &Settings) -> Self {
         let (images, val_images) = settings.generated.map_or((0, 0), |sets| (sets.images, sets.val_images));
-        let described = format!("{images} generated scenes; validation on {val_images} others (no --images given)");
+        let described = format!("{images} generated scenes; validation on {val_images} others (no `images` given)");
         let training = Arc::new(Synthetic::new(demo::TRAINING_SEED, images, settings.size));
         let validation = Arc::new(Synthetic::new(demo::VALIDATION_SEED, val_images, settings.size));
         Self::described(training, Some(validation), described)

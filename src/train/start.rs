@@ -26,7 +26,7 @@ pub enum StartError {
     #[error(transparent)]
     Learn(#[from] LearnError),
     /// A weight file is of another variant than the run.
-    #[error("{} is of the variant {found}, the run of {wanted}: give --variant {found}, or another file", path.display())]
+    #[error("{} is of the variant {found}, the run of {wanted}", path.display())]
     OtherVariant {
         /// The file.
         path: PathBuf,

@@ -10,7 +10,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use crate::nn::weights::{Role, Value, WeightSpec};
 
 use crate::checkpoint::error::CheckpointError;
-use crate::files;
+use crate::files::folder::parent;
 use crate::files::replace::Replacement;
 
 /// Writes one `.safetensors` file under a temporary name in the same folder; [`Writer::finish`] puts it in its place.
@@ -51,7 +51,7 @@ impl Writer {
         if path.is_dir() {
             return Err(failed(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder; name a file in it")));
         }
-        let folder = files::folder::parent(path);
+        let folder = parent(path);
         if !folder.is_dir() {
             let reason = format!("the folder {} does not exist", folder.display());
             return Err(failed(io::Error::new(io::ErrorKind::NotFound, reason)));

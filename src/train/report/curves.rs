@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::error::ReportError;
 use super::svg::{Axis, Line, Panel, document, ticks};
-use crate::files;
+use crate::files::write::write_in_own_folder;
 use crate::train::run_folder::state::SELECTION_KEY;
 
 /// Writes `curves.svg` into the run's folder from its log.
@@ -17,7 +17,7 @@ pub fn write_curves(folder: &Path, log: &Path) -> Result<(), ReportError> {
     let curves =
         Curves::read(&text).map_err(|(line, reason)| ReportError::Log { path: log.to_owned(), line, reason })?;
     let path = folder.join("curves.svg");
-    files::write::write_in_own_folder(&path, curves.svg()).map_err(|source| ReportError::Write { path, source })
+    write_in_own_folder(&path, curves.svg()).map_err(|source| ReportError::Write { path, source })
 }
 
 /// What the log says, as points.

@@ -12,22 +12,19 @@ use crate::train::settings::SettingsError;
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// There is a run already.
-    #[error(
-        "{0} holds a run already, which is not overwritten: go on in it with --resume {0}, or choose another --out",
-        path.display()
-    )]
+    #[error("{} holds a run already, which is not overwritten", path.display())]
     Occupied {
         /// The folder.
         path: PathBuf,
     },
     /// There is no run to resume.
-    #[error("{} holds no run: it has no {CONFIG}. --resume takes the folder that `train` wrote into (its --out)", path.display())]
+    #[error("{} holds no run: it has no {CONFIG}", path.display())]
     NoRun {
         /// The folder.
         path: PathBuf,
     },
     /// Another process trains in it.
-    #[error("another process is training in {}: stop it first, or choose another --out", path.display())]
+    #[error("another process is training in {}", path.display())]
     Busy {
         /// The folder.
         path: PathBuf,
@@ -66,7 +63,7 @@ pub enum FolderError {
     #[error(transparent)]
     Learn(#[from] LearnError),
     /// A weight is no finite number any more; it was not saved.
-    #[error("{name} is not finite any more: the last update went wrong (try a lower --lr)")]
+    #[error("{name} is not finite any more: the last update went wrong (try a lower learning rate)")]
     NotFinite {
         /// The weight.
         name: String,
@@ -74,7 +71,7 @@ pub enum FolderError {
 }
 
 /// What to do about a full disk.
-const FULL: &str = " (free some space, then go on with --resume)";
+const FULL: &str = " (free some space, then resume the run)";
 
 fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)

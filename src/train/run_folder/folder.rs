@@ -24,8 +24,9 @@ use super::error::FolderError;
 use super::log::{Log, Record};
 use super::names::{BEST, CONFIG, LAST, LOG, MODEL, SET_ASIDE, STATE};
 use super::state::State;
-use crate::files;
+use crate::files::folder::remove;
 use crate::files::replace::{Folder, Replacement, recover};
+use crate::files::write::write_in_own_folder;
 use crate::train::learner::Learner;
 use crate::train::settings::Settings;
 
@@ -158,7 +159,7 @@ impl RunFolder {
         let best = self.path.join(BEST);
         let aside = self.path.join(SET_ASIDE);
         if aside.exists() {
-            files::folder::remove(&best)
+            remove(&best)
                 .and_then(|()| fs::rename(&aside, &best))
                 .map_err(|source| FolderError::Write { path: best, source })?;
         }
@@ -235,7 +236,7 @@ impl RunFolder {
 }
 
 fn write_file(path: &Path, text: &str) -> Result<(), FolderError> {
-    files::write::write_in_own_folder(path, text).map_err(|source| FolderError::Write { path: path.to_owned(), source })
+    write_in_own_folder(path, text).map_err(|source| FolderError::Write { path: path.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -257,7 +258,7 @@ mod tests {
         assert_eq!(folder.state().unwrap(), None);
         assert_eq!(RunFolder::unused(dir.path(), "a"), dir.path().join("a-2"));
         let message = RunFolder::create(&path, &settings()).unwrap_err().to_string();
-        assert!(message.contains("--resume") && message.contains("--out"), "{message}");
+        assert!(message.contains("holds a run already"), "{message}");
         let message = RunFolder::open(dir.path()).unwrap_err().to_string();
         assert!(message.contains("config.toml"), "{message}");
         assert!(matches!(RunFolder::open(&path), Err(FolderError::Busy { .. })));
