@@ -5,7 +5,9 @@ use std::fmt;
 use super::learner::LearnerSummary;
 use super::plan::Plan;
 use super::schedule::FINAL_RATE;
-use super::settings::{MultiScale, Named, Settings};
+use super::settings::multi_scale::MultiScale;
+use super::settings::named::Named;
+use super::settings::settings::Settings;
 use super::sources::Sources;
 
 /// What is known before the first step. Displays as a few lines for people.

@@ -2,7 +2,8 @@
 //! settings, the number of images and the position, so that a resumed run does the same.
 
 use super::run_folder::state::State;
-use super::settings::{MultiScale, Settings};
+use super::settings::multi_scale::MultiScale;
+use super::settings::settings::Settings;
 use crate::data::example::{Flips, epoch_order, flips};
 use crate::data::loader::BatchRequest;
 use crate::data::random::Draws;
@@ -107,7 +108,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::settings::Choices;
+    use crate::train::settings::choices::Choices;
 
     fn settings(choices: Choices) -> Settings {
         Choices { images: Some("i".into()), masks: Some("m".into()), ..choices }.resolve().unwrap()

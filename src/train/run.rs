@@ -19,7 +19,7 @@ use super::run_folder::folder::RunFolder;
 use super::run_folder::log::Record;
 use super::run_folder::state::{Best, SELECTION_KEY, State};
 use super::schedule::cosine;
-use super::settings::Settings;
+use super::settings::settings::Settings;
 use super::sources::Sources;
 use crate::data::dataset::Dataset;
 use crate::data::example::Flips;

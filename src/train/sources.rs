@@ -4,7 +4,8 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::settings::{Settings, demo};
+use super::settings::demo;
+use super::settings::settings::Settings;
 use crate::data::dataset::Dataset;
 use crate::data::error::DataError;
 use crate::data::folder::Folder;

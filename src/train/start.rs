@@ -6,7 +6,7 @@ use super::adamw::AdamWConfig;
 use super::learner::{LearnError, Learner};
 use super::run_folder::folder::RunFolder;
 use super::session::{Compute, open_session_on};
-use super::settings::Settings;
+use super::settings::settings::Settings;
 use crate::checkpoint::detect::detect;
 use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::file::WeightFile;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::names::CONFIG;
 use crate::checkpoint::error::CheckpointError;
 use crate::train::learner::LearnError;
-use crate::train::settings::SettingsError;
+use crate::train::settings::error::SettingsError;
 
 /// Why a run's folder could not be used.
 #[derive(Debug, thiserror::Error)]

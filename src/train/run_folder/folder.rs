@@ -28,7 +28,7 @@ use crate::files::folder::remove;
 use crate::files::replace::{Folder, Replacement, recover};
 use crate::files::write::write_in_own_folder;
 use crate::train::learner::Learner;
-use crate::train::settings::Settings;
+use crate::train::settings::settings::Settings;
 
 /// A run's folder, in the hands of this process alone.
 #[derive(Debug)]
@@ -242,7 +242,7 @@ fn write_file(path: &Path, text: &str) -> Result<(), FolderError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::settings::Choices;
+    use crate::train::settings::choices::Choices;
 
     fn settings() -> Settings {
         Choices::default().resolve().unwrap()
