@@ -8,7 +8,7 @@ use dfdx::nn::{Module, ModuleMut, ZeroGrads};
 use dfdx::optim::{Adam, Optimizer, Sgd, SgdConfig, UnusedTensors};
 use dfdx::prelude::*;
 use proptest::prelude::*;
-use sam2unet::nn::ops::LossFlavour;
+use sam2unet::nn::LossFlavour;
 use sam2unet::nn::weights::{Role, Value};
 use sam2unet::nn::*;
 use std::collections::BTreeMap;

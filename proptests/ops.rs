@@ -5,8 +5,8 @@ use super::{Dev, cases, device};
 use dfdx::prelude::*;
 use proptest::prelude::*;
 use sam2unet::nn::ops::adapted_block::FrozenBlock;
-use sam2unet::nn::ops::{self, AdapterRef, Geometry, Keep, LossFlavour};
-use sam2unet::nn::{Const, Memory, Precision};
+use sam2unet::nn::ops::{self, AdapterRef, AttentionConfig, LossFlavour, MemoryUse};
+use sam2unet::nn::{Const, Precision};
 
 /// Numbers in -1..1 from a seed.
 fn numbers(n: usize, seed: u64) -> Vec<f32> {
@@ -142,7 +142,7 @@ fn conv_case<const KH: usize, const KW: usize>(
     let y: Tensor<Plane<Const<CO>>, f32, Dev, _> =
         ops::conv2d(x.leaky_trace(), &w, Some(&b), dilation, relu, precision).unwrap();
     let got = got!(y, probe, [x, w, b]);
-    compare(&got, &inputs, &probe, bounds(device.multiplies_in(precision)), |v| {
+    compare(&got, &inputs, &probe, bounds(device.computes_in(precision)), |v| {
         let mut y = conv_twin(&v[0], &v[1], &v[2], [batch, h, C, CO, KH, KW, dilation]);
         if relu {
             y.iter_mut().for_each(|y| *y = y.max(0.0));
@@ -310,7 +310,7 @@ fn block_case<const C: usize, const CO: usize>(
     side: usize,
     heads: usize,
     window: usize,
-    keep: Keep,
+    keep: MemoryUse,
     precision: Precision,
     seed: u64,
 ) {
@@ -367,7 +367,7 @@ fn block_case<const C: usize, const CO: usize>(
     let up_b: Tensor<Rank1<C>, f32, Dev> = device.tensor_from_vec(inputs[4].clone(), Default::default());
     let adapter = AdapterRef { down: (&down_w, &down_b), up: (&up_w, &up_b) };
     let probe = numbers(batch * out_side * out_side * CO, seed + 30);
-    let geometry = Geometry { heads, window };
+    let geometry = AttentionConfig { heads, window };
     let y: Tensor<Plane<Const<CO>>, f32, Dev, _> =
         ops::adapted_block(x.leaky_trace(), adapter, weights, geometry, keep).unwrap();
     let got = got!(y, probe, [x, down_w, down_b, up_w, up_b]);
@@ -394,7 +394,7 @@ fn block_case<const C: usize, const CO: usize>(
 
 /// A 1x1 convolution with batch norm of a map whose mean dwarfs its spread: the two operations one after the other
 /// would lose three digits here.
-fn centred_conv_batch_norm_case(batch: usize, h: usize, relu: bool, keep: Keep, seed: u64) {
+fn centred_conv_batch_norm_case(batch: usize, h: usize, relu: bool, keep: MemoryUse, seed: u64) {
     const C: usize = 5;
     const CO: usize = 6;
     let (device, rows) = (device(), batch * h * h);
@@ -406,7 +406,7 @@ fn centred_conv_batch_norm_case(batch: usize, h: usize, relu: bool, keep: Keep, 
         [2, 3].map(|i: usize| device.tensor_from_vec(inputs[i].clone(), Default::default()));
     let probe = numbers(rows * CO, seed + 4);
     let (y, [mean, variance]) =
-        ops::conv_batch_norm_train(x.leaky_trace(), &w, [&scale, &bias], 1, relu, (Precision::F32, keep)).unwrap();
+        ops::conv_norm(x.leaky_trace(), &w, [&scale, &bias], 1, relu, (Precision::F32, keep)).unwrap();
     let got = got!(y, probe, [x, w, scale, bias]);
     let between = |x: &[f64], w: &[f64]| conv_twin(x, w, &[0.0; CO], [batch, h, C, CO, 1, 1, 1]);
     let moments = |u: &[f64], ch: usize| {
@@ -454,15 +454,15 @@ fn conv_batch_norm_twin<const KH: usize, const KW: usize>(
     let got = |keep| {
         let norm = [&scale, &bias];
         let (y, statistics) =
-            ops::conv_batch_norm_train(x.leaky_trace(), &w, norm, dilation, relu, (Precision::F32, keep)).unwrap();
+            ops::conv_norm(x.leaky_trace(), &w, norm, dilation, relu, (Precision::F32, keep)).unwrap();
         (got!(y, probe, [x, w, scale, bias]), statistics.map(|s| s.as_vec()))
     };
     let want = {
         let u = ops::conv2d(x.leaky_trace(), &w, None, dilation, false, Precision::F32).unwrap();
-        let (y, statistics) = ops::batch_norm_train(u, &scale, &bias, relu).unwrap();
+        let (y, statistics) = ops::batch_norm(u, &scale, &bias, relu).unwrap();
         (got!(y, probe, [x, w, scale, bias]), statistics.map(|s| s.as_vec()))
     };
-    for got in [Keep::Input, Keep::Attention].map(got) {
+    for got in [MemoryUse::Small, MemoryUse::Balanced].map(got) {
         assert_eq!(got.1, want.1);
         assert_eq!(got.0.y, want.0.y);
         assert_eq!(got.0.gradients, want.0.gradients);
@@ -493,7 +493,7 @@ proptest! {
         let scale: Tensor<Rank1<C>, f32, Dev> = device.tensor_from_vec(inputs[1].clone(), Default::default());
         let bias: Tensor<Rank1<C>, f32, Dev> = device.tensor_from_vec(inputs[2].clone(), Default::default());
         let probe = numbers(rows * C, seed + 3);
-        let (y, [mean, variance]) = ops::batch_norm_train(x.leaky_trace(), &scale, &bias, relu).unwrap();
+        let (y, [mean, variance]) = ops::batch_norm(x.leaky_trace(), &scale, &bias, relu).unwrap();
         let got = got!(y, probe, [x, scale, bias]);
         let moments = |x: &[f64], ch: usize| {
             let column: Vec<f64> = x.iter().skip(ch).step_by(C).copied().collect();
@@ -528,8 +528,8 @@ proptest! {
         if wide {
             conv_batch_norm_twin::<3, 1>(batch, h, dilation, relu, seed);
         } else {
-            centred_conv_batch_norm_case(batch, h, relu, Keep::Attention, seed);
-            centred_conv_batch_norm_case(batch, h, relu, Keep::Input, seed);
+            centred_conv_batch_norm_case(batch, h, relu, MemoryUse::Balanced, seed);
+            centred_conv_batch_norm_case(batch, h, relu, MemoryUse::Small, seed);
         }
     }
 
@@ -654,7 +654,7 @@ proptest! {
 
     #[test]
     fn blocks(batch in 1..3usize, side in 1..10usize, heads in 1..3usize, window in 0..6usize, keep: bool, seed in 0..1000u64) {
-        let keep = if keep { Keep::Attention } else { Keep::Input };
+        let keep = if keep { MemoryUse::Balanced } else { MemoryUse::Small };
         block_case::<8, 8>(batch, side, heads, window, keep, Precision::F32, seed);
         // A pooling block's map is even, and so is its window.
         block_case::<6, 12>(batch, 2 * side, heads, 2 * window, keep, Precision::F32, seed);

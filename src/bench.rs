@@ -1,12 +1,16 @@
 //! Time and memory of one model, in the terms of PyTorch's side of the comparison: random weights, random input,
 //! two calls to warm up, then the median of the rest.
 
-use crate::data::Batch;
+use crate::data::loader::Batch;
 use crate::device::Device;
-use crate::nn::ops::profile::{Kind, scope};
-use crate::nn::ops::{self, Keep};
+use crate::kernels::cpu::gemm::peak::peak;
+use crate::kernels::cpu::profile::{self, Kind, scope};
+use crate::nn::BuildOptions;
+use crate::nn::MemoryUse;
 use crate::nn::{BuildError, Initialiser, LossFlavour, NetworkError, Precision, VARIANTS, check_side};
-use crate::train::{AdamWConfig, Compute, LearnError};
+use crate::train::adamw::AdamWConfig;
+use crate::train::learner::LearnError;
+use crate::train::session::open_session_on;
 use serde::Serialize;
 use std::fmt;
 use std::time::Instant;
@@ -76,7 +80,7 @@ pub enum BenchError {
     #[error("there is no variant {0}: use tiny, small, base-plus or large")]
     Variant(String),
     /// The device has no such products.
-    #[error("this device computes no {} products, which take {needs}: give f32, or another --device", .precision.name())]
+    #[error("this device computes no {} products, which take {needs}: use f32, or another device", .precision.name())]
     Precision {
         /// What was asked for.
         precision: Precision,
@@ -84,7 +88,7 @@ pub enum BenchError {
         needs: &'static str,
     },
     /// It is another device's work.
-    #[error("--profile: only work on the CPU is counted; give --device cpu")]
+    #[error("a profile counts work on the CPU only")]
     Profile,
     /// The model could not be made.
     #[error(transparent)]
@@ -101,17 +105,17 @@ pub enum BenchError {
 ///
 /// # Errors
 /// When the variant or the side is not known.
-pub fn measure(mut case: Case, device: &Device, keep: Keep) -> Result<Measurement, BenchError> {
+pub fn measure(mut case: Case, device: &Device, memory: MemoryUse) -> Result<Measurement, BenchError> {
     case.device = device.name().into();
     let repeat = case.repeat;
-    let (before_mb, seconds) = with_call(&case, device, keep, |call| time(repeat, call))?;
+    let (before_mb, seconds) = with_call(&case, device, memory, |call| time(repeat, call))?;
     Ok(Measurement {
         median_s: median(&seconds),
         min_s: seconds.first().copied().unwrap_or(f64::NAN),
         peak_mb: peak_memory(),
         device_peak_mb: device.peak_bytes().map(|bytes| bytes as f64 / f64::from(1 << 20)),
         before_mb,
-        products: device.multiplies_in(case.precision),
+        products: device.computes_in(case.precision),
         case,
     })
 }
@@ -120,16 +124,16 @@ pub fn measure(mut case: Case, device: &Device, keep: Keep) -> Result<Measuremen
 fn with_call<R>(
     case: &Case,
     device: &Device,
-    keep: Keep,
+    memory: MemoryUse,
     run: impl FnOnce(&mut dyn FnMut() -> Result<(), BenchError>) -> Result<R, BenchError>,
 ) -> Result<R, BenchError> {
     let unknown = || BenchError::Variant(case.variant.clone());
     // before memory is asked for
-    check_side(case.size)?;
+    check_side(case.size).map_err(NetworkError::from)?;
     if !VARIANTS.contains(&case.variant.as_str()) {
         return Err(unknown());
     }
-    if !device.offers(case.precision) {
+    if !device.supports(case.precision) {
         return Err(BenchError::Precision { precision: case.precision, needs: device.needs(case.precision) });
     }
     let pixels = case.batch * case.size * case.size;
@@ -140,12 +144,12 @@ fn with_call<R>(
     match case.what {
         What::Infer => {
             let network = device.network(&case.variant, source, case.precision).ok_or_else(unknown)??;
-            run(&mut || Ok(device.awake(|| network.logits(&images, case.batch, case.size)).map(drop)?))
+            run(&mut || Ok(device.keep_busy(|| network.logits(&images, case.batch, case.size)).map(drop)?))
         }
         What::Train => {
             let config = AdamWConfig::default();
-            let compute = Compute { precision: case.precision, keep };
-            let mut session = device.session(&case.variant, source, config, compute).ok_or_else(unknown)??;
+            let compute = BuildOptions { precision: case.precision, memory };
+            let mut session = open_session_on(device, &case.variant, source, config, compute).ok_or_else(unknown)??;
             let batch = Batch { side: case.size, indices: (0..case.batch).collect(), images, masks };
             run(&mut || {
                 session.accumulate(&batch, 1.0, LossFlavour::Paper)?;
@@ -184,16 +188,16 @@ pub struct Share {
 ///
 /// # Errors
 /// As [`measure`]; and on a GPU, whose work nobody counts.
-pub fn profile(case: &Case, device: &Device, keep: Keep) -> Result<Profile, BenchError> {
+pub fn profile(case: &Case, device: &Device, memory: MemoryUse) -> Result<Profile, BenchError> {
     if device.name() != "cpu" {
         return Err(BenchError::Profile);
     }
-    let (seconds, spent) = with_call(case, device, keep, |call| {
+    let (seconds, spent) = with_call(case, device, memory, |call| {
         for _ in 0..2 {
             call()?;
         }
         let start = Instant::now();
-        let (result, spent) = ops::profile::during(|| (0..case.repeat).try_for_each(|_| call()));
+        let (result, spent) = profile::during(|| (0..case.repeat).try_for_each(|_| call()));
         result.map(|()| (start.elapsed().as_secs_f64(), spent))
     })?;
     let calls = case.repeat as f64;
@@ -221,7 +225,7 @@ pub fn profile(case: &Case, device: &Device, keep: Keep) -> Result<Profile, Benc
     }
     let (seconds, counted) = (seconds / calls, shares.iter().map(|share| share.seconds).sum::<f64>());
     shares.push(Share { name: "tensors, tape and copies", seconds: seconds - counted, operations: 0.0 });
-    Ok(Profile { seconds, peak: ops::peak(case.precision), shares })
+    Ok(Profile { seconds, peak: peak(case.precision), shares })
 }
 
 impl fmt::Display for Profile {
@@ -297,7 +301,7 @@ mod tests {
                 repeat: 1,
                 threads,
             };
-            let profile = profile(&case, &device, Keep::default()).unwrap();
+            let profile = profile(&case, &device, MemoryUse::default()).unwrap();
             let sum: f64 = profile.shares.iter().map(|share| share.seconds).sum();
             assert!((sum / profile.seconds - 1.0).abs() < 1e-6, "{sum} of {}", profile.seconds);
             // other tests' products may be counted too: at least the network's own

@@ -1,9 +1,9 @@
 //! Where to compute: what is chosen, and what is opened.
 
+use crate::kernels::device::Device as KernelDevice;
 use crate::nn::Precision;
 use crate::nn::weights::WeightSource;
-use crate::nn::{BuildError, Memory, Network, open_network};
-use crate::train::{AdamWConfig, Compute, LearnError, Learner, open_session};
+use crate::nn::{Backend, BuildError, Network, open_network};
 use dfdx::tensor::Cpu;
 
 /// Where to compute, as it is chosen.
@@ -21,13 +21,13 @@ pub enum DeviceChoice {
 /// Why there is no such device.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
-    /// The program was built without.
+    /// The crate was built without.
     #[cfg(not(feature = "cuda"))]
-    #[error("--device cuda: this program was built without CUDA; build it with `--features cuda`")]
+    #[error("this was built without CUDA; build it with the feature `cuda`")]
     NoCuda,
     /// The GPU cannot be used.
     #[cfg(feature = "cuda")]
-    #[error("--device cuda: {0}; --device cpu computes without it")]
+    #[error("the GPU cannot be used: {0}")]
     Cuda(#[from] crate::nn::CudaOpenError),
 }
 
@@ -39,6 +39,14 @@ pub enum Device {
     /// A GPU.
     #[cfg(feature = "cuda")]
     Cuda(dfdx::tensor::Cuda),
+}
+
+/// What is done with a device, written once for every kind of it: see [`Device::visit`].
+pub trait WithBackend {
+    /// What comes of it.
+    type Output;
+    /// Does it on `device`.
+    fn call<D: Backend>(self, device: &D) -> Self::Output;
 }
 
 /// Calls a function generic over the device.
@@ -97,27 +105,31 @@ impl Device {
     }
 
     /// Whether it takes this precision.
-    pub fn offers(&self, precision: Precision) -> bool {
-        on!(self, |d| d.offers(precision))
+    pub fn supports(&self, precision: Precision) -> bool {
+        on!(self, |d| d.supports(precision))
     }
 
     /// What a device of this kind must have or be to compute in it.
     pub fn needs(&self, precision: Precision) -> &'static str {
-        fn of<D: Memory>(_: &D, precision: Precision) -> &'static str {
-            D::needs(precision)
+        struct Needs(Precision);
+        impl WithBackend for Needs {
+            type Output = &'static str;
+            fn call<D: Backend>(self, _: &D) -> Self::Output {
+                <D::Kernels as KernelDevice>::requires(self.0)
+            }
         }
-        on!(self, |d| of(d, precision))
+        self.visit(Needs(precision))
     }
 
     /// What its products are computed in where this precision is asked for.
-    pub fn multiplies_in(&self, precision: Precision) -> Precision {
-        on!(self, |d| d.multiplies_in(precision))
+    pub fn computes_in(&self, precision: Precision) -> Precision {
+        on!(self, |d| d.computes_in(precision))
     }
 
     /// What a person should know of how it computes in a precision that it offers, if anything.
     pub fn remark(&self, precision: Precision) -> Option<String> {
-        let computed = self.multiplies_in(precision);
-        (self.offers(precision) && computed != precision).then(|| {
+        let computed = self.computes_in(precision);
+        (self.supports(precision) && computed != precision).then(|| {
             let (held, computed) = (precision.name(), computed.name());
             format!("frozen weights are held in {held}, products computed in {computed}: this machine has no {held} products that are faster")
         })
@@ -126,14 +138,22 @@ impl Device {
     /// Runs `work`, one inference after the other, with a CPU's threads kept from falling asleep between an inference's
     /// many parallel parts. They look for any work of rayon's pool meanwhile, and this waits for what they have begun: it is for
     /// a program whose pool does nothing else.
-    pub fn awake<R>(&self, work: impl FnOnce() -> R) -> R {
-        on!(self, |d| d.awake(work))
+    pub fn keep_busy<R>(&self, work: impl FnOnce() -> R) -> R {
+        on!(self, |d| match d.kernels() {
+            Ok(k) => k.keep_busy(work),
+            Err(_) => work(),
+        })
     }
 
     /// The most of its memory pool that was in use at once, in bytes, without cuBLAS's workspace and what uploads pass through;
     /// `None` where it has none or the driver does not tell.
     pub fn peak_bytes(&self) -> Option<u64> {
-        on!(self, |d| d.peak_bytes())
+        on!(self, |d| d.kernels().ok()?.peak_bytes())
+    }
+
+    /// Calls `f` with the device itself, whose type is known then.
+    pub fn visit<F: WithBackend>(&self, f: F) -> F::Output {
+        on!(self, |d| f.call(d))
     }
 
     /// [`open_network`] on this device.
@@ -146,21 +166,14 @@ impl Device {
         source: &mut dyn WeightSource,
         precision: Precision,
     ) -> Option<Result<Box<dyn Network>, BuildError>> {
-        on!(self, |d| open_network(variant, d, source, precision))
-    }
-
-    /// [`open_session`] on this device.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn session(
-        &self,
-        variant: &str,
-        source: &mut dyn WeightSource,
-        config: AdamWConfig,
-        compute: Compute,
-    ) -> Option<Result<Box<dyn Learner>, LearnError>> {
-        on!(self, |d| open_session(variant, d.clone(), source, config, compute))
+        struct Open<'a>(&'a str, &'a mut dyn WeightSource, Precision);
+        impl WithBackend for Open<'_> {
+            type Output = Option<Result<Box<dyn Network>, BuildError>>;
+            fn call<D: Backend>(self, device: &D) -> Self::Output {
+                open_network(self.0, device, self.1, self.2)
+            }
+        }
+        self.visit(Open(variant, source, precision))
     }
 }
 
@@ -172,7 +185,7 @@ mod tests {
     fn the_cpu_is_always_there() {
         for choice in [DeviceChoice::Cpu, DeviceChoice::Auto] {
             let device = choice.open().unwrap();
-            assert!(device.offers(Precision::F32));
+            assert!(device.supports(Precision::F32));
             assert!(choice == DeviceChoice::Auto || device.name() == "cpu");
         }
     }
@@ -181,6 +194,6 @@ mod tests {
     #[test]
     fn a_build_without_cuda_says_so() {
         let error = DeviceChoice::Cuda.open().unwrap_err().to_string();
-        assert!(error.contains("--features cuda"), "{error}");
+        assert!(error.contains("feature `cuda`"), "{error}");
     }
 }

@@ -8,6 +8,7 @@
 //! - [`device`]: the CPU or a GPU, chosen at run time.
 //! - [`predict`]: from image files to mask files.
 //! - [`metrics`]: the scores that papers report.
+//! - [`files`]: files and folders that are whole under their names.
 //! - [`bench`](mod@bench): time and memory of one model.
 //!
 //! ```no_run
@@ -17,16 +18,17 @@
 //! let device = Cpu::default();
 //! let model = Sam2UNet::<Large>::from_source(&device, &mut Initialiser::new(0))?;
 //! let images: Image<Const<2>, Const<352>, Cpu> = device.zeros();
-//! let masks: Masks<Const<2>, Const<352>, 1, Cpu> = model.forward(images).head;
+//! let masks: Masks<Const<2>, Const<352>, Const<1>, Cpu> = model.forward(images).head;
 //! # Ok::<(), sam2unet::nn::BuildError>(())
 //! ```
 
-//pub mod bench;
+pub mod bench;
 pub mod checkpoint;
 pub mod data;
-//pub mod device;
+pub mod device;
+pub mod files;
 pub mod kernels;
 pub mod metrics;
 pub mod nn;
-//pub mod predict;
-//pub mod train;
+pub mod predict;
+pub mod train;

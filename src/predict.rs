@@ -1,8 +1,20 @@
 //! From image files to mask files.
 
-use crate::checkpoint::{self, CheckpointError, Scope, WeightFile};
-use crate::data::{self, DataError, Filter, Grey, Rgb};
+use crate::checkpoint::detect::detect;
+use crate::checkpoint::error::CheckpointError;
+use crate::checkpoint::file::WeightFile;
+use crate::checkpoint::load::{Scope, load};
+use crate::data::error::DataError;
+use crate::data::example::normalise;
+use crate::data::folder::image_files;
+use crate::data::mask::saved_mask;
+use crate::data::picture::overlay;
+use crate::data::pixels::{Grey, Rgb};
+use crate::data::read::read_rgb;
+use crate::data::resize::Filter;
+use crate::data::write::write_png;
 use crate::device::Device;
+use crate::files::folder::make_writable;
 use crate::nn::{BuildError, Network, NetworkError, Precision, SIDES, catalogue, check_side};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -56,7 +68,7 @@ pub enum PredictError {
     #[error(transparent)]
     Network(#[from] NetworkError),
     /// The checkpoint names a side that the network does not have.
-    #[error("{path} says that it was trained at side {found:?}, which is none of this network's; give --size N")]
+    #[error("{path} says that it was trained at side {found:?}, which is none of this network's")]
     TrainedSize {
         /// The checkpoint.
         path: PathBuf,
@@ -74,10 +86,10 @@ pub enum PredictError {
         target: String,
     },
     /// Masks would replace, or be taken for, the images they are made of.
-    #[error("{0}: masks would be written over the images, or among them; give another --out")]
+    #[error("{0}: masks would be written over the images, or among them")]
     OverImages(PathBuf),
     /// There is no image.
-    #[error("{path}: {source}; --images takes an image or a folder of images")]
+    #[error("{path}: {source}")]
     NoImages {
         /// What was given.
         path: PathBuf,
@@ -85,7 +97,7 @@ pub enum PredictError {
         source: std::io::Error,
     },
     /// The folder for the masks cannot be made, or not be written to.
-    #[error("cannot write into {path}: {source}; give another --out")]
+    #[error("cannot write into {path}: {source}")]
     Folder {
         /// The folder.
         path: PathBuf,
@@ -103,9 +115,9 @@ impl Predictor {
     pub fn open(path: &Path, device: &Device, precision: Option<Precision>) -> Result<Self, PredictError> {
         let file = WeightFile::open(path)?;
         let candidates = catalogue();
-        let variant = checkpoint::detect(&file, &candidates)?;
+        let variant = detect(&file, &candidates)?;
         let specs = candidates.iter().find(|(name, _)| *name == variant).map_or(&[][..], |(_, specs)| specs);
-        let (mut weights, _) = checkpoint::load(&file, specs, Scope::All)?;
+        let (mut weights, _) = load(&file, specs, Scope::All)?;
         let build = |source| PredictError::Build { path: path.to_path_buf(), source };
         let trained = file.metadata().get("precision").and_then(|name| Precision::of_name(name));
         let precision = precision.or(trained).unwrap_or_default();
@@ -145,10 +157,10 @@ impl Predictor {
     pub fn mask(&self, image: &Rgb, options: &PredictOptions) -> Result<Grey, PredictError> {
         let size = options.size;
         // before memory is asked for
-        check_side(size)?;
-        let input = data::normalise(&image.resize(size, size, Filter::Bilinear));
+        check_side(size).map_err(NetworkError::from)?;
+        let input = normalise(&image.resize(size, size, Filter::Bilinear));
         let logits = self.network.logits(&input, 1, size)?;
-        let mut mask = data::saved_mask(&logits, size, image.width, image.height, options.stretch);
+        let mut mask = saved_mask(&logits, size, image.width, image.height, options.stretch);
         if let Some(threshold) = options.threshold {
             for v in &mut mask.data {
                 *v = if f32::from(*v) >= threshold * 255.0 { 255 } else { 0 };
@@ -162,12 +174,12 @@ impl Predictor {
     /// # Errors
     /// When the image cannot be read or the mask not be written; either is named.
     pub fn file(&self, image: &Path, out: &Path, options: &PredictOptions) -> Result<(), PredictError> {
-        let pixels = data::read_rgb(image)?;
+        let pixels = read_rgb(image)?;
         let mask = self.mask(&pixels, options)?;
         let (target, drawn) = targets(image);
-        data::write_png(&out.join(target), &mask)?;
+        write_png(&out.join(target), &mask)?;
         if options.overlay {
-            data::write_png(&out.join(drawn), &data::overlay(&pixels, &mask))?;
+            write_png(&out.join(drawn), &overlay(&pixels, &mask))?;
         }
         Ok(())
     }
@@ -180,7 +192,7 @@ impl Predictor {
 /// When there is no image, when two would give one file, or when masks would be written over images or among them.
 pub fn image_list(images: &Path, out: &Path, overlay: bool) -> Result<Vec<PathBuf>, PredictError> {
     let is_folder = images.is_dir();
-    let list = if is_folder { data::image_files(images)? } else { vec![images.to_path_buf()] };
+    let list = if is_folder { image_files(images)? } else { vec![images.to_path_buf()] };
     if let (false, Err(source)) = (is_folder, images.metadata()) {
         return Err(PredictError::NoImages { path: images.to_path_buf(), source });
     }
@@ -216,6 +228,5 @@ fn targets(image: &Path) -> (String, String) {
 /// # Errors
 /// When it cannot.
 pub fn prepare_folder(out: &Path) -> Result<(), PredictError> {
-    let made = std::fs::create_dir_all(out).and_then(|()| tempfile::tempfile_in(out).map(drop));
-    made.map_err(|source| PredictError::Folder { path: out.to_path_buf(), source })
+    make_writable(out).map_err(|source| PredictError::Folder { path: out.to_path_buf(), source })
 }

@@ -6,7 +6,7 @@ use dfdx::nn::{Module, ModuleMut, NumParams, ZeroGrads};
 use dfdx::optim::{Adam, Optimizer, Sgd};
 use dfdx::prelude::*;
 use rayon::prelude::*;
-use sam2unet::nn::ops::{Keep, LossFlavour};
+
 use sam2unet::nn::weights::{Role, SourceError, Value, WeightSource, WeightSpec};
 use sam2unet::nn::*;
 use sam2unet::train::{AdamW, AdamWConfig};
@@ -137,7 +137,7 @@ fn pico_loss_and_every_gradient<D: Backend>(device: &D) {
         return;
     };
     let mut least = None;
-    for keep in [Keep::Input, Keep::Attention, Keep::Products] {
+    for keep in [MemoryUse::Small, MemoryUse::Balanced, MemoryUse::Fast] {
         let mut model = model.clone();
         model.keep(keep);
         let (loss, found) = pico_pass(device, &mut model, &expected, LossFlavour::Paper);
@@ -263,10 +263,10 @@ fn pico_in_bf16<D: Backend>(device: &D) {
 }
 
 fn pico_in_tf32<D: Backend>(device: &D) {
-    if device.describe() != "cpu" {
+    if device.description() != "cpu" {
         pico_in(device, Precision::Tf32, Rounding { logits: 2e-3, loss: 1e-3, norm: 1e-2, gradient: 0.1 });
     } else {
-        assert!(!device.offers(Precision::Tf32), "only GPUs know TF32");
+        assert!(!device.supports(Precision::Tf32), "only GPUs know TF32");
     }
 }
 
@@ -284,8 +284,8 @@ fn pico_in<D: Backend>(device: &D, precision: Precision, most: Rounding) {
     let Some((mut weights, expected)) = Golden::open(WEIGHTS).zip(Golden::open(EXPECTED)) else {
         return;
     };
-    if !device.offers(precision) {
-        return crate::golden::skipped(&format!("{} computes no {} products", device.describe(), precision.name()));
+    if !device.supports(precision) {
+        return crate::golden::skipped(&format!("{} computes no {} products", device.description(), precision.name()));
     }
     let mut model = Sam2UNet::<Pico, D>::with_precision(device, &mut weights, precision).unwrap();
     let x: Image<Const<2>, S96, D> = tensor(device, &expected, "image");

@@ -5,7 +5,7 @@ use dfdx::tensor::Cpu;
 use sam2unet::checkpoint;
 use sam2unet::data::{Dataset, Filter, Grey, Synthetic, normalise, saved_mask, write_png};
 use sam2unet::metrics::{Summary, score_pair};
-use sam2unet::nn::{Initialiser, Memory, Network, Precision, Sam2UNet, Tiny};
+use sam2unet::nn::{Initialiser, Network, Precision, Sam2UNet, Tiny};
 use sam2unet::train::settings::demo;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -252,7 +252,7 @@ fn memory_and_precision_are_chosen() {
 
     let (said, rounded) = trained("bf16", &["--precision", "bf16"]);
     // weights are rounded everywhere, factors where that is faster
-    let widened = Cpu::default().multiplies_in(Precision::Bf16) == Precision::F32;
+    let widened = Cpu::default().computes_in(Precision::Bf16) == Precision::F32;
     assert_eq!(said.contains("products computed in f32"), widened, "{said}");
     let settings = fs::read_to_string(dir.path().join("bf16/config.toml")).unwrap();
     assert!(settings.contains("precision = \"bf16\""), "{settings}");

@@ -1,9 +1,9 @@
 //! Times a model: see `bench --help`.
 
 use clap::{Parser, ValueEnum};
-use sam2unet::bench::{Case, What, measure, profile};
+use sam2unet::bench::{BenchError, Case, What, measure, profile};
+use sam2unet::nn::MemoryUse;
 use sam2unet::nn::Precision;
-use sam2unet::nn::ops::Keep;
 use sam2unet::train::{DeviceChoice, Named};
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -36,8 +36,8 @@ struct Arguments {
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = DeviceChoice::parse)]
     device: DeviceChoice,
     /// What training keeps of a block for the backward pass: small, balanced or fast
-    #[arg(long, value_name = "NAME", default_value = "balanced", value_parser = Keep::parse)]
-    memory: Keep,
+    #[arg(long, value_name = "NAME", default_value = "balanced", value_parser = MemoryUse::parse)]
+    memory: MemoryUse,
     /// Print where the time goes instead, as a table: on an otherwise idle machine
     #[arg(long)]
     profile: bool,
@@ -74,14 +74,14 @@ fn main() -> ExitCode {
     };
     // on one of the pool's threads, so that none is woken for each call
     let text = pool.install(|| {
-        let device = arguments.device.open().map_err(|e| e.to_string())?;
+        let device = arguments.device.open().map_err(|e| format!("--device: {e}"))?;
         if let Some(remark) = device.remark(case.precision) {
             eprintln!("bench: {remark}");
         }
         match arguments.profile {
-            true => profile(&case, &device, arguments.memory).map(|p| p.to_string()).map_err(|e| e.to_string()),
+            true => profile(&case, &device, arguments.memory).map(|p| p.to_string()).map_err(explained),
             false => {
-                let measured = measure(case, &device, arguments.memory).map_err(|e| e.to_string())?;
+                let measured = measure(case, &device, arguments.memory).map_err(explained)?;
                 serde_json::to_string(&measured).map_err(|e| e.to_string())
             }
         }
@@ -98,5 +98,13 @@ fn main() -> ExitCode {
             eprintln!("bench: {error}");
             ExitCode::from(2)
         }
+    }
+}
+
+/// The error, with what the flags can do about it.
+fn explained(error: BenchError) -> String {
+    match error {
+        BenchError::Profile => format!("--profile: {error}; give --device cpu"),
+        _ => error.to_string(),
     }
 }

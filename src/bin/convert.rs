@@ -31,9 +31,18 @@ fn main() -> ExitCode {
     match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("convert: {error}");
+            eprintln!("convert: {error}{}", advice(&error));
             ExitCode::from(2)
         }
+    }
+}
+
+/// What the flags can do about it.
+fn advice(error: &CheckpointError) -> &'static str {
+    match error {
+        CheckpointError::NoTarget { .. } => ": give `--to trunk`, or `--to sam2-unet --seed N`",
+        CheckpointError::NoRest { .. } => ": give `--seed N` to draw them at random",
+        _ => "",
     }
 }
 

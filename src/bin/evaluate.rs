@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
+use sam2unet::files;
 use sam2unet::metrics::{FolderScores, JsonReport, PairedFolders, Task, table};
 
 /// Scores predictions against masks: S-measure, F, weighted F, E-measure, MAE, Dice, IoU, BER.
@@ -132,11 +133,5 @@ fn write_json(path: &Path, report: &JsonReport<'_>) -> Result<(), Box<dyn Error>
     if path.exists() && !path.is_file() {
         return Ok(std::fs::write(path, text)?);
     }
-    let new = path.with_extension("json.new");
-    let written = std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, path));
-    if written.is_err() {
-        // the reason is in `written`
-        let _ = std::fs::remove_file(&new);
-    }
-    Ok(written?)
+    Ok(files::write(path, text)?)
 }

@@ -2,8 +2,9 @@
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
+use sam2unet::device::DeviceError;
 use sam2unet::nn::{Precision, check_side};
-use sam2unet::predict::{PredictOptions, Predictor, image_list, prepare_folder};
+use sam2unet::predict::{PredictError, PredictOptions, Predictor, image_list, prepare_folder};
 use sam2unet::train::{DeviceChoice, Named};
 use std::error::Error;
 use std::io::{self, Write};
@@ -65,14 +66,28 @@ fn main() -> ExitCode {
     let threads = arguments.threads.map_or(0, usize::from);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     // on one of the pool's threads, so that none is woken for each image
-    let done =
-        pool.map_err(|e| e.to_string()).and_then(|pool| pool.install(|| run(&arguments).map_err(|e| e.to_string())));
+    let done = pool
+        .map_err(|e| e.to_string())
+        .and_then(|pool| pool.install(|| run(&arguments).map_err(|e| format!("{e}{}", advice(&*e)))));
     match done {
         Ok(code) => code,
         Err(error) => {
             eprintln!("predict: {error}");
             ExitCode::from(2)
         }
+    }
+}
+
+/// What the flags can do about an error.
+fn advice(error: &(dyn Error + 'static)) -> &'static str {
+    if error.is::<DeviceError>() {
+        return "; --device cpu computes without it";
+    }
+    match error.downcast_ref() {
+        Some(PredictError::TrainedSize { .. }) => "; give --size N",
+        Some(PredictError::OverImages(_) | PredictError::Folder { .. }) => "; give another --out",
+        Some(PredictError::NoImages { .. }) => "; --images takes an image or a folder of images",
+        _ => "",
     }
 }
 
@@ -116,7 +131,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let bar = ProgressBar::new(images.len() as u64).with_style(style.unwrap_or_else(ProgressStyle::default_bar));
     let mut failed = 0;
     for image in &images {
-        if let Err(error) = device.awake(|| predictor.file(image, &arguments.out, &options)) {
+        if let Err(error) = device.keep_busy(|| predictor.file(image, &arguments.out, &options)) {
             failed += 1;
             bar.suspend(|| eprintln!("predict: {error}"));
         }

@@ -13,8 +13,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use sam2unet::data::{DataError, FOREGROUND_ABOVE};
 use sam2unet::device::Device;
 use sam2unet::metrics::{self, Summary, Task};
+use sam2unet::nn::MemoryUse;
 use sam2unet::nn::Precision;
-use sam2unet::nn::ops::Keep;
 use sam2unet::train::{
     Choices, DeviceChoice, Event, FolderError, Learner, LossFlavour, MultiScale, Named, Observer, Outcome, Overview,
     Plan, RunFolder, SELECTION_KEY, Settings, SettingsError, Sources, StartError, State, TrainError, open_learner,
@@ -48,7 +48,7 @@ struct Flags {
     /// The paper's task: camouflage, salient (50 epochs), marine, mirror (20), polyp (20, --multi-scale random)
     #[arg(long, value_name = "NAME", value_parser = Task::parse, help_heading = "Data")]
     task: Option<Task>,
-    /// Keep the images in the order of their names
+    /// MemoryUse the images in the order of their names
     #[arg(long, help_heading = "Data")]
     no_shuffle: bool,
     /// No random flips
@@ -119,8 +119,8 @@ struct Flags {
     #[arg(long, value_name = "NAME", value_parser = <Precision as Named>::parse, help_heading = "Optimisation")]
     precision: Option<Precision>,
     /// What a block keeps for the backward pass: small (its input), balanced, fast (most) [default: balanced]
-    #[arg(long, value_name = "NAME", value_parser = Keep::parse, help_heading = "Run")]
-    memory: Option<Keep>,
+    #[arg(long, value_name = "NAME", value_parser = MemoryUse::parse, help_heading = "Run")]
+    memory: Option<MemoryUse>,
 }
 
 impl Flags {
@@ -194,6 +194,25 @@ impl Failure {
             _ => 2,
         }
     }
+
+    /// What the flags can do about it.
+    fn advice(&self) -> String {
+        match self {
+            Self::Start(StartError::Device(_)) => "; --device cpu computes without it".to_string(),
+            Self::Start(StartError::OtherVariant { found, .. }) => format!(": give --variant {found}, or another file"),
+            Self::Folder(error) | Self::Train(TrainError::Start(error)) => match error {
+                FolderError::Occupied { path } => {
+                    format!(": go on in it with --resume {}, or choose another --out", path.display())
+                }
+                FolderError::NoRun { .. } => {
+                    ". --resume takes the folder that `train` wrote into (its --out)".to_string()
+                }
+                FolderError::Busy { .. } => ": stop it first, or choose another --out".to_string(),
+                _ => String::new(),
+            },
+            _ => String::new(),
+        }
+    }
 }
 
 /// Prints a line. Training does not end because nobody reads any more, or the disk of its output is full.
@@ -209,7 +228,7 @@ fn main() -> ExitCode {
         Ok(Outcome::Stopped { .. }) => ExitCode::from(INTERRUPTED),
         Ok(_) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("train: {failure}");
+            eprintln!("train: {failure}{}", failure.advice());
             ExitCode::from(failure.code())
         }
     }
@@ -234,7 +253,7 @@ fn new_run(out: Option<PathBuf>, config: Option<PathBuf>, flags: Choices) -> Res
     RunFolder::check_unused(&out)?;
     set_threads(&settings)?;
     let device = open_device(&settings)?;
-    if !device.offers(settings.precision) {
+    if !device.supports(settings.precision) {
         say(format_args!(
             "{:<10} this device computes no {} products, which take {}: f32 in its place",
             "precision",
@@ -275,7 +294,7 @@ fn resume_run(path: &Path, flags: Choices) -> Result<Outcome, Failure> {
     }
     set_threads(&settings)?;
     let device = open_device(&settings)?;
-    if !device.offers(settings.precision) {
+    if !device.supports(settings.precision) {
         let (precision, needs) = (settings.precision.name(), device.needs(settings.precision));
         return Err(Failure::OtherPrecision { path: path.to_owned(), precision, needs });
     }

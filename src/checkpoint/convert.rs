@@ -7,11 +7,13 @@ use std::str::FromStr;
 
 use crate::nn::weights::{WeightSource, WeightSpec};
 
+use super::detect::{detect, own_trunk};
 use super::error::CheckpointError;
 use super::file::WeightFile;
 use super::layout::{Layout, trunk_file_name};
-use super::load::{Report, Scope, detect, known_layout, load, own_trunk};
-use super::save::Writer;
+use super::load::{Scope, known_layout, load};
+use super::report::Report;
+use super::safetensors::write::Writer;
 
 /// What [`convert`] writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,8 +74,9 @@ impl fmt::Display for Converted {
 /// [`Target::Trunk`], a trunk of a size that no candidate has (a variant that a user declared) is taken by its own size.
 ///
 /// # Errors
-/// Everything that [`WeightFile::open`], [`detect`], [`load`] and [`Writer`] report; [`CheckpointError::Request`] where `to` or
-/// `rest` is needed and missing, or input and output are one file.
+/// Everything that [`WeightFile::open`], [`detect`], [`load`] and [`Writer`] report; [`CheckpointError::NoTarget`] and
+/// [`CheckpointError::NoRest`] where `to` or `rest` is needed and missing; [`CheckpointError::Request`] where input and
+/// output are one file.
 pub fn convert(
     input: &Path,
     output: &Path,
@@ -107,10 +110,7 @@ pub fn convert(
         Some(to) => to,
         None if from == Layout::Sam2Unet => Target::Sam2Unet,
         None => {
-            return Err(CheckpointError::Request(format!(
-                "{} holds SAM2's trunk only ({from}): say what to make of it, `--to trunk`, or `--to sam2-unet --seed N`",
-                input.display()
-            )));
+            return Err(CheckpointError::NoTarget { path: input.to_path_buf(), layout: from });
         }
     };
     // what is not in the metadata cannot differ between two files of the same weights
@@ -133,10 +133,7 @@ pub fn convert(
         }
         (Target::Sam2Unet, _) => {
             let Some(rest) = rest else {
-                return Err(CheckpointError::Request(format!(
-                    "{} holds SAM2's trunk only ({from}): adapters, RFB and decoder are drawn at random, give `--seed N` for them",
-                    input.display()
-                )));
+                return Err(CheckpointError::NoRest { path: input.to_path_buf(), layout: from });
             };
             let (trunk, report) = load(&file, specs, Scope::Trunk)?;
             (write_all(output, specs, &mut trunk.with_rest(rest), &metadata)?, report, specs.len())

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::nn::weights::WeightSpec;
 
-use super::error::{CheckpointError, shown};
+use super::detect::detect;
+use super::error::CheckpointError;
 use super::file::WeightFile;
 use super::layout::{Part, published_part};
-use super::load::detect;
+use super::shown::shown;
 
 /// Format, layout, variant, tensors per part, parameters, number types and metadata of a file, as lines for people.
 ///

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::load::Report;
+use super::layout::Layout;
+use super::report::Report;
 
 /// Why a weight file was not read, recognised, written or converted.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +88,22 @@ pub enum CheckpointError {
         /// What was seen, against each candidate.
         reason: String,
     },
+    /// A trunk is to be converted, and nobody said into what.
+    #[error("{path} holds SAM2's trunk only ({layout}): say what to make of it, a trunk or a whole SAM2-UNet", path = path.display())]
+    NoTarget {
+        /// The file.
+        path: PathBuf,
+        /// How it is spelled.
+        layout: Layout,
+    },
+    /// A trunk is to become a whole SAM2-UNet, and there is no source of the rest.
+    #[error("{path} holds SAM2's trunk only ({layout}): adapters, RFB and decoder need another source", path = path.display())]
+    NoRest {
+        /// The file.
+        path: PathBuf,
+        /// How it is spelled.
+        layout: Layout,
+    },
     /// A conversion that was not asked for clearly, or cannot be done.
     #[error("{0}")]
     Request(String),
@@ -134,14 +151,4 @@ impl Fault {
             Fault::Unsupported(reason) => CheckpointError::Unsupported { path, reason },
         }
     }
-}
-
-/// A name from a file as it can be shown: on one line, without control characters, not too long.
-pub(super) fn shown(name: &str) -> String {
-    const LONGEST: usize = 120;
-    let mut shown: String = name.chars().take(LONGEST).flat_map(char::escape_debug).collect();
-    if name.chars().nth(LONGEST).is_some() {
-        shown.push_str("...");
-    }
-    shown
 }

@@ -12,21 +12,31 @@
 //!
 //! Nothing here knows a network: what a model stores is told by [`crate::nn::weights`], names and shapes only.
 
-mod convert;
-mod describe;
-mod error;
-mod file;
-mod layout;
-mod load;
-mod pickle;
-mod safetensors;
-mod save;
-mod torch;
+pub(crate) mod bytes;
+pub(crate) mod convert;
+pub(crate) mod describe;
+pub(crate) mod detect;
+pub(crate) mod error;
+pub(crate) mod file;
+pub(crate) mod format;
+pub(crate) mod layout;
+pub(crate) mod load;
+pub(crate) mod numbers;
+pub(crate) mod pickle;
+pub(crate) mod report;
+pub(crate) mod safetensors;
+pub(crate) mod shown;
+pub(crate) mod tensor;
+pub(crate) mod torch;
 
 pub use convert::{Converted, Target, convert};
 pub use describe::{describe_file, describe_variant};
+pub use detect::detect;
 pub use error::CheckpointError;
-pub use file::{Dtype, Format, TensorInfo, WeightFile};
+pub use file::WeightFile;
+pub use format::Format;
 pub use layout::{Layout, Part};
-pub use load::{Backbone, Key, Loaded, Report, Scope, WrongDtype, WrongShape, detect, load};
-pub use save::{Writer, save};
+pub use load::{Backbone, Loaded, Scope, load};
+pub use report::{Key, Report, WrongDtype, WrongShape};
+pub use safetensors::write::{Writer, save};
+pub use tensor::{Dtype, TensorInfo};

@@ -8,9 +8,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use zip::{CompressionMethod, ZipArchive};
 
-use super::error::{Fault, shown};
-use super::file::{Place, Shared, Tensor};
-use super::pickle;
+use super::bytes::FileBytes;
+use super::error::Fault;
+use super::pickle::input::MAX_PICKLE;
+use super::pickle::state_dict::state_dict;
+use super::shown::shown;
+use super::tensor::{Location, Tensor};
 
 /// Largest compressed storage that is unpacked, in bytes. The largest weight of Large has 21 MB.
 const MAX_UNPACKED: u64 = 1 << 30;
@@ -21,7 +24,7 @@ const MAX_RATIO: u64 = 1032;
 
 /// The opened archive: what is needed to read a storage later.
 pub(super) struct Archive {
-    zip: ZipArchive<Cursor<Shared>>,
+    zip: ZipArchive<Cursor<FileBytes>>,
     storages: Vec<Stored>,
     /// Bytes unpacked so far.
     unpacked: AtomicU64,
@@ -45,7 +48,7 @@ pub(super) struct Contents {
     pub tensors: BTreeMap<String, Tensor>,
 }
 
-pub(super) fn open(bytes: Shared) -> Result<Contents, Fault> {
+pub(super) fn open(bytes: FileBytes) -> Result<Contents, Fault> {
     let length = bytes.as_ref().len() as u64;
     let mut zip = ZipArchive::new(Cursor::new(bytes))
         .map_err(|error| Fault::Damaged(format!("not a whole zip archive ({error}); truncated?")))?;
@@ -66,8 +69,8 @@ pub(super) fn open(bytes: Shared) -> Result<Contents, Fault> {
     let pickle_index = zip
         .index_for_name(&format!("{root}data.pkl"))
         .ok_or_else(|| Fault::Damaged("the archive lost its data.pkl".into()))?;
-    let pickle = read_entry(&mut zip, pickle_index, pickle::MAX_PICKLE)?;
-    let found = pickle::state_dict(&pickle)?;
+    let pickle = read_entry(&mut zip, pickle_index, MAX_PICKLE)?;
+    let found = state_dict(&pickle)?;
 
     let mut archive = Archive { zip, storages: Vec::new(), unpacked: AtomicU64::new(0) };
     let mut known: HashMap<String, usize> = HashMap::new();
@@ -93,14 +96,14 @@ pub(super) fn open(bytes: Shared) -> Result<Contents, Fault> {
                 archive.storages[storage].size
             )));
         }
-        let place = Place::Strided { storage, offset: tensor.offset, strides: tensor.strides };
-        tensors.insert(name, Tensor { dtype: tensor.dtype, shape: tensor.shape, place });
+        let location = Location::Strided { storage, offset: tensor.offset, strides: tensor.strides };
+        tensors.insert(name, Tensor { dtype: tensor.dtype, shape: tensor.shape, location });
     }
     Ok(Contents { archive, section: found.section, tensors })
 }
 
 /// The folder inside of the archive that everything lies in, with its slash; it may be empty.
-fn root(zip: &ZipArchive<Cursor<Shared>>) -> Result<String, Fault> {
+fn root(zip: &ZipArchive<Cursor<FileBytes>>) -> Result<String, Fault> {
     let mut names = zip.file_names_raw().filter_map(|name| std::str::from_utf8(name).ok());
     let root = names
         .find_map(|name| {
@@ -123,7 +126,7 @@ fn bad_entry(error: zip::result::ZipError) -> Fault {
 }
 
 /// Unpacks an entry whose size is at most `limit`; the zip crate compares size and checksum with what it declares.
-fn read_entry(zip: &mut ZipArchive<Cursor<Shared>>, index: usize, limit: u64) -> Result<Vec<u8>, Fault> {
+fn read_entry(zip: &mut ZipArchive<Cursor<FileBytes>>, index: usize, limit: u64) -> Result<Vec<u8>, Fault> {
     let (size, unchecked) = {
         let entry = zip.by_index_raw(index).map_err(bad_entry)?;
         let (size, compressed) = (entry.size(), entry.compressed_size());

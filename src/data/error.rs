@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::read::MAX_PIXELS;
+use super::pixels::MAX_PIXELS;
 
 /// What is wrong with the data, where, and what to do about it.
 #[derive(Debug, thiserror::Error)]

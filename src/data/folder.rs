@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::dataset::Dataset;
 use super::error::DataError;
-use super::picture::FOREGROUND_ABOVE;
+use super::mask::FOREGROUND_ABOVE;
 use super::pixels::{Grey, Rgb};
 use super::read::{read_grey, read_rgb};
 

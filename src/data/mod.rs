@@ -15,26 +15,30 @@
 //!
 //! This layer knows no tensor, no tape and no network.
 
-mod dataset;
-mod error;
-mod example;
-mod folder;
-mod loader;
-mod picture;
-mod pixels;
-mod random;
-mod read;
-mod resize;
-mod synthetic;
+pub(crate) mod dataset;
+pub(crate) mod error;
+pub(crate) mod example;
+pub(crate) mod folder;
+pub(crate) mod loader;
+pub(crate) mod mask;
+pub(crate) mod picture;
+pub(crate) mod pixels;
+pub(crate) mod random;
+pub(crate) mod read;
+pub(crate) mod resize;
+pub(crate) mod synthetic;
+pub(crate) mod write;
 
 pub use dataset::Dataset;
 pub use error::DataError;
 pub use example::{Example, Flips, epoch_order, flips, normalise};
 pub use folder::{Folder, Pair, image_files};
 pub use loader::{Batch, BatchRequest, Loader};
-pub use picture::{FOREGROUND_ABOVE, SheetRow, contact_sheet, overlay, saved_mask, write_png};
-pub use pixels::{Grey, Pixels, Rgb};
+pub use mask::{FOREGROUND_ABOVE, saved_mask};
+pub use picture::{SheetRow, contact_sheet, overlay};
+pub use pixels::{Grey, MAX_PIXELS, Pixels, Rgb};
 pub use random::Draws;
-pub use read::{MAX_PIXELS, read_grey, read_rgb};
+pub use read::{read_grey, read_rgb};
 pub use resize::Filter;
 pub use synthetic::Synthetic;
+pub use write::write_png;

@@ -1,5 +1,8 @@
 //! 8-bit pictures in memory.
 
+/// The most pixels that an image file may hold: twice 2^30 / 4 / 3, where Pillow raises `DecompressionBombError`.
+pub const MAX_PIXELS: usize = 178_956_970;
+
 /// A picture of `C` interleaved 8-bit channels, row-major: `data[(y * width + x) * C + c]`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Pixels<const C: usize> {

@@ -23,10 +23,7 @@ use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::error::DataError;
-use super::pixels::{Grey, Pixels, Rgb};
-
-/// The most pixels that an image file may hold: twice 2^30 / 4 / 3, where Pillow raises `DecompressionBombError`.
-pub const MAX_PIXELS: usize = 178_956_970;
+use super::pixels::{Grey, MAX_PIXELS, Pixels, Rgb};
 
 /// The file as RGB, 8 bits a channel, at its own size.
 ///

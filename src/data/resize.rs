@@ -156,7 +156,7 @@ fn vertically<const C: usize>(from: Cow<Pixels<C>>, height: usize, filter: Filte
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Grey;
+    use crate::data::pixels::Grey;
 
     #[test]
     fn small_cases_by_pillow() {

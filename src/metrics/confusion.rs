@@ -1,6 +1,6 @@
 //! What follows from counts alone: a confusion matrix and the measures of one binary map.
 
-use super::EPSILON;
+use super::epsilon::EPSILON;
 
 /// beta^2 of the F-measure (Achanta et al., CVPR 2009).
 pub(super) const BETA_SQUARED: f64 = 0.3;

@@ -8,7 +8,9 @@ use rayon::prelude::*;
 
 use super::pair::{MetricError, PairScores, score_pair};
 use super::summary::Summary;
-use crate::data::{DataError, image_files, read_grey};
+use crate::data::error::DataError;
+use crate::data::folder::image_files;
+use crate::data::read::read_grey;
 
 /// Why folders cannot be scored.
 #[derive(Debug, thiserror::Error)]

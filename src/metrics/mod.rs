@@ -18,17 +18,20 @@
 //! `adp*` takes twice the prediction's mean as the threshold. `mean*` and `max*` are the mean and the maximum of the
 //! set's mean curve over 256 thresholds. Mirror papers score differently: see [`MirrorScores`].
 
-mod confusion;
-mod folders;
-mod mirror;
-mod nearest;
-mod pair;
-mod report;
-mod stretch;
-mod structure;
-mod summary;
-mod task;
-mod weighted;
+pub(crate) mod confusion;
+pub(crate) mod epsilon;
+pub(crate) mod folders;
+pub(crate) mod mirror;
+#[cfg(test)]
+mod mirror_tests;
+pub(crate) mod nearest;
+pub(crate) mod pair;
+pub(crate) mod report;
+pub(crate) mod stretch;
+pub(crate) mod structure;
+pub(crate) mod summary;
+pub(crate) mod task;
+pub(crate) mod weighted;
 
 pub use folders::{EvaluationError, FolderScores, PairedFolders};
 pub use mirror::MirrorScores;
@@ -36,9 +39,3 @@ pub use pair::{MetricError, PairScores, score_pair};
 pub use report::{JsonReport, table};
 pub use summary::{KEYS, Summary};
 pub use task::{Column, Task, UnknownTask, columns};
-
-/// The distance from 1.0 to the next larger `f64`, which PySODMetrics adds to denominators.
-const EPSILON: f64 = f64::EPSILON;
-
-/// Above this a pixel of a mask is foreground.
-const FOREGROUND_ABOVE: u8 = 128;

@@ -1,10 +1,10 @@
 //! One prediction against its mask.
 
-use super::FOREGROUND_ABOVE;
 use super::confusion::Confusion;
 use super::stretch::{self, Stretch};
 use super::structure::{self, Division, Region};
 use super::weighted;
+use crate::data::mask::FOREGROUND_ABOVE;
 
 /// What the scores of a set need of one pair.
 ///

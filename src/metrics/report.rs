@@ -113,7 +113,8 @@ fn flat(summary: &Summary, mirror: bool) -> impl Iterator<Item = (&'static str, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::{KEYS, score_pair};
+    use crate::metrics::pair::score_pair;
+    use crate::metrics::summary::KEYS;
 
     fn set(name: &str) -> FolderScores {
         let perfect = score_pair(&[0, 255], &[0, 255], 2, 1).expect("a valid pair");

@@ -1,7 +1,7 @@
 //! The S-measure (Fan, Cheng, Liu, Li and Borji, "Structure-measure: a new way to evaluate foreground maps",
 //! ICCV 2017).
 
-use super::EPSILON;
+use super::epsilon::EPSILON;
 use super::stretch::{Stretch, mean_of_equal};
 
 /// Weight of the object term against the region term.

@@ -228,8 +228,8 @@ fn at_each_threshold(pair: &PairScores, stretch: &Stretch) -> [Confusion; 256] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::score_pair;
     use super::*;
+    use crate::metrics::pair::score_pair;
     use approx::assert_abs_diff_eq;
 
     fn small() -> Summary {

@@ -112,7 +112,7 @@ impl FromStr for Task {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::score_pair;
+    use crate::metrics::pair::score_pair;
 
     #[test]
     fn names_lead_back_to_their_tasks() {

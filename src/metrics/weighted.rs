@@ -1,8 +1,9 @@
 //! The weighted F-measure (Margolin, Zelnik-Manor and Tal, "How to evaluate foreground maps?", CVPR 2014).
 
+use super::epsilon::EPSILON;
 use super::nearest::NearestForeground;
 use super::stretch::Stretch;
-use super::{EPSILON, FOREGROUND_ABOVE};
+use crate::data::mask::FOREGROUND_ABOVE;
 
 /// Reach of the 7 x 7 Gaussian that spreads errors among foreground pixels.
 const REACH: usize = 3;

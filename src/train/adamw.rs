@@ -11,8 +11,8 @@ use dfdx::optim::{Sgd, SgdConfig, UnusedTensors};
 use dfdx::shapes::{HasShape, Shape};
 use dfdx::tensor::{Cpu, Gradients, Storage, Tensor};
 
-use crate::nn::ops::AdamWStep;
-use crate::nn::{Backend, Buffer};
+use crate::kernels::adamw::{AdamWKernel, AdamWStep};
+use crate::nn::{Backend, StorageOf};
 
 use super::learner::{EachMoment, LearnError, MomentsOf};
 
@@ -51,8 +51,8 @@ pub struct AdamW<D: Backend = Cpu> {
 /// Running means of a weight's gradient and of its square.
 #[derive(Clone, Debug)]
 struct Moments<D: Backend> {
-    first: Buffer<D>,
-    second: Buffer<D>,
+    first: StorageOf<D>,
+    second: StorageOf<D>,
     device: D,
 }
 
@@ -247,8 +247,9 @@ impl<D: Backend> TensorVisitor<f32, D> for Step<'_, D> {
             }
         };
         let step = &self.step;
-        let renewed =
-            device.renew(weight, |old, new| device.adamw(step, old, &gradient, [D::out(first), D::out(second)], new));
+        let renewed = device.renew(weight, |k, old, new| {
+            k.adamw(step, old, &gradient, [D::slice_mut(first), D::slice_mut(second)], new)
+        });
         renewed.map_err(device_error::<D>)?;
         Ok(None)
     }

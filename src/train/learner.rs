@@ -1,8 +1,8 @@
 //! What the training loop needs of a model, whatever its variant, side and device.
 
-use crate::data::Batch;
+use crate::data::loader::Batch;
+use crate::nn::LossFlavour;
 use crate::nn::Precision;
-use crate::nn::ops::structure_loss::LossFlavour;
 use crate::nn::weights::{SourceError, Value, WeightSource, WeightSpec};
 
 /// Is handed a weight's name, its first and its second moment.
@@ -29,7 +29,7 @@ pub trait Learner {
     fn losses(&mut self) -> Result<Vec<f64>, LearnError>;
 
     /// Whether the device works beside the host, so that asking for [`losses`](Self::losses) makes the host wait for it.
-    fn lags(&self) -> bool;
+    fn is_asynchronous(&self) -> bool;
 
     /// One optimiser step at learning rate `rate` with the gathered gradients, which go back to zero.
     ///

@@ -13,30 +13,39 @@
 //! went through in one go or was stopped, or killed, and resumed any number of times. That holds on one kind of
 //! device: a GPU rounds otherwise than the CPU, and a run may move from one to the other.
 
-mod adamw;
-mod folder;
-mod learner;
-mod overview;
-mod plan;
-mod report;
-mod run;
-mod schedule;
-mod session;
+pub(crate) mod adamw;
+pub(crate) mod error;
+pub(crate) mod events;
+pub(crate) mod learner;
+pub(crate) mod overview;
+pub(crate) mod plan;
+pub(crate) mod report;
+pub(crate) mod run;
+pub(crate) mod run_folder;
+pub(crate) mod schedule;
+pub(crate) mod session;
 pub mod settings;
-mod sources;
-mod start;
+pub(crate) mod sources;
+pub(crate) mod start;
 
 pub use crate::device::DeviceChoice;
-pub use crate::nn::ops::structure_loss::LossFlavour;
+pub use crate::nn::LossFlavour;
 pub use adamw::{AdamW, AdamWConfig};
-pub use folder::{Best, FolderError, Record, RunFolder, State};
+pub use error::TrainError;
+pub use events::{Event, Observer, Outcome};
 pub use learner::{EachMoment, LearnError, Learner, LearnerSummary, MomentsOf};
 pub use overview::Overview;
 pub use plan::{Plan, Step};
-pub use report::{ReportError, write_curves, write_samples};
-pub use run::{Event, Observer, Outcome, SELECTION_KEY, TrainError, is_finished, train};
+pub use report::curves::write_curves;
+pub use report::error::ReportError;
+pub use report::samples::write_samples;
+pub use run::{is_finished, train};
+pub use run_folder::error::FolderError;
+pub use run_folder::folder::RunFolder;
+pub use run_folder::log::Record;
+pub use run_folder::state::{Best, SELECTION_KEY, State};
 pub use schedule::{FINAL_RATE, cosine};
-pub use session::{Compute, Session, open_session};
+pub use session::{Session, open_session, open_session_on};
 pub use settings::{Choices, Generated, MultiScale, Named, Settings, SettingsError};
 pub use sources::Sources;
 pub use start::{StartError, open_learner};

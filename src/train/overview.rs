@@ -5,7 +5,9 @@ use std::fmt;
 use super::learner::LearnerSummary;
 use super::plan::Plan;
 use super::schedule::FINAL_RATE;
-use super::settings::{MultiScale, Named, Settings};
+use super::settings::multi_scale::MultiScale;
+use super::settings::named::Named;
+use super::settings::settings::Settings;
 use super::sources::Sources;
 
 /// What is known before the first step. Displays as a few lines for people.
@@ -31,7 +33,7 @@ impl Overview<'_> {
         match (backbone, init) {
             (Some(path), _) => format!("from {}; adapters and decoder random", path.display()),
             (None, Some(path)) => format!("from {}, with adapters and decoder", path.display()),
-            (None, None) => "RANDOM, and stays so: the trunk is frozen. Give SAM2's weights with --backbone FILE \
+            (None, None) => "RANDOM, and stays so: the trunk is frozen. Give SAM2's weights as `backbone` \
                              (weights/README.md) for results like the paper's"
                 .to_string(),
         }

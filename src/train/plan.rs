@@ -1,9 +1,12 @@
 //! What a run will do, step by step: which samples, at which side, mirrored how. A function of the
 //! settings, the number of images and the position, so that a resumed run does the same.
 
-use super::folder::State;
-use super::settings::{MultiScale, Settings};
-use crate::data::{BatchRequest, Draws, Flips, epoch_order, flips};
+use super::run_folder::state::State;
+use super::settings::multi_scale::MultiScale;
+use super::settings::settings::Settings;
+use crate::data::example::{Flips, epoch_order, flips};
+use crate::data::loader::BatchRequest;
+use crate::data::random::Draws;
 
 /// Keeps the draws of sides apart from other uses of an equal seed.
 const SIDES_STREAM: u64 = 0x7369_6465;
@@ -105,7 +108,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::settings::Choices;
+    use crate::train::settings::choices::Choices;
 
     fn settings(choices: Choices) -> Settings {
         Choices { images: Some("i".into()), masks: Some("m".into()), ..choices }.resolve().unwrap()

@@ -7,16 +7,26 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-use super::folder::{Best, FolderError, Record, RunFolder, State};
+use super::error::TrainError;
+use super::events::{Event, Observer, Outcome};
 use super::learner::{LearnError, Learner};
 use super::overview::Overview;
 use super::plan::{Plan, Step};
-use super::report::{self, ReportError};
+use super::report::curves::write_curves;
+use super::report::samples::write_samples;
+use super::run_folder::error::FolderError;
+use super::run_folder::folder::RunFolder;
+use super::run_folder::log::Record;
+use super::run_folder::state::{Best, SELECTION_KEY, State};
 use super::schedule::cosine;
-use super::settings::Settings;
+use super::settings::settings::Settings;
 use super::sources::Sources;
-use crate::data::{BatchRequest, DataError, Dataset, Flips, Loader, saved_mask};
-use crate::metrics::{MetricError, PairScores, Summary, score_pair};
+use crate::data::dataset::Dataset;
+use crate::data::example::Flips;
+use crate::data::loader::{BatchRequest, Loader};
+use crate::data::mask::saved_mask;
+use crate::metrics::pair::{PairScores, score_pair};
+use crate::metrics::summary::Summary;
 
 /// Validation images scored at a time, in parallel, after the model saw them one by one.
 const SCORED_TOGETHER: usize = 16;
@@ -26,145 +36,6 @@ const STEPS_UNREAD: usize = 16;
 const TIME_UNREAD: Duration = Duration::from_secs(1);
 /// Threads that prepare images; more would take cores from the model.
 const MOST_LOADER_THREADS: usize = 4;
-
-/// What happens in a run, as it happens. Epochs and steps count from 1.
-#[derive(Debug)]
-pub enum Event<'a> {
-    /// Before the first step.
-    Ready(&'a Overview<'a>),
-    /// A step was made. A device that lags behind the host tells its loss a few steps late.
-    Step {
-        /// Which.
-        step: u64,
-        /// In which epoch.
-        epoch: u64,
-        /// Mean loss over its images.
-        loss: f64,
-        /// Learning rate.
-        rate: f64,
-        /// Seconds it took; of steps whose losses were asked for together, their mean.
-        seconds: f64,
-        /// Images it saw.
-        images: usize,
-    },
-    /// Validation is under way.
-    Validating {
-        /// Images predicted so far.
-        done: usize,
-        /// Images in all.
-        of: usize,
-    },
-    /// An epoch, or the run within one, came to its end.
-    Epoch {
-        /// Which.
-        epoch: u64,
-        /// Mean loss over its steps.
-        loss: f64,
-        /// Scores on the validation set, if there is one.
-        validation: Option<&'a Summary>,
-        /// Whether the model is the best so far.
-        best: bool,
-    },
-    /// A checkpoint was written.
-    Saved {
-        /// Of which step.
-        step: u64,
-    },
-    /// Curves and pictures are being made.
-    Reporting,
-}
-
-/// Who is told about [`Event`]s: the library itself prints nothing.
-pub trait Observer {
-    /// Is called with each event.
-    fn event(&mut self, event: &Event);
-}
-
-impl<F: FnMut(&Event)> Observer for F {
-    fn event(&mut self, event: &Event) {
-        self(event);
-    }
-}
-
-/// How a call of [`train`] ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The run came to its end.
-    Finished,
-    /// It was stopped and saved; a resume goes on at the next step.
-    Stopped {
-        /// Steps made.
-        step: u64,
-    },
-    /// It had come to its end before; nothing was done.
-    AlreadyFinished {
-        /// Steps made.
-        step: u64,
-    },
-}
-
-/// Why training ended early. The last checkpoint is intact in every case.
-#[derive(Debug, thiserror::Error)]
-pub enum TrainError {
-    /// The loss was no finite number.
-    #[error(
-        "the loss is {loss} in epoch {epoch}, step {step}, at learning rate {rate:e} and side {side}, on {}; {}. \
-         Try a lower --lr, or look at these images",
-        names.join(", "),
-        saved_before(*saved)
-    )]
-    Loss {
-        /// The loss.
-        loss: f64,
-        /// The epoch, from 1.
-        epoch: u64,
-        /// The step, from 1.
-        step: u64,
-        /// The learning rate.
-        rate: f64,
-        /// The side of the batch.
-        side: usize,
-        /// The batch's samples.
-        names: Vec<String>,
-        /// The step of the newest checkpoint.
-        saved: Option<u64>,
-    },
-    /// The run's folder failed: a full disk, for example.
-    #[error("{source}; {}", saved_before(*saved))]
-    Folder {
-        /// What failed.
-        source: FolderError,
-        /// The step of the newest checkpoint.
-        saved: Option<u64>,
-    },
-    /// The run's folder could not be used at all.
-    #[error(transparent)]
-    Start(FolderError),
-    /// The run was trained, but its curves or pictures could not be made.
-    #[error("the model is trained and saved, but: {0}")]
-    Report(#[from] ReportError),
-    /// A sample could not be read any more.
-    #[error(transparent)]
-    Data(#[from] DataError),
-    /// A prediction could not be scored.
-    #[error("{name}: {source}")]
-    Metric {
-        /// The sample.
-        name: String,
-        /// Why.
-        source: MetricError,
-    },
-    /// The model failed.
-    #[error(transparent)]
-    Learn(#[from] LearnError),
-}
-
-fn saved_before(step: Option<u64>) -> String {
-    match step {
-        Some(step) => format!("the checkpoint of step {step} is kept in `last`"),
-        None => "there is no checkpoint yet".to_string(),
-    }
-}
 
 /// Trains `learner` until the end of the run that `settings` describe, or until `stop` is set, from
 /// the newest checkpoint in `folder` or, without one, from the weights that `learner` has.
@@ -278,8 +149,8 @@ impl Run<'_> {
         }
         self.observer.event(&Event::Reporting);
         let shown = self.sources.validation.as_ref().unwrap_or(&self.sources.training);
-        report::write_curves(self.folder.path(), &self.folder.log_path())?;
-        report::write_samples(self.folder.path(), &**shown, self.learner, self.settings.size)?;
+        write_curves(self.folder.path(), &self.folder.log_path())?;
+        write_samples(self.folder.path(), &**shown, self.learner, self.settings.size)?;
         let finished = self.folder.finish(&mut self.state);
         finished.map_err(|source| self.folder_error(source))?;
         Ok(Outcome::Finished)
@@ -344,7 +215,7 @@ impl Run<'_> {
         self.state.step_in_epoch += 1;
         self.unread.push(Unread { step: self.state.step, batches: step.batches.clone(), images, rate });
         let due = self.unread.len() >= STEPS_UNREAD || self.unread_since.elapsed() >= TIME_UNREAD;
-        if due || !self.learner.lags() { self.read_losses() } else { Ok(()) }
+        if due || !self.learner.is_asynchronous() { self.read_losses() } else { Ok(()) }
     }
 
     /// Asks for the losses of the steps in `unread`, which are all of this epoch, and logs them.
@@ -515,9 +386,6 @@ impl Run<'_> {
         self.settings.threads.unwrap_or_else(cores).min(MOST_LOADER_THREADS)
     }
 }
-
-/// The score by which `best` is chosen: mean over images of the IoU of the map above a half.
-pub const SELECTION_KEY: &str = "sample_biiou";
 
 /// A batch's share of its step, so that the step's gradient is that of the mean over its images, whatever its batches.
 fn share(request: &BatchRequest, images: usize) -> f64 {

@@ -2,24 +2,16 @@
 
 use super::adamw::{AdamW, AdamWConfig};
 use super::learner::{LearnError, Learner, LearnerSummary};
-use crate::data::Batch;
-use crate::nn::ops::Keep;
+use crate::data::loader::Batch;
+use crate::device::{Device, WithBackend};
+use crate::kernels::device::Device as _;
 use crate::nn::weights::{Value, WeightSource, WeightSpec};
 use crate::nn::{
-    Backend, BuildError, Image, LossFlavour, Masks, Network, NetworkError, Precision, SIDES, Sam2UNet, Variant,
-    WithVariant, gflop, parameters, training_bytes, with_variant,
+    Backend, BuildError, BuildOptions, Image, LossFlavour, Masks, Network, NetworkError, Sam2UNet, ShapeError, Variant,
+    WithVariant, check_map, check_side, gflop, parameters, training_bytes, with_variant,
 };
 use dfdx::nn::{ModuleMut, ZeroGrads};
 use dfdx::prelude::*;
-
-/// How a model in training computes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Compute {
-    /// What its products are computed in; single precision where the device does not offer it.
-    pub precision: Precision,
-    /// What its blocks keep for the backward pass.
-    pub keep: Keep,
-}
 
 /// A model of one class in training, on a device.
 #[derive(Debug)]
@@ -28,10 +20,10 @@ pub struct Session<V: Variant, D: Backend> {
     optimiser: AdamW<D>,
     /// Those gathered since the last update; `None` before the first batch.
     gradients: Option<Gradients<f32, D>>,
-    /// Those that nobody asked for yet, in their order, where the device computed them.
+    /// Those that nobody asked for yet, in their order, where the device optionsd them.
     losses: Vec<Tensor<(), f32, D>>,
     device: D,
-    compute: Compute,
+    options: BuildOptions,
 }
 
 impl<V: Variant, D: Backend> Session<V, D> {
@@ -43,10 +35,10 @@ impl<V: Variant, D: Backend> Session<V, D> {
         device: D,
         source: &mut dyn WeightSource,
         config: AdamWConfig,
-        compute: Compute,
+        options: BuildOptions,
     ) -> Result<Self, LearnError> {
-        let model = build(&device, source, compute)?;
-        Ok(Self { model, optimiser: AdamW::new(config), gradients: None, losses: Vec::new(), device, compute })
+        let model = build(&device, source, options)?;
+        Ok(Self { model, optimiser: AdamW::new(config), gradients: None, losses: Vec::new(), device, options })
     }
 
     /// The model as it stands.
@@ -59,31 +51,50 @@ impl<V: Variant, D: Backend> Session<V, D> {
 ///
 /// # Errors
 /// As [`Session::new`].
-pub fn open_session<D: Backend + 'static>(
+pub fn open_session<D: Backend>(
     variant: &str,
     device: D,
     source: &mut dyn WeightSource,
     config: AdamWConfig,
-    compute: Compute,
+    options: BuildOptions,
 ) -> Option<Result<Box<dyn Learner>, LearnError>> {
-    struct Open<'a, D>(D, &'a mut dyn WeightSource, AdamWConfig, Compute);
-    impl<D: Backend + 'static> WithVariant for Open<'_, D> {
+    struct Open<'a, D>(D, &'a mut dyn WeightSource, AdamWConfig, BuildOptions);
+    impl<D: Backend> WithVariant for Open<'_, D> {
         type Output = Result<Box<dyn Learner>, LearnError>;
         fn call<V: Variant>(self) -> Self::Output {
             Ok(Box::new(Session::<V, D>::new(self.0, self.1, self.2, self.3)?))
         }
     }
-    with_variant(variant, Open(device, source, config, compute))
+    with_variant(variant, Open(device, source, config, options))
+}
+
+/// [`open_session`] on a device that is chosen at run time.
+///
+/// # Errors
+/// As [`Session::new`].
+pub fn open_session_on(
+    device: &Device,
+    variant: &str,
+    source: &mut dyn WeightSource,
+    config: AdamWConfig,
+    options: BuildOptions,
+) -> Option<Result<Box<dyn Learner>, LearnError>> {
+    struct Open<'a>(&'a str, &'a mut dyn WeightSource, AdamWConfig, BuildOptions);
+    impl WithBackend for Open<'_> {
+        type Output = Option<Result<Box<dyn Learner>, LearnError>>;
+        fn call<D: Backend>(self, device: &D) -> Self::Output {
+            open_session(self.0, device.clone(), self.1, self.2, self.3)
+        }
+    }
+    device.visit(Open(variant, source, config, options))
 }
 
 fn build<V: Variant, D: Backend>(
     device: &D,
     source: &mut dyn WeightSource,
-    compute: Compute,
+    options: BuildOptions,
 ) -> Result<Sam2UNet<V, D>, LearnError> {
-    let mut model = Sam2UNet::with_precision(device, source, compute.precision).map_err(built)?;
-    model.keep(compute.keep);
-    Ok(model)
+    Sam2UNet::with_options(device, source, options).map_err(built)
 }
 
 fn built(error: BuildError) -> LearnError {
@@ -100,6 +111,9 @@ fn device_error<D: Backend>(error: D::Err) -> LearnError {
 impl<V: Variant, D: Backend> Learner for Session<V, D> {
     fn accumulate(&mut self, batch: &Batch, scale: f32, flavour: LossFlavour) -> Result<(), LearnError> {
         let (side, count) = (batch.side, batch.indices.len());
+        let refused = |e: ShapeError| LearnError::Batch(e.to_string());
+        check_map(count, side, side).map_err(refused)?;
+        check_side(side).map_err(refused)?;
         let pixels = count * side * side;
         if batch.images.len() != 3 * pixels || batch.masks.len() != pixels {
             return Err(LearnError::Batch(format!(
@@ -109,20 +123,13 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
                 batch.masks.len()
             )));
         }
-        if !SIDES.contains(&side) {
-            return Err(LearnError::Batch(format!(
-                "side {side} is none of the supported ones, the multiples of 32 from {} to {}",
-                SIDES[0],
-                SIDES[SIDES.len() - 1]
-            )));
-        }
         let gradients = match self.gradients.take() {
             Some(gradients) => gradients,
             None => self.model.try_alloc_grads().map_err(device_error::<D>)?,
         };
         let x: Image<usize, usize, D> =
             self.device.upload(&batch.images, (count, Const, side, side)).map_err(device_error::<D>)?;
-        let mask: Masks<usize, usize, 1, D> =
+        let mask: Masks<usize, usize, Const<1>, D> =
             self.device.upload(&batch.masks, (count, Const, side, side)).map_err(device_error::<D>)?;
         let outputs = self.model.try_forward_mut(x.traced(gradients)).map_err(device_error::<D>)?;
         let loss = outputs.loss(&mask, flavour).map_err(device_error::<D>)?;
@@ -139,8 +146,8 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
         std::mem::take(&mut self.losses).into_iter().map(read).collect()
     }
 
-    fn lags(&self) -> bool {
-        self.device.lags()
+    fn is_asynchronous(&self) -> bool {
+        self.device.kernels().is_ok_and(|k| k.is_asynchronous())
     }
 
     fn update(&mut self, rate: f64) -> Result<(), LearnError> {
@@ -183,7 +190,7 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
         moments: &mut dyn FnMut(&str) -> Option<(Vec<f32>, Vec<f32>)>,
         steps: u64,
     ) -> Result<(), LearnError> {
-        let model = build(&self.device, weights, self.compute)?;
+        let model = build(&self.device, weights, self.options)?;
         self.optimiser.restore(&model, moments, steps)?;
         self.model = model;
         self.gradients = None;
@@ -192,16 +199,16 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
     }
 
     fn summary(&self, side: usize, batch: usize) -> LearnerSummary {
-        let counts = parameters::<V, 1>();
+        let counts = parameters::<V>(1);
         LearnerSummary {
             variant: V::NAME.to_string(),
-            device: self.device.describe(),
+            device: self.device.description(),
             precision: self.model.precision(),
             parameters: counts.total(),
             frozen: counts.frozen,
             trainable: counts.trainable,
             gflop_per_image: gflop::<V>(side).total(),
-            training_bytes: training_bytes::<V>(side, batch, self.compute.keep, self.model.precision()),
+            training_bytes: training_bytes::<V>(side, batch, self.options.memory, self.model.precision()),
         }
     }
 }

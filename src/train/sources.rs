@@ -4,8 +4,12 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::settings::{Settings, demo};
-use crate::data::{DataError, Dataset, Folder, Synthetic};
+use super::settings::demo;
+use super::settings::settings::Settings;
+use crate::data::dataset::Dataset;
+use crate::data::error::DataError;
+use crate::data::folder::Folder;
+use crate::data::synthetic::Synthetic;
 
 /// The training set, and the validation set if there is one.
 #[derive(Clone)]
@@ -46,7 +50,7 @@ impl Sources {
                     (Some(set), unused, dark)
                 }
                 _ => {
-                    described += "; nothing is held out (--val-images)";
+                    described += "; nothing is held out (no `val_images`)";
                     (None, 0, 0)
                 }
             };
@@ -61,7 +65,7 @@ impl Sources {
 
     fn generated(settings: &Settings) -> Self {
         let (images, val_images) = settings.generated.map_or((0, 0), |sets| (sets.images, sets.val_images));
-        let described = format!("{images} generated scenes; validation on {val_images} others (no --images given)");
+        let described = format!("{images} generated scenes; validation on {val_images} others (no `images` given)");
         let training = Arc::new(Synthetic::new(demo::TRAINING_SEED, images, settings.size));
         let validation = Arc::new(Synthetic::new(demo::VALIDATION_SEED, val_images, settings.size));
         Self::described(training, Some(validation), described)

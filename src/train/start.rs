@@ -3,12 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use super::adamw::AdamWConfig;
-use super::folder::RunFolder;
 use super::learner::{LearnError, Learner};
-use super::session::Compute;
-use super::settings::Settings;
-use crate::checkpoint::{self, CheckpointError, Report, Scope, WeightFile};
+use super::run_folder::folder::RunFolder;
+use super::session::open_session_on;
+use super::settings::settings::Settings;
+use crate::checkpoint::detect::detect;
+use crate::checkpoint::error::CheckpointError;
+use crate::checkpoint::file::WeightFile;
+use crate::checkpoint::load::{Scope, load};
+use crate::checkpoint::report::Report;
 use crate::device::{Device, DeviceError};
+use crate::nn::BuildOptions;
 use crate::nn::weights::{WeightSource, WeightSpec};
 use crate::nn::{Initialiser, catalogue};
 
@@ -22,7 +27,7 @@ pub enum StartError {
     #[error(transparent)]
     Learn(#[from] LearnError),
     /// A weight file is of another variant than the run.
-    #[error("{} is of the variant {found}, the run of {wanted}: give --variant {found}, or another file", path.display())]
+    #[error("{} is of the variant {found}, the run of {wanted}", path.display())]
     OtherVariant {
         /// The file.
         path: PathBuf,
@@ -76,9 +81,9 @@ fn from_file(
 ) -> Result<(Opened, Option<Report>), StartError> {
     let file = WeightFile::open(path)?;
     let scope = if rest.is_some() { Scope::Trunk } else { Scope::All };
-    let loaded = checkpoint::load(&file, specs, scope);
+    let loaded = load(&file, specs, scope);
     if let Err(CheckpointError::Mismatch { .. }) = &loaded
-        && let Ok(found) = checkpoint::detect(&file, &catalogue())
+        && let Ok(found) = detect(&file, &catalogue())
         && found != settings.variant
     {
         let (path, wanted) = (path.to_owned(), settings.variant.clone());
@@ -94,6 +99,6 @@ fn from_file(
 
 fn open(settings: &Settings, device: &Device, source: &mut dyn WeightSource) -> Opened {
     let config = AdamWConfig { weight_decay: settings.weight_decay, ..AdamWConfig::default() };
-    let compute = Compute { precision: settings.precision, keep: settings.memory };
-    device.session(&settings.variant, source, config, compute)
+    let compute = BuildOptions { precision: settings.precision, memory: settings.memory };
+    open_session_on(device, &settings.variant, source, config, compute)
 }

@@ -8,7 +8,7 @@ use crate::devices::gpu;
 use crate::golden::{Synthetic, shared};
 use sam2unet::data::{BatchRequest, Flips, Folder, Loader};
 use sam2unet::nn::{LossFlavour, Tiny};
-use sam2unet::train::{AdamWConfig, Compute, Learner, Session, cosine};
+use sam2unet::train::{AdamWConfig, BuildOptions, Learner, Session, cosine};
 use std::sync::Arc;
 
 const BATCH: usize = 4;
@@ -30,7 +30,7 @@ fn kvasir_steps_follow_pytorch() {
     };
     let batches = Loader::new(Arc::new(folder), (0..expected.len()).map(request).collect(), 2);
     let mut session: Session<Tiny, _> =
-        Session::new(device, &mut Synthetic, AdamWConfig::default(), Compute::default()).unwrap();
+        Session::new(device, &mut Synthetic, AdamWConfig::default(), BuildOptions::default()).unwrap();
     let mut steps = 0;
     for (step, (batch, wanted)) in batches.zip(&expected).enumerate() {
         steps += 1;

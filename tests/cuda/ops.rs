@@ -7,8 +7,8 @@ use dfdx::prelude::*;
 use half::bf16;
 
 use sam2unet::nn::ops::adapted_block::FrozenBlock;
-use sam2unet::nn::ops::{self, AdapterRef, Geometry, Keep, LossFlavour};
-use sam2unet::nn::{Backend, Const, Memory, Precision, Sam2UNet};
+use sam2unet::nn::ops::{self, AdapterRef, AttentionConfig, LossFlavour, MemoryUse};
+use sam2unet::nn::{Backend, Const, Precision, Sam2UNet};
 
 /// What an operation gave: its values, then the gradient of `sum(values * probe)` for each input.
 type Given = Vec<(String, Vec<f32>)>;
@@ -49,7 +49,7 @@ fn check_in(case: &impl Case, [here, twin]: [How; 2], [values, gradients]: [f64;
     let Some(device) = gpu() else {
         return;
     };
-    if !device.offers(here.precision) {
+    if !device.supports(here.precision) {
         return;
     }
     let (found, wanted) = (case.run(&device, here), case.run(&Cpu::default(), twin));
@@ -203,7 +203,7 @@ impl<const C: usize> Case for BatchNorm<C> {
         }
         let x = map::<Const<C>, D>(device, values, self.batch, self.side);
         let (scale, bias) = (weight::<Rank1<C>, D>(device, 2, 1.0), weight::<Rank1<C>, D>(device, 3, 1.0));
-        let run = |x| ops::batch_norm_train(x, &scale, &bias, self.relu).unwrap();
+        let run = |x| ops::batch_norm(x, &scale, &bias, self.relu).unwrap();
         let [mean, variance] = run(x.leaky_trace()).1;
         let mut given = given!(device, [x, scale, bias], |x| run(x).0);
         given.push(("mean".into(), mean.as_vec()));
@@ -245,8 +245,8 @@ impl<const KH: usize> Case for ConvBatchNorm<KH> {
         let w = weight::<Rank4<6, 5, KH, 1>, D>(device, 2, 0.5);
         let (scale, bias) = (weight::<Rank1<6>, D>(device, 3, 1.0), weight::<Rank1<6>, D>(device, 4, 1.0));
         // one size of each kernel computes again what lies between
-        let keep = if self.batch == 1 { Keep::Input } else { Keep::default() };
-        let run = |x| ops::conv_batch_norm_train(x, &w, [&scale, &bias], 2, self.relu, (how.precision, keep)).unwrap();
+        let keep = if self.batch == 1 { MemoryUse::Small } else { MemoryUse::default() };
+        let run = |x| ops::conv_norm(x, &w, [&scale, &bias], 2, self.relu, (how.precision, keep)).unwrap();
         let [mean, variance] = run(x.leaky_trace()).1;
         let mut given = given!(device, [x, w, scale, bias], |x| run(x).0);
         given.push(("mean".into(), mean.as_vec()));
@@ -414,7 +414,7 @@ struct Block<const C: usize, const CO: usize> {
     side: usize,
     heads: usize,
     window: usize,
-    keep: Keep,
+    keep: MemoryUse,
     tokens: Tokens,
 }
 
@@ -471,7 +471,7 @@ impl<const C: usize, const CO: usize> Case for Block<C, CO> {
             fc2: owned.fc2.each_ref(),
             skip: owned.skip.as_ref().map(|skip| skip.each_ref()),
         };
-        let geometry = Geometry { heads: self.heads, window: self.window };
+        let geometry = AttentionConfig { heads: self.heads, window: self.window };
         given!(device, [x, down_weight, down_bias, up_weight, up_bias], |x| -> Traced<Const<CO>, D> {
             let adapter = AdapterRef { down: (&down_weight, &down_bias), up: (&up_weight, &up_bias) };
             ops::adapted_block(x, adapter, weights(), geometry, self.keep).unwrap()
@@ -480,12 +480,12 @@ impl<const C: usize, const CO: usize> Case for Block<C, CO> {
 }
 
 fn block<const C: usize, const CO: usize>(batch: usize, side: usize, heads: usize, window: usize) {
-    for keep in [Keep::Input, Keep::Attention] {
+    for keep in [MemoryUse::Small, MemoryUse::Balanced] {
         let case = Block::<C, CO> { batch, side, heads, window, keep, tokens: Tokens::Random };
         check(&case, 1e-4);
         for (precision, tolerance) in [(Precision::Bf16, [1.5e-2, 4e-2]), (Precision::Tf32, [2e-3, 5e-3])] {
             let here = How { precision, ..SINGLE };
-            let same = Cpu::default().multiplies_in(precision) == precision;
+            let same = Cpu::default().computes_in(precision) == precision;
             // which of four a pool takes may change where what is pooled was rounded otherwise
             let gradients = if C == CO || same { tolerance[1] } else { f64::INFINITY };
             let twin = if C != CO && same { here } else { SINGLE };
@@ -529,14 +529,14 @@ fn blocks_of_every_width_of_head() {
 
 #[test]
 fn pools_take_the_first_among_equals() {
-    for keep in [Keep::Input, Keep::Attention] {
+    for keep in [MemoryUse::Small, MemoryUse::Balanced] {
         check(&Block::<8, 16> { batch: 1, side: 8, heads: 2, window: 4, keep, tokens: Tokens::Fourfold }, 1e-4);
     }
 }
 
 #[test]
 fn a_spoilt_number_spoils_the_same_numbers() {
-    let keep = Keep::Attention;
+    let keep = MemoryUse::Balanced;
     check(&Block::<8, 8> { batch: 2, side: 6, heads: 2, window: 3, keep, tokens: Tokens::Spoilt }, 1e-4);
     check(&Block::<8, 16> { batch: 2, side: 8, heads: 2, window: 4, keep, tokens: Tokens::Spoilt }, 1e-4);
 }
@@ -585,7 +585,9 @@ impl Case for Step {
         };
         let gradient = device.view(&g);
         device
-            .renew(&mut w, |old, new| device.adamw(&step, old, &gradient, [D::out(&mut m), D::out(&mut v)], new))
+            .renew(&mut w, |old, new| {
+                device.adamw(&step, old, &gradient, [D::slice_mut(&mut m), D::slice_mut(&mut v)], new)
+            })
             .unwrap();
         let numbers = [w.as_vec(), device.fetch(&m).unwrap(), device.fetch(&v).unwrap()];
         ["weight", "first", "second"].map(String::from).into_iter().zip(numbers).collect()
@@ -604,10 +606,10 @@ fn what_a_card_does_not_multiply_is_not_offered() {
     };
     for precision in [Precision::Bf16, Precision::Tf32] {
         let model = Sam2UNet::<Pico, Cuda>::with_precision(&device, &mut Synthetic, precision).unwrap();
-        assert_eq!(model.precision(), if device.offers(precision) { precision } else { Precision::F32 });
+        assert_eq!(model.precision(), if device.supports(precision) { precision } else { Precision::F32 });
         assert!(Cuda::needs(precision).contains("8.0"));
     }
     if let Ok(capability) = std::env::var("CUDA_STANDIN_CAPABILITY") {
-        assert_eq!(device.offers(Precision::Bf16), capability.as_str() >= "8.0");
+        assert_eq!(device.supports(Precision::Bf16), capability.as_str() >= "8.0");
     }
 }

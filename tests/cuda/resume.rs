@@ -6,7 +6,7 @@ use dfdx::prelude::*;
 use sam2unet::data::Batch;
 use sam2unet::nn::weights::{SourceError, Value, WeightSource, WeightSpec};
 use sam2unet::nn::{Backend, LossFlavour};
-use sam2unet::train::{AdamWConfig, Compute, Learner, Session};
+use sam2unet::train::{AdamWConfig, BuildOptions, Learner, Session};
 use std::collections::BTreeMap;
 
 /// What a checkpoint holds.
@@ -38,7 +38,8 @@ fn save(learner: &dyn Learner) -> Saved {
 }
 
 fn session<D: Backend + 'static>(device: &D) -> Box<dyn Learner> {
-    let session = Session::<Pico, D>::new(device.clone(), &mut Synthetic, AdamWConfig::default(), Compute::default());
+    let session =
+        Session::<Pico, D>::new(device.clone(), &mut Synthetic, AdamWConfig::default(), BuildOptions::default());
     Box::new(session.unwrap())
 }
 

@@ -91,7 +91,7 @@ impl Learner for Toy {
         Ok(std::mem::take(&mut self.losses))
     }
 
-    fn lags(&self) -> bool {
+    fn is_asynchronous(&self) -> bool {
         self.lags
     }
 

@@ -5,12 +5,12 @@
 //! hundred rows at a time, so that the wide hidden layers never exist for a whole map.
 
 use super::attention::Attention;
+use super::device::FrozenWeight;
 use super::gemm::driver::{Accumulate, Epilogue};
 use super::gemm::linear::{linear, linear_backward, linear_weight_backward};
 use super::gemm::packed::Packed;
 use super::profile::{Kind, scope};
 use super::scratch::Scratch;
-use super::device::FrozenWeight;
 use super::vector::{add_assign, gelu_backward, gelu_in_place, largest_of_four, layer_norm, layer_norm_backward};
 use crate::kernels::adapted_block::{BlockBuffers, BlockSize};
 use crate::kernels::memory_use::MemoryUse;

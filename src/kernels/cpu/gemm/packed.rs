@@ -5,8 +5,8 @@ use super::micro::kernel::MicroKernel;
 use super::operand::WIDEST;
 use crate::kernels::cpu::scratch::Scratch;
 use crate::kernels::cpu::vector::{halve_pair, halve_rows, split_pairs, transpose_into};
-use crate::kernels::precision::Precision;
 use crate::kernels::encoded::Encoded;
+use crate::kernels::precision::Precision;
 use rayon::prelude::*;
 use std::ops::{Deref, Range};
 

@@ -6,11 +6,12 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use tempfile::NamedTempFile;
 
 use crate::nn::weights::{Role, Value, WeightSpec};
 
-use super::error::CheckpointError;
+use crate::checkpoint::error::CheckpointError;
+use crate::files::folder::parent;
+use crate::files::replace::Replacement;
 
 /// Writes one `.safetensors` file under a temporary name in the same folder; [`Writer::finish`] puts it in its place.
 ///
@@ -20,7 +21,7 @@ use super::error::CheckpointError;
 #[derive(Debug)]
 pub struct Writer {
     path: PathBuf,
-    temporary: NamedTempFile,
+    file: Replacement<File>,
     slots: BTreeMap<String, Slot>,
     /// Where the next byte goes if nothing seeks.
     position: u64,
@@ -50,16 +51,16 @@ impl Writer {
         if path.is_dir() {
             return Err(failed(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder; name a file in it")));
         }
-        let folder = folder(path);
+        let folder = parent(path);
         if !folder.is_dir() {
             let reason = format!("the folder {} does not exist", folder.display());
             return Err(failed(io::Error::new(io::ErrorKind::NotFound, reason)));
         }
         let (header, slots) = header(specs, metadata).map_err(|reason| inconsistent(path, reason))?;
-        let mut temporary = temporary_file(folder).map_err(failed)?;
-        temporary.write_all(&header).map_err(failed)?;
+        let mut file = Replacement::file(path).map_err(failed)?;
+        file.write_all(&header).map_err(failed)?;
         let position = header.len() as u64;
-        Ok(Writer { path: path.to_path_buf(), temporary, slots, position, buffer: Vec::new() })
+        Ok(Writer { path: path.to_path_buf(), file, slots, position, buffer: Vec::new() })
     }
 
     /// Writes the real numbers of array `name`, row-major.
@@ -110,12 +111,8 @@ impl Writer {
         if let Some((name, _)) = self.slots.iter().find(|(_, slot)| !slot.written) {
             return Err(inconsistent(&self.path, format!("{name} was announced and not given")));
         }
-        let Writer { path, temporary, .. } = self;
-        let failed = |source| CheckpointError::Write { path: path.clone(), source };
-        temporary.as_file().sync_all().map_err(failed)?;
-        temporary.persist(&path).map_err(|error| failed(error.error))?;
-        sync_folder(folder(&path));
-        Ok(())
+        let Writer { path, file, .. } = self;
+        file.commit().map_err(|source| CheckpointError::Write { path, source })
     }
 
     fn claim(&mut self, name: &str, count: bool, len: usize) -> Result<u64, CheckpointError> {
@@ -134,14 +131,14 @@ impl Writer {
 
     fn seek(&mut self, start: u64) -> Result<(), CheckpointError> {
         if start != self.position {
-            let sought = self.temporary.as_file_mut().seek(SeekFrom::Start(start));
+            let sought = self.file.seek(SeekFrom::Start(start));
             self.position = sought.map_err(|source| CheckpointError::Write { path: self.path.clone(), source })?;
         }
         Ok(())
     }
 
     fn write(&mut self) -> Result<(), CheckpointError> {
-        let written = self.temporary.write_all(&self.buffer);
+        let written = self.file.write_all(&self.buffer);
         written.map_err(|source| CheckpointError::Write { path: self.path.clone(), source })?;
         self.position += self.buffer.len() as u64;
         Ok(())
@@ -174,34 +171,6 @@ pub fn save(
 
 fn inconsistent(path: &Path, reason: String) -> CheckpointError {
     CheckpointError::Inconsistent { path: path.to_path_buf(), reason }
-}
-
-/// The folder that a file lies in.
-fn folder(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
-}
-
-fn temporary_file(folder: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".weights-").suffix(".partial");
-    #[cfg(unix)]
-    {
-        // as any new file: what the user's umask leaves of this (a temporary file would be closed to others)
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    builder.tempfile_in(folder)
-}
-
-/// Makes a renamed file's name last through a power failure. By now the file is whole and in its place, so a system that
-/// cannot do this for a folder is no reason to fail.
-fn sync_folder(folder: &Path) {
-    if cfg!(unix) {
-        let _ = File::open(folder).and_then(|folder| folder.sync_all());
-    }
 }
 
 /// The file's first bytes (length and JSON), and where each array goes.

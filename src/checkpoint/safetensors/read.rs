@@ -9,16 +9,17 @@ use ::safetensors::SafeTensors;
 use ::safetensors::tensor::Dtype as StoredDtype;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::error::{Fault, shown};
-use super::file::{Dtype, Place, Tensor};
+use crate::checkpoint::error::Fault;
+use crate::checkpoint::shown::shown;
+use crate::checkpoint::tensor::{Dtype, Location, Tensor};
 
 /// Largest header read, in bytes. That of a Large SAM2-UNet checkpoint has 0.2 MB.
 const MAX_HEADER: u64 = 16 << 20;
 
 /// Tensors by name, and the metadata.
-pub(super) type Contents = (BTreeMap<String, Tensor>, BTreeMap<String, String>);
+pub(in crate::checkpoint) type Contents = (BTreeMap<String, Tensor>, BTreeMap<String, String>);
 
-pub(super) fn read_header(bytes: &[u8]) -> Result<Contents, Fault> {
+pub(in crate::checkpoint) fn read_header(bytes: &[u8]) -> Result<Contents, Fault> {
     let Some((length, rest)) = bytes.split_first_chunk::<8>() else {
         return Err(Fault::Damaged(format!("{} bytes are too few for a safetensors header", bytes.len())));
     };
@@ -50,7 +51,7 @@ pub(super) fn read_header(bytes: &[u8]) -> Result<Contents, Fault> {
             let tensor = Tensor {
                 dtype: dtype(info.dtype),
                 shape: info.shape.clone(),
-                place: Place::Bytes(start + from..start + to),
+                location: Location::Contiguous(start + from..start + to),
             };
             (name, tensor)
         })

@@ -1,0 +1,47 @@
+//! The bytes of a weight file: mapped, or in memory.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use memmap2::Mmap;
+
+/// The file's bytes, mapped or owned.
+enum Bytes {
+    Mapped(Mmap),
+    Owned(Vec<u8>),
+}
+
+/// A handle to the file's bytes that readers can keep.
+#[derive(Clone)]
+pub(super) struct FileBytes(Arc<Bytes>);
+
+impl FileBytes {
+    /// The bytes of `file`, mapped, not read.
+    pub(super) fn mapped(file: &File) -> std::io::Result<Self> {
+        Ok(Self(Arc::new(Bytes::Mapped(map_weight_file(file)?))))
+    }
+
+    /// Bytes that are in memory already.
+    pub(super) fn owned(bytes: Vec<u8>) -> Self {
+        Self(Arc::new(Bytes::Owned(bytes)))
+    }
+}
+
+impl AsRef<[u8]> for FileBytes {
+    fn as_ref(&self) -> &[u8] {
+        match &*self.0 {
+            Bytes::Mapped(map) => map,
+            Bytes::Owned(bytes) => bytes,
+        }
+    }
+}
+
+/// Maps a weight file, read-only: the one place of the crate that does so.
+fn map_weight_file(file: &File) -> std::io::Result<Mmap> {
+    // SAFETY: a map is sound as long as the file's bytes do not change under it. This process never writes to a weight
+    // file in place: `Writer` writes a new file and renames it over the old one, whose bytes the map keeps. That no
+    // other process changes the file in place is asked of the caller, in the documentation of `WeightFile::open`; a
+    // file system offers no lock that would enforce it. Nothing beyond the values themselves rests on the bytes staying
+    // equal: they are only read as `u8`, and every offset is bounds-checked against the map's fixed length when used.
+    unsafe { Mmap::map(file) }
+}

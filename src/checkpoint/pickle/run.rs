@@ -1,0 +1,234 @@
+//! The instructions of a pickle (opcodes: CPython's `pickletools.py`).
+
+use crate::checkpoint::error::Fault;
+use crate::checkpoint::shown::shown;
+
+use super::allowed::allowed;
+use super::object::{Id, Object};
+use super::stack::{MAX_OBJECTS, Machine, too_much, underflow};
+
+impl<'p> Machine<'p> {
+    /// Executes instructions until `STOP`; gives the object left on the stack.
+    pub(super) fn run(&mut self) -> Result<Id, Fault> {
+        loop {
+            let at = self.input.position;
+            match self.input.byte()? {
+                // PROTO, FRAME: nothing to do
+                0x80 => {
+                    let protocol = self.input.byte()?;
+                    if protocol > 5 {
+                        return Err(Fault::Damaged(format!("its pickle says protocol {protocol}; there are 5")));
+                    }
+                }
+                0x95 => {
+                    self.input.take(8)?;
+                }
+                b'.' => return self.pop(),
+                // MARK, POP, POP_MARK, DUP
+                b'(' => {
+                    if self.marks.len() >= MAX_OBJECTS {
+                        return Err(too_much());
+                    }
+                    self.marks.push(self.stack.len());
+                }
+                b'0' => {
+                    self.pop()?;
+                }
+                b'1' => {
+                    self.pop_to_mark()?;
+                }
+                b'2' => {
+                    let top = self.top()?;
+                    self.push_id(top)?;
+                }
+                // NONE, NEWTRUE, NEWFALSE
+                b'N' => self.push(Object::None)?,
+                0x88 | 0x89 => self.push(Object::Plain)?,
+                // BININT, BININT1, BININT2, LONG1, LONG4
+                b'J' => {
+                    let value = i32::from_le_bytes(self.input.array()?);
+                    self.push(Object::Int(value.into()))?;
+                }
+                b'K' => {
+                    let value = self.input.byte()?;
+                    self.push(Object::Int(value.into()))?;
+                }
+                b'M' => {
+                    let value = u16::from_le_bytes(self.input.array()?);
+                    self.push(Object::Int(value.into()))?;
+                }
+                0x8a => {
+                    let length = self.input.byte()?.into();
+                    self.long(length)?;
+                }
+                0x8b => {
+                    let length = self.input.length4()?;
+                    self.long(length)?;
+                }
+                // BINFLOAT
+                b'G' => {
+                    self.input.take(8)?;
+                    self.push(Object::Plain)?;
+                }
+                // BINUNICODE, SHORT_BINUNICODE, BINUNICODE8; BINSTRING and SHORT_BINSTRING are Python 2's texts
+                b'X' | b'T' => {
+                    let length = self.input.length4()?;
+                    self.text(length)?;
+                }
+                0x8c | b'U' => {
+                    let length = self.input.byte()?.into();
+                    self.text(length)?;
+                }
+                0x8d => {
+                    let length = self.input.length8()?;
+                    self.text(length)?;
+                }
+                // BINBYTES, SHORT_BINBYTES, BINBYTES8 and BYTEARRAY8
+                b'B' => {
+                    let length = self.input.length4()?;
+                    self.bytes(length)?;
+                }
+                b'C' => {
+                    let length = self.input.byte()?.into();
+                    self.bytes(length)?;
+                }
+                0x8e | 0x96 => {
+                    let length = self.input.length8()?;
+                    self.bytes(length)?;
+                }
+                // EMPTY_LIST, LIST, APPEND, APPENDS
+                b']' => self.push(Object::List(Vec::new()))?,
+                b'l' => {
+                    let items = self.pop_to_mark()?;
+                    self.push(Object::List(items))?;
+                }
+                b'a' => {
+                    let item = self.pop()?;
+                    self.extend_list(vec![item])?;
+                }
+                b'e' => {
+                    let items = self.pop_to_mark()?;
+                    self.extend_list(items)?;
+                }
+                // EMPTY_TUPLE, TUPLE, TUPLE1, TUPLE2, TUPLE3
+                b')' => self.push(Object::Tuple(Vec::new()))?,
+                b't' => {
+                    let items = self.pop_to_mark()?;
+                    self.push(Object::Tuple(items))?;
+                }
+                code @ 0x85..=0x87 => {
+                    let count = usize::from(code - 0x84);
+                    let start = self.stack.len().checked_sub(count).ok_or_else(underflow)?;
+                    if self.marks.last().is_some_and(|&mark| mark > start) {
+                        return Err(underflow());
+                    }
+                    let items = self.stack.split_off(start);
+                    self.push(Object::Tuple(items))?;
+                }
+                // EMPTY_DICT, DICT, SETITEM, SETITEMS
+                b'}' => self.push(Object::Dict(Vec::new()))?,
+                b'd' => {
+                    let items = self.pop_to_mark()?;
+                    let pairs = pairs(&items)?;
+                    self.push(Object::Dict(pairs))?;
+                }
+                b's' => {
+                    let value = self.pop()?;
+                    let key = self.pop()?;
+                    self.extend_dict(vec![(key, value)])?;
+                }
+                b'u' => {
+                    let items = self.pop_to_mark()?;
+                    let pairs = pairs(&items)?;
+                    self.extend_dict(pairs)?;
+                }
+                // EMPTY_SET, ADDITEMS, FROZENSET
+                0x8f => self.push(Object::Plain)?,
+                0x90 => {
+                    self.pop_to_mark()?;
+                    self.top()?;
+                }
+                0x91 => {
+                    self.pop_to_mark()?;
+                    self.push(Object::Plain)?;
+                }
+                // GLOBAL, STACK_GLOBAL; INST names a class as GLOBAL does, and is refused like it
+                b'c' => {
+                    let (module, name) = (self.input.line()?, self.input.line()?);
+                    self.global(&module, &name)?;
+                }
+                0x93 => {
+                    let (name, module) = (self.pop()?, self.pop()?);
+                    let (module, name) = (self.owned_text(module)?, self.owned_text(name)?);
+                    self.global(&module, &name)?;
+                }
+                b'i' => {
+                    let (module, name) = (self.input.line()?, self.input.line()?);
+                    return Err(Fault::Code(shown(&format!("{module}.{name}"))));
+                }
+                // REDUCE, NEWOBJ, BUILD
+                b'R' | 0x81 => {
+                    let (arguments, callable) = (self.pop()?, self.pop()?);
+                    let made = self.call(callable, arguments)?;
+                    self.push(made)?;
+                }
+                b'b' => {
+                    // attributes of an OrderedDict or a parameter (`_metadata`): no weights
+                    self.pop()?;
+                    let top = self.top()?;
+                    if !matches!(self.object(top), Object::Dict(_) | Object::Tensor(_) | Object::Plain) {
+                        return Err(Fault::Damaged(format!("its pickle sets attributes of plain data, at byte {at}")));
+                    }
+                }
+                // BINPERSID
+                b'Q' => {
+                    let id = self.pop()?;
+                    let storage = self.storage(id)?;
+                    self.push(Object::Storage(storage))?;
+                }
+                // BINPUT, LONG_BINPUT, MEMOIZE, BINGET, LONG_BINGET
+                b'q' => {
+                    let slot = self.input.byte()?.into();
+                    self.remember(slot)?;
+                }
+                b'r' => {
+                    let slot = u32::from_le_bytes(self.input.array()?);
+                    self.remember(slot)?;
+                }
+                0x94 => {
+                    let slot = u32::try_from(self.memo.len()).map_err(|_| too_much())?;
+                    self.remember(slot)?;
+                }
+                b'h' => {
+                    let slot = self.input.byte()?.into();
+                    self.recall(slot)?;
+                }
+                b'j' => {
+                    let slot = u32::from_le_bytes(self.input.array()?);
+                    self.recall(slot)?;
+                }
+                other => {
+                    return Err(Fault::Unsupported(format!(
+                        "its pickle uses instruction 0x{other:02x} at byte {at}, which torch.save does not write; \
+                         save the weights again with torch.save(state_dict, path)"
+                    )));
+                }
+            }
+        }
+    }
+
+    fn global(&mut self, module: &str, name: &str) -> Result<(), Fault> {
+        match allowed(module, name) {
+            Some(known) => self.push(Object::Known(known)),
+            None => Err(Fault::Code(shown(&format!("{module}.{name}")))),
+        }
+    }
+}
+
+fn pairs(items: &[Id]) -> Result<Vec<(Id, Id)>, Fault> {
+    let (pairs, rest) = items.as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(Fault::Damaged("its pickle has a key without a value".into()));
+    }
+    Ok(pairs.iter().map(|&[key, value]| (key, value)).collect())
+}

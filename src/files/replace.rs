@@ -1,0 +1,251 @@
+//! A file or folder under a temporary name, which takes the place of the one that is replaced once it is complete.
+
+use std::fs::{self, File};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use super::{folder, temporary};
+
+/// A file (`Replacement<File>`, which is written to) or a folder (`Replacement<Folder>`, in whose [`path`](Self::path)
+/// files are made) under a temporary name. `commit` gives it its own name, over an older one. Dropped without, it is
+/// removed, and the older one is as it was.
+#[derive(Debug)]
+#[must_use = "what is not committed is removed"]
+pub struct Replacement<Content> {
+    target: PathBuf,
+    temporary: PathBuf,
+    content: Content,
+    /// Whether the temporary one is removed when this is dropped.
+    discard: bool,
+}
+
+/// What makes a [`Replacement`] one of a folder.
+#[derive(Debug, Default)]
+pub struct Folder {
+    /// Where the folder that is replaced is kept.
+    keep: Option<PathBuf>,
+}
+
+impl<Content> Replacement<Content> {
+    fn new(target: &Path, temporary: PathBuf, content: Content) -> Self {
+        Self { target: target.to_owned(), temporary, content, discard: true }
+    }
+
+    /// Where it lies as long as it is not committed.
+    pub fn path(&self) -> &Path {
+        &self.temporary
+    }
+}
+
+impl<Content> Drop for Replacement<Content> {
+    fn drop(&mut self) {
+        if self.discard {
+            // whoever drops it has an error to report already; what is left behind here does no harm
+            let is_folder = fs::symlink_metadata(&self.temporary).is_ok_and(|found| found.is_dir());
+            let _ = if is_folder { fs::remove_dir_all(&self.temporary) } else { fs::remove_file(&self.temporary) };
+        }
+    }
+}
+
+impl Replacement<File> {
+    /// Begins a file, in the folder of `target` under a hidden name that no other process has.
+    ///
+    /// # Errors
+    /// When no file can be made there.
+    pub fn file(target: &Path) -> io::Result<Self> {
+        let (file, temporary) = temporary::unique_file(target)?;
+        Ok(Self::new(target, temporary, file))
+    }
+
+    /// Begins a file whose temporary name is always the same (`config.new` for `config.toml`), for a folder that only this
+    /// process writes to: what a killed process left there is written over.
+    ///
+    /// # Errors
+    /// When no file can be made there.
+    pub fn file_in_own_folder(target: &Path) -> io::Result<Self> {
+        let temporary = temporary::new_file(target);
+        let file = File::create(&temporary)?;
+        Ok(Self::new(target, temporary, file))
+    }
+
+    /// Brings the bytes to the disk and gives the file its name, over an older one.
+    ///
+    /// # Errors
+    /// When the bytes cannot be written (a full disk), or the file not be renamed. An older one is then as it was.
+    pub fn commit(mut self) -> io::Result<()> {
+        self.content.sync_all()?;
+        fs::rename(&self.temporary, &self.target)?;
+        self.discard = false;
+        // the file is whole and in its place: a system that cannot make the name last is no reason to fail
+        let _ = folder::sync(folder::parent(&self.target));
+        Ok(())
+    }
+}
+
+impl Write for Replacement<File> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.content.write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.content.flush()
+    }
+}
+
+impl Seek for Replacement<File> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.content.seek(to)
+    }
+}
+
+impl Replacement<Folder> {
+    /// Begins the folder `target` as `target.new`, in a folder that only this process writes to: what a killed process left
+    /// under that name is removed.
+    ///
+    /// # Errors
+    /// When that cannot be removed, or no folder be made.
+    pub fn folder(target: &Path) -> io::Result<Self> {
+        let temporary = temporary::new_folder(target);
+        folder::remove(&temporary)?;
+        fs::create_dir(&temporary)?;
+        Ok(Self::new(target, temporary, Folder::default()))
+    }
+
+    /// The folder that is replaced is not removed but renamed to `place`, where there must be nothing.
+    pub fn keep_replaced(&mut self, place: PathBuf) {
+        self.content.keep = Some(place);
+    }
+
+    /// Gives the folder its name by two renames: the older one to `target.old`, the new one to its name. Then the older
+    /// one is removed. [`recover`] completes or undoes what was cut off between.
+    ///
+    /// Files in it must be on the disk already, as those of a committed [`Replacement`] are.
+    ///
+    /// # Errors
+    /// When a folder cannot be renamed or removed.
+    pub fn commit(mut self) -> io::Result<()> {
+        folder::sync(&self.temporary)?;
+        // from here on it is whole: `recover` may need it
+        self.discard = false;
+        let keep = self.content.keep.take();
+        let old = keep.clone().unwrap_or_else(|| temporary::old_folder(&self.target));
+        if self.target.exists() {
+            fs::rename(&self.target, &old)?;
+        }
+        fs::rename(&self.temporary, &self.target)?;
+        folder::sync(folder::parent(&self.target))?;
+        if keep.is_some() { Ok(()) } else { folder::remove(&old) }
+    }
+}
+
+/// Brings the replacement of the folder `target` that was cut off by a kill to its end, or undoes it. The older folder
+/// moves away only once the new one is whole.
+///
+/// # Errors
+/// When a folder cannot be renamed or removed.
+pub fn recover(target: &Path) -> io::Result<()> {
+    let (new, old) = (temporary::new_folder(target), temporary::old_folder(target));
+    if !target.exists() && old.exists() {
+        fs::rename(if new.exists() { &new } else { &old }, target)?;
+    }
+    folder::remove(&new)?;
+    folder::remove(&old)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(path: &Path) -> Option<String> {
+        fs::read_to_string(path).ok()
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let name = |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
+        let mut names: Vec<_> = fs::read_dir(folder).unwrap().map(name).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_appears_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.txt");
+        type Begin = fn(&Path) -> io::Result<Replacement<File>>;
+        for begin in [Replacement::file as Begin, Replacement::file_in_own_folder] {
+            fs::write(&path, "old").unwrap();
+            let mut file = begin(&path).unwrap();
+            file.write_all(b"half").unwrap();
+            assert_eq!(names(dir.path()).len(), 2);
+            drop(file);
+            assert_eq!((names(dir.path()), read(&path).unwrap()), (vec!["a.txt".to_string()], "old".to_string()));
+            let mut file = begin(&path).unwrap();
+            file.write_all(b"new").unwrap();
+            file.commit().unwrap();
+            assert_eq!((names(dir.path()), read(&path).unwrap()), (vec!["a.txt".to_string()], "new".to_string()));
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_has_the_permissions_of_any_new_file() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let (plain, path) = (dir.path().join("plain"), dir.path().join("a.txt"));
+        fs::write(&plain, "").unwrap();
+        Replacement::file(&path).unwrap().commit().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&path), mode(&plain));
+    }
+
+    /// Every state that a kill can leave the three folders of a replacement in.
+    #[test]
+    fn a_replacement_cut_off_anywhere_is_completed_or_undone() {
+        let dir = tempfile::tempdir().unwrap();
+        let last = dir.path().join("last");
+        let (new, old) = (dir.path().join("last.new"), dir.path().join("last.old"));
+        let fill = |folder: &Path, text: &str| {
+            fs::create_dir(folder).unwrap();
+            fs::write(folder.join("x"), text).unwrap();
+        };
+        // (last, last.new, last.old) before; last after
+        let cases = [
+            (None, None, None, None),
+            (None, Some("half"), None, None),
+            (Some("1"), Some("half"), None, Some("1")),
+            (Some("1"), Some("2"), None, Some("1")),
+            (None, Some("2"), Some("1"), Some("2")),
+            (Some("2"), None, Some("1"), Some("2")),
+            (None, None, Some("1"), Some("1")),
+        ];
+        for (at, at_new, at_old, after) in cases {
+            for (folder, text) in [(&last, at), (&new, at_new), (&old, at_old)] {
+                text.inspect(|text| fill(folder, text));
+            }
+            recover(&last).unwrap();
+            assert_eq!(read(&last.join("x")).as_deref(), after);
+            assert!(!new.exists() && !old.exists());
+            folder::remove(&last).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_folder_that_is_not_committed_leaves_the_old_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let last = dir.path().join("last");
+        let begin = |text: &str| {
+            let folder = Replacement::folder(&last).unwrap();
+            fs::write(folder.path().join("x"), text).unwrap();
+            folder
+        };
+        begin("1").commit().unwrap();
+        drop(begin("2"));
+        assert_eq!((names(dir.path()), read(&last.join("x")).unwrap()), (vec!["last".to_string()], "1".to_string()));
+        begin("2").commit().unwrap();
+        assert_eq!((names(dir.path()), read(&last.join("x")).unwrap()), (vec!["last".to_string()], "2".to_string()));
+        let mut third = begin("3");
+        third.keep_replaced(dir.path().join("aside"));
+        third.commit().unwrap();
+        assert_eq!(names(dir.path()), ["aside", "last"]);
+        assert_eq!(read(&dir.path().join("aside/x")).unwrap(), "2");
+    }
+}

@@ -1,0 +1,98 @@
+//! A checkpoint's two weight files: the model, and what its optimiser gathered.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::error::FolderError;
+use super::names::{MODEL, OPTIMISER};
+use crate::checkpoint::file::WeightFile;
+use crate::checkpoint::safetensors::write::save;
+use crate::nn::weights::{Role, SourceError, Value, WeightSource, WeightSpec};
+use crate::train::learner::Learner;
+
+/// What PyTorch calls the first and the second moment.
+const MOMENTS: [&str; 2] = ["exp_avg", "exp_avg_sq"];
+
+/// Writes the model into `folder`.
+pub(super) fn write_model(
+    learner: &dyn Learner,
+    folder: &Path,
+    metadata: &BTreeMap<String, String>,
+) -> Result<(), FolderError> {
+    let each_value = |put: &mut dyn FnMut(WeightSpec, Value)| learner.each_value(put);
+    Ok(save(&folder.join(MODEL), &learner.specs(), each_value, metadata)?)
+}
+
+/// Writes the optimiser's moments and step count into `folder`.
+pub(super) fn write_moments(learner: &dyn Learner, folder: &Path) -> Result<(), FolderError> {
+    let spec = |moment: &str, name: &str, count: usize| WeightSpec {
+        name: format!("{moment}.{name}"),
+        shape: vec![count],
+        role: Role::Statistic,
+    };
+    let mut specs = Vec::new();
+    let mut numbers = Vec::new();
+    learner.each_moment(&mut |name, first, second| {
+        specs.extend(MOMENTS.map(|moment| spec(moment, name, first.len())));
+        numbers.extend([first, second].map(|values| Value::Real(values.to_vec())));
+    })?;
+    let each_value = |put: &mut dyn FnMut(WeightSpec, Value)| {
+        specs.iter().cloned().zip(numbers).for_each(|(spec, value)| put(spec, value));
+    };
+    let metadata = BTreeMap::from([("steps".to_string(), learner.optimiser_steps().to_string())]);
+    Ok(save(&folder.join(OPTIMISER), &specs, each_value, &metadata)?)
+}
+
+/// Puts the weights and moments of the checkpoint in `folder` into `learner`.
+///
+/// # Errors
+/// When a file cannot be read or is not one of this model.
+pub(super) fn restore(folder: &Path, learner: &mut dyn Learner) -> Result<(), FolderError> {
+    let mut model = StoredModel(WeightFile::open(&folder.join(MODEL))?);
+    let optimiser = WeightFile::open(&folder.join(OPTIMISER))?;
+    let steps = optimiser.metadata().get("steps").and_then(|steps| steps.parse().ok());
+    let steps = steps.ok_or_else(|| FolderError::Damaged {
+        path: optimiser.path().to_owned(),
+        reason: "it does not say after how many steps it was written (`steps` in its metadata)".to_string(),
+    })?;
+    let mut moments = |name: &str| {
+        let [first, second] = MOMENTS.map(|moment| optimiser.values(&format!("{moment}.{name}")).ok());
+        Some((first?, second?))
+    };
+    Ok(learner.restore(&mut model, &mut moments, steps)?)
+}
+
+/// A finite loss can have an infinite gradient: then the next loss tells, but no checkpoint must.
+pub(super) fn check_finite(learner: &dyn Learner) -> Result<(), FolderError> {
+    let mut bad = None;
+    learner.each_value(&mut |spec, value| {
+        let changes = matches!(spec.role, Role::Trainable | Role::Statistic);
+        if let Value::Real(numbers) = value
+            && changes
+            && bad.is_none()
+            && numbers.iter().any(|x| !x.is_finite())
+        {
+            bad = Some(spec.name);
+        }
+    });
+    bad.map_or(Ok(()), |name| Err(FolderError::NotFinite { name }))
+}
+
+/// A checkpoint of this crate as a source of weights: the names are the model's own.
+struct StoredModel(WeightFile);
+
+impl WeightSource for StoredModel {
+    fn value(&mut self, spec: &WeightSpec) -> Result<Value, SourceError> {
+        let failed = |reason| SourceError { name: spec.name.clone(), reason };
+        let found = self.0.info(&spec.name).map(|info| info.shape.to_vec());
+        if found.as_ref().is_some_and(|shape| *shape != spec.shape) {
+            let path = self.0.path().display();
+            return Err(failed(format!("{path} has it in the shape {found:?}, the model in {:?}", spec.shape)));
+        }
+        let value = match spec.role {
+            Role::Counter => self.0.count(&spec.name).map(Value::Count),
+            _ => self.0.values(&spec.name).map(Value::Real),
+        };
+        value.map_err(|e| failed(e.to_string()))
+    }
+}
