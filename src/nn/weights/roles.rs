@@ -5,6 +5,7 @@ use super::build::{BuildError, Builder, Weights};
 use super::path::Path;
 use super::spec::{Role, SpecList, Value, WeightSpec};
 use crate::kernels::device::Device as _;
+use crate::kernels::precision::Precision;
 use crate::nn::backend::backend::{Backend, FrozenOf};
 use crate::nn::shape::Classes;
 use dfdx::nn::{ModuleVisitor, TensorCollection, TensorOptions};
@@ -115,6 +116,21 @@ pub struct Frozen<S: ConstShape, D: Backend> {
 }
 
 impl<S: ConstShape, D: Backend> Frozen<S, D> {
+    /// A weight of these row-major numbers, as many as the shape says. One of two dimensions is a linear layer's `(out, in)`, held
+    /// in `precision`.
+    ///
+    /// # Panics
+    /// When there are more or fewer numbers.
+    ///
+    /// # Errors
+    /// When the device is out of memory or lost.
+    pub fn new(device: &D, numbers: Vec<f32>, precision: Precision) -> Result<Self, D::Err> {
+        let shape: Vec<usize> = S::default().concrete().into_iter().collect();
+        assert_eq!(numbers.len(), S::NUMEL, "a frozen weight of shape {shape:?}");
+        let data = device.run(|k| k.freeze(numbers, &shape, precision))?;
+        Ok(Self { data, device: device.clone(), shape: PhantomData })
+    }
+
     /// The backend's storage.
     pub fn data(&self) -> &FrozenOf<D> {
         &self.data
