@@ -10,4 +10,5 @@ mod golden;
 mod metrics;
 mod network;
 mod programs;
+mod rectangular;
 mod train;
