@@ -3,7 +3,7 @@
 use super::launch::{Kernels, Stream, args, blocks, kernels};
 use super::memory::{Numbers, Scratch};
 use super::part::{Part, over_rows, rounded_away};
-use crate::nn::Precision;
+use crate::kernels::precision::Precision;
 use cudarc::driver::{DriverError, sys::CUresult};
 use dfdx::prelude::*;
 

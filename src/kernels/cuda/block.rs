@@ -12,7 +12,7 @@ use super::part::{
     bias_gelu_of, layer_norm, layer_norm_backward, linear, linear_as, linear_backward, linear_backward_as,
     pool_backward, rounded, rounded_away, rounded_two, weight_gradient,
 };
-use crate::nn::Precision;
+use crate::kernels::precision::Precision;
 use crate::nn::ops::adapted_block::{BlockSize, FrozenBlock, Keep};
 use dfdx::prelude::*;
 use std::sync::Arc;
@@ -358,7 +358,8 @@ impl<'a> Block<'a> {
 mod tests {
     use super::super::open::tested_gpu;
     use super::*;
-    use crate::nn::{Memory, Precision};
+    use crate::kernels::precision::Precision;
+    use crate::nn::Memory;
 
     /// Output and gradients, with groups of at most this many numbers.
     fn run(device: &Cuda, group_numbers: usize, keep: Keep) -> Vec<Vec<f32>> {

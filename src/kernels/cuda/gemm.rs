@@ -1,7 +1,7 @@
 //! Matrix products by cuBLAS, in the order of dfdx's work. All matrices are row-major.
 
 use super::launch::Stream;
-use crate::nn::Precision;
+use crate::kernels::precision::Precision;
 use cudarc::cublas::{result, sys};
 use cudarc::driver::{DriverError, sys::CUresult};
 use dfdx::prelude::*;

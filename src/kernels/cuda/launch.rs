@@ -2,7 +2,7 @@
 
 use super::memory::{self, Numbers, Out, Scratch, View};
 use super::upload::Uploads;
-use crate::nn::Precision;
+use crate::kernels::precision::Precision;
 use cudarc::cublas::CudaBlas;
 use cudarc::driver::{CudaDevice, DriverError, result, sys};
 use dfdx::prelude::*;

@@ -4,7 +4,8 @@
 //! 0.9.15 (both pinned), in safe code; [`check_reading`] holds it against a copy made by documented functions only.
 
 use super::launch::Stream;
-use crate::nn::{Buffer, Memory, Precision};
+use crate::kernels::precision::Precision;
+use crate::nn::{Buffer, Memory};
 use cudarc::cublas::{result::CublasError, sys::cublasStatus_t};
 use cudarc::driver::{CudaDevice, CudaSlice, DevicePtr, DeviceSlice, DriverError, result, sys};
 use dfdx::prelude::*;

@@ -3,7 +3,7 @@
 use super::gemm::{self, Matrix, Target};
 use super::launch::{Arg, Kernels, Stream, args, blocks, kernels};
 use super::memory::{Numbers, Out, Scratch, View};
-use crate::nn::Precision;
+use crate::kernels::precision::Precision;
 use dfdx::prelude::*;
 use std::marker::PhantomData;
 use std::sync::Arc;
