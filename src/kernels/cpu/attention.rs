@@ -7,7 +7,9 @@
 use super::matmul::{Onto, Packed, Then, product, rows_of, transposed_product};
 use super::profile::{Kind, scope};
 use super::scratch::Scratch;
-use super::vector::{exponentials, halve_in_place, largest_of_four, scaled, softmax_backward};
+use super::vector::bf16::round_bf16_in_place;
+use super::vector::rows::{largest_of_four, scale_row};
+use super::vector::softmax::{softmax_backward_row, softmax_exp_row};
 use super::windows::Windows;
 use crate::nn::Precision;
 use rayon::prelude::*;
@@ -81,7 +83,7 @@ impl Factors {
 /// `factor.words_in(count)` words count.
 fn left_in_place<'r>(rows: &'r mut [f32], stride: usize, factor: &Packed, count: usize) -> Vec<&'r [f32]> {
     if factor.precision() == Precision::Bf16 {
-        rows.chunks_exact_mut(stride).for_each(halve_in_place);
+        rows.chunks_exact_mut(stride).for_each(round_bf16_in_place);
     }
     rows.chunks_exact(stride).map(|row| &row[..factor.words_in(count)]).collect()
 }
@@ -197,11 +199,11 @@ impl Attention<'_> {
                     let (scores, means) = (&mut scores[..q.len() * stride], &mut means[..q.len() * width]);
                     product(q, &f.keys, 0, Onto::Nothing, Then::Stop, scores);
                     sums.clear();
-                    sums.extend(scores.chunks_exact_mut(stride).map(|row| exponentials(row, keys, factor, g.last)));
+                    sums.extend(scores.chunks_exact_mut(stride).map(|row| softmax_exp_row(row, keys, factor, g.last)));
                     let weights = left_in_place(scores, stride, &f.values, keys);
                     product(&weights, &f.values, 0, Onto::Nothing, Then::Stop, means);
                     for ((out, mean), sum) in out.chunks_exact_mut(d).zip(means.chunks_exact(width)).zip(&sums) {
-                        scaled(mean, *sum, out);
+                        scale_row(mean, *sum, out);
                     }
                 }
             },
@@ -247,9 +249,9 @@ impl Attention<'_> {
                     product(&f.keys.left(q, &mut room), &f.keys, 0, Onto::Nothing, Then::Stop, p);
                     // A row's weights are these numbers times its sum's inverse, which its gradient takes: it is shorter.
                     sums.clear();
-                    sums.extend(p.chunks_exact_mut(stride).map(|row| exponentials(row, keys, factor, g.last)));
+                    sums.extend(p.chunks_exact_mut(stride).map(|row| softmax_exp_row(row, keys, factor, g.last)));
                     for ((go, sum), shrunk) in go.iter().zip(&sums).zip(shrunk.chunks_exact_mut(d)) {
-                        scaled(go, *sum, shrunk);
+                        scale_row(go, *sum, shrunk);
                     }
                     f.gradients.set_rows(n, d, |i| &shrunk[i * d..][..d]);
                     f.gradients.fill_up();
@@ -258,7 +260,7 @@ impl Attention<'_> {
                     drop(weights);
                     product(&f.values.left(go, &mut g_room), &f.values, 0, Onto::Nothing, Then::Stop, gp);
                     for ((p, gp), sum) in p.chunks_exact(stride).zip(gp.chunks_exact_mut(stride)).zip(&sums) {
-                        softmax_backward(p, *sum, factor, gp);
+                        softmax_backward_row(p, *sum, factor, gp);
                     }
                     f.queries.set_rows(n, d, |i| q[i]);
                     f.queries.fill_up();

@@ -3,7 +3,7 @@
 //! Computed in double precision and rounded once: gradients before a batch norm are small differences, and an
 //! optimiser such as AdamW makes whole steps of their signs.
 
-use super::vector::vectorised;
+use super::vector::dispatch::vectorised;
 use crate::nn::ops::batch_norm::EPSILON;
 use rayon::prelude::*;
 

@@ -9,7 +9,8 @@ use super::matmul::{
 };
 use super::scratch::Scratch;
 use super::tile::Runs;
-use super::vector::{add_assign, halve_pairs, halve_rows};
+use super::vector::bf16::{round_bf16_pairs, round_bf16_rows};
+use super::vector::rows::add_assign;
 use crate::nn::Precision;
 use crate::nn::ops::conv2d::ConvSize;
 use rayon::prelude::*;
@@ -75,7 +76,7 @@ fn pair_line(
             _ => (zeros, 0),
         };
         let words = (&mut words[from * width..], width);
-        halve_pairs([to - from, of.len()], [at(from), at(from + half)], words);
+        round_bf16_pairs([to - from, of.len()], [at(from), at(from + half)], words);
     }
 }
 
@@ -107,7 +108,7 @@ impl Framed {
             }
             let (before, words) = words.split_at_mut(frame[1] * pixel);
             before.fill(0.0);
-            halve_rows(&x[(map * side + y) * side * channels..][..side * channels], channels, words);
+            round_bf16_rows(&x[(map * side + y) * side * channels..][..side * channels], channels, words);
         });
         Self { words, pixel, line, map, frame, side }
     }

@@ -1,6 +1,7 @@
 //! Weighted cross-entropy plus weighted IoU over planes of logits.
 
-use super::vector::{sigmoid, softplus, vectorised};
+use super::vector::dispatch::vectorised;
+use super::vector::math::{sigmoid, softplus};
 use crate::nn::ops::structure_loss::LossFlavour;
 use rayon::prelude::*;
 

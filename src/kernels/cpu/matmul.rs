@@ -5,10 +5,9 @@
 use super::profile::{Kind, scope};
 use super::scratch::Scratch;
 use super::tile::{Before, Isa, Left, MOST_ROWS, Runs, WIDEST, tile};
-use super::vector::{
-    Rows, add_assign, add_rows, gelu_add_rows, gelu_rows, halve_pair, halve_rows, relu_rows, split_pairs,
-    transpose_into, widen_rows,
-};
+use super::vector::bf16::{round_bf16_pair, round_bf16_rows, split_bf16_pairs, widen_bf16_rows};
+use super::vector::rows::{Rows, add_assign, add_rows, gelu_add_rows, gelu_rows, relu_rows};
+use super::vector::transpose::transpose_into;
 use crate::nn::Precision;
 use crate::nn::weights::Encoded;
 use rayon::prelude::*;
@@ -73,7 +72,7 @@ fn words(pairs: bool, x: &[f32], columns: usize) -> Words<'_> {
         return Words::Numbers(x);
     }
     let mut words = Scratch::new(x.len() / columns * columns.div_ceil(2));
-    halve_rows(x, columns, &mut words);
+    round_bf16_rows(x, columns, &mut words);
     Words::Halves(words)
 }
 
@@ -169,7 +168,7 @@ impl Packed {
                 let to = &mut self.panels[(j * depth + p) * width..][..width];
                 match second {
                     None => to[..part.len()].copy_from_slice(part),
-                    Some(second) => halve_pair(part, &second[j * width..columns], to),
+                    Some(second) => round_bf16_pair(part, &second[j * width..columns], to),
                 }
                 to[part.len()..].fill(0.0);
             }
@@ -211,7 +210,7 @@ impl Packed {
         let zeros = Scratch::zeros(columns);
         for (pair, words) in x.chunks(2 * columns).zip(words.chunks_exact_mut(columns)) {
             let (first, second) = pair.split_at(columns);
-            halve_pair(first, if second.is_empty() { &zeros } else { second }, words);
+            round_bf16_pair(first, if second.is_empty() { &zeros } else { second }, words);
         }
         Words::Halves(words)
     }
@@ -249,7 +248,7 @@ impl Packed {
         let length = self.words_in(columns);
         *room = Scratch::new(rows.len() * length);
         for (row, words) in rows.iter().zip(room.chunks_exact_mut(length)) {
-            halve_rows(row, columns, words);
+            round_bf16_rows(row, columns, words);
         }
         room.chunks_exact(length).collect()
     }
@@ -338,7 +337,7 @@ impl Packed {
             for (g, rows) in from[j * half * width..][..here * width].chunks(BLOCK / 2 * width).enumerate() {
                 let mut columns = [[0.0; WIDEST / 2]; BLOCK];
                 for ([low, high], row) in columns.as_chunks_mut::<2>().0.iter_mut().zip(rows.chunks_exact(width)) {
-                    split_pairs(row, low, high);
+                    split_bf16_pairs(row, low, high);
                 }
                 transpose_into(columns.each_ref().map(|column| &column[..length]), g * BLOCK, width, to);
             }
@@ -551,7 +550,7 @@ fn run(
                     if wide.len() < per_word * panel.len() {
                         wide = Scratch::new(per_word * panel.len());
                     }
-                    widen_rows(panel, width, &mut wide);
+                    widen_bf16_rows(panel, width, &mut wide);
                     &wide
                 }
             };
@@ -805,12 +804,12 @@ pub(super) mod tests {
                 product(&rows, &b, 0, Onto::Itself, Then::Stop, &mut y);
                 close(&y, (0..m * n).map(|i| want[i] + f64::from(old[i])), &what);
                 let mut gelu = y.clone();
-                gelu.iter_mut().for_each(|v| *v = super::super::vector::gelu(*v));
+                gelu.iter_mut().for_each(|v| *v = super::super::vector::math::gelu(*v));
                 y.copy_from_slice(&old);
                 product(&rows, &b, 0, Onto::Itself, Then::Gelu, &mut y);
                 assert!(y.iter().zip(&gelu).all(|(y, g)| (y - g).abs() < 1e-6), "{what}");
                 product(&rows, &b, 0, Onto::Nothing, Then::GeluAdd(&old), &mut y);
-                let gelu = |i: usize| f64::from(super::super::vector::gelu(want[i] as f32) + old[i]);
+                let gelu = |i: usize| f64::from(super::super::vector::math::gelu(want[i] as f32) + old[i]);
                 close(&y, (0..m * n).map(gelu), &what);
             }
         }

@@ -342,7 +342,7 @@ impl Conv2dKernel for Cpu {
         let _work = scope(Kind::Convolution, 2 * size.operations());
         let masked = relu.map(|y| {
             let mut masked = Scratch::shared(gy.len());
-            vector::relu_backward(y, gy, &mut masked);
+            vector::rows::relu_backward(y, gy, &mut masked);
             masked
         });
         let gy = masked.as_ref().unwrap_or(gy);
@@ -410,7 +410,7 @@ impl AddReluKernel for Cpu {
         y.par_chunks_mut(CHUNK)
             .zip(a.par_chunks(CHUNK))
             .zip(b.par_chunks(CHUNK))
-            .for_each(|((y, a), b)| vector::add_relu(a, b, y));
+            .for_each(|((y, a), b)| vector::rows::add_relu(a, b, y));
         Ok(())
     }
 
@@ -445,7 +445,7 @@ impl ConcatKernel for Cpu {
         let _work = scope(Kind::Join, 0);
         for (part, gradient) in gradients.into_iter().enumerate() {
             let rows = gradient.par_chunks_mut(c).with_min_len(1024);
-            rows.zip(gy.par_chunks(4 * c)).for_each(|(g, gy)| vector::add_assign(g, &gy[part * c..][..c]));
+            rows.zip(gy.par_chunks(4 * c)).for_each(|(g, gy)| vector::rows::add_assign(g, &gy[part * c..][..c]));
         }
         Ok(())
     }

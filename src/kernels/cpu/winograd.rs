@@ -3,14 +3,14 @@
 
 use super::matmul::{Onto, Packed, Then, matrix_product};
 use super::scratch::Scratch;
-use super::vector::{from_tile, to_tile};
+use super::vector::winograd::{transform_input, transform_output};
 use crate::nn::Precision;
 use crate::nn::ops::conv2d::ConvSize;
 use rayon::prelude::*;
 
 /// Pixels that a tile reads, and products that it takes.
 const SEEN: usize = 16;
-/// Tiles worked on at once and channels of them: what they are turned into stays in the second-level cache.
+/// Tiles worked on at once and channels of them: what they are transformed into stays in the second-level cache.
 const TILES: usize = 48;
 const CHANNELS: usize = 64;
 /// Channels worked on as one.
@@ -48,23 +48,23 @@ impl<'a> Winograd<'a> {
     /// The products' right factors, each `(c, co)`: `G g G^T` of every pair of channels.
     pub fn factors(&self, weight: &[f32]) -> Vec<Packed> {
         let c = self.size.channels;
-        let mut turned = Scratch::new(SEEN * weight.len() / 9);
+        let mut transformed = Scratch::new(SEEN * weight.len() / 9);
         // by output, then product, then input
-        let outputs = turned.par_chunks_exact_mut(SEEN * c).zip(weight.par_chunks_exact(9 * c)).with_min_len(16);
-        outputs.for_each(|(turned, weight)| {
+        let outputs = transformed.par_chunks_exact_mut(SEEN * c).zip(weight.par_chunks_exact(9 * c)).with_min_len(16);
+        outputs.for_each(|(transformed, weight)| {
             for (at, g) in weight.as_chunks::<9>().0.iter().enumerate() {
                 let rows: [[f32; 4]; 3] =
                     std::array::from_fn(|r| ends_and_halves([g[3 * r], g[3 * r + 1], g[3 * r + 2]]));
                 for column in 0..4 {
                     let values = ends_and_halves([rows[0][column], rows[1][column], rows[2][column]]);
                     for (row, value) in values.into_iter().enumerate() {
-                        turned[(row * 4 + column) * c + at] = value;
+                        transformed[(row * 4 + column) * c + at] = value;
                     }
                 }
             }
         });
         let pack = |product: usize| {
-            let columns: Vec<&[f32]> = turned.chunks_exact(c).skip(product).step_by(SEEN).collect();
+            let columns: Vec<&[f32]> = transformed.chunks_exact(c).skip(product).step_by(SEEN).collect();
             let mut factor = Packed::default();
             factor.set_columns(c, &columns);
             factor
@@ -121,7 +121,7 @@ impl<'a> Winograd<'a> {
                         *pixel = &x[(y * side + x0) * channels + from..][..here];
                     }
                 }
-                to_tile(&pixels, plane, &mut seen[t * here..]);
+                transform_input(&pixels, plane, &mut seen[t * here..]);
             }
             let onto = if from == 0 { Onto::Nothing } else { Onto::Itself };
             let pairs = seen.chunks_exact(plane).zip(products.chunks_exact_mut(corners.len() * out_channels));
@@ -131,7 +131,7 @@ impl<'a> Winograd<'a> {
         }
         let mut four = Scratch::new(4 * out_channels);
         for (t, [ty, tx]) in corners.iter().enumerate() {
-            from_tile(&products[t * out_channels..], corners.len() * out_channels, bias, relu, &mut four);
+            transform_output(&products[t * out_channels..], corners.len() * out_channels, bias, relu, &mut four);
             for (i, pixel) in four.chunks_exact(out_channels).enumerate() {
                 let (row, column) = (ty + i / 2 * dilation, tx + i % 2 * dilation);
                 if row < side && column < side {
