@@ -1,7 +1,7 @@
 //! One step of AdamW on one weight, number by number in order: equal inputs give equal bits whatever the machine or the
 //! number of threads.
 
-use super::scratch::Scratch;
+use super::buffer::Buffer;
 use crate::nn::ops::adamw::{AdamWKernel, AdamWStep};
 use dfdx::prelude::*;
 
@@ -9,8 +9,8 @@ impl AdamWKernel for Cpu {
     fn adamw(
         &self,
         step: &AdamWStep,
-        old: &Scratch,
-        gradient: &Scratch,
+        old: &Buffer,
+        gradient: &Buffer,
         [first, second]: [&mut [f32]; 2],
         weight: &mut [f32],
     ) -> Result<(), CpuError> {

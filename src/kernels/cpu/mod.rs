@@ -6,20 +6,22 @@ mod adamw;
 #[cfg(target_arch = "x86_64")]
 mod amx;
 mod attention;
-mod awake;
 mod batch_norm;
+mod bilinear;
 mod block;
+mod buffer;
 mod conv;
-mod loss;
 mod matmul;
 mod patch_embed;
+mod positional_embedding;
 pub mod profile;
-mod resample;
+mod resize;
 mod scratch;
+mod spin;
+mod structure_loss;
 mod tile;
+mod up2_concat;
 mod vector;
-mod windows;
-mod winograd;
 
 use crate::nn::ops::adapted_block::{AdaptedBlockKernel, BlockSize, FrozenBlock, Keep};
 use crate::nn::ops::add_relu::AddReluKernel;
@@ -32,14 +34,16 @@ use crate::nn::ops::structure_loss::{LossFlavour, StructureLossKernel};
 use crate::nn::ops::up2_concat::{JoinSize, Up2ConcatKernel};
 use crate::nn::weights::Encoded;
 use crate::nn::{Buffer, Memory, Precision};
+use buffer::{Buffer as Scratch, CHUNK};
+use conv::geometry::ConvGeometry;
+use conv::winograd::Winograd;
 use dfdx::prelude::*;
 use matmul::Packed;
 pub use matmul::peak;
 use profile::{Kind, scope};
 use rayon::prelude::*;
-use scratch::{CHUNK, Scratch};
+
 use std::sync::{Arc, OnceLock};
-use winograd::Winograd;
 
 type Done = Result<(), CpuError>;
 
@@ -181,7 +185,7 @@ impl Memory for Cpu {
     }
 
     fn awake<R>(&self, work: impl FnOnce() -> R) -> R {
-        scratch::roomy(|| awake::awake(work))
+        buffer::with_large_pool(|| spin::keep_busy(work))
     }
 
     fn overwrite(&self, length: usize, write: impl FnOnce(&mut [f32]) -> Done) -> Result<Scratch, CpuError> {
@@ -195,7 +199,7 @@ impl Memory for Cpu {
         shape: S,
         fill: impl FnOnce(&mut [f32]) -> Result<R, CpuError>,
     ) -> Result<(Tensor<S, f32, Self>, R), CpuError> {
-        let mut numbers = scratch::zeros(shape.num_elements());
+        let mut numbers = buffer::zeros(shape.num_elements());
         let extra = fill(&mut numbers)?;
         Ok((self.try_tensor_from_vec(numbers, shape)?, extra))
     }
@@ -211,7 +215,7 @@ impl PatchEmbedKernel for Cpu {
 }
 
 impl AdaptedBlockKernel for Cpu {
-    type Saved = block::Saved;
+    type Saved = block::state::Saved;
 
     fn adapted_block(
         &self,
@@ -221,10 +225,10 @@ impl AdaptedBlockKernel for Cpu {
         frozen: &FrozenBlock<Arc<FrozenWeight>>,
         keep: Keep,
         y: &mut [f32],
-    ) -> Result<block::Saved, CpuError> {
+    ) -> Result<block::state::Saved, CpuError> {
         let _work = scope(Kind::Block, 0);
         let adapter = adapter.each_ref().map(|v| &**v);
-        Ok(block::Block::new(size, adapter, frozen).forward(x, keep, y))
+        Ok(block::state::Block::new(size, adapter, frozen).forward(x, keep, y))
     }
 
     fn adapted_block_backward(
@@ -233,14 +237,14 @@ impl AdaptedBlockKernel for Cpu {
         x: &Scratch,
         adapter: &[Scratch; 4],
         frozen: &FrozenBlock<Arc<FrozenWeight>>,
-        saved: block::Saved,
+        saved: block::state::Saved,
         gy: &Scratch,
         [gx, down_w, down_b, up_w, up_b]: [&mut [f32]; 5],
     ) -> Done {
         let _work = scope(Kind::Block, 0);
         let adapter = adapter.each_ref().map(|v| &**v);
-        let gradients = block::BlockGradients { x: gx, adapter: [down_w, down_b, up_w, up_b] };
-        block::Block::new(size, adapter, frozen).backward(x, saved, gy, gradients);
+        let gradients = block::state::BlockGradients { x: gx, adapter: [down_w, down_b, up_w, up_b] };
+        block::state::Block::new(size, adapter, frozen).backward(x, saved, gy, gradients);
         Ok(())
     }
 }
@@ -278,8 +282,9 @@ impl Conv2dKernel for Cpu {
         relu: bool,
         y: &mut [f32],
     ) -> Done {
+        let size = ConvGeometry::from(size);
         let _work = scope(Kind::Convolution, size.operations());
-        size.forward(x, &size.factor(weight), bias.map(|v| &**v), relu, y);
+        size.forward(x, &size.packed_weight(weight), bias.map(|v| &**v), relu, y);
         Ok(())
     }
 
@@ -290,6 +295,7 @@ impl Conv2dKernel for Cpu {
         &NormedConv { weight, norm, folded, relu, .. }: &NormedConv<'_, C, CO, KH, KW, Self>,
         y: &mut [f32],
     ) -> Done {
+        let size = ConvGeometry::from(size);
         let winograd = Winograd::of(&size);
         let fold = || {
             let mut weight = self.view(weight);
@@ -303,7 +309,7 @@ impl Conv2dKernel for Cpu {
             }
             let factors = match &winograd {
                 Some(winograd) => winograd.factors(&weight),
-                None => vec![size.factor(&weight)],
+                None => vec![size.packed_weight(&weight)],
             };
             FoldedConv { factors, bias: bias.to_vec() }
         };
@@ -339,6 +345,7 @@ impl Conv2dKernel for Cpu {
         gy: &Scratch,
         (gx, gw, gb): (&mut [f32], &mut [f32], Option<&mut [f32]>),
     ) -> Done {
+        let size = ConvGeometry::from(size);
         let _work = scope(Kind::Convolution, 2 * size.operations());
         let masked = relu.map(|y| {
             let mut masked = Scratch::shared(gy.len());
@@ -454,13 +461,13 @@ impl ConcatKernel for Cpu {
 impl Up2ConcatKernel for Cpu {
     fn up2_concat(&self, s: JoinSize, skip: &Scratch, deep: &Scratch, y: &mut [f32]) -> Done {
         let _work = scope(Kind::Resample, 0);
-        resample::up2_concat([s.side, s.skip, s.deep], skip, deep, y);
+        up2_concat::up2_concat([s.side, s.skip, s.deep], skip, deep, y);
         Ok(())
     }
 
     fn up2_concat_backward(&self, s: JoinSize, gy: &Scratch, [skip, deep]: [&mut [f32]; 2]) -> Done {
         let _work = scope(Kind::Resample, 0);
-        resample::up2_concat_backward([s.side, s.skip, s.deep], gy, skip, deep);
+        up2_concat::up2_concat_backward([s.side, s.skip, s.deep], gy, skip, deep);
         Ok(())
     }
 }
@@ -468,13 +475,13 @@ impl Up2ConcatKernel for Cpu {
 impl ResizeKernel for Cpu {
     fn resize(&self, s: ResizeSize, x: &Scratch, y: &mut [f32]) -> Done {
         let _work = scope(Kind::Resample, 0);
-        resample::resize([s.from, s.to, s.classes], x, y);
+        resize::resize([s.from, s.to, s.classes], x, y);
         Ok(())
     }
 
     fn resize_backward(&self, s: ResizeSize, gy: &Scratch, gx: &mut [f32]) -> Done {
         let _work = scope(Kind::Resample, 0);
-        resample::resize_backward([s.from, s.to, s.classes], gy, gx);
+        resize::resize_backward([s.from, s.to, s.classes], gy, gx);
         Ok(())
     }
 }
@@ -482,7 +489,7 @@ impl ResizeKernel for Cpu {
 impl StructureLossKernel for Cpu {
     fn loss_weights(&self, side: usize, mask: &Scratch, y: &mut [f32]) -> Done {
         let _work = scope(Kind::Loss, 0);
-        loss::weights(side, mask, y);
+        structure_loss::weights(side, mask, y);
         Ok(())
     }
 
@@ -496,7 +503,7 @@ impl StructureLossKernel for Cpu {
         y: &mut [f32],
     ) -> Done {
         let _work = scope(Kind::Loss, 0);
-        y[0] = loss::forward(side * side, logits, mask, weights, flavour);
+        y[0] = structure_loss::forward(side * side, logits, mask, weights, flavour);
         Ok(())
     }
 
@@ -511,7 +518,7 @@ impl StructureLossKernel for Cpu {
         gx: &mut [f32],
     ) -> Done {
         let _work = scope(Kind::Loss, 0);
-        loss::backward(side * side, logits, mask, weights, flavour, gy[0], gx);
+        structure_loss::backward(side * side, logits, mask, weights, flavour, gy[0], gx);
         Ok(())
     }
 }

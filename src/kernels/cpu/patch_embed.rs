@@ -1,7 +1,7 @@
 //! The frozen stem: a 7x7 convolution with stride 4 and padding 3, plus the positional embedding.
 
 use super::matmul::{Onto, Packed, Then, matrix_product};
-use super::resample::position;
+use super::positional_embedding::positional_embedding;
 use crate::nn::Precision;
 use crate::nn::ops::patch_embed::StemSize;
 use rayon::prelude::*;
@@ -23,7 +23,7 @@ pub fn forward(
     let (side, c, q) = (s.side, s.channels, s.side / STRIDE);
     let taps = 3 * KERNEL * KERNEL;
     let weight = Packed::from_columns(weight, taps, Precision::F32);
-    let embedding = position(c, q, background, window);
+    let embedding = positional_embedding(c, q, background, window);
     y.par_chunks_mut(q * c).enumerate().for_each_init(
         || vec![0.0; q * taps],
         |patches, (i, y)| {

@@ -58,23 +58,23 @@ impl Windows {
         Window { y, x, height, width, padding: self.window * self.window - height * width }
     }
 
-    /// Where a token stands among the tokens sorted by window: tokens in the windows before its own,
-    /// tokens in its own, and its place there.
-    pub fn place(&self, y: usize, x: usize) -> Place {
+    /// The position of a token among the tokens sorted by window: tokens in the windows before its own,
+    /// tokens in its own, and its index there.
+    pub fn position(&self, y: usize, x: usize) -> TokenPosition {
         let (y0, x0) = (y / self.window * self.window, x / self.window * self.window);
         let (height, width) = (self.window.min(self.side - y0), self.window.min(self.side - x0));
-        Place { before: y0 * self.side + x0 * height, tokens: height * width, at: (y - y0) * width + (x - x0) }
+        TokenPosition { before: y0 * self.side + x0 * height, tokens: height * width, at: (y - y0) * width + (x - x0) }
     }
 }
 
-/// See [`Windows::place`].
+/// See [`Windows::position`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct TokenPosition {
     /// Tokens in the windows before.
     pub before: usize,
     /// Tokens in this window.
     pub tokens: usize,
-    /// This token's place in its window.
+    /// This token's index in its window.
     pub at: usize,
 }
 
@@ -83,23 +83,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_token_has_one_place_and_padding_fills_the_windows() {
+    fn every_token_has_one_position_and_padding_fills_the_windows() {
         for (side, window) in [(88, 8), (22, 14), (22, 16), (11, 7), (11, 8), (6, 14), (4, 0), (1, 7), (10, 4)] {
             let windows = Windows::new(side, window);
-            let (mut seen, mut before, mut slots) = (vec![false; side * side], 0, 0);
+            let (mut seen, mut before, mut padded_tokens) = (vec![false; side * side], 0, 0);
             for index in 0..windows.count() {
                 let w = windows.get(index);
                 for i in 0..w.tokens() {
                     let (y, x) = (w.y + i / w.width, w.x + i % w.width);
-                    assert_eq!(windows.place(y, x), Place { before, tokens: w.tokens(), at: i });
+                    assert_eq!(windows.position(y, x), TokenPosition { before, tokens: w.tokens(), at: i });
                     assert!(!std::mem::replace(&mut seen[before + i], true));
                 }
                 before += w.tokens();
-                slots += w.tokens() + w.padding;
+                padded_tokens += w.tokens() + w.padding;
             }
             assert!(seen.into_iter().all(|s| s));
             let padded = if window == 0 { side } else { side.div_ceil(window) * window };
-            assert_eq!(slots, padded * padded);
+            assert_eq!(padded_tokens, padded * padded);
         }
     }
 }

@@ -1,15 +1,15 @@
 //! 3x3 convolutions in inference and single precision by minimal filtering, F(2x2, 3x3) of arXiv 1509.09308: a tile of 2x2
 //! pixels takes 16 products of channels instead of 36. Pixels of a dilated kernel's tile lie `dilation` apart.
 
-use super::matmul::{Onto, Packed, Then, matrix_product};
-use super::scratch::Scratch;
-use super::vector::winograd::{transform_input, transform_output};
+use super::geometry::ConvGeometry;
+use crate::kernels::cpu::buffer::Buffer;
+use crate::kernels::cpu::matmul::{Onto, Packed, Then, matrix_product};
+use crate::kernels::cpu::vector::winograd::{transform_input, transform_output};
 use crate::nn::Precision;
-use crate::nn::ops::conv2d::ConvSize;
 use rayon::prelude::*;
 
-/// Pixels that a tile reads, and products that it takes.
-const SEEN: usize = 16;
+/// Pixels that a tile reads, and products that it takes: 4x4.
+const PRODUCTS: usize = 16;
 /// Tiles worked on at once and channels of them: what they are transformed into stays in the second-level cache.
 const TILES: usize = 48;
 const CHANNELS: usize = 64;
@@ -18,7 +18,7 @@ const VECTOR: usize = 16;
 
 /// A convolution that is worth it.
 pub struct Winograd<'a> {
-    size: &'a ConvSize,
+    size: &'a ConvGeometry,
 }
 
 /// The output pixel `(y, x)` that a tile begins at.
@@ -27,15 +27,15 @@ type Corner = [usize; 2];
 impl<'a> Winograd<'a> {
     /// `None` for a kernel of another shape or precision, for channels that fill no vectors, and where tiles cover
     /// more pixels than they save.
-    pub fn of(size: &'a ConvSize) -> Option<Self> {
+    pub fn of(size: &'a ConvGeometry) -> Option<Self> {
         let fits = size.kernel == [3, 3]
             && Packed::computed_in(size.precision) == Precision::F32
             && size.channels.is_multiple_of(VECTOR)
             && size.out_channels.is_multiple_of(VECTOR);
         let winograd = Self { size };
         let tiles = winograd.starts(size.side).len().pow(2);
-        // the turning costs about a quarter of the products; several bands, for several threads
-        let worth = 5 * SEEN * tiles < 4 * 9 * size.side * size.side && size.side >= 4 * size.dilation;
+        // the transforms cost about a quarter of the products; several bands, for several threads
+        let worth = 5 * PRODUCTS * tiles < 4 * 9 * size.side * size.side && size.side >= 4 * size.dilation;
         (fits && worth).then_some(winograd)
     }
 
@@ -45,12 +45,13 @@ impl<'a> Winograd<'a> {
         (0..side).filter(|at| (at / d).is_multiple_of(2)).collect()
     }
 
-    /// The products' right factors, each `(c, co)`: `G g G^T` of every pair of channels.
+    /// The products' right operands, each `(c, co)`: `G g G^T` of every pair of channels.
     pub fn factors(&self, weight: &[f32]) -> Vec<Packed> {
         let c = self.size.channels;
-        let mut transformed = Scratch::new(SEEN * weight.len() / 9);
+        let mut transformed = Buffer::new(PRODUCTS * weight.len() / 9);
         // by output, then product, then input
-        let outputs = transformed.par_chunks_exact_mut(SEEN * c).zip(weight.par_chunks_exact(9 * c)).with_min_len(16);
+        let outputs =
+            transformed.par_chunks_exact_mut(PRODUCTS * c).zip(weight.par_chunks_exact(9 * c)).with_min_len(16);
         outputs.for_each(|(transformed, weight)| {
             for (at, g) in weight.as_chunks::<9>().0.iter().enumerate() {
                 let rows: [[f32; 4]; 3] =
@@ -64,18 +65,18 @@ impl<'a> Winograd<'a> {
             }
         });
         let pack = |product: usize| {
-            let columns: Vec<&[f32]> = transformed.chunks_exact(c).skip(product).step_by(SEEN).collect();
+            let columns: Vec<&[f32]> = transformed.chunks_exact(c).skip(product).step_by(PRODUCTS).collect();
             let mut factor = Packed::default();
             factor.set_columns(c, &columns);
             factor
         };
-        (0..SEEN).into_par_iter().map(pack).collect()
+        (0..PRODUCTS).into_par_iter().map(pack).collect()
     }
 
     /// `y = conv(x, weight) + bias`, then a ReLU if asked for.
     pub fn forward(&self, x: &[f32], factors: &[Packed], bias: &[f32], relu: bool, y: &mut [f32]) {
-        let ConvSize { side, channels, out_channels, dilation, .. } = *self.size;
-        assert_eq!(factors.len(), SEEN, "a factor for each product");
+        let ConvGeometry { side, channels, out_channels, dilation, .. } = *self.size;
+        assert_eq!(factors.len(), PRODUCTS, "a factor for each product");
         // Bands of lines that whole tiles cover.
         let band = 2 * dilation * side * out_channels;
         let maps = y.par_chunks_mut(side * side * out_channels).zip(x.par_chunks(side * side * channels));
@@ -102,34 +103,34 @@ impl<'a> Winograd<'a> {
         (bias, relu): (&[f32], bool),
         (first, y): (usize, &mut [f32]),
     ) {
-        let ConvSize { side, channels, out_channels, dilation, .. } = *self.size;
+        let ConvGeometry { side, channels, out_channels, dilation, .. } = *self.size;
         let zeros = [0.0; CHANNELS];
-        let mut products = Scratch::new(SEEN * corners.len() * out_channels);
+        let mut products = Buffer::new(PRODUCTS * corners.len() * out_channels);
         for from in (0..channels).step_by(CHANNELS) {
             let here = CHANNELS.min(channels - from);
-            let mut seen = Scratch::new(SEEN * corners.len() * here);
+            let mut inputs = Buffer::new(PRODUCTS * corners.len() * here);
             let plane = corners.len() * here;
             for (t, corner) in corners.iter().enumerate() {
-                // a tile sees the lines and columns one step before its own to one step after
+                // a tile reads the lines and columns one step before its own to one step after
                 let [lines, columns] = corner.map(|start| {
                     let at = |i: usize| (start + i * dilation).checked_sub(dilation).filter(|p| *p < side);
                     std::array::from_fn::<_, 4, _>(at)
                 });
-                let mut pixels = [&zeros[..here]; SEEN];
+                let mut pixels = [&zeros[..here]; PRODUCTS];
                 for (i, pixel) in pixels.iter_mut().enumerate() {
                     if let (Some(y), Some(x0)) = (lines[i / 4], columns[i % 4]) {
                         *pixel = &x[(y * side + x0) * channels + from..][..here];
                     }
                 }
-                transform_input(&pixels, plane, &mut seen[t * here..]);
+                transform_input(&pixels, plane, &mut inputs[t * here..]);
             }
             let onto = if from == 0 { Onto::Nothing } else { Onto::Itself };
-            let pairs = seen.chunks_exact(plane).zip(products.chunks_exact_mut(corners.len() * out_channels));
-            for ((seen, products), factor) in pairs.zip(factors) {
-                matrix_product(seen, here, factor, from, onto, Then::Stop, products);
+            let pairs = inputs.chunks_exact(plane).zip(products.chunks_exact_mut(corners.len() * out_channels));
+            for ((inputs, products), factor) in pairs.zip(factors) {
+                matrix_product(inputs, here, factor, from, onto, Then::Stop, products);
             }
         }
-        let mut four = Scratch::new(4 * out_channels);
+        let mut four = Buffer::new(4 * out_channels);
         for (t, [ty, tx]) in corners.iter().enumerate() {
             transform_output(&products[t * out_channels..], corners.len() * out_channels, bias, relu, &mut four);
             for (i, pixel) in four.chunks_exact(out_channels).enumerate() {
@@ -152,7 +153,7 @@ mod tests {
     use super::*;
 
     /// The plain twin.
-    fn direct(s: &ConvSize, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f64> {
+    fn direct(s: &ConvGeometry, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f64> {
         let (side, c, co, d) = (s.side as isize, s.channels, s.out_channels, s.dilation as isize);
         let mut y = Vec::new();
         for map in 0..s.batch as isize {
@@ -183,7 +184,7 @@ mod tests {
         for (batch, side, c, co, dilation) in
             [(1, 8, 16, 16, 1), (2, 11, 80, 16, 1), (1, 7, 16, 48, 1), (1, 19, 16, 16, 3), (2, 24, 32, 16, 5)]
         {
-            let size = ConvSize {
+            let size = ConvGeometry {
                 batch,
                 side,
                 channels: c,
@@ -208,7 +209,7 @@ mod tests {
 
     #[test]
     fn small_maps_of_wide_kernels_are_left_alone() {
-        let size = |side, dilation, precision| ConvSize {
+        let size = |side, dilation, precision| ConvGeometry {
             batch: 1,
             side,
             channels: 64,

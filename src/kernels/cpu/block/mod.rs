@@ -1,0 +1,7 @@
+//! An adapter and the frozen Hiera block behind it.
+
+mod adapter;
+mod attend;
+mod mlp;
+mod pass;
+pub mod state;

@@ -1,0 +1,134 @@
+//! Convolutions against a plain loop in double precision.
+
+use super::tap_rows;
+use crate::kernels::cpu::conv::geometry::ConvGeometry;
+use crate::kernels::cpu::matmul::Packed;
+use crate::kernels::cpu::matmul::tests::{numbers, rounded};
+use crate::nn::Precision;
+
+/// The plain twin, forward and backward: calls `term` with places in output, input and weight that belong together.
+fn each_term(s: &ConvGeometry, mut term: impl FnMut([usize; 3])) {
+    let (side, c, co, [kh, kw]) = (s.side, s.channels, s.out_channels, s.kernel);
+    let at =
+        |p: usize, i: usize, k: usize| (p + s.dilation * i).checked_sub(s.dilation * (k / 2)).filter(|p| *p < side);
+    for (pixel, tap) in (0..s.batch * side * side).flat_map(|pixel| (0..kh * kw).map(move |tap| (pixel, tap))) {
+        let (map, y, x) = (pixel / (side * side), pixel / side % side, pixel % side);
+        let (Some(y), Some(x)) = (at(y, tap / kw, kh), at(x, tap % kw, kw)) else { continue };
+        let seen = (map * side + y) * side + x;
+        for (o, ch) in (0..co).flat_map(|o| (0..c).map(move |ch| (o, ch))) {
+            term([pixel * co + o, seen * c + ch, (o * c + ch) * kh * kw + tap]);
+        }
+    }
+}
+
+fn close(got: &[f32], want: &[f64], what: &str) {
+    let largest = want.iter().fold(1.0, |most: f64, w| most.max(w.abs()));
+    for (i, (g, w)) in got.iter().zip(want).enumerate() {
+        assert!((f64::from(*g) - w).abs() < 2e-6 * largest, "{what}, number {i}: {g} {w}");
+    }
+}
+
+fn agrees_with_the_plain_twin(s: &ConvGeometry) {
+    let halves = Packed::computed_in(s.precision) == Precision::Bf16;
+    let factor = |n: usize, seed: u32| if halves { rounded(&numbers(n, seed)) } else { numbers(n, seed) };
+    let (inputs, outputs) = (s.pixels() * s.channels, s.pixels() * s.out_channels);
+    let (x, w) = (numbers(inputs, 1), numbers(s.taps() * s.channels * s.out_channels, 2));
+    let (bias, gy) = (numbers(s.out_channels, 3), numbers(outputs, 4));
+    let (as_x, as_w, as_gy) = (factor(inputs, 1), factor(w.len(), 2), factor(outputs, 4));
+    let mut want: Vec<f64> = (0..outputs).map(|i| f64::from(bias[i % s.out_channels])).collect();
+    let (mut want_x, mut want_w) = (vec![0.25; inputs], vec![0.5; w.len()]);
+    each_term(s, |[y, x, w]| {
+        want[y] += f64::from(as_x[x]) * f64::from(as_w[w]);
+        want_x[x] += f64::from(as_gy[y]) * f64::from(as_w[w]);
+        want_w[w] += f64::from(as_gy[y]) * f64::from(as_x[x]);
+    });
+    let mut y = vec![f32::NAN; outputs];
+    s.forward(&x, &s.packed_weight(&w), Some(&bias), false, &mut y);
+    close(&y, &want, &format!("{s:?}"));
+    s.forward(&x, &s.packed_weight(&w), Some(&bias), true, &mut y);
+    want.iter_mut().for_each(|w| *w = w.max(0.0));
+    close(&y, &want, &format!("{s:?}, ReLU"));
+    let (mut gx, mut gw) = (vec![0.25; inputs], vec![0.5; w.len()]);
+    s.backward_input(&w, &gy, &mut gx);
+    close(&gx, &want_x, &format!("{s:?}, gradient of the input"));
+    s.backward_weight(&x, &gy, &mut gw, None);
+    close(&gw, &want_w, &format!("{s:?}, gradient of the weight"));
+}
+
+#[test]
+fn any_kernel_on_maps_of_any_size_agrees_with_the_plain_twin() {
+    let kernels = [[1, 1], [1, 3], [3, 1], [3, 3], [1, 7], [5, 1]];
+    let channels = [[1, 1], [2, 17], [5, 3], [33, 16], [70, 5], [16, 64]];
+    let cases = kernels.into_iter().flat_map(|kernel| [1, 3, 5, 7].map(|dilation| (kernel, dilation)));
+    for (i, (kernel, dilation)) in cases.enumerate() {
+        for side in [1, 2, 3, 7, 11, 15].into_iter().filter(|side| (side + i) % 2 == 0 || *side > 10) {
+            let [channels, out_channels] = channels[(side + i) % channels.len()];
+            let batch = 1 + (side + i) % 3;
+            for precision in [Precision::F32, Precision::Bf16] {
+                agrees_with_the_plain_twin(&ConvGeometry {
+                    batch,
+                    side,
+                    channels,
+                    out_channels,
+                    kernel,
+                    dilation,
+                    precision,
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn large_maps_and_many_channels_agree_with_the_plain_twin() {
+    // Several tasks and blocks of maps; several slabs and panels.
+    for (batch, side, channels, out_channels, kernel, dilation) in
+        [(3, 60, 4, 3, [3, 3], 1), (2, 20, 130, 40, [3, 3], 2), (1, 12, 410, 33, [1, 1], 1), (2, 40, 24, 70, [1, 7], 1)]
+    {
+        for precision in [Precision::F32, Precision::Bf16] {
+            let size = ConvGeometry { batch, side, channels, out_channels, kernel, dilation, precision };
+            agrees_with_the_plain_twin(&size);
+        }
+    }
+}
+
+#[test]
+fn no_number_depends_on_the_number_of_threads() {
+    for precision in [Precision::F32, Precision::Bf16] {
+        let size =
+            ConvGeometry { batch: 3, side: 30, channels: 40, out_channels: 24, kernel: [3, 3], dilation: 3, precision };
+        let (x, w) = (numbers(size.pixels() * 40, 1), numbers(9 * 40 * 24, 2));
+        let gy = numbers(size.pixels() * 24, 3);
+        let run = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let (mut y, mut gx, mut gw) = (gy.clone(), x.clone(), w.clone());
+            pool.install(|| {
+                size.forward(&x, &size.packed_weight(&w), None, true, &mut y);
+                size.backward_input(&w, &gy, &mut gx);
+                size.backward_weight(&x, &gy, &mut gw, None);
+            });
+            [y, gx, gw].concat().into_iter().map(f32::to_bits).collect::<Vec<_>>()
+        };
+        let one = run(1);
+        assert!(run(2) == one && run(5) == one, "{precision:?}");
+    }
+}
+
+#[test]
+fn a_tap_reads_what_a_plain_loop_reads() {
+    let (side, channels, maps) = (5, 2, 3);
+    let x: Vec<f32> = (1..=maps * side * side * channels).map(|v| v as f32).collect();
+    let zeros = [0.0; 2];
+    for (dy, dx) in (-7..=7).flat_map(|dy| (-7..=7).map(move |dx| (dy, dx))) {
+        for (from, count) in [(0, 75), (3, 1), (7, 30), (24, 2), (74, 1)] {
+            let mut rows = Vec::new();
+            tap_rows(side, &x, channels, [dy, dx], (from, count), &zeros, &mut rows);
+            let want = (from..from + count).map(|pixel| {
+                let (map, y, x0) = (pixel / 25, (pixel / 5 % 5) as isize + dy, (pixel % 5) as isize + dx);
+                let inside = (0..5).contains(&y) && (0..5).contains(&x0);
+                if inside { &x[((map * 5 + y as usize) * 5 + x0 as usize) * 2..][..2] } else { &zeros[..] }
+            });
+            assert!(rows.iter().copied().eq(want), "offset {dy} {dx}, pixels {from} + {count}");
+        }
+    }
+}
