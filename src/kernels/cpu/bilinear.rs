@@ -1,19 +1,20 @@
 //! Bilinear interpolation of maps, as PyTorch's `interpolate` defines it.
 
+use crate::kernels::extent::Extent;
 use rayon::prelude::*;
 
 /// For each index along an axis of the output: two indices of the input and their weights.
-pub struct Taps(Vec<[(usize, f32); 2]>);
+struct Taps(Vec<[(usize, f32); 2]>);
 
 impl Taps {
     /// Corners meet corners (`align_corners=True`).
-    pub fn corners(from: usize, to: usize) -> Self {
+    fn corners(from: usize, to: usize) -> Self {
         let scale = if to > 1 { (from - 1) as f32 / (to - 1) as f32 } else { 0.0 };
         Self::at(from, to, |i| scale * i as f32)
     }
 
     /// Edges meet edges (`align_corners=False`).
-    pub fn edges(from: usize, to: usize) -> Self {
+    fn edges(from: usize, to: usize) -> Self {
         let scale = from as f32 / to as f32;
         Self::at(from, to, |i| (scale * (i as f32 + 0.5) - 0.5).max(0.0))
     }
@@ -44,39 +45,59 @@ impl Taps {
     }
 }
 
-/// One row of a map `(from, from, c)` interpolated to `(to, to, c)`: fills the last `c` of every `pixel` numbers.
-pub fn bilinear(taps: &Taps, from: usize, c: usize, x: &[f32], row_out: usize, out: &mut [f32], pixel: usize) {
-    let [(y0, v0), (y1, v1)] = taps.0[row_out];
-    let (top, bottom) = (&x[y0 * from * c..][..from * c], &x[y1 * from * c..][..from * c]);
-    for (taps, out) in taps.0.iter().zip(out.chunks_exact_mut(pixel)) {
-        let [(x0, w0), (x1, w1)] = *taps;
-        for (ch, out) in out[pixel - c..].iter_mut().enumerate() {
-            *out = v0 * (w0 * top[x0 * c + ch] + w1 * top[x1 * c + ch])
-                + v1 * (w0 * bottom[x0 * c + ch] + w1 * bottom[x1 * c + ch]);
-        }
-    }
+/// Interpolation of maps of one size to another.
+pub struct Bilinear {
+    from: Extent,
+    rows: Taps,
+    columns: Taps,
 }
 
-/// Adds the transpose of [`bilinear`]: `gx (from, from, c) += `, reading the last `c` of every `pixel` numbers.
-pub fn bilinear_backward(taps: &Taps, from: usize, c: usize, gy: &[f32], pixel: usize, gx: &mut [f32]) {
-    let to = taps.0.len();
-    // Horizontally first: (to, from, c).
-    let mut narrow = vec![0.0f32; to * from * c];
-    narrow.par_chunks_mut(from * c).zip(gy.par_chunks(to * pixel)).for_each(|(narrow, gy)| {
-        for (taps, g) in taps.0.iter().zip(gy.chunks_exact(pixel)) {
-            for (source, weight) in taps {
-                for (n, g) in narrow[source * c..][..c].iter_mut().zip(&g[pixel - c..]) {
-                    *n += weight * g;
+impl Bilinear {
+    /// Corners meet corners (`align_corners=True`).
+    pub fn corners(from: Extent, to: Extent) -> Self {
+        Self { from, rows: Taps::corners(from.height, to.height), columns: Taps::corners(from.width, to.width) }
+    }
+
+    /// Edges meet edges (`align_corners=False`).
+    pub fn edges(from: Extent, to: Extent) -> Self {
+        Self { from, rows: Taps::edges(from.height, to.height), columns: Taps::edges(from.width, to.width) }
+    }
+
+    /// Line `row` of the result of a map `x` with `c` channels: fills the last `c` of every `pixel` numbers.
+    pub fn line(&self, x: &[f32], c: usize, row: usize, out: &mut [f32], pixel: usize) {
+        let [(y0, v0), (y1, v1)] = self.rows.0[row];
+        let line = self.from.width * c;
+        let (top, bottom) = (&x[y0 * line..][..line], &x[y1 * line..][..line]);
+        for (taps, out) in self.columns.0.iter().zip(out.chunks_exact_mut(pixel)) {
+            let [(x0, w0), (x1, w1)] = *taps;
+            for (ch, out) in out[pixel - c..].iter_mut().enumerate() {
+                *out = v0 * (w0 * top[x0 * c + ch] + w1 * top[x1 * c + ch])
+                    + v1 * (w0 * bottom[x0 * c + ch] + w1 * bottom[x1 * c + ch]);
+            }
+        }
+    }
+
+    /// Adds to the gradient `gx` of a map with `c` channels, reading the last `c` of every `pixel` numbers of `gy`.
+    pub fn backward(&self, gy: &[f32], pixel: usize, gx: &mut [f32], c: usize) {
+        let (line, to_height, to_width) = (self.from.width * c, self.rows.0.len(), self.columns.0.len());
+        // Horizontally first: as high as the result, as wide as the map.
+        let mut narrow = vec![0.0f32; to_height * line];
+        narrow.par_chunks_mut(line).zip(gy.par_chunks(to_width * pixel)).for_each(|(narrow, gy)| {
+            for (taps, g) in self.columns.0.iter().zip(gy.chunks_exact(pixel)) {
+                for (source, weight) in taps {
+                    for (n, g) in narrow[source * c..][..c].iter_mut().zip(&g[pixel - c..]) {
+                        *n += weight * g;
+                    }
                 }
             }
-        }
-    });
-    let readers = taps.readers(from);
-    gx.par_chunks_mut(from * c).zip(&readers).for_each(|(gx, readers)| {
-        for (row, weight) in readers {
-            for (g, n) in gx.iter_mut().zip(&narrow[row * from * c..][..from * c]) {
-                *g += weight * n;
+        });
+        let readers = self.rows.readers(self.from.height);
+        gx.par_chunks_mut(line).zip(&readers).for_each(|(gx, readers)| {
+            for (row, weight) in readers {
+                for (g, n) in gx.iter_mut().zip(&narrow[row * line..][..line]) {
+                    *g += weight * n;
+                }
             }
-        }
-    });
+        });
+    }
 }

@@ -23,6 +23,7 @@ mod tile;
 mod up2_concat;
 mod vector;
 
+use crate::kernels::extent::Extent;
 use crate::nn::ops::adapted_block::{AdaptedBlockKernel, BlockSize, FrozenBlock, Keep};
 use crate::nn::ops::add_relu::AddReluKernel;
 use crate::nn::ops::batch_norm::{BatchNormKernel, EPSILON};
@@ -209,7 +210,7 @@ impl PatchEmbedKernel for Cpu {
     fn patch_embed(&self, size: StemSize, x: &Scratch, w: StemWeights<'_, Arc<FrozenWeight>>, y: &mut [f32]) -> Done {
         let _work = scope(Kind::Convolution, 0);
         let [weight, bias, background, window] = [w.weight, w.bias, w.background, w.window].map(|w| w.numbers());
-        patch_embed::forward(size, x, weight, bias, background, window, y);
+        patch_embed::forward(Extent::square(size.side), x, weight, bias, background, window, y);
         Ok(())
     }
 }
@@ -228,7 +229,7 @@ impl AdaptedBlockKernel for Cpu {
     ) -> Result<block::state::Saved, CpuError> {
         let _work = scope(Kind::Block, 0);
         let adapter = adapter.each_ref().map(|v| &**v);
-        Ok(block::state::Block::new(size, adapter, frozen).forward(x, keep, y))
+        Ok(block::state::Block::new(size.into(), adapter, frozen).forward(x, keep, y))
     }
 
     fn adapted_block_backward(
@@ -244,7 +245,7 @@ impl AdaptedBlockKernel for Cpu {
         let _work = scope(Kind::Block, 0);
         let adapter = adapter.each_ref().map(|v| &**v);
         let gradients = block::state::BlockGradients { x: gx, adapter: [down_w, down_b, up_w, up_b] };
-        block::state::Block::new(size, adapter, frozen).backward(x, saved, gy, gradients);
+        block::state::Block::new(size.into(), adapter, frozen).backward(x, saved, gy, gradients);
         Ok(())
     }
 }
@@ -461,13 +462,13 @@ impl ConcatKernel for Cpu {
 impl Up2ConcatKernel for Cpu {
     fn up2_concat(&self, s: JoinSize, skip: &Scratch, deep: &Scratch, y: &mut [f32]) -> Done {
         let _work = scope(Kind::Resample, 0);
-        up2_concat::up2_concat([s.side, s.skip, s.deep], skip, deep, y);
+        up2_concat::up2_concat(Extent::square(s.side), [s.skip, s.deep], skip, deep, y);
         Ok(())
     }
 
     fn up2_concat_backward(&self, s: JoinSize, gy: &Scratch, [skip, deep]: [&mut [f32]; 2]) -> Done {
         let _work = scope(Kind::Resample, 0);
-        up2_concat::up2_concat_backward([s.side, s.skip, s.deep], gy, skip, deep);
+        up2_concat::up2_concat_backward(Extent::square(s.side), [s.skip, s.deep], gy, skip, deep);
         Ok(())
     }
 }
@@ -475,13 +476,13 @@ impl Up2ConcatKernel for Cpu {
 impl ResizeKernel for Cpu {
     fn resize(&self, s: ResizeSize, x: &Scratch, y: &mut [f32]) -> Done {
         let _work = scope(Kind::Resample, 0);
-        resize::resize([s.from, s.to, s.classes], x, y);
+        resize::resize([s.from, s.to].map(Extent::square), s.classes, x, y);
         Ok(())
     }
 
     fn resize_backward(&self, s: ResizeSize, gy: &Scratch, gx: &mut [f32]) -> Done {
         let _work = scope(Kind::Resample, 0);
-        resize::resize_backward([s.from, s.to, s.classes], gy, gx);
+        resize::resize_backward([s.from, s.to].map(Extent::square), s.classes, gy, gx);
         Ok(())
     }
 }
@@ -489,7 +490,7 @@ impl ResizeKernel for Cpu {
 impl StructureLossKernel for Cpu {
     fn loss_weights(&self, side: usize, mask: &Scratch, y: &mut [f32]) -> Done {
         let _work = scope(Kind::Loss, 0);
-        structure_loss::weights(side, mask, y);
+        structure_loss::weights(Extent::square(side), mask, y);
         Ok(())
     }
 

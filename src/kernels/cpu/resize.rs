@@ -1,27 +1,30 @@
-//! A head's map at the image's side (bilinear, edges on edges), class by class.
+//! A head's map at the image's size (bilinear, edges on edges), class by class.
 
-use super::bilinear::{Taps, bilinear, bilinear_backward};
+use super::bilinear::Bilinear;
+use crate::kernels::extent::Extent;
 use rayon::prelude::*;
 
-/// `(b, h, h, k)` to `(b, k, side, side)`.
-pub fn resize([h, side, k]: [usize; 3], x: &[f32], y: &mut [f32]) {
-    let taps = Taps::edges(h, side);
-    let planes = to_planes(x, h * h, k);
-    y.par_chunks_mut(side).enumerate().for_each(|(row, y)| {
-        bilinear(&taps, h, 1, &planes[row / side * h * h..][..h * h], row % side, y, 1);
+/// `(b, from, k)` to `(b, k, to)`, where `from` and `to` are height and width.
+pub fn resize([from, to]: [Extent; 2], k: usize, x: &[f32], y: &mut [f32]) {
+    let bilinear = Bilinear::edges(from, to);
+    let planes = to_planes(x, from.area(), k);
+    y.par_chunks_mut(to.width).enumerate().for_each(|(row, y)| {
+        let plane = &planes[row / to.height * from.area()..][..from.area()];
+        bilinear.line(plane, 1, row % to.height, y, 1);
     });
 }
 
 /// Adds to the gradient of [`resize`]'s input.
-pub fn resize_backward([h, side, k]: [usize; 3], gy: &[f32], gx: &mut [f32]) {
-    let taps = Taps::edges(h, side);
+pub fn resize_backward([from, to]: [Extent; 2], k: usize, gy: &[f32], gx: &mut [f32]) {
+    let bilinear = Bilinear::edges(from, to);
+    let pixels = from.area();
     let mut planes = vec![0.0; gx.len()];
-    for (g, gy) in planes.chunks_mut(h * h).zip(gy.chunks(side * side)) {
-        bilinear_backward(&taps, h, 1, gy, 1, g);
+    for (g, gy) in planes.chunks_mut(pixels).zip(gy.chunks(to.area())) {
+        bilinear.backward(gy, 1, g, 1);
     }
-    for (gx, planes) in gx.chunks_mut(h * h * k).zip(planes.chunks(h * h * k)) {
+    for (gx, planes) in gx.chunks_mut(pixels * k).zip(planes.chunks(pixels * k)) {
         for (i, g) in gx.iter_mut().enumerate() {
-            *g += planes[i % k * h * h + i / k];
+            *g += planes[i % k * pixels + i / k];
         }
     }
 }

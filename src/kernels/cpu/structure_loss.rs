@@ -2,6 +2,7 @@
 
 use super::vector::dispatch::vectorised;
 use super::vector::math::{sigmoid, softplus};
+use crate::kernels::extent::Extent;
 use crate::nn::ops::structure_loss::LossFlavour;
 use rayon::prelude::*;
 
@@ -10,10 +11,10 @@ const BOX: usize = 31;
 /// Numbers summed by one task: fixed, so that the result depends on no number of threads.
 const CHUNK: usize = 8192;
 
-/// `1 + 5 |box mean - mask|` of planes `(side, side)`; padding counts as zeros in the mean.
-pub fn weights(side: usize, mask: &[f32], y: &mut [f32]) {
-    mask.par_chunks(side * side).zip(y.par_chunks_mut(side * side)).for_each(|(mask, y)| {
-        let sums = box_sums(mask, side);
+/// `1 + 5 |box mean - mask|` of planes of `extent`; padding counts as zeros in the mean.
+pub fn weights(extent: Extent, mask: &[f32], y: &mut [f32]) {
+    mask.par_chunks(extent.area()).zip(y.par_chunks_mut(extent.area())).for_each(|(mask, y)| {
+        let sums = box_sums(mask, extent);
         for ((y, m), s) in y.iter_mut().zip(mask).zip(sums) {
             *y = 1.0 + 5.0 * ((s / (BOX * BOX) as f64) as f32 - m).abs();
         }
@@ -21,12 +22,13 @@ pub fn weights(side: usize, mask: &[f32], y: &mut [f32]) {
 }
 
 /// Sums over 31x31 boxes by running sums, first along rows, then along columns.
-fn box_sums(plane: &[f32], side: usize) -> Vec<f64> {
+fn box_sums(plane: &[f32], extent: Extent) -> Vec<f64> {
+    let Extent { height, width } = extent;
     let radius = BOX / 2;
-    let along = |get: &dyn Fn(usize) -> f64, put: &mut dyn FnMut(usize, f64)| {
-        let mut sum: f64 = (0..radius.min(side)).map(get).sum();
-        for i in 0..side {
-            if i + radius < side {
+    let along = |length: usize, get: &dyn Fn(usize) -> f64, put: &mut dyn FnMut(usize, f64)| {
+        let mut sum: f64 = (0..radius.min(length)).map(get).sum();
+        for i in 0..length {
+            if i + radius < length {
                 sum += get(i + radius);
             }
             put(i, sum);
@@ -35,13 +37,13 @@ fn box_sums(plane: &[f32], side: usize) -> Vec<f64> {
             }
         }
     };
-    let mut rows = vec![0.0; side * side];
-    for (row, out) in plane.chunks_exact(side).zip(rows.chunks_exact_mut(side)) {
-        along(&|i| f64::from(row[i]), &mut |i, v| out[i] = v);
+    let mut rows = vec![0.0; height * width];
+    for (row, out) in plane.chunks_exact(width).zip(rows.chunks_exact_mut(width)) {
+        along(width, &|i| f64::from(row[i]), &mut |i, v| out[i] = v);
     }
-    let mut sums = vec![0.0; side * side];
-    for x in 0..side {
-        along(&|i| rows[i * side + x], &mut |i, v| sums[i * side + x] = v);
+    let mut sums = vec![0.0; height * width];
+    for x in 0..width {
+        along(height, &|i| rows[i * width + x], &mut |i, v| sums[i * width + x] = v);
     }
     sums
 }

@@ -37,15 +37,15 @@ impl<'a> Gathered<'a> {
     pub fn new(shape: &AttentionShape, bias: &'a [f32], qkv: &'a [f32], [image, window, head]: [usize; 3]) -> Self {
         let (d, row) = (shape.dim, 3 * shape.channels());
         let w = shape.windows().get(window);
-        let qkv = &qkv[image * shape.side * shape.side * row..];
+        let qkv = &qkv[image * shape.extent.area() * row..];
         let at = |y: usize, x: usize, part: usize| {
-            let start = ((w.y + y) * shape.side + w.x + x) * row + part * shape.channels() + head * d;
+            let start = ((w.y + y) * shape.extent.width + w.x + x) * row + part * shape.channels() + head * d;
             &qkv[start..start + d]
         };
         let tokens = |part: usize| {
             let mut rows = Vec::with_capacity(w.tokens() + 1);
             for y in 0..w.height {
-                let start = ((w.y + y) * shape.side + w.x) * row + part * shape.channels() + head * d;
+                let start = ((w.y + y) * shape.extent.width + w.x) * row + part * shape.channels() + head * d;
                 rows.extend(qkv[start..][..(w.width - 1) * row + d].chunks(row).map(|token| &token[..d]));
             }
             rows

@@ -1,12 +1,13 @@
 //! What attention has to know of its maps, and in which order its results stand.
 
 use super::windows::Windows;
+use crate::kernels::extent::Extent;
 
 /// The sizes of attention over a batch of maps.
 #[derive(Clone, Copy)]
 pub struct AttentionShape {
-    /// Tokens to a side of the map.
-    pub side: usize,
+    /// The map of keys and values, in tokens.
+    pub extent: Extent,
     /// Side of a window in tokens; 0 for the whole map.
     pub window: usize,
     /// Number of heads.
@@ -31,9 +32,14 @@ impl AttentionShape {
         self.heads * self.dim
     }
 
+    /// The map of queries, in tokens.
+    pub fn query_extent(&self) -> Extent {
+        if self.pool { self.extent.halved() } else { self.extent }
+    }
+
     /// The windows over the map of keys and values.
     pub(super) fn windows(&self) -> Windows {
-        Windows::new(self.side, self.window)
+        Windows::new(self.extent, self.window)
     }
 
     /// The same windows over the queries' map.

@@ -91,10 +91,7 @@ impl Attention<'_> {
     /// window order, rows of `3 * dim` numbers (query, key, value) per token and head.
     pub fn backward(&self, qkv: &[f32], gout: &[f32], gqkv: &mut [f32]) {
         let (d, factor, per_map) = (self.shape.dim, 1.0 / (self.shape.dim as f32).sqrt(), self.shape.query_windows());
-        let queries_per_map = {
-            let side = if self.shape.pool { self.shape.side / 2 } else { self.shape.side };
-            side * side
-        };
+        let queries_per_map = self.shape.query_extent().area();
         let pieces = self.shape.pieces(self.shape.windows(), gqkv, 3 * d);
         pieces.into_par_iter().for_each_init(
             || Operands::new(self.precision),

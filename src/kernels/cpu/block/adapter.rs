@@ -10,14 +10,14 @@ impl Block<'_> {
     /// `z = x + gelu(up(gelu(down x)))`.
     pub(super) fn adapt(&self, x: &[f32]) -> Buffer {
         let (mut z, length) =
-            (Buffer::shared(x.len()), rows_per_task(x.len() / self.size.channels) * self.size.channels);
+            (Buffer::shared(x.len()), rows_per_task(x.len() / self.shape.channels) * self.shape.channels);
         x.par_chunks(length).zip(z.par_chunks_mut(length)).for_each(|(x, z)| self.adapt_rows(x, z));
         z
     }
 
     /// The same of some rows, by one thread.
     pub(super) fn adapt_rows(&self, x: &[f32], z: &mut [f32]) {
-        let mut h = Buffer::new(x.len() / self.size.channels * self.size.hidden);
+        let mut h = Buffer::new(x.len() / self.shape.channels * self.shape.hidden);
         linear(x, &self.down, self.down_bias, Then::Gelu, &mut h);
         linear(&h, &self.up, self.up_bias, Then::GeluAdd(x), z);
     }
@@ -31,7 +31,7 @@ impl Block<'_> {
         gx: &mut [f32],
         gradients: &mut [&mut [f32]; 4],
     ) {
-        let (c, r) = (self.size.channels, self.size.hidden);
+        let (c, r) = (self.shape.channels, self.shape.hidden);
         let n = x.len() / c;
         let (mut gu, mut h, mut gh) = (gz, Buffer::shared(n * r), Buffer::shared(n * r));
         let rows = rows_per_task(n);

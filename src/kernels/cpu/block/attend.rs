@@ -11,7 +11,7 @@ impl Block<'_> {
     /// Adapter, first norm, projections: `z (n, c)`, `qkv (n, 3 co)` and, if the block pools, the skip
     /// path's projection `(n, co)` before its pool.
     pub(super) fn project(&self, x: &[f32]) -> (Buffer, Buffer, Option<Buffer>) {
-        let (c, co) = (self.size.channels, self.size.out_channels);
+        let (c, co) = (self.shape.channels, self.shape.out_channels);
         let n = x.len() / c;
         let (mut z, mut qkv) = (Buffer::shared(n * c), Buffer::shared(n * 3 * co));
         let mut skip = self.frozen.skip.as_ref().map(|_| Buffer::shared(n * co));
@@ -42,9 +42,9 @@ impl Block<'_> {
         ga: &[f32],
         gqkv: &[f32],
     ) -> Buffer {
-        let (c, co) = (self.size.channels, self.size.out_channels);
-        let (n, side) = (z.len() / c, self.size.side);
-        let (order, per_map) = (self.attention().shape.key_order(), side * side);
+        let (c, co) = (self.shape.channels, self.shape.out_channels);
+        let (n, width) = (z.len() / c, self.shape.extent.width);
+        let (order, per_map) = (self.attention().shape.key_order(), self.tokens());
         let rows = rows_per_task(n);
         let g_skip = skip.map(|full| self.pool_backward(full, ga));
         let mut gz = Buffer::shared(z.len());
@@ -54,7 +54,7 @@ impl Block<'_> {
             for (j, row) in gathered.chunks_exact_mut(3 * co).enumerate() {
                 let (map, t) = ((i * rows + j) / per_map, (i * rows + j) % per_map);
                 let gqkv = &gqkv[map * per_map * 3 * co..][..per_map * 3 * co];
-                order.gather(gqkv, 3, t / side, t % side, row);
+                order.gather(gqkv, 3, t / width, t % width, row);
             }
             linear_backward(&gathered, &transposed.qkv, Onto::Nothing, gz);
             if let (Some(weight), Some(g_skip)) = (&transposed.skip, &g_skip) {
@@ -70,21 +70,21 @@ impl Block<'_> {
 
     /// Attention, its projection and the skip path: `(m, co)`.
     pub(super) fn attend(&self, z: &[f32], qkv: &[f32], skip: Option<&[f32]>) -> Buffer {
-        let co = self.size.out_channels;
+        let co = self.shape.out_channels;
         let attention = self.attention();
         let pooled = skip.map(|full| self.pool(full));
         let residual = pooled.as_deref().unwrap_or(z);
         let (mut a, mut o) = (Buffer::shared(residual.len()), Buffer::shared(residual.len()));
         attention.forward(qkv, &mut o);
         let (order, per_map) = (attention.shape.query_order(), self.tokens_out());
-        let side = if self.size.pool { self.size.side / 2 } else { self.size.side };
+        let width_out = self.extent_out().width;
         let rows = rows_per_task(a.len() / co);
         a.par_chunks_mut(rows * co).zip(residual.par_chunks(rows * co)).enumerate().for_each(|(i, (a, residual))| {
             let mut gathered = Buffer::new(a.len());
             for (j, row) in gathered.chunks_exact_mut(co).enumerate() {
                 let (map, t) = ((i * rows + j) / per_map, (i * rows + j) % per_map);
                 let o = &o[map * per_map * co..][..per_map * co];
-                order.gather(o, 1, t / side, t % side, row);
+                order.gather(o, 1, t / width_out, t % width_out, row);
             }
             let [weight, bias] = &self.frozen.proj;
             linear(&gathered, weight.factor(), bias.numbers(), Then::Add(residual), a);
@@ -95,13 +95,13 @@ impl Block<'_> {
     /// Rows of the map's order, sorted by window, head and token.
     pub(super) fn to_window_order(&self, rows: &[f32]) -> Buffer {
         let attention = self.attention();
-        let (order, dim, width) = (attention.shape.query_order(), attention.shape.dim, self.size.out_channels);
-        let side = if self.size.pool { self.size.side / 2 } else { self.size.side };
+        let (order, dim, co) = (attention.shape.query_order(), attention.shape.dim, self.shape.out_channels);
+        let width_out = self.extent_out().width;
         let mut sorted = Buffer::shared(rows.len());
-        let map_length = self.tokens_out() * width;
+        let map_length = self.tokens_out() * co;
         rows.par_chunks(map_length).zip(sorted.par_chunks_mut(map_length)).for_each(|(rows, sorted)| {
-            for (t, row) in rows.chunks_exact(width).enumerate() {
-                for (start, part) in order.starts(1, t / side, t % side).zip(row.chunks_exact(dim)) {
+            for (t, row) in rows.chunks_exact(co).enumerate() {
+                for (start, part) in order.starts(1, t / width_out, t % width_out).zip(row.chunks_exact(dim)) {
                     sorted[start..start + dim].copy_from_slice(part);
                 }
             }
@@ -109,13 +109,13 @@ impl Block<'_> {
         sorted
     }
 
-    /// 2x2 max pool of `(n, co)` maps of side `side`.
+    /// 2x2 max pool of maps `(n, co)`, of even height and width.
     fn pool(&self, full: &[f32]) -> Buffer {
-        let (co, side) = (self.size.out_channels, self.size.side);
+        let (co, width) = (self.shape.out_channels, self.shape.extent.width);
         let mut y = Buffer::shared(full.len() / 4);
-        // Rows of all maps, one under another: `side` is even, so a pair of rows never straddles two maps.
-        y.par_chunks_mut(side / 2 * co).zip(full.par_chunks(2 * side * co)).for_each(|(y, full)| {
-            let (top, bottom) = full.split_at(side * co);
+        // Lines of all maps, one under another: the height is even, so a pair of lines never straddles two maps.
+        y.par_chunks_mut(width / 2 * co).zip(full.par_chunks(2 * width * co)).for_each(|(y, full)| {
+            let (top, bottom) = full.split_at(width * co);
             let mut which = vec![0; co];
             for ((y, top), bottom) in
                 y.chunks_exact_mut(co).zip(top.chunks_exact(2 * co)).zip(bottom.chunks_exact(2 * co))
@@ -128,9 +128,9 @@ impl Block<'_> {
 
     /// The gradient of [`pool`](Self::pool), in the place of its input.
     fn pool_backward(&self, mut full: Buffer, gy: &[f32]) -> Buffer {
-        let (co, side) = (self.size.out_channels, self.size.side);
-        full.par_chunks_mut(2 * side * co).zip(gy.par_chunks(side / 2 * co)).for_each(|(full, gy)| {
-            let (top, bottom) = full.split_at_mut(side * co);
+        let (co, width) = (self.shape.out_channels, self.shape.extent.width);
+        full.par_chunks_mut(2 * width * co).zip(gy.par_chunks(width / 2 * co)).for_each(|(full, gy)| {
+            let (top, bottom) = full.split_at_mut(width * co);
             let (mut largest, mut which) = (vec![0.0; co], vec![0; co]);
             let pairs = top.chunks_exact_mut(2 * co).zip(bottom.chunks_exact_mut(2 * co));
             for (gy, (top, bottom)) in gy.chunks_exact(co).zip(pairs) {

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 impl Block<'_> {
     /// `y = a + fc2(gelu(fc1(norm2 a)))`; what goes into the GELU is saved where that is asked for.
     pub(super) fn mlp(&self, a: &[f32], saved: Option<&mut [f32]>, y: &mut [f32]) {
-        let co = self.size.out_channels;
+        let co = self.shape.out_channels;
         let rows = rows_per_task(a.len() / co);
         let tasks: Vec<_> =
             a.chunks(rows * co).zip(y.chunks_mut(rows * co)).zip(pieces_mut(saved, 4 * rows * co)).collect();
@@ -39,7 +39,7 @@ impl Block<'_> {
         saved: Option<&[f32]>,
         gy: &[f32],
     ) -> (Buffer, Buffer) {
-        let co = self.size.out_channels;
+        let co = self.shape.out_channels;
         let rows = rows_per_task(a.len() / co);
         let (mut ga, mut go) = (Buffer::shared(a.len()), Buffer::shared(a.len()));
         let tasks: Vec<_> = a

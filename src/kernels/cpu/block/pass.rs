@@ -15,11 +15,11 @@ const HIDDEN_WORTH_SAVING: usize = 320;
 impl Block<'_> {
     /// `y = block(x + gelu(up(gelu(down x))))` for the whole batch.
     pub fn forward(&self, x: &[f32], keep: Keep, y: &mut [f32]) -> Saved {
-        let (c, co) = (self.size.channels, self.size.out_channels);
+        let (c, co) = (self.shape.channels, self.shape.out_channels);
         let maps = self.maps_per_group();
-        let (n, m) = (maps * self.size.side * self.size.side, maps * self.tokens_out());
+        let (n, m) = (maps * self.tokens(), maps * self.tokens_out());
         // A pooling block's projections are four times as long for their output.
-        let projections = keep != Keep::Input && !self.size.pool;
+        let projections = keep != Keep::Input && !self.shape.pool;
         let hidden = keep == Keep::Products && co >= HIDDEN_WORTH_SAVING;
         let groups = x.chunks(n * c).zip(y.chunks_mut(m * co)).map(|(x, y)| {
             let (z, qkv, skip) = self.project(x);
@@ -37,9 +37,9 @@ impl Block<'_> {
 
     /// Adds to the gradients of the input and of the adapter.
     pub fn backward(&self, x: &[f32], saved: Saved, gy: &[f32], mut gradients: BlockGradients<'_>) {
-        let (c, co) = (self.size.channels, self.size.out_channels);
+        let (c, co) = (self.shape.channels, self.shape.out_channels);
         let maps = self.maps_per_group();
-        let (n, m) = (maps * self.size.side * self.size.side, maps * self.tokens_out());
+        let (n, m) = (maps * self.tokens(), maps * self.tokens_out());
         let transposed = self.transposed();
         let groups = x.chunks(n * c).zip(gradients.x.chunks_mut(n * c)).zip(gy.chunks(m * co));
         for (((x, gx), gy), activations) in groups.zip(saved.0) {

@@ -6,6 +6,7 @@ use crate::kernels::cpu::attention::windowed::Attention;
 use crate::kernels::cpu::matmul::Packed;
 use crate::kernels::cpu::profile::{Kind, scope};
 use crate::kernels::cpu::vector::layer_norm::layer_norm;
+use crate::kernels::extent::Extent;
 use crate::nn::ops::adapted_block::{BlockSize, FrozenBlock};
 use std::sync::Arc;
 
@@ -14,9 +15,37 @@ const MOST_ROWS: usize = 120;
 /// Maps worked on together have about this many tokens: what bounds temporary memory.
 const GROUP_TOKENS: usize = 4096;
 
+/// The sizes of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockShape {
+    /// Maps.
+    pub batch: usize,
+    /// The map that comes in, in tokens.
+    pub extent: Extent,
+    /// Channels that come in.
+    pub channels: usize,
+    /// Channels that go out.
+    pub out_channels: usize,
+    /// Hidden width of the adapter.
+    pub hidden: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Side of an attention window in tokens; 0 for the whole map.
+    pub window: usize,
+    /// Whether the block halves the map's height and width.
+    pub pool: bool,
+}
+
+impl From<BlockSize> for BlockShape {
+    fn from(size: BlockSize) -> Self {
+        let BlockSize { batch, side, channels, out_channels, hidden, heads, window, pool } = size;
+        Self { batch, extent: Extent::square(side), channels, out_channels, hidden, heads, window, pool }
+    }
+}
+
 /// One block with its weights.
 pub struct Block<'a> {
-    pub(super) size: BlockSize,
+    pub(super) shape: BlockShape,
     /// Of the weight `(r, c)`.
     pub(super) down: Packed,
     pub(super) down_bias: &'a [f32],
@@ -80,12 +109,12 @@ pub(super) fn pieces_mut(whole: Option<&mut [f32]>, length: usize) -> impl Itera
 
 impl<'a> Block<'a> {
     /// `adapter`: down weight `(r, c)`, down bias, up weight `(c, r)`, up bias.
-    pub fn new(size: BlockSize, adapter: [&'a [f32]; 4], frozen: &'a FrozenBlock<Arc<FrozenWeight>>) -> Self {
+    pub fn new(shape: BlockShape, adapter: [&'a [f32]; 4], frozen: &'a FrozenBlock<Arc<FrozenWeight>>) -> Self {
         let [down, down_bias, up, up_bias] = adapter;
         let precision = frozen.qkv[0].factor().precision();
-        let down = Packed::from_columns(down, size.channels, precision);
-        let up = Packed::from_columns(up, size.hidden, precision);
-        Self { size, down, down_bias, up, up_bias, frozen }
+        let down = Packed::from_columns(down, shape.channels, precision);
+        let up = Packed::from_columns(up, shape.hidden, precision);
+        Self { shape, down, down_bias, up, up_bias, frozen }
     }
 
     pub(super) fn transposed(&self) -> TransposedWeights {
@@ -101,22 +130,31 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// Tokens of a map that goes out.
+    /// Tokens of a map that comes in.
+    pub(super) fn tokens(&self) -> usize {
+        self.shape.extent.area()
+    }
+
+    /// The map that goes out.
+    pub(super) fn extent_out(&self) -> Extent {
+        if self.shape.pool { self.shape.extent.halved() } else { self.shape.extent }
+    }
+
+    /// Its tokens.
     pub(super) fn tokens_out(&self) -> usize {
-        if self.size.pool { self.size.side * self.size.side / 4 } else { self.size.side * self.size.side }
+        self.extent_out().area()
     }
 
     /// How many maps are worked on together. It must not depend on the number of threads, as weight
     /// gradients are summed group by group.
     pub(super) fn maps_per_group(&self) -> usize {
-        (GROUP_TOKENS / (self.size.side * self.size.side)).clamp(1, self.size.batch)
+        (GROUP_TOKENS / self.tokens()).clamp(1, self.shape.batch)
     }
 
     pub(super) fn attention(&self) -> Attention<'_> {
-        let s = &self.size;
-        let (side, window, heads, pool) = (s.side, s.window, s.heads, s.pool);
+        let BlockShape { extent, out_channels, heads, window, pool, .. } = self.shape;
         Attention {
-            shape: AttentionShape { side, window, heads, dim: s.out_channels / heads, pool },
+            shape: AttentionShape { extent, window, heads, dim: out_channels / heads, pool },
             bias: self.frozen.qkv[1].numbers(),
             precision: self.frozen.qkv[0].factor().precision(),
         }

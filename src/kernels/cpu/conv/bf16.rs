@@ -6,6 +6,7 @@ use crate::kernels::cpu::buffer::Buffer;
 use crate::kernels::cpu::matmul::{Onto, Packed, Then, add_transposed_runs, product_of_runs};
 use crate::kernels::cpu::tile::Runs;
 use crate::kernels::cpu::vector::bf16::round_bf16_pairs;
+use crate::kernels::extent::Extent;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -21,14 +22,14 @@ fn pair_line(
     zeros: &[f32],
     (lanes, width): (&mut [f32], usize),
 ) {
-    let (side, count) = (line.len() / channels, half + 2 * reach);
+    let (pixels, count) = (line.len() / channels, half + 2 * reach);
     // where either pixel comes to lie on the line, or leaves it
-    let mut cuts = [0, reach.saturating_sub(half), reach, (reach + side).saturating_sub(half), reach + side, count];
+    let mut cuts = [0, reach.saturating_sub(half), reach, (reach + pixels).saturating_sub(half), reach + pixels, count];
     cuts.iter_mut().for_each(|cut| *cut = count.min(*cut));
     cuts.sort_unstable();
     for [from, to] in cuts.array_windows().copied() {
         let at = |i: usize| match i.checked_sub(reach) {
-            Some(px) if px < side => (&line[px * channels + of.start..], channels),
+            Some(px) if px < pixels => (&line[px * channels + of.start..], channels),
             _ => (zeros, 0),
         };
         let lanes = (&mut lanes[from * width..], width);
@@ -62,24 +63,25 @@ impl ConvGeometry {
     /// Adds to the gradient of the weight: the output's gradient is the right operand, and what a tap reads is taken from where
     /// it stands. Two pixels of one line, half a line apart, share a lane: so every tap reads whole lanes, whatever its offset.
     pub(super) fn add_weight_gradient_bf16(&self, x: &[f32], gy: &[f32], mut factor: Packed, gw: &mut [f32]) {
-        let (c, co, taps, side) = (self.channels, self.out_channels, self.taps(), self.side);
-        let (half, reach) = (side.div_ceil(2), self.reach()[1]);
+        let (c, co, taps) = (self.channels, self.out_channels, self.taps());
+        let Extent { height, width } = self.extent;
+        let (half, reach) = (width.div_ceil(2), self.reach()[1]);
         // Some channels of all lines after another.
         let channels = c.div_ceil(2 * c.div_ceil(64));
         let (parts, line) = (c.div_ceil(channels), (half + 2 * reach) * channels);
-        let maps = LINE_PIXELS.div_ceil(side * side).min(self.batch);
-        let mut lanes = Buffer::shared(maps * side * parts * line);
+        let maps = LINE_PIXELS.div_ceil(height * width).min(self.batch);
+        let mut lanes = Buffer::shared(maps * height * parts * line);
         let mut sums = Buffer::zeros(parts * taps * channels * co);
         let zeros = vec![0.0; channels.max(co)];
-        for (x, gy) in x.chunks(maps * side * side * c).zip(gy.chunks(maps * side * side * co)) {
-            let lines = gy.len() / (side * co);
+        for (x, gy) in x.chunks(maps * height * width * c).zip(gy.chunks(maps * height * width * co)) {
+            let lines = gy.len() / (width * co);
             factor.set_blocks([lines * half, co], half, |i, columns, lanes| {
-                let gy = &gy[i * side * co..][..side * co];
+                let gy = &gy[i * width * co..][..width * co];
                 pair_line((gy, co), columns, (half, 0), &zeros, lanes);
             });
             let lanes = &mut lanes[..lines * parts * line];
             lanes.par_chunks_mut(parts * line).with_min_len(4).enumerate().for_each(|(i, lanes)| {
-                let x = &x[i * side * c..][..side * c];
+                let x = &x[i * width * c..][..width * c];
                 for (part, lanes) in lanes.chunks_exact_mut(line).enumerate() {
                     let of = part * channels..c.min((part + 1) * channels);
                     pair_line((x, c), of, (half, reach), &zeros, (lanes, channels));
@@ -90,8 +92,8 @@ impl ConvGeometry {
                 let ([dy, dx], part) = (self.offset(i % taps), i / taps);
                 let rows = channels.min(c - part * channels);
                 // the lines for which the tap lies on the map
-                let inside = (-dy).max(0) as usize..side.saturating_sub(dy.max(0) as usize);
-                for map in (0..lines).step_by(side).filter(|_| !inside.is_empty()) {
+                let inside = (-dy).max(0) as usize..height.saturating_sub(dy.max(0) as usize);
+                for map in (0..lines).step_by(height).filter(|_| !inside.is_empty()) {
                     let start = |y: usize| {
                         let y = map + y.wrapping_add_signed(dy);
                         (y * parts + part) * line + reach.wrapping_add_signed(dx) * channels

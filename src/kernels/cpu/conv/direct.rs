@@ -6,6 +6,7 @@
 use super::geometry::{ConvGeometry, PIXELS};
 use crate::kernels::cpu::matmul::{Onto, Packed, Then, add_column_sums, product, transposed_product};
 use crate::kernels::cpu::vector::rows::add_assign;
+use crate::kernels::extent::Extent;
 use crate::nn::Precision;
 use rayon::prelude::*;
 
@@ -15,7 +16,7 @@ const PARTS: usize = 8;
 /// What one tap reads for each pixel in `from..from + count` (counted over the whole batch): rows of
 /// the map, `zeros` outside of it.
 pub(super) fn tap_rows<'a>(
-    side: usize,
+    extent: Extent,
     x: &'a [f32],
     channels: usize,
     [dy, dx]: [isize; 2],
@@ -23,16 +24,17 @@ pub(super) fn tap_rows<'a>(
     zeros: &'a [f32],
     rows: &mut Vec<&'a [f32]>,
 ) {
+    let Extent { height, width } = extent;
     rows.clear();
     let (mut pixel, end) = (from, from + count);
     while pixel < end {
-        let (line, px) = (pixel / side, pixel % side);
-        let (map, y) = (line / side, line % side);
-        let here = (side - px).min(end - pixel);
-        let inside = px.max((-dx).max(0) as usize)..(px + here).min(side.saturating_sub(dx.max(0) as usize));
-        match y.checked_add_signed(dy).filter(|y| *y < side && inside.start < inside.end) {
+        let (line, px) = (pixel / width, pixel % width);
+        let (map, y) = (line / height, line % height);
+        let here = (width - px).min(end - pixel);
+        let inside = px.max((-dx).max(0) as usize)..(px + here).min(width.saturating_sub(dx.max(0) as usize));
+        match y.checked_add_signed(dy).filter(|y| *y < height && inside.start < inside.end) {
             Some(y) => {
-                let start = (map * side + y) * side;
+                let start = (map * height + y) * width;
                 let of = |px: usize| (start + (px as isize + dx) as usize) * channels;
                 rows.extend(std::iter::repeat_n(zeros, inside.start - px));
                 rows.extend(x[of(inside.start)..of(inside.end)].chunks_exact(channels));
@@ -89,7 +91,7 @@ impl ConvGeometry {
         tasks.for_each_init(Vec::new, |rows, (i, y)| {
             for (tap, [dy, dx]) in self.offsets().enumerate() {
                 let range = (i * pixels, y.len() / co);
-                tap_rows(self.side, x, channels, [sign * dy, sign * dx], range, &zeros, rows);
+                tap_rows(self.extent, x, channels, [sign * dy, sign * dx], range, &zeros, rows);
                 let onto = if tap == 0 { onto } else { Onto::Itself };
                 let then = if tap == last { then } else { Then::Stop };
                 product(rows, factor, tap * channels, onto, then, y);
@@ -112,7 +114,7 @@ impl ConvGeometry {
                 for (i, gy) in gy.chunks(PIXELS * co).enumerate() {
                     let range = (part * part_pixels + i * PIXELS, gy.len() / co);
                     for (tap, offset) in self.offsets().enumerate() {
-                        tap_rows(self.side, x, c, offset, range, &zeros, &mut rows);
+                        tap_rows(self.extent, x, c, offset, range, &zeros, &mut rows);
                         factor.set_rows(rows.len(), c, |p| rows[p]);
                         transposed_product(gy, co, &factor, Onto::Itself, k, &mut sum[tap * c..]);
                     }

@@ -3,6 +3,7 @@
 use super::geometry::ConvGeometry;
 use crate::kernels::cpu::buffer::Buffer;
 use crate::kernels::cpu::vector::bf16::round_bf16_rows;
+use crate::kernels::extent::Extent;
 use rayon::prelude::*;
 
 /// Maps in bf16, neighbouring channels sharing a 32-bit lane, with zeros between their lines, and between and around the maps.
@@ -17,36 +18,38 @@ pub(super) struct PaddedMap {
     map: usize,
     /// Lines before a map, and pixels before a line, that are zeros.
     padding: [usize; 2],
-    side: usize,
+    extent: Extent,
 }
 
 impl PaddedMap {
     /// Rounds maps of so many channels, by all threads; the padding is as wide as the kernel reaches.
     pub fn new(x: &[f32], channels: usize, size: &ConvGeometry) -> Self {
-        let (side, padding, pixel) = (size.side, size.reach(), channels.div_ceil(2));
-        let (line, map) = (side + padding[1], side + padding[0]);
+        let (extent, padding, pixel) = (size.extent, size.reach(), channels.div_ceil(2));
+        let Extent { height, width } = extent;
+        let (line, map) = (width + padding[1], height + padding[0]);
         let lines = size.batch * map + padding[0];
         let mut lanes = Buffer::shared((lines * line + padding[1]) * pixel);
         lanes.par_chunks_mut(line * pixel).with_min_len(8).enumerate().for_each(|(i, lanes)| {
             let (map, y) = (i / map, (i % map).wrapping_sub(padding[0]));
-            if map == size.batch || y >= side {
+            if map == size.batch || y >= height {
                 return lanes.fill(0.0);
             }
             let (before, lanes) = lanes.split_at_mut(padding[1] * pixel);
             before.fill(0.0);
-            round_bf16_rows(&x[(map * side + y) * side * channels..][..side * channels], channels, lanes);
+            round_bf16_rows(&x[(map * height + y) * width * channels..][..width * channels], channels, lanes);
         });
-        Self { lanes, pixel, line, map, padding, side }
+        Self { lanes, pixel, line, map, padding, extent }
     }
 
     /// Where pixels `from..from + count`, counted over the whole batch, begin among the lanes.
     pub fn pixel_starts(&self, from: usize, count: usize, starts: &mut Vec<usize>) {
+        let Extent { height, width } = self.extent;
         starts.clear();
         let (mut pixel, end) = (from, from + count);
         while pixel < end {
-            let (line, px) = (pixel / self.side, pixel % self.side);
-            let (map, y) = (line / self.side, line % self.side);
-            let here = (self.side - px).min(end - pixel);
+            let (line, px) = (pixel / width, pixel % width);
+            let (map, y) = (line / height, line % height);
+            let here = (width - px).min(end - pixel);
             let start = (map * self.map + self.padding[0] + y) * self.line + self.padding[1] + px;
             starts.extend((start..start + here).map(|pixel| pixel * self.pixel));
             pixel += here;

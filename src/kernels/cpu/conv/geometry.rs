@@ -1,6 +1,7 @@
 //! The sizes of a convolution, and its weights in the orders that its products want.
 
 use crate::kernels::cpu::matmul::Packed;
+use crate::kernels::extent::Extent;
 use crate::nn::Precision;
 use crate::nn::ops::conv2d::ConvSize;
 use rayon::prelude::*;
@@ -14,8 +15,8 @@ pub(super) const PIXELS: usize = 256;
 pub struct ConvGeometry {
     /// Maps.
     pub batch: usize,
-    /// Pixels to a side of a map.
-    pub side: usize,
+    /// Height and width of a map, in pixels.
+    pub extent: Extent,
     /// Channels that come in.
     pub channels: usize,
     /// Channels that go out.
@@ -31,7 +32,8 @@ pub struct ConvGeometry {
 impl From<ConvSize> for ConvGeometry {
     fn from(size: ConvSize) -> Self {
         let ConvSize { batch, side, channels, out_channels, kernel, dilation, precision } = size;
-        Self { batch, side, channels, out_channels, kernel, dilation, precision }
+        let extent = Extent::square(side);
+        Self { batch, extent, channels, out_channels, kernel, dilation, precision }
     }
 }
 
@@ -48,7 +50,7 @@ impl ConvGeometry {
 
     /// Pixels of all maps.
     pub(super) fn pixels(&self) -> usize {
-        self.batch * self.side * self.side
+        self.batch * self.extent.area()
     }
 
     /// Pixels per task, so that every thread has work.

@@ -5,6 +5,7 @@ use super::geometry::ConvGeometry;
 use crate::kernels::cpu::buffer::Buffer;
 use crate::kernels::cpu::matmul::{Onto, Packed, Then, matrix_product};
 use crate::kernels::cpu::vector::winograd::{transform_input, transform_output};
+use crate::kernels::extent::Extent;
 use crate::nn::Precision;
 use rayon::prelude::*;
 
@@ -33,9 +34,10 @@ impl<'a> Winograd<'a> {
             && size.channels.is_multiple_of(VECTOR)
             && size.out_channels.is_multiple_of(VECTOR);
         let winograd = Self { size };
-        let tiles = winograd.starts(size.side).len().pow(2);
+        let Extent { height, width } = size.extent;
+        let tiles = winograd.starts(height).len() * winograd.starts(width).len();
         // the transforms cost about a quarter of the products; several bands, for several threads
-        let worth = 5 * PRODUCTS * tiles < 4 * 9 * size.side * size.side && size.side >= 4 * size.dilation;
+        let worth = 5 * PRODUCTS * tiles < 4 * 9 * size.extent.area() && height.min(width) >= 4 * size.dilation;
         (fits && worth).then_some(winograd)
     }
 
@@ -75,16 +77,16 @@ impl<'a> Winograd<'a> {
 
     /// `y = conv(x, weight) + bias`, then a ReLU if asked for.
     pub fn forward(&self, x: &[f32], factors: &[Packed], bias: &[f32], relu: bool, y: &mut [f32]) {
-        let ConvGeometry { side, channels, out_channels, dilation, .. } = *self.size;
+        let ConvGeometry { extent: Extent { height, width }, channels, out_channels, dilation, .. } = *self.size;
         assert_eq!(factors.len(), PRODUCTS, "a factor for each product");
         // Bands of lines that whole tiles cover.
-        let band = 2 * dilation * side * out_channels;
-        let maps = y.par_chunks_mut(side * side * out_channels).zip(x.par_chunks(side * side * channels));
+        let band = 2 * dilation * width * out_channels;
+        let maps = y.par_chunks_mut(height * width * out_channels).zip(x.par_chunks(height * width * channels));
         maps.for_each(|(y, x)| {
             y.par_chunks_mut(band).enumerate().for_each(|(i, y)| {
                 let first = 2 * dilation * i;
-                let columns = self.starts(side);
-                let lines = dilation.min(side - first);
+                let columns = self.starts(width);
+                let lines = dilation.min(height - first);
                 let corners: Vec<Corner> =
                     (first..first + lines).flat_map(|y| columns.iter().map(move |x| [y, *x])).collect();
                 for corners in corners.chunks(TILES) {
@@ -103,7 +105,7 @@ impl<'a> Winograd<'a> {
         (bias, relu): (&[f32], bool),
         (first, y): (usize, &mut [f32]),
     ) {
-        let ConvGeometry { side, channels, out_channels, dilation, .. } = *self.size;
+        let ConvGeometry { extent: Extent { height, width }, channels, out_channels, dilation, .. } = *self.size;
         let zeros = [0.0; CHANNELS];
         let mut products = Buffer::new(PRODUCTS * corners.len() * out_channels);
         for from in (0..channels).step_by(CHANNELS) {
@@ -112,14 +114,15 @@ impl<'a> Winograd<'a> {
             let plane = corners.len() * here;
             for (t, corner) in corners.iter().enumerate() {
                 // a tile reads the lines and columns one step before its own to one step after
-                let [lines, columns] = corner.map(|start| {
-                    let at = |i: usize| (start + i * dilation).checked_sub(dilation).filter(|p| *p < side);
+                let along = |start: usize, length: usize| {
+                    let at = |i: usize| (start + i * dilation).checked_sub(dilation).filter(|p| *p < length);
                     std::array::from_fn::<_, 4, _>(at)
-                });
+                };
+                let (lines, columns) = (along(corner[0], height), along(corner[1], width));
                 let mut pixels = [&zeros[..here]; PRODUCTS];
                 for (i, pixel) in pixels.iter_mut().enumerate() {
                     if let (Some(y), Some(x0)) = (lines[i / 4], columns[i % 4]) {
-                        *pixel = &x[(y * side + x0) * channels + from..][..here];
+                        *pixel = &x[(y * width + x0) * channels + from..][..here];
                     }
                 }
                 transform_input(&pixels, plane, &mut inputs[t * here..]);
@@ -135,8 +138,8 @@ impl<'a> Winograd<'a> {
             transform_output(&products[t * out_channels..], corners.len() * out_channels, bias, relu, &mut four);
             for (i, pixel) in four.chunks_exact(out_channels).enumerate() {
                 let (row, column) = (ty + i / 2 * dilation, tx + i % 2 * dilation);
-                if row < side && column < side {
-                    y[((row - first) * side + column) * out_channels..][..out_channels].copy_from_slice(pixel);
+                if row < height && column < width {
+                    y[((row - first) * width + column) * out_channels..][..out_channels].copy_from_slice(pixel);
                 }
             }
         }
