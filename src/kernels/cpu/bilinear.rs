@@ -101,3 +101,37 @@ impl Bilinear {
         });
     }
 }
+
+#[cfg(test)]
+pub mod tests {
+    use crate::kernels::extent::Extent;
+
+    /// The plain twin along one axis, in double precision: how much each of `from` numbers counts in each of `to`.
+    fn weights(from: usize, to: usize, corners: bool) -> Vec<Vec<f64>> {
+        let source = |i: usize| match corners {
+            true if to == 1 => 0.0,
+            true => i as f64 * (from - 1) as f64 / (to - 1) as f64,
+            false => (from as f64 / to as f64 * (i as f64 + 0.5) - 0.5).clamp(0.0, (from - 1) as f64),
+        };
+        let weight = |i: usize, j: usize| (1.0 - (source(i) - j as f64).abs()).max(0.0);
+        (0..to).map(|i| (0..from).map(|j| weight(i, j)).collect()).collect()
+    }
+
+    /// Calls `term` with a pixel of the result, a pixel of the map and the weight of the one in the other.
+    pub fn each_term(from: Extent, to: Extent, corners: bool, mut term: impl FnMut(usize, usize, f64)) {
+        let (rows, columns) = (weights(from.height, to.height, corners), weights(from.width, to.width, corners));
+        for i in 0..to.area() {
+            for j in 0..from.area() {
+                let weight = rows[i / to.width][j / from.width] * columns[i % to.width][j % from.width];
+                term(i, j, weight);
+            }
+        }
+    }
+
+    pub fn close(got: &[f32], want: &[f64], what: &str) {
+        assert_eq!(got.len(), want.len());
+        for (i, (g, w)) in got.iter().zip(want).enumerate() {
+            assert!((f64::from(*g) - w).abs() < 5e-6 * (1.0 + w.abs()), "{what}, number {i}: {g}, twin {w}");
+        }
+    }
+}

@@ -46,3 +46,38 @@ pub fn forward(
         },
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::cpu::matmul::tests::numbers;
+
+    #[test]
+    fn images_of_any_size_agree_with_the_plain_twin() {
+        let (batch, c) = (2, 5);
+        let (weight, bias) = (numbers(c * 3 * KERNEL * KERNEL, 1), numbers(c, 2));
+        let (background, window) = (numbers(c * 7 * 7, 3), numbers(c * 2 * 2, 4));
+        for (height, width) in [(32, 32), (24, 40), (20, 8)] {
+            let extent = Extent { height, width };
+            let map = extent.quarter();
+            let x = numbers(batch * 3 * extent.area(), 5);
+            let embedding = positional_embedding(c, map, &background, &window);
+            let mut got = vec![f32::NAN; batch * map.area() * c];
+            forward(extent, &x, &weight, &bias, &background, &window, &mut got);
+            for (at, got) in got.iter().enumerate() {
+                let (image, pixel, ch) = (at / c / map.area(), at / c % map.area(), at % c);
+                let mut want = f64::from(bias[ch]) + f64::from(embedding[pixel * c + ch]);
+                for tap in 0..3 * KERNEL * KERNEL {
+                    let (plane, i, j) = (tap / KERNEL / KERNEL, tap / KERNEL % KERNEL, tap % KERNEL);
+                    let line = (STRIDE * (pixel / map.width) + i).checked_sub(PADDING).filter(|y| *y < height);
+                    let column = (STRIDE * (pixel % map.width) + j).checked_sub(PADDING).filter(|x| *x < width);
+                    if let (Some(line), Some(column)) = (line, column) {
+                        let number = x[((image * 3 + plane) * height + line) * width + column];
+                        want += f64::from(number) * f64::from(weight[ch * 3 * KERNEL * KERNEL + tap]);
+                    }
+                }
+                assert!((f64::from(*got) - want).abs() < 2e-5, "{extent:?}, number {at}: {got}, twin {want}");
+            }
+        }
+    }
+}

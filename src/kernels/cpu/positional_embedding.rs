@@ -49,3 +49,43 @@ fn cubic_far(t: f32) -> f32 {
     const A: f32 = -0.75;
     ((A * t - 5.0 * A) * t + 8.0 * A) * t - 4.0 * A
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::cpu::matmul::tests::numbers;
+
+    /// Keys' cubic kernel with A = -0.75, at any distance.
+    fn cubic(distance: f64) -> f64 {
+        let (a, d) = (-0.75, distance.abs());
+        match d {
+            d if d <= 1.0 => (a + 2.0) * d.powi(3) - (a + 3.0) * d.powi(2) + 1.0,
+            d if d < 2.0 => a * (d.powi(3) - 5.0 * d.powi(2) + 8.0 * d - 4.0),
+            _ => 0.0,
+        }
+    }
+
+    #[test]
+    fn maps_of_any_size_agree_with_the_plain_twin() {
+        let (c, bg, w) = (3, 7, 4);
+        let (background, window) = (numbers(c * bg * bg, 1), numbers(c * w * w, 2));
+        for (height, width) in [(7, 7), (16, 16), (6, 10), (5, 7), (20, 3)] {
+            let got = positional_embedding(c, Extent { height, width }, &background, &window);
+            assert_eq!(got.len(), height * width * c);
+            // how much number `j` of the background's axis, which goes on with its last number, counts at place `i`
+            let weight =
+                |i: usize, j: isize, to: usize| cubic(bg as f64 / to as f64 * (i as f64 + 0.5) - 0.5 - j as f64);
+            let along = -3..bg as isize + 3;
+            let inside = |j: isize| j.clamp(0, bg as isize - 1) as usize;
+            for (at, got) in got.iter().enumerate() {
+                let (y, x, ch) = (at / c / width, at / c % width, at % c);
+                let mut want = f64::from(window[(ch * w + y % w) * w + x % w]);
+                for (i, j) in along.clone().flat_map(|i| along.clone().map(move |j| (i, j))) {
+                    let number = background[(ch * bg + inside(i)) * bg + inside(j)];
+                    want += weight(y, i, height) * weight(x, j, width) * f64::from(number);
+                }
+                assert!((f64::from(*got) - want).abs() < 1e-5, "{height} {width}, number {at}: {got}, twin {want}");
+            }
+        }
+    }
+}

@@ -39,3 +39,33 @@ fn to_planes(x: &[f32], pixels: usize, k: usize) -> Vec<f32> {
     }
     planes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::bilinear::tests::{close, each_term};
+    use super::super::matmul::tests::numbers;
+    use super::*;
+
+    #[test]
+    fn maps_of_any_size_agree_with_the_plain_twin() {
+        let (batch, k) = (2, 3);
+        for [from, to] in [[(6, 6), (24, 24)], [(5, 7), (12, 9)], [(6, 10), (24, 40)], [(6, 10), (3, 20)]] {
+            let [from, to] = [from, to].map(|(height, width)| Extent { height, width });
+            let (x, gy) = (numbers(batch * from.area() * k, 1), numbers(batch * to.area() * k, 2));
+            let (mut want, mut want_x) = (vec![0.0; gy.len()], vec![0.25; x.len()]);
+            for (map, class) in (0..batch).flat_map(|map| (0..k).map(move |class| (map, class))) {
+                each_term(from, to, false, |i, j, weight| {
+                    let (i, j) = ((map * k + class) * to.area() + i, (map * from.area() + j) * k + class);
+                    want[i] += weight * f64::from(x[j]);
+                    want_x[j] += weight * f64::from(gy[i]);
+                });
+            }
+            let mut y = vec![f32::NAN; gy.len()];
+            resize([from, to], k, &x, &mut y);
+            close(&y, &want, &format!("{from:?} {to:?}"));
+            let mut gx = vec![0.25; x.len()];
+            resize_backward([from, to], k, &gy, &mut gx);
+            close(&gx, &want_x, &format!("{from:?} {to:?}, gradient"));
+        }
+    }
+}

@@ -147,3 +147,84 @@ pub fn backward(pixels: usize, x: &[f32], mask: &[f32], weight: &[f32], flavour:
             .for_each(|(((gx, x), m), w)| add_gradient(x, m, w, weighted, factors, gx));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::cpu::matmul::tests::numbers;
+
+    const EXTENTS: [(usize, usize); 4] = [(40, 40), (5, 70), (50, 33), (6, 10)];
+
+    fn mask(length: usize) -> Vec<f32> {
+        (0..length).map(|i| f32::from(i * 7919 % 101 > 60)).collect()
+    }
+
+    #[test]
+    fn weights_of_planes_of_any_size_agree_with_the_plain_twin() {
+        for (height, width) in EXTENTS {
+            let (extent, radius) = (Extent { height, width }, BOX / 2);
+            let mask = mask(2 * extent.area());
+            let mut got = vec![f32::NAN; mask.len()];
+            weights(extent, &mask, &mut got);
+            for (at, got) in got.iter().enumerate() {
+                let (plane, y, x) = (at / extent.area(), at / width % height, at % width);
+                let lines = y.saturating_sub(radius)..(y + radius + 1).min(height);
+                let sum: f64 = lines
+                    .flat_map(|y| (x.saturating_sub(radius)..(x + radius + 1).min(width)).map(move |x| (y, x)))
+                    .map(|(y, x)| f64::from(mask[plane * extent.area() + y * width + x]))
+                    .sum();
+                let want = 1.0 + 5.0 * (sum / (BOX * BOX) as f64 - f64::from(mask[at])).abs();
+                assert!((f64::from(*got) - want).abs() < 2e-6, "{extent:?}, number {at}: {got}, twin {want}");
+            }
+        }
+    }
+
+    /// The plain twin: the loss of one plane.
+    fn twin(x: &[f64], mask: &[f32], weight: &[f32], flavour: LossFlavour) -> f64 {
+        let (mut entropy, mut weights, mut intersection, mut total) = (0.0, 0.0, 0.0, 0.0);
+        for ((x, m), w) in x.iter().zip(mask).zip(weight) {
+            let (m, w, p) = (f64::from(*m), f64::from(*w), 1.0 / (1.0 + (-x).exp()));
+            let v = if flavour == LossFlavour::Paper { w } else { 1.0 };
+            entropy -= v * (m * p.ln() + (1.0 - m) * (1.0 - p).ln());
+            weights += v;
+            intersection += w * p * m;
+            total += w * (p + m);
+        }
+        entropy / weights + 1.0 - (intersection + 1.0) / (total - intersection + 1.0)
+    }
+
+    #[test]
+    fn losses_of_planes_of_any_size_agree_with_the_plain_twin() {
+        for ((height, width), flavour) in EXTENTS
+            .into_iter()
+            .flat_map(|extent| [LossFlavour::Paper, LossFlavour::PublishedScript].map(|f| (extent, f)))
+        {
+            let extent = Extent { height, width };
+            let (pixels, planes) = (extent.area(), 3);
+            let (x, mask) = (numbers(planes * pixels, 1), mask(planes * pixels));
+            let mut weight = vec![f32::NAN; mask.len()];
+            weights(extent, &mask, &mut weight);
+            let whole: Vec<f64> = x.iter().map(|v| f64::from(*v)).collect();
+            let of_plane = |plane: usize, x: &[f64]| {
+                let range = plane * pixels..(plane + 1) * pixels;
+                twin(x, &mask[range.clone()], &weight[range], flavour) / planes as f64
+            };
+            let want: f64 = whole.chunks(pixels).enumerate().map(|(plane, x)| of_plane(plane, x)).sum();
+            let got = forward(pixels, &x, &mask, &weight, flavour);
+            assert!((f64::from(got) - want).abs() < 1e-6 * want.abs(), "{extent:?} {flavour:?}: {got}, twin {want}");
+            let mut gx = vec![0.25; x.len()];
+            backward(pixels, &x, &mask, &weight, flavour, 2.0, &mut gx);
+            for at in (0..x.len()).step_by(37) {
+                let plane = at / pixels;
+                let mut moved = whole[plane * pixels..(plane + 1) * pixels].to_vec();
+                let mut side = |step: f64| {
+                    moved[at % pixels] = whole[at] + step;
+                    of_plane(plane, &moved)
+                };
+                let slope = (side(1e-4) - side(-1e-4)) / 2e-4;
+                let error = (f64::from(gx[at]) - 0.25 - 2.0 * slope).abs();
+                assert!(error < 1e-7 + 1e-4 * slope.abs(), "{extent:?} {flavour:?}, number {at}: {error} of {slope}");
+            }
+        }
+    }
+}

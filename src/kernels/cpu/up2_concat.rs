@@ -30,3 +30,44 @@ pub fn up2_concat_backward(extent: Extent, [c, cd]: [usize; 2], gy: &[f32], g_sk
         bilinear.backward(gy, pixel, g, cd);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::bilinear::tests::{close, each_term};
+    use super::super::matmul::tests::numbers;
+    use super::*;
+
+    #[test]
+    fn maps_of_any_even_size_agree_with_the_plain_twin() {
+        let (batch, c, cd) = (2, 3, 5);
+        for (height, width) in [(8, 8), (6, 10), (10, 4), (2, 6)] {
+            let extent = Extent { height, width };
+            let (pixels, deep_pixels, pixel) = (extent.area(), extent.halved().area(), c + cd);
+            let (skip, deep) = (numbers(batch * pixels * c, 1), numbers(batch * deep_pixels * cd, 2));
+            let gy = numbers(batch * pixels * pixel, 3);
+            let (mut want, mut want_deep) = (vec![0.0; gy.len()], vec![0.25; deep.len()]);
+            let mut want_skip = vec![0.5; skip.len()];
+            for map in 0..batch {
+                for (p, ch) in (0..pixels).flat_map(|p| (0..c).map(move |ch| (p, ch))) {
+                    let (from, to) = ((map * pixels + p) * c + ch, (map * pixels + p) * pixel + ch);
+                    want[to] = f64::from(skip[from]);
+                    want_skip[from] += f64::from(gy[to]);
+                }
+                each_term(extent.halved(), extent, true, |i, j, weight| {
+                    for ch in 0..cd {
+                        let (to, from) = ((map * pixels + i) * pixel + c + ch, (map * deep_pixels + j) * cd + ch);
+                        want[to] += weight * f64::from(deep[from]);
+                        want_deep[from] += weight * f64::from(gy[to]);
+                    }
+                });
+            }
+            let mut y = vec![f32::NAN; gy.len()];
+            up2_concat(extent, [c, cd], &skip, &deep, &mut y);
+            close(&y, &want, &format!("{extent:?}"));
+            let (mut g_skip, mut g_deep) = (vec![0.5; skip.len()], vec![0.25; deep.len()]);
+            up2_concat_backward(extent, [c, cd], &gy, &mut g_skip, &mut g_deep);
+            close(&g_skip, &want_skip, &format!("{extent:?}, gradient of the skip"));
+            close(&g_deep, &want_deep, &format!("{extent:?}, gradient of the deep map"));
+        }
+    }
+}

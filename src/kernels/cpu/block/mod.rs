@@ -5,3 +5,6 @@ mod attend;
 mod mlp;
 mod pass;
 pub mod state;
+
+#[cfg(test)]
+mod tests;

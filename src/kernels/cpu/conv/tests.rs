@@ -4,19 +4,21 @@ use super::tap_rows;
 use crate::kernels::cpu::conv::geometry::ConvGeometry;
 use crate::kernels::cpu::matmul::Packed;
 use crate::kernels::cpu::matmul::tests::{numbers, rounded};
+use crate::kernels::extent::Extent;
 use crate::nn::Precision;
 
 /// The plain twin, forward and backward: calls `term` with places in output, input and weight that belong together.
 fn each_term(s: &ConvGeometry, mut term: impl FnMut([usize; 3])) {
-    let (side, c, co, [kh, kw]) = (s.side, s.channels, s.out_channels, s.kernel);
-    let at =
-        |p: usize, i: usize, k: usize| (p + s.dilation * i).checked_sub(s.dilation * (k / 2)).filter(|p| *p < side);
-    for (pixel, tap) in (0..s.batch * side * side).flat_map(|pixel| (0..kh * kw).map(move |tap| (pixel, tap))) {
-        let (map, y, x) = (pixel / (side * side), pixel / side % side, pixel % side);
-        let (Some(y), Some(x)) = (at(y, tap / kw, kh), at(x, tap % kw, kw)) else { continue };
-        let seen = (map * side + y) * side + x;
+    let (Extent { height, width }, c, co, [kh, kw]) = (s.extent, s.channels, s.out_channels, s.kernel);
+    let at = |p: usize, i: usize, k: usize, length: usize| {
+        (p + s.dilation * i).checked_sub(s.dilation * (k / 2)).filter(|p| *p < length)
+    };
+    for (pixel, tap) in (0..s.pixels()).flat_map(|pixel| (0..kh * kw).map(move |tap| (pixel, tap))) {
+        let (map, y, x) = (pixel / (height * width), pixel / width % height, pixel % width);
+        let (Some(y), Some(x)) = (at(y, tap / kw, kh, height), at(x, tap % kw, kw, width)) else { continue };
+        let read = (map * height + y) * width + x;
         for (o, ch) in (0..co).flat_map(|o| (0..c).map(move |ch| (o, ch))) {
-            term([pixel * co + o, seen * c + ch, (o * c + ch) * kh * kw + tap]);
+            term([pixel * co + o, read * c + ch, (o * c + ch) * kh * kw + tap]);
         }
     }
 }
@@ -67,7 +69,7 @@ fn any_kernel_on_maps_of_any_size_agrees_with_the_plain_twin() {
             for precision in [Precision::F32, Precision::Bf16] {
                 agrees_with_the_plain_twin(&ConvGeometry {
                     batch,
-                    side,
+                    extent: Extent::square(side),
                     channels,
                     out_channels,
                     kernel,
@@ -80,13 +82,52 @@ fn any_kernel_on_maps_of_any_size_agrees_with_the_plain_twin() {
 }
 
 #[test]
+fn maps_that_are_not_square_agree_with_the_plain_twin() {
+    let kernels = [[1, 1], [1, 3], [3, 1], [3, 3], [1, 7], [5, 1]];
+    let extents = [(6, 10), (5, 7), (9, 2), (1, 12), (13, 4)];
+    for (i, (height, width)) in extents.into_iter().enumerate() {
+        for (j, (kernel, dilation)) in kernels.into_iter().flat_map(|k| [(k, 1), (k, 3)]).enumerate() {
+            let [channels, out_channels] = [[2, 17], [5, 3], [33, 16], [70, 5]][(i + j) % 4];
+            for precision in [Precision::F32, Precision::Bf16] {
+                let (batch, extent) = (1 + (i + j) % 3, Extent { height, width });
+                agrees_with_the_plain_twin(&ConvGeometry {
+                    batch,
+                    extent,
+                    channels,
+                    out_channels,
+                    kernel,
+                    dilation,
+                    precision,
+                });
+            }
+        }
+    }
+    // several tasks and groups of maps
+    for precision in [Precision::F32, Precision::Bf16] {
+        let extent = Extent { height: 70, width: 46 };
+        let sizes = (3, extent, 6, 20, [3, 3], 2);
+        let (batch, extent, channels, out_channels, kernel, dilation) = sizes;
+        agrees_with_the_plain_twin(&ConvGeometry {
+            batch,
+            extent,
+            channels,
+            out_channels,
+            kernel,
+            dilation,
+            precision,
+        });
+    }
+}
+
+#[test]
 fn large_maps_and_many_channels_agree_with_the_plain_twin() {
     // Several tasks and blocks of maps; several slabs and panels.
     for (batch, side, channels, out_channels, kernel, dilation) in
         [(3, 60, 4, 3, [3, 3], 1), (2, 20, 130, 40, [3, 3], 2), (1, 12, 410, 33, [1, 1], 1), (2, 40, 24, 70, [1, 7], 1)]
     {
         for precision in [Precision::F32, Precision::Bf16] {
-            let size = ConvGeometry { batch, side, channels, out_channels, kernel, dilation, precision };
+            let extent = Extent::square(side);
+            let size = ConvGeometry { batch, extent, channels, out_channels, kernel, dilation, precision };
             agrees_with_the_plain_twin(&size);
         }
     }
@@ -95,8 +136,15 @@ fn large_maps_and_many_channels_agree_with_the_plain_twin() {
 #[test]
 fn no_number_depends_on_the_number_of_threads() {
     for precision in [Precision::F32, Precision::Bf16] {
-        let size =
-            ConvGeometry { batch: 3, side: 30, channels: 40, out_channels: 24, kernel: [3, 3], dilation: 3, precision };
+        let size = ConvGeometry {
+            batch: 3,
+            extent: Extent { height: 28, width: 32 },
+            channels: 40,
+            out_channels: 24,
+            kernel: [3, 3],
+            dilation: 3,
+            precision,
+        };
         let (x, w) = (numbers(size.pixels() * 40, 1), numbers(9 * 40 * 24, 2));
         let gy = numbers(size.pixels() * 24, 3);
         let run = |threads| {
@@ -116,19 +164,26 @@ fn no_number_depends_on_the_number_of_threads() {
 
 #[test]
 fn a_tap_reads_what_a_plain_loop_reads() {
-    let (side, channels, maps) = (5, 2, 3);
-    let x: Vec<f32> = (1..=maps * side * side * channels).map(|v| v as f32).collect();
-    let zeros = [0.0; 2];
-    for (dy, dx) in (-7..=7).flat_map(|dy| (-7..=7).map(move |dx| (dy, dx))) {
-        for (from, count) in [(0, 75), (3, 1), (7, 30), (24, 2), (74, 1)] {
-            let mut rows = Vec::new();
-            tap_rows(side, &x, channels, [dy, dx], (from, count), &zeros, &mut rows);
-            let want = (from..from + count).map(|pixel| {
-                let (map, y, x0) = (pixel / 25, (pixel / 5 % 5) as isize + dy, (pixel % 5) as isize + dx);
-                let inside = (0..5).contains(&y) && (0..5).contains(&x0);
-                if inside { &x[((map * 5 + y as usize) * 5 + x0 as usize) * 2..][..2] } else { &zeros[..] }
-            });
-            assert!(rows.iter().copied().eq(want), "offset {dy} {dx}, pixels {from} + {count}");
+    let (channels, maps) = (2, 3);
+    for (height, width) in [(5, 5), (4, 7), (7, 3)] {
+        let (extent, pixels) = (Extent { height, width }, maps * height * width);
+        let x: Vec<f32> = (1..=pixels * channels).map(|v| v as f32).collect();
+        let zeros = [0.0; 2];
+        for (dy, dx) in (-7..=7).flat_map(|dy| (-7..=7).map(move |dx| (dy, dx))) {
+            for (from, count) in [(0, pixels), (3, 1), (7, 30), (24, 2), (pixels - 1, 1)] {
+                let mut rows = Vec::new();
+                tap_rows(extent, &x, channels, [dy, dx], (from, count), &zeros, &mut rows);
+                let want = (from..from + count).map(|pixel| {
+                    let map = pixel / (height * width);
+                    let (y, x0) = ((pixel / width % height) as isize + dy, (pixel % width) as isize + dx);
+                    let inside = (0..height as isize).contains(&y) && (0..width as isize).contains(&x0);
+                    match inside {
+                        true => &x[((map * height + y as usize) * width + x0 as usize) * 2..][..2],
+                        false => &zeros[..],
+                    }
+                });
+                assert!(rows.iter().copied().eq(want), "{extent:?}, offset {dy} {dx}, pixels {from} + {count}");
+            }
         }
     }
 }

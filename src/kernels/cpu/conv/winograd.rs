@@ -157,16 +157,17 @@ mod tests {
 
     /// The plain twin.
     fn direct(s: &ConvGeometry, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f64> {
-        let (side, c, co, d) = (s.side as isize, s.channels, s.out_channels, s.dilation as isize);
+        let [height, width, d] = [s.extent.height, s.extent.width, s.dilation].map(|v| v as isize);
+        let (c, co) = (s.channels, s.out_channels);
         let mut y = Vec::new();
         for map in 0..s.batch as isize {
-            for (py, px) in (0..side).flat_map(|py| (0..side).map(move |px| (py, px))) {
+            for (py, px) in (0..height).flat_map(|py| (0..width).map(move |px| (py, px))) {
                 for o in 0..co {
                     let mut sum = f64::from(bias[o]);
                     for tap in 0..9 {
                         let (yy, xx) = (py + d * (tap / 3 - 1), px + d * (tap % 3 - 1));
-                        if (0..side).contains(&yy) && (0..side).contains(&xx) {
-                            let pixel = &x[(((map * side + yy) * side + xx) as usize) * c..][..c];
+                        if (0..height).contains(&yy) && (0..width).contains(&xx) {
+                            let pixel = &x[(((map * height + yy) * width + xx) as usize) * c..][..c];
                             for (ch, v) in pixel.iter().enumerate() {
                                 sum += f64::from(*v) * f64::from(weight[(o * c + ch) * 9 + tap as usize]);
                             }
@@ -184,19 +185,21 @@ mod tests {
         let numbers = |n: usize, seed: usize| -> Vec<f32> {
             (0..n).map(|i| ((i * 7919 + seed) % 1000) as f32 / 500.0 - 1.0).collect()
         };
-        for (batch, side, c, co, dilation) in
-            [(1, 8, 16, 16, 1), (2, 11, 80, 16, 1), (1, 7, 16, 48, 1), (1, 19, 16, 16, 3), (2, 24, 32, 16, 5)]
-        {
+        let square = [(1, 8, 16, 16, 1), (2, 11, 80, 16, 1), (1, 7, 16, 48, 1), (1, 19, 16, 16, 3), (2, 24, 32, 16, 5)];
+        let square = square.map(|(batch, side, c, co, dilation)| (batch, Extent::square(side), c, co, dilation));
+        let other = [(2, 9, 14, 1), (1, 14, 9, 1), (1, 20, 11, 2), (2, 11, 20, 2)];
+        let other = other.map(|(batch, height, width, dilation)| (batch, Extent { height, width }, 16, 32, dilation));
+        for (batch, extent, c, co, dilation) in square.into_iter().chain(other) {
             let size = ConvGeometry {
                 batch,
-                side,
+                extent,
                 channels: c,
                 out_channels: co,
                 kernel: [3, 3],
                 dilation,
                 precision: Precision::F32,
             };
-            let (x, weight, bias) = (numbers(batch * side * side * c, 1), numbers(co * c * 9, 2), numbers(co, 3));
+            let (x, weight, bias) = (numbers(batch * extent.area() * c, 1), numbers(co * c * 9, 2), numbers(co, 3));
             let want = direct(&size, &x, &weight, &bias);
             for relu in [false, true] {
                 let mut y = vec![f32::NAN; want.len()];
@@ -214,7 +217,7 @@ mod tests {
     fn small_maps_of_wide_kernels_are_left_alone() {
         let size = |side, dilation, precision| ConvGeometry {
             batch: 1,
-            side,
+            extent: Extent::square(side),
             channels: 64,
             out_channels: 64,
             kernel: [3, 3],

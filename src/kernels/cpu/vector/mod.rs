@@ -11,4 +11,4 @@ pub mod transpose;
 pub mod winograd;
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

@@ -11,7 +11,7 @@ fn grid(from: f32, to: f32) -> impl Iterator<Item = f32> {
 }
 
 /// Abramowitz and Stegun 7.1.5 (series) and 7.1.14 (continued fraction), in double precision.
-fn erf_f64(x: f64) -> f64 {
+pub fn erf_f64(x: f64) -> f64 {
     if x.abs() < 3.0 {
         let (mut term, mut sum) = (x, x);
         for n in 1..200 {
