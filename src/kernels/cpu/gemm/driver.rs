@@ -3,8 +3,9 @@
 use super::micro::kernel::MicroKernel;
 use super::operand::{Destination, Initial, LeftOperand, MOST_ROWS, PanelRows, Runs, WIDEST};
 use super::packed::Packed;
-use crate::kernels::cpu::scratch::Scratch;
-use crate::kernels::cpu::vector::{Rows, add_rows, gelu_add_rows, gelu_rows, relu_rows, widen_rows};
+use crate::kernels::cpu::buffer::Buffer;
+use crate::kernels::cpu::vector::bf16::widen_bf16_rows;
+use crate::kernels::cpu::vector::rows::{Rows, add_rows, gelu_add_rows, gelu_rows, relu_rows};
 use std::cmp::Ordering;
 use std::ops::Range;
 
@@ -245,7 +246,7 @@ fn run(
     let mut pointers = [std::ptr::null(); MOST_ROWS];
     let mut edge = None;
     let starts = slab_starts(runs, kernel.depth_step * per_lane);
-    let mut wide = Scratch::default();
+    let mut wide = Buffer::default();
     let mut slab = 0;
     while let [Some(from), Some(to), after] = [slab, slab + 1, slab + 2].map(&starts) {
         slab += 1;
@@ -256,9 +257,9 @@ fn run(
                 1 => panel,
                 _ => {
                     if wide.len() < per_lane * panel.len() {
-                        wide = Scratch::new(per_lane * panel.len());
+                        wide = Buffer::new(per_lane * panel.len());
                     }
-                    widen_rows(panel, width, &mut wide);
+                    widen_bf16_rows(panel, width, &mut wide);
                     &wide
                 }
             };

@@ -8,7 +8,7 @@ use super::micro::kernel::MicroKernel;
 use super::micro::{amx, avx512_bf16};
 use super::packed::Packed;
 use super::test_numbers::{close, flipped, numbers, rounded, triple_loop};
-use crate::kernels::cpu::vector::gelu;
+use crate::kernels::cpu::vector::math;
 use crate::kernels::precision::Precision;
 
 type Kernel = &'static MicroKernel;
@@ -62,12 +62,12 @@ fn products_agree_with_the_plain_twin_on_every_instruction_set() {
             product(&rows, &b, 0, Accumulate::Add, Epilogue::None, &mut y);
             close(&y, (0..m * n).map(|i| want[i] + f64::from(old[i])), &what);
             let mut gelu = y.clone();
-            gelu.iter_mut().for_each(|v| *v = gelu(*v));
+            gelu.iter_mut().for_each(|v| *v = math::gelu(*v));
             y.copy_from_slice(&old);
             product(&rows, &b, 0, Accumulate::Add, Epilogue::Gelu, &mut y);
             assert!(y.iter().zip(&gelu).all(|(y, g)| (y - g).abs() < 1e-6), "{what}");
             product(&rows, &b, 0, Accumulate::Overwrite, Epilogue::GeluAdd(&old), &mut y);
-            let gelu = |i: usize| f64::from(gelu(want[i] as f32) + old[i]);
+            let gelu = |i: usize| f64::from(math::gelu(want[i] as f32) + old[i]);
             close(&y, (0..m * n).map(gelu), &what);
         }
     }
