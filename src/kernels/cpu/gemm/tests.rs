@@ -61,14 +61,14 @@ fn products_agree_with_the_plain_twin_on_every_instruction_set() {
             y.copy_from_slice(&old);
             product(&rows, &b, 0, Accumulate::Add, Epilogue::None, &mut y);
             close(&y, (0..m * n).map(|i| want[i] + f64::from(old[i])), &what);
-            let mut gelu = y.clone();
-            gelu.iter_mut().for_each(|v| *v = gelu(*v));
+            let mut activated = y.clone();
+            activated.iter_mut().for_each(|v| *v = gelu(*v));
             y.copy_from_slice(&old);
             product(&rows, &b, 0, Accumulate::Add, Epilogue::Gelu, &mut y);
-            assert!(y.iter().zip(&gelu).all(|(y, g)| (y - g).abs() < 1e-6), "{what}");
+            assert!(y.iter().zip(&activated).all(|(y, g)| (y - g).abs() < 1e-6), "{what}");
             product(&rows, &b, 0, Accumulate::Overwrite, Epilogue::GeluAdd(&old), &mut y);
-            let gelu = |i: usize| f64::from(gelu(want[i] as f32) + old[i]);
-            close(&y, (0..m * n).map(gelu), &what);
+            let sum = |i: usize| f64::from(gelu(want[i] as f32) + old[i]);
+            close(&y, (0..m * n).map(sum), &what);
         }
     }
 }
