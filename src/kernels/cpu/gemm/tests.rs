@@ -95,7 +95,7 @@ fn a_factor_is_read_in_part_and_given_back_whole() {
     let [m, k, n] = [7, 70, 41];
     let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
     for kernel in isa::single_precision() {
-        let factor = packed(*kernel, &b, [m, k, n], true);
+        let factor = packed(kernel, &b, [m, k, n], true);
         assert_eq!(factor.to_columns(), flipped(&b, n));
         let turned = factor.transposed();
         assert_eq!((turned.inputs(), turned.columns(), turned.to_columns()), (n, k, b.clone()));
