@@ -1,6 +1,5 @@
 //! Computes products tile by tile: which part of which operand a micro-kernel gets, and what happens to a tile after it.
 
-use super::micro::kernel::MicroKernel;
 use super::operand::{Destination, Initial, LeftOperand, MOST_ROWS, PanelRows, Runs, WIDEST};
 use super::packed::Packed;
 use crate::kernels::cpu::buffer::Buffer;
@@ -227,7 +226,7 @@ fn run(
     epilogue: Epilogue<'_>,
     Output { y, stride }: Output<'_>,
 ) {
-    let (kernel, columns, depth): (&MicroKernel, _, _) = (factor.kernel(), factor.columns(), runs.depth());
+    let (kernel, columns, depth) = (factor.kernel(), factor.columns(), runs.depth());
     if rows == 0 || columns == 0 {
         return;
     }
