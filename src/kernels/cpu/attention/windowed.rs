@@ -69,9 +69,9 @@ impl Attention<'_> {
                 operands.values.set_rows(keys, d, |p| g.values[p]);
                 let (stride, width) = (operands.keys.fill_up(), operands.values.fill_up());
                 let rows = QUERY_ROWS.min(queries.len());
-                let (mut room, mut sums) = (Buffer::default(), Vec::with_capacity(rows));
+                let (mut rounded, mut sums) = (Buffer::default(), Vec::with_capacity(rows));
                 let (mut scores, mut means) = (Buffer::new(rows * stride), Buffer::new(rows * width));
-                let queries = operands.keys.left(&queries, &mut room);
+                let queries = operands.keys.left(&queries, &mut rounded);
                 for (q, out) in queries.chunks(rows).zip(out.chunks_mut(rows * d)) {
                     let (scores, means) = (&mut scores[..q.len() * stride], &mut means[..q.len() * width]);
                     product(q, &operands.keys, 0, Onto::Nothing, Then::Stop, scores);
@@ -114,13 +114,13 @@ impl Attention<'_> {
                 let [mut p, mut gp] = [(); 2].map(|()| Buffer::new(rows * stride));
                 let mut gq = Buffer::new(all.len() * width);
                 let [mut gk, mut gv] = [(); 2].map(|()| Buffer::new(keys * width));
-                let [mut room, mut g_room] = [(); 2].map(|()| Buffer::default());
+                let [mut rounded, mut g_rounded] = [(); 2].map(|()| Buffer::default());
                 let (mut sums, mut scaled) = (Vec::with_capacity(rows), Buffer::new(rows * d));
                 let mut onto = Onto::Nothing;
                 for ((q, go), gq) in all.chunks(rows).zip(gout.chunks(rows)).zip(gq.chunks_mut(rows * width)) {
                     let n = q.len();
                     let (p, gp) = (&mut p[..n * stride], &mut gp[..n * stride]);
-                    product(&operands.keys.left(q, &mut room), &operands.keys, 0, Onto::Nothing, Then::Stop, p);
+                    product(&operands.keys.left(q, &mut rounded), &operands.keys, 0, Onto::Nothing, Then::Stop, p);
                     // A row's weights are these numbers times its sum's inverse, which its gradient takes: it is shorter.
                     sums.clear();
                     sums.extend(p.chunks_exact_mut(stride).map(|row| softmax_exp_row(row, keys, factor, g.last)));
@@ -132,7 +132,14 @@ impl Attention<'_> {
                     let weights = operands.gradients.row_words(p, stride);
                     transposed_product(&weights, keys, &operands.gradients, onto, width, &mut gv);
                     drop(weights);
-                    product(&operands.values.left(go, &mut g_room), &operands.values, 0, Onto::Nothing, Then::Stop, gp);
+                    product(
+                        &operands.values.left(go, &mut g_rounded),
+                        &operands.values,
+                        0,
+                        Onto::Nothing,
+                        Then::Stop,
+                        gp,
+                    );
                     for ((p, gp), sum) in p.chunks_exact(stride).zip(gp.chunks_exact_mut(stride)).zip(&sums) {
                         softmax_backward_row(p, *sum, factor, gp);
                     }

@@ -7,7 +7,7 @@ use crate::kernels::cpu::matmul::tests::{numbers, rounded};
 use crate::kernels::extent::Extent;
 use crate::nn::Precision;
 
-/// The plain twin, forward and backward: calls `term` with places in output, input and weight that belong together.
+/// The plain twin, forward and backward: calls `term` with the indices in output, input and weight of each product that is summed.
 fn each_term(s: &ConvGeometry, mut term: impl FnMut([usize; 3])) {
     let (Extent { height, width }, c, co, [kh, kw]) = (s.extent, s.channels, s.out_channels, s.kernel);
     let at = |p: usize, i: usize, k: usize, length: usize| {
