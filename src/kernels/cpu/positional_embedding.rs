@@ -26,7 +26,7 @@ pub fn positional_embedding(c: usize, extent: Extent, background: &[f32], window
     y
 }
 
-/// For each of `to` places along an axis: four indices of the background's axis of length `from` and their weights.
+/// For each of `to` positions along an axis: four indices of the background's axis of length `from` and their weights.
 fn bicubic_taps(from: usize, to: usize) -> Vec<[(usize, f32); 4]> {
     let scale = from as f32 / to as f32;
     let at = |i: usize| {

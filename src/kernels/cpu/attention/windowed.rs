@@ -70,7 +70,7 @@ impl Attention<'_> {
                 operands.values.set_rows(keys, d, |p| g.values[p]);
                 let (stride, width) = (operands.keys.pad_columns(), operands.values.pad_columns());
                 let rows = QUERY_ROWS.min(queries.len());
-                let (mut room, mut sums) = (Buffer::default(), Vec::with_capacity(rows));
+                let (mut rounded, mut sums) = (Buffer::default(), Vec::with_capacity(rows));
                 let (mut scores, mut means) = (Buffer::new(rows * stride), Buffer::new(rows * width));
                 let queries = operands.keys.left_rows(&queries, &mut room);
                 for (q, out) in queries.chunks(rows).zip(out.chunks_mut(rows * d)) {
@@ -115,7 +115,7 @@ impl Attention<'_> {
                 let [mut p, mut gp] = [(); 2].map(|()| Buffer::new(rows * stride));
                 let mut gq = Buffer::new(all.len() * width);
                 let [mut gk, mut gv] = [(); 2].map(|()| Buffer::new(keys * width));
-                let [mut room, mut g_room] = [(); 2].map(|()| Buffer::default());
+                let [mut rounded, mut g_rounded] = [(); 2].map(|()| Buffer::default());
                 let (mut sums, mut scaled) = (Vec::with_capacity(rows), Buffer::new(rows * d));
                 let mut onto = Accumulate::Overwrite;
                 for ((q, go), gq) in all.chunks(rows).zip(gout.chunks(rows)).zip(gq.chunks_mut(rows * width)) {

@@ -34,7 +34,7 @@ vectorised! {
         }
     }
 
-    /// Separates even from odd lanes' places: of each two neighbouring lanes, the two low halves go into one lane of `low`, the
+    /// Takes the two numbers of a lane apart: of each two neighbouring lanes, the two low halves go into one lane of `low`, the
     /// two high halves into one of `high`.
     pub fn split_bf16_pairs(lanes: &[f32], low: &mut [f32], high: &mut [f32]) {
         for (([a, b], low), high) in lanes.as_chunks::<2>().0.iter().zip(low).zip(high) {
@@ -61,7 +61,7 @@ pub fn round_bf16_rows(x: &[f32], columns: usize, lanes: &mut [f32]) {
     }
 }
 
-/// The same for one row in its own place: its lanes overwrite the first half of it.
+/// The same for one row, in place: its lanes overwrite the first half of it.
 pub fn round_bf16_in_place(row: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
     if avx512_bf16::detected() {
