@@ -1,9 +1,15 @@
 //! The frozen stem: a 7x7 convolution with stride 4 and padding 3, plus the positional embedding.
 
-use super::launch::{Kernels, Stream, args, kernels};
-use super::part::{Part, PartMut, linear};
-use crate::nn::ops::patch_embed::StemSize;
-use dfdx::prelude::*;
+use super::address;
+use super::buffer::{Buffer, Operand};
+use super::error::GpuError;
+use super::linear::linear;
+use super::ptx::{Kernels, args, kernels};
+use super::stream::Stream;
+use super::view::{Slice, SliceMut};
+use crate::nn::ops::patch_embed::{PatchEmbedKernel, StemSize, StemWeights};
+use dfdx::prelude::{Cuda, CudaError};
+use std::sync::Arc;
 
 const PATCH_EMBED: Kernels = kernels!("patch_embed");
 /// Numbers of the image that a pixel of the map sees: 7x7 in three planes.
@@ -11,15 +17,28 @@ const TAPS: usize = 3 * 7 * 7;
 /// Numbers laid out at once, at most.
 const PATCH_NUMBERS: usize = 1 << 24;
 
+impl PatchEmbedKernel for Cuda {
+    fn patch_embed(
+        &self,
+        size: StemSize,
+        x: &Buffer,
+        w: StemWeights<'_, Arc<Operand>>,
+        y: SliceMut<'_>,
+    ) -> Result<(), CudaError> {
+        let weights = [w.weight, w.bias, w.background, w.window].map(Slice::from);
+        Ok(forward(&address::stream(self)?, size, x.into(), weights, y)?)
+    }
+}
+
 /// Image `(b, 3, s, s)` to map `(b, s/4, s/4, c)`; weight `(c, 3, 7, 7)`, bias `(c)`, background `(c, bg, bg)`, window
 /// `(c, w, w)`.
-pub fn forward(
+fn forward(
     stream: &Stream,
     s: StemSize,
-    x: Part<'_>,
-    [weight, bias, background, window]: [Part<'_>; 4],
-    mut y: PartMut<'_>,
-) -> Result<(), CudaError> {
+    x: Slice<'_>,
+    [weight, bias, background, window]: [Slice<'_>; 4],
+    mut y: SliceMut<'_>,
+) -> Result<(), GpuError> {
     let (quarter, c) = (s.side / 4, s.channels);
     let pixels = s.batch * quarter * quarter;
     assert!(x.len() == s.batch * 3 * s.side * s.side && y.len() == pixels * c && bias.len() == c);
@@ -30,8 +49,8 @@ pub fn forward(
         let args = args![first, count, s.side as i32, x, &patches];
         // SAFETY: `x` are the images, of which the map's pixels `first..first + count` are some.
         unsafe { stream.launch_over(count * TAPS, PATCH_EMBED, "stem_gather", args) }?;
-        let factors = (Part::from(&patches).exact(), weight.exact());
-        linear(stream, [count, TAPS, c], factors.0, factors.1, 0.0, y.at(first * c, count * c))?;
+        let (rows, weight) = (Slice::from(&patches).exact(), weight.exact());
+        linear(stream, [count, TAPS, c], rows, weight, 0.0, y.at(first * c, count * c))?;
     }
     let (bg, w) = (side_of(background, c), side_of(window, c));
     let numbers = quarter * quarter * c;
@@ -45,7 +64,7 @@ pub fn forward(
 }
 
 /// The side of `c` squares.
-fn side_of(squares: Part<'_>, c: usize) -> usize {
+fn side_of(squares: Slice<'_>, c: usize) -> usize {
     let side = (squares.len() / c).isqrt();
     assert_eq!(side * side * c, squares.len(), "squares for each channel");
     side

@@ -1,12 +1,37 @@
 //! Bilinear interpolation, as PyTorch's `interpolate` defines it: the launches of `resample.cu`.
 
-use super::launch::{Kernels, Stream, args, kernels};
-use super::part::{Part, PartMut, add_columns, put_columns};
-use crate::nn::ops::resize::ResizeSize;
-use crate::nn::ops::up2_concat::JoinSize;
-use dfdx::prelude::*;
+use super::address;
+use super::buffer::Buffer;
+use super::columns::{add_columns, put_columns};
+use super::error::GpuError;
+use super::ptx::{Kernels, args, kernels};
+use super::stream::Stream;
+use super::view::{Slice, SliceMut};
+use crate::nn::ops::resize::{ResizeKernel, ResizeSize};
+use crate::nn::ops::up2_concat::{JoinSize, Up2ConcatKernel};
+use dfdx::prelude::{Cuda, CudaError};
 
 const RESAMPLE: Kernels = kernels!("resample");
+
+impl Up2ConcatKernel for Cuda {
+    fn up2_concat(&self, size: JoinSize, skip: &Buffer, deep: &Buffer, y: SliceMut<'_>) -> Result<(), CudaError> {
+        Ok(up2_concat(&address::stream(self)?, size, skip.into(), deep.into(), y)?)
+    }
+
+    fn up2_concat_backward(&self, size: JoinSize, gy: &Buffer, gradients: [SliceMut<'_>; 2]) -> Result<(), CudaError> {
+        Ok(up2_concat_backward(&address::stream(self)?, size, gy.into(), gradients)?)
+    }
+}
+
+impl ResizeKernel for Cuda {
+    fn resize(&self, size: ResizeSize, x: &Buffer, y: SliceMut<'_>) -> Result<(), CudaError> {
+        Ok(resize(&address::stream(self)?, size, x.into(), y)?)
+    }
+
+    fn resize_backward(&self, size: ResizeSize, gy: &Buffer, gx: SliceMut<'_>) -> Result<(), CudaError> {
+        Ok(resize_backward(&address::stream(self)?, size, gy.into(), gx)?)
+    }
+}
 
 /// Maps `(images, from, from, groups, channels)` enlarged to `(images, groups, to, to, width)`, of which the channels
 /// from `offset` on are theirs.
@@ -29,7 +54,7 @@ impl Enlarge {
         assert!(self.offset + self.channels <= self.width);
     }
 
-    fn forward(&self, stream: &Stream, x: Part<'_>, y: PartMut<'_>) -> Result<(), CudaError> {
+    fn forward(&self, stream: &Stream, x: Slice<'_>, y: SliceMut<'_>) -> Result<(), GpuError> {
         self.check(x.len(), y.len());
         let [k, c, from, to, corners, width, offset] = self.numbers();
         let n = self.images * self.groups * self.to * self.to * self.channels;
@@ -41,7 +66,7 @@ impl Enlarge {
     }
 
     /// Adds to the gradient of the input: first along rows, then along columns.
-    fn backward(&self, stream: &Stream, gy: Part<'_>, gx: PartMut<'_>) -> Result<(), CudaError> {
+    fn backward(&self, stream: &Stream, gy: Slice<'_>, gx: SliceMut<'_>) -> Result<(), GpuError> {
         self.check(gx.len(), gy.len());
         let [k, c, from, to, corners, width, offset] = self.numbers();
         let lines = self.images * self.groups * self.to;
@@ -76,24 +101,24 @@ fn doubled(s: JoinSize) -> Enlarge {
 }
 
 /// `[skip, deep doubled]` along the channels.
-pub fn up2_concat(
+fn up2_concat(
     stream: &Stream,
     s: JoinSize,
-    skip: Part<'_>,
-    deep: Part<'_>,
-    mut y: PartMut<'_>,
-) -> Result<(), CudaError> {
-    put_columns(stream, s.skip, skip, [s.skip + s.deep, 0], y.again())?;
+    skip: Slice<'_>,
+    deep: Slice<'_>,
+    mut y: SliceMut<'_>,
+) -> Result<(), GpuError> {
+    put_columns(stream, s.skip, skip, [s.skip + s.deep, 0], y.reborrow())?;
     doubled(s).forward(stream, deep, y)
 }
 
 /// Adds to the gradients of skip and deep.
-pub fn up2_concat_backward(
+fn up2_concat_backward(
     stream: &Stream,
     s: JoinSize,
-    gy: Part<'_>,
-    [skip, deep]: [PartMut<'_>; 2],
-) -> Result<(), CudaError> {
+    gy: Slice<'_>,
+    [skip, deep]: [SliceMut<'_>; 2],
+) -> Result<(), GpuError> {
     add_columns(stream, s.skip, gy, [s.skip + s.deep, 0], skip)?;
     doubled(s).backward(stream, gy, deep)
 }
@@ -113,11 +138,11 @@ fn resized(s: ResizeSize) -> Enlarge {
 }
 
 /// `(b, from, from, k)` to `(b, k, to, to)`.
-pub fn resize(stream: &Stream, s: ResizeSize, x: Part<'_>, y: PartMut<'_>) -> Result<(), CudaError> {
+fn resize(stream: &Stream, s: ResizeSize, x: Slice<'_>, y: SliceMut<'_>) -> Result<(), GpuError> {
     resized(s).forward(stream, x, y)
 }
 
 /// Adds to the gradient of [`resize`]'s input.
-pub fn resize_backward(stream: &Stream, s: ResizeSize, gy: Part<'_>, gx: PartMut<'_>) -> Result<(), CudaError> {
+fn resize_backward(stream: &Stream, s: ResizeSize, gy: Slice<'_>, gx: SliceMut<'_>) -> Result<(), GpuError> {
     resized(s).backward(stream, gy, gx)
 }
