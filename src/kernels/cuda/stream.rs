@@ -2,7 +2,7 @@
 
 use super::buffer::{Operand, Scratch};
 use super::error::GpuError;
-use super::ptx::{Arg, Kernels, THREADS, over};
+use super::ptx::{Arg, Kernels, Signature, THREADS, over};
 use super::upload::Uploads;
 use super::view::SliceMut;
 use crate::nn::backend::Precision;
@@ -10,7 +10,7 @@ use cudarc::cublas::CudaBlas;
 use cudarc::driver::{CudaDevice, DriverError, result, sys};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::ffi::{CString, c_void};
+use std::ffi::CString;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 /// Where an operation's kernels are launched: a device, in the order of all its work.
@@ -55,8 +55,12 @@ fn keep_freed_memory(device: &CudaDevice) {
     };
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Function(sys::CUfunction);
+/// A loaded kernel.
+#[derive(Clone, Debug)]
+struct Function {
+    handle: sys::CUfunction,
+    signature: Signature,
+}
 
 // SAFETY: a handle that the driver gives out for all threads of the process.
 unsafe impl Send for Function {}
@@ -107,8 +111,11 @@ impl Stream {
     /// Launches a kernel; `shared` is the dynamic shared memory of a block in bytes, at most 48 KiB with the static one.
     /// A grid of no block launches nothing.
     ///
+    /// # Panics
+    /// When the arguments differ in number or type from what the kernel's PTX declares.
+    ///
     /// # Safety
-    /// The arguments are the kernel's own, by number, order and type; each address is followed by as many numbers as
+    /// The arguments are the kernel's own, in its order; each address is followed by as many numbers as
     /// the kernel reads or writes there; no two written places overlap.
     pub unsafe fn launch<const N: usize>(
         &self,
@@ -123,11 +130,11 @@ impl Stream {
             return Ok(());
         }
         self.device.bind_to_thread()?;
-        let Function(function) = self.function(kernels, kernel)?;
-        let mut pointers = args.each_mut().map(|arg| std::ptr::from_mut(&mut arg.0).cast::<c_void>());
+        let function = self.function(kernels, kernel, &args)?;
+        let mut pointers = args.each_mut().map(Arg::pointer);
         let stream = *self.device.cu_stream();
-        // SAFETY: the caller's promise; each pointer leads to the bytes of one argument, which the driver copies before
-        // this call returns.
+        // SAFETY: the caller's promise, and `function` found as many arguments, of the types, as the kernel takes; each
+        // pointer leads to the bytes of one, which the driver copies before this call returns.
         unsafe { result::launch_kernel(function, grid.into(), block.into(), shared, stream, &mut pointers) }?;
         Ok(())
     }
@@ -147,10 +154,15 @@ impl Stream {
         unsafe { self.launch(kernels, kernel, over(n), [THREADS, 1, 1], 0, args) }
     }
 
-    /// A kernel, whose file is loaded at first need.
-    fn function(&self, kernels: Kernels, kernel: &'static str) -> Result<Function, GpuError> {
+    /// A kernel, whose file is loaded at first need, for a launch with these arguments.
+    fn function(&self, kernels: Kernels, kernel: &'static str, args: &[Arg]) -> Result<sys::CUfunction, GpuError> {
         let name = [kernels.name, kernel];
-        let known = |tools: &Tools| tools.functions.read().unwrap_or_else(PoisonError::into_inner).get(&name).copied();
+        let known = |tools: &Tools| {
+            let functions = tools.functions.read().unwrap_or_else(PoisonError::into_inner);
+            let Function { handle, signature } = functions.get(&name)?;
+            signature.check(args).unwrap_or_else(|wrong| panic!("{wrong}"));
+            Some(*handle)
+        };
         if let Some(function) = known(&self.tools) {
             return Ok(function);
         }
@@ -170,11 +182,11 @@ impl Stream {
         // SAFETY: the text ends with a zero; the module is never unloaded.
         let module = unsafe { result::module::load_data(text.as_ptr().cast()) }?;
         let mut functions = self.tools.functions.write().unwrap_or_else(PoisonError::into_inner);
-        for name in kernels.names() {
-            let text = CString::new(name).unwrap_or_else(|_| unreachable!("PTX is text"));
+        for signature in kernels.signatures() {
+            let text = CString::new(signature.name).unwrap_or_else(|_| unreachable!("PTX is text"));
             // SAFETY: the module was loaded above.
-            let function = unsafe { result::module::get_function(module, text) }?;
-            functions.insert([kernels.name, name], Function(function));
+            let handle = unsafe { result::module::get_function(module, text) }?;
+            functions.insert([kernels.name, signature.name], Function { handle, signature });
         }
         Ok(())
     }
