@@ -7,6 +7,7 @@ use super::ptx::{Kernels, args, blocks, kernels};
 use super::rows::over_rows;
 use super::stream::Stream;
 use super::view::Slice;
+use crate::kernels::extent::Extent;
 use crate::nn::backend::Precision;
 
 const ATTENTION: Kernels = kernels!("attention");
@@ -17,9 +18,9 @@ const ATTENTION_TENSOR: Kernels = kernels!("attention_tensor");
 pub struct Attention<'a> {
     /// Maps.
     pub maps: usize,
-    /// Tokens to a side of a map.
-    pub side: usize,
-    /// Window of the attention; 0 for the whole map.
+    /// A map in tokens.
+    pub extent: Extent,
+    /// Side of a window in tokens; 0 for the whole map.
     pub window: usize,
     /// Number of heads.
     pub heads: usize,
@@ -118,18 +119,19 @@ impl Tiles {
 
 impl Attention<'_> {
     /// A global attention's window is the map.
-    fn window(&self) -> usize {
-        if self.window == 0 { self.side } else { self.window }
+    fn window(&self) -> Extent {
+        if self.window == 0 { self.extent } else { Extent::square(self.window) }
     }
 
     /// Queries of a map.
     fn queries(&self) -> usize {
-        self.side * self.side / if self.pool { 4 } else { 1 }
+        self.extent.area() / if self.pool { 4 } else { 1 }
     }
 
     /// Blocks: tiles of a window's rows, heads, maps.
     fn grid(&self, rows_of_window: usize, rows_of_tile: usize) -> [u32; 3] {
-        let windows = self.side.div_ceil(self.window()).pow(2);
+        let (map, window) = (self.extent, self.window());
+        let windows = map.height.div_ceil(window.height) * map.width.div_ceil(window.width);
         [blocks(windows * rows_of_window.div_ceil(rows_of_tile), 1), blocks(self.heads, 1), blocks(self.maps, 1)]
     }
 
@@ -141,9 +143,10 @@ impl Attention<'_> {
     fn check(&self, qkv: &Operand) {
         let channels = self.heads * self.dim;
         assert_eq!(self.bias.len(), 3 * channels);
-        assert_eq!(qkv.len(), self.maps * self.side * self.side * 3 * channels);
+        assert_eq!(qkv.len(), self.maps * self.extent.area() * 3 * channels);
         assert_eq!(self.stored().ok(), Some(qkv.precision()));
-        assert!(!self.pool || (self.side.is_multiple_of(2) && self.window().is_multiple_of(2)), "a pool takes pairs");
+        let even = |extent: Extent| extent.height.is_multiple_of(2) && extent.width.is_multiple_of(2);
+        assert!(!self.pool || (even(self.extent) && even(self.window())), "a pool takes pairs");
     }
 
     /// `softmax(q k^T / sqrt(dim)) v`; `qkv` are projections of all tokens, `(n, 3 heads dim)`, without their bias,
@@ -155,9 +158,22 @@ impl Attention<'_> {
         let Tiles { file, kernels: [kernel, ..], forward: (tile, threads), .. } = *tiles;
         let (len, statistics) = (rows * self.dim, stream.uninit(2 * rows)?);
         let grid = self.grid(self.queries_of_window(), tile);
-        let [side, window, heads, dim, pool] = self.numbers();
+        let [height, width, window_height, window_width, heads, dim, pool] = self.numbers();
         let launch = |out| {
-            let args = args![side, window, heads, dim, pool, self.scale(), qkv, self.bias, out, &statistics];
+            let args = args![
+                height,
+                width,
+                window_height,
+                window_width,
+                heads,
+                dim,
+                pool,
+                self.scale(),
+                qkv,
+                self.bias,
+                out,
+                &statistics
+            ];
             // SAFETY: projections and bias have the lengths just checked; the results have a row for each query and head,
             // `out` as the kernel writes it.
             unsafe { stream.launch(file, kernel, grid, [threads, 1, 1], 0, args) }
@@ -183,7 +199,7 @@ impl Attention<'_> {
         let dots = stream.uninit(rows)?;
         let tiles = self.tiles()?;
         let Tiles { file, kernels: [_, queries, keys], backward: (tile, threads), .. } = *tiles;
-        let [side, window, heads, dim, pool] = self.numbers();
+        let [height, width, window_height, window_width, heads, dim, pool] = self.numbers();
         let kernel = match (out.precision(), gout.precision()) {
             (Precision::Bf16, Precision::Bf16) => "attention_dots_all_bf16",
             (Precision::Bf16, _) => "attention_dots_bf16",
@@ -193,9 +209,24 @@ impl Attention<'_> {
         // `dots` one.
         unsafe { over_rows(stream, rows, ATTENTION, kernel, args![rows, dim, out, gout, &dots]) }?;
         self.made(stream, tiles, qkv.len(), |gqkv| {
-            for (kernel, rows) in [(queries, self.queries_of_window()), (keys, self.window().pow(2))] {
+            for (kernel, rows) in [(queries, self.queries_of_window()), (keys, self.window().area())] {
                 let scale = self.scale();
-                let args = args![side, window, heads, dim, pool, scale, qkv, self.bias, statistics, &dots, gout, gqkv];
+                let args = args![
+                    height,
+                    width,
+                    window_height,
+                    window_width,
+                    heads,
+                    dim,
+                    pool,
+                    scale,
+                    qkv,
+                    self.bias,
+                    statistics,
+                    &dots,
+                    gout,
+                    gqkv
+                ];
                 // SAFETY: as in `forward`; the gradient has a number for each of the projections, as the kernel writes it.
                 unsafe { stream.launch(file, kernel, self.grid(rows, tile), [threads, 1, 1], 0, args) }?;
             }
@@ -204,7 +235,7 @@ impl Attention<'_> {
     }
 
     fn tiles(&self) -> Result<&'static Tiles, GpuError> {
-        Tiles::of(self.dim, self.window().pow(2), self.precision)
+        Tiles::of(self.dim, self.window().area(), self.precision)
     }
 
     /// `len` numbers that kernels write at an address, as a product of the precision takes them.
@@ -227,11 +258,13 @@ impl Attention<'_> {
 
     /// Queries of a window, at most.
     fn queries_of_window(&self) -> usize {
-        self.window().pow(2) / if self.pool { 4 } else { 1 }
+        self.window().area() / if self.pool { 4 } else { 1 }
     }
 
-    fn numbers(&self) -> [i32; 5] {
-        [self.side, self.window(), self.heads, self.dim, usize::from(self.pool)].map(|n| n as i32)
+    fn numbers(&self) -> [i32; 7] {
+        let (map, window) = (self.extent, self.window());
+        [map.height, map.width, window.height, window.width, self.heads, self.dim, usize::from(self.pool)]
+            .map(|n| n as i32)
     }
 
     fn scale(&self) -> f32 {

@@ -19,6 +19,7 @@ use super::rows::{
 };
 use super::stream::Stream;
 use super::view::{OperandSlice, Slice, SliceMut};
+use crate::kernels::extent::Extent;
 use crate::nn::backend::Precision;
 use crate::nn::ops::adapted_block::{AdaptedBlockKernel, BlockSize, FrozenBlock, Keep};
 use dfdx::prelude::{Cuda, CudaError};
@@ -66,6 +67,8 @@ impl AdaptedBlockKernel for Cuda {
 pub struct Block<'a> {
     stream: &'a Stream,
     size: BlockSize,
+    /// Of a map that comes in, in tokens.
+    extent: Extent,
     /// What the products are computed in: that of the frozen weights.
     precision: Precision,
     /// The adapter's weight `(r, c)` and bias.
@@ -148,7 +151,8 @@ impl<'a> Block<'a> {
         let precision = frozen.qkv[0].precision();
         let [down, up] = rounded_two(stream, [down, up], precision)?;
         let (down, up) = ((down, down_bias), (up, up_bias));
-        Ok(Self { stream, size, precision, down, up, frozen, group_numbers: GROUP_NUMBERS })
+        let extent = Extent::square(size.side);
+        Ok(Self { stream, size, extent, precision, down, up, frozen, group_numbers: GROUP_NUMBERS })
     }
 
     /// `y = block(x + gelu(up(gelu(down x))))` for the whole batch.
@@ -215,25 +219,26 @@ impl<'a> Block<'a> {
 
     /// First map and number of maps of each group.
     fn groups(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let BlockSize { batch, side, out_channels, .. } = self.size;
-        let maps = (self.group_numbers / (side * side * 4 * out_channels)).clamp(1, batch.max(1));
+        let BlockSize { batch, out_channels, .. } = self.size;
+        let maps = (self.group_numbers / (self.extent.area() * 4 * out_channels)).clamp(1, batch.max(1));
         (0..batch).step_by(maps).map(move |first| (first, maps.min(batch - first)))
     }
 
     /// A group's part of what has a row of `c` numbers for each token in.
     fn tokens_in(&self, first: usize, maps: usize) -> Span {
-        let map = self.size.side * self.size.side * self.size.channels;
+        let map = self.extent.area() * self.size.channels;
         Span { start: first * map, len: maps * map }
     }
 
     /// A group's part of what has a row of `co` numbers for each token out.
     fn tokens_out(&self, first: usize, maps: usize) -> Span {
-        let map = self.out_side() * self.out_side() * self.size.out_channels;
+        let map = self.extent_out().area() * self.size.out_channels;
         Span { start: first * map, len: maps * map }
     }
 
-    fn out_side(&self) -> usize {
-        if self.size.pool { self.size.side / 2 } else { self.size.side }
+    /// Of a map that goes out.
+    fn extent_out(&self) -> Extent {
+        if self.size.pool { self.extent.halved() } else { self.extent }
     }
 
     /// Gamma and beta, or another pair of frozen weights that no product takes.
@@ -245,7 +250,7 @@ impl<'a> Block<'a> {
         let s = &self.size;
         Attention {
             maps,
-            side: s.side,
+            extent: self.extent,
             window: s.window,
             heads: s.heads,
             dim: s.out_channels / s.heads,
@@ -258,7 +263,7 @@ impl<'a> Block<'a> {
     /// The adapter's end, first norm, projections.
     fn project(&self, maps: usize, x: Slice<'_>, adapted: &Adapted) -> Result<Projected, GpuError> {
         let (s, c, co) = (self.stream, self.size.channels, self.size.out_channels);
-        let n = maps * self.size.side * self.size.side;
+        let n = maps * self.extent.area();
         let norm = Self::pair(&self.frozen.norm1);
         let (z, normed) = bias_gelu_add_norm(s, (&adapted.up).into(), [self.up.1, x], norm, self.precision)?;
         let (weight, stored) = (OperandSlice::from(&self.frozen.qkv[0]), self.attention(maps).stored()?);
@@ -296,7 +301,7 @@ impl<'a> Block<'a> {
         let norm = Self::pair(&self.frozen.norm2);
         let normed = match (skip, &self.frozen.skip) {
             (Some(skip), Some([_, skip_bias])) => {
-                bias_add_pooled(s, self.out_side(), (&mut a).into(), bias.into(), skip.into(), skip_bias.into())?;
+                bias_add_pooled(s, self.extent_out(), (&mut a).into(), bias.into(), skip.into(), skip_bias.into())?;
                 layer_norm(s, (&a).into(), norm, self.precision)?
             }
             _ => bias_add_norm(s, (&mut a).into(), [bias.into(), z.into()], norm, self.precision)?,
@@ -351,7 +356,7 @@ impl<'a> Block<'a> {
         drop(gqkv);
         let residual = match (skip, &self.frozen.skip) {
             (Some(mut skip), Some([weight, bias])) => {
-                pool_backward(s, self.out_side(), (&mut skip).into(), bias.into(), ga.into())?;
+                pool_backward(s, self.extent_out(), (&mut skip).into(), bias.into(), ga.into())?;
                 let skip = rounded_away(s, skip, self.precision)?;
                 linear_backward(s, [n, c, co], (&skip).into(), weight.into(), 1.0, (&mut gz).into())?;
                 None

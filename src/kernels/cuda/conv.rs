@@ -10,6 +10,7 @@ use super::ptx::{Kernels, args, kernels, writing};
 use super::rows::{Epilogue, bias_epilogue, over_rows, relu};
 use super::stream::{Stream, supported};
 use super::view::{OperandSlice, Slice, SliceMut};
+use crate::kernels::extent::Extent;
 use crate::nn::backend::Memory;
 use crate::nn::ops::batch_norm::EPSILON;
 use crate::nn::ops::conv2d::{Conv2dKernel, ConvSize, NormedConv};
@@ -34,7 +35,7 @@ impl Conv2dKernel for Cuda {
     ) -> Result<(), CudaError> {
         let stream = address::stream(self)?;
         let bias = bias.map(Slice::from);
-        Ok(Conv::new(&stream, size).forward(x.into(), weight.into(), bias, relu, y)?)
+        Ok(Conv::new(&stream, size, Extent::square(size.side)).forward(x.into(), weight.into(), bias, relu, y)?)
     }
 
     fn conv_batch_norm_inference<C: ConstDim, CO: ConstDim, KH: ConstDim, KW: ConstDim>(
@@ -47,7 +48,13 @@ impl Conv2dKernel for Cuda {
         let stream = address::stream(self)?;
         let (weight, norm) = (self.view(weight), norm.map(|part| self.view(part)));
         let norm = norm.each_ref().map(Slice::from);
-        Ok(Conv::new(&stream, size).forward_normed(x.into(), (&weight).into(), norm, relu, y)?)
+        Ok(Conv::new(&stream, size, Extent::square(size.side)).forward_normed(
+            x.into(),
+            (&weight).into(),
+            norm,
+            relu,
+            y,
+        )?)
     }
 
     fn conv2d_backward(
@@ -61,7 +68,13 @@ impl Conv2dKernel for Cuda {
     ) -> Result<(), CudaError> {
         let stream = address::stream(self)?;
         let relu = relu.map(Slice::from);
-        Ok(Conv::new(&stream, size).backward(x.into(), weight.into(), relu, gy.into(), gradients)?)
+        Ok(Conv::new(&stream, size, Extent::square(size.side)).backward(
+            x.into(),
+            weight.into(),
+            relu,
+            gy.into(),
+            gradients,
+        )?)
     }
 }
 
@@ -69,12 +82,15 @@ impl Conv2dKernel for Cuda {
 pub struct Conv<'a> {
     stream: &'a Stream,
     size: ConvSize,
+    /// Of a map in pixels.
+    extent: Extent,
 }
 
 impl<'a> Conv<'a> {
-    pub fn new(stream: &'a Stream, size: ConvSize) -> Self {
+    /// Over maps of this extent; that of `size` is not read.
+    pub fn new(stream: &'a Stream, size: ConvSize, extent: Extent) -> Self {
         let precision = supported(stream.device(), size.precision);
-        Self { stream, size: ConvSize { precision, ..size } }
+        Self { stream, size: ConvSize { precision, ..size }, extent }
     }
 
     fn taps(&self) -> usize {
@@ -82,7 +98,7 @@ impl<'a> Conv<'a> {
     }
 
     fn pixels(&self) -> usize {
-        self.size.batch * self.size.side * self.size.side
+        self.size.batch * self.extent.area()
     }
 
     /// First pixel and number of pixels of each slice, for rows of `c` numbers a tap.
@@ -97,9 +113,9 @@ impl<'a> Conv<'a> {
         assert_eq!(x.len(), self.pixels() * c);
         let rows = count * self.taps();
         let columns = self.stream.operand(rows * c, self.size.precision)?;
-        let [side, c, kh, kw, dilation] =
-            [self.size.side, c, self.size.kernel[0], self.size.kernel[1], self.size.dilation].map(|n| n as i32);
-        let args = args![first, count, side, c, kh, kw, dilation, sign, x, &columns];
+        let ([kh, kw], Extent { height, width }) = (self.size.kernel, self.extent);
+        let [height, width, c, kh, kw, dilation] = [height, width, c, kh, kw, self.size.dilation].map(|n| n as i32);
+        let args = args![first, count, height, width, c, kh, kw, dilation, sign, x, &columns];
         let kernel = writing(self.size.precision, ["conv_gather", "conv_gather_bf16"]);
         // SAFETY: `x` has a row of `c` numbers for each pixel, `columns` one for each tap of `count` pixels, stored as the
         // kernel writes them.

@@ -6,6 +6,7 @@ use super::error::GpuError;
 use super::ptx::{Kernels, args, blocks, kernels};
 use super::stream::Stream;
 use super::view::{Slice, SliceMut};
+use crate::kernels::extent::Extent;
 use crate::nn::ops::structure_loss::{LossFlavour, StructureLossKernel};
 use dfdx::prelude::{Cuda, CudaError};
 
@@ -15,7 +16,7 @@ const CHUNK: usize = 8192;
 
 impl StructureLossKernel for Cuda {
     fn loss_weights(&self, side: usize, mask: &Buffer, y: SliceMut<'_>) -> Result<(), CudaError> {
-        Ok(weights(&address::stream(self)?, side, mask.into(), y)?)
+        Ok(weights(&address::stream(self)?, Extent::square(side), mask.into(), y)?)
     }
 
     fn structure_loss(
@@ -27,7 +28,7 @@ impl StructureLossKernel for Cuda {
         weights: &Buffer,
         y: SliceMut<'_>,
     ) -> Result<(), CudaError> {
-        let planes = Planes::new(side, flavour, [logits, mask, weights].map(Slice::from));
+        let planes = Planes::new(Extent::square(side), flavour, [logits, mask, weights].map(Slice::from));
         Ok(planes.forward(&address::stream(self)?, y)?)
     }
 
@@ -41,20 +42,21 @@ impl StructureLossKernel for Cuda {
         gy: &Buffer,
         gx: SliceMut<'_>,
     ) -> Result<(), CudaError> {
-        let planes = Planes::new(side, flavour, [logits, mask, weights].map(Slice::from));
+        let planes = Planes::new(Extent::square(side), flavour, [logits, mask, weights].map(Slice::from));
         Ok(planes.backward(&address::stream(self)?, gy.into(), gx)?)
     }
 }
 
-/// `1 + 5 |box mean - mask|` of planes `(side, side)`; padding counts as zeros in the mean.
-fn weights(stream: &Stream, side: usize, mask: Slice<'_>, y: SliceMut<'_>) -> Result<(), GpuError> {
+/// `1 + 5 |box mean - mask|` of planes; padding counts as zeros in the mean.
+pub fn weights(stream: &Stream, extent: Extent, mask: Slice<'_>, y: SliceMut<'_>) -> Result<(), GpuError> {
     let n = mask.len();
-    assert!(y.len() == n && n.is_multiple_of(side * side));
+    assert!(y.len() == n && n.is_multiple_of(extent.area()));
+    let [height, width] = [extent.height, extent.width].map(|n| n as i32);
     let rows = stream.uninit(2 * n)?; // in double precision
     // SAFETY: mask and result have `n` numbers, whole planes; `rows` as many doubles.
     unsafe {
-        stream.launch_over(n, LOSS, "box_rows", args![n, side as i32, mask, &rows])?;
-        stream.launch_over(n, LOSS, "box_weights", args![n, side as i32, mask, &rows, &y])
+        stream.launch_over(n, LOSS, "box_rows", args![n, width, mask, &rows])?;
+        stream.launch_over(n, LOSS, "box_weights", args![n, height, width, mask, &rows, &y])
     }
 }
 
@@ -68,8 +70,8 @@ struct Planes<'a> {
 }
 
 impl<'a> Planes<'a> {
-    fn new(side: usize, flavour: LossFlavour, numbers: [Slice<'a>; 3]) -> Self {
-        let (pixels, n) = (side * side, numbers[0].len());
+    fn new(extent: Extent, flavour: LossFlavour, numbers: [Slice<'a>; 3]) -> Self {
+        let (pixels, n) = (extent.area(), numbers[0].len());
         assert!(n > 0 && n.is_multiple_of(pixels) && numbers.iter().all(|part| part.len() == n));
         Self { pixels, weighted: i32::from(flavour == LossFlavour::Paper), numbers }
     }

@@ -21,6 +21,8 @@ mod gemm;
 mod libraries;
 mod linear;
 mod loss;
+#[cfg(test)]
+mod oblong_tests;
 mod open;
 mod patch_embed;
 mod ptx;

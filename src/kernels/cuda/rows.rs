@@ -5,6 +5,7 @@ use super::error::GpuError;
 use super::ptx::{Arg, Kernels, args, blocks, kernels, writing};
 use super::stream::Stream;
 use super::view::{Slice, SliceMut};
+use crate::kernels::extent::Extent;
 use crate::nn::backend::Precision;
 
 pub const ROWS: Kernels = kernels!("rows");
@@ -198,10 +199,10 @@ pub fn layer_norm_backward(
     unsafe { over_rows(stream, rows, ROWS, "layer_norm_backward", args![rows, c, x, gamma, &g, residual]) }
 }
 
-/// `y = y + bias + pool(full + full_bias)`, where the 2x2 max pool makes maps of side `half`.
+/// `y = y + bias + pool(full + full_bias)`, where the 2x2 max pool makes maps of extent `half`.
 pub fn bias_add_pooled(
     stream: &Stream,
-    half: usize,
+    half: Extent,
     y: SliceMut<'_>,
     bias: Slice<'_>,
     full: Slice<'_>,
@@ -209,22 +210,22 @@ pub fn bias_add_pooled(
 ) -> Result<(), GpuError> {
     let (rows, c) = (y.len() / bias.len(), bias.len() as i32);
     assert!(rows * bias.len() == y.len() && full.len() == 4 * y.len() && full_bias.len() == bias.len());
-    assert!(rows.is_multiple_of(half * half));
-    let half = half as i32;
-    // SAFETY: `y` has `rows` rows of `c` numbers, whole maps of side `half`; `full` has maps of twice that side.
-    unsafe { over_rows(stream, rows, ROWS, "bias_add_pooled", args![rows, half, c, &y, bias, full, full_bias]) }
+    assert!(rows.is_multiple_of(half.area()));
+    let width = half.width as i32;
+    // SAFETY: `y` has `rows` rows of `c` numbers, whole maps of extent `half`; `full` has maps twice as high and wide.
+    unsafe { over_rows(stream, rows, ROWS, "bias_add_pooled", args![rows, width, c, &y, bias, full, full_bias]) }
 }
 
 /// The gradient of the pool's input, in the place of its input `full`.
 pub fn pool_backward(
     stream: &Stream,
-    half: usize,
+    half: Extent,
     full: SliceMut<'_>,
     full_bias: Slice<'_>,
     g: Slice<'_>,
 ) -> Result<(), GpuError> {
     let (rows, c) = (g.len() / full_bias.len(), full_bias.len() as i32);
-    assert!(rows * full_bias.len() == g.len() && full.len() == 4 * g.len() && rows.is_multiple_of(half * half));
+    assert!(rows * full_bias.len() == g.len() && full.len() == 4 * g.len() && rows.is_multiple_of(half.area()));
     // SAFETY: as in `bias_add_pooled`.
-    unsafe { over_rows(stream, rows, ROWS, "pool_backward", args![rows, half as i32, c, &full, full_bias, g]) }
+    unsafe { over_rows(stream, rows, ROWS, "pool_backward", args![rows, half.width as i32, c, &full, full_bias, g]) }
 }

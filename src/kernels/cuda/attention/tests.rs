@@ -53,7 +53,7 @@ fn heads_wider_than_any_tile_are_refused() {
 /// One attention on tensor cores and, number by number, its twin.
 struct Case {
     maps: usize,
-    side: usize,
+    extent: Extent,
     window: usize,
     heads: usize,
     dim: usize,
@@ -82,18 +82,21 @@ impl Case {
 
     /// Output and gradient of the projections: factors, weights and the gradients of scores rounded as the kernels do.
     fn twin(&self, qkv: &[f32], bias: &[f32], gout: &[f32]) -> [Vec<f32>; 2] {
-        let (side, c, dim) = (self.side, self.channels(), self.dim);
-        let (window, shrink) = (if self.window == 0 { side } else { self.window }, if self.pool { 2 } else { 1 });
+        let (Extent { height, width }, c, dim) = (self.extent, self.channels(), self.dim);
+        let window = if self.window == 0 { self.extent } else { Extent::square(self.window) };
+        let shrink = if self.pool { 2 } else { 1 };
         let scale = 1.0 / (dim as f32).sqrt();
-        let half = side / shrink;
         let (mut out, mut gqkv) = (vec![0.0f32; gout.len()], vec![0.0f32; qkv.len()]);
-        let starts: Vec<usize> = (0..side).step_by(window).collect();
+        let starts: Vec<(usize, usize)> = (0..height)
+            .step_by(window.height)
+            .flat_map(|y| (0..width).step_by(window.width).map(move |x| (y, x)))
+            .collect();
         for (map, head) in (0..self.maps).flat_map(|map| (0..self.heads).map(move |head| (map, head))) {
-            for (&y, &x) in starts.iter().flat_map(|y| starts.iter().map(move |x| (y, x))) {
-                let (below, right) = ((y + window).min(side), (x + window).min(side));
-                let token = |y: usize, x: usize| (map * side + y) * side + x;
+            for &(y, x) in &starts {
+                let (below, right) = ((y + window.height).min(height), (x + window.width).min(width));
+                let token = |y: usize, x: usize| (map * height + y) * width + x;
                 let tokens: Vec<usize> = (y..below).flat_map(|y| (x..right).map(move |x| token(y, x))).collect();
-                let padding = window * window - tokens.len();
+                let padding = window.area() - tokens.len();
                 let mut keys: Vec<(Option<usize>, f32)> = tokens.iter().map(|t| (Some(*t), 1.0)).collect();
                 keys.extend((padding > 0).then_some((None, padding as f32)));
                 let rounded = |part, t| self.row(qkv, bias, part, t, head).into_iter().map(round).collect::<Vec<_>>();
@@ -116,7 +119,7 @@ impl Case {
                     let p: Vec<f32> =
                         s.iter().zip(&keys).map(|(s, (_, times))| ((s - most) * scale).exp() * times).collect();
                     let total: f32 = p.iter().sum();
-                    let at = ((map * half + qy) * half + qx) * c + head * dim;
+                    let at = ((map * (height / shrink) + qy) * (width / shrink) + qx) * c + head * dim;
                     for d in 0..dim {
                         out[at + d] = round(sum(p.iter().zip(&v).map(|(p, v)| (round(*p), v[d]))) / total);
                     }
@@ -154,7 +157,7 @@ impl Case {
             };
             (0..n).map(|_| draw()).collect()
         };
-        let (n, c) = (self.maps * self.side * self.side, self.channels());
+        let (n, c) = (self.maps * self.extent.area(), self.channels());
         let queries = n / if self.pool { 4 } else { 1 };
         let (qkv, bias, gout) = (numbers(n * 3 * c, 2.0), numbers(3 * c, 1.0), numbers(queries * c, 1.0));
         let [qkv, gout] = [qkv, gout].map(|numbers| numbers.into_iter().map(round).collect::<Vec<_>>());
@@ -165,9 +168,9 @@ impl Case {
         };
         let stream = address::stream(device).unwrap();
         let of = |precision| {
-            let (maps, side, window, heads, dim, pool) =
-                (self.maps, self.side, self.window, self.heads, self.dim, self.pool);
-            let attention = Attention { maps, side, window, heads, dim, pool, bias: (&bias).into(), precision };
+            let (maps, extent, window, heads, dim, pool) =
+                (self.maps, self.extent, self.window, self.heads, self.dim, self.pool);
+            let attention = Attention { maps, extent, window, heads, dim, pool, bias: (&bias).into(), precision };
             let stored = |numbers: &Vec<f32>| {
                 device.freeze(numbers.clone(), &[1, numbers.len()], attention.stored().unwrap()).unwrap()
             };
@@ -200,7 +203,8 @@ fn tensor_cores_give_what_their_twin_gives() {
     let Some(device) = tested_gpu().filter(|device| device.offers(Precision::Bf16)) else {
         return;
     };
-    for (maps, side, window, heads, dim, pool) in [
+    let square = |(maps, side, window, heads, dim, pool)| (maps, [side, side], window, heads, dim, pool);
+    let squares = [
         // windows of the published sizes: whole, overhanging, few tokens, pooled, the whole map
         (2, 8, 8, 2, 72, false),
         (1, 22, 14, 1, 72, false),
@@ -219,10 +223,19 @@ fn tensor_cores_give_what_their_twin_gives() {
         (1, 12, 8, 1, 96, true),
         (1, 11, 0, 2, 90, false),
         (1, 9, 0, 2, 54, false),
-    ] {
-        let case = Case { maps, side, window, heads, dim, pool };
+    ];
+    // neither as wide as high: windows that overhang at both sides or one, pooled, and the whole map
+    let oblongs = [
+        (2, [8, 12], 4, 1, 72, false),
+        (1, [10, 5], 4, 2, 40, false),
+        (1, [12, 20], 8, 1, 56, true),
+        (1, [5, 13], 0, 1, 72, false),
+        (1, [14, 6], 0, 1, 24, true),
+    ];
+    for (maps, [height, width], window, heads, dim, pool) in squares.map(square).into_iter().chain(oblongs) {
+        let case = Case { maps, extent: Extent { height, width }, window, heads, dim, pool };
         let [twin, single] = case.errors(&device);
-        let name = format!("side {side}, window {window}, {heads} x {dim}, pool {pool}");
+        let name = format!("{height} x {width}, window {window}, {heads} x {dim}, pool {pool}");
         println!("{name}: {twin:?}, single precision {single:?}");
         // where a factor lies between two numbers of bf16 it may be rounded to the other: 2^-8 of one product
         assert!(twin.iter().all(|[worst, mean]| *worst < 4e-3 && *mean < 2e-4), "{name}: {twin:?}");
