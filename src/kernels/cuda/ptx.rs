@@ -90,7 +90,7 @@ pub enum Parameter {
 impl Parameter {
     /// From the text behind `.param`: `.u64 name`, or `.u64 .ptr .align 1 name`.
     fn parse(declared: &str) -> Self {
-        let kind = declared.trim_start().split_whitespace().next().unwrap_or("");
+        let kind = declared.split_whitespace().next().unwrap_or("");
         let bytes = |bits: &str| bits.parse::<usize>().ok().map(|bits| bits / 8);
         let sized = |letter: &str| kind.strip_prefix('.')?.strip_prefix(letter).and_then(bytes);
         let integer = sized("u").or_else(|| sized("s")).map(Self::Integer);
