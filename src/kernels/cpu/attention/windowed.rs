@@ -72,7 +72,7 @@ impl Attention<'_> {
                 let rows = QUERY_ROWS.min(queries.len());
                 let (mut rounded, mut sums) = (Buffer::default(), Vec::with_capacity(rows));
                 let (mut scores, mut means) = (Buffer::new(rows * stride), Buffer::new(rows * width));
-                let queries = operands.keys.left_rows(&queries, &mut room);
+                let queries = operands.keys.left_rows(&queries, &mut rounded);
                 for (q, out) in queries.chunks(rows).zip(out.chunks_mut(rows * d)) {
                     let (scores, means) = (&mut scores[..q.len() * stride], &mut means[..q.len() * width]);
                     product(q, &operands.keys, 0, Accumulate::Overwrite, Epilogue::None, scores);
@@ -122,7 +122,7 @@ impl Attention<'_> {
                     let n = q.len();
                     let (p, gp) = (&mut p[..n * stride], &mut gp[..n * stride]);
                     product(
-                        &operands.keys.left_rows(q, &mut room),
+                        &operands.keys.left_rows(q, &mut rounded),
                         &operands.keys,
                         0,
                         Accumulate::Overwrite,
@@ -141,7 +141,7 @@ impl Attention<'_> {
                     transposed_product(&weights, keys, &operands.gradients, onto, width, &mut gv);
                     drop(weights);
                     product(
-                        &operands.values.left_rows(go, &mut g_room),
+                        &operands.values.left_rows(go, &mut g_rounded),
                         &operands.values,
                         0,
                         Accumulate::Overwrite,
