@@ -15,22 +15,22 @@ sam2unet::variant! {
 }
 
 type Side = Const<96>;
-const CLASSES: usize = 2;
+type Classes = Const<2>;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let count = parameters::<Mini, CLASSES>();
+    let count = parameters::<Mini>(2);
     println!("{} parameters, {} of them trained", count.total(), count.trainable);
     println!("{:.2} GFLOP for an image", gflop::<Mini>(96).total());
 
     let device = Cpu::default();
-    let mut model = Sam2UNet::<Mini, Cpu, CLASSES>::from_source(&device, &mut Initialiser::new(0))?;
+    let mut model = Sam2UNet::<Mini, Cpu, Classes>::from_source(&device, &mut Initialiser::new(0))?;
 
     // The left half is bright and of class 0, the rest of class 1.
     let left = |i: usize| i % 96 < 48;
     let pixels = (0..3 * 96 * 96).map(|i| if left(i) { 1.0 } else { -1.0 });
     let image: Image<Const<1>, Side, Cpu> = device.tensor_from_vec(pixels.collect(), Default::default());
-    let truth = (0..CLASSES * 96 * 96).map(|i| f32::from(u8::from(left(i) == (i < 96 * 96))));
-    let truth: Masks<Const<1>, Side, CLASSES, Cpu> = device.tensor_from_vec(truth.collect(), Default::default());
+    let truth = (0..2 * 96 * 96).map(|i| f32::from(u8::from(left(i) == (i < 96 * 96))));
+    let truth: Masks<Const<1>, Side, Classes, Cpu> = device.tensor_from_vec(truth.collect(), Default::default());
 
     let mut adam = Adam::new(&model, AdamConfig::default());
     let mut gradients = model.alloc_grads();

@@ -110,7 +110,7 @@ proptest! {
     fn a_loader_gives_what_direct_loading_gives(
         seed: u64, epoch in 0..9u64, threads in 0..6usize, size in 1..5usize, len in 1..12usize,
     ) {
-        let side = 32;
+        let side = 64;
         let set = Arc::new(Synthetic::new(seed, len, 40));
         let order = epoch_order(seed, epoch, len, true);
         let requests: Vec<BatchRequest> = order

@@ -42,7 +42,7 @@ fn image<S: Side + ConstDim>(seed: u64, batch: usize) -> Image<usize, S, Dev> {
 }
 
 /// A soft mask.
-fn mask<S: Side + ConstDim>(seed: u64, batch: usize) -> Masks<usize, S, 1, Dev> {
+fn mask<S: Side + ConstDim>(seed: u64, batch: usize) -> Masks<usize, S, Const<1>, Dev> {
     let side = S::default();
     let numbers = numbers(seed ^ 0x5EED, batch * S::SIZE * S::SIZE);
     let soft = numbers.into_iter().map(|x| x.clamp(0.0, 1.0)).collect();

@@ -4,9 +4,8 @@
 use super::{Dev, cases, device};
 use dfdx::prelude::*;
 use proptest::prelude::*;
-use sam2unet::nn::ops::adapted_block::FrozenBlock;
-use sam2unet::nn::ops::{self, AdapterRef, AttentionConfig, LossFlavour, MemoryUse};
-use sam2unet::nn::{Const, Precision};
+use sam2unet::nn::ops::{self, AdapterRef, AttentionConfig, BlockWeights, ConvOptions};
+use sam2unet::nn::{Backend, BlockTrunk, Const, Frozen, FrozenLinear, FrozenNorm, LossFlavour, MemoryUse, Precision};
 
 /// Numbers in -1..1 from a seed.
 fn numbers(n: usize, seed: u64) -> Vec<f32> {
@@ -305,16 +304,69 @@ impl BlockTwin {
     }
 }
 
-fn block_case<const C: usize, const CO: usize>(
+/// Hidden width of the adapters.
+const R: usize = 4;
+
+type Traced<C> = Tensor<Plane<C>, f32, Dev, OwnedTape<f32, Dev>>;
+type Trunk<const C: usize, const CO: usize> = BlockTrunk<Const<C>, Const<CO>, Dev>;
+type Skip<const C: usize, const CO: usize> = FrozenLinear<Const<C>, Const<CO>, Dev>;
+
+fn freeze<S: ConstShape>(numbers: &[f32], precision: Precision) -> Frozen<S, Dev> {
+    Frozen::new(&device(), numbers.to_vec(), precision).unwrap()
+}
+
+/// A layer of a weight and a bias.
+fn linear_of<I: ConstDim, O: ConstDim>(numbers: &[Vec<f32>], precision: Precision) -> FrozenLinear<I, O, Dev> {
+    FrozenLinear { weight: freeze(&numbers[0], precision), bias: freeze(&numbers[1], precision) }
+}
+
+/// The sizes of a block under test, and how it computes.
+#[derive(Clone, Copy)]
+struct BlockCase {
     batch: usize,
     side: usize,
     heads: usize,
     window: usize,
-    keep: MemoryUse,
+    memory: MemoryUse,
     precision: Precision,
     seed: u64,
+}
+
+fn lent<const C: usize, const CO: usize>(trunk: &Trunk<C, CO>) -> BlockWeights<'_, Const<C>, Const<CO>, Dev> {
+    BlockWeights {
+        norm1: trunk.norm1.weights(),
+        qkv: trunk.qkv.weights(),
+        proj: trunk.proj.weights(),
+        norm2: trunk.norm2.weights(),
+        fc1: trunk.fc1.weights(),
+        fc2: trunk.fc2.weights(),
+    }
+}
+
+fn block_case<const C: usize>(case: BlockCase) {
+    any_block_case::<C, C>(case, |x, adapter, trunk, _, attention, memory| {
+        ops::adapted_block(x, adapter, lent(trunk), attention, memory).unwrap()
+    });
+}
+
+fn pooling_block_case<const C: usize, const CO: usize>(case: BlockCase) {
+    any_block_case::<C, CO>(case, |x, adapter, trunk, skip, attention, memory| {
+        ops::pooling_block(x, adapter, lent(trunk), skip.weights(), attention, memory).unwrap()
+    });
+}
+
+/// A block pools when its channels change.
+fn any_block_case<const C: usize, const CO: usize>(
+    BlockCase { batch, side, heads, window, memory, precision, seed }: BlockCase,
+    run: impl FnOnce(
+        Traced<Const<C>>,
+        AdapterRef<'_, Const<C>, Const<R>, Dev>,
+        &Trunk<C, CO>,
+        &Skip<C, CO>,
+        AttentionConfig,
+        MemoryUse,
+    ) -> Traced<Const<CO>>,
 ) {
-    const R: usize = 4;
     let pool = CO != C;
     let out_side = if pool { side / 2 } else { side };
     let device = device();
@@ -327,7 +379,7 @@ fn block_case<const C: usize, const CO: usize>(
         scaled(C, 4, 0.3),
     ];
     let gamma = |n: usize, s: u64| scaled(n, s, 0.2).iter().map(|v| v + 1.0).collect::<Vec<f32>>();
-    let mut frozen = vec![
+    let frozen = [
         gamma(C, 5),
         scaled(C, 6, 0.2),
         scaled(3 * CO * C, 7, 0.8),
@@ -340,26 +392,19 @@ fn block_case<const C: usize, const CO: usize>(
         scaled(4 * CO, 14, 0.2),
         scaled(4 * CO * CO, 15, 0.3),
         scaled(CO, 16, 0.2),
+        // the skip path's projection, which only a block that pools has
+        scaled(CO * C, 17, 0.5),
+        scaled(CO, 18, 0.2),
     ];
-    if pool {
-        frozen.extend([scaled(CO * C, 17, 0.5), scaled(CO, 18, 0.2)]);
-    }
-    let inputs_of = [1, 1, C, 1, CO, 1, 1, 1, CO, 1, 4 * CO, 1, C, 1];
-    let freeze = |(i, w): (usize, &Vec<f32>)| match [2, 4, 8, 10, 12].contains(&i) {
-        true => device.freeze(w.clone(), &[w.len() / inputs_of[i], inputs_of[i]], precision).unwrap(),
-        false => device.freeze(w.clone(), &[w.len()], precision).unwrap(),
+    let trunk = Trunk::<C, CO> {
+        norm1: FrozenNorm { weight: freeze(&frozen[0], precision), bias: freeze(&frozen[1], precision) },
+        qkv: linear_of(&frozen[2..], precision),
+        proj: linear_of(&frozen[4..], precision),
+        norm2: FrozenNorm { weight: freeze(&frozen[6], precision), bias: freeze(&frozen[7], precision) },
+        fc1: linear_of(&frozen[8..], precision),
+        fc2: linear_of(&frozen[10..], precision),
     };
-    let stored: Vec<_> = frozen.iter().enumerate().map(freeze).collect();
-    let pair = |i: usize| [&stored[i], &stored[i + 1]];
-    let weights = FrozenBlock {
-        norm1: pair(0),
-        qkv: pair(2),
-        proj: pair(4),
-        norm2: pair(6),
-        fc1: pair(8),
-        fc2: pair(10),
-        skip: pool.then(|| pair(12)),
-    };
+    let skip = linear_of(&frozen[12..], precision);
     let x = map::<Const<C>>(&inputs[0], batch, side);
     let down_w: Tensor<Rank2<R, C>, f32, Dev> = device.tensor_from_vec(inputs[1].clone(), Default::default());
     let down_b: Tensor<Rank1<R>, f32, Dev> = device.tensor_from_vec(inputs[2].clone(), Default::default());
@@ -367,9 +412,8 @@ fn block_case<const C: usize, const CO: usize>(
     let up_b: Tensor<Rank1<C>, f32, Dev> = device.tensor_from_vec(inputs[4].clone(), Default::default());
     let adapter = AdapterRef { down: (&down_w, &down_b), up: (&up_w, &up_b) };
     let probe = numbers(batch * out_side * out_side * CO, seed + 30);
-    let geometry = AttentionConfig { heads, window };
-    let y: Tensor<Plane<Const<CO>>, f32, Dev, _> =
-        ops::adapted_block(x.leaky_trace(), adapter, weights, geometry, keep).unwrap();
+    let attention = AttentionConfig { heads, window };
+    let y = run(x.leaky_trace(), adapter, &trunk, &skip, attention, memory);
     let got = got!(y, probe, [x, down_w, down_b, up_w, up_b]);
     let twin = BlockTwin {
         side,
@@ -394,7 +438,7 @@ fn block_case<const C: usize, const CO: usize>(
 
 /// A 1x1 convolution with batch norm of a map whose mean dwarfs its spread: the two operations one after the other
 /// would lose three digits here.
-fn centred_conv_batch_norm_case(batch: usize, h: usize, relu: bool, keep: MemoryUse, seed: u64) {
+fn centred_conv_batch_norm_case(batch: usize, h: usize, relu: bool, memory: MemoryUse, seed: u64) {
     const C: usize = 5;
     const CO: usize = 6;
     let (device, rows) = (device(), batch * h * h);
@@ -405,8 +449,8 @@ fn centred_conv_batch_norm_case(batch: usize, h: usize, relu: bool, keep: Memory
     let [scale, bias]: [Tensor<Rank1<CO>, f32, Dev>; 2] =
         [2, 3].map(|i: usize| device.tensor_from_vec(inputs[i].clone(), Default::default()));
     let probe = numbers(rows * CO, seed + 4);
-    let (y, [mean, variance]) =
-        ops::conv_norm(x.leaky_trace(), &w, [&scale, &bias], 1, relu, (Precision::F32, keep)).unwrap();
+    let options = ConvOptions { dilation: 1, relu, precision: Precision::F32, memory };
+    let (y, [mean, variance]) = ops::conv_norm(x.leaky_trace(), &w, [&scale, &bias], options).unwrap();
     let got = got!(y, probe, [x, w, scale, bias]);
     let between = |x: &[f64], w: &[f64]| conv_twin(x, w, &[0.0; CO], [batch, h, C, CO, 1, 1, 1]);
     let moments = |u: &[f64], ch: usize| {
@@ -451,10 +495,9 @@ fn conv_batch_norm_twin<const KH: usize, const KW: usize>(
     let [scale, bias]: [Tensor<Rank1<CO>, f32, Dev>; 2] =
         [2, 3].map(|i| device.tensor_from_vec(numbers(CO, seed + i), Default::default()));
     let probe = numbers(batch * h * h * CO, seed + 4);
-    let got = |keep| {
-        let norm = [&scale, &bias];
-        let (y, statistics) =
-            ops::conv_norm(x.leaky_trace(), &w, norm, dilation, relu, (Precision::F32, keep)).unwrap();
+    let got = |memory| {
+        let options = ConvOptions { dilation, relu, precision: Precision::F32, memory };
+        let (y, statistics) = ops::conv_norm(x.leaky_trace(), &w, [&scale, &bias], options).unwrap();
         (got!(y, probe, [x, w, scale, bias]), statistics.map(|s| s.as_vec()))
     };
     let want = {
@@ -654,11 +697,12 @@ proptest! {
 
     #[test]
     fn blocks(batch in 1..3usize, side in 1..10usize, heads in 1..3usize, window in 0..6usize, keep: bool, seed in 0..1000u64) {
-        let keep = if keep { MemoryUse::Balanced } else { MemoryUse::Small };
-        block_case::<8, 8>(batch, side, heads, window, keep, Precision::F32, seed);
+        let memory = if keep { MemoryUse::Balanced } else { MemoryUse::Small };
+        let case = BlockCase { batch, side, heads, window, memory, precision: Precision::F32, seed };
+        block_case::<8>(case);
         // A pooling block's map is even, and so is its window.
-        block_case::<6, 12>(batch, 2 * side, heads, 2 * window, keep, Precision::F32, seed);
+        pooling_block_case::<6, 12>(BlockCase { side: 2 * side, window: 2 * window, ..case });
         // without a pool, whose gradient jumps
-        block_case::<8, 8>(batch, side, heads, window, keep, Precision::Bf16, seed);
+        block_case::<8>(BlockCase { precision: Precision::Bf16, ..case });
     }
 }

@@ -7,6 +7,7 @@ use dfdx::optim::{Adam, Optimizer, Sgd};
 use dfdx::prelude::*;
 use rayon::prelude::*;
 
+use sam2unet::kernels::add_relu::AddReluKernel;
 use sam2unet::nn::weights::{Role, SourceError, Value, WeightSource, WeightSpec};
 use sam2unet::nn::*;
 use sam2unet::train::{AdamW, AdamWConfig};
@@ -31,7 +32,7 @@ fn pico<D: Backend>(device: &D) -> Option<(Sam2UNet<Pico, D>, Golden)> {
     Some((model, expected))
 }
 
-fn random<V: Variant, const K: usize>(seed: u64) -> Sam2UNet<V, Cpu, K> {
+fn random<V: Variant, K: Classes>(seed: u64) -> Sam2UNet<V, Cpu, K> {
     Sam2UNet::from_source(&Cpu::default(), &mut Initialiser::new(seed)).unwrap()
 }
 
@@ -41,17 +42,22 @@ fn image<B: Dim, S: Side + ConstDim>(batch: B) -> Image<B, S, Cpu> {
     Cpu::default().tensor_from_vec(values, (batch, Const, S::default(), S::default()))
 }
 
-fn mask<B: Dim, S: Side + ConstDim, const K: usize>(batch: B) -> Masks<B, S, K, Cpu> {
-    let n = batch.size() * K * S::SIZE * S::SIZE;
+fn mask<B: Dim, S: Side + ConstDim, K: Classes + ConstDim>(batch: B) -> Masks<B, S, K, Cpu> {
+    let n = batch.size() * K::SIZE * S::SIZE * S::SIZE;
     let values = (0..n).map(|i| f32::from(u8::from(i * 7 % S::SIZE < S::SIZE / 3)));
-    Cpu::default().tensor_from_vec(values.collect(), (batch, Const, S::default(), S::default()))
+    Cpu::default().tensor_from_vec(values.collect(), (batch, K::default(), S::default(), S::default()))
+}
+
+/// Options of a model that computes in this precision.
+fn of(precision: Precision) -> BuildOptions {
+    BuildOptions { precision, ..BuildOptions::default() }
 }
 
 fn tensor<S: ConstShape, D: Backend>(device: &D, golden: &Golden, name: &str) -> Tensor<S, f32, D> {
     device.tensor_from_vec(golden.get(name).f32(), S::default())
 }
 
-fn values<V: Variant, D: Backend, const K: usize>(model: &Sam2UNet<V, D, K>) -> BTreeMap<String, (WeightSpec, Value)> {
+fn values<V: Variant, D: Backend, K: Classes>(model: &Sam2UNet<V, D, K>) -> BTreeMap<String, (WeightSpec, Value)> {
     let mut list = BTreeMap::new();
     model.each_value(&mut |spec, value| {
         list.insert(spec.name.clone(), (spec, value));
@@ -113,7 +119,7 @@ fn pico_pass<D: Backend>(
     flavour: LossFlavour,
 ) -> (f64, BTreeMap<String, Vec<f32>>) {
     let x: Image<Const<2>, S96, D> = tensor(device, expected, "image");
-    let y: Masks<Const<2>, S96, 1, D> = tensor(device, expected, "mask");
+    let y: Masks<Const<2>, S96, Const<1>, D> = tensor(device, expected, "mask");
     let outputs = model.forward_mut(x.leaky_trace());
     if flavour == LossFlavour::Paper {
         for (name, found) in
@@ -133,13 +139,13 @@ const ZERO: [&str; 4] =
     ["rfb4.branch1.2.bn.bias", "rfb4.branch2.2.bn.bias", "rfb4.branch3.2.bn.bias", "rfb3.branch3.2.bn.bias"];
 
 fn pico_loss_and_every_gradient<D: Backend>(device: &D) {
-    let Some((model, expected)) = pico(device) else {
+    let (Some(mut weights), Some(expected)) = (Golden::open(WEIGHTS), Golden::open(EXPECTED)) else {
         return;
     };
     let mut least = None;
-    for keep in [MemoryUse::Small, MemoryUse::Balanced, MemoryUse::Fast] {
-        let mut model = model.clone();
-        model.keep(keep);
+    for memory in [MemoryUse::Small, MemoryUse::Balanced, MemoryUse::Fast] {
+        let options = BuildOptions { memory, ..BuildOptions::default() };
+        let mut model = Sam2UNet::with_options(device, &mut weights, options).unwrap();
         let (loss, found) = pico_pass(device, &mut model, &expected, LossFlavour::Paper);
         let wanted = expected.scalar("train.paper.loss");
         assert!((loss / wanted - 1.0).abs() < 1e-5, "{loss} {wanted}");
@@ -164,11 +170,11 @@ fn pico_loss_and_every_gradient<D: Backend>(device: &D) {
             }
             names.push(name);
         }
-        println!("{keep:?}: worst gradient {worst:?}");
+        println!("{memory:?}: worst gradient {worst:?}");
         assert!(names.iter().eq(found.keys()), "the same set of weights");
         // what is kept is what would be computed again
         let bits: Vec<u32> = found.values().flatten().map(|g| g.to_bits()).collect();
-        assert_eq!(least.get_or_insert(bits.clone()), &bits, "{keep:?}");
+        assert_eq!(least.get_or_insert(bits.clone()), &bits, "{memory:?}");
     }
 }
 
@@ -197,7 +203,7 @@ fn pico_steps<D: Backend>(device: &D, mut step: impl FnMut(&mut Sam2UNet<Pico, D
     };
     let before = values(&model);
     let x: Image<Const<2>, S96, D> = tensor(device, &expected, "image");
-    let y: Masks<Const<2>, S96, 1, D> = tensor(device, &expected, "mask");
+    let y: Masks<Const<2>, S96, Const<1>, D> = tensor(device, &expected, "mask");
     let mut gradients = model.alloc_grads();
     let rates = &expected.get("steps.lr").numbers;
     for (rate, wanted) in rates.iter().zip(&expected.get("steps.loss").numbers) {
@@ -287,7 +293,7 @@ fn pico_in<D: Backend>(device: &D, precision: Precision, most: Rounding) {
     if !device.supports(precision) {
         return crate::golden::skipped(&format!("{} computes no {} products", device.description(), precision.name()));
     }
-    let mut model = Sam2UNet::<Pico, D>::with_precision(device, &mut weights, precision).unwrap();
+    let mut model = Sam2UNet::<Pico, D>::with_options(device, &mut weights, of(precision)).unwrap();
     let x: Image<Const<2>, S96, D> = tensor(device, &expected, "image");
     let outputs = model.forward(x);
     for (name, found) in
@@ -298,7 +304,7 @@ fn pico_in<D: Backend>(device: &D, precision: Precision, most: Rounding) {
         assert!(error < most.logits, "{name}: {error:e}");
     }
     let found = {
-        let y: Masks<Const<2>, S96, 1, D> = tensor(device, &expected, "mask");
+        let y: Masks<Const<2>, S96, Const<1>, D> = tensor(device, &expected, "mask");
         let x: Image<Const<2>, S96, D> = tensor(device, &expected, "image");
         let loss = model.forward_mut(x.leaky_trace()).loss(&y, LossFlavour::Paper).unwrap();
         let value = f64::from(loss.as_vec()[0]);
@@ -332,8 +338,10 @@ fn pico_for_inference<D: Backend>(device: &D) {
 }
 
 fn pico_for_inference_in<D: Backend>(device: &D, precision: Precision) {
-    let mut plain = Sam2UNet::<Pico, D>::with_precision(device, &mut Synthetic, precision).unwrap();
-    let mut keeping = Sam2UNet::<Pico, D>::for_inference(device, &mut Synthetic, precision).unwrap();
+    let mut plain = Sam2UNet::<Pico, D>::with_options(device, &mut Synthetic, of(precision)).unwrap();
+    // what `into_predictor` does to a model; a predictor could not be trained below
+    let mut keeping = plain.clone();
+    keeping.prepare_inference();
     let image = |side: usize| {
         let (x, _) = batch(side, 1);
         let x: Image<Const<1>, usize, D> = device.upload(&x, (Const, Const, side, side)).unwrap();
@@ -350,7 +358,7 @@ fn pico_for_inference_in<D: Backend>(device: &D, precision: Precision) {
     let before = device.read(&keeping.try_predict(image(64)).unwrap()).unwrap();
     // a copy makes what it needs of its own weights
     let mut copy = keeping.clone();
-    device.renew(&mut copy.rfb1.conv_cat.norm.bias, |old, new| device.add_relu(old, old, new)).unwrap();
+    device.renew(&mut copy.rfb1.conv_cat.norm.bias, |k, old, new| k.add_relu(old, old, new)).unwrap();
     assert!(before != device.read(&copy.try_predict(image(64)).unwrap()).unwrap());
     agree(&plain, &keeping);
     for model in [&mut plain, &mut keeping] {
@@ -364,7 +372,7 @@ fn pico_for_inference_in<D: Backend>(device: &D, precision: Precision) {
 #[test]
 fn predictions_of_one_model_beside_each_other() {
     let device = Cpu::default();
-    let model = Sam2UNet::<Pico, Cpu>::for_inference(&device, &mut Synthetic, Precision::F32).unwrap();
+    let model = Sam2UNet::<Pico>::from_source(&device, &mut Synthetic).unwrap().into_predictor();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().unwrap();
     let (x, _) = batch(96, 1);
     let logits: Vec<Vec<f32>> =
@@ -382,7 +390,7 @@ fn at_352<V: Variant, D: Backend>(device: &D, file: &str, hold: Hold) {
     let mut model: Sam2UNet<V, D> = Sam2UNet::from_source(device, &mut Synthetic).unwrap();
     let (x, y) = batch(352, 1);
     let x: Image<Const<1>, S, D> = device.tensor_from_vec(x, Default::default());
-    let y: Masks<Const<1>, S, 1, D> = device.tensor_from_vec(y, Default::default());
+    let y: Masks<Const<1>, S, Const<1>, D> = device.tensor_from_vec(y, Default::default());
 
     let every = |what: String, found: Vec<f32>| {
         close(&what, &found, &expected.get(&what).numbers, 1e-4);
@@ -479,8 +487,8 @@ fn large_at_352<D: Backend>(device: &D) {
 
 #[test]
 fn shapes_are_the_types() {
-    let model = random::<Pico, 1>(1);
-    let y: Masks<Const<2>, S64, 1, Cpu> = model.forward(image(Const::<2>)).head;
+    let model = random::<Pico, Const<1>>(1);
+    let y: Masks<Const<2>, S64, Const<1>, Cpu> = model.forward(image(Const::<2>)).head;
     assert_eq!(y.shape().concrete(), [2, 1, 64, 64]);
     // the same weights at another side, the batch size known at run time
     let y = model.forward(image::<_, S96>(3usize));
@@ -490,18 +498,18 @@ fn shapes_are_the_types() {
     assert_eq!(x2.shape().concrete(), [1, 12, 12, 32]);
     assert_eq!(x3.shape().concrete(), [1, 6, 6, 64]);
     assert_eq!(x4.shape().concrete(), [1, 3, 3, 128]);
-    let y = random::<Pico, 4>(1).forward(image::<_, S64>(1usize));
+    let y = random::<Pico, Const<4>>(1).forward(image::<_, S64>(1usize));
     assert_eq!(y.side2.shape().concrete(), [1, 4, 64, 64]);
 }
 
 #[test]
 fn several_classes_are_averaged() {
     let device = Cpu::default();
-    type Two = Masks<Const<1>, S64, 2, Cpu>;
+    type Two = Masks<Const<1>, S64, Const<2>, Cpu>;
     let logits = || -> Two { device.sample_normal() };
     let two = Outputs { head: logits(), side1: logits(), side2: logits() };
     let truth: Two = mask(Const::<1>);
-    let class = |k: usize, of: &Two| -> Masks<Const<1>, S64, 1, Cpu> {
+    let class = |k: usize, of: &Two| -> Masks<Const<1>, S64, Const<1>, Cpu> {
         let numbers = of.as_vec()[k * 64 * 64..][..64 * 64].to_vec();
         device.tensor_from_vec(numbers, Default::default())
     };
@@ -568,9 +576,9 @@ fn every_variant_has_its_entry() {
 
 #[test]
 fn dfdx_sees_the_trainable_weights_only() {
-    let mut model = random::<Pico, 1>(1);
+    let mut model = random::<Pico, Const<1>>(1);
     let before = model.clone();
-    assert_eq!(model.num_trainable_params(), parameters::<Pico, 1>().trainable);
+    assert_eq!(model.num_trainable_params(), parameters::<Pico>(1).trainable);
     let outputs = model.forward_mut(image::<_, S64>(2usize).leaky_trace());
     let loss = outputs.loss(&mask(2usize), LossFlavour::Paper).unwrap();
     let grads = loss.backward();
@@ -595,7 +603,7 @@ fn dfdx_sees_the_trainable_weights_only() {
 
 #[test]
 fn inference_changes_nothing() {
-    let model = random::<Pico, 1>(1);
+    let model = random::<Pico, Const<1>>(1);
     let before = values(&model);
     let _ = model.forward(image::<_, S64>(2usize));
     assert_eq!(before, values(&model));
@@ -643,7 +651,7 @@ fn a_name_and_a_number_become_a_model() {
     impl WithVariant for Open {
         type Output = Box<dyn Network>;
         fn call<V: Variant>(self) -> Self::Output {
-            Box::new(random::<V, 1>(1))
+            Box::new(random::<V, Const<1>>(1))
         }
     }
     sam2unet::with_variant! { fn ours: Pico }
@@ -652,7 +660,7 @@ fn a_name_and_a_number_become_a_model() {
     assert_eq!(network.variant(), "pico");
     let x = image::<_, Const<128>>(2usize).as_vec();
     let logits = network.logits(&x, 2, 128).unwrap();
-    let typed = random::<Pico, 1>(1).forward(image::<_, Const<128>>(2usize)).head;
+    let typed = random::<Pico, Const<1>>(1).forward(image::<_, Const<128>>(2usize)).head;
     assert_eq!(logits, typed.as_vec());
     let error = |images: &[f32], side| network.logits(images, 2, side).unwrap_err().to_string();
     assert_eq!(error(&x, 160), "2 images of side 160 are 153600 numbers, 98304 were given");

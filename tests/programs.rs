@@ -5,7 +5,7 @@ use dfdx::tensor::Cpu;
 use sam2unet::checkpoint;
 use sam2unet::data::{Dataset, Filter, Grey, Synthetic, normalise, saved_mask, write_png};
 use sam2unet::metrics::{Summary, score_pair};
-use sam2unet::nn::{Initialiser, Network, Precision, Sam2UNet, Tiny};
+use sam2unet::nn::{Backend, Initialiser, Network, Precision, Sam2UNet, Tiny};
 use sam2unet::train::settings::demo;
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -118,6 +118,30 @@ pub enum DataError {
         /// The system's reason.
         source: io::Error,
     },
+    /// A batch of no sample was asked for.
+    #[error("an empty batch: there must be an image")]
+    EmptyBatch,
+    /// A batch was asked for at a side that no network takes.
+    #[error("a batch's side must be a multiple of 32 from 64 on, not {side}")]
+    Side {
+        /// Pixels to a side.
+        side: usize,
+    },
+    /// A [`Dataset`](super::dataset::Dataset) of one's own gave an example of another size than it was asked for.
+    #[error(
+        "{name}: an example of side {side} has {} numbers in its image and {} in its mask, not {image} and {mask}",
+        3 * side * side, side * side
+    )]
+    ExampleSize {
+        /// The sample's name.
+        name: String,
+        /// The side that was asked for.
+        side: usize,
+        /// Numbers of the image.
+        image: usize,
+        /// Numbers of the mask.
+        mask: usize,
+    },
     /// A background thread ended while it prepared a sample: a defect of a decoder or of a [`Dataset`](super::Dataset).
     #[error("a loading thread ended while preparing {name}; the sample's files may be damaged, check them one by one")]
     Worker {

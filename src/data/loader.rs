@@ -13,10 +13,24 @@ use super::example::{Example, Flips};
 /// What a batch is to hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchRequest {
-    /// The side that its images are resized to.
+    /// The side that its images are resized to, a multiple of 32 from 64 on.
     pub side: usize,
-    /// Its samples, in order.
+    /// Its samples, in order: at least one.
     pub samples: Vec<(usize, Flips)>,
+}
+
+impl BatchRequest {
+    /// Whether it is a batch that a network can take.
+    ///
+    /// # Errors
+    /// [`DataError::EmptyBatch`], [`DataError::Side`].
+    fn check(&self) -> Result<(), DataError> {
+        match (self.samples.is_empty(), self.side) {
+            (true, _) => Err(DataError::EmptyBatch),
+            (false, side) if side < 64 || !side.is_multiple_of(32) => Err(DataError::Side { side }),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// `B` examples of one side.
@@ -37,6 +51,8 @@ pub struct Batch {
 const AHEAD: usize = 2;
 
 /// An iterator over batches, in the order of their requests whatever the number of threads.
+///
+/// A request for no sample, or at a side that is no multiple of 32 or below 64, is an error in its turn.
 ///
 /// After an error it goes on with the next request, so that a caller may stop at the first error or collect them all.
 /// Dropping it stops its threads: each finishes the sample in its hands, no more.
@@ -87,8 +103,8 @@ impl Loader {
         while self.in_work.len() < batches {
             let Some(request) = self.requests.pop_front() else { return };
             let side = request.side;
-            let samples = request
-                .samples
+            let wanted = if request.check().is_ok() { &request.samples[..] } else { &[] };
+            let samples = wanted
                 .iter()
                 .map(|&(index, flips)| {
                     let (done, receiver) = mpsc::channel();
@@ -102,6 +118,7 @@ impl Loader {
     }
 
     fn gather(&self, batch: InWork) -> Result<Batch, DataError> {
+        batch.request.check()?;
         let InWork { request: BatchRequest { side, samples }, samples: receivers } = batch;
         let pixels = samples.len() * side * side;
         let mut batch = Batch {
@@ -113,6 +130,10 @@ impl Loader {
         for ((index, _), receiver) in samples.into_iter().zip(receivers) {
             let lost = || DataError::Worker { name: self.dataset.name(index).to_owned() };
             let example = receiver.recv().map_err(|_| lost())??;
+            let (image, mask) = (example.image.len(), example.mask.len());
+            if (image, mask) != (3 * side * side, side * side) {
+                return Err(DataError::ExampleSize { name: self.dataset.name(index).to_owned(), side, image, mask });
+            }
             batch.indices.push(index);
             batch.images.extend_from_slice(&example.image);
             batch.masks.extend_from_slice(&example.mask);

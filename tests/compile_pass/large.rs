@@ -2,7 +2,7 @@ use dfdx::{nn::Module, prelude::*};
 use sam2unet::nn::*;
 
 #[allow(dead_code)]
-fn predict(model: &Sam2UNet<Large>, x: Image<usize, Const<352>, Cpu>) -> Masks<usize, Const<352>, 1, Cpu> {
+fn predict(model: &Sam2UNet<Large>, x: Image<usize, Const<352>, Cpu>) -> Masks<usize, Const<352>, Const<1>, Cpu> {
     model.forward(x).head
 }
 

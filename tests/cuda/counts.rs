@@ -5,8 +5,8 @@ use crate::devices::gpu;
 use crate::golden::{Pico, Synthetic};
 use dfdx::prelude::*;
 use sam2unet::data::Batch;
-use sam2unet::nn::{LossFlavour, Network, Precision, Sam2UNet};
-use sam2unet::train::{AdamWConfig, BuildOptions, Learner, Session};
+use sam2unet::nn::{BuildOptions, LossFlavour, Network, Precision, Sam2UNet};
+use sam2unet::train::{AdamWConfig, Learner, Session};
 use std::process::Command;
 
 const SIDE: usize = 64;
@@ -79,13 +79,13 @@ impl Counts {
 /// So many steps, whose losses nobody asks for, and so many predictions.
 fn work(device: Cuda, told: &str) {
     let [steps, predictions, precision] = told.split(' ').collect::<Vec<_>>()[..] else { panic!("{told}") };
-    let compute = BuildOptions { precision: Precision::of_name(precision).unwrap(), ..BuildOptions::default() };
+    let options = BuildOptions { precision: Precision::of_name(precision).unwrap(), ..BuildOptions::default() };
     let pixels = IMAGES * SIDE * SIDE;
     let images: Vec<f32> = (0..3 * pixels).map(|i| (i * 7919 % 1000) as f32 / 250.0 - 2.0).collect();
     let masks = (0..pixels).map(|i| f32::from(u8::from(i % 100 < 50))).collect();
     let batch = Batch { side: SIDE, indices: (0..IMAGES).collect(), images: images.clone(), masks };
-    let model = Sam2UNet::<Pico, Cuda>::with_precision(&device, &mut Synthetic, compute.precision).unwrap();
-    let mut session = Session::<Pico, Cuda>::new(device, &mut Synthetic, AdamWConfig::default(), compute).unwrap();
+    let model = Sam2UNet::<Pico, Cuda>::with_options(&device, &mut Synthetic, options).unwrap();
+    let mut session = Session::<Pico, Cuda>::new(device, &mut Synthetic, AdamWConfig::default(), options).unwrap();
     for _ in 0..steps.parse().unwrap() {
         session.accumulate(&batch, 1.0, LossFlavour::Paper).unwrap();
         session.update(1e-4).unwrap();

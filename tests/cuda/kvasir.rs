@@ -7,8 +7,8 @@
 use crate::devices::gpu;
 use crate::golden::{Synthetic, shared};
 use sam2unet::data::{BatchRequest, Flips, Folder, Loader};
-use sam2unet::nn::{LossFlavour, Tiny};
-use sam2unet::train::{AdamWConfig, BuildOptions, Learner, Session, cosine};
+use sam2unet::nn::{BuildOptions, LossFlavour, Tiny};
+use sam2unet::train::{AdamWConfig, Learner, Session, cosine};
 use std::sync::Arc;
 
 const BATCH: usize = 4;

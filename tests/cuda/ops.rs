@@ -6,9 +6,12 @@ use crate::golden::{Pico, Synthetic};
 use dfdx::prelude::*;
 use half::bf16;
 
-use sam2unet::nn::ops::adapted_block::FrozenBlock;
-use sam2unet::nn::ops::{self, AdapterRef, AttentionConfig, LossFlavour, MemoryUse};
-use sam2unet::nn::{Backend, Const, Precision, Sam2UNet};
+use sam2unet::kernels::adamw::{AdamWKernel, AdamWStep};
+use sam2unet::nn::ops::{self, AdapterRef, AttentionConfig, BlockWeights, ConvOptions, StemRef};
+use sam2unet::nn::{
+    Backend, BlockTrunk, BuildOptions, Const, Frozen, FrozenLinear, FrozenNorm, KernelDevice, LossFlavour, MemoryUse,
+    Precision, Sam2UNet,
+};
 
 /// What an operation gave: its values, then the gradient of `sum(values * probe)` for each input.
 type Given = Vec<(String, Vec<f32>)>;
@@ -245,8 +248,9 @@ impl<const KH: usize> Case for ConvBatchNorm<KH> {
         let w = weight::<Rank4<6, 5, KH, 1>, D>(device, 2, 0.5);
         let (scale, bias) = (weight::<Rank1<6>, D>(device, 3, 1.0), weight::<Rank1<6>, D>(device, 4, 1.0));
         // one size of each kernel computes again what lies between
-        let keep = if self.batch == 1 { MemoryUse::Small } else { MemoryUse::default() };
-        let run = |x| ops::conv_norm(x, &w, [&scale, &bias], 2, self.relu, (how.precision, keep)).unwrap();
+        let memory = if self.batch == 1 { MemoryUse::Small } else { MemoryUse::default() };
+        let options = ConvOptions { dilation: 2, relu: self.relu, precision: how.precision, memory };
+        let run = |x| ops::conv_norm(x, &w, [&scale, &bias], options).unwrap();
         let [mean, variance] = run(x.leaky_trace()).1;
         let mut given = given!(device, [x, w, scale, bias], |x| run(x).0);
         given.push(("mean".into(), mean.as_vec()));
@@ -408,20 +412,79 @@ enum Tokens {
     Spoilt,
 }
 
-/// A block pools when its channels change.
-struct Block<const C: usize, const CO: usize> {
+/// Hidden width of the adapters.
+const R: usize = 4;
+
+/// The sizes of a block under test.
+#[derive(Clone, Copy)]
+struct BlockSizes {
     batch: usize,
     side: usize,
     heads: usize,
     window: usize,
-    keep: MemoryUse,
+    memory: MemoryUse,
     tokens: Tokens,
 }
 
-impl<const C: usize, const CO: usize> Case for Block<C, CO> {
-    fn run<D: Backend>(&self, device: &D, how: How) -> Given {
-        const R: usize = 4;
-        let (side, pool) = (self.side, C != CO);
+/// A block that keeps its map.
+struct Block<const C: usize>(BlockSizes);
+
+/// A block that pools.
+struct PoolingBlock<const C: usize, const CO: usize>(BlockSizes);
+
+fn frozen<S: ConstShape, D: Backend>(device: &D, numbers: Vec<f32>, precision: Precision) -> Frozen<S, D> {
+    Frozen::new(device, numbers, precision).unwrap()
+}
+
+/// A frozen layer in this precision.
+fn linear<I: ConstDim, O: ConstDim, D: Backend>(device: &D, seed: u64, precision: Precision) -> FrozenLinear<I, O, D> {
+    let factor = (2.0 / I::SIZE as f32).sqrt();
+    let weight = numbers(O::SIZE * I::SIZE, seed).into_iter().map(|v| v * factor).collect();
+    let bias = numbers(O::SIZE, seed + 1).into_iter().map(|v| v * 0.3).collect();
+    FrozenLinear { weight: frozen(device, weight, precision), bias: frozen(device, bias, Precision::F32) }
+}
+
+fn norm<C: ConstDim, D: Backend>(device: &D, seed: u64) -> FrozenNorm<C, D> {
+    let gamma = numbers(C::SIZE, seed).into_iter().map(|v| 1.0 + v * 0.2).collect();
+    let beta = numbers(C::SIZE, seed + 1).into_iter().map(|v| v * 0.2).collect();
+    FrozenNorm { weight: frozen(device, gamma, Precision::F32), bias: frozen(device, beta, Precision::F32) }
+}
+
+/// The frozen weights of a block from `C` to `CO` channels.
+fn trunk<C: ConstDim, CO: ConstDim, D: Backend>(device: &D, precision: Precision) -> BlockTrunk<C, CO, D> {
+    BlockTrunk {
+        norm1: norm(device, 10),
+        qkv: linear(device, 12, precision),
+        proj: linear(device, 14, precision),
+        norm2: norm(device, 16),
+        fc1: linear(device, 18, precision),
+        fc2: linear(device, 20, precision),
+    }
+}
+
+fn lent<C: ConstDim, CO: ConstDim, D: Backend>(trunk: &BlockTrunk<C, CO, D>) -> BlockWeights<'_, C, CO, D> {
+    BlockWeights {
+        norm1: trunk.norm1.weights(),
+        qkv: trunk.qkv.weights(),
+        proj: trunk.proj.weights(),
+        norm2: trunk.norm2.weights(),
+        fc1: trunk.fc1.weights(),
+        fc2: trunk.fc2.weights(),
+    }
+}
+
+impl BlockSizes {
+    fn attention(&self) -> AttentionConfig {
+        AttentionConfig { heads: self.heads, window: self.window }
+    }
+
+    /// Runs a block from `C` to `CO` channels, given as an operation on the traced input and the adapter.
+    fn run<const C: usize, const CO: usize, D: Backend>(
+        &self,
+        device: &D,
+        mut block: impl FnMut(Traced<Const<C>, D>, AdapterRef<'_, Const<C>, Const<R>, D>) -> Traced<Const<CO>, D>,
+    ) -> Given {
+        let side = self.side;
         let mut values = numbers(self.batch * side * side * C, 1);
         match self.tokens {
             Tokens::Random => {}
@@ -434,111 +497,111 @@ impl<const C: usize, const CO: usize> Case for Block<C, CO> {
                 }
             }
         }
-        let x = map::<Const<C>, D>(device, values, self.batch, side);
+        let x = map::<Const<C>, D>(device, values, self.batch, self.side);
         let down_weight = weight::<Rank2<R, C>, D>(device, 2, 0.5);
         let down_bias = weight::<Rank1<R>, D>(device, 3, 0.3);
         let up_weight = weight::<Rank2<C, R>, D>(device, 4, 0.6);
         let up_bias = weight::<Rank1<C>, D>(device, 5, 0.3);
-        let frozen = |seed: u64, out: usize, inputs: usize| {
-            let factor = (2.0 / inputs as f32).sqrt();
-            let values = numbers(out * inputs, seed).into_iter().map(|v| v * factor).collect();
-            let bias = numbers(out, seed + 1).into_iter().map(|v| v * 0.3).collect();
-            [
-                device.freeze(values, &[out, inputs], how.precision).unwrap(),
-                device.freeze(bias, &[out], Precision::F32).unwrap(),
-            ]
-        };
-        let norm = |seed: u64, c: usize| {
-            let gamma = numbers(c, seed).into_iter().map(|v| 1.0 + v * 0.2).collect();
-            let beta = numbers(c, seed + 1).into_iter().map(|v| v * 0.2).collect();
-            [gamma, beta].map(|values| device.freeze(values, &[c], Precision::F32).unwrap())
-        };
-        let owned = FrozenBlock {
-            norm1: norm(10, C),
-            qkv: frozen(12, 3 * CO, C),
-            proj: frozen(14, CO, CO),
-            norm2: norm(16, CO),
-            fc1: frozen(18, 4 * CO, CO),
-            fc2: frozen(20, CO, 4 * CO),
-            skip: pool.then(|| frozen(22, CO, C)),
-        };
-        let weights = || FrozenBlock {
-            norm1: owned.norm1.each_ref(),
-            qkv: owned.qkv.each_ref(),
-            proj: owned.proj.each_ref(),
-            norm2: owned.norm2.each_ref(),
-            fc1: owned.fc1.each_ref(),
-            fc2: owned.fc2.each_ref(),
-            skip: owned.skip.as_ref().map(|skip| skip.each_ref()),
-        };
-        let geometry = AttentionConfig { heads: self.heads, window: self.window };
-        given!(device, [x, down_weight, down_bias, up_weight, up_bias], |x| -> Traced<Const<CO>, D> {
-            let adapter = AdapterRef { down: (&down_weight, &down_bias), up: (&up_weight, &up_bias) };
-            ops::adapted_block(x, adapter, weights(), geometry, self.keep).unwrap()
+        given!(device, [x, down_weight, down_bias, up_weight, up_bias], |x| {
+            block(x, AdapterRef { down: (&down_weight, &down_bias), up: (&up_weight, &up_bias) })
         })
     }
 }
 
-fn block<const C: usize, const CO: usize>(batch: usize, side: usize, heads: usize, window: usize) {
-    for keep in [MemoryUse::Small, MemoryUse::Balanced] {
-        let case = Block::<C, CO> { batch, side, heads, window, keep, tokens: Tokens::Random };
-        check(&case, 1e-4);
-        for (precision, tolerance) in [(Precision::Bf16, [1.5e-2, 4e-2]), (Precision::Tf32, [2e-3, 5e-3])] {
-            let here = How { precision, ..SINGLE };
-            let same = Cpu::default().computes_in(precision) == precision;
-            // which of four a pool takes may change where what is pooled was rounded otherwise
-            let gradients = if C == CO || same { tolerance[1] } else { f64::INFINITY };
-            let twin = if C != CO && same { here } else { SINGLE };
-            check_in(&case, [here, twin], [tolerance[0], gradients]);
-        }
+impl<const C: usize> Case for Block<C> {
+    fn run<D: Backend>(&self, device: &D, how: How) -> Given {
+        let (sizes, trunk) = (self.0, trunk::<Const<C>, Const<C>, D>(device, how.precision));
+        sizes.run::<C, C, D>(device, |x, adapter| {
+            ops::adapted_block(x, adapter, lent(&trunk), sizes.attention(), sizes.memory).unwrap()
+        })
+    }
+}
+
+impl<const C: usize, const CO: usize> Case for PoolingBlock<C, CO> {
+    fn run<D: Backend>(&self, device: &D, how: How) -> Given {
+        let (sizes, trunk) = (self.0, trunk::<Const<C>, Const<CO>, D>(device, how.precision));
+        let skip = linear(device, 22, how.precision);
+        sizes.run::<C, CO, D>(device, |x, adapter| {
+            let attention = sizes.attention();
+            ops::pooling_block(x, adapter, lent(&trunk), skip.weights(), attention, sizes.memory).unwrap()
+        })
+    }
+}
+
+/// Checks a block in every precision; gradients of one that pools and was rounded otherwise than its twin tell nothing: which
+/// of four a pool takes may change.
+fn check_block(case: &impl Case, pools: bool) {
+    check(case, 1e-4);
+    for (precision, tolerance) in [(Precision::Bf16, [1.5e-2, 4e-2]), (Precision::Tf32, [2e-3, 5e-3])] {
+        let here = How { precision, ..SINGLE };
+        let same = Cpu::default().computes_in(precision) == precision;
+        let gradients = if !pools || same { tolerance[1] } else { f64::INFINITY };
+        let twin = if pools && same { here } else { SINGLE };
+        check_in(case, [here, twin], [tolerance[0], gradients]);
+    }
+}
+
+/// A block of this width in both ways to train it.
+fn block<const C: usize>(batch: usize, side: usize, heads: usize, window: usize) {
+    for memory in [MemoryUse::Small, MemoryUse::Balanced] {
+        let sizes = BlockSizes { batch, side, heads, window, memory, tokens: Tokens::Random };
+        check_block(&Block::<C>(sizes), false);
+    }
+}
+
+fn pooling_block<const C: usize, const CO: usize>(batch: usize, side: usize, heads: usize, window: usize) {
+    for memory in [MemoryUse::Small, MemoryUse::Balanced] {
+        let sizes = BlockSizes { batch, side, heads, window, memory, tokens: Tokens::Random };
+        check_block(&PoolingBlock::<C, CO>(sizes), true);
     }
 }
 
 #[test]
 fn blocks() {
-    block::<8, 8>(2, 1, 1, 0);
-    block::<8, 8>(1, 5, 2, 0);
-    block::<8, 8>(2, 6, 2, 2);
-    block::<8, 8>(1, 7, 1, 3); // windows of 9, 6, 4 and 2 tokens
-    block::<6, 6>(1, 9, 3, 14); // one window, larger than the map
-    block::<16, 16>(1, 12, 1, 0); // 144 keys: several tiles
-    block::<16, 16>(1, 22, 2, 14); // 196 keys, of which some are padded
+    block::<8>(2, 1, 1, 0);
+    block::<8>(1, 5, 2, 0);
+    block::<8>(2, 6, 2, 2);
+    block::<8>(1, 7, 1, 3); // windows of 9, 6, 4 and 2 tokens
+    block::<6>(1, 9, 3, 14); // one window, larger than the map
+    block::<16>(1, 12, 1, 0); // 144 keys: several tiles
+    block::<16>(1, 22, 2, 14); // 196 keys, of which some are padded
 }
 
 #[test]
 fn blocks_that_pool() {
-    block::<8, 16>(2, 2, 1, 0);
-    block::<8, 16>(1, 6, 2, 0);
-    block::<8, 16>(2, 8, 1, 4);
-    block::<6, 12>(1, 10, 3, 4); // windows of 16, 8 and 4 tokens
-    block::<6, 12>(1, 6, 1, 14);
-    block::<4, 8>(1, 22, 1, 14);
+    pooling_block::<8, 16>(2, 2, 1, 0);
+    pooling_block::<8, 16>(1, 6, 2, 0);
+    pooling_block::<8, 16>(2, 8, 1, 4);
+    pooling_block::<6, 12>(1, 10, 3, 4); // windows of 16, 8 and 4 tokens
+    pooling_block::<6, 12>(1, 6, 1, 14);
+    pooling_block::<4, 8>(1, 22, 1, 14);
 }
 
 #[test]
 fn blocks_of_every_width_of_head() {
-    block::<40, 40>(1, 7, 1, 0);
-    block::<40, 40>(1, 7, 1, 3);
-    block::<72, 72>(1, 6, 1, 4); // windows of as many tokens as small tiles have, and one padded key more
-    block::<72, 72>(1, 9, 1, 0); // 81 keys: more than one tile of queries, too
-    block::<56, 112>(1, 6, 1, 4);
-    block::<72, 144>(1, 6, 1, 4);
-    block::<100, 200>(1, 4, 1, 0);
-    block::<168, 168>(1, 5, 1, 3);
+    block::<40>(1, 7, 1, 0);
+    block::<40>(1, 7, 1, 3);
+    block::<72>(1, 6, 1, 4); // windows of as many tokens as small tiles have, and one padded key more
+    block::<72>(1, 9, 1, 0); // 81 keys: more than one tile of queries, too
+    pooling_block::<56, 112>(1, 6, 1, 4);
+    pooling_block::<72, 144>(1, 6, 1, 4);
+    pooling_block::<100, 200>(1, 4, 1, 0);
+    block::<168>(1, 5, 1, 3);
 }
 
 #[test]
 fn pools_take_the_first_among_equals() {
-    for keep in [MemoryUse::Small, MemoryUse::Balanced] {
-        check(&Block::<8, 16> { batch: 1, side: 8, heads: 2, window: 4, keep, tokens: Tokens::Fourfold }, 1e-4);
+    for memory in [MemoryUse::Small, MemoryUse::Balanced] {
+        let sizes = BlockSizes { batch: 1, side: 8, heads: 2, window: 4, memory, tokens: Tokens::Fourfold };
+        check(&PoolingBlock::<8, 16>(sizes), 1e-4);
     }
 }
 
 #[test]
 fn a_spoilt_number_spoils_the_same_numbers() {
-    let keep = MemoryUse::Balanced;
-    check(&Block::<8, 8> { batch: 2, side: 6, heads: 2, window: 3, keep, tokens: Tokens::Spoilt }, 1e-4);
-    check(&Block::<8, 16> { batch: 2, side: 8, heads: 2, window: 4, keep, tokens: Tokens::Spoilt }, 1e-4);
+    let (memory, tokens) = (MemoryUse::Balanced, Tokens::Spoilt);
+    check(&Block::<8>(BlockSizes { batch: 2, side: 6, heads: 2, window: 3, memory, tokens }), 1e-4);
+    check(&PoolingBlock::<8, 16>(BlockSizes { batch: 2, side: 8, heads: 2, window: 4, memory, tokens }), 1e-4);
 }
 
 struct Stem {
@@ -551,9 +614,13 @@ impl Case for Stem {
         let encoder = Sam2UNet::<Pico, D>::from_source(device, &mut Synthetic).unwrap().encoder;
         let values = numbers(self.batch * 3 * self.side * self.side, 1);
         let x = device.tensor_from_vec(values, (self.batch, Const::<3>, self.side, self.side));
-        let embed = &encoder.patch_embed;
-        let y = ops::patch_embed(x, &embed.weight, &embed.bias, &encoder.pos_embed, &encoder.pos_embed_window);
-        vec![("value".into(), y.unwrap().as_vec())]
+        let stem = StemRef {
+            weight: &encoder.patch_embed.weight,
+            bias: &encoder.patch_embed.bias,
+            background: &encoder.pos_embed,
+            window: &encoder.pos_embed_window,
+        };
+        vec![("value".into(), ops::patch_embed(x, stem).unwrap().as_vec())]
     }
 }
 
@@ -574,7 +641,7 @@ impl Case for Step {
         let g: Tensor<Rank1<1003>, f32, D> = device.tensor_from_vec(numbers(n, 2), Default::default());
         let second: Vec<f32> = numbers(n, 4).iter().map(|v| v * v).collect();
         let (mut m, mut v) = (device.store(&numbers(n, 3)).unwrap(), device.store(&second).unwrap());
-        let step = ops::AdamWStep {
+        let step = AdamWStep {
             keep: 0.999,
             first_new: 0.1,
             second_keep: 0.999,
@@ -585,8 +652,8 @@ impl Case for Step {
         };
         let gradient = device.view(&g);
         device
-            .renew(&mut w, |old, new| {
-                device.adamw(&step, old, &gradient, [D::slice_mut(&mut m), D::slice_mut(&mut v)], new)
+            .renew(&mut w, |k, old, new| {
+                k.adamw(&step, old, &gradient, [D::slice_mut(&mut m), D::slice_mut(&mut v)], new)
             })
             .unwrap();
         let numbers = [w.as_vec(), device.fetch(&m).unwrap(), device.fetch(&v).unwrap()];
@@ -605,9 +672,10 @@ fn what_a_card_does_not_multiply_is_not_offered() {
         return;
     };
     for precision in [Precision::Bf16, Precision::Tf32] {
-        let model = Sam2UNet::<Pico, Cuda>::with_precision(&device, &mut Synthetic, precision).unwrap();
+        let options = BuildOptions { precision, ..BuildOptions::default() };
+        let model = Sam2UNet::<Pico, Cuda>::with_options(&device, &mut Synthetic, options).unwrap();
         assert_eq!(model.precision(), if device.supports(precision) { precision } else { Precision::F32 });
-        assert!(Cuda::needs(precision).contains("8.0"));
+        assert!(<Cuda as Backend>::Kernels::requires(precision).contains("8.0"));
     }
     if let Ok(capability) = std::env::var("CUDA_STANDIN_CAPABILITY") {
         assert_eq!(device.supports(Precision::Bf16), capability.as_str() >= "8.0");

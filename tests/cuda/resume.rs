@@ -5,8 +5,8 @@ use crate::golden::{Pico, Synthetic, uniform};
 use dfdx::prelude::*;
 use sam2unet::data::Batch;
 use sam2unet::nn::weights::{SourceError, Value, WeightSource, WeightSpec};
-use sam2unet::nn::{Backend, LossFlavour};
-use sam2unet::train::{AdamWConfig, BuildOptions, Learner, Session};
+use sam2unet::nn::{Backend, BuildOptions, LossFlavour};
+use sam2unet::train::{AdamWConfig, Learner, Session};
 use std::collections::BTreeMap;
 
 /// What a checkpoint holds.

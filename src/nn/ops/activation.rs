@@ -217,8 +217,9 @@ impl<B: Dim, H: Dim, C: ConstDim, D: Backend> Activation<B, H, C, D> {
     /// The device's.
     pub fn concat4<C4: ConstDim>(maps: [Self; 4]) -> Result<Activation<B, H, C4, D>, D::Err> {
         const { assert!(C4::SIZE == 4 * C::SIZE, "concatenation adds the channels") };
-        let [shape, others @ ..] = maps.each_ref().map(Self::shape);
-        assert!(others.iter().all(|other| *other == shape), "four maps to put side by side differ in shape");
+        let shapes = maps.each_ref().map(Self::shape);
+        let [shape, ..] = shapes;
+        assert!(shapes.iter().all(|s| *s == shape), "four maps to put side by side differ in shape: {shapes:?}");
         let (device, batch, side) = (maps[0].device.clone(), maps[0].batch, maps[0].side);
         let maps = maps.map(|m| m.numbers);
         let length = 4 * shape.into_iter().product::<usize>();

@@ -36,7 +36,8 @@ fn erased<D: Backend, T: Tape<f32, D>>(maps: [Erased<4, D, T>; 4]) -> Result<Era
     }
     let Ok(maps) = <[Erased<4, D>; 4]>::try_from(split) else { unreachable!("four went in") };
     let [b, h, w, c] = *maps[0].shape();
-    assert!(maps.iter().all(|m| m.shape() == maps[0].shape()), "four maps to put side by side differ in shape");
+    let shapes = maps.each_ref().map(|m| *m.shape());
+    assert!(shapes.iter().all(|s| *s == shapes[0]), "four maps to put side by side differ in shape: {shapes:?}");
     let device = maps[0].device().clone();
     let y = device.build([b, h, w, 4 * c], |k, y| k.concat4(c, &maps.each_ref().map(|m| device.view(m)), y))?;
     if T::OWNS_TAPE {

@@ -1,0 +1,18 @@
+use dfdx::prelude::*;
+use sam2unet::nn::ops::BlockWeights;
+use sam2unet::nn::*;
+
+type C = Const<96>;
+
+fn lend<'a>(trunk: &'a BlockTrunk<C, C, Cpu>, wrong: &'a FrozenLinear<C, Const<192>, Cpu>) -> BlockWeights<'a, C, C, Cpu> {
+    BlockWeights {
+        norm1: trunk.norm1.weights(),
+        norm2: trunk.norm2.weights(),
+        qkv: trunk.qkv.weights(),
+        proj: wrong.weights(),
+        fc1: trunk.fc1.weights(),
+        fc2: trunk.fc2.weights(),
+    }
+}
+
+fn main() {}
