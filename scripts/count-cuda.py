@@ -17,10 +17,11 @@ LINK = 55e9
 
 
 def attention(a, passes):
-    """Operations: side, window, heads, dim, pool follow each other; `passes` products of tiles."""
-    side, window, heads, dim, pool, maps = a
-    spans = [min(window, side - start) for start in range(0, side, window)]
-    pairs = sum(h * w // (4 if pool else 1) * (h * w + (h * w < window * window)) for h in spans for w in spans)
+    """Operations: map, window, heads, dim, pool follow each other; `passes` products of tiles."""
+    height, width, window_height, window_width, heads, dim, pool, maps = a
+    spans = lambda side, window: [min(window, side - start) for start in range(0, side, window)]
+    windows = [h * w for h in spans(height, window_height) for w in spans(width, window_width)]
+    pairs = sum(n // (4 if pool else 1) * (n + (n < window_height * window_width)) for n in windows)
     return 2 * passes * pairs * dim * heads * maps
 
 
@@ -34,9 +35,10 @@ def kernel(name, grid, a):
     if name.startswith("attention"):
         if base == "attention_dots":
             return "attention", 2 * n * a[1], n * ((full + half) * a[1] + 4), "plain"
-        side, window, heads, dim, pool = a[:5]
+        height, width, _, _, heads, dim, pool = a[:7]
         maps = grid[2]
-        tokens, queries = maps * side * side * heads * dim, maps * side * side * heads * dim // (4 if pool else 1)
+        tokens = maps * height * width * heads * dim
+        queries = tokens // (4 if pool else 1)
         on = "bf16" if "tensor" in name else "plain"
         size = 2 if "tensor" in name else 4
         passes, each = next(
@@ -51,7 +53,7 @@ def kernel(name, grid, a):
             )
             if name.startswith(start)
         )
-        return "attention", attention((side, window, heads, dim, pool, maps), passes), each + 8 * queries // dim, on
+        return "attention", attention((*a[:7], maps), passes), each + 8 * queries // dim, on
     row_work = {
         "bias_gelu": full + half, "bias_gelu_add": 12, "bias_add": 12, "bias_relu": 8, "bias_add_norm": 12 + half,
         "bias_gelu_add_norm": 12 + half, "bias_gelu_backward": 2 * full + half,
@@ -68,7 +70,7 @@ def kernel(name, grid, a):
         kind = {"put_columns": "joins and resampling", "add_columns": "joins and resampling", "centre": "batch norm"}
         return kind.get(base, "row kernels"), 0, rows(row_work[base]), "plain"
     if base == "conv_gather":
-        return "convolutions", 0, a[1] * a[3] * (4 + a[4] * a[5] * half), "plain"
+        return "convolutions", 0, a[1] * a[4] * (4 + a[5] * a[6] * half), "plain"
     if base in ("conv_weight_by_tap", "conv_weight_by_input", "conv_add_weight_gradient"):
         return "convolutions", 0, n * a[1] * a[2] * (12 if "gradient" in base else 4 + half), "plain"
     if base == "conv_relu_backward":
@@ -83,17 +85,17 @@ def kernel(name, grid, a):
     if base in ("mean_finish", "moments_finish", "channel_mean_finish", "column_sums_finish", "batch_norm_gradient_finish"):
         return "batch norm", 0, n * a[1] * 8, "plain"
     if base == "bilinear":
-        images, k, c, source, to = a[:5]
-        return "joins and resampling", 0, 4 * images * k * c * (source**2 + to**2), "plain"
+        images, k, c, from_height, from_width, to_height, to_width = a[:7]
+        return "joins and resampling", 0, 4 * images * k * c * (from_height * from_width + to_height * to_width), "plain"
     if base == "bilinear_backward_columns":
         return "joins and resampling", 0, 4 * n * a[1] * (a[2] + a[3]), "plain"
     if base == "bilinear_backward_rows":
-        images, k, c, source, to = a[:5]
-        return "joins and resampling", 0, 4 * images * k * c * source * (2 * source + to), "plain"
+        images, k, c, source, to, width = a[:6]
+        return "joins and resampling", 0, 4 * images * k * c * width * (2 * source + to), "plain"
     if base == "stem_gather":
         return "patch embedding", 0, a[1] * 147 * (4 + half), "plain"
     if base in ("position", "add_to_maps"):
-        return "patch embedding", 0, 8 * n if base == "add_to_maps" else 4 * a[0] ** 2 * a[1], "plain"
+        return "patch embedding", 0, 8 * n if base == "add_to_maps" else 4 * a[0] * a[1] * a[2], "plain"
     if base.startswith("box") or base.startswith("loss"):
         each = {"box_rows": 12, "box_weights": 16, "loss_backward": 20}
         bytes_ = each[base] * n if base in each else 12 * a[1] * grid[1] if base == "loss_sums" else 0

@@ -1,9 +1,11 @@
 //! Where to compute: what is chosen, and what is opened.
 
 use crate::kernels::device::Device as KernelDevice;
-use crate::nn::Precision;
-use crate::nn::weights::WeightSource;
-use crate::nn::{Backend, BuildError, Network, open_network};
+use crate::kernels::precision::Precision;
+use crate::nn::backend::backend::Backend;
+use crate::nn::network::{Network, open_network};
+use crate::nn::weights::build::BuildError;
+use crate::nn::weights::source::WeightSource;
 use dfdx::tensor::Cpu;
 
 /// Where to compute, as it is chosen.

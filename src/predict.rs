@@ -15,7 +15,10 @@ use crate::data::resize::Filter;
 use crate::data::write::write_png;
 use crate::device::Device;
 use crate::files::folder::make_writable;
-use crate::nn::{BuildError, Network, NetworkError, Precision, SIDES, catalogue, check_side};
+use crate::kernels::precision::Precision;
+use crate::nn::network::{Network, NetworkError, catalogue};
+use crate::nn::shape::{SIDES, check_side};
+use crate::nn::weights::build::BuildError;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 

@@ -5,7 +5,8 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use crate::nn::weights::{WeightSource, WeightSpec};
+use crate::nn::weights::source::WeightSource;
+use crate::nn::weights::spec::WeightSpec;
 
 use super::detect::{detect, own_trunk};
 use super::error::CheckpointError;

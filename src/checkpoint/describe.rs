@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::nn::weights::WeightSpec;
+use crate::nn::weights::spec::WeightSpec;
 
 use super::detect::detect;
 use super::error::CheckpointError;

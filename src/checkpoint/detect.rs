@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::nn::weights::{Role, WeightSpec};
+use crate::nn::weights::spec::{Role, WeightSpec};
 
 use super::error::CheckpointError;
 use super::file::WeightFile;

@@ -17,7 +17,7 @@ use super::safetensors::read::read_header;
 use super::shown::shown;
 use super::tensor::{Dtype, Location, Tensor, TensorInfo};
 use super::torch;
-use crate::nn::weights::{Decode, Encoded};
+use crate::kernels::encoded::{Decode, Encoded};
 
 /// Prefixes that wrappers of PyTorch put before every name (DataParallel, `torch.compile`).
 const WRAPPERS: [&str; 2] = ["module.", "_orig_mod."];

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::nn::weights::{Encoded, Role, SourceError, Value, WeightSource, WeightSpec};
+use crate::kernels::encoded::Encoded;
+use crate::nn::weights::source::{SourceError, WeightSource};
+use crate::nn::weights::spec::{Role, Value, WeightSpec};
 
 use super::error::{CheckpointError, Fault};
 use super::file::WeightFile;

@@ -6,17 +6,17 @@
 //! does not compile. A weight's role is its type too ([`Param`], [`Statistic`], [`Frozen`]).
 
 pub mod backend;
-mod cost;
-mod decoder;
-mod hiera;
-mod layers;
-mod network;
+pub(crate) mod cost;
+pub(crate) mod decoder;
+pub(crate) mod hiera;
+pub(crate) mod layers;
+pub(crate) mod network;
 pub mod ops;
-mod predictor;
-mod rfb;
-mod sam2unet;
-mod shape;
-mod variant;
+pub(crate) mod predictor;
+pub(crate) mod rfb;
+pub(crate) mod sam2unet;
+pub(crate) mod shape;
+pub(crate) mod variant;
 pub mod weights;
 
 pub use crate::kernels::device::Device as KernelDevice;

@@ -1,9 +1,10 @@
 //! What the training loop needs of a model, whatever its variant, side and device.
 
 use crate::data::loader::Batch;
-use crate::nn::LossFlavour;
-use crate::nn::Precision;
-use crate::nn::weights::{SourceError, Value, WeightSource, WeightSpec};
+use crate::kernels::precision::Precision;
+use crate::kernels::structure_loss::LossFlavour;
+use crate::nn::weights::source::{SourceError, WeightSource};
+use crate::nn::weights::spec::{Value, WeightSpec};
 
 /// Is handed a weight's name, its first and its second moment.
 pub type EachMoment<'a> = &'a mut (dyn FnMut(&str, &[f32], &[f32]) + 'a);

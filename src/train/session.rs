@@ -5,11 +5,16 @@ use super::learner::{LearnError, Learner, LearnerSummary};
 use crate::data::loader::Batch;
 use crate::device::{Device, WithBackend};
 use crate::kernels::device::Device as _;
-use crate::nn::weights::{Value, WeightSource, WeightSpec};
-use crate::nn::{
-    Backend, BuildError, BuildOptions, Image, LossFlavour, Masks, Network, NetworkError, Sam2UNet, ShapeError, Variant,
-    WithVariant, check_map, check_side, gflop, parameters, training_bytes, with_variant,
-};
+use crate::kernels::structure_loss::LossFlavour;
+use crate::nn::backend::backend::Backend;
+use crate::nn::cost::{gflop, parameters, training_bytes};
+use crate::nn::network::{Network, NetworkError};
+use crate::nn::sam2unet::Sam2UNet;
+use crate::nn::shape::{Image, Masks, ShapeError, check_map, check_side};
+use crate::nn::variant::{Variant, WithVariant, with_variant};
+use crate::nn::weights::build::{BuildError, BuildOptions};
+use crate::nn::weights::source::WeightSource;
+use crate::nn::weights::spec::{Value, WeightSpec};
 use dfdx::nn::{ModuleMut, ZeroGrads};
 use dfdx::prelude::*;
 

@@ -13,9 +13,11 @@ use crate::checkpoint::file::WeightFile;
 use crate::checkpoint::load::{Scope, load};
 use crate::checkpoint::report::Report;
 use crate::device::{Device, DeviceError};
-use crate::nn::BuildOptions;
-use crate::nn::weights::{WeightSource, WeightSpec};
-use crate::nn::{Initialiser, catalogue};
+use crate::nn::network::catalogue;
+use crate::nn::weights::build::BuildOptions;
+use crate::nn::weights::initialiser::Initialiser;
+use crate::nn::weights::source::WeightSource;
+use crate::nn::weights::spec::WeightSpec;
 
 /// Why there is no model to start from.
 #[derive(Debug, thiserror::Error)]

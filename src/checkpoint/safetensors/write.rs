@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::nn::weights::{Role, Value, WeightSpec};
+use crate::nn::weights::spec::{Role, Value, WeightSpec};
 
 use crate::checkpoint::error::CheckpointError;
 use crate::files::folder::parent;

@@ -1,16 +1,16 @@
 //! One step of AdamW on one weight, number by number in order: equal inputs give equal bits whatever the machine or the
 //! number of threads.
 
+use super::buffer::Buffer;
 use super::device::{Cpu, Done};
-use super::scratch::Scratch;
 use crate::kernels::adamw::{AdamWKernel, AdamWStep};
 
 impl AdamWKernel for Cpu {
     fn adamw(
         &self,
         step: &AdamWStep,
-        old: &Scratch,
-        gradient: &Scratch,
+        old: &Buffer,
+        gradient: &Buffer,
         [first, second]: [&mut [f32]; 2],
         weight: &mut [f32],
     ) -> Done {

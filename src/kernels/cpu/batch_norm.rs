@@ -3,9 +3,14 @@
 //! Computed in double precision and rounded once: gradients before a batch norm are small differences, and an
 //! optimiser such as AdamW makes whole steps of their signs.
 
-use super::vector::vectorised;
+use super::buffer::Buffer;
+use super::device::{Cpu, Done};
+use super::profile::{Kind, scope};
+use super::vector::dispatch::vectorised;
+use crate::kernels::batch_norm::BatchNormKernel;
 use crate::kernels::batch_norm::EPSILON;
 use rayon::prelude::*;
+use std::convert::Infallible;
 
 /// Rows summed by one task: a fixed number, so that the result depends on no number of threads.
 const ROWS: usize = 1024;
@@ -180,4 +185,56 @@ pub fn backward(
     gx.par_chunks_mut(ROWS * c).zip(x.par_chunks(ROWS * c)).zip(gy.par_chunks(ROWS * c)).for_each(|((gx, x), gy)| {
         add_input_gradient(x, gy, &affine, &g_mean, &slope, gx);
     });
+}
+
+impl BatchNormKernel for Cpu {
+    /// Mean and variance.
+    type Saved = [Vec<f64>; 2];
+
+    fn batch_norm(
+        &self,
+        x: &Buffer,
+        scale: &Buffer,
+        bias: &Buffer,
+        relu: bool,
+        y: &mut [f32],
+        (mean_out, variance_out): (&mut [f32], &mut [f32]),
+    ) -> Result<[Vec<f64>; 2], Infallible> {
+        let _work = scope(Kind::BatchNorm, 0);
+        let moments = moments(x, bias.len());
+        forward(x, &moments, scale, bias, relu, y);
+        let n = (x.len() / bias.len()) as f64;
+        let [mean, variance] = &moments;
+        mean_out.copy_from_slice(&narrow(mean));
+        for (out, v) in variance_out.iter_mut().zip(variance) {
+            *out = (v * n / (n - 1.0)) as f32;
+        }
+        Ok(moments)
+    }
+
+    fn channel_mean(&self, x: &Buffer, channels: usize) -> Result<Buffer, Infallible> {
+        let _work = scope(Kind::BatchNorm, 0);
+        Ok(mean(x, channels).into())
+    }
+
+    fn centred(&self, mut x: Buffer, mean: &Buffer) -> Result<Buffer, Infallible> {
+        let _work = scope(Kind::BatchNorm, 0);
+        centre(&mut x, mean);
+        Ok(x)
+    }
+
+    fn batch_norm_backward(
+        &self,
+        x: &Buffer,
+        scale: &Buffer,
+        bias: &Buffer,
+        relu: bool,
+        moments: [Vec<f64>; 2],
+        gy: &Buffer,
+        (gx, g_scale, g_bias): (&mut [f32], &mut [f32], &mut [f32]),
+    ) -> Done {
+        let _work = scope(Kind::BatchNorm, 0);
+        backward(x, &moments, scale, bias, relu, gy, [gx, g_scale, g_bias]);
+        Ok(())
+    }
 }

@@ -1,8 +1,8 @@
 //! The CPU as a device.
 
-use super::awake;
+use super::buffer::{self, Buffer};
 use super::gemm::packed::Packed;
-use super::scratch::{self, Scratch};
+use super::spin;
 use crate::kernels::device::Device;
 use crate::kernels::encoded::Encoded;
 use crate::kernels::precision::Precision;
@@ -45,7 +45,7 @@ impl FrozenWeight {
 
 impl Device for Cpu {
     type Error = Infallible;
-    type Buffer = Scratch;
+    type Buffer = Buffer;
     type SliceMut<'a> = &'a mut [f32];
     type Frozen = Arc<FrozenWeight>;
 
@@ -97,14 +97,14 @@ impl Device for Cpu {
         })
     }
 
-    fn zeros(&self, length: usize, fill: impl FnOnce(&mut [f32]) -> Done) -> Result<Scratch, Infallible> {
-        let mut numbers = Scratch::shared_zeros(length);
+    fn zeros(&self, length: usize, fill: impl FnOnce(&mut [f32]) -> Done) -> Result<Buffer, Infallible> {
+        let mut numbers = Buffer::shared_zeros(length);
         fill(&mut numbers)?;
         Ok(numbers)
     }
 
-    fn uninit(&self, length: usize, write: impl FnOnce(&mut [f32]) -> Done) -> Result<Scratch, Infallible> {
-        let mut numbers = Scratch::shared(length);
+    fn uninit(&self, length: usize, write: impl FnOnce(&mut [f32]) -> Done) -> Result<Buffer, Infallible> {
+        let mut numbers = Buffer::shared(length);
         write(&mut numbers)?;
         Ok(numbers)
     }
@@ -118,6 +118,6 @@ impl Device for Cpu {
     }
 
     fn keep_busy<R>(&self, work: impl FnOnce() -> R) -> R {
-        scratch::roomy(|| awake::awake(work))
+        buffer::with_large_pool(|| spin::keep_busy(work))
     }
 }

@@ -3,21 +3,23 @@
 //! No result depends on the number of threads: sums over pixels are cut into parts by size alone.
 
 mod adamw;
+mod add_relu;
 mod attention;
-mod awake;
 mod batch_norm;
+mod bilinear;
 mod block;
+pub(crate) mod buffer;
+mod concat;
 mod conv;
 pub(crate) mod device;
 pub(crate) mod gemm;
-mod loss;
-mod operations;
 mod patch_embed;
+mod positional_embedding;
 pub(crate) mod profile;
-mod resample;
-pub(crate) mod scratch;
+mod resize;
+mod spin;
+mod structure_loss;
+mod up2_concat;
 mod vector;
-mod windows;
-mod winograd;
 
 pub use device::Cpu;

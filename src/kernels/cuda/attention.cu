@@ -123,7 +123,7 @@ static __device__ void forward(Map m, const float *qkv, const float *bias, float
     __shared__ float4 others[COLUMNS * T::STEP];
     __shared__ float4 weights[ROWS * T::WEIGHT_STEP];
     __shared__ int places[ROWS], tokens[COLUMNS];
-    int tiles = tiles_of(m.window * m.window / (m.pool ? 4 : 1), ROWS), first = blockIdx.x % tiles * ROWS;
+    int tiles = tiles_of(m.window_queries(), ROWS), first = blockIdx.x % tiles * ROWS;
     Window w = window_of(m, blockIdx.x / tiles);
     if (first >= queries_of(m, w)) return;
     auto rows = rows_of(m, qkv, bias);
@@ -169,7 +169,7 @@ static __device__ void forward(Map m, const float *qkv, const float *bias, float
         __syncthreads();
         T::accumulate(weights, others, sums);
     }
-    size_t per_map = (size_t)m.side * m.side / (m.pool ? 4 : 1);
+    size_t per_map = m.queries();
 #pragma unroll
     for (int i = 0; i < T::R; i++) {
         int place = places[T::row(i)];
@@ -199,12 +199,12 @@ static __device__ void backward_queries(
     __shared__ float4 others[COLUMNS * T::STEP];
     __shared__ float4 weights[ROWS * T::WEIGHT_STEP];
     __shared__ int places[ROWS], tokens[COLUMNS];
-    int tiles = tiles_of(m.window * m.window / (m.pool ? 4 : 1), ROWS), first = blockIdx.x % tiles * ROWS;
+    int tiles = tiles_of(m.window_queries(), ROWS), first = blockIdx.x % tiles * ROWS;
     Window w = window_of(m, blockIdx.x / tiles);
     if (first >= queries_of(m, w)) return;
     auto rows = rows_of(m, qkv, bias);
     int keys = keys_of(w);
-    size_t before = blockIdx.z * ((size_t)m.side * m.side / (m.pool ? 4 : 1));
+    size_t before = blockIdx.z * m.queries();
     for (int r = threadIdx.x; r < ROWS; r += THREADS) places[r] = place_of(m, w, first + r);
     __syncthreads();
     T::load(ROWS, queries, m.dim, [&](int r, int d) { return query_at(m, rows, places[r], d); });
@@ -249,7 +249,7 @@ static __device__ void backward_queries(
         T::accumulate(weights, others, sums);
     }
     int channels = m.heads * m.dim;
-    float *g = gqkv + (size_t)blockIdx.z * m.side * m.side * 3 * channels + blockIdx.y * m.dim;
+    float *g = gqkv + blockIdx.z * m.tokens() * 3 * channels + blockIdx.y * m.dim;
 #pragma unroll
     for (int i = 0; i < T::R; i++) {
         int place = places[T::row(i)];
@@ -264,7 +264,7 @@ static __device__ void backward_queries(
             }
             int first = first_of_four(m, place), which = which_of_four(m, rows, place, d);
             for (int t = 0; t < 4; t++) {
-                g[(size_t)(first + t / 2 * m.side + t % 2) * 3 * channels + d] = t == which ? sums[i][k] : 0.0f;
+                g[(size_t)(first + t / 2 * m.width + t % 2) * 3 * channels + d] = t == which ? sums[i][k] : 0.0f;
             }
         }
     }
@@ -283,12 +283,12 @@ static __device__ void backward_keys(
     __shared__ float4 weights[ROWS * T::WEIGHT_STEP];
     __shared__ int tokens[ROWS], places[COLUMNS];
     __shared__ float most[COLUMNS], factor[COLUMNS], dot[COLUMNS];
-    int tiles = tiles_of(m.window * m.window, ROWS), first = blockIdx.x % tiles * ROWS;
+    int tiles = tiles_of(m.window_tokens(), ROWS), first = blockIdx.x % tiles * ROWS;
     Window w = window_of(m, blockIdx.x / tiles);
     if (first >= w.height * w.width) return;
     auto rows = rows_of(m, qkv, bias);
     int queries = queries_of(m, w);
-    size_t before = blockIdx.z * ((size_t)m.side * m.side / (m.pool ? 4 : 1));
+    size_t before = blockIdx.z * m.queries();
     for (int r = threadIdx.x; r < ROWS; r += THREADS) {
         int token = token_of(m, w, first + r);
         tokens[r] = token == PADDED ? NONE : token;
@@ -342,7 +342,7 @@ static __device__ void backward_keys(
         T::accumulate(weights, others, key_sums);
     }
     int channels = m.heads * m.dim;
-    float *g = gqkv + (size_t)blockIdx.z * m.side * m.side * 3 * channels + blockIdx.y * m.dim;
+    float *g = gqkv + blockIdx.z * m.tokens() * 3 * channels + blockIdx.y * m.dim;
 #pragma unroll
     for (int i = 0; i < T::R; i++) {
         int token = tokens[T::row(i)];
@@ -384,26 +384,28 @@ extern "C" __global__ void attention_dots_all_bf16(size_t rows, int dim, const B
 
 // The three passes for heads of at most WIDTH numbers: rows, columns and threads of a block, forward and backward. What
 // the host launches is named after the width; `few` are for windows of at most 16 tokens.
-#define ATTENTION(NAME, WIDTH, ROWS, COLUMNS, THREADS, ROWS_BACK, COLUMNS_BACK, THREADS_BACK)                             \
+#define ATTENTION(NAME, WIDTH, ROWS, COLUMNS, THREADS, ROWS_BACK, COLUMNS_BACK, THREADS_BACK)                            \
     extern "C" __global__ void attention_##NAME(                                                                         \
-        int side, int window, int heads, int dim, int pool, float scale, const float *qkv, const float *bias,            \
-        float *out, float *statistics                                                                                    \
+        int height, int width, int window_height, int window_width, int heads, int dim, int pool, float scale,           \
+        const float *qkv, const float *bias, float *out, float *statistics                                               \
     ) {                                                                                                                  \
-        Map m = {side, window, heads, dim, pool, scale};                                                                 \
+        Map m = {height, width, window_height, window_width, heads, dim, pool, scale};                                   \
         forward<WIDTH, ROWS, COLUMNS, THREADS>(m, qkv, bias, out, statistics);                                           \
     }                                                                                                                    \
     extern "C" __global__ void attention_backward_queries_##NAME(                                                        \
-        int side, int window, int heads, int dim, int pool, float scale, const float *qkv, const float *bias,            \
-        const float *statistics, const float *dots, const float *gout, float *gqkv                                       \
+        int height, int width, int window_height, int window_width, int heads, int dim, int pool, float scale,           \
+        const float *qkv, const float *bias, const float *statistics, const float *dots, const float *gout,              \
+        float *gqkv                                                                                                      \
     ) {                                                                                                                  \
-        Map m = {side, window, heads, dim, pool, scale};                                                                 \
+        Map m = {height, width, window_height, window_width, heads, dim, pool, scale};                                   \
         backward_queries<WIDTH, ROWS_BACK, COLUMNS_BACK, THREADS_BACK>(m, qkv, bias, statistics, dots, gout, gqkv);      \
     }                                                                                                                    \
     extern "C" __global__ void attention_backward_keys_##NAME(                                                           \
-        int side, int window, int heads, int dim, int pool, float scale, const float *qkv, const float *bias,            \
-        const float *statistics, const float *dots, const float *gout, float *gqkv                                       \
+        int height, int width, int window_height, int window_width, int heads, int dim, int pool, float scale,           \
+        const float *qkv, const float *bias, const float *statistics, const float *dots, const float *gout,              \
+        float *gqkv                                                                                                      \
     ) {                                                                                                                  \
-        Map m = {side, window, heads, dim, pool, scale};                                                                 \
+        Map m = {height, width, window_height, window_width, heads, dim, pool, scale};                                   \
         backward_keys<WIDTH, ROWS_BACK, COLUMNS_BACK, THREADS_BACK>(m, qkv, bias, statistics, dots, gout, gqkv);         \
     }
 

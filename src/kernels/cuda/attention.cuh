@@ -11,8 +11,14 @@
 const int PADDED = -1, NONE = -2;
 
 struct Map {
-    int side, window, heads, dim, pool;
+    int height, width, window_height, window_width, heads, dim, pool;
     float scale;
+
+    __device__ size_t tokens() const { return (size_t)height * width; }
+    // A pool makes one query of four tokens.
+    __device__ size_t queries() const { return tokens() / (pool ? 4 : 1); }
+    __device__ int window_tokens() const { return window_height * window_width; }
+    __device__ int window_queries() const { return window_tokens() / (pool ? 4 : 1); }
 };
 
 struct Window {
@@ -23,13 +29,13 @@ struct Window {
 };
 
 static __device__ Window window_of(Map m, int index) {
-    int per_side = (m.side + m.window - 1) / m.window;
+    int per_row = (m.width + m.window_width - 1) / m.window_width;
     Window w;
-    w.y = index / per_side * m.window;
-    w.x = index % per_side * m.window;
-    w.height = m.side - w.y < m.window ? m.side - w.y : m.window;
-    w.width = m.side - w.x < m.window ? m.side - w.x : m.window;
-    w.padding = m.window * m.window - w.height * w.width;
+    w.y = index / per_row * m.window_height;
+    w.x = index % per_row * m.window_width;
+    w.height = m.height - w.y < m.window_height ? m.height - w.y : m.window_height;
+    w.width = m.width - w.x < m.window_width ? m.width - w.x : m.window_width;
+    w.padding = m.window_tokens() - w.height * w.width;
     return w;
 }
 
@@ -43,14 +49,14 @@ static __device__ int queries_of(Map m, Window w) {
 static __device__ int token_of(Map m, Window w, int key) {
     int real = w.height * w.width;
     if (key >= real) return key == real && w.padding > 0 ? PADDED : NONE;
-    return (w.y + key / w.width) * m.side + w.x + key % w.width;
+    return (w.y + key / w.width) * m.width + w.x + key % w.width;
 }
 
 // The place of a window's query in the queries' map, which is half as wide and high where queries are pooled.
 static __device__ int place_of(Map m, Window w, int query) {
     if (query >= queries_of(m, w)) return NONE;
     int shrink = m.pool ? 2 : 1, width = w.width / shrink;
-    return (w.y / shrink + query / width) * (m.side / shrink) + w.x / shrink + query % width;
+    return (w.y / shrink + query / width) * (m.width / shrink) + w.x / shrink + query % width;
 }
 
 static __device__ float4 fours(float x) { return {x, x, x, x}; }
@@ -95,13 +101,13 @@ template <typename T> struct Rows {
 
 template <typename T> static __device__ Rows<T> rows_of(Map m, const T *qkv, const float *bias) {
     int channels = m.heads * m.dim, head = blockIdx.y * m.dim;
-    return {qkv + (size_t)blockIdx.z * m.side * m.side * 3 * channels + head, bias + head, channels, m.dim};
+    return {qkv + blockIdx.z * m.tokens() * 3 * channels + head, bias + head, channels, m.dim};
 }
 
 // The first of the four tokens that are pooled to a query; the others follow to its right and below.
 static __device__ int first_of_four(Map m, int place) {
-    int half = m.side / 2;
-    return place / half * 2 * m.side + place % half * 2;
+    int half = m.width / 2;
+    return place / half * 2 * m.width + place % half * 2;
 }
 
 // Among equals the first is the largest, and a NaN, once met, stays.
@@ -114,7 +120,7 @@ template <typename T> static __device__ int which_of_four(Map m, Rows<T> rows, i
     int first = first_of_four(m, place), which = 0;
     float best = rows.one(0, first, d);
     for (int i = 1; i < 4; i++) {
-        float v = rows.one(0, first + i / 2 * m.side + i % 2, d);
+        float v = rows.one(0, first + i / 2 * m.width + i % 2, d);
         if (larger(v, best)) {
             best = v;
             which = i;
@@ -129,7 +135,7 @@ template <typename T> static __device__ float4 query_at(Map m, Rows<T> rows, int
     int first = first_of_four(m, place);
     float4 best = rows.four(0, first, d);
     for (int i = 1; i < 4; i++) {
-        float4 v = rows.four(0, first + i / 2 * m.side + i % 2, d);
+        float4 v = rows.four(0, first + i / 2 * m.width + i % 2, d);
         best = {larger_of(best.x, v.x), larger_of(best.y, v.y), larger_of(best.z, v.z), larger_of(best.w, v.w)};
     }
     return best;

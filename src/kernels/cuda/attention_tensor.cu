@@ -114,7 +114,7 @@ static __device__ void forward(Map m, const Bf16 *qkv, const float *bias, Bf16 *
     __align__(16) __shared__ Bf16 key_tile[COLUMNS * T::STEP];
     __align__(16) __shared__ Bf16 values[COLUMNS * T::STEP];
     __shared__ int places[T::ROWS], tokens[COLUMNS];
-    int tiles = tiles_of(m.window * m.window / (m.pool ? 4 : 1), T::ROWS), first = blockIdx.x % tiles * T::ROWS;
+    int tiles = tiles_of(m.window_queries(), T::ROWS), first = blockIdx.x % tiles * T::ROWS;
     Window w = window_of(m, blockIdx.x / tiles);
     if (first >= queries_of(m, w)) return;
     auto rows = rows_of(m, qkv, bias);
@@ -172,7 +172,7 @@ static __device__ void forward(Map m, const Bf16 *qkv, const float *bias, Bf16 *
         T::accumulate(s, values, sums);
         __syncthreads();
     }
-    size_t per_map = (size_t)m.side * m.side / (m.pool ? 4 : 1);
+    size_t per_map = m.queries();
 #pragma unroll
     for (int i = 0; i < 2; i++) {
         int place = places[T::row(i)];
@@ -201,12 +201,12 @@ static __device__ void backward_queries(
     __align__(16) __shared__ Bf16 key_tile[COLUMNS * T::STEP];
     __align__(16) __shared__ Bf16 values[COLUMNS * T::STEP];
     __shared__ int places[T::ROWS], tokens[COLUMNS];
-    int tiles = tiles_of(m.window * m.window / (m.pool ? 4 : 1), T::ROWS), first = blockIdx.x % tiles * T::ROWS;
+    int tiles = tiles_of(m.window_queries(), T::ROWS), first = blockIdx.x % tiles * T::ROWS;
     Window w = window_of(m, blockIdx.x / tiles);
     if (first >= queries_of(m, w)) return;
     auto rows = rows_of(m, qkv, bias);
     int keys = keys_of(w);
-    size_t before = blockIdx.z * ((size_t)m.side * m.side / (m.pool ? 4 : 1));
+    size_t before = blockIdx.z * m.queries();
     for (int r = threadIdx.x; r < T::ROWS; r += T::THREADS) places[r] = place_of(m, w, first + r);
     __syncthreads();
     T::load(T::ROWS, queries, m.dim, [&](int r, int d) { return query_at(m, rows, places[r], d); });
@@ -250,7 +250,7 @@ static __device__ void backward_queries(
         __syncthreads();
     }
     int channels = m.heads * m.dim;
-    Bf16 *g = gqkv + (size_t)blockIdx.z * m.side * m.side * 3 * channels + blockIdx.y * m.dim;
+    Bf16 *g = gqkv + blockIdx.z * m.tokens() * 3 * channels + blockIdx.y * m.dim;
 #pragma unroll
     for (int i = 0; i < 2; i++) {
         int place = places[T::row(i)];
@@ -266,7 +266,7 @@ static __device__ void backward_queries(
                 int token = first_of_four(m, place), which = which_of_four(m, rows, place, d + e);
                 for (int t = 0; t < 4; t++) {
                     float v = t == which ? sums[k][2 * i + e] : 0.0f;
-                    put(v, g + (size_t)(token + t / 2 * m.side + t % 2) * 3 * channels + d + e);
+                    put(v, g + (size_t)(token + t / 2 * m.width + t % 2) * 3 * channels + d + e);
                 }
             }
         }
@@ -285,12 +285,12 @@ static __device__ void backward_keys(
     __align__(16) __shared__ Bf16 gradients[COLUMNS * T::STEP];
     __shared__ int tokens[T::ROWS], places[COLUMNS];
     __shared__ float most[COLUMNS], factor[COLUMNS], dot[COLUMNS];
-    int tiles = tiles_of(m.window * m.window, T::ROWS), first = blockIdx.x % tiles * T::ROWS;
+    int tiles = tiles_of(m.window_tokens(), T::ROWS), first = blockIdx.x % tiles * T::ROWS;
     Window w = window_of(m, blockIdx.x / tiles);
     if (first >= w.height * w.width) return;
     auto rows = rows_of(m, qkv, bias);
     int queries = queries_of(m, w);
-    size_t before = blockIdx.z * ((size_t)m.side * m.side / (m.pool ? 4 : 1));
+    size_t before = blockIdx.z * m.queries();
     for (int r = threadIdx.x; r < T::ROWS; r += T::THREADS) {
         int token = token_of(m, w, first + r);
         tokens[r] = token == PADDED ? NONE : token;
@@ -342,7 +342,7 @@ static __device__ void backward_keys(
         __syncthreads();
     }
     int channels = m.heads * m.dim;
-    Bf16 *g = gqkv + (size_t)blockIdx.z * m.side * m.side * 3 * channels + blockIdx.y * m.dim;
+    Bf16 *g = gqkv + blockIdx.z * m.tokens() * 3 * channels + blockIdx.y * m.dim;
 #pragma unroll
     for (int i = 0; i < 2; i++) {
         int token = tokens[T::row(i)];
@@ -360,24 +360,26 @@ static __device__ void backward_keys(
 // launches is named after the width; `few` are for windows of at most 16 tokens.
 #define ATTENTION(NAME, WIDTH, WARPS, COLUMNS, WARPS_BACK, COLUMNS_BACK)                                                 \
     extern "C" __global__ void __launch_bounds__(32 * WARPS, 1) attention_tensor_##NAME(                                 \
-        int side, int window, int heads, int dim, int pool, float scale, const Bf16 *qkv, const float *bias, Bf16 *out,  \
-        float *statistics                                                                                                \
+        int height, int width, int window_height, int window_width, int heads, int dim, int pool, float scale,           \
+        const Bf16 *qkv, const float *bias, Bf16 *out, float *statistics                                                 \
     ) {                                                                                                                  \
-        Map m = {side, window, heads, dim, pool, scale};                                                                 \
+        Map m = {height, width, window_height, window_width, heads, dim, pool, scale};                                   \
         forward<WIDTH, WARPS, COLUMNS>(m, qkv, bias, out, statistics);                                                   \
     }                                                                                                                    \
     extern "C" __global__ void __launch_bounds__(32 * WARPS_BACK, 1) attention_tensor_backward_queries_##NAME(           \
-        int side, int window, int heads, int dim, int pool, float scale, const Bf16 *qkv, const float *bias,             \
-        const float *statistics, const float *dots, const Bf16 *gout, Bf16 *gqkv                                         \
+        int height, int width, int window_height, int window_width, int heads, int dim, int pool, float scale,           \
+        const Bf16 *qkv, const float *bias, const float *statistics, const float *dots, const Bf16 *gout,                \
+        Bf16 *gqkv                                                                                                       \
     ) {                                                                                                                  \
-        Map m = {side, window, heads, dim, pool, scale};                                                                 \
+        Map m = {height, width, window_height, window_width, heads, dim, pool, scale};                                   \
         backward_queries<WIDTH, WARPS_BACK, COLUMNS_BACK>(m, qkv, bias, statistics, dots, gout, gqkv);                   \
     }                                                                                                                    \
     extern "C" __global__ void __launch_bounds__(32 * WARPS_BACK, 1) attention_tensor_backward_keys_##NAME(              \
-        int side, int window, int heads, int dim, int pool, float scale, const Bf16 *qkv, const float *bias,             \
-        const float *statistics, const float *dots, const Bf16 *gout, Bf16 *gqkv                                         \
+        int height, int width, int window_height, int window_width, int heads, int dim, int pool, float scale,           \
+        const Bf16 *qkv, const float *bias, const float *statistics, const float *dots, const Bf16 *gout,                \
+        Bf16 *gqkv                                                                                                       \
     ) {                                                                                                                  \
-        Map m = {side, window, heads, dim, pool, scale};                                                                 \
+        Map m = {height, width, window_height, window_width, heads, dim, pool, scale};                                   \
         backward_keys<WIDTH, WARPS_BACK, COLUMNS_BACK>(m, qkv, bias, statistics, dots, gout, gqkv);                      \
     }
 

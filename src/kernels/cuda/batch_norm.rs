@@ -1,10 +1,16 @@
 //! Batch normalisation over rows of channels, with the statistics of the batch: the launches of `batch_norm.cu`.
 
-use super::launch::{Kernels, Stream, args, kernels};
-use super::memory::Scratch;
-use super::part::{CHUNK, ColumnSums, Part, PartMut, over_rows};
-use crate::nn::ops::batch_norm::EPSILON;
-use dfdx::prelude::*;
+use super::address;
+use super::buffer::{Buffer, Scratch};
+use super::columns::{CHUNK, ColumnSums};
+use super::error::GpuError;
+use super::ptx::{Kernels, args, kernels};
+use super::rows::over_rows;
+use super::stream::Stream;
+use super::view::{Slice, SliceMut};
+use crate::nn::backend::Memory;
+use crate::nn::ops::batch_norm::{BatchNormKernel, EPSILON};
+use dfdx::prelude::{Cuda, CudaError};
 
 const BATCH_NORM: Kernels = kernels!("batch_norm");
 
@@ -12,8 +18,47 @@ const BATCH_NORM: Kernels = kernels!("batch_norm");
 /// double precision.
 pub type Saved = Scratch;
 
+impl BatchNormKernel for Cuda {
+    type Saved = Saved;
+
+    fn batch_norm(
+        &self,
+        x: &Buffer,
+        scale: &Buffer,
+        bias: &Buffer,
+        relu: bool,
+        y: SliceMut<'_>,
+        (mean, variance): (SliceMut<'_>, SliceMut<'_>),
+    ) -> Result<Saved, CudaError> {
+        let affine = [scale, bias].map(Slice::from);
+        Ok(forward(&address::stream(self)?, x.into(), affine, relu, y, [mean, variance])?)
+    }
+
+    fn channel_mean(&self, x: &Buffer, channels: usize) -> Result<Buffer, CudaError> {
+        self.overwrite(channels, |mean| Ok(channel_mean(&address::stream(self)?, x.into(), mean)?))
+    }
+
+    fn centred(&self, x: Buffer, mean: &Buffer) -> Result<Buffer, CudaError> {
+        self.overwrite(x.len(), |y| Ok(centre(&address::stream(self)?, (&x).into(), mean.into(), y)?))
+    }
+
+    fn batch_norm_backward(
+        &self,
+        x: &Buffer,
+        _scale: &Buffer,
+        bias: &Buffer,
+        relu: bool,
+        saved: Saved,
+        gy: &Buffer,
+        (gx, g_scale, g_bias): (SliceMut<'_>, SliceMut<'_>, SliceMut<'_>),
+    ) -> Result<(), CudaError> {
+        let gradients = [gx, g_scale, g_bias];
+        Ok(backward(&address::stream(self)?, x.into(), bias.into(), relu, &saved, gy.into(), gradients)?)
+    }
+}
+
 /// The mean of each channel.
-pub fn channel_mean(stream: &Stream, x: Part<'_>, mean: PartMut<'_>) -> Result<(), CudaError> {
+fn channel_mean(stream: &Stream, x: Slice<'_>, mean: SliceMut<'_>) -> Result<(), GpuError> {
     let columns = ColumnSums { rows: x.len() / mean.len(), c: mean.len() };
     let (rows, c) = (columns.rows, columns.c as i32);
     assert!(rows * columns.c == x.len());
@@ -27,7 +72,7 @@ pub fn channel_mean(stream: &Stream, x: Part<'_>, mean: PartMut<'_>) -> Result<(
 }
 
 /// `y = x - mean`, row by row.
-pub fn centre(stream: &Stream, x: Part<'_>, mean: Part<'_>, y: PartMut<'_>) -> Result<(), CudaError> {
+fn centre(stream: &Stream, x: Slice<'_>, mean: Slice<'_>, y: SliceMut<'_>) -> Result<(), GpuError> {
     let (rows, c) = (x.len() / mean.len(), mean.len());
     assert!(rows * c == x.len() && y.len() == x.len());
     // SAFETY: `x` and `y` have `rows` rows of `c` numbers, `mean` has `c`.
@@ -36,14 +81,14 @@ pub fn centre(stream: &Stream, x: Part<'_>, mean: Part<'_>, y: PartMut<'_>) -> R
 
 /// `y = (x - mean) / sqrt(variance + eps) scale + bias`, then a ReLU if asked for. The batch's mean and unbiased
 /// variance are written out.
-pub fn forward(
+fn forward(
     stream: &Stream,
-    x: Part<'_>,
-    [scale, bias]: [Part<'_>; 2],
+    x: Slice<'_>,
+    [scale, bias]: [Slice<'_>; 2],
     relu: bool,
-    y: PartMut<'_>,
-    [mean_out, variance_out]: [PartMut<'_>; 2],
-) -> Result<Saved, CudaError> {
+    y: SliceMut<'_>,
+    [mean_out, variance_out]: [SliceMut<'_>; 2],
+) -> Result<Saved, GpuError> {
     let columns = ColumnSums { rows: x.len() / bias.len(), c: bias.len() };
     let (rows, c, chunks) = (columns.rows, columns.c as i32, columns.chunks());
     assert!(rows * columns.c == x.len() && y.len() == x.len());
@@ -65,15 +110,15 @@ pub fn forward(
 }
 
 /// Adds to the gradients of input, scale and bias; mean and variance are functions of the input.
-pub fn backward(
+fn backward(
     stream: &Stream,
-    x: Part<'_>,
-    bias: Part<'_>,
+    x: Slice<'_>,
+    bias: Slice<'_>,
     relu: bool,
     saved: &Saved,
-    gy: Part<'_>,
-    [gx, g_scale, g_bias]: [PartMut<'_>; 3],
-) -> Result<(), CudaError> {
+    gy: Slice<'_>,
+    [gx, g_scale, g_bias]: [SliceMut<'_>; 3],
+) -> Result<(), GpuError> {
     let columns = ColumnSums { rows: x.len() / bias.len(), c: bias.len() };
     let (rows, c, relu) = (columns.rows, columns.c as i32, i32::from(relu));
     assert!(rows * columns.c == x.len() && gy.len() == x.len() && gx.len() == x.len());

@@ -3,35 +3,79 @@
 //! `n` counts tokens in, `m` tokens out (a quarter of `n` if the block pools), `c` channels in and `co` out. A group of
 //! maps is worked on at once; projections stay without their bias until it is added by whatever reads them.
 
+use super::address;
 use super::attention::{Attended, Attention};
-use super::launch::Stream;
-use super::memory::{Numbers, Scratch};
-use super::part::{
-    After, Factor, Part, PartMut, Rounded, add_column_sums, add_columns, bias_add_norm, bias_add_pooled, bias_and,
-    bias_gelu, bias_gelu_add, bias_gelu_add_norm, bias_gelu_backward, bias_gelu_backward_in_place, bias_gelu_in_place,
-    bias_gelu_of, layer_norm, layer_norm_backward, linear, linear_as, linear_backward, linear_backward_as,
-    pool_backward, rounded, rounded_away, rounded_two, weight_gradient,
+use super::buffer::{Buffer, Operand, Scratch};
+use super::columns::{add_column_sums, add_columns};
+use super::error::GpuError;
+use super::linear::{
+    Rounded, linear, linear_as, linear_backward, linear_backward_as, rounded, rounded_away, rounded_two,
+    weight_gradient,
 };
-use crate::nn::Precision;
-use crate::nn::ops::adapted_block::{BlockSize, FrozenBlock, Keep};
-use dfdx::prelude::*;
+use super::rows::{
+    Epilogue, bias_add_norm, bias_add_pooled, bias_epilogue, bias_gelu, bias_gelu_add, bias_gelu_add_norm,
+    bias_gelu_backward, bias_gelu_backward_in_place, bias_gelu_in_place, bias_gelu_of, layer_norm, layer_norm_backward,
+    pool_backward,
+};
+use super::stream::Stream;
+use super::view::{OperandSlice, Slice, SliceMut};
+use crate::kernels::extent::Extent;
+use crate::nn::backend::Precision;
+use crate::nn::ops::adapted_block::{AdaptedBlockKernel, BlockSize, FrozenBlock, Keep};
+use dfdx::prelude::{Cuda, CudaError};
 use std::sync::Arc;
 
 /// Numbers that the widest layer of a group of maps has, about: what bounds temporary memory. A large batch fits, as
 /// products of many rows fill a GPU.
 const GROUP_NUMBERS: usize = 1 << 26;
 
+impl AdaptedBlockKernel for Cuda {
+    type Saved = Saved;
+
+    fn adapted_block(
+        &self,
+        size: BlockSize,
+        x: &Buffer,
+        adapter: &[Buffer; 4],
+        frozen: &FrozenBlock<Arc<Operand>>,
+        keep: Keep,
+        y: SliceMut<'_>,
+    ) -> Result<Saved, CudaError> {
+        let stream = address::stream(self)?;
+        let block = Block::new(&stream, size, adapter.each_ref().map(Slice::from), frozen)?;
+        Ok(block.forward(x.into(), keep, y)?)
+    }
+
+    fn adapted_block_backward(
+        &self,
+        size: BlockSize,
+        x: &Buffer,
+        adapter: &[Buffer; 4],
+        frozen: &FrozenBlock<Arc<Operand>>,
+        saved: Saved,
+        gy: &Buffer,
+        [gx, down_w, down_b, up_w, up_b]: [SliceMut<'_>; 5],
+    ) -> Result<(), CudaError> {
+        let stream = address::stream(self)?;
+        let block = Block::new(&stream, size, adapter.each_ref().map(Slice::from), frozen)?;
+        let gradients = BlockGradients { x: gx, adapter: [down_w, down_b, up_w, up_b] };
+        Ok(block.backward(x.into(), saved, gy.into(), gradients)?)
+    }
+}
+
 /// One block with its weights.
 pub struct Block<'a> {
     stream: &'a Stream,
     size: BlockSize,
+    /// Of a map that comes in, in tokens.
+    extent: Extent,
     /// What the products are computed in: that of the frozen weights.
     precision: Precision,
     /// The adapter's weight `(r, c)` and bias.
-    down: (Rounded<'a>, Part<'a>),
+    down: (Rounded<'a>, Slice<'a>),
     /// And `(c, r)`.
-    up: (Rounded<'a>, Part<'a>),
-    frozen: &'a FrozenBlock<Arc<Numbers>>,
+    up: (Rounded<'a>, Slice<'a>),
+    frozen: &'a FrozenBlock<Arc<Operand>>,
     group_numbers: usize,
 }
 
@@ -42,30 +86,30 @@ pub struct Saved(Vec<Kept>);
 #[derive(Debug)]
 struct Kept {
     /// Projections `(n, 3 co)` without their bias.
-    qkv: Option<Numbers>,
+    qkv: Option<Operand>,
     attended: Option<Attended>,
 }
 
 /// Gradients to add to.
 pub struct BlockGradients<'a> {
-    pub x: PartMut<'a>,
+    pub x: SliceMut<'a>,
     /// In the adapter's order.
-    pub adapter: [PartMut<'a>; 4],
+    pub adapter: [SliceMut<'a>; 4],
 }
 
 /// A group's numbers among those of the whole batch.
 #[derive(Clone, Copy)]
-struct Stretch {
+struct Span {
     start: usize,
     len: usize,
 }
 
-impl Stretch {
-    fn of(self, all: Part<'_>) -> Part<'_> {
+impl Span {
+    fn of(self, all: Slice<'_>) -> Slice<'_> {
         all.at(self.start, self.len)
     }
 
-    fn of_mut<'p>(self, all: &'p mut PartMut<'_>) -> PartMut<'p> {
+    fn of_mut<'p>(self, all: &'p mut SliceMut<'_>) -> SliceMut<'p> {
         all.at(self.start, self.len)
     }
 }
@@ -83,7 +127,7 @@ struct Projected {
     /// The adapter's output `(n, c)`.
     z: Scratch,
     /// `(n, 3 co)`, as the attention takes them.
-    qkv: Numbers,
+    qkv: Operand,
     /// The skip path's projection `(n, co)` before its pool, if the block pools.
     skip: Option<Scratch>,
 }
@@ -93,7 +137,7 @@ struct Joined {
     /// Attention with its skip, `(m, co)`.
     a: Scratch,
     /// Its norm, as the next product takes it.
-    normed: Numbers,
+    normed: Operand,
 }
 
 impl<'a> Block<'a> {
@@ -101,17 +145,18 @@ impl<'a> Block<'a> {
     pub fn new(
         stream: &'a Stream,
         size: BlockSize,
-        [down, down_bias, up, up_bias]: [Part<'a>; 4],
-        frozen: &'a FrozenBlock<Arc<Numbers>>,
-    ) -> Result<Self, CudaError> {
+        [down, down_bias, up, up_bias]: [Slice<'a>; 4],
+        frozen: &'a FrozenBlock<Arc<Operand>>,
+    ) -> Result<Self, GpuError> {
         let precision = frozen.qkv[0].precision();
         let [down, up] = rounded_two(stream, [down, up], precision)?;
         let (down, up) = ((down, down_bias), (up, up_bias));
-        Ok(Self { stream, size, precision, down, up, frozen, group_numbers: GROUP_NUMBERS })
+        let extent = Extent::square(size.side);
+        Ok(Self { stream, size, extent, precision, down, up, frozen, group_numbers: GROUP_NUMBERS })
     }
 
     /// `y = block(x + gelu(up(gelu(down x))))` for the whole batch.
-    pub fn forward(&self, x: Part<'_>, keep: Keep, mut y: PartMut<'_>) -> Result<Saved, CudaError> {
+    pub fn forward(&self, x: Slice<'_>, keep: Keep, mut y: SliceMut<'_>) -> Result<Saved, GpuError> {
         let mut saved = Vec::new();
         for (first, maps) in self.groups() {
             let x = self.tokens_in(first, maps).of(x);
@@ -132,11 +177,11 @@ impl<'a> Block<'a> {
     /// Adds to the gradients of the input and of the adapter.
     pub fn backward(
         &self,
-        x: Part<'_>,
+        x: Slice<'_>,
         saved: Saved,
-        gy: Part<'_>,
+        gy: Slice<'_>,
         mut gradients: BlockGradients<'_>,
-    ) -> Result<(), CudaError> {
+    ) -> Result<(), GpuError> {
         for ((first, maps), Kept { qkv, attended }) in self.groups().zip(saved.0) {
             let (tokens_in, tokens_out) = (self.tokens_in(first, maps), self.tokens_out(first, maps));
             let (x, gy) = (tokens_in.of(x), tokens_out.of(gy));
@@ -159,7 +204,7 @@ impl<'a> Block<'a> {
                 let co = self.size.out_channels;
                 let extents = [ga.len() / co, co, co];
                 let rounded = rounded(self.stream, (&ga).into(), self.precision)?;
-                let weight = Factor::from(&self.frozen.proj[0]);
+                let weight = OperandSlice::from(&self.frozen.proj[0]);
                 let stored = attention.stored()?;
                 let go = linear_backward_as(self.stream, extents, (&rounded).into(), weight, stored)?;
                 attention.backward(self.stream, &qkv, &attended, &go)?
@@ -174,37 +219,38 @@ impl<'a> Block<'a> {
 
     /// First map and number of maps of each group.
     fn groups(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let BlockSize { batch, side, out_channels, .. } = self.size;
-        let maps = (self.group_numbers / (side * side * 4 * out_channels)).clamp(1, batch.max(1));
+        let BlockSize { batch, out_channels, .. } = self.size;
+        let maps = (self.group_numbers / (self.extent.area() * 4 * out_channels)).clamp(1, batch.max(1));
         (0..batch).step_by(maps).map(move |first| (first, maps.min(batch - first)))
     }
 
     /// A group's part of what has a row of `c` numbers for each token in.
-    fn tokens_in(&self, first: usize, maps: usize) -> Stretch {
-        let map = self.size.side * self.size.side * self.size.channels;
-        Stretch { start: first * map, len: maps * map }
+    fn tokens_in(&self, first: usize, maps: usize) -> Span {
+        let map = self.extent.area() * self.size.channels;
+        Span { start: first * map, len: maps * map }
     }
 
     /// A group's part of what has a row of `co` numbers for each token out.
-    fn tokens_out(&self, first: usize, maps: usize) -> Stretch {
-        let map = self.out_side() * self.out_side() * self.size.out_channels;
-        Stretch { start: first * map, len: maps * map }
+    fn tokens_out(&self, first: usize, maps: usize) -> Span {
+        let map = self.extent_out().area() * self.size.out_channels;
+        Span { start: first * map, len: maps * map }
     }
 
-    fn out_side(&self) -> usize {
-        if self.size.pool { self.size.side / 2 } else { self.size.side }
+    /// Of a map that goes out.
+    fn extent_out(&self) -> Extent {
+        if self.size.pool { self.extent.halved() } else { self.extent }
     }
 
     /// Gamma and beta, or another pair of frozen weights that no product takes.
-    fn pair(pair: &[Arc<Numbers>; 2]) -> [Part<'_>; 2] {
-        pair.each_ref().map(Part::from)
+    fn pair(pair: &[Arc<Operand>; 2]) -> [Slice<'_>; 2] {
+        pair.each_ref().map(Slice::from)
     }
 
     fn attention(&self, maps: usize) -> Attention<'a> {
         let s = &self.size;
         Attention {
             maps,
-            side: s.side,
+            extent: self.extent,
             window: s.window,
             heads: s.heads,
             dim: s.out_channels / s.heads,
@@ -215,12 +261,12 @@ impl<'a> Block<'a> {
     }
 
     /// The adapter's end, first norm, projections.
-    fn project(&self, maps: usize, x: Part<'_>, adapted: &Adapted) -> Result<Projected, CudaError> {
+    fn project(&self, maps: usize, x: Slice<'_>, adapted: &Adapted) -> Result<Projected, GpuError> {
         let (s, c, co) = (self.stream, self.size.channels, self.size.out_channels);
-        let n = maps * self.size.side * self.size.side;
+        let n = maps * self.extent.area();
         let norm = Self::pair(&self.frozen.norm1);
         let (z, normed) = bias_gelu_add_norm(s, (&adapted.up).into(), [self.up.1, x], norm, self.precision)?;
-        let (weight, stored) = (Factor::from(&self.frozen.qkv[0]), self.attention(maps).stored()?);
+        let (weight, stored) = (OperandSlice::from(&self.frozen.qkv[0]), self.attention(maps).stored()?);
         let qkv = linear_as(s, [n, c, 3 * co], (&normed).into(), weight, stored)?;
         let skip = match &self.frozen.skip {
             Some([weight, _]) => {
@@ -234,7 +280,7 @@ impl<'a> Block<'a> {
     }
 
     /// The adapter's products.
-    fn adapt(&self, x: Part<'_>) -> Result<Adapted, CudaError> {
+    fn adapt(&self, x: Slice<'_>) -> Result<Adapted, GpuError> {
         let (s, c, r) = (self.stream, self.size.channels, self.size.hidden);
         let ((down_weight, down_bias), (up_weight, _)) = (&self.down, &self.up);
         let (n, x) = (x.len() / c, rounded(s, x, self.precision)?);
@@ -246,7 +292,7 @@ impl<'a> Block<'a> {
     }
 
     /// Attention's projection and the skip path, and the second norm of that.
-    fn join(&self, attended: &Attended, z: &Scratch, skip: Option<&Scratch>) -> Result<Joined, CudaError> {
+    fn join(&self, attended: &Attended, z: &Scratch, skip: Option<&Scratch>) -> Result<Joined, GpuError> {
         let (s, co) = (self.stream, self.size.out_channels);
         let [weight, bias] = &self.frozen.proj;
         let out = &attended.out;
@@ -255,7 +301,7 @@ impl<'a> Block<'a> {
         let norm = Self::pair(&self.frozen.norm2);
         let normed = match (skip, &self.frozen.skip) {
             (Some(skip), Some([_, skip_bias])) => {
-                bias_add_pooled(s, self.out_side(), (&mut a).into(), bias.into(), skip.into(), skip_bias.into())?;
+                bias_add_pooled(s, self.extent_out(), (&mut a).into(), bias.into(), skip.into(), skip_bias.into())?;
                 layer_norm(s, (&a).into(), norm, self.precision)?
             }
             _ => bias_add_norm(s, (&mut a).into(), [bias.into(), z.into()], norm, self.precision)?,
@@ -264,29 +310,29 @@ impl<'a> Block<'a> {
     }
 
     /// `y = a + fc2(gelu(fc1(norm2 a)))`.
-    fn mlp(&self, Joined { a, normed }: Joined, mut y: PartMut<'_>) -> Result<(), CudaError> {
+    fn mlp(&self, Joined { a, normed }: Joined, mut y: SliceMut<'_>) -> Result<(), GpuError> {
         let (s, co) = (self.stream, self.size.out_channels);
         let [weight, bias] = &self.frozen.fc2;
         let mut hidden = self.mlp_hidden(normed)?;
         bias_gelu_in_place(s, &mut hidden, (&self.frozen.fc1[1]).into())?;
-        linear(s, [a.len() / co, 4 * co, co], (&hidden).into(), weight.into(), 0.0, y.again())?;
-        bias_and(s, y, bias.into(), After::Add((&a).into()))
+        linear(s, [a.len() / co, 4 * co, co], (&hidden).into(), weight.into(), 0.0, y.reborrow())?;
+        bias_epilogue(s, y, bias.into(), Epilogue::Add((&a).into()))
     }
 
-    /// `fc1(norm2 a)` without its bias, stored as the next product takes its factors.
-    fn mlp_hidden(&self, normed: Numbers) -> Result<Numbers, CudaError> {
+    /// `fc1(norm2 a)` without its bias, stored as the next product takes its operands.
+    fn mlp_hidden(&self, normed: Operand) -> Result<Operand, GpuError> {
         let (s, co) = (self.stream, self.size.out_channels);
-        let weight = Factor::from(&self.frozen.fc1[0]);
+        let weight = OperandSlice::from(&self.frozen.fc1[0]);
         linear_as(s, [normed.len() / co, co, 4 * co], (&normed).into(), weight, self.precision)
     }
 
     /// The gradient of the attention's output with its skip, `(m, co)`.
-    fn mlp_backward(&self, Joined { a, normed }: Joined, gy: Part<'_>) -> Result<Scratch, CudaError> {
+    fn mlp_backward(&self, Joined { a, normed }: Joined, gy: Slice<'_>) -> Result<Scratch, GpuError> {
         let (s, co, f) = (self.stream, self.size.out_channels, self.frozen);
-        let (m, hidden, factor) = (a.len() / co, self.mlp_hidden(normed)?, rounded(s, gy, self.precision)?);
-        let weight = Factor::from(&f.fc2[0]);
-        let mut g_hidden = linear_backward_as(s, [m, 4 * co, co], (&factor).into(), weight, self.precision)?;
-        drop(factor);
+        let (m, hidden, operand) = (a.len() / co, self.mlp_hidden(normed)?, rounded(s, gy, self.precision)?);
+        let weight = OperandSlice::from(&f.fc2[0]);
+        let mut g_hidden = linear_backward_as(s, [m, 4 * co, co], (&operand).into(), weight, self.precision)?;
+        drop(operand);
         bias_gelu_backward_in_place(s, &hidden, (&f.fc1[1]).into(), &mut g_hidden)?;
         drop(hidden);
         let mut ga = s.uninit(a.len())?;
@@ -301,8 +347,8 @@ impl<'a> Block<'a> {
         z: &Scratch,
         skip: Option<Scratch>,
         ga: &Scratch,
-        gqkv: Numbers,
-    ) -> Result<Scratch, CudaError> {
+        gqkv: Operand,
+    ) -> Result<Scratch, GpuError> {
         let (s, c, co) = (self.stream, self.size.channels, self.size.out_channels);
         let n = z.len() / c;
         let mut gz = s.uninit(z.len())?;
@@ -310,7 +356,7 @@ impl<'a> Block<'a> {
         drop(gqkv);
         let residual = match (skip, &self.frozen.skip) {
             (Some(mut skip), Some([weight, bias])) => {
-                pool_backward(s, self.out_side(), (&mut skip).into(), bias.into(), ga.into())?;
+                pool_backward(s, self.extent_out(), (&mut skip).into(), bias.into(), ga.into())?;
                 let skip = rounded_away(s, skip, self.precision)?;
                 linear_backward(s, [n, c, co], (&skip).into(), weight.into(), 1.0, (&mut gz).into())?;
                 None
@@ -325,93 +371,34 @@ impl<'a> Block<'a> {
     /// gradients are products in single precision.
     fn adapter_backward(
         &self,
-        x: Part<'_>,
+        x: Slice<'_>,
         Adapted { down: before, up: products }: Adapted,
         gz: Scratch,
-        mut gx: PartMut<'_>,
-        gradients: &mut [PartMut<'_>; 4],
-    ) -> Result<(), CudaError> {
+        mut gx: SliceMut<'_>,
+        gradients: &mut [SliceMut<'_>; 4],
+    ) -> Result<(), GpuError> {
         let (s, c, r) = (self.stream, self.size.channels, self.size.hidden);
         let ((down, down_bias), (up, up_bias)) = (&self.down, &self.up);
         let [g_down, g_down_bias, g_up, g_up_bias] = gradients;
         let (n, mut gu) = (x.len() / c, gz);
         let (mut h, mut gh) = (s.uninit(n * r)?, s.uninit(n * r)?);
         bias_gelu(s, (&before).into(), *down_bias, (&mut h).into())?;
-        add_columns(s, c, (&gu).into(), [c, 0], gx.again())?;
+        add_columns(s, c, (&gu).into(), [c, 0], gx.reborrow())?;
         bias_gelu_backward(s, (&products).into(), *up_bias, (&mut gu).into())?;
         drop(products);
-        let factor = rounded(s, (&gu).into(), self.precision)?;
-        linear_backward(s, [n, r, c], (&factor).into(), up.into(), 0.0, (&mut gh).into())?;
-        drop(factor);
+        let operand = rounded(s, (&gu).into(), self.precision)?;
+        linear_backward(s, [n, r, c], (&operand).into(), up.into(), 0.0, (&mut gh).into())?;
+        drop(operand);
         bias_gelu_backward(s, (&before).into(), *down_bias, (&mut gh).into())?;
-        let factor = rounded(s, (&gh).into(), self.precision)?;
-        linear_backward(s, [n, c, r], (&factor).into(), down.into(), 1.0, gx)?;
-        let (h, gh, gu) = (Part::from(&h), Part::from(&gh), Part::from(&gu));
-        weight_gradient(s, [n, c, r], x.exact(), gh.exact(), 1.0, g_down.again())?;
-        add_column_sums(s, gh, g_down_bias.again())?;
-        weight_gradient(s, [n, r, c], h.exact(), gu.exact(), 1.0, g_up.again())?;
-        add_column_sums(s, gu, g_up_bias.again())
+        let operand = rounded(s, (&gh).into(), self.precision)?;
+        linear_backward(s, [n, c, r], (&operand).into(), down.into(), 1.0, gx)?;
+        let (h, gh, gu) = (Slice::from(&h), Slice::from(&gh), Slice::from(&gu));
+        weight_gradient(s, [n, c, r], x.exact(), gh.exact(), 1.0, g_down.reborrow())?;
+        add_column_sums(s, gh, g_down_bias.reborrow())?;
+        weight_gradient(s, [n, r, c], h.exact(), gu.exact(), 1.0, g_up.reborrow())?;
+        add_column_sums(s, gu, g_up_bias.reborrow())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::open::tested_gpu;
-    use super::*;
-    use crate::nn::{Memory, Precision};
-
-    /// Output and gradients, with groups of at most this many numbers.
-    fn run(device: &Cuda, group_numbers: usize, keep: Keep) -> Vec<Vec<f32>> {
-        let (batch, side, c, r) = (3, 4, 8, 4);
-        let size = BlockSize { batch, side, channels: c, out_channels: c, hidden: r, heads: 2, window: 2, pool: false };
-        let mut seed = 1u32;
-        let mut numbers = |n: usize| -> Vec<f32> {
-            let mut draw = || {
-                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                (seed >> 8) as f32 / (1 << 23) as f32 - 1.0
-            };
-            (0..n).map(|_| draw()).collect()
-        };
-        let mut frozen = |out: usize, inputs: usize| {
-            [vec![out, inputs], vec![out]]
-                .map(|shape| device.freeze(numbers(shape.iter().product()), &shape, Precision::F32).unwrap())
-        };
-        let frozen = FrozenBlock {
-            norm1: frozen(c, 1),
-            qkv: frozen(3 * c, c),
-            proj: frozen(c, c),
-            norm2: frozen(c, 1),
-            fc1: frozen(4 * c, c),
-            fc2: frozen(c, 4 * c),
-            skip: None,
-        };
-        let n = batch * side * side * c;
-        let mut tensor = |n: usize| device.tensor_from_vec(numbers(n), (n,));
-        let (x, gy, adapter) = (tensor(n), tensor(n), [r * c, r, c * r, c].map(&mut tensor));
-        let inputs = adapter.each_ref().map(|t| device.view(t));
-        let (x, gy, stream) = (device.view(&x), device.view(&gy), Stream::of(device).unwrap());
-        let mut results = [n, n, r * c, r, c * r, c].map(|n| device.try_alloc_len(n).unwrap());
-        let [y, gx, adapter_gradients @ ..] = results.each_mut().map(|buffer| PartMut::from(Cuda::out(buffer)));
-        let mut block = Block::new(&stream, size, inputs.each_ref().map(Part::from), &frozen).unwrap();
-        block.group_numbers = group_numbers;
-        assert_eq!(block.groups().count(), if group_numbers == 1 { batch } else { 1 });
-        let saved = block.forward((&x).into(), keep, y).unwrap();
-        let gradients = BlockGradients { x: gx, adapter: adapter_gradients };
-        block.backward((&x).into(), saved, (&gy).into(), gradients).unwrap();
-        results.iter().map(|buffer| device.fetch(buffer).unwrap()).collect()
-    }
-
-    #[test]
-    fn groups_of_maps_give_what_the_whole_batch_gives() {
-        let Some(device) = tested_gpu() else {
-            return;
-        };
-        for keep in [Keep::Input, Keep::Attention, Keep::Products] {
-            for (whole, parts) in run(&device, GROUP_NUMBERS, keep).iter().zip(run(&device, 1, keep)) {
-                let largest = whole.iter().fold(0.0f32, |most, v| most.max(v.abs()));
-                assert!(largest > 0.0);
-                assert!(whole.iter().zip(parts).all(|(a, b)| (a - b).abs() <= 1e-5 * largest));
-            }
-        }
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-// What a convolution lays out for its matrix products. Maps are (b, side, side, c), taps are counted row by row. Kernels
+// What a convolution lays out for its matrix products. Maps are (b, height, width, c), taps are counted row by row. Kernels
 // named `_bf16` round what they write to bf16.
 
 #include "numbers.cuh"
@@ -7,30 +7,33 @@
 // outside of the map. `sign` -1 turns the kernel around. Blocks of (32, 8): a warp works on one pixel and tap.
 template <typename T>
 static __device__ void conv_gather_to(
-    size_t first, size_t count, int side, int c, int kh, int kw, int dilation, int sign, const float *x, T *columns
+    size_t first, size_t count, int height, int width, int c, int kh, int kw, int dilation, int sign, const float *x,
+    T *columns
 ) {
     int taps = kh * kw;
     size_t row = (size_t)blockIdx.x * blockDim.y + threadIdx.y;
     if (row >= count * taps) return;
     int tap = (int)(row % taps);
-    size_t pixel = first + row / taps, line = pixel / side, map = line / side;
-    int y = (int)(line % side) + sign * dilation * (tap / kw - kh / 2);
-    int from = (int)(pixel % side) + sign * dilation * (tap % kw - kw / 2);
-    bool inside = y >= 0 && y < side && from >= 0 && from < side;
-    const float *seen = inside ? x + ((map * side + y) * side + from) * c : x;
+    size_t pixel = first + row / taps, line = pixel / width, map = line / height;
+    int y = (int)(line % height) + sign * dilation * (tap / kw - kh / 2);
+    int from = (int)(pixel % width) + sign * dilation * (tap % kw - kw / 2);
+    bool inside = y >= 0 && y < height && from >= 0 && from < width;
+    const float *seen = inside ? x + ((map * height + y) * width + from) * c : x;
     for (int i = threadIdx.x; i < c; i += 32) put(inside ? seen[i] : 0.0f, columns + row * c + i);
 }
 
 extern "C" __global__ void conv_gather(
-    size_t first, size_t count, int side, int c, int kh, int kw, int dilation, int sign, const float *x, float *columns
+    size_t first, size_t count, int height, int width, int c, int kh, int kw, int dilation, int sign, const float *x,
+    float *columns
 ) {
-    conv_gather_to(first, count, side, c, kh, kw, dilation, sign, x, columns);
+    conv_gather_to(first, count, height, width, c, kh, kw, dilation, sign, x, columns);
 }
 
 extern "C" __global__ void conv_gather_bf16(
-    size_t first, size_t count, int side, int c, int kh, int kw, int dilation, int sign, const float *x, Bf16 *columns
+    size_t first, size_t count, int height, int width, int c, int kh, int kw, int dilation, int sign, const float *x,
+    Bf16 *columns
 ) {
-    conv_gather_to(first, count, side, c, kh, kw, dilation, sign, x, columns);
+    conv_gather_to(first, count, height, width, c, kh, kw, dilation, sign, x, columns);
 }
 
 // The published weight (co, c, taps) as (co, taps, c).

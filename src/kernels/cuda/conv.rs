@@ -1,30 +1,96 @@
 //! Convolutions over maps with "same" padding, any odd kernel and dilation, as matrix products: what a kernel's taps see
 //! is laid out in rows, a slice of the pixels at a time. A 1x1 convolution lays out nothing.
 
-use super::launch::{Kernels, Stream, args, kernels};
-use super::memory::{self, Numbers, Scratch};
-use super::part::{
-    After, Factor, Part, PartMut, Rounded, add_column_sums, bias_and, linear, linear_backward, over_rows, relu,
-    rounded, weight_gradient, writing,
-};
+use super::address;
+use super::buffer::{Buffer, Operand, Scratch};
+use super::columns::add_column_sums;
+use super::error::GpuError;
+use super::linear::{Rounded, linear, linear_backward, rounded, weight_gradient};
+use super::ptx::{Kernels, args, kernels, writing};
+use super::rows::{Epilogue, bias_epilogue, over_rows, relu};
+use super::stream::{Stream, supported};
+use super::view::{OperandSlice, Slice, SliceMut};
+use crate::kernels::extent::Extent;
+use crate::nn::backend::Memory;
 use crate::nn::ops::batch_norm::EPSILON;
-use crate::nn::ops::conv2d::ConvSize;
-use dfdx::prelude::*;
+use crate::nn::ops::conv2d::{Conv2dKernel, ConvSize, NormedConv};
+use dfdx::prelude::{ConstDim, Cuda, CudaError};
 
 const CONV: Kernels = kernels!("conv");
 /// Numbers laid out at once, at most.
 const COLUMN_NUMBERS: usize = 1 << 24;
 
+impl Conv2dKernel for Cuda {
+    /// Nothing is kept: a kernel folds in each prediction.
+    type Folded = ();
+
+    fn conv2d(
+        &self,
+        size: ConvSize,
+        x: &Buffer,
+        weight: &Buffer,
+        bias: Option<&Buffer>,
+        relu: bool,
+        y: SliceMut<'_>,
+    ) -> Result<(), CudaError> {
+        let stream = address::stream(self)?;
+        let bias = bias.map(Slice::from);
+        Ok(Conv::new(&stream, size, Extent::square(size.side)).forward(x.into(), weight.into(), bias, relu, y)?)
+    }
+
+    fn conv_batch_norm_inference<C: ConstDim, CO: ConstDim, KH: ConstDim, KW: ConstDim>(
+        &self,
+        size: ConvSize,
+        x: &Buffer,
+        &NormedConv { weight, norm, relu, .. }: &NormedConv<'_, C, CO, KH, KW, Self>,
+        y: SliceMut<'_>,
+    ) -> Result<(), CudaError> {
+        let stream = address::stream(self)?;
+        let (weight, norm) = (self.view(weight), norm.map(|part| self.view(part)));
+        let norm = norm.each_ref().map(Slice::from);
+        Ok(Conv::new(&stream, size, Extent::square(size.side)).forward_normed(
+            x.into(),
+            (&weight).into(),
+            norm,
+            relu,
+            y,
+        )?)
+    }
+
+    fn conv2d_backward(
+        &self,
+        size: ConvSize,
+        x: &Buffer,
+        weight: &Buffer,
+        relu: Option<&Buffer>,
+        gy: &Buffer,
+        gradients: (SliceMut<'_>, SliceMut<'_>, Option<SliceMut<'_>>),
+    ) -> Result<(), CudaError> {
+        let stream = address::stream(self)?;
+        let relu = relu.map(Slice::from);
+        Ok(Conv::new(&stream, size, Extent::square(size.side)).backward(
+            x.into(),
+            weight.into(),
+            relu,
+            gy.into(),
+            gradients,
+        )?)
+    }
+}
+
 /// One convolution.
 pub struct Conv<'a> {
     stream: &'a Stream,
     size: ConvSize,
+    /// Of a map in pixels.
+    extent: Extent,
 }
 
 impl<'a> Conv<'a> {
-    pub fn new(stream: &'a Stream, size: ConvSize) -> Self {
-        let precision = memory::offered(stream.device(), size.precision);
-        Self { stream, size: ConvSize { precision, ..size } }
+    /// Over maps of this extent; that of `size` is not read.
+    pub fn new(stream: &'a Stream, size: ConvSize, extent: Extent) -> Self {
+        let precision = supported(stream.device(), size.precision);
+        Self { stream, size: ConvSize { precision, ..size }, extent }
     }
 
     fn taps(&self) -> usize {
@@ -32,7 +98,7 @@ impl<'a> Conv<'a> {
     }
 
     fn pixels(&self) -> usize {
-        self.size.batch * self.size.side * self.size.side
+        self.size.batch * self.extent.area()
     }
 
     /// First pixel and number of pixels of each slice, for rows of `c` numbers a tap.
@@ -43,13 +109,13 @@ impl<'a> Conv<'a> {
 
     /// What each tap sees of `x`, rows of `c` numbers, for some pixels: `(count, taps, c)`. `sign` -1 turns the kernel
     /// around.
-    fn gather(&self, x: Part<'_>, c: usize, (first, count): (usize, usize), sign: i32) -> Result<Numbers, CudaError> {
+    fn gather(&self, x: Slice<'_>, c: usize, (first, count): (usize, usize), sign: i32) -> Result<Operand, GpuError> {
         assert_eq!(x.len(), self.pixels() * c);
         let rows = count * self.taps();
-        let columns = self.stream.factor(rows * c, self.size.precision)?;
-        let [side, c, kh, kw, dilation] =
-            [self.size.side, c, self.size.kernel[0], self.size.kernel[1], self.size.dilation].map(|n| n as i32);
-        let args = args![first, count, side, c, kh, kw, dilation, sign, x, &columns];
+        let columns = self.stream.operand(rows * c, self.size.precision)?;
+        let ([kh, kw], Extent { height, width }) = (self.size.kernel, self.extent);
+        let [height, width, c, kh, kw, dilation] = [height, width, c, kh, kw, self.size.dilation].map(|n| n as i32);
+        let args = args![first, count, height, width, c, kh, kw, dilation, sign, x, &columns];
         let kernel = writing(self.size.precision, ["conv_gather", "conv_gather_bf16"]);
         // SAFETY: `x` has a row of `c` numbers for each pixel, `columns` one for each tap of `count` pixels, stored as the
         // kernel writes them.
@@ -58,10 +124,10 @@ impl<'a> Conv<'a> {
     }
 
     /// The published weight `(co, c, taps)` in another order.
-    fn ordered(&self, kernels: [&'static str; 2], weight: Part<'_>) -> Result<Numbers, CudaError> {
+    fn ordered(&self, kernels: [&'static str; 2], weight: Slice<'_>) -> Result<Operand, GpuError> {
         let [co, c, taps] = [self.size.out_channels, self.size.channels, self.taps()];
         assert_eq!(weight.len(), co * c * taps);
-        let out = self.stream.factor(weight.len(), self.size.precision)?;
+        let out = self.stream.operand(weight.len(), self.size.precision)?;
         let args = args![co as i32, c as i32, taps as i32, weight, &out];
         let kernel = writing(self.size.precision, kernels);
         // SAFETY: both have a number for each output, input and tap, `out` as the kernel writes it.
@@ -69,28 +135,28 @@ impl<'a> Conv<'a> {
         Ok(out)
     }
 
-    fn rounded<'p>(&self, x: Part<'p>) -> Result<Rounded<'p>, CudaError> {
+    fn rounded<'p>(&self, x: Slice<'p>) -> Result<Rounded<'p>, GpuError> {
         rounded(self.stream, x, self.size.precision)
     }
 
     /// `y = conv(x, weight) + bias`, then a ReLU if asked for.
     pub fn forward(
         &self,
-        x: Part<'_>,
-        weight: Part<'_>,
-        bias: Option<Part<'_>>,
+        x: Slice<'_>,
+        weight: Slice<'_>,
+        bias: Option<Slice<'_>>,
         rectify: bool,
-        mut y: PartMut<'_>,
-    ) -> Result<(), CudaError> {
+        mut y: SliceMut<'_>,
+    ) -> Result<(), GpuError> {
         if self.taps() == 1 {
-            self.products(x, (&self.rounded(weight)?).into(), y.again())?;
+            self.products(x, (&self.rounded(weight)?).into(), y.reborrow())?;
         } else {
             let weight = self.ordered(["conv_weight_by_tap", "conv_weight_by_tap_bf16"], weight)?;
-            self.products(x, (&weight).into(), y.again())?;
+            self.products(x, (&weight).into(), y.reborrow())?;
         }
         match (bias, rectify) {
-            (Some(bias), true) => bias_and(self.stream, y, bias, After::Relu),
-            (Some(bias), false) => bias_and(self.stream, y, bias, After::Stop),
+            (Some(bias), true) => bias_epilogue(self.stream, y, bias, Epilogue::Relu),
+            (Some(bias), false) => bias_epilogue(self.stream, y, bias, Epilogue::None),
             (None, true) => relu(self.stream, y, self.size.out_channels),
             (None, false) => Ok(()),
         }
@@ -99,15 +165,15 @@ impl<'a> Conv<'a> {
     /// The same with a batch norm (scale, bias, running mean and variance) behind it, in inference.
     pub fn forward_normed(
         &self,
-        x: Part<'_>,
-        weight: Part<'_>,
-        norm: [Part<'_>; 4],
+        x: Slice<'_>,
+        weight: Slice<'_>,
+        norm: [Slice<'_>; 4],
         rectify: bool,
-        mut y: PartMut<'_>,
-    ) -> Result<(), CudaError> {
+        mut y: SliceMut<'_>,
+    ) -> Result<(), GpuError> {
         let [co, c, taps] = [self.size.out_channels, self.size.channels, self.taps()];
         assert!(weight.len() == co * c * taps && norm.iter().all(|part| part.len() == co));
-        let (folded, bias) = (self.stream.factor(weight.len(), self.size.precision)?, self.stream.uninit(co)?);
+        let (folded, bias) = (self.stream.operand(weight.len(), self.size.precision)?, self.stream.uninit(co)?);
         let [scale, shift, mean, variance] = norm;
         let [out, inputs, each] = [co, c, taps].map(|n| n as i32);
         let args = args![out, inputs, each, EPSILON as f32, weight, scale, shift, mean, variance, &folded, &bias];
@@ -115,12 +181,12 @@ impl<'a> Conv<'a> {
         // SAFETY: both weights have a number for each output, input and tap, the folded one as the kernel writes it; bias and
         // norm have one for each output.
         unsafe { self.stream.launch_over(weight.len(), CONV, kernel, args) }?;
-        self.products(x, (&folded).into(), y.again())?;
-        bias_and(self.stream, y, (&bias).into(), if rectify { After::Relu } else { After::Stop })
+        self.products(x, (&folded).into(), y.reborrow())?;
+        bias_epilogue(self.stream, y, (&bias).into(), if rectify { Epilogue::Relu } else { Epilogue::None })
     }
 
     /// `y = conv(x, weight)`, of a weight `(co, taps, c)`.
-    fn products(&self, x: Part<'_>, weight: Factor<'_>, mut y: PartMut<'_>) -> Result<(), CudaError> {
+    fn products(&self, x: Slice<'_>, weight: OperandSlice<'_>, mut y: SliceMut<'_>) -> Result<(), GpuError> {
         let (c, co, taps) = (self.size.channels, self.size.out_channels, self.taps());
         if taps == 1 {
             return linear(self.stream, [self.pixels(), c, co], (&self.rounded(x)?).into(), weight, 0.0, y);
@@ -136,17 +202,17 @@ impl<'a> Conv<'a> {
     /// Adds to the gradients of input, weight and bias. `rectified` is the output, if a ReLU followed.
     pub fn backward(
         &self,
-        x: Part<'_>,
-        weight: Part<'_>,
-        rectified: Option<Part<'_>>,
-        gy: Part<'_>,
-        (gx, gw, gb): (PartMut<'_>, PartMut<'_>, Option<PartMut<'_>>),
-    ) -> Result<(), CudaError> {
+        x: Slice<'_>,
+        weight: Slice<'_>,
+        rectified: Option<Slice<'_>>,
+        gy: Slice<'_>,
+        (gx, gw, gb): (SliceMut<'_>, SliceMut<'_>, Option<SliceMut<'_>>),
+    ) -> Result<(), GpuError> {
         let masked;
         let gy = match rectified {
             Some(y) => {
                 masked = self.relu_backward(y, gy)?;
-                Part::from(&masked)
+                Slice::from(&masked)
             }
             None => gy,
         };
@@ -158,7 +224,7 @@ impl<'a> Conv<'a> {
         }
     }
 
-    fn relu_backward(&self, y: Part<'_>, gy: Part<'_>) -> Result<Scratch, CudaError> {
+    fn relu_backward(&self, y: Slice<'_>, gy: Slice<'_>) -> Result<Scratch, GpuError> {
         let n = gy.len();
         assert_eq!(y.len(), n);
         let masked = self.stream.uninit(n)?;
@@ -167,7 +233,7 @@ impl<'a> Conv<'a> {
         Ok(masked)
     }
 
-    fn input_gradient(&self, weight: Part<'_>, gy: Part<'_>, mut gx: PartMut<'_>) -> Result<(), CudaError> {
+    fn input_gradient(&self, weight: Slice<'_>, gy: Slice<'_>, mut gx: SliceMut<'_>) -> Result<(), GpuError> {
         let (c, co, taps) = (self.size.channels, self.size.out_channels, self.taps());
         if taps == 1 {
             let [gy, weight] = [self.rounded(gy)?, self.rounded(weight)?];
@@ -182,7 +248,7 @@ impl<'a> Conv<'a> {
         Ok(())
     }
 
-    fn weight_gradient(&self, x: Part<'_>, gy: Part<'_>, gw: PartMut<'_>) -> Result<(), CudaError> {
+    fn weight_gradient(&self, x: Slice<'_>, gy: Slice<'_>, gw: SliceMut<'_>) -> Result<(), GpuError> {
         let (c, co, taps) = (self.size.channels, self.size.out_channels, self.taps());
         if taps == 1 {
             let [x, gy] = [self.rounded(x)?, self.rounded(gy)?];

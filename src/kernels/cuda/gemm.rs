@@ -1,10 +1,9 @@
 //! Matrix products by cuBLAS, in the order of dfdx's work. All matrices are row-major.
 
-use super::launch::Stream;
-use crate::nn::Precision;
+use super::error::GpuError;
+use super::stream::Stream;
+use crate::nn::backend::Precision;
 use cudarc::cublas::{result, sys};
-use cudarc::driver::{DriverError, sys::CUresult};
-use dfdx::prelude::*;
 use std::ffi::c_int;
 
 /// In single precision, the numbers at least that one call sums over. It adds number after number, so a long sum loses
@@ -18,7 +17,7 @@ pub fn slabs(k: usize) -> usize {
     (k / SLAB).max(1)
 }
 
-/// A factor of a product, as it lies in memory.
+/// An operand of a product, as it lies in memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix {
     /// Of its first number.
@@ -33,7 +32,7 @@ pub struct Matrix {
 
 impl Matrix {
     /// What follows after the first `depth` of the numbers that a product sums over; `right` says that this is its second
-    /// factor.
+    /// operand.
     pub fn after(self, depth: usize, right: bool) -> Self {
         let numbers = if self.transposed == right { depth } else { depth * self.ld };
         Self { address: self.address + (numbers * self.bytes()) as u64, ..self }
@@ -57,7 +56,7 @@ pub struct Target {
     pub address: u64,
     /// Numbers from one row to the next.
     pub ld: usize,
-    /// Whether it is rounded to bf16, as only a product of such factors may be.
+    /// Whether it is rounded to bf16, as only a product of such operands may be.
     pub rounded: bool,
 }
 
@@ -65,7 +64,7 @@ pub struct Target {
 /// after the other.
 ///
 /// # Safety
-/// The addresses are followed by as many numbers as the extents and leading dimensions say; `y` overlaps no factor.
+/// The addresses are followed by as many numbers as the extents and leading dimensions say; `y` overlaps no operand.
 pub unsafe fn gemm(
     stream: &Stream,
     [m, n, k]: [usize; 3],
@@ -73,7 +72,7 @@ pub unsafe fn gemm(
     b: Matrix,
     beta: f32,
     y: Target,
-) -> Result<(), CudaError> {
+) -> Result<(), GpuError> {
     let calls = if a.precision == Precision::F32 { slabs(k).min(SEQUENCE) } else { 1 };
     // where there is nothing to sum up, one call yet writes `beta y`
     let slab = k.div_ceil(calls).max(1);
@@ -99,14 +98,14 @@ pub unsafe fn gemm_batched(
     beta: f32,
     (y, stride_y): (Target, usize),
     count: usize,
-) -> Result<(), CudaError> {
+) -> Result<(), GpuError> {
     if m == 0 || n == 0 || count == 0 {
         return Ok(());
     }
-    assert_eq!(a.precision, b.precision, "factors of one precision");
-    assert!(!y.rounded || a.precision == Precision::Bf16, "a rounded product of rounded factors");
+    assert_eq!(a.precision, b.precision, "operands of one precision");
+    assert!(!y.rounded || a.precision == Precision::Bf16, "a rounded product of rounded operands");
     let written = if y.rounded { sys::cudaDataType::CUDA_R_16BF } else { sys::cudaDataType::CUDA_R_32F };
-    // sums are single precision, whatever the factors
+    // sums are single precision, whatever the operands
     let (stored, compute) = match a.precision {
         Precision::F32 => (sys::cudaDataType::CUDA_R_32F, sys::cublasComputeType_t::CUBLAS_COMPUTE_32F),
         Precision::Tf32 => (sys::cudaDataType::CUDA_R_32F, sys::cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_TF32),
@@ -121,7 +120,7 @@ pub unsafe fn gemm_batched(
     let alpha = 1.0f32;
     stream.device().bind_to_thread()?;
     let blas = stream.blas();
-    // cuBLAS stores columns: it sees every matrix transposed, so the factors swap.
+    // cuBLAS stores columns: it sees every matrix transposed, so the operands swap.
     // SAFETY: the caller's promise on the addresses; `alpha` and `beta` outlive the call, which reads them at once.
     unsafe {
         result::gemm_strided_batched_ex(
@@ -154,15 +153,16 @@ pub unsafe fn gemm_batched(
 }
 
 /// An extent as cuBLAS counts it; a larger one is refused as a size that the kernels do not know.
-fn int(n: usize) -> Result<c_int, CudaError> {
-    c_int::try_from(n).map_err(|_| DriverError(CUresult::CUDA_ERROR_NOT_SUPPORTED).into())
+fn int(n: usize) -> Result<c_int, GpuError> {
+    c_int::try_from(n).map_err(|_| GpuError::UNSUPPORTED_SIZE)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::address::stream;
+    use super::super::open::tested_gpu;
     use super::*;
-    use crate::kernels::cuda::open::tested_gpu;
-    use crate::nn::Memory;
+    use crate::nn::backend::Memory;
     use cudarc::driver::DevicePtr;
     use half::bf16;
 
@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn an_extent_beyond_what_cublas_counts_is_an_error() {
         assert_eq!(int(i32::MAX as usize).unwrap(), i32::MAX);
-        assert!(Cuda::explain(&int(1 << 31).unwrap_err()).contains("do not know this size"));
+        assert!(int(1 << 31).unwrap_err().to_string().contains("do not know this size"));
     }
 
     #[test]
@@ -250,7 +250,7 @@ mod tests {
         let Some(cuda) = tested_gpu() else {
             return;
         };
-        let stream = Stream::of(&cuda).unwrap();
+        let stream = stream(&cuda).unwrap();
         for transposed in [[false, false], [false, true], [true, false], [true, true]] {
             for (beta, count) in [(0.0, 1), (1.0, 3)] {
                 let exact = error(&stream, Precision::F32, false, transposed, beta, count);

@@ -2,25 +2,27 @@
 
 const int BOX = 31;
 
-// Sums over 31 neighbours in a row.
-extern "C" __global__ void box_rows(size_t n, int side, const float *mask, double *rows) {
+// Sums over 31 neighbours in a row of `width`.
+extern "C" __global__ void box_rows(size_t n, int width, const float *mask, double *rows) {
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= n) return;
-    int x = (int)(i % side);
+    int x = (int)(i % width);
     const float *line = mask + (i - x);
     double sum = 0.0;
-    for (int at = x - BOX / 2; at <= x + BOX / 2; at++) sum += at >= 0 && at < side ? (double)line[at] : 0.0;
+    for (int at = x - BOX / 2; at <= x + BOX / 2; at++) sum += at >= 0 && at < width ? (double)line[at] : 0.0;
     rows[i] = sum;
 }
 
-// 1 + 5 |box mean - mask|; padding counts as zeros in the mean.
-extern "C" __global__ void box_weights(size_t n, int side, const float *mask, const double *rows, float *y) {
+// 1 + 5 |box mean - mask| of planes (height, width); padding counts as zeros in the mean.
+extern "C" __global__ void box_weights(
+    size_t n, int height, int width, const float *mask, const double *rows, float *y
+) {
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= n) return;
-    int line = (int)(i / side % side);
+    int line = (int)(i / width % height);
     double sum = 0.0;
     for (int at = line - BOX / 2; at <= line + BOX / 2; at++) {
-        if (at >= 0 && at < side) sum += rows[i + (size_t)at * side - (size_t)line * side];
+        if (at >= 0 && at < height) sum += rows[i + (size_t)at * width - (size_t)line * width];
     }
     y[i] = 1.0f + 5.0f * fabsf((float)(sum / (BOX * BOX)) - mask[i]);
 }

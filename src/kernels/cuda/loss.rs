@@ -1,39 +1,77 @@
 //! Weighted cross-entropy plus weighted IoU over planes of logits: the launches of `loss.cu`.
 
-use super::launch::{Kernels, Stream, args, blocks, kernels};
-use super::memory::Scratch;
-use super::part::{Part, PartMut};
-use crate::nn::ops::structure_loss::LossFlavour;
-use dfdx::prelude::*;
+use super::address;
+use super::buffer::{Buffer, Scratch};
+use super::error::GpuError;
+use super::ptx::{Kernels, args, blocks, kernels};
+use super::stream::Stream;
+use super::view::{Slice, SliceMut};
+use crate::kernels::extent::Extent;
+use crate::nn::ops::structure_loss::{LossFlavour, StructureLossKernel};
+use dfdx::prelude::{Cuda, CudaError};
 
 const LOSS: Kernels = kernels!("loss");
 /// Pixels that one block sums.
 const CHUNK: usize = 8192;
 
-/// `1 + 5 |box mean - mask|` of planes `(side, side)`; padding counts as zeros in the mean.
-pub fn weights(stream: &Stream, side: usize, mask: Part<'_>, y: PartMut<'_>) -> Result<(), CudaError> {
+impl StructureLossKernel for Cuda {
+    fn loss_weights(&self, side: usize, mask: &Buffer, y: SliceMut<'_>) -> Result<(), CudaError> {
+        Ok(weights(&address::stream(self)?, Extent::square(side), mask.into(), y)?)
+    }
+
+    fn structure_loss(
+        &self,
+        side: usize,
+        flavour: LossFlavour,
+        logits: &Buffer,
+        mask: &Buffer,
+        weights: &Buffer,
+        y: SliceMut<'_>,
+    ) -> Result<(), CudaError> {
+        let planes = Planes::new(Extent::square(side), flavour, [logits, mask, weights].map(Slice::from));
+        Ok(planes.forward(&address::stream(self)?, y)?)
+    }
+
+    fn structure_loss_backward(
+        &self,
+        side: usize,
+        flavour: LossFlavour,
+        logits: &Buffer,
+        mask: &Buffer,
+        weights: &Buffer,
+        gy: &Buffer,
+        gx: SliceMut<'_>,
+    ) -> Result<(), CudaError> {
+        let planes = Planes::new(Extent::square(side), flavour, [logits, mask, weights].map(Slice::from));
+        Ok(planes.backward(&address::stream(self)?, gy.into(), gx)?)
+    }
+}
+
+/// `1 + 5 |box mean - mask|` of planes; padding counts as zeros in the mean.
+pub fn weights(stream: &Stream, extent: Extent, mask: Slice<'_>, y: SliceMut<'_>) -> Result<(), GpuError> {
     let n = mask.len();
-    assert!(y.len() == n && n.is_multiple_of(side * side));
+    assert!(y.len() == n && n.is_multiple_of(extent.area()));
+    let [height, width] = [extent.height, extent.width].map(|n| n as i32);
     let rows = stream.uninit(2 * n)?; // in double precision
     // SAFETY: mask and result have `n` numbers, whole planes; `rows` as many doubles.
     unsafe {
-        stream.launch_over(n, LOSS, "box_rows", args![n, side as i32, mask, &rows])?;
-        stream.launch_over(n, LOSS, "box_weights", args![n, side as i32, mask, &rows, &y])
+        stream.launch_over(n, LOSS, "box_rows", args![n, width, mask, &rows])?;
+        stream.launch_over(n, LOSS, "box_weights", args![n, height, width, mask, &rows, &y])
     }
 }
 
 /// Logits with their masks and weights, planes of `pixels` numbers.
-pub struct Planes<'a> {
+struct Planes<'a> {
     pixels: usize,
     /// Whether a pixel's cross-entropy counts by its weight.
     weighted: i32,
     /// Logits, mask, weights.
-    numbers: [Part<'a>; 3],
+    numbers: [Slice<'a>; 3],
 }
 
 impl<'a> Planes<'a> {
-    pub fn new(side: usize, flavour: LossFlavour, numbers: [Part<'a>; 3]) -> Self {
-        let (pixels, n) = (side * side, numbers[0].len());
+    fn new(extent: Extent, flavour: LossFlavour, numbers: [Slice<'a>; 3]) -> Self {
+        let (pixels, n) = (extent.area(), numbers[0].len());
         assert!(n > 0 && n.is_multiple_of(pixels) && numbers.iter().all(|part| part.len() == n));
         Self { pixels, weighted: i32::from(flavour == LossFlavour::Paper), numbers }
     }
@@ -43,7 +81,7 @@ impl<'a> Planes<'a> {
     }
 
     /// The four sums over each plane, in double precision.
-    fn totals(&self, stream: &Stream) -> Result<Scratch, CudaError> {
+    fn totals(&self, stream: &Stream) -> Result<Scratch, GpuError> {
         let (planes, chunks, [x, mask, weight]) = (self.count(), self.pixels.div_ceil(CHUNK), self.numbers);
         let (partial, totals) = (stream.uninit(2 * planes * chunks * 4)?, stream.uninit(2 * planes * 4)?);
         let grid = [blocks(self.pixels, CHUNK), blocks(planes, 1), 1];
@@ -58,7 +96,7 @@ impl<'a> Planes<'a> {
     }
 
     /// The mean over the planes, a single number.
-    pub fn forward(&self, stream: &Stream, y: PartMut<'_>) -> Result<(), CudaError> {
+    fn forward(&self, stream: &Stream, y: SliceMut<'_>) -> Result<(), GpuError> {
         assert_eq!(y.len(), 1);
         let totals = self.totals(stream)?;
         let args = args![self.count(), self.pixels, self.weighted, &totals, &y];
@@ -67,7 +105,7 @@ impl<'a> Planes<'a> {
     }
 
     /// Adds to the gradient of the logits; `gy` is a single number.
-    pub fn backward(&self, stream: &Stream, gy: Part<'_>, gx: PartMut<'_>) -> Result<(), CudaError> {
+    fn backward(&self, stream: &Stream, gy: Slice<'_>, gx: SliceMut<'_>) -> Result<(), GpuError> {
         let (n, planes, [x, mask, weight]) = (gx.len(), self.count(), self.numbers);
         assert!(gy.len() == 1 && n == x.len());
         let (totals, factors) = (self.totals(stream)?, stream.uninit(planes * 3)?);

@@ -1,9 +1,9 @@
 //! Opening a GPU: everything that can be wrong with it is found here, before any work.
 
-use super::ADD_RELU;
-use super::launch::Stream;
-use super::memory::{self, UnreadableAddress, name};
-use crate::nn::Memory;
+use super::add_relu::ADD_RELU;
+use super::address::{self, UnreadableAddress};
+use super::error::name;
+use super::stream::capability;
 use cudarc::driver::{DriverError, result, sys};
 use dfdx::prelude::*;
 
@@ -39,7 +39,7 @@ pub enum CudaOpenError {
     #[error(transparent)]
     Address(#[from] UnreadableAddress),
     /// Anything else that the driver says.
-    #[error("GPU {ordinal}: {}", Cuda::explain(error))]
+    #[error("GPU {ordinal}: {}", address::explain(error))]
     Device {
         /// The GPU asked for.
         ordinal: usize,
@@ -66,19 +66,19 @@ pub fn open_cuda(ordinal: usize) -> Result<Cuda, CudaOpenError> {
     }
     let device = |error| CudaOpenError::Device { ordinal, error };
     let cuda = Cuda::try_build(ordinal, 0).map_err(device)?;
-    let stream = Stream::of(&cuda).map_err(device)?;
+    let stream = address::stream(&cuda).map_err(device)?;
     let load_all = || {
         stream.load(ADD_RELU)?;
-        memory::documented_copy(&cuda, &mut cuda.try_zeros_like(&(1,))?)
+        address::documented_copy(&cuda, &mut cuda.try_zeros_like(&(1,))?)
     };
     load_all().map_err(|error| match error {
         CudaError::Driver(DriverError(sys::CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION)) => CudaOpenError::OldDriver,
         CudaError::Driver(DriverError(
             sys::CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU | sys::CUresult::CUDA_ERROR_INVALID_PTX,
-        )) => CudaOpenError::OldDevice { ordinal, capability: memory::capability(stream.device()) },
+        )) => CudaOpenError::OldDevice { ordinal, capability: capability(stream.device()) },
         error => device(error),
     })?;
-    memory::check_reading(&cuda).map_err(device)??;
+    address::check_reading(&cuda).map_err(device)??;
     Ok(cuda)
 }
 

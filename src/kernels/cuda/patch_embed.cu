@@ -1,18 +1,20 @@
 // The frozen stem: patches of the image for its 7x7 convolution with stride 4 and padding 3, and the positional
 // embedding.
 
-// Patches (count, 3 * 7 * 7) of an image (b, 3, side, side), for `count` pixels of the map from `first` on.
-extern "C" __global__ void stem_gather(size_t first, size_t count, int side, const float *x, float *patches) {
+// Patches (count, 3 * 7 * 7) of an image (b, 3, height, width), for `count` pixels of the map from `first` on.
+extern "C" __global__ void stem_gather(
+    size_t first, size_t count, int height, int width, const float *x, float *patches
+) {
     const int KERNEL = 7, STRIDE = 4, PADDING = 3, TAPS = 3 * KERNEL * KERNEL;
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= count * TAPS) return;
-    int tap = (int)(i % TAPS), quarter = side / STRIDE;
-    size_t pixel = first + i / TAPS, line = pixel / quarter, map = line / quarter;
+    int tap = (int)(i % TAPS), lines = height / STRIDE, line_length = width / STRIDE;
+    size_t pixel = first + i / TAPS, line = pixel / line_length, map = line / lines;
     int plane = tap / (KERNEL * KERNEL);
-    int y = (int)(line % quarter) * STRIDE + tap / KERNEL % KERNEL - PADDING;
-    int column = (int)(pixel % quarter) * STRIDE + tap % KERNEL - PADDING;
-    bool inside = y >= 0 && y < side && column >= 0 && column < side;
-    patches[i] = inside ? x[((map * 3 + plane) * side + y) * side + column] : 0.0f;
+    int y = (int)(line % lines) * STRIDE + tap / KERNEL % KERNEL - PADDING;
+    int column = (int)(pixel % line_length) * STRIDE + tap % KERNEL - PADDING;
+    bool inside = y >= 0 && y < height && column >= 0 && column < width;
+    patches[i] = inside ? x[((map * 3 + plane) * height + y) * width + column] : 0.0f;
 }
 
 // Keys' cubic kernel (A = -0.75) for distances up to 1.
@@ -37,17 +39,17 @@ static __device__ void cubic_taps(int i, int from, int to, int index[4], float w
     }
 }
 
-// (side, side, c): the background (c, bg, bg) resized, plus the window (c, w, w) as tiles, plus the bias (c).
+// (height, width, c): the background (c, bg, bg) resized, plus the window (c, w, w) as tiles, plus the bias (c).
 extern "C" __global__ void position(
-    int side, int c, int bg, int w, const float *background, const float *window, const float *bias, float *y
+    int height, int width, int c, int bg, int w, const float *background, const float *window, const float *bias, float *y
 ) {
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= (size_t)side * side * c) return;
-    int ch = (int)(i % c), column = (int)(i / c % side), row = (int)(i / c / side);
+    if (i >= (size_t)height * width * c) return;
+    int ch = (int)(i % c), column = (int)(i / c % width), row = (int)(i / c / width);
     int rows[4], columns[4];
     float vertical[4], horizontal[4], smooth = 0.0f;
-    cubic_taps(row, bg, side, rows, vertical);
-    cubic_taps(column, bg, side, columns, horizontal);
+    cubic_taps(row, bg, height, rows, vertical);
+    cubic_taps(column, bg, width, columns, horizontal);
     const float *plane = background + (size_t)ch * bg * bg;
     for (int k = 0; k < 4; k++) {
         float line = 0.0f;

@@ -1,9 +1,16 @@
 //! The frozen stem: a 7x7 convolution with stride 4 and padding 3, plus the positional embedding.
 
-use super::launch::{Kernels, Stream, args, kernels};
-use super::part::{Part, PartMut, linear};
-use crate::nn::ops::patch_embed::StemSize;
-use dfdx::prelude::*;
+use super::address;
+use super::buffer::{Buffer, Operand};
+use super::error::GpuError;
+use super::linear::linear;
+use super::ptx::{Kernels, args, kernels};
+use super::stream::Stream;
+use super::view::{Slice, SliceMut};
+use crate::kernels::extent::Extent;
+use crate::nn::ops::patch_embed::{PatchEmbedKernel, StemSize, StemWeights};
+use dfdx::prelude::{Cuda, CudaError};
+use std::sync::Arc;
 
 const PATCH_EMBED: Kernels = kernels!("patch_embed");
 /// Numbers of the image that a pixel of the map sees: 7x7 in three planes.
@@ -11,33 +18,49 @@ const TAPS: usize = 3 * 7 * 7;
 /// Numbers laid out at once, at most.
 const PATCH_NUMBERS: usize = 1 << 24;
 
-/// Image `(b, 3, s, s)` to map `(b, s/4, s/4, c)`; weight `(c, 3, 7, 7)`, bias `(c)`, background `(c, bg, bg)`, window
+impl PatchEmbedKernel for Cuda {
+    fn patch_embed(
+        &self,
+        size: StemSize,
+        x: &Buffer,
+        w: StemWeights<'_, Arc<Operand>>,
+        y: SliceMut<'_>,
+    ) -> Result<(), CudaError> {
+        let weights = [w.weight, w.bias, w.background, w.window].map(Slice::from);
+        let (numbers, image) = ((size.batch, size.channels), Extent::square(size.side));
+        Ok(forward(&address::stream(self)?, numbers, image, x.into(), weights, y)?)
+    }
+}
+
+/// Images `(b, 3, height, width)`, of this extent, to maps `(b, height/4, width/4, c)`; weight `(c, 3, 7, 7)`, bias `(c)`, background `(c, bg, bg)`, window
 /// `(c, w, w)`.
 pub fn forward(
     stream: &Stream,
-    s: StemSize,
-    x: Part<'_>,
-    [weight, bias, background, window]: [Part<'_>; 4],
-    mut y: PartMut<'_>,
-) -> Result<(), CudaError> {
-    let (quarter, c) = (s.side / 4, s.channels);
-    let pixels = s.batch * quarter * quarter;
-    assert!(x.len() == s.batch * 3 * s.side * s.side && y.len() == pixels * c && bias.len() == c);
+    (batch, channels): (usize, usize),
+    image: Extent,
+    x: Slice<'_>,
+    [weight, bias, background, window]: [Slice<'_>; 4],
+    mut y: SliceMut<'_>,
+) -> Result<(), GpuError> {
+    let (map, c) = (image.quarter(), channels);
+    let pixels = batch * map.area();
+    assert!(x.len() == batch * 3 * image.area() && y.len() == pixels * c && bias.len() == c);
+    let [height, width] = [image.height, image.width].map(|n| n as i32);
     let each = PATCH_NUMBERS / TAPS;
     for first in (0..pixels).step_by(each) {
         let count = each.min(pixels - first);
         let patches = stream.uninit(count * TAPS)?;
-        let args = args![first, count, s.side as i32, x, &patches];
+        let args = args![first, count, height, width, x, &patches];
         // SAFETY: `x` are the images, of which the map's pixels `first..first + count` are some.
         unsafe { stream.launch_over(count * TAPS, PATCH_EMBED, "stem_gather", args) }?;
-        let factors = (Part::from(&patches).exact(), weight.exact());
-        linear(stream, [count, TAPS, c], factors.0, factors.1, 0.0, y.at(first * c, count * c))?;
+        let (rows, weight) = (Slice::from(&patches).exact(), weight.exact());
+        linear(stream, [count, TAPS, c], rows, weight, 0.0, y.at(first * c, count * c))?;
     }
     let (bg, w) = (side_of(background, c), side_of(window, c));
-    let numbers = quarter * quarter * c;
+    let numbers = map.area() * c;
     let embedding = stream.uninit(numbers)?;
-    let [side, channels, bg, w] = [quarter, c, bg, w].map(|n| n as i32);
-    let args = args![side, channels, bg, w, background, window, bias, &embedding];
+    let [height, width, channels, bg, w] = [map.height, map.width, c, bg, w].map(|n| n as i32);
+    let args = args![height, width, channels, bg, w, background, window, bias, &embedding];
     // SAFETY: both embeddings hold squares for `c` channels, the bias `c` numbers, the result one map.
     unsafe { stream.launch_over(numbers, PATCH_EMBED, "position", args) }?;
     // SAFETY: `y` has whole maps of `numbers` numbers.
@@ -45,7 +68,7 @@ pub fn forward(
 }
 
 /// The side of `c` squares.
-fn side_of(squares: Part<'_>, c: usize) -> usize {
+fn side_of(squares: Slice<'_>, c: usize) -> usize {
     let side = (squares.len() / c).isqrt();
     assert_eq!(side * side * c, squares.len(), "squares for each channel");
     side

@@ -1,7 +1,8 @@
 // Bilinear interpolation as PyTorch's `interpolate` defines it, forward and backward.
 //
-// A map is (image, side, side, k, c): k groups of c channels, of which the enlarged side keeps each as a map of its own,
-// (image, k, to, to, width), with the c numbers from `offset` on. The decoder's join has k = 1, a head's masks c = 1.
+// A map is (image, from_height, from_width, k, c): k groups of c channels, of which the result keeps each as a map of its
+// own, (image, k, to_height, to_width, row), with the c numbers from `offset` on of each row. The decoder's join has k = 1,
+// a head's masks c = 1.
 
 struct Taps {
     int low, high;
@@ -40,25 +41,28 @@ static __device__ float weight_of(Taps taps, int j) {
 }
 
 extern "C" __global__ void bilinear(
-    size_t images, int k, int c, int from, int to, int corners, const float *x, int width, int offset, float *y
+    size_t images, int k, int c, int from_height, int from_width, int to_height, int to_width, int corners, const float *x,
+    int row, int offset, float *y
 ) {
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= images * k * to * to * c) return;
-    int ch = (int)(i % c), column = (int)(i / c % to);
-    size_t line = i / c / to, map = line / to, image = map / k, row_length = (size_t)from * k * c;
+    if (i >= images * k * to_height * to_width * c) return;
+    int ch = (int)(i % c), column = (int)(i / c % to_width);
+    size_t line = i / c / to_width, map = line / to_height, image = map / k, line_length = (size_t)from_width * k * c;
     int group = (int)(map % k);
-    Taps v = taps_at((int)(line % to), from, to, corners), h = taps_at(column, from, to, corners);
-    const float *here = x + image * from * row_length + (size_t)group * c + ch;
-    const float *top = here + v.low * row_length, *bottom = here + v.high * row_length;
+    Taps v = taps_at((int)(line % to_height), from_height, to_height, corners);
+    Taps h = taps_at(column, from_width, to_width, corners);
+    const float *here = x + image * from_height * line_length + (size_t)group * c + ch;
+    const float *top = here + v.low * line_length, *bottom = here + v.high * line_length;
     size_t left = (size_t)h.low * k * c, right = (size_t)h.high * k * c;
-    y[(line * to + column) * width + offset + ch] =
+    y[(line * to_width + column) * row + offset + ch] =
         v.at_low * (h.at_low * top[left] + h.at_high * top[right]) +
         v.at_high * (h.at_low * bottom[left] + h.at_high * bottom[right]);
 }
 
-// The transpose of the horizontal half: `lines` rows of gy, each (to, width), to narrow (lines, from, c).
+// The transpose of the horizontal half: `lines` lines of gy, each (to, row), to narrow (lines, from, c);
+// `from` and `to` are widths.
 extern "C" __global__ void bilinear_backward_columns(
-    size_t lines, int c, int from, int to, int corners, const float *gy, int width, int offset, float *narrow
+    size_t lines, int c, int from, int to, int corners, const float *gy, int row, int offset, float *narrow
 ) {
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= lines * from * c) return;
@@ -68,25 +72,26 @@ extern "C" __global__ void bilinear_backward_columns(
     float sum = 0.0f;
     for (int column = begin; column < end; column++) {
         float weight = weight_of(taps_at(column, from, to, corners), j);
-        if (weight != 0.0f) sum += weight * gy[(line * to + column) * width + offset + ch];
+        if (weight != 0.0f) sum += weight * gy[(line * to + column) * row + offset + ch];
     }
     narrow[i] = sum;
 }
 
-// And of the vertical half: adds narrow (image, k, to, from, c) to gx (image, from, from, k, c).
+// And of the vertical half: adds narrow (image, k, to, width, c) to gx (image, from, width, k, c); `from` and `to` are
+// heights.
 extern "C" __global__ void bilinear_backward_rows(
-    size_t images, int k, int c, int from, int to, int corners, const float *narrow, float *gx
+    size_t images, int k, int c, int from, int to, int width, int corners, const float *narrow, float *gx
 ) {
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= images * from * from * k * c) return;
-    int ch = (int)(i % c), group = (int)(i / c % k), column = (int)(i / c / k % from), begin, end;
-    size_t line = i / c / k / from, image = line / from, map = image * k + group;
+    if (i >= images * from * width * k * c) return;
+    int ch = (int)(i % c), group = (int)(i / c % k), column = (int)(i / c / k % width), begin, end;
+    size_t line = i / c / k / width, image = line / from, map = image * k + group;
     int j = (int)(line % from);
     readers_of(j, from, to, corners, &begin, &end);
     float sum = 0.0f;
     for (int row = begin; row < end; row++) {
         float weight = weight_of(taps_at(row, from, to, corners), j);
-        if (weight != 0.0f) sum += weight * narrow[((map * to + row) * from + column) * c + ch];
+        if (weight != 0.0f) sum += weight * narrow[((map * to + row) * width + column) * c + ch];
     }
     gx[i] += sum;
 }

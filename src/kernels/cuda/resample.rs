@@ -1,99 +1,135 @@
 //! Bilinear interpolation, as PyTorch's `interpolate` defines it: the launches of `resample.cu`.
 
-use super::launch::{Kernels, Stream, args, kernels};
-use super::part::{Part, PartMut, add_columns, put_columns};
-use crate::nn::ops::resize::ResizeSize;
-use crate::nn::ops::up2_concat::JoinSize;
-use dfdx::prelude::*;
+use super::address;
+use super::buffer::Buffer;
+use super::columns::{add_columns, put_columns};
+use super::error::GpuError;
+use super::ptx::{Kernels, args, kernels};
+use super::stream::Stream;
+use super::view::{Slice, SliceMut};
+use crate::kernels::extent::Extent;
+use crate::nn::ops::resize::{ResizeKernel, ResizeSize};
+use crate::nn::ops::up2_concat::{JoinSize, Up2ConcatKernel};
+use dfdx::prelude::{Cuda, CudaError};
 
 const RESAMPLE: Kernels = kernels!("resample");
 
-/// Maps `(images, from, from, groups, channels)` enlarged to `(images, groups, to, to, width)`, of which the channels
-/// from `offset` on are theirs.
-struct Enlarge {
-    images: usize,
-    groups: usize,
-    channels: usize,
-    from: usize,
-    to: usize,
+impl Up2ConcatKernel for Cuda {
+    fn up2_concat(&self, size: JoinSize, skip: &Buffer, deep: &Buffer, y: SliceMut<'_>) -> Result<(), CudaError> {
+        Ok(up2_concat(&address::stream(self)?, size, skip.into(), deep.into(), y)?)
+    }
+
+    fn up2_concat_backward(&self, size: JoinSize, gy: &Buffer, gradients: [SliceMut<'_>; 2]) -> Result<(), CudaError> {
+        Ok(up2_concat_backward(&address::stream(self)?, size, gy.into(), gradients)?)
+    }
+}
+
+impl ResizeKernel for Cuda {
+    fn resize(&self, size: ResizeSize, x: &Buffer, y: SliceMut<'_>) -> Result<(), CudaError> {
+        Ok(resize(&address::stream(self)?, size, x.into(), y)?)
+    }
+
+    fn resize_backward(&self, size: ResizeSize, gy: &Buffer, gx: SliceMut<'_>) -> Result<(), CudaError> {
+        Ok(resize_backward(&address::stream(self)?, size, gy.into(), gx)?)
+    }
+}
+
+/// Maps `(images, from.height, from.width, groups, channels)` enlarged to `(images, groups, to.height, to.width, row)`: the
+/// channels from `offset` on of each row are theirs.
+pub struct Enlarge {
+    pub images: usize,
+    pub groups: usize,
+    pub channels: usize,
+    pub from: Extent,
+    pub to: Extent,
     /// Corners on corners (`align_corners=True`), else edges on edges.
-    corners: bool,
-    width: usize,
-    offset: usize,
+    pub corners: bool,
+    /// Channels of a pixel of the result.
+    pub row: usize,
+    pub offset: usize,
 }
 
 impl Enlarge {
     fn check(&self, small: usize, large: usize) {
-        assert_eq!(small, self.images * self.from * self.from * self.groups * self.channels);
-        assert_eq!(large, self.images * self.groups * self.to * self.to * self.width);
-        assert!(self.offset + self.channels <= self.width);
+        assert_eq!(small, self.images * self.from.area() * self.groups * self.channels);
+        assert_eq!(large, self.images * self.groups * self.to.area() * self.row);
+        assert!(self.offset + self.channels <= self.row);
     }
 
-    fn forward(&self, stream: &Stream, x: Part<'_>, y: PartMut<'_>) -> Result<(), CudaError> {
+    pub fn forward(&self, stream: &Stream, x: Slice<'_>, y: SliceMut<'_>) -> Result<(), GpuError> {
         self.check(x.len(), y.len());
-        let [k, c, from, to, corners, width, offset] = self.numbers();
-        let n = self.images * self.groups * self.to * self.to * self.channels;
+        let [k, c, corners, row, offset] = self.numbers();
+        let ([from_height, from_width], [to_height, to_width]) = self.extents();
+        let n = self.images * self.groups * self.to.area() * self.channels;
         // SAFETY: both lengths are checked.
         unsafe {
-            let args = args![self.images, k, c, from, to, corners, x, width, offset, &y];
+            let args =
+                args![self.images, k, c, from_height, from_width, to_height, to_width, corners, x, row, offset, &y];
             stream.launch_over(n, RESAMPLE, "bilinear", args)
         }
     }
 
     /// Adds to the gradient of the input: first along rows, then along columns.
-    fn backward(&self, stream: &Stream, gy: Part<'_>, gx: PartMut<'_>) -> Result<(), CudaError> {
+    pub fn backward(&self, stream: &Stream, gy: Slice<'_>, gx: SliceMut<'_>) -> Result<(), GpuError> {
         self.check(gx.len(), gy.len());
-        let [k, c, from, to, corners, width, offset] = self.numbers();
-        let lines = self.images * self.groups * self.to;
-        let narrow = stream.uninit(lines * self.from * self.channels)?;
-        // SAFETY: both lengths are checked; `narrow` has `from` times the channels for each line of `gy`.
+        let [k, c, corners, row, offset] = self.numbers();
+        let ([from_height, from_width], [to_height, to_width]) = self.extents();
+        let lines = self.images * self.groups * self.to.height;
+        let narrow = stream.uninit(lines * self.from.width * self.channels)?;
+        // SAFETY: both lengths are checked; `narrow` has the channels of `from.width` pixels for each line of `gy`.
         unsafe {
-            let args = args![lines, c, from, to, corners, gy, width, offset, &narrow];
+            let args = args![lines, c, from_width, to_width, corners, gy, row, offset, &narrow];
             stream.launch_over(narrow.len(), RESAMPLE, "bilinear_backward_columns", args)?;
-            let args = args![self.images, k, c, from, to, corners, &narrow, &gx];
+            let args = args![self.images, k, c, from_height, to_height, from_width, corners, &narrow, &gx];
             stream.launch_over(gx.len(), RESAMPLE, "bilinear_backward_rows", args)
         }
     }
 
-    fn numbers(&self) -> [i32; 7] {
-        let corners = usize::from(self.corners);
-        [self.groups, self.channels, self.from, self.to, corners, self.width, self.offset].map(|n| n as i32)
+    fn numbers(&self) -> [i32; 5] {
+        [self.groups, self.channels, usize::from(self.corners), self.row, self.offset].map(|n| n as i32)
+    }
+
+    /// Height and width of `from` and of `to`.
+    fn extents(&self) -> ([i32; 2], [i32; 2]) {
+        let pair = |extent: Extent| [extent.height as i32, extent.width as i32];
+        (pair(self.from), pair(self.to))
     }
 }
 
 /// The deep map's way into a join.
 fn doubled(s: JoinSize) -> Enlarge {
+    let to = Extent::square(s.side);
     Enlarge {
         images: s.batch,
         groups: 1,
         channels: s.deep,
-        from: s.side / 2,
-        to: s.side,
+        from: to.halved(),
+        to,
         corners: true,
-        width: s.skip + s.deep,
+        row: s.skip + s.deep,
         offset: s.skip,
     }
 }
 
 /// `[skip, deep doubled]` along the channels.
-pub fn up2_concat(
+fn up2_concat(
     stream: &Stream,
     s: JoinSize,
-    skip: Part<'_>,
-    deep: Part<'_>,
-    mut y: PartMut<'_>,
-) -> Result<(), CudaError> {
-    put_columns(stream, s.skip, skip, [s.skip + s.deep, 0], y.again())?;
+    skip: Slice<'_>,
+    deep: Slice<'_>,
+    mut y: SliceMut<'_>,
+) -> Result<(), GpuError> {
+    put_columns(stream, s.skip, skip, [s.skip + s.deep, 0], y.reborrow())?;
     doubled(s).forward(stream, deep, y)
 }
 
 /// Adds to the gradients of skip and deep.
-pub fn up2_concat_backward(
+fn up2_concat_backward(
     stream: &Stream,
     s: JoinSize,
-    gy: Part<'_>,
-    [skip, deep]: [PartMut<'_>; 2],
-) -> Result<(), CudaError> {
+    gy: Slice<'_>,
+    [skip, deep]: [SliceMut<'_>; 2],
+) -> Result<(), GpuError> {
     add_columns(stream, s.skip, gy, [s.skip + s.deep, 0], skip)?;
     doubled(s).backward(stream, gy, deep)
 }
@@ -104,20 +140,20 @@ fn resized(s: ResizeSize) -> Enlarge {
         images: s.batch,
         groups: s.classes,
         channels: 1,
-        from: s.from,
-        to: s.to,
+        from: Extent::square(s.from),
+        to: Extent::square(s.to),
         corners: false,
-        width: 1,
+        row: 1,
         offset: 0,
     }
 }
 
 /// `(b, from, from, k)` to `(b, k, to, to)`.
-pub fn resize(stream: &Stream, s: ResizeSize, x: Part<'_>, y: PartMut<'_>) -> Result<(), CudaError> {
+fn resize(stream: &Stream, s: ResizeSize, x: Slice<'_>, y: SliceMut<'_>) -> Result<(), GpuError> {
     resized(s).forward(stream, x, y)
 }
 
 /// Adds to the gradient of [`resize`]'s input.
-pub fn resize_backward(stream: &Stream, s: ResizeSize, gy: Part<'_>, gx: PartMut<'_>) -> Result<(), CudaError> {
+fn resize_backward(stream: &Stream, s: ResizeSize, gy: Slice<'_>, gx: SliceMut<'_>) -> Result<(), GpuError> {
     resized(s).backward(stream, gy, gx)
 }

@@ -207,16 +207,16 @@ extern "C" __global__ void layer_norm_backward(
     }
 }
 
-// The four rows of a map (2 half, 2 half, c) that a 2x2 pool makes one of, for a row of the pooled map.
+// The four rows of a map of width 2 half that a 2x2 pool makes one of, for a row of the pooled map.
 struct Four {
     size_t at[4];
 };
 
 static __device__ Four four_rows(size_t row, int half, int c) {
-    // Rows of all maps lie one under another: a pair of them never straddles two maps.
-    size_t line = row / half, column = row % half, side = 2 * (size_t)half;
-    size_t first = (2 * line * side + 2 * column) * c;
-    return {{first, first + c, first + side * c, first + side * c + c}};
+    // Lines of all maps lie one under another, an even number of each: a pair of them never straddles two maps.
+    size_t line = row / half, column = row % half, width = 2 * (size_t)half;
+    size_t first = (2 * line * width + 2 * column) * c;
+    return {{first, first + c, first + width * c, first + width * c + c}};
 }
 
 // y = y + bias + the 2x2 max pool of (full + full_bias); rows of y are counted.

@@ -123,7 +123,7 @@ unsafe fn wait(stream: sys::CUstream, event: sys::CUevent) -> Result<(), DriverE
 #[cfg(test)]
 mod tests {
     use super::super::open::tested_gpu;
-    use crate::nn::Memory;
+    use crate::nn::backend::Memory;
 
     #[test]
     fn uploads_arrive_in_order_whatever_their_lengths() {

@@ -1,8 +1,8 @@
 //! dfdx's CPU.
 
 use super::backend::{Backend, StorageOf};
+use crate::kernels::cpu::buffer::{self, Buffer};
 use crate::kernels::cpu::device::Cpu as Kernels;
-use crate::kernels::cpu::scratch::{self as buffer, Scratch as Buffer};
 use dfdx::prelude::*;
 use std::convert::Infallible;
 

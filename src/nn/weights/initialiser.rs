@@ -155,7 +155,8 @@ fn normal(rng: &mut impl Rng, deviation: f64, numbers: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::{Sam2UNet, Tiny};
+    use crate::nn::sam2unet::Sam2UNet;
+    use crate::nn::variant::Tiny;
     use dfdx::tensor::Cpu;
 
     fn tiny(seed: u64) -> Vec<(WeightSpec, Vec<f32>)> {

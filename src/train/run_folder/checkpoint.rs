@@ -7,7 +7,8 @@ use super::error::FolderError;
 use super::names::{MODEL, OPTIMISER};
 use crate::checkpoint::file::WeightFile;
 use crate::checkpoint::safetensors::write::save;
-use crate::nn::weights::{Role, SourceError, Value, WeightSource, WeightSpec};
+use crate::nn::weights::source::{SourceError, WeightSource};
+use crate::nn::weights::spec::{Role, Value, WeightSpec};
 use crate::train::learner::Learner;
 
 /// What PyTorch calls the first and the second moment.

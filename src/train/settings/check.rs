@@ -5,7 +5,8 @@ use super::multi_scale::MultiScale;
 use super::named::Named;
 use super::settings::Settings;
 use super::sides::{largest_side, nearest_sides};
-use crate::nn::{SIDES, VARIANTS};
+use crate::nn::shape::SIDES;
+use crate::nn::variant::VARIANTS;
 
 /// More threads are a slip of the keyboard.
 const MOST_THREADS: usize = 1024;

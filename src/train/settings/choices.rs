@@ -13,9 +13,10 @@ use super::multi_scale::MultiScale;
 use super::settings::{Generated, Settings};
 use super::{by_name, demo};
 use crate::device::DeviceChoice;
+use crate::kernels::memory_use::MemoryUse;
+use crate::kernels::precision::Precision;
+use crate::kernels::structure_loss::LossFlavour;
 use crate::metrics::task::Task;
-use crate::nn::Precision;
-use crate::nn::{LossFlavour, MemoryUse};
 
 /// What the paper's section 4.1 sets for a task: epochs and multi-scale.
 fn task_defaults(task: Task) -> (u64, MultiScale) {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::sides::{SIDE_UNIT, largest_side};
-use crate::nn::SIDES;
+use crate::nn::shape::SIDES;
 
 /// What is wrong with what was asked for.
 #[derive(Debug, thiserror::Error)]

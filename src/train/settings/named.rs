@@ -3,9 +3,10 @@
 use super::error::SettingsError;
 use super::multi_scale::MultiScale;
 use crate::device::DeviceChoice;
+use crate::kernels::memory_use::MemoryUse;
+use crate::kernels::precision::Precision;
+use crate::kernels::structure_loss::LossFlavour;
 use crate::metrics::task::Task;
-use crate::nn::Precision;
-use crate::nn::{LossFlavour, MemoryUse};
 
 /// A choice that files and flags know by a name.
 pub trait Named: Copy + PartialEq + 'static {

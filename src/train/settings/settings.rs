@@ -9,9 +9,10 @@ use super::error::SettingsError;
 use super::multi_scale::{LARGER_SCALE, MultiScale};
 use super::sides::SIDE_UNIT;
 use crate::device::DeviceChoice;
+use crate::kernels::memory_use::MemoryUse;
+use crate::kernels::precision::Precision;
+use crate::kernels::structure_loss::LossFlavour;
 use crate::metrics::task::Task;
-use crate::nn::Precision;
-use crate::nn::{LossFlavour, MemoryUse};
 
 /// Sizes of the generated sets that a run without images uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

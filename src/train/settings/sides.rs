@@ -1,6 +1,6 @@
 //! The sides that a run may choose from.
 
-use crate::nn::SIDES;
+use crate::nn::shape::SIDES;
 
 /// Sides are multiples of this.
 pub(super) const SIDE_UNIT: usize = 32;

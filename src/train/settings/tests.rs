@@ -3,9 +3,10 @@
 use super::choices::Choices;
 use super::multi_scale::MultiScale;
 use super::settings::Settings;
+use crate::kernels::memory_use::MemoryUse;
+use crate::kernels::precision::Precision;
+use crate::kernels::structure_loss::LossFlavour;
 use crate::metrics::task::Task;
-use crate::nn::Precision;
-use crate::nn::{LossFlavour, MemoryUse};
 
 fn folder() -> Choices {
     Choices { images: Some("i".into()), masks: Some("m".into()), ..Choices::default() }

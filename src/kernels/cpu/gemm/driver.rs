@@ -1,10 +1,10 @@
 //! Computes products tile by tile: which part of which operand a micro-kernel gets, and what happens to a tile after it.
 
-use super::micro::kernel::MicroKernel;
 use super::operand::{Destination, Initial, LeftOperand, MOST_ROWS, PanelRows, Runs, WIDEST};
 use super::packed::Packed;
-use crate::kernels::cpu::scratch::Scratch;
-use crate::kernels::cpu::vector::{Rows, add_rows, gelu_add_rows, gelu_rows, relu_rows, widen_rows};
+use crate::kernels::cpu::buffer::Buffer;
+use crate::kernels::cpu::vector::bf16::widen_bf16_rows;
+use crate::kernels::cpu::vector::rows::{Rows, add_rows, gelu_add_rows, gelu_rows, relu_rows};
 use std::cmp::Ordering;
 use std::ops::Range;
 
@@ -226,7 +226,7 @@ fn run(
     epilogue: Epilogue<'_>,
     Output { y, stride }: Output<'_>,
 ) {
-    let (kernel, columns, depth): (&MicroKernel, _, _) = (factor.kernel(), factor.columns(), runs.depth());
+    let (kernel, columns, depth) = (factor.kernel(), factor.columns(), runs.depth());
     if rows == 0 || columns == 0 {
         return;
     }
@@ -245,7 +245,7 @@ fn run(
     let mut pointers = [std::ptr::null(); MOST_ROWS];
     let mut edge = None;
     let starts = slab_starts(runs, kernel.depth_step * per_lane);
-    let mut wide = Scratch::default();
+    let mut wide = Buffer::default();
     let mut slab = 0;
     while let [Some(from), Some(to), after] = [slab, slab + 1, slab + 2].map(&starts) {
         slab += 1;
@@ -256,9 +256,9 @@ fn run(
                 1 => panel,
                 _ => {
                     if wide.len() < per_lane * panel.len() {
-                        wide = Scratch::new(per_lane * panel.len());
+                        wide = Buffer::new(per_lane * panel.len());
                     }
-                    widen_rows(panel, width, &mut wide);
+                    widen_bf16_rows(panel, width, &mut wide);
                     &wide
                 }
             };

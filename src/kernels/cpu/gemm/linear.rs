@@ -3,7 +3,7 @@
 use super::driver::{Accumulate, Epilogue, matrix_product, transposed_product};
 use super::packed::Packed;
 use crate::kernels::cpu::profile::{Kind, scope};
-use crate::kernels::cpu::vector::add_assign;
+use crate::kernels::cpu::vector::rows::add_assign;
 use rayon::prelude::*;
 
 /// Rows of a part of a weight's gradient: one task.

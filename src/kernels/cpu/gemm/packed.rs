@@ -3,8 +3,9 @@
 use super::micro::isa;
 use super::micro::kernel::MicroKernel;
 use super::operand::WIDEST;
-use crate::kernels::cpu::scratch::Scratch;
-use crate::kernels::cpu::vector::{halve_pair, halve_rows, split_pairs, transpose_into};
+use crate::kernels::cpu::buffer::Buffer;
+use crate::kernels::cpu::vector::bf16::{round_bf16_pair, round_bf16_rows, split_bf16_pairs};
+use crate::kernels::cpu::vector::transpose::transpose_into;
 use crate::kernels::encoded::Encoded;
 use crate::kernels::precision::Precision;
 use rayon::prelude::*;
@@ -43,7 +44,7 @@ pub enum Lanes<'x> {
     /// Numbers of single precision, where they stood.
     F32(&'x [f32]),
     /// Pairs of numbers rounded to bf16.
-    Bf16Pairs(Scratch),
+    Bf16Pairs(Buffer),
 }
 
 impl Deref for Lanes<'_> {
@@ -61,8 +62,8 @@ fn lanes_of(pairs: bool, x: &[f32], columns: usize) -> Lanes<'_> {
     if !pairs {
         return Lanes::F32(x);
     }
-    let mut lanes = Scratch::new(x.len() / columns * columns.div_ceil(2));
-    halve_rows(x, columns, &mut lanes);
+    let mut lanes = Buffer::new(x.len() / columns * columns.div_ceil(2));
+    round_bf16_rows(x, columns, &mut lanes);
     Lanes::Bf16Pairs(lanes)
 }
 
@@ -161,15 +162,15 @@ impl Packed {
 
     /// Rows of one length as the left operand of a product with this one. If they must be rounded they come to stand in
     /// `buffer`.
-    pub fn left_rows<'r>(&self, rows: &[&'r [f32]], buffer: &'r mut Scratch) -> Vec<&'r [f32]> {
+    pub fn left_rows<'r>(&self, rows: &[&'r [f32]], buffer: &'r mut Buffer) -> Vec<&'r [f32]> {
         let columns = rows.first().map_or(0, |row| row.len());
         if !self.kernel.packs_pairs || columns == 0 {
             return rows.to_vec();
         }
         let length = self.lanes_in(columns);
-        *buffer = Scratch::new(rows.len() * length);
+        *buffer = Buffer::new(rows.len() * length);
         for (row, lanes) in rows.iter().zip(buffer.chunks_exact_mut(length)) {
-            halve_rows(row, columns, lanes);
+            round_bf16_rows(row, columns, lanes);
         }
         buffer.chunks_exact(length).collect()
     }
@@ -180,11 +181,11 @@ impl Packed {
         if !self.kernel.packs_pairs {
             return Lanes::F32(x);
         }
-        let mut lanes = Scratch::new((x.len() / columns).div_ceil(2) * columns);
-        let zeros = Scratch::zeros(columns);
+        let mut lanes = Buffer::new((x.len() / columns).div_ceil(2) * columns);
+        let zeros = Buffer::zeros(columns);
         for (pair, lanes) in x.chunks(2 * columns).zip(lanes.chunks_exact_mut(columns)) {
             let (first, second) = pair.split_at(columns);
-            halve_pair(first, if second.is_empty() { &zeros } else { second }, lanes);
+            round_bf16_pair(first, if second.is_empty() { &zeros } else { second }, lanes);
         }
         Lanes::Bf16Pairs(lanes)
     }
@@ -205,7 +206,7 @@ impl Packed {
         let depth = self.lanes_in(count);
         self.reset(count, depth, columns);
         let (width, pairs) = (self.kernel.panel_width(), self.kernel.packs_pairs);
-        let zeros = Scratch::zeros(if pairs && count % 2 == 1 { columns } else { 0 });
+        let zeros = Buffer::zeros(if pairs && count % 2 == 1 { columns } else { 0 });
         for p in 0..depth {
             let (first, second) = match pairs {
                 false => (row(p), None),
@@ -215,7 +216,7 @@ impl Packed {
                 let to = &mut self.panels[(j * depth + p) * width..][..width];
                 match second {
                     None => to[..part.len()].copy_from_slice(part),
-                    Some(second) => halve_pair(part, &second[j * width..columns], to),
+                    Some(second) => round_bf16_pair(part, &second[j * width..columns], to),
                 }
                 to[part.len()..].fill(0.0);
             }
@@ -252,7 +253,7 @@ impl Packed {
     /// Packs a matrix whose column `j` is `columns[j]`, of `inputs` numbers; the buffer is used again.
     pub fn set_columns(&mut self, inputs: usize, columns: &[&[f32]]) {
         debug_assert_eq!(self.pairs, self.kernel.packs_pairs, "held as it is multiplied");
-        let mut buffer = Scratch::default();
+        let mut buffer = Buffer::default();
         let lanes = self.left_rows(columns, &mut buffer);
         let (depth, count) = (self.lanes_in(inputs), lanes.len());
         self.reset(inputs, depth, count);
@@ -298,7 +299,7 @@ impl Packed {
         let mut panels = vec![0.0; columns.div_ceil(width) * width * depth];
         panels.par_chunks_mut(depth * width).enumerate().for_each(|(j, panel)| {
             let here = width.min(columns - j * width);
-            let mut numbers = Scratch::new(here * inputs);
+            let mut numbers = Buffer::new(here * inputs);
             matrix.read(j * width * inputs, &mut numbers);
             let lanes = lanes_of(packed.pairs, &numbers, inputs);
             set_panel(panel, width, 0..here, |i| &lanes[i * depth..][..depth]);
@@ -357,7 +358,7 @@ impl Packed {
             for (g, rows) in from[j * half * width..][..here * width].chunks(BLOCK / 2 * width).enumerate() {
                 let mut columns = [[0.0; WIDEST / 2]; BLOCK];
                 for ([low, high], row) in columns.as_chunks_mut::<2>().0.iter_mut().zip(rows.chunks_exact(width)) {
-                    split_pairs(row, low, high);
+                    split_bf16_pairs(row, low, high);
                 }
                 transpose_into(columns.each_ref().map(|column| &column[..length]), g * BLOCK, width, to);
             }

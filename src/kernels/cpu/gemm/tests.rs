@@ -8,8 +8,8 @@ use super::micro::kernel::MicroKernel;
 use super::micro::{amx, avx512_bf16};
 use super::packed::Packed;
 use super::test_numbers::{close, flipped, numbers, rounded, triple_loop};
-use crate::kernels::cpu::vector::gelu;
-use crate::kernels::precision::Precision;
+use crate::kernels::cpu::vector::math::gelu;
+use crate::nn::Precision;
 
 type Kernel = &'static MicroKernel;
 
@@ -61,14 +61,14 @@ fn products_agree_with_the_plain_twin_on_every_instruction_set() {
             y.copy_from_slice(&old);
             product(&rows, &b, 0, Accumulate::Add, Epilogue::None, &mut y);
             close(&y, (0..m * n).map(|i| want[i] + f64::from(old[i])), &what);
-            let mut gelu = y.clone();
-            gelu.iter_mut().for_each(|v| *v = gelu(*v));
+            let mut activated = y.clone();
+            activated.iter_mut().for_each(|v| *v = gelu(*v));
             y.copy_from_slice(&old);
             product(&rows, &b, 0, Accumulate::Add, Epilogue::Gelu, &mut y);
-            assert!(y.iter().zip(&gelu).all(|(y, g)| (y - g).abs() < 1e-6), "{what}");
+            assert!(y.iter().zip(&activated).all(|(y, g)| (y - g).abs() < 1e-6), "{what}");
             product(&rows, &b, 0, Accumulate::Overwrite, Epilogue::GeluAdd(&old), &mut y);
-            let gelu = |i: usize| f64::from(gelu(want[i] as f32) + old[i]);
-            close(&y, (0..m * n).map(gelu), &what);
+            let sum = |i: usize| f64::from(gelu(want[i] as f32) + old[i]);
+            close(&y, (0..m * n).map(sum), &what);
         }
     }
 }
@@ -95,7 +95,7 @@ fn a_factor_is_read_in_part_and_given_back_whole() {
     let [m, k, n] = [7, 70, 41];
     let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
     for kernel in isa::single_precision() {
-        let factor = packed(*kernel, &b, [m, k, n], true);
+        let factor = packed(kernel, &b, [m, k, n], true);
         assert_eq!(factor.to_columns(), flipped(&b, n));
         let turned = factor.transposed();
         assert_eq!((turned.inputs(), turned.columns(), turned.to_columns()), (n, k, b.clone()));

@@ -1,81 +1,19 @@
 //! Loading the kernels and launching them, in dfdx's own order of work.
 
-use super::memory::{self, Numbers, Out, Scratch, View};
+use super::buffer::{Operand, Scratch};
+use super::error::GpuError;
+use super::ptx::{Arg, Kernels, Signature, THREADS, over};
 use super::upload::Uploads;
-use crate::nn::Precision;
+use super::view::SliceMut;
+use crate::nn::backend::Precision;
 use cudarc::cublas::CudaBlas;
 use cudarc::driver::{CudaDevice, DriverError, result, sys};
-use dfdx::prelude::*;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::ffi::{CString, c_void};
+use std::ffi::CString;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-/// Threads of a block in elementwise kernels.
-pub const THREADS: u32 = 256;
-
-/// The kernels of one `.cu` file, by its name: `kernels!("add_relu")`.
-macro_rules! kernels {
-    ($name:literal) => {
-        $crate::kernels::cuda::launch::Kernels {
-            name: $name,
-            ptx: include_str!(concat!(env!("OUT_DIR"), "/", $name, ".ptx")),
-        }
-    };
-}
-pub(super) use kernels;
-
-/// The kernels of one `.cu` file.
-#[derive(Clone, Copy, Debug)]
-pub struct Kernels {
-    pub name: &'static str,
-    pub ptx: &'static str,
-}
-
-impl Kernels {
-    /// The names of its kernels, as PTX declares them: `.entry name(`.
-    fn names(self) -> Vec<&'static str> {
-        let declared = self.ptx.split(".entry ").skip(1);
-        declared.filter_map(|rest| Some(rest.split(['(', '\n']).next()?.trim())).collect()
-    }
-}
-
-/// One argument of a kernel: the bytes of an address, of a `size_t`, `int` or `unsigned`, of a `float` or of a `double`.
-#[derive(Clone, Copy, Debug)]
-#[repr(align(8))]
-pub struct Arg([u8; 8]);
-
-macro_rules! args_from {
-    ($($number:ty),*) => { $(
-        impl From<$number> for Arg {
-            fn from(number: $number) -> Self {
-                let (mut bytes, number) = ([0; 8], number.to_ne_bytes());
-                bytes[..number.len()].copy_from_slice(&number);
-                Self(bytes)
-            }
-        }
-    )* };
-}
-args_from!(u64, usize, u32, i32, f32, f64);
-
-macro_rules! args_from_buffers {
-    ($($buffer:ty),*) => { $(
-        impl From<&$buffer> for Arg {
-            fn from(buffer: &$buffer) -> Self {
-                buffer.address().into()
-            }
-        }
-    )* };
-}
-args_from_buffers!(View, Out<'_>, Scratch, Numbers, Arc<Numbers>);
-
-/// The arguments of a kernel in its own order. Numbers must have its types exactly: `size_t` is a `usize`.
-macro_rules! args {
-    ($($argument:expr),* $(,)?) => { [$($crate::kernels::cuda::launch::Arg::from($argument)),*] };
-}
-pub(super) use args;
-
-/// Where an operation's kernels are launched: dfdx's device, in the order of all its work.
+/// Where an operation's kernels are launched: a device, in the order of all its work.
 #[derive(Clone, Debug)]
 pub struct Stream {
     device: Arc<CudaDevice>,
@@ -96,7 +34,7 @@ struct Tools {
 }
 
 impl Tools {
-    fn new(device: &Arc<CudaDevice>) -> Result<Self, CudaError> {
+    fn new(device: &Arc<CudaDevice>) -> Result<Self, GpuError> {
         device.bind_to_thread()?;
         keep_freed_memory(device);
         let (blas, uploads) = (Mutex::new(CudaBlas::new(device.clone())?), Mutex::new(Uploads::new()?));
@@ -117,8 +55,12 @@ fn keep_freed_memory(device: &CudaDevice) {
     };
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Function(sys::CUfunction);
+/// A loaded kernel.
+#[derive(Clone, Debug)]
+struct Function {
+    handle: sys::CUfunction,
+    signature: Signature,
+}
 
 // SAFETY: a handle that the driver gives out for all threads of the process.
 unsafe impl Send for Function {}
@@ -126,10 +68,9 @@ unsafe impl Send for Function {}
 unsafe impl Sync for Function {}
 
 impl Stream {
-    /// The one that dfdx uses.
-    pub fn of(cuda: &Cuda) -> Result<Self, CudaError> {
+    /// Of this device, whose own stream it is.
+    pub fn on(device: Arc<CudaDevice>) -> Result<Self, GpuError> {
         static DEVICES: Mutex<BTreeMap<usize, Arc<Tools>>> = Mutex::new(BTreeMap::new());
-        let device = memory::device(cuda)?;
         let mut devices = DEVICES.lock().unwrap_or_else(PoisonError::into_inner);
         let tools = match devices.entry(device.ordinal()) {
             Entry::Occupied(tools) => tools.get().clone(),
@@ -138,7 +79,7 @@ impl Stream {
         Ok(Self { device, tools })
     }
 
-    /// dfdx's device.
+    /// The device.
     pub fn device(&self) -> &Arc<CudaDevice> {
         &self.device
     }
@@ -149,17 +90,17 @@ impl Stream {
     }
 
     /// A temporary buffer that a kernel writes throughout before any other reads it.
-    pub fn uninit(&self, len: usize) -> Result<Scratch, CudaError> {
+    pub fn uninit(&self, len: usize) -> Result<Scratch, GpuError> {
         Scratch::uninit(&self.device, len)
     }
 
-    /// A factor that a kernel writes throughout before a product of this precision reads it.
-    pub fn factor(&self, len: usize, precision: Precision) -> Result<Numbers, CudaError> {
-        Numbers::uninit(&self.device, len, precision)
+    /// An operand that a kernel writes throughout before a product of this precision reads it.
+    pub fn operand(&self, len: usize, precision: Precision) -> Result<Operand, GpuError> {
+        Operand::uninit(&self.device, len, precision)
     }
 
     /// Copies numbers of the host, beside the device's work where it has some to do.
-    pub fn upload(&self, numbers: &[f32], to: Out<'_>) -> Result<(), CudaError> {
+    pub fn upload(&self, numbers: &[f32], to: SliceMut<'_>) -> Result<(), GpuError> {
         assert_eq!(numbers.len(), to.len());
         self.device.bind_to_thread()?;
         let mut uploads = self.tools.uploads.lock().unwrap_or_else(PoisonError::into_inner);
@@ -170,8 +111,11 @@ impl Stream {
     /// Launches a kernel; `shared` is the dynamic shared memory of a block in bytes, at most 48 KiB with the static one.
     /// A grid of no block launches nothing.
     ///
+    /// # Panics
+    /// When the arguments differ in number or type from what the kernel's PTX declares.
+    ///
     /// # Safety
-    /// The arguments are the kernel's own, by number, order and type; each address is followed by as many numbers as
+    /// The arguments are the kernel's own, in its order; each address is followed by as many numbers as
     /// the kernel reads or writes there; no two written places overlap.
     pub unsafe fn launch<const N: usize>(
         &self,
@@ -181,16 +125,16 @@ impl Stream {
         block: [u32; 3],
         shared: u32,
         mut args: [Arg; N],
-    ) -> Result<(), CudaError> {
+    ) -> Result<(), GpuError> {
         if grid.contains(&0) {
             return Ok(());
         }
         self.device.bind_to_thread()?;
-        let Function(function) = self.function(kernels, kernel)?;
-        let mut pointers = args.each_mut().map(|arg| std::ptr::from_mut(&mut arg.0).cast::<c_void>());
+        let function = self.function(kernels, kernel, &args)?;
+        let mut pointers = args.each_mut().map(Arg::pointer);
         let stream = *self.device.cu_stream();
-        // SAFETY: the caller's promise; each pointer leads to the bytes of one argument, which the driver copies before
-        // this call returns.
+        // SAFETY: the caller's promise, and `function` found as many arguments, of the types, as the kernel takes; each
+        // pointer leads to the bytes of one, which the driver copies before this call returns.
         unsafe { result::launch_kernel(function, grid.into(), block.into(), shared, stream, &mut pointers) }?;
         Ok(())
     }
@@ -205,15 +149,20 @@ impl Stream {
         kernels: Kernels,
         kernel: &'static str,
         args: [Arg; N],
-    ) -> Result<(), CudaError> {
+    ) -> Result<(), GpuError> {
         // SAFETY: the caller's promise.
         unsafe { self.launch(kernels, kernel, over(n), [THREADS, 1, 1], 0, args) }
     }
 
-    /// A kernel, whose file is loaded at first need.
-    fn function(&self, kernels: Kernels, kernel: &'static str) -> Result<Function, CudaError> {
+    /// A kernel, whose file is loaded at first need, for a launch with these arguments.
+    fn function(&self, kernels: Kernels, kernel: &'static str, args: &[Arg]) -> Result<sys::CUfunction, GpuError> {
         let name = [kernels.name, kernel];
-        let known = |tools: &Tools| tools.functions.read().unwrap_or_else(PoisonError::into_inner).get(&name).copied();
+        let known = |tools: &Tools| {
+            let functions = tools.functions.read().unwrap_or_else(PoisonError::into_inner);
+            let Function { handle, signature } = functions.get(&name)?;
+            signature.check(args).unwrap_or_else(|wrong| panic!("{wrong}"));
+            Some(*handle)
+        };
         if let Some(function) = known(&self.tools) {
             return Ok(function);
         }
@@ -227,28 +176,34 @@ impl Stream {
     }
 
     /// Loads the kernels of a file.
-    pub fn load(&self, kernels: Kernels) -> Result<(), CudaError> {
+    pub fn load(&self, kernels: Kernels) -> Result<(), GpuError> {
         self.device.bind_to_thread()?;
         let text = CString::new(kernels.ptx).unwrap_or_else(|_| unreachable!("PTX is text"));
         // SAFETY: the text ends with a zero; the module is never unloaded.
         let module = unsafe { result::module::load_data(text.as_ptr().cast()) }?;
         let mut functions = self.tools.functions.write().unwrap_or_else(PoisonError::into_inner);
-        for name in kernels.names() {
-            let text = CString::new(name).unwrap_or_else(|_| unreachable!("PTX is text"));
+        for signature in kernels.signatures() {
+            let text = CString::new(signature.name).unwrap_or_else(|_| unreachable!("PTX is text"));
             // SAFETY: the module was loaded above.
-            let function = unsafe { result::module::get_function(module, text) }?;
-            functions.insert([kernels.name, name], Function(function));
+            let handle = unsafe { result::module::get_function(module, text) }?;
+            functions.insert([kernels.name, signature.name], Function { handle, signature });
         }
         Ok(())
     }
 }
 
-/// The grid that has one thread, in blocks of [`THREADS`], to each of `n` numbers.
-pub fn over(n: usize) -> [u32; 3] {
-    [blocks(n, THREADS as usize), 1, 1]
+/// The compute capability from which on cards multiply bf16 and TF32.
+const TENSOR_CORES: [i32; 2] = [8, 0];
+
+/// Major and minor compute capability, zeros where the driver does not tell.
+pub fn capability(device: &CudaDevice) -> [i32; 2] {
+    use sys::CUdevice_attribute::{
+        CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR as MAJOR, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR as MINOR,
+    };
+    [MAJOR, MINOR].map(|part| device.attribute(part).unwrap_or(0))
 }
 
-/// How many blocks of `each` cover `n`.
-pub fn blocks(n: usize, each: usize) -> u32 {
-    u32::try_from(n.div_ceil(each)).unwrap_or_else(|_| panic!("{n} is more than one launch can cover"))
+/// The precision, or single precision where the card does not multiply in it.
+pub fn supported(device: &CudaDevice, precision: Precision) -> Precision {
+    if capability(device) >= TENSOR_CORES { precision } else { Precision::F32 }
 }

@@ -1,14 +1,14 @@
-//! Threads kept awake through many short parallel stretches.
+//! Threads that spin instead of falling asleep between short parallel stretches.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Looks for work in vain before the processor is offered to others.
+/// How often a thread looks for work in vain before it offers the processor to others.
 const PATIENCE: usize = 256;
 
 /// Runs `work` while the pool's other threads look for its parallel parts without a pause: to fall asleep between two of
 /// them and to be woken takes a thread as long as many a part. They take up any work of the pool's, also another caller's,
 /// and this ends when that does.
-pub fn awake<R>(work: impl FnOnce() -> R) -> R {
+pub fn keep_busy<R>(work: impl FnOnce() -> R) -> R {
     let (done, own) = (AtomicBool::new(false), rayon::current_thread_index());
     let watch = || {
         let mut idle = 0;
@@ -53,11 +53,11 @@ mod tests {
     #[test]
     fn work_ends_and_gives_its_result_in_pools_of_any_size_inside_and_outside() {
         let plain = sum();
-        assert_eq!(awake(sum), plain);
+        assert_eq!(keep_busy(sum), plain);
         for threads in [1, 2, 5] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            assert_eq!(pool.install(|| awake(sum)), plain);
-            assert_eq!(pool.install(|| awake(|| awake(sum))), plain, "one in another");
+            assert_eq!(pool.install(|| keep_busy(sum)), plain);
+            assert_eq!(pool.install(|| keep_busy(|| keep_busy(sum))), plain, "one in another");
         }
     }
 
@@ -66,16 +66,16 @@ mod tests {
         let plain = sum();
         let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
         std::thread::scope(|scope| {
-            let callers: Vec<_> = (0..6).map(|_| scope.spawn(|| pool.install(|| awake(sum)))).collect();
+            let callers: Vec<_> = (0..6).map(|_| scope.spawn(|| pool.install(|| keep_busy(sum)))).collect();
             callers.into_iter().for_each(|caller| assert_eq!(caller.join().unwrap(), plain));
         });
     }
 
     #[test]
-    fn a_panic_wakes_them_too() {
+    fn a_panic_ends_the_spinning() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
-        let caught = catch_unwind(AssertUnwindSafe(|| pool.install(|| awake(|| panic!("on purpose")))));
+        let caught = catch_unwind(AssertUnwindSafe(|| pool.install(|| keep_busy(|| panic!("on purpose")))));
         assert!(caught.is_err());
-        assert_eq!(pool.install(|| awake(sum)), sum());
+        assert_eq!(pool.install(|| keep_busy(sum)), sum());
     }
 }

@@ -1,18 +1,18 @@
 //! 3x3 convolutions in inference and single precision by minimal filtering, F(2x2, 3x3) of arXiv 1509.09308: a tile of 2x2
 //! pixels takes 16 products of channels instead of 36. Pixels of a dilated kernel's tile lie `dilation` apart.
 
-use super::gemm::driver::{Accumulate, Epilogue, matrix_product};
-use super::gemm::packed::Packed;
-use super::scratch::Scratch;
-use super::vector::{from_tile, to_tile};
 use crate::kernels::conv2d::ConvSize;
+use crate::kernels::cpu::buffer::Buffer;
+use crate::kernels::cpu::gemm::driver::{Accumulate, Epilogue, matrix_product};
+use crate::kernels::cpu::gemm::packed::Packed;
+use crate::kernels::cpu::vector::winograd::{transform_input, transform_output};
 use crate::kernels::extent::Extent;
 use crate::kernels::precision::Precision;
 use rayon::prelude::*;
 
-/// Pixels that a tile reads, and products that it takes.
-const SEEN: usize = 16;
-/// Tiles worked on at once and channels of them: what they are turned into stays in the second-level cache.
+/// Pixels that a tile reads, and products that it takes: 4x4.
+const PRODUCTS: usize = 16;
+/// Tiles worked on at once and channels of them: what they are transformed into stays in the second-level cache.
 const TILES: usize = 48;
 const CHANNELS: usize = 64;
 /// Channels worked on as one.
@@ -35,10 +35,10 @@ impl<'a> Winograd<'a> {
             && size.channels.is_multiple_of(VECTOR)
             && size.out_channels.is_multiple_of(VECTOR);
         let winograd = Self { size };
-        let tiles = winograd.starts(size.map.height).len().pow(2);
-        // the turning costs about a quarter of the products; several bands, for several threads
-        let worth =
-            5 * SEEN * tiles < 4 * 9 * size.map.height * size.map.height && size.map.height >= 4 * size.dilation;
+        let Extent { height, width } = size.map;
+        let tiles = winograd.starts(height).len() * winograd.starts(width).len();
+        // the transforms cost about a quarter of the products; several bands, for several threads
+        let worth = 5 * PRODUCTS * tiles < 4 * 9 * size.map.area() && height.min(width) >= 4 * size.dilation;
         (fits && worth).then_some(winograd)
     }
 
@@ -48,45 +48,46 @@ impl<'a> Winograd<'a> {
         (0..side).filter(|at| (at / d).is_multiple_of(2)).collect()
     }
 
-    /// The products' right factors, each `(c, co)`: `G g G^T` of every pair of channels.
+    /// The products' right operands, each `(c, co)`: `G g G^T` of every pair of channels.
     pub fn factors(&self, weight: &[f32]) -> Vec<Packed> {
         let c = self.size.channels;
-        let mut turned = Scratch::new(SEEN * weight.len() / 9);
+        let mut transformed = Buffer::new(PRODUCTS * weight.len() / 9);
         // by output, then product, then input
-        let outputs = turned.par_chunks_exact_mut(SEEN * c).zip(weight.par_chunks_exact(9 * c)).with_min_len(16);
-        outputs.for_each(|(turned, weight)| {
+        let outputs =
+            transformed.par_chunks_exact_mut(PRODUCTS * c).zip(weight.par_chunks_exact(9 * c)).with_min_len(16);
+        outputs.for_each(|(transformed, weight)| {
             for (at, g) in weight.as_chunks::<9>().0.iter().enumerate() {
                 let rows: [[f32; 4]; 3] =
                     std::array::from_fn(|r| ends_and_halves([g[3 * r], g[3 * r + 1], g[3 * r + 2]]));
                 for column in 0..4 {
                     let values = ends_and_halves([rows[0][column], rows[1][column], rows[2][column]]);
                     for (row, value) in values.into_iter().enumerate() {
-                        turned[(row * 4 + column) * c + at] = value;
+                        transformed[(row * 4 + column) * c + at] = value;
                     }
                 }
             }
         });
         let pack = |product: usize| {
-            let columns: Vec<&[f32]> = turned.chunks_exact(c).skip(product).step_by(SEEN).collect();
+            let columns: Vec<&[f32]> = transformed.chunks_exact(c).skip(product).step_by(PRODUCTS).collect();
             let mut factor = Packed::default();
             factor.set_columns(c, &columns);
             factor
         };
-        (0..SEEN).into_par_iter().map(pack).collect()
+        (0..PRODUCTS).into_par_iter().map(pack).collect()
     }
 
     /// `y = conv(x, weight) + bias`, then a ReLU if asked for.
     pub fn forward(&self, x: &[f32], factors: &[Packed], bias: &[f32], relu: bool, y: &mut [f32]) {
-        let ConvSize { map: Extent { height: side, .. }, channels, out_channels, dilation, .. } = *self.size;
-        assert_eq!(factors.len(), SEEN, "a factor for each product");
+        let ConvSize { map: Extent { height, width }, channels, out_channels, dilation, .. } = *self.size;
+        assert_eq!(factors.len(), PRODUCTS, "a factor for each product");
         // Bands of lines that whole tiles cover.
-        let band = 2 * dilation * side * out_channels;
-        let maps = y.par_chunks_mut(side * side * out_channels).zip(x.par_chunks(side * side * channels));
+        let band = 2 * dilation * width * out_channels;
+        let maps = y.par_chunks_mut(height * width * out_channels).zip(x.par_chunks(height * width * channels));
         maps.for_each(|(y, x)| {
             y.par_chunks_mut(band).enumerate().for_each(|(i, y)| {
                 let first = 2 * dilation * i;
-                let columns = self.starts(side);
-                let lines = dilation.min(side - first);
+                let columns = self.starts(width);
+                let lines = dilation.min(height - first);
                 let corners: Vec<Corner> =
                     (first..first + lines).flat_map(|y| columns.iter().map(move |x| [y, *x])).collect();
                 for corners in corners.chunks(TILES) {
@@ -105,40 +106,41 @@ impl<'a> Winograd<'a> {
         (bias, relu): (&[f32], bool),
         (first, y): (usize, &mut [f32]),
     ) {
-        let ConvSize { map: Extent { height: side, .. }, channels, out_channels, dilation, .. } = *self.size;
+        let ConvSize { map: Extent { height, width }, channels, out_channels, dilation, .. } = *self.size;
         let zeros = [0.0; CHANNELS];
-        let mut products = Scratch::new(SEEN * corners.len() * out_channels);
+        let mut products = Buffer::new(PRODUCTS * corners.len() * out_channels);
         for from in (0..channels).step_by(CHANNELS) {
             let here = CHANNELS.min(channels - from);
-            let mut seen = Scratch::new(SEEN * corners.len() * here);
+            let mut inputs = Buffer::new(PRODUCTS * corners.len() * here);
             let plane = corners.len() * here;
             for (t, corner) in corners.iter().enumerate() {
-                // a tile sees the lines and columns one step before its own to one step after
-                let [lines, columns] = corner.map(|start| {
-                    let at = |i: usize| (start + i * dilation).checked_sub(dilation).filter(|p| *p < side);
+                // a tile reads the lines and columns one step before its own to one step after
+                let along = |start: usize, length: usize| {
+                    let at = |i: usize| (start + i * dilation).checked_sub(dilation).filter(|p| *p < length);
                     std::array::from_fn::<_, 4, _>(at)
-                });
-                let mut pixels = [&zeros[..here]; SEEN];
+                };
+                let (lines, columns) = (along(corner[0], height), along(corner[1], width));
+                let mut pixels = [&zeros[..here]; PRODUCTS];
                 for (i, pixel) in pixels.iter_mut().enumerate() {
                     if let (Some(y), Some(x0)) = (lines[i / 4], columns[i % 4]) {
-                        *pixel = &x[(y * side + x0) * channels + from..][..here];
+                        *pixel = &x[(y * width + x0) * channels + from..][..here];
                     }
                 }
-                to_tile(&pixels, plane, &mut seen[t * here..]);
+                transform_input(&pixels, plane, &mut inputs[t * here..]);
             }
             let onto = if from == 0 { Accumulate::Overwrite } else { Accumulate::Add };
-            let pairs = seen.chunks_exact(plane).zip(products.chunks_exact_mut(corners.len() * out_channels));
-            for ((seen, products), factor) in pairs.zip(factors) {
-                matrix_product(seen, here, factor, from, onto, Epilogue::None, products);
+            let pairs = inputs.chunks_exact(plane).zip(products.chunks_exact_mut(corners.len() * out_channels));
+            for ((inputs, products), factor) in pairs.zip(factors) {
+                matrix_product(inputs, here, factor, from, onto, Epilogue::None, products);
             }
         }
-        let mut four = Scratch::new(4 * out_channels);
+        let mut four = Buffer::new(4 * out_channels);
         for (t, [ty, tx]) in corners.iter().enumerate() {
-            from_tile(&products[t * out_channels..], corners.len() * out_channels, bias, relu, &mut four);
+            transform_output(&products[t * out_channels..], corners.len() * out_channels, bias, relu, &mut four);
             for (i, pixel) in four.chunks_exact(out_channels).enumerate() {
                 let (row, column) = (ty + i / 2 * dilation, tx + i % 2 * dilation);
-                if row < side && column < side {
-                    y[((row - first) * side + column) * out_channels..][..out_channels].copy_from_slice(pixel);
+                if row < height && column < width {
+                    y[((row - first) * width + column) * out_channels..][..out_channels].copy_from_slice(pixel);
                 }
             }
         }
@@ -156,16 +158,17 @@ mod tests {
 
     /// The plain twin.
     fn direct(s: &ConvSize, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f64> {
-        let (side, c, co, d) = (s.side as isize, s.channels, s.out_channels, s.dilation as isize);
+        let [height, width, d] = [s.map.height, s.map.width, s.dilation].map(|v| v as isize);
+        let (c, co) = (s.channels, s.out_channels);
         let mut y = Vec::new();
         for map in 0..s.batch as isize {
-            for (py, px) in (0..side).flat_map(|py| (0..side).map(move |px| (py, px))) {
+            for (py, px) in (0..height).flat_map(|py| (0..width).map(move |px| (py, px))) {
                 for o in 0..co {
                     let mut sum = f64::from(bias[o]);
                     for tap in 0..9 {
                         let (yy, xx) = (py + d * (tap / 3 - 1), px + d * (tap % 3 - 1));
-                        if (0..side).contains(&yy) && (0..side).contains(&xx) {
-                            let pixel = &x[(((map * side + yy) * side + xx) as usize) * c..][..c];
+                        if (0..height).contains(&yy) && (0..width).contains(&xx) {
+                            let pixel = &x[(((map * height + yy) * width + xx) as usize) * c..][..c];
                             for (ch, v) in pixel.iter().enumerate() {
                                 sum += f64::from(*v) * f64::from(weight[(o * c + ch) * 9 + tap as usize]);
                             }
@@ -183,19 +186,21 @@ mod tests {
         let numbers = |n: usize, seed: usize| -> Vec<f32> {
             (0..n).map(|i| ((i * 7919 + seed) % 1000) as f32 / 500.0 - 1.0).collect()
         };
-        for (batch, side, c, co, dilation) in
-            [(1, 8, 16, 16, 1), (2, 11, 80, 16, 1), (1, 7, 16, 48, 1), (1, 19, 16, 16, 3), (2, 24, 32, 16, 5)]
-        {
+        let square = [(1, 8, 16, 16, 1), (2, 11, 80, 16, 1), (1, 7, 16, 48, 1), (1, 19, 16, 16, 3), (2, 24, 32, 16, 5)];
+        let square = square.map(|(batch, side, c, co, dilation)| (batch, Extent::square(side), c, co, dilation));
+        let other = [(2, 9, 14, 1), (1, 14, 9, 1), (1, 20, 11, 2), (2, 11, 20, 2)];
+        let other = other.map(|(batch, height, width, dilation)| (batch, Extent { height, width }, 16, 32, dilation));
+        for (batch, extent, c, co, dilation) in square.into_iter().chain(other) {
             let size = ConvSize {
                 batch,
-                side,
+                map: extent,
                 channels: c,
                 out_channels: co,
                 kernel: [3, 3],
                 dilation,
                 precision: Precision::F32,
             };
-            let (x, weight, bias) = (numbers(batch * side * side * c, 1), numbers(co * c * 9, 2), numbers(co, 3));
+            let (x, weight, bias) = (numbers(batch * extent.area() * c, 1), numbers(co * c * 9, 2), numbers(co, 3));
             let want = direct(&size, &x, &weight, &bias);
             for relu in [false, true] {
                 let mut y = vec![f32::NAN; want.len()];
@@ -213,7 +218,7 @@ mod tests {
     fn small_maps_of_wide_kernels_are_left_alone() {
         let size = |side, dilation, precision| ConvSize {
             batch: 1,
-            side,
+            map: Extent::square(side),
             channels: 64,
             out_channels: 64,
             kernel: [3, 3],

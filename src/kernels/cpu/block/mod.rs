@@ -1,0 +1,11 @@
+//! An adapter and the frozen Hiera block behind it.
+
+mod adapter;
+mod attend;
+mod kernel;
+mod mlp;
+mod pass;
+pub mod state;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+//! A block's sizes and weights, what its forward pass saves, and how its work is shared out.
+
+use crate::kernels::adapted_block::{AttentionConfig, BlockBuffers, BlockSize};
+use crate::kernels::cpu::attention::shape::AttentionShape;
+use crate::kernels::cpu::attention::windowed::Attention;
+use crate::kernels::cpu::device::FrozenWeight;
+use crate::kernels::cpu::gemm::packed::Packed;
+use crate::kernels::cpu::profile::{Kind, scope};
+use crate::kernels::cpu::vector::layer_norm::layer_norm;
+use crate::kernels::extent::Extent;
+use std::sync::Arc;
+
+/// Tokens worked on at once, at most: their widest rows stay in the second-level cache.
+const MOST_ROWS: usize = 120;
+/// Maps worked on together have about this many tokens: what bounds temporary memory.
+const GROUP_TOKENS: usize = 4096;
+
+/// One block with its weights.
+pub struct Block<'a> {
+    pub(super) size: BlockSize,
+    /// Of the weight `(r, c)`.
+    pub(super) down: Packed,
+    pub(super) down_bias: &'a [f32],
+    /// Of the weight `(c, r)`.
+    pub(super) up: Packed,
+    pub(super) up_bias: &'a [f32],
+    pub(super) frozen: &'a BlockBuffers<Arc<FrozenWeight>>,
+}
+
+/// The weights transposed, as gradients of inputs are multiplied by them.
+pub(super) struct TransposedWeights {
+    pub(super) down: Packed,
+    pub(super) up: Packed,
+    pub(super) qkv: Packed,
+    pub(super) proj: Packed,
+    pub(super) fc1: Packed,
+    pub(super) fc2: Packed,
+    pub(super) skip: Option<Packed>,
+}
+
+/// What the forward pass saved for the backward pass, group by group.
+pub struct Saved(pub(super) Vec<SavedActivations>);
+
+/// What it saved of maps worked on together.
+pub(super) struct SavedActivations {
+    /// Projections `(n, 3 co)`.
+    pub(super) qkv: Option<Vec<f32>>,
+    /// Attention output with its skip `(m, co)`.
+    pub(super) a: Option<Vec<f32>>,
+    /// The MLP's hidden layer before its GELU `(m, 4 co)`.
+    pub(super) hidden: Option<Vec<f32>>,
+}
+
+/// Gradients to add to.
+pub struct BlockGradients<'a> {
+    /// Of the input.
+    pub x: &'a mut [f32],
+    /// Of down weight, down bias, up weight, up bias.
+    pub adapter: [&'a mut [f32]; 4],
+}
+
+/// How many rows a task takes: an equal share for each thread, of at most [`MOST_ROWS`].
+pub(super) fn rows_per_task(rows: usize) -> usize {
+    let threads = rayon::current_num_threads();
+    let tasks = rows.div_ceil(MOST_ROWS).next_multiple_of(threads);
+    rows.div_ceil(tasks).max(16)
+}
+
+/// Work between products, for the profile.
+pub(super) fn elementwise(work: impl FnOnce()) {
+    let _work = scope(Kind::Norm, 0);
+    work();
+}
+
+/// Chunks of an optional slice: `None` without an end if there is no slice.
+pub(super) fn pieces_mut(whole: Option<&mut [f32]>, length: usize) -> impl Iterator<Item = Option<&mut [f32]>> {
+    let there = whole.is_some();
+    let pieces = whole.unwrap_or_default().chunks_mut(length).map(Some);
+    pieces.chain(std::iter::repeat_with(|| None).take(if there { 0 } else { usize::MAX }))
+}
+
+impl<'a> Block<'a> {
+    /// `adapter`: down weight `(r, c)`, down bias, up weight `(c, r)`, up bias.
+    pub fn new(size: BlockSize, adapter: [&'a [f32]; 4], frozen: &'a BlockBuffers<Arc<FrozenWeight>>) -> Self {
+        let [down, down_bias, up, up_bias] = adapter;
+        let precision = frozen.qkv[0].factor().precision();
+        let down = Packed::from_columns(down, size.channels, precision);
+        let up = Packed::from_columns(up, size.hidden, precision);
+        Self { size, down, down_bias, up, up_bias, frozen }
+    }
+
+    pub(super) fn transposed(&self) -> TransposedWeights {
+        let f = self.frozen;
+        TransposedWeights {
+            down: self.down.transposed(),
+            up: self.up.transposed(),
+            qkv: f.qkv[0].factor().transposed(),
+            proj: f.proj[0].factor().transposed(),
+            fc1: f.fc1[0].factor().transposed(),
+            fc2: f.fc2[0].factor().transposed(),
+            skip: f.skip.as_ref().map(|s| s[0].factor().transposed()),
+        }
+    }
+
+    /// Tokens of a map that comes in.
+    pub(super) fn tokens(&self) -> usize {
+        self.size.map.area()
+    }
+
+    /// The map that goes out.
+    pub(super) fn extent_out(&self) -> Extent {
+        self.size.out_map()
+    }
+
+    /// Its tokens.
+    pub(super) fn tokens_out(&self) -> usize {
+        self.extent_out().area()
+    }
+
+    /// How many maps are worked on together. It must not depend on the number of threads, as weight
+    /// gradients are summed group by group.
+    pub(super) fn maps_per_group(&self) -> usize {
+        (GROUP_TOKENS / self.tokens()).clamp(1, self.size.batch)
+    }
+
+    pub(super) fn attention(&self) -> Attention<'_> {
+        let BlockSize { map: extent, out_channels, attention: AttentionConfig { heads, window }, pool, .. } = self.size;
+        Attention {
+            shape: AttentionShape { extent, window, heads, dim: out_channels / heads, pool },
+            bias: self.frozen.qkv[1].numbers(),
+            precision: self.frozen.qkv[0].factor().precision(),
+        }
+    }
+
+    pub(super) fn first_norm(&self, z: &[f32], normed: &mut [f32]) {
+        let _work = scope(Kind::Norm, 0);
+        layer_norm(z, self.frozen.norm1[0].numbers(), self.frozen.norm1[1].numbers(), normed);
+    }
+
+    pub(super) fn second_norm(&self, a: &[f32], normed: &mut [f32]) {
+        let _work = scope(Kind::Norm, 0);
+        layer_norm(a, self.frozen.norm2[0].numbers(), self.frozen.norm2[1].numbers(), normed);
+    }
+}

@@ -1,0 +1,218 @@
+//! Blocks against a plain loop in double precision, on maps that are not square too.
+
+use super::state::{Block, BlockGradients};
+use crate::kernels::adapted_block::BlockBuffers;
+use crate::kernels::adapted_block::{AttentionConfig, BlockSize};
+use crate::kernels::cpu::device::FrozenWeight;
+use crate::kernels::cpu::gemm::packed::Packed;
+use crate::kernels::cpu::gemm::test_numbers::numbers;
+use crate::kernels::cpu::vector::tests::erf_f64;
+use crate::kernels::extent::Extent;
+use crate::kernels::memory_use::MemoryUse;
+use crate::kernels::precision::Precision;
+use std::sync::Arc;
+
+fn wide(x: &[f32]) -> Vec<f64> {
+    x.iter().map(|v| f64::from(*v)).collect()
+}
+
+fn small(n: usize, seed: u32) -> Vec<f32> {
+    numbers(n, seed).iter().map(|v| 0.5 * v).collect()
+}
+
+/// A linear layer's weight `(out, in)` and bias.
+type Linear = [Vec<f32>; 2];
+
+fn linear_layer(outputs: usize, inputs: usize, seed: u32) -> Linear {
+    [small(outputs * inputs, seed), small(outputs, seed + 50)]
+}
+
+/// All frozen weights as numbers: two norms, then qkv, proj, fc1, fc2, skip.
+struct Weights {
+    norms: [[Vec<f32>; 2]; 2],
+    layers: [Linear; 4],
+    skip: Option<Linear>,
+}
+
+impl Weights {
+    fn new(s: &BlockSize) -> Self {
+        let (c, co) = (s.channels, s.out_channels);
+        let norm = |n: usize, seed: u32| [small(n, seed).iter().map(|v| 1.0 + v).collect(), small(n, seed + 50)];
+        let layers = [(3 * co, c, 3), (co, co, 4), (4 * co, co, 5), (co, 4 * co, 6)];
+        Self {
+            norms: [norm(c, 1), norm(co, 2)],
+            layers: layers.map(|(outputs, inputs, seed)| linear_layer(outputs, inputs, seed)),
+            skip: s.pool.then(|| linear_layer(co, c, 7)),
+        }
+    }
+
+    fn frozen(&self) -> BlockBuffers<Arc<FrozenWeight>> {
+        let numbers = |v: &[f32]| Arc::new(FrozenWeight::Numbers(v.to_vec()));
+        let norm = |[gamma, beta]: &[Vec<f32>; 2]| [numbers(gamma), numbers(beta)];
+        let layer = |[weight, bias]: &Linear| {
+            let inputs = weight.len() / bias.len();
+            [Arc::new(FrozenWeight::Factor(Packed::frozen(weight, inputs, Precision::F32))), numbers(bias)]
+        };
+        let [qkv, proj, fc1, fc2] = self.layers.each_ref().map(layer);
+        let [norm1, norm2] = self.norms.each_ref().map(norm);
+        BlockBuffers { norm1, qkv, proj, norm2, fc1, fc2, skip: self.skip.as_ref().map(layer) }
+    }
+}
+
+fn linear(x: &[f64], [weight, bias]: [&[f64]; 2]) -> Vec<f64> {
+    let (inputs, outputs) = (weight.len() / bias.len(), bias.len());
+    let row = |x: &[f64], o: usize| bias[o] + x.iter().zip(&weight[o * inputs..]).map(|(x, w)| x * w).sum::<f64>();
+    x.chunks(inputs).flat_map(|x| (0..outputs).map(|o| row(x, o)).collect::<Vec<_>>()).collect()
+}
+
+fn frozen_linear(x: &[f64], layer: &Linear) -> Vec<f64> {
+    let [weight, bias] = layer.each_ref().map(|v| wide(v));
+    linear(x, [&weight, &bias])
+}
+
+fn gelu(x: &[f64]) -> Vec<f64> {
+    x.iter().map(|x| 0.5 * x * (1.0 + erf_f64(x / std::f64::consts::SQRT_2))).collect()
+}
+
+fn norm(x: &[f64], [gamma, beta]: &[Vec<f32>; 2]) -> Vec<f64> {
+    let normed = |x: &[f64]| {
+        let n = x.len() as f64;
+        let mean = x.iter().sum::<f64>() / n;
+        let variance = x.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
+        let row = x.iter().zip(gamma.iter().zip(beta));
+        row.map(|(v, (g, b))| (v - mean) / (variance + 1e-6).sqrt() * f64::from(*g) + f64::from(*b)).collect::<Vec<_>>()
+    };
+    x.chunks(gamma.len()).flat_map(normed).collect()
+}
+
+fn add(a: &[f64], b: &[f64]) -> Vec<f64> {
+    a.iter().zip(b).map(|(a, b)| a + b).collect()
+}
+
+/// 2x2 max pool of one map whose rows of `row` numbers hold `c` of them from `at` on.
+fn pool(x: &[f64], Extent { height, width }: Extent, row: usize, at: usize, c: usize) -> Vec<f64> {
+    let mut y = Vec::new();
+    for (i, j) in (0..height / 2).flat_map(|i| (0..width / 2).map(move |j| (i, j))) {
+        for ch in 0..c {
+            let four = [(0, 0), (0, 1), (1, 0), (1, 1)];
+            let four = four.map(|(di, dj)| x[((2 * i + di) * width + 2 * j + dj) * row + at + ch]);
+            y.push(four.into_iter().fold(f64::NEG_INFINITY, f64::max));
+        }
+    }
+    y
+}
+
+/// Attention of one map from rows `(query, key, value)`; padded tokens have the row `bias`.
+fn attention(s: &BlockSize, qkv: &[f64], bias: &[f64]) -> Vec<f64> {
+    let (c, d, Extent { height, width }) = (s.out_channels, s.out_channels / s.attention.heads, s.map);
+    let [lines, columns] = if s.attention.window == 0 { [height, width] } else { [s.attention.window; 2] };
+    let step = if s.pool { 2 } else { 1 };
+    let queries = match s.pool {
+        true => pool(qkv, s.map, 3 * c, 0, c),
+        false => qkv.chunks(3 * c).flat_map(|row| row[..c].to_vec()).collect(),
+    };
+    let mut out = vec![0.0; queries.len()];
+    for (token, (query, out)) in queries.chunks(c).zip(out.chunks_mut(c)).enumerate() {
+        let (y, x) = (token / (width / step) * step, token % (width / step) * step);
+        let (y0, x0) = (y / lines * lines, x / columns * columns);
+        let rows: Vec<&[f64]> = (y0..y0 + lines)
+            .flat_map(|y| (x0..x0 + columns).map(move |x| (y, x)))
+            .map(|(y, x)| if y < height && x < width { &qkv[(y * width + x) * 3 * c..][..3 * c] } else { bias })
+            .collect();
+        for head in (0..c).step_by(d) {
+            let dot = |row: &[f64]| (0..d).map(|i| query[head + i] * row[c + head + i]).sum::<f64>();
+            let e: Vec<f64> = rows.iter().map(|row| (dot(row) / (d as f64).sqrt()).exp()).collect();
+            for i in 0..d {
+                let sum: f64 = e.iter().zip(&rows).map(|(e, row)| e * row[2 * c + head + i]).sum();
+                out[head + i] = sum / e.iter().sum::<f64>();
+            }
+        }
+    }
+    out
+}
+
+/// The plain twin of a whole block.
+fn twin(s: &BlockSize, x: &[f64], [down, down_bias, up, up_bias]: [&[f64]; 4], w: &Weights) -> Vec<f64> {
+    let [qkv, proj, fc1, fc2] = &w.layers;
+    let one_map = |x: &[f64]| {
+        let z = add(x, &gelu(&linear(&gelu(&linear(x, [down, down_bias])), [up, up_bias])));
+        let normed = norm(&z, &w.norms[0]);
+        let skip = match &w.skip {
+            Some(layer) => pool(&frozen_linear(&normed, layer), s.map, s.out_channels, 0, s.out_channels),
+            None => z,
+        };
+        let attended = attention(s, &frozen_linear(&normed, qkv), &wide(&qkv[1]));
+        let a = add(&skip, &frozen_linear(&attended, proj));
+        add(&a, &frozen_linear(&gelu(&frozen_linear(&norm(&a, &w.norms[1]), fc1)), fc2))
+    };
+    x.chunks(s.map.area() * s.channels).flat_map(one_map).collect()
+}
+
+fn agrees_with_the_plain_twin(shape: BlockSize) {
+    let (c, r, tokens) = (shape.channels, shape.hidden, shape.batch * shape.map.area());
+    let weights = Weights::new(&shape);
+    let frozen = weights.frozen();
+    let inputs = [numbers(tokens * c, 10), small(r * c, 11), small(r, 12), small(c * r, 13), small(c, 14)];
+    let wide_inputs = inputs.each_ref().map(|v| wide(v));
+    let of = |v: &[Vec<f64>; 5]| twin(&shape, &v[0], [&v[1], &v[2], &v[3], &v[4]], &weights);
+    let want = of(&wide_inputs);
+    let gy = numbers(want.len(), 15);
+    let loss = |v: &[Vec<f64>; 5]| of(v).iter().zip(&gy).map(|(y, g)| y * f64::from(*g)).sum::<f64>();
+    // The loss's slopes along some directions in each input: one through all of its numbers, and through single ones.
+    let mut slopes = Vec::new();
+    for (input, values) in inputs.iter().enumerate() {
+        let n = values.len();
+        let single = (0..4).map(|i| (i * 7919 + 3) % n).map(|at| {
+            let mut direction = vec![0.0; n];
+            direction[at] = 1.0;
+            direction
+        });
+        for direction in std::iter::once(wide(&numbers(n, 20 + input as u32))).chain(single) {
+            let moved = |step: f64| {
+                let mut moved = wide_inputs.clone();
+                moved[input].iter_mut().zip(&direction).for_each(|(v, d)| *v += step * d);
+                loss(&moved)
+            };
+            let slope = (moved(1e-6) - moved(-1e-6)) / 2e-6;
+            slopes.push((input, direction, slope));
+        }
+    }
+    for keep in [MemoryUse::Small, MemoryUse::Balanced, MemoryUse::Fast] {
+        let what = format!("{shape:?} {keep:?}");
+        let [x, down, down_bias, up, up_bias] = inputs.each_ref().map(|v| v.as_slice());
+        let block = || Block::new(shape, [down, down_bias, up, up_bias], &frozen);
+        let mut y = vec![f32::NAN; want.len()];
+        let saved = block().forward(x, keep, &mut y);
+        for (i, (y, w)) in y.iter().zip(&want).enumerate() {
+            assert!((f64::from(*y) - w).abs() < 2e-5 * (1.0 + w.abs()), "{what}, number {i}: {y}, twin {w}");
+        }
+        let mut gradients = inputs.each_ref().map(|v| vec![0.25; v.len()]);
+        let [gx, adapter @ ..] = gradients.each_mut().map(|g| g.as_mut_slice());
+        block().backward(x, saved, &gy, BlockGradients { x: gx, adapter });
+        for (input, direction, slope) in &slopes {
+            let got: f64 = gradients[*input].iter().zip(direction).map(|(g, d)| (f64::from(*g) - 0.25) * d).sum();
+            assert!((got - slope).abs() < 2e-4 * (1.0 + slope.abs()), "{what}, input {input}: {got}, twin {slope}");
+        }
+    }
+}
+
+#[test]
+fn blocks_agree_with_the_plain_twin_on_maps_of_any_size() {
+    let case = |(height, width), window, pool, channels, out_channels, heads| BlockSize {
+        batch: 2,
+        map: Extent { height, width },
+        channels,
+        out_channels,
+        hidden: 3,
+        attention: AttentionConfig { heads, window },
+        pool,
+    };
+    agrees_with_the_plain_twin(case((8, 8), 4, false, 8, 8, 2));
+    // padded to the right and below
+    agrees_with_the_plain_twin(case((6, 10), 4, false, 8, 8, 2));
+    agrees_with_the_plain_twin(case((5, 7), 3, false, 6, 6, 1));
+    agrees_with_the_plain_twin(case((5, 7), 0, false, 6, 6, 2));
+    agrees_with_the_plain_twin(case((6, 10), 4, true, 6, 8, 2));
+    agrees_with_the_plain_twin(case((10, 6), 4, true, 4, 6, 1));
+    agrees_with_the_plain_twin(case((6, 10), 0, true, 4, 8, 2));
+}

@@ -1,0 +1,58 @@
+//! A map rounded to bf16, with zeros around it.
+
+use crate::kernels::conv2d::ConvSize;
+use crate::kernels::cpu::buffer::Buffer;
+use crate::kernels::cpu::vector::bf16::round_bf16_rows;
+use crate::kernels::extent::Extent;
+use rayon::prelude::*;
+
+/// Maps in bf16, neighbouring channels sharing a 32-bit lane, with zeros between their lines, and between and around the maps.
+/// So what a tap reads lies the same distance from every pixel.
+pub(super) struct PaddedMap {
+    pub lanes: Buffer,
+    /// Lanes of a pixel.
+    pub pixel: usize,
+    /// Pixels from a line to the next.
+    pub line: usize,
+    /// Lines from a map to the next.
+    map: usize,
+    /// Lines before a map, and pixels before a line, that are zeros.
+    padding: [usize; 2],
+    extent: Extent,
+}
+
+impl PaddedMap {
+    /// Rounds maps of so many channels, by all threads; the padding is as wide as the kernel reaches.
+    pub fn new(x: &[f32], channels: usize, size: &ConvSize) -> Self {
+        let (extent, padding, pixel) = (size.map, size.reach(), channels.div_ceil(2));
+        let Extent { height, width } = extent;
+        let (line, map) = (width + padding[1], height + padding[0]);
+        let lines = size.batch * map + padding[0];
+        let mut lanes = Buffer::shared((lines * line + padding[1]) * pixel);
+        lanes.par_chunks_mut(line * pixel).with_min_len(8).enumerate().for_each(|(i, lanes)| {
+            let (map, y) = (i / map, (i % map).wrapping_sub(padding[0]));
+            if map == size.batch || y >= height {
+                return lanes.fill(0.0);
+            }
+            let (before, lanes) = lanes.split_at_mut(padding[1] * pixel);
+            before.fill(0.0);
+            round_bf16_rows(&x[(map * height + y) * width * channels..][..width * channels], channels, lanes);
+        });
+        Self { lanes, pixel, line, map, padding, extent }
+    }
+
+    /// Where pixels `from..from + count`, counted over the whole batch, begin among the lanes.
+    pub fn pixel_starts(&self, from: usize, count: usize, starts: &mut Vec<usize>) {
+        let Extent { height, width } = self.extent;
+        starts.clear();
+        let (mut pixel, end) = (from, from + count);
+        while pixel < end {
+            let (line, px) = (pixel / width, pixel % width);
+            let (map, y) = (line / height, line % height);
+            let here = (width - px).min(end - pixel);
+            let start = (map * self.map + self.padding[0] + y) * self.line + self.padding[1] + px;
+            starts.extend((start..start + here).map(|pixel| pixel * self.pixel));
+            pixel += here;
+        }
+    }
+}

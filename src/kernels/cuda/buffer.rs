@@ -1,0 +1,126 @@
+//! Device memory that is owned: buffers to read, temporary buffers, operands of products.
+
+use super::error::GpuError;
+use super::ptx::args_from_buffers;
+use crate::nn::backend::Precision;
+use cudarc::driver::{CudaDevice, CudaSlice, DevicePtr, DeviceSlice};
+use std::any::Any;
+use std::sync::Arc;
+
+/// Numbers on the device to read; they live as long as this does.
+#[derive(Debug)]
+pub struct Buffer {
+    address: u64,
+    len: usize,
+    /// The tensor or buffer that the address belongs to.
+    _owner: Box<dyn Any>,
+}
+
+impl Buffer {
+    /// Of the first number.
+    pub fn address(&self) -> u64 {
+        self.address
+    }
+
+    /// How many numbers there are.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// `len` numbers at an address that belongs to `owner`.
+    pub fn new(address: u64, len: usize, owner: Box<dyn Any>) -> Self {
+        Self { address, len, _owner: owner }
+    }
+}
+
+/// Numbers as products take them, row-major: frozen weights, and operands made for one product.
+#[derive(Debug)]
+pub enum Operand {
+    /// Single precision.
+    F32(CudaSlice<f32>),
+    /// Single precision stored, of which products see 10 bits of mantissa.
+    Tf32(CudaSlice<f32>),
+    /// bf16, as its bits.
+    Bf16(CudaSlice<u16>),
+}
+
+impl Operand {
+    /// Whatever the memory holds: for operands that a kernel writes throughout before a product reads them.
+    pub fn uninit(device: &Arc<CudaDevice>, len: usize, precision: Precision) -> Result<Self, GpuError> {
+        // SAFETY: as in `Scratch::uninit`.
+        Ok(unsafe {
+            match precision {
+                Precision::F32 => Self::F32(device.alloc(len)?),
+                Precision::Tf32 => Self::Tf32(device.alloc(len)?),
+                Precision::Bf16 => Self::Bf16(device.alloc(len)?),
+            }
+        })
+    }
+
+    /// What products with them are computed in.
+    pub fn precision(&self) -> Precision {
+        match self {
+            Self::F32(_) => Precision::F32,
+            Self::Tf32(_) => Precision::Tf32,
+            Self::Bf16(_) => Precision::Bf16,
+        }
+    }
+
+    /// Of the first number.
+    pub fn address(&self) -> u64 {
+        match self {
+            Self::F32(slice) | Self::Tf32(slice) => *slice.device_ptr(),
+            Self::Bf16(slice) => *slice.device_ptr(),
+        }
+    }
+
+    /// How many numbers there are.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::F32(slice) | Self::Tf32(slice) => slice.len(),
+            Self::Bf16(slice) => slice.len(),
+        }
+    }
+}
+
+/// A temporary buffer of single precision numbers. It may be dropped as soon as the last kernel that uses it has been
+/// launched: the device frees it in the order of its work.
+#[derive(Debug)]
+pub struct Scratch(CudaSlice<f32>);
+
+impl Scratch {
+    /// Whatever the memory holds: for buffers that a kernel writes throughout before any other reads them.
+    pub fn uninit(device: &Arc<CudaDevice>, len: usize) -> Result<Self, GpuError> {
+        // SAFETY: every bit pattern is a number; nothing of undefined value reaches the host, as only kernels see it.
+        Ok(Self(unsafe { device.alloc(len) }?))
+    }
+
+    /// Of the first number.
+    pub fn address(&self) -> u64 {
+        *self.0.device_ptr()
+    }
+
+    /// How many numbers there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// As what products of a precision take that stores its operands as they are.
+    pub fn into_operand(self, precision: Precision) -> Operand {
+        match precision {
+            Precision::F32 => Operand::F32(self.0),
+            Precision::Tf32 => Operand::Tf32(self.0),
+            Precision::Bf16 => unreachable!("a kernel rounds"),
+        }
+    }
+}
+
+impl From<Scratch> for Buffer {
+    fn from(scratch: Scratch) -> Self {
+        Self::new(scratch.address(), scratch.len(), Box::new(scratch))
+    }
+}
+
+args_from_buffers!(Buffer, Scratch, Operand, Arc<Operand>);

@@ -1,0 +1,191 @@
+//! Maps that are not as high as wide: a map on its side must give its result on its side, for every kernel that knows
+//! height and width.
+
+use super::address::stream;
+use super::buffer::Buffer;
+use super::conv::Conv;
+use super::open::tested_gpu;
+use super::resample::Enlarge;
+use super::stream::Stream;
+use super::view::{Slice, SliceMut};
+use super::{loss, patch_embed, rows};
+use crate::kernels::extent::Extent;
+use crate::nn::backend::{Memory, Precision};
+use crate::nn::ops::conv2d::ConvSize;
+use dfdx::prelude::*;
+
+const OBLONG: Extent = Extent { height: 36, width: 8 };
+
+fn numbers(n: usize, seed: u32) -> Vec<f32> {
+    let mut state = seed;
+    let mut draw = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..n).map(|_| draw()).collect()
+}
+
+fn turned(Extent { height, width }: Extent) -> Extent {
+    Extent { height: width, width: height }
+}
+
+/// Maps `(maps, height, width, c)` as `(maps, width, height, c)`.
+fn on_its_side(x: &[f32], Extent { height, width }: Extent, c: usize) -> Vec<f32> {
+    let area = height * width * c;
+    assert!(x.len().is_multiple_of(area));
+    let from = |i: usize| i / area * area + (i / c % height * width + i / c / height % width) * c + i % c;
+    (0..x.len()).map(|i| x[from(i)]).collect()
+}
+
+/// What was put on the device, and how results come back.
+struct Gpu<'a> {
+    cuda: &'a Cuda,
+    stream: Stream,
+}
+
+impl Gpu<'_> {
+    fn put(&self, numbers: Vec<f32>) -> Buffer {
+        let n = numbers.len();
+        self.cuda.view(&self.cuda.tensor_from_vec(numbers, (n,)))
+    }
+
+    /// What a kernel adds to, or writes in place of, `start`.
+    fn given(&self, start: &[f32], work: impl FnOnce(SliceMut<'_>)) -> Vec<f32> {
+        let mut buffer = self.cuda.store(start).unwrap();
+        work(Cuda::out(&mut buffer));
+        self.cuda.fetch(&buffer).unwrap()
+    }
+}
+
+/// A case: numbers of maps of this extent to numbers of maps of another.
+fn check(name: &str, run: impl Fn(&Gpu<'_>, Extent, bool) -> (Vec<f32>, Extent, usize)) {
+    let Some(cuda) = tested_gpu() else {
+        return;
+    };
+    let gpu = Gpu { stream: stream(&cuda).unwrap(), cuda: &cuda };
+    let (upright, extent, c) = run(&gpu, OBLONG, false);
+    let (turned, turned_extent, _) = run(&gpu, self::turned(OBLONG), true);
+    assert!(extent == self::turned(turned_extent) && upright.len() == turned.len(), "{name}");
+    assert!(upright.iter().any(|v| *v != 0.0), "{name}");
+    for (i, (a, b)) in on_its_side(&upright, extent, c).iter().zip(&turned).enumerate() {
+        assert!((a - b).abs() <= 1e-5 * (1.0 + a.abs()), "{name}: number {i} is {a} and {b}");
+    }
+}
+
+/// Random maps of the upright extent, turned if asked for.
+fn maps(count: usize, extent: Extent, c: usize, seed: u32, side: bool) -> Vec<f32> {
+    let x = numbers(count * extent.area() * c, seed);
+    if side { on_its_side(&x, turned(extent), c) } else { x }
+}
+
+#[test]
+fn convolutions() {
+    let (c, co) = (3, 4);
+    let size = ConvSize {
+        batch: 2,
+        side: 0,
+        channels: c,
+        out_channels: co,
+        kernel: [3, 3],
+        dilation: 2,
+        precision: Precision::F32,
+    };
+    let kernel = |side| maps(co * c, Extent::square(3), 1, 2, side);
+    check("convolution", |gpu, extent, side| {
+        let (x, w) = (gpu.put(maps(2, extent, c, 1, side)), gpu.put(kernel(side)));
+        let conv = Conv::new(&gpu.stream, size, extent);
+        let y = gpu.given(&vec![0.0; 2 * extent.area() * co], |y| {
+            conv.forward((&x).into(), (&w).into(), None, false, y).unwrap();
+        });
+        (y, extent, co)
+    });
+    let gradients = |gpu: &Gpu<'_>, extent: Extent, side| {
+        let (x, w) = (gpu.put(maps(2, extent, c, 1, side)), gpu.put(kernel(side)));
+        let gy = gpu.put(maps(2, extent, co, 3, side));
+        let conv = Conv::new(&gpu.stream, size, extent);
+        let mut gw = Vec::new();
+        let gx = gpu.given(&vec![0.0; 2 * extent.area() * c], |gx| {
+            gw = gpu.given(&vec![0.0; co * c * 9], |gw| {
+                conv.backward((&x).into(), (&w).into(), None, (&gy).into(), (gx, gw, None)).unwrap();
+            });
+        });
+        (gx, gw)
+    };
+    check("a convolution's gradient", |gpu, extent, side| (gradients(gpu, extent, side).0, extent, c));
+    check("a convolution's weight's gradient", |gpu, extent, side| {
+        (gradients(gpu, extent, side).1, Extent::square(3), 1)
+    });
+}
+
+#[test]
+fn resampling() {
+    for (corners, groups, channels, row, offset) in [(false, 3, 1, 1, 0), (true, 1, 3, 5, 2)] {
+        let of = |extent: Extent| {
+            let to = Extent { height: 2 * extent.height, width: 2 * extent.width };
+            Enlarge { images: 2, groups, channels, from: extent, to, corners, row, offset }
+        };
+        check("resampling", |gpu, extent, side| {
+            let (enlarge, x) = (of(extent), gpu.put(maps(2, extent, groups * channels, 1, side)));
+            let n = 2 * groups * enlarge.to.area() * row;
+            let y = gpu.given(&vec![0.0; n], |y| enlarge.forward(&gpu.stream, (&x).into(), y).unwrap());
+            (y, enlarge.to, row)
+        });
+        check("resampling's gradient", |gpu, extent, side| {
+            let enlarge = of(extent);
+            let gy = gpu.put(maps(2 * groups, enlarge.to, row, 2, side));
+            let start = vec![0.0; 2 * extent.area() * groups * channels];
+            let gx = gpu.given(&start, |gx| enlarge.backward(&gpu.stream, (&gy).into(), gx).unwrap());
+            (gx, extent, groups * channels)
+        });
+    }
+}
+
+#[test]
+fn patches_and_positions() {
+    let c = 4;
+    check("patch embedding", |gpu, extent, side| {
+        let x = gpu.put(maps(2 * 3, extent, 1, 1, side));
+        let squares = |n, length, seed| gpu.put(maps(n, Extent::square(length), 1, seed, side));
+        let (weight, background, window) = (squares(3 * c, 7, 2), squares(c, 7, 3), squares(c, 4, 4));
+        let bias = gpu.put(numbers(c, 6));
+        let weights = [&weight, &bias, &background, &window].map(Slice::from);
+        let y = gpu.given(&vec![0.0; 2 * extent.quarter().area() * c], |y| {
+            patch_embed::forward(&gpu.stream, (2, c), extent, (&x).into(), weights, y).unwrap();
+        });
+        (y, extent.quarter(), c)
+    });
+}
+
+#[test]
+fn loss_weights() {
+    check("loss weights", |gpu, extent, side| {
+        let mask = gpu.put(maps(3, extent, 1, 1, side));
+        let y = gpu.given(&vec![0.0; 3 * extent.area()], |y| {
+            loss::weights(&gpu.stream, extent, (&mask).into(), y).unwrap();
+        });
+        (y, extent, 1)
+    });
+}
+
+#[test]
+fn pools() {
+    let c = 5;
+    check("a pool", |gpu, extent, side| {
+        let half = extent.halved();
+        let (full, bias) = (gpu.put(maps(2, extent, c, 1, side)), gpu.put(numbers(c, 2)));
+        let (full, bias) = (Slice::from(&full), Slice::from(&bias));
+        let y = gpu.given(&vec![0.0; 2 * half.area() * c], |y| {
+            rows::bias_add_pooled(&gpu.stream, half, y, bias, full, bias).unwrap();
+        });
+        (y, half, c)
+    });
+    check("a pool's gradient", |gpu, extent, side| {
+        let half = extent.halved();
+        let (full, bias) = (maps(2, extent, c, 1, side), gpu.put(numbers(c, 2)));
+        let g = gpu.put(maps(2, half, c, 3, side));
+        let gx = gpu.given(&full, |full| {
+            rows::pool_backward(&gpu.stream, half, full, (&bias).into(), (&g).into()).unwrap();
+        });
+        (gx, extent, c)
+    });
+}
