@@ -25,7 +25,7 @@ impl Source {
     }
 
     fn line(&self, position: usize) -> String {
-        format!("{}:{}", self.path, self.code[..position].lines().count().max(1))
+        format!("{}:{}", self.path, self.code[..position].matches('\n').count() + 1)
     }
 }
 
