@@ -4,10 +4,11 @@
 use crate::data::loader::Batch;
 use crate::device::Device;
 use crate::kernels::cpu::gemm::peak::peak;
-use crate::kernels::cpu::profile::{self, Kind, scope};
 use crate::kernels::memory_use::MemoryUse;
 use crate::kernels::precision::Precision;
+use crate::kernels::profile::{self, Kind, scope};
 use crate::kernels::structure_loss::LossFlavour;
+use crate::nn::backend::cpu::copies;
 use crate::nn::network::NetworkError;
 use crate::nn::shape::check_side;
 use crate::nn::variant::VARIANTS;
@@ -176,6 +177,10 @@ pub struct Profile {
     pub peak: f64,
     /// What takes the time, in all [`seconds`](Self::seconds).
     pub shares: Vec<Share>,
+    /// Tensors that a call copies for kernels.
+    pub copies: f64,
+    /// Their size, in 10^6 bytes.
+    pub copied_mb: f64,
 }
 
 /// A kind of work in a [`Profile`].
@@ -197,13 +202,14 @@ pub fn profile(case: &Case, device: &Device, memory: MemoryUse) -> Result<Profil
     if device.name() != "cpu" {
         return Err(BenchError::Profile);
     }
-    let (seconds, spent) = with_call(case, device, memory, |call| {
+    let (seconds, spent, copies) = with_call(case, device, memory, |call| {
         for _ in 0..2 {
             call()?;
         }
         let start = Instant::now();
-        let (result, spent) = profile::during(|| (0..case.repeat).try_for_each(|_| call()));
-        result.map(|()| (start.elapsed().as_secs_f64(), spent))
+        let timed = || profile::during(|| (0..case.repeat).try_for_each(|_| call()));
+        let ((result, spent), copies) = copies(timed);
+        result.map(|()| (start.elapsed().as_secs_f64(), spent, copies))
     })?;
     let calls = case.repeat as f64;
     let share = |name, kind: Kind, threads: usize| {
@@ -230,7 +236,13 @@ pub fn profile(case: &Case, device: &Device, memory: MemoryUse) -> Result<Profil
     }
     let (seconds, counted) = (seconds / calls, shares.iter().map(|share| share.seconds).sum::<f64>());
     shares.push(Share { name: "tensors, tape and copies", seconds: seconds - counted, operations: 0.0 });
-    Ok(Profile { seconds, peak: peak(case.precision), shares })
+    Ok(Profile {
+        seconds,
+        peak: peak(case.precision),
+        shares,
+        copies: copies.tensors as f64 / calls,
+        copied_mb: 4e-6 * copies.numbers as f64 / calls,
+    })
 }
 
 impl fmt::Display for Profile {
@@ -253,7 +265,8 @@ impl fmt::Display for Profile {
                 false => writeln!(f, " | | |")?,
             }
         }
-        write!(f, "\nThe limit: {:.0} GFLOP/s, products whose factors stay in the first caches.", self.peak / 1e9)
+        writeln!(f, "\nThe limit: {:.0} GFLOP/s, products whose factors stay in the first caches.", self.peak / 1e9)?;
+        write!(f, "Copied out of tensors: {:.1} MB in {:.0} tensors, weights among them.", self.copied_mb, self.copies)
     }
 }
 
@@ -316,7 +329,7 @@ mod tests {
             assert!(counted > passes * own, "{counted:e} of {own:e}");
             assert!(profile.peak > 1e8);
             let lines = profile.to_string().lines().count();
-            assert_eq!(lines, profile.shares.len() + 5, "{profile}");
+            assert_eq!(lines, profile.shares.len() + 6, "{profile}");
         }
     }
 

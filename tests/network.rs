@@ -8,6 +8,7 @@ use dfdx::prelude::*;
 use rayon::prelude::*;
 
 use sam2unet::kernels::add_relu::AddReluKernel;
+use sam2unet::nn::backend::cpu::{Copies, copies};
 use sam2unet::nn::weights::{Role, SourceError, Value, WeightSource, WeightSpec};
 use sam2unet::nn::*;
 use sam2unet::train::{AdamW, AdamWConfig};
@@ -378,6 +379,22 @@ fn predictions_of_one_model_beside_each_other() {
     let logits: Vec<Vec<f32>> =
         pool.install(|| (0..16).into_par_iter().map(|_| Network::logits(&model, &x, 1, 96).unwrap()).collect());
     assert!(logits.iter().all(|l| *l == logits[0]));
+}
+
+/// Of an inference's maps the image alone is copied out of a tensor; besides, the weights that are tensors: each adapter's
+/// four and the head's two.
+#[test]
+fn one_map_is_copied_in_an_inference() {
+    let predictor = Sam2UNet::<Pico>::from_source(&Cpu::default(), &mut Synthetic).unwrap().into_predictor();
+    let predict = || predictor.predict(image::<_, S96>(Const::<2>)).unwrap();
+    predict(); // makes what convolutions multiply by
+    let (_, copied) = copies(predict);
+    let adapters_and_head = |spec: &WeightSpec| spec.name.contains("prompt_learn") || spec.name.starts_with("head.");
+    let weights: Vec<usize> =
+        Sam2UNet::<Pico>::specs().iter().filter(|s| adapters_and_head(s)).map(WeightSpec::len).collect();
+    assert_eq!(weights.len(), 4 * Pico::BLOCKS.iter().sum::<usize>() + 2);
+    let image = 2 * 3 * 96 * 96;
+    assert_eq!(copied, Copies { tensors: 1 + weights.len(), numbers: image + weights.iter().sum::<usize>() });
 }
 
 // ---- the published sizes

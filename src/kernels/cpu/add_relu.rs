@@ -2,9 +2,9 @@
 
 use super::buffer::{Buffer, CHUNK};
 use super::device::{Cpu, Done};
-use super::profile::{Kind, scope};
 use super::vector::rows;
 use crate::kernels::add_relu::AddReluKernel;
+use crate::kernels::profile::{Kind, scope};
 use rayon::prelude::*;
 
 impl AddReluKernel for Cpu {

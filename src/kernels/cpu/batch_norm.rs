@@ -5,10 +5,10 @@
 
 use super::buffer::Buffer;
 use super::device::{Cpu, Done};
-use super::profile::{Kind, scope};
 use super::vector::dispatch::vectorised;
 use crate::kernels::batch_norm::BatchNormKernel;
 use crate::kernels::batch_norm::EPSILON;
+use crate::kernels::profile::{Kind, scope};
 use rayon::prelude::*;
 use std::convert::Infallible;
 

@@ -2,9 +2,9 @@
 
 use super::buffer::Buffer;
 use super::device::{Cpu, Done};
-use super::profile::{Kind, scope};
 use super::vector::rows;
 use crate::kernels::concat::ConcatKernel;
+use crate::kernels::profile::{Kind, scope};
 use rayon::prelude::*;
 
 impl ConcatKernel for Cpu {

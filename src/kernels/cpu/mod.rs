@@ -15,7 +15,6 @@ pub(crate) mod device;
 pub(crate) mod gemm;
 mod patch_embed;
 mod positional_embedding;
-pub(crate) mod profile;
 mod resize;
 mod spin;
 mod structure_loss;

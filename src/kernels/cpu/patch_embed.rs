@@ -3,12 +3,12 @@
 use super::buffer::Buffer;
 use super::device::{Cpu, Done, FrozenWeight};
 use super::positional_embedding::positional_embedding;
-use super::profile::{Kind, scope};
 use crate::kernels::cpu::gemm::driver::{Accumulate, Epilogue, matrix_product};
 use crate::kernels::cpu::gemm::packed::Packed;
 use crate::kernels::extent::Extent;
 use crate::kernels::patch_embed::{PatchEmbedKernel, StemSize, StemWeights};
 use crate::kernels::precision::Precision;
+use crate::kernels::profile::{Kind, scope};
 use rayon::prelude::*;
 use std::sync::Arc;
 

@@ -3,8 +3,8 @@
 use super::bilinear::Bilinear;
 use super::buffer::Buffer;
 use super::device::{Cpu, Done};
-use super::profile::{Kind, scope};
 use crate::kernels::extent::Extent;
+use crate::kernels::profile::{Kind, scope};
 use crate::kernels::resize::{ResizeKernel, ResizeSize};
 use rayon::prelude::*;
 

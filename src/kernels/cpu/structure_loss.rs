@@ -2,10 +2,10 @@
 
 use super::buffer::Buffer;
 use super::device::{Cpu, Done};
-use super::profile::{Kind, scope};
 use super::vector::dispatch::vectorised;
 use super::vector::math::{sigmoid, softplus};
 use crate::kernels::extent::Extent;
+use crate::kernels::profile::{Kind, scope};
 use crate::kernels::structure_loss::LossFlavour;
 use crate::kernels::structure_loss::StructureLossKernel;
 use rayon::prelude::*;

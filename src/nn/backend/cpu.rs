@@ -4,7 +4,29 @@ use super::backend::{Backend, StorageOf};
 use crate::kernels::cpu::buffer::{self, Buffer};
 use crate::kernels::cpu::device::Cpu as Kernels;
 use dfdx::prelude::*;
+use std::cell::Cell;
 use std::convert::Infallible;
+
+/// Tensors whose numbers were copied for a kernel, as dfdx lends none of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Copies {
+    /// How many tensors.
+    pub tensors: usize,
+    /// Their numbers.
+    pub numbers: usize,
+}
+
+thread_local! {
+    static COPIES: Cell<Copies> = const { Cell::new(Copies { tensors: 0, numbers: 0 }) };
+}
+
+/// What this thread copies in `call`.
+pub fn copies<R>(call: impl FnOnce() -> R) -> (R, Copies) {
+    let before = COPIES.get();
+    let result = call();
+    let after = COPIES.get();
+    (result, Copies { tensors: after.tensors - before.tensors, numbers: after.numbers - before.numbers })
+}
 
 impl Backend for Cpu {
     type Kernels = Kernels;
@@ -23,6 +45,8 @@ impl Backend for Cpu {
 
     fn view<S: Shape>(&self, t: &Tensor<S, f32, Self>) -> Buffer {
         let mut numbers = Buffer::shared(t.shape().num_elements());
+        let Copies { tensors, numbers: copied } = COPIES.get();
+        COPIES.set(Copies { tensors: tensors + 1, numbers: copied + numbers.len() });
         t.copy_into(&mut numbers); // one copy; `as_vec` walks element by element
         numbers
     }

@@ -9,11 +9,11 @@ use super::shape::{AttentionShape, Piece};
 use crate::kernels::cpu::buffer::Buffer;
 use crate::kernels::cpu::gemm::driver::{Accumulate, Epilogue, product, rows_of, transposed_product};
 use crate::kernels::cpu::gemm::packed::Packed;
-use crate::kernels::cpu::profile::{Kind, scope};
 use crate::kernels::cpu::vector::bf16::round_bf16_in_place;
 use crate::kernels::cpu::vector::rows::scale_row;
 use crate::kernels::cpu::vector::softmax::{softmax_backward_row, softmax_exp_row};
 use crate::kernels::precision::Precision;
+use crate::kernels::profile::{Kind, scope};
 use rayon::prelude::*;
 
 /// Query rows worked on at once: what bounds the scores held in memory.

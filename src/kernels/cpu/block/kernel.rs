@@ -4,8 +4,8 @@ use super::state::{Block, BlockGradients, Saved};
 use crate::kernels::adapted_block::{AdaptedBlockKernel, BlockBuffers, BlockSize};
 use crate::kernels::cpu::buffer::Buffer;
 use crate::kernels::cpu::device::{Cpu, Done, FrozenWeight};
-use crate::kernels::cpu::profile::{Kind, scope};
 use crate::kernels::memory_use::MemoryUse;
+use crate::kernels::profile::{Kind, scope};
 use std::convert::Infallible;
 use std::sync::Arc;
 

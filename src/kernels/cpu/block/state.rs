@@ -5,9 +5,9 @@ use crate::kernels::cpu::attention::shape::AttentionShape;
 use crate::kernels::cpu::attention::windowed::Attention;
 use crate::kernels::cpu::device::FrozenWeight;
 use crate::kernels::cpu::gemm::packed::Packed;
-use crate::kernels::cpu::profile::{Kind, scope};
 use crate::kernels::cpu::vector::layer_norm::layer_norm;
 use crate::kernels::extent::Extent;
+use crate::kernels::profile::{Kind, scope};
 use std::sync::Arc;
 
 /// Tokens worked on at once, at most: their widest rows stay in the second-level cache.

@@ -6,7 +6,7 @@ use crate::kernels::conv2d::{ConvNormBuffers, ConvNormKernel, ConvSize};
 use crate::kernels::cpu::buffer::Buffer;
 use crate::kernels::cpu::device::{Cpu, Done};
 use crate::kernels::cpu::gemm::packed::Packed;
-use crate::kernels::cpu::profile::{Kind, scope};
+use crate::kernels::profile::{Kind, scope};
 use std::sync::OnceLock;
 
 /// What a convolution multiplies by, its batch norm folded into it.

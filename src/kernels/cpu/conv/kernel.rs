@@ -3,8 +3,8 @@
 use crate::kernels::conv2d::{Conv2dKernel, ConvSize};
 use crate::kernels::cpu::buffer::Buffer;
 use crate::kernels::cpu::device::{Cpu, Done};
-use crate::kernels::cpu::profile::{Kind, scope};
 use crate::kernels::cpu::vector::rows::relu_backward;
+use crate::kernels::profile::{Kind, scope};
 
 impl Conv2dKernel for Cpu {
     fn conv2d(

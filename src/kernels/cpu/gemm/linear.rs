@@ -2,8 +2,8 @@
 
 use super::driver::{Accumulate, Epilogue, matrix_product, transposed_product};
 use super::packed::Packed;
-use crate::kernels::cpu::profile::{Kind, scope};
 use crate::kernels::cpu::vector::rows::add_assign;
+use crate::kernels::profile::{Kind, scope};
 use rayon::prelude::*;
 
 /// Rows of a part of a weight's gradient: one task.

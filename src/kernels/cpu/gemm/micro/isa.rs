@@ -1,9 +1,11 @@
 //! Which micro-kernels this machine can run. Each instruction set is asked for once.
 
+#[cfg(target_arch = "x86_64")]
+use super::amx::{detect, tile};
 use super::kernel::MicroKernel;
 use super::portable;
 #[cfg(target_arch = "x86_64")]
-use super::{amx, avx2, avx512, avx512_bf16};
+use super::{avx2, avx512, avx512_bf16};
 use std::sync::OnceLock;
 
 /// Every micro-kernel for single precision that this machine can run, the fastest one first.
@@ -34,8 +36,8 @@ pub fn bf16() -> Option<&'static MicroKernel> {
     *FOUND.get_or_init(|| {
         #[cfg(target_arch = "x86_64")]
         {
-            if amx::detect::available() {
-                return Some(&amx::tile::KERNEL);
+            if detect::available() {
+                return Some(&tile::KERNEL);
             }
             // Twice as many products a second as in single precision on Zen 5, half as many on Emerald Rapids.
             if avx512_bf16::detected() && made_by_amd() {
