@@ -1,7 +1,8 @@
 //! SAM2-UNet (arXiv 2408.08870) on typed `dfdx` tensors: the frozen Hiera encoder of Segment Anything 2 with a
 //! small trainable adapter before each block, receptive-field blocks and a U-Net decoder with deep supervision.
 //!
-//! - [`nn`]: the network. Channels and resolutions are types: a wrong model does not compile.
+//! - [`nn`]: the network. Channels, resolutions and classes are types: a wrong model does not compile.
+//! - [`kernels`]: what a device computes, on plain numbers.
 //! - [`checkpoint`]: weight files of SAM2, of the published SAM2-UNet and of this crate.
 //! - [`data`]: images and masks, pixel for pixel as Pillow has them.
 //! - [`train`]: a run from settings to a trained model, resumable to the byte.
@@ -12,14 +13,14 @@
 //! - [`bench`](mod@bench): time and memory of one model.
 //!
 //! ```no_run
-//! use dfdx::{nn::Module, prelude::*};
-//! use sam2unet::nn::{Const, Image, Initialiser, Large, Masks, Sam2UNet};
+//! use dfdx::prelude::*;
+//! use sam2unet::nn::{Const, Image, Initialiser, Large, Sam2UNet};
 //!
 //! let device = Cpu::default();
-//! let model = Sam2UNet::<Large>::from_source(&device, &mut Initialiser::new(0))?;
+//! let predictor = Sam2UNet::<Large>::from_source(&device, &mut Initialiser::new(0))?.into_predictor();
 //! let images: Image<Const<2>, Const<352>, Cpu> = device.zeros();
-//! let masks: Masks<Const<2>, Const<352>, Const<1>, Cpu> = model.forward(images).head;
-//! # Ok::<(), sam2unet::nn::BuildError>(())
+//! let probabilities = predictor.predict(images)?.sigmoid(); // (2, 1, 352, 352)
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 pub mod bench;
