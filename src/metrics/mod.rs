@@ -21,13 +21,13 @@
 pub(crate) mod confusion;
 pub(crate) mod epsilon;
 pub(crate) mod folders;
+pub(crate) mod min_max;
 pub(crate) mod mirror;
 #[cfg(test)]
 mod mirror_tests;
 pub(crate) mod nearest;
 pub(crate) mod pair;
 pub(crate) mod report;
-pub(crate) mod stretch;
 pub(crate) mod structure;
 pub(crate) mod summary;
 pub(crate) mod task;

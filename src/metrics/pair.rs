@@ -1,7 +1,7 @@
 //! One prediction against its mask.
 
 use super::confusion::Confusion;
-use super::stretch::{self, Stretch};
+use super::min_max::{self, MinMax};
 use super::structure::{self, Division, Region};
 use super::weighted;
 use crate::data::mask::FOREGROUND_ABOVE;
@@ -68,20 +68,20 @@ pub fn score_pair(prediction: &[u8], mask: &[u8], width: usize, height: usize) -
     let [background, partial, full] = std::array::from_fn(|class| total(levels.iter().map(|region| &region[class])));
     let foreground = total([&partial, &full].into_iter());
 
-    let stretch = Stretch::of(&total([&foreground, &background].into_iter()));
-    let mean = stretch::mean(prediction, &stretch);
+    let min_max = MinMax::of(&total([&foreground, &background].into_iter()));
+    let mean = min_max::mean(prediction, &min_max);
     let s_measure = if is_empty(&foreground) {
         1.0 - mean
     } else if is_empty(&background) {
         mean
     } else {
-        let object = structure::object_term(&foreground, &background, &stretch);
+        let object = structure::object_term(&foreground, &background, &min_max);
         let regions = regions(&levels, division, width, height);
-        structure::s_measure(object, structure::region_term(&regions, &stretch))
+        structure::s_measure(object, structure::region_term(&regions, &min_max))
     };
     Ok(PairScores {
         s_measure,
-        weighted_f: weighted::weighted_f(prediction, mask, width, &stretch),
+        weighted_f: weighted::weighted_f(prediction, mask, width, &min_max),
         adaptive_threshold: (2.0 * mean).min(1.0),
         foreground,
         background,
@@ -165,8 +165,8 @@ impl PairScores {
     }
 
     /// The counts of the stretched map above (or at) what `positive` asks for.
-    pub(super) fn confusion(&self, stretch: &Stretch, positive: impl Fn(f64) -> bool) -> Confusion {
-        Confusion::where_level(&self.foreground, &self.background, |level| positive(stretch.value(level)))
+    pub(super) fn confusion(&self, min_max: &MinMax, positive: impl Fn(f64) -> bool) -> Confusion {
+        Confusion::where_level(&self.foreground, &self.background, |level| positive(min_max.value(level)))
     }
 }
 

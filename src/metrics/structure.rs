@@ -2,7 +2,7 @@
 //! ICCV 2017).
 
 use super::epsilon::EPSILON;
-use super::stretch::{Stretch, mean_of_equal};
+use super::min_max::{MinMax, mean_of_equal};
 
 /// Weight of the object term against the region term.
 const ALPHA: f64 = 0.5;
@@ -42,12 +42,12 @@ pub(super) fn s_measure(object: f64, region: f64) -> f64 {
 }
 
 /// The object term (section 3.2): how uniform the prediction is on each side of the mask, and how far apart they are.
-pub(super) fn object_term(foreground: &[u32; 256], background: &[u32; 256], stretch: &Stretch) -> f64 {
+pub(super) fn object_term(foreground: &[u32; 256], background: &[u32; 256], min_max: &MinMax) -> f64 {
     let on: u64 = foreground.iter().copied().map(u64::from).sum();
     let off: u64 = background.iter().copied().map(u64::from).sum();
     let share = on as f64 / (on + off) as f64;
-    let contrast = stretch.values().map(|value| 1.0 - value);
-    object_score(foreground, stretch.values()) * share + object_score(background, &contrast) * (1.0 - share)
+    let contrast = min_max.values().map(|value| 1.0 - value);
+    object_score(foreground, min_max.values()) * share + object_score(background, &contrast) * (1.0 - share)
 }
 
 /// 2 m / (m^2 + 1 + s) with the mean m and the sample standard deviation s.
@@ -66,19 +66,19 @@ fn object_score(histogram: &[u32; 256], values: &[f64; 256]) -> f64 {
 ///
 /// A region without pixels (the foreground's centroid lies in the last row or column) has no weight and adds nothing;
 /// PySODMetrics gives NaN for the whole image there.
-pub(super) fn region_term(regions: &[Region; 4], stretch: &Stretch) -> f64 {
+pub(super) fn region_term(regions: &[Region; 4], min_max: &MinMax) -> f64 {
     let area = |region: &Region| (region.rows * region.columns) as f64;
     let total: f64 = regions.iter().map(area).sum();
     regions
         .iter()
         .filter(|region| area(region) > 0.0)
-        .map(|region| similarity(region, stretch) * (area(region) / total))
+        .map(|region| similarity(region, min_max) * (area(region) / total))
         .sum()
 }
 
 /// Structural similarity of prediction and mask in one region.
-fn similarity(region: &Region, stretch: &Stretch) -> f64 {
-    let values = stretch.values();
+fn similarity(region: &Region, min_max: &MinMax) -> f64 {
+    let values = min_max.values();
     let count = (region.rows * region.columns) as f64;
     let on: f64 = region.foreground.iter().copied().map(f64::from).sum();
     let off = count - on;
@@ -141,8 +141,8 @@ mod tests {
         histogram
     }
 
-    fn full_range() -> Stretch {
-        Stretch::of(&histogram(&[(0, 1), (255, 1)]))
+    fn full_range() -> MinMax {
+        MinMax::of(&histogram(&[(0, 1), (255, 1)]))
     }
 
     #[test]

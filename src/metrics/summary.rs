@@ -6,9 +6,9 @@ use std::slice;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::confusion::Confusion;
+use super::min_max::MinMax;
 use super::mirror::{MirrorScores, MirrorSums};
 use super::pair::PairScores;
-use super::stretch::Stretch;
 
 /// The names of the scores, in the order of [`Summary::values`].
 pub const KEYS: [&str; 18] = [
@@ -141,22 +141,22 @@ impl Default for Sums {
 
 impl Sums {
     fn add(&mut self, pair: &PairScores) {
-        let stretch = Stretch::of(&pair.levels());
+        let min_max = MinMax::of(&pair.levels());
         self.pairs += 1;
-        self.absolute_error += absolute_error(pair, &stretch);
+        self.absolute_error += absolute_error(pair, &min_max);
         self.s_measure += pair.s_measure;
         self.weighted_f += pair.weighted_f;
 
-        let adaptive = pair.confusion(&stretch, |value| value >= pair.adaptive_threshold);
+        let adaptive = pair.confusion(&min_max, |value| value >= pair.adaptive_threshold);
         self.adaptive_f += adaptive.f_measure();
         self.adaptive_e += adaptive.e_measure();
 
-        let binary = pair.confusion(&stretch, |value| value > 0.5);
+        let binary = pair.confusion(&min_max, |value| value > 0.5);
         self.binary_dice += binary.dice();
         self.binary_iou += binary.iou();
         self.overall.add(binary);
 
-        for (k, at) in at_each_threshold(pair, &stretch).iter().enumerate() {
+        for (k, at) in at_each_threshold(pair, &min_max).iter().enumerate() {
             self.f_measure[k] += at.f_measure();
             self.e_measure[k] += at.e_measure();
             self.dice[k] += at.dice();
@@ -194,9 +194,9 @@ impl Sums {
 }
 
 /// The mean over pixels of |prediction - mask|.
-fn absolute_error(pair: &PairScores, stretch: &Stretch) -> f64 {
+fn absolute_error(pair: &PairScores, min_max: &MinMax) -> f64 {
     let (mut sum, mut pixels) = (0.0, 0.0);
-    let levels = stretch.values().iter().zip(pair.foreground.iter().zip(&pair.background));
+    let levels = min_max.values().iter().zip(pair.foreground.iter().zip(&pair.background));
     for (value, (&on, &off)) in levels.filter(|(_, (on, off))| **on + **off > 0) {
         sum += f64::from(on) * (1.0 - value) + f64::from(off) * value;
         pixels += f64::from(on) + f64::from(off);
@@ -205,12 +205,12 @@ fn absolute_error(pair: &PairScores, stretch: &Stretch) -> f64 {
 }
 
 /// The counts of the maps "at least 0", "at least 1/255", ..., "at least 1", values cut to whole 255ths.
-fn at_each_threshold(pair: &PairScores, stretch: &Stretch) -> [Confusion; 256] {
+fn at_each_threshold(pair: &PairScores, min_max: &MinMax) -> [Confusion; 256] {
     let mut counts = [Confusion::default(); 256];
     let (mut foreground, mut background) = (0, 0);
     for (level, (&on, &off)) in pair.foreground.iter().zip(&pair.background).enumerate() {
         if on + off > 0 {
-            let at = &mut counts[stretch.threshold(level)];
+            let at = &mut counts[min_max.threshold(level)];
             at.true_positive += u64::from(on);
             at.false_positive += u64::from(off);
             foreground += u64::from(on);

@@ -1,8 +1,8 @@
 //! The weighted F-measure (Margolin, Zelnik-Manor and Tal, "How to evaluate foreground maps?", CVPR 2014).
 
 use super::epsilon::EPSILON;
+use super::min_max::MinMax;
 use super::nearest::NearestForeground;
-use super::stretch::Stretch;
 use crate::data::mask::FOREGROUND_ABOVE;
 
 /// Reach of the 7 x 7 Gaussian that spreads errors among foreground pixels.
@@ -17,11 +17,11 @@ const HALF_DISTANCE: f64 = 5.0;
 /// A foreground pixel's error is the smaller of its own and the Gaussian mean around it, where background pixels stand
 /// in with the error of their nearest foreground pixel and pixels outside the image with 0. A background pixel's error
 /// weighs 2 - 0.5^(d / 5) at distance d from the foreground.
-pub(super) fn weighted_f(prediction: &[u8], mask: &[u8], width: usize, stretch: &Stretch) -> f64 {
+pub(super) fn weighted_f(prediction: &[u8], mask: &[u8], width: usize, min_max: &MinMax) -> f64 {
     let Some(bounds) = Bounds::of(mask, width) else {
         return 0.0;
     };
-    let (dependent, false_positive) = dependent_errors(prediction, mask, width, stretch);
+    let (dependent, false_positive) = dependent_errors(prediction, mask, width, min_max);
     let (foreground, error) = foreground_errors(mask, width, &dependent, &bounds);
 
     let true_positive = foreground - error;
@@ -56,7 +56,7 @@ impl Bounds {
 
 /// The error of each foreground pixel, standing in for its nearest background pixels too, (H, W); and the weighted sum
 /// of the background's own errors.
-fn dependent_errors(prediction: &[u8], mask: &[u8], width: usize, stretch: &Stretch) -> (Vec<f64>, f64) {
+fn dependent_errors(prediction: &[u8], mask: &[u8], width: usize, min_max: &MinMax) -> (Vec<f64>, f64) {
     let decay = 0.5_f64.ln() / HALF_DISTANCE;
     let mut nearest = NearestForeground::new(mask, width, |level| level > FOREGROUND_ABOVE);
     let mut dependent = Vec::with_capacity(mask.len());
@@ -64,8 +64,8 @@ fn dependent_errors(prediction: &[u8], mask: &[u8], width: usize, stretch: &Stre
     for (y, (levels, mask)) in prediction.chunks_exact(width).zip(mask.chunks_exact(width)).enumerate() {
         let places = nearest.row(y);
         for (x, ((&level, &mask), place)) in levels.iter().zip(mask).zip(places).enumerate() {
-            dependent.push(1.0 - stretch.value(prediction[place.row * width + place.column]));
-            let error = stretch.value(level);
+            dependent.push(1.0 - min_max.value(prediction[place.row * width + place.column]));
+            let error = min_max.value(level);
             if mask <= FOREGROUND_ABOVE && error > 0.0 {
                 let (down, right) = (place.row.abs_diff(y), place.column.abs_diff(x));
                 let distance = ((down * down + right * right) as f64).sqrt();
@@ -139,12 +139,12 @@ mod tests {
     use super::*;
     use approx::assert_abs_diff_eq;
 
-    /// The stretch of a prediction that reaches both 0 and 255.
-    fn full_range() -> Stretch {
+    /// The normalisation of a prediction that reaches both 0 and 255.
+    fn full_range() -> MinMax {
         let mut histogram = [0; 256];
         histogram[0] = 1;
         histogram[255] = 1;
-        Stretch::of(&histogram)
+        MinMax::of(&histogram)
     }
 
     #[test]

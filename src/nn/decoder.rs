@@ -9,7 +9,7 @@ use super::ops::conv_norm::{ConvOptions, FoldedOf};
 use super::ops::conv2d::conv2d;
 use super::ops::resize::resize;
 use super::ops::up2_concat::up2_concat;
-use super::shape::{Classes, Even, Map, Masks, Side};
+use super::shape::{Classes, EvenSide, Map, Masks, Side};
 use super::weights::build::BuildOptions;
 use super::weights::module::module;
 use super::weights::roles::{Param, PerClass};
@@ -88,12 +88,12 @@ impl<B: Dim, H: Dim, D: Backend, T: Training<D>> ModuleMut<Map<B, H, Both, D, T>
 }
 
 /// Skip `(B, H, H, 64)` and deep map `(B, H/2, H/2, 64)`, lent.
-type Lent<'x, B, H, D> = (&'x Activation<B, H, Mid, D>, &'x Activation<B, <H as Even>::Half, Mid, D>);
+type Lent<'x, B, H, D> = (&'x Activation<B, H, Mid, D>, &'x Activation<B, <H as EvenSide>::Half, Mid, D>);
 
 /// The same as tensors.
-type Taped<B, H, D, T> = (Map<B, H, Mid, D, T>, Map<B, <H as Even>::Half, Mid, D, T>);
+type Taped<B, H, D, T> = (Map<B, H, Mid, D, T>, Map<B, <H as EvenSide>::Half, Mid, D, T>);
 
-impl<B: Dim, H: Even, D: Backend> Module<Lent<'_, B, H, D>> for Up<D> {
+impl<B: Dim, H: EvenSide, D: Backend> Module<Lent<'_, B, H, D>> for Up<D> {
     type Output = Activation<B, H, Mid, D>;
     type Error = D::Err;
     fn try_forward(&self, (skip, deep): Lent<'_, B, H, D>) -> Result<Self::Output, D::Err> {
@@ -101,7 +101,7 @@ impl<B: Dim, H: Even, D: Backend> Module<Lent<'_, B, H, D>> for Up<D> {
     }
 }
 
-impl<B: Dim, H: Even, D: Backend, T: Inference<D>> Module<Taped<B, H, D, T>> for Up<D> {
+impl<B: Dim, H: EvenSide, D: Backend, T: Inference<D>> Module<Taped<B, H, D, T>> for Up<D> {
     type Output = Map<B, H, Mid, D, T>;
     type Error = D::Err;
     fn try_forward(&self, (skip, deep): Taped<B, H, D, T>) -> Result<Self::Output, D::Err> {
@@ -109,7 +109,7 @@ impl<B: Dim, H: Even, D: Backend, T: Inference<D>> Module<Taped<B, H, D, T>> for
     }
 }
 
-impl<B: Dim, H: Even, D: Backend, T: Training<D>> ModuleMut<Taped<B, H, D, T>> for Up<D> {
+impl<B: Dim, H: EvenSide, D: Backend, T: Training<D>> ModuleMut<Taped<B, H, D, T>> for Up<D> {
     type Output = Map<B, H, Mid, D, T>;
     type Error = D::Err;
     fn try_forward_mut(&mut self, (skip, deep): Taped<B, H, D, T>) -> Result<Self::Output, D::Err> {

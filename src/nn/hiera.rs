@@ -12,7 +12,7 @@ use super::layers::repeat::Repeat;
 use super::ops::activation::Activation;
 use super::ops::adapted_block::{BlockWeights, adapted_block, pooling_block};
 use super::ops::patch_embed::{StemRef, patch_embed};
-use super::shape::{Even, Image, Map, Plus, Side, Times};
+use super::shape::{EvenSide, Image, Map, Plus, Side, Times};
 use super::variant::Variant;
 use super::weights::module::module;
 use super::weights::roles::Frozen;
@@ -104,13 +104,13 @@ module! {
         /// Image to first map.
         pub patch_embed("patch_embed"): PatchEmbed<V::C1, D>,
         /// At a quarter of the side.
-        pub stage1("blocks"): Repeat<Block<V, V::C1, D>, V::Rest1>,
+        pub stage1("blocks"): Repeat<Block<V, V::C1, D>, V::PlainBlocks1>,
         /// At an eighth.
-        pub stage2("blocks"): Stage<V, V::C1, V::C2, V::Rest1, V::Rest2, D>,
+        pub stage2("blocks"): Stage<V, V::C1, V::C2, V::PlainBlocks1, V::PlainBlocks2, D>,
         /// At a sixteenth.
-        pub stage3("blocks"): Stage<V, V::C2, V::C3, V::First3, V::Rest3, D>,
+        pub stage3("blocks"): Stage<V, V::C2, V::C3, V::FirstBlock3, V::PlainBlocks3, D>,
         /// At a thirty-second.
-        pub stage4("blocks"): Stage<V, V::C3, V::C4, V::First4, V::Rest4, D>,
+        pub stage4("blocks"): Stage<V, V::C3, V::C4, V::FirstBlock4, V::PlainBlocks4, D>,
     }
 }
 
@@ -162,7 +162,7 @@ impl<V: Variant, B: Dim, H: Dim, C: ConstDim, D: Backend, T: Training<D>> Module
     }
 }
 
-impl<V: Variant, B: Dim, H: Even, C: ConstDim, CO: ConstDim, D: Backend> Module<&Activation<B, H, C, D>>
+impl<V: Variant, B: Dim, H: EvenSide, C: ConstDim, CO: ConstDim, D: Backend> Module<&Activation<B, H, C, D>>
     for PoolBlock<V, C, CO, D>
 {
     type Output = Activation<B, H::Half, CO, D>;
@@ -173,8 +173,8 @@ impl<V: Variant, B: Dim, H: Even, C: ConstDim, CO: ConstDim, D: Backend> Module<
     }
 }
 
-impl<V: Variant, B: Dim, H: Even, C: ConstDim, CO: ConstDim, D: Backend, T: Training<D>> ModuleMut<Map<B, H, C, D, T>>
-    for PoolBlock<V, C, CO, D>
+impl<V: Variant, B: Dim, H: EvenSide, C: ConstDim, CO: ConstDim, D: Backend, T: Training<D>>
+    ModuleMut<Map<B, H, C, D, T>> for PoolBlock<V, C, CO, D>
 {
     type Output = Map<B, H::Half, CO, D, T>;
     type Error = D::Err;
@@ -189,7 +189,7 @@ impl<V, B, H, C, CO, FIRST, N, D> Module<&Activation<B, H, C, D>> for Stage<V, C
 where
     V: Variant,
     B: Dim,
-    H: Even,
+    H: EvenSide,
     C: ConstDim,
     CO: ConstDim,
     FIRST: ConstDim,
@@ -207,7 +207,7 @@ impl<V, B, H, C, CO, FIRST, N, D, T> ModuleMut<Map<B, H, C, D, T>> for Stage<V, 
 where
     V: Variant,
     B: Dim,
-    H: Even,
+    H: EvenSide,
     C: ConstDim,
     CO: ConstDim,
     FIRST: ConstDim,

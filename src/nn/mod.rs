@@ -42,7 +42,7 @@ pub use predictor::{PredictError, Predictor};
 pub use rfb::{Branch, Rfb};
 pub use sam2unet::{Outputs, Sam2UNet};
 pub use shape::{
-    Classes, Even, Image, Map, Masks, Plus, SIDES, ShapeError, Side, Times, check_image, check_map, check_side,
+    Classes, EvenSide, Image, Map, Masks, Plus, SIDES, ShapeError, Side, Times, check_image, check_map, check_side,
 };
 pub use variant::{BasePlus, Large, Small, Tiny, VARIANTS, Variant, WithVariant, check_variant, with_variant};
 pub use weights::build::{BuildError, BuildOptions, Builder, Weights};

@@ -16,11 +16,11 @@ use std::marker::PhantomData;
 )]
 pub trait Side: Dim {
     /// Side of the first stage's map.
-    type Quarter: Even<Half = Self::Eighth>;
+    type Quarter: EvenSide<Half = Self::Eighth>;
     /// Side of the second stage's map.
-    type Eighth: Even<Half = Self::Sixteenth>;
+    type Eighth: EvenSide<Half = Self::Sixteenth>;
     /// Side of the third stage's map.
-    type Sixteenth: Even<Half = Self::ThirtySecond>;
+    type Sixteenth: EvenSide<Half = Self::ThirtySecond>;
     /// Side of the fourth stage's map.
     type ThirtySecond: Dim;
 }
@@ -30,14 +30,14 @@ pub trait Side: Dim {
     message = "a map of side `{Self}` cannot be halved",
     label = "this side is odd, or is no part of a valid input side"
 )]
-pub trait Even: Dim {
+pub trait EvenSide: Dim {
     /// Half of it.
     type Half: Dim;
 }
 
 macro_rules! halves {
     ($($n:literal)*) => {$(
-        impl Even for Const<$n> {
+        impl EvenSide for Const<$n> {
             type Half = Const<{ $n / 2 }>;
         }
         const _: () = assert!($n % 2 == 0, concat!(stringify!($n), " is odd"));
@@ -60,7 +60,7 @@ macro_rules! sides {
     };
 }
 
-impl Even for usize {
+impl EvenSide for usize {
     type Half = usize;
 }
 

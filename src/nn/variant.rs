@@ -20,17 +20,17 @@ pub trait Variant: Copy + Debug + Default + Send + Sync + 'static {
     /// Channels of stage 4.
     type C4: ConstDim;
     /// Blocks of stage 1, none of which pools; so also the number of stage 2's first block.
-    type Rest1: ConstDim;
+    type PlainBlocks1: ConstDim;
     /// Blocks of stage 2 after the pooling one.
-    type Rest2: ConstDim;
+    type PlainBlocks2: ConstDim;
     /// Blocks of stage 3 after the pooling one.
-    type Rest3: ConstDim;
+    type PlainBlocks3: ConstDim;
     /// Blocks of stage 4 after the pooling one.
-    type Rest4: ConstDim;
+    type PlainBlocks4: ConstDim;
     /// Number of stage 3's first block.
-    type First3: ConstDim;
+    type FirstBlock3: ConstDim;
     /// Number of stage 4's first block.
-    type First4: ConstDim;
+    type FirstBlock4: ConstDim;
     /// Side of the background positional embedding.
     type Background: ConstDim;
     /// Side of the tiled positional embedding: the first stage's window.
@@ -45,7 +45,12 @@ pub trait Variant: Copy + Debug + Default + Send + Sync + 'static {
     const GLOBAL: &'static [usize];
 
     /// Blocks of each stage.
-    const BLOCKS: [usize; 4] = [Self::Rest1::SIZE, Self::Rest2::SIZE + 1, Self::Rest3::SIZE + 1, Self::Rest4::SIZE + 1];
+    const BLOCKS: [usize; 4] = [
+        Self::PlainBlocks1::SIZE,
+        Self::PlainBlocks2::SIZE + 1,
+        Self::PlainBlocks3::SIZE + 1,
+        Self::PlainBlocks4::SIZE + 1,
+    ];
     /// Channels of each stage.
     const CHANNELS: [usize; 4] = [Self::C1::SIZE, Self::C2::SIZE, Self::C3::SIZE, Self::C4::SIZE];
     /// Evaluating it proves the sizes consistent; the model does so wherever it is built.
@@ -82,14 +87,14 @@ pub const fn check_variant<V: Variant>() {
     assert!(V::C4::SIZE == 2 * V::C3::SIZE, "C4 must be twice C3");
     assert!(V::HEADS > 0, "HEADS must not be 0");
     assert!(V::C1::SIZE.is_multiple_of(V::HEADS), "HEADS must divide C1");
-    assert!(V::Rest1::SIZE > 0, "stage 1 must have a block that keeps its map");
+    assert!(V::PlainBlocks1::SIZE > 0, "stage 1 must have a block that keeps its map");
     assert!(
-        V::First3::SIZE == V::Rest1::SIZE + V::Rest2::SIZE + 1,
-        "First3 must be the number of blocks before stage 3"
+        V::FirstBlock3::SIZE == V::PlainBlocks1::SIZE + V::PlainBlocks2::SIZE + 1,
+        "FirstBlock3 must be the number of blocks before stage 3"
     );
     assert!(
-        V::First4::SIZE == V::First3::SIZE + V::Rest3::SIZE + 1,
-        "First4 must be the number of blocks before stage 4"
+        V::FirstBlock4::SIZE == V::FirstBlock3::SIZE + V::PlainBlocks3::SIZE + 1,
+        "FirstBlock4 must be the number of blocks before stage 4"
     );
     assert!(V::Tile::SIZE == V::WINDOWS[0], "Tile must be the first stage's window");
     assert!(
@@ -106,7 +111,7 @@ pub const fn check_variant<V: Variant>() {
         );
         stage += 1;
     }
-    let blocks = V::First4::SIZE + V::Rest4::SIZE + 1;
+    let blocks = V::FirstBlock4::SIZE + V::PlainBlocks4::SIZE + 1;
     let mut i = 0;
     while i < V::GLOBAL.len() {
         assert!(V::GLOBAL[i] < blocks, "a global block lies past the last block");
@@ -138,12 +143,12 @@ macro_rules! variant {
             type C2 = $crate::nn::Const<{ 2 * $c }>;
             type C3 = $crate::nn::Const<{ 4 * $c }>;
             type C4 = $crate::nn::Const<{ 8 * $c }>;
-            type Rest1 = $crate::nn::Const<$b1>;
-            type Rest2 = $crate::nn::Const<{ $b2 - 1 }>;
-            type Rest3 = $crate::nn::Const<{ $b3 - 1 }>;
-            type Rest4 = $crate::nn::Const<{ $b4 - 1 }>;
-            type First3 = $crate::nn::Const<{ $b1 + $b2 }>;
-            type First4 = $crate::nn::Const<{ $b1 + $b2 + $b3 }>;
+            type PlainBlocks1 = $crate::nn::Const<$b1>;
+            type PlainBlocks2 = $crate::nn::Const<{ $b2 - 1 }>;
+            type PlainBlocks3 = $crate::nn::Const<{ $b3 - 1 }>;
+            type PlainBlocks4 = $crate::nn::Const<{ $b4 - 1 }>;
+            type FirstBlock3 = $crate::nn::Const<{ $b1 + $b2 }>;
+            type FirstBlock4 = $crate::nn::Const<{ $b1 + $b2 + $b3 }>;
             type Background = $crate::nn::Const<$bg>;
             type Tile = $crate::nn::Const<$w1>;
             const NAME: &'static str = $name;

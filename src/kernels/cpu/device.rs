@@ -20,25 +20,25 @@ pub struct Cpu;
 #[derive(Debug)]
 pub enum FrozenWeight {
     /// Plain numbers.
-    Numbers(Vec<f32>),
+    Values(Vec<f32>),
     /// A linear layer's weight `(out, in)`, packed for its forward pass in the precision that its block computes in.
-    Factor(Packed),
+    Packed(Packed),
 }
 
 impl FrozenWeight {
     /// The plain numbers of a weight that is not two-dimensional.
-    pub fn numbers(&self) -> &[f32] {
+    pub fn values(&self) -> &[f32] {
         match self {
-            Self::Numbers(numbers) => numbers,
-            Self::Factor(_) => unreachable!("a weight of two dimensions is a factor"),
+            Self::Values(values) => values,
+            Self::Packed(_) => unreachable!("a weight of two dimensions is packed"),
         }
     }
 
     /// The packed form of a two-dimensional weight.
-    pub fn factor(&self) -> &Packed {
+    pub fn packed(&self) -> &Packed {
         match self {
-            Self::Factor(factor) => factor,
-            Self::Numbers(_) => unreachable!("only a weight of two dimensions is a factor"),
+            Self::Packed(packed) => packed,
+            Self::Values(_) => unreachable!("only a weight of two dimensions is packed"),
         }
     }
 }
@@ -73,8 +73,8 @@ impl Device for Cpu {
 
     fn freeze(&self, values: Vec<f32>, shape: &[usize], precision: Precision) -> Result<Arc<FrozenWeight>, Infallible> {
         Ok(Arc::new(match shape {
-            [_, inputs] => FrozenWeight::Factor(Packed::frozen(&values, *inputs, precision)),
-            _ => FrozenWeight::Numbers(values),
+            [_, inputs] => FrozenWeight::Packed(Packed::frozen(&values, *inputs, precision)),
+            _ => FrozenWeight::Values(values),
         }))
     }
 
@@ -85,15 +85,15 @@ impl Device for Cpu {
         precision: Precision,
     ) -> Result<Arc<FrozenWeight>, Infallible> {
         match shape {
-            [_, inputs] => Ok(Arc::new(FrozenWeight::Factor(Packed::from_encoded(numbers, *inputs, precision)))),
+            [_, inputs] => Ok(Arc::new(FrozenWeight::Packed(Packed::from_encoded(numbers, *inputs, precision)))),
             _ => self.freeze(numbers.to_vec(), shape, precision),
         }
     }
 
     fn thaw(&self, weight: &Arc<FrozenWeight>) -> Result<Vec<f32>, Infallible> {
         Ok(match &**weight {
-            FrozenWeight::Numbers(numbers) => numbers.clone(),
-            FrozenWeight::Factor(factor) => factor.to_columns(),
+            FrozenWeight::Values(numbers) => numbers.clone(),
+            FrozenWeight::Packed(factor) => factor.to_columns(),
         })
     }
 

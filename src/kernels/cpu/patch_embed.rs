@@ -56,7 +56,7 @@ pub fn forward(
 impl PatchEmbedKernel for Cpu {
     fn patch_embed(&self, size: StemSize, x: &Buffer, w: StemWeights<'_, Arc<FrozenWeight>>, y: &mut [f32]) -> Done {
         let _work = scope(Kind::Convolution, 0);
-        let [weight, bias, background, window] = [w.weight, w.bias, w.background, w.window].map(|w| w.numbers());
+        let [weight, bias, background, window] = [w.weight, w.bias, w.background, w.window].map(|w| w.values());
         forward(size.image, x, weight, bias, background, window, y);
         Ok(())
     }

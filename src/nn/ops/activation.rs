@@ -19,7 +19,7 @@ use crate::kernels::resize::{ResizeKernel, ResizeSize};
 use crate::kernels::up2_concat::Up2ConcatKernel;
 use crate::nn::backend::backend::{Backend, BufferOf, FrozenOf, KernelError, SliceMutOf};
 use crate::nn::backend::tape::Inference;
-use crate::nn::shape::{Even, Image, Map, Masks, Side, check_image};
+use crate::nn::shape::{EvenSide, Image, Map, Masks, Side, check_image};
 use dfdx::prelude::*;
 use std::fmt;
 
@@ -240,7 +240,7 @@ impl<B: Dim, H: Dim, C: ConstDim, D: Backend> Activation<B, H, C, D> {
     }
 }
 
-impl<B: Dim, H: Even, C: ConstDim, D: Backend> Activation<B, H, C, D> {
+impl<B: Dim, H: EvenSide, C: ConstDim, D: Backend> Activation<B, H, C, D> {
     /// A block that pools, behind its adapter: see [`pooling_block`](super::adapted_block::pooling_block).
     ///
     /// # Panics

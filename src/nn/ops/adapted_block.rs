@@ -12,7 +12,7 @@ use crate::kernels::adapted_block::{AdaptedBlockKernel, AttentionConfig, BlockBu
 use crate::kernels::extent::Extent;
 use crate::kernels::memory_use::MemoryUse;
 use crate::nn::backend::backend::{Backend, FrozenOf};
-use crate::nn::shape::{Even, Map, Times};
+use crate::nn::shape::{EvenSide, Map, Times};
 use crate::nn::weights::roles::Frozen;
 use dfdx::prelude::*;
 
@@ -143,7 +143,7 @@ pub fn pooling_block<B, H, C, CO, R, D, T>(
 ) -> Result<Map<B, H::Half, CO, D, T>, D::Err>
 where
     B: Dim,
-    H: Even,
+    H: EvenSide,
     C: ConstDim,
     CO: ConstDim,
     R: ConstDim,

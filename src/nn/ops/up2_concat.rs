@@ -4,7 +4,7 @@ use super::tape::{Erased, GradientOf, erase_map, record_backward, retype};
 use crate::kernels::extent::Extent;
 use crate::kernels::up2_concat::{JoinSize, Up2ConcatKernel};
 use crate::nn::backend::backend::Backend;
-use crate::nn::shape::{Even, Map};
+use crate::nn::shape::{EvenSide, Map};
 use dfdx::prelude::*;
 
 /// Skip `(B, H, H, C)` and deep `(B, H/2, H/2, C)` to `(B, H, H, C2)`: `[skip, deep doubled]` along the channels; bilinear,
@@ -22,7 +22,7 @@ pub fn up2_concat<B, H, C, C2, D, T>(
 ) -> Result<Map<B, H, C2, D, T>, D::Err>
 where
     B: Dim,
-    H: Even,
+    H: EvenSide,
     C: ConstDim,
     C2: ConstDim,
     D: Backend,

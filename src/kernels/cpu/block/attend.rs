@@ -25,9 +25,9 @@ impl Block<'_> {
             let mut normed = Buffer::new(n * c);
             self.adapt_rows(x, z);
             self.first_norm(z, &mut normed);
-            linear(&normed, self.frozen.qkv[0].factor(), self.frozen.qkv[1].numbers(), Epilogue::None, qkv);
+            linear(&normed, self.frozen.qkv[0].packed(), self.frozen.qkv[1].values(), Epilogue::None, qkv);
             if let (Some([weight, bias]), Some(skip)) = (&self.frozen.skip, skip) {
-                linear(&normed, weight.factor(), bias.numbers(), Epilogue::None, skip);
+                linear(&normed, weight.packed(), bias.values(), Epilogue::None, skip);
             }
         });
         (z, qkv, skip)
@@ -61,7 +61,7 @@ impl Block<'_> {
             if let (Some(weight), Some(g_skip)) = (&transposed.skip, &g_skip) {
                 linear_backward(&g_skip[i * rows * co..][..n * co], weight, Accumulate::Add, gz);
             }
-            elementwise(|| layer_norm_backward(z, self.frozen.norm1[0].numbers(), gz));
+            elementwise(|| layer_norm_backward(z, self.frozen.norm1[0].values(), gz));
             if g_skip.is_none() {
                 add_assign(gz, &ga[i * rows * c..][..n * c]);
             }
@@ -88,7 +88,7 @@ impl Block<'_> {
                 order.gather(o, 1, t / width_out, t % width_out, row);
             }
             let [weight, bias] = &self.frozen.proj;
-            linear(&gathered, weight.factor(), bias.numbers(), Epilogue::Add(residual), a);
+            linear(&gathered, weight.packed(), bias.values(), Epilogue::Add(residual), a);
         });
         a
     }

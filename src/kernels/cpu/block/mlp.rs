@@ -20,14 +20,14 @@ impl Block<'_> {
             self.second_norm(a, &mut normed);
             let [fc1, fc2] = [&self.frozen.fc1, &self.frozen.fc2];
             match saved {
-                None => linear(&normed, fc1[0].factor(), fc1[1].numbers(), Epilogue::Gelu, &mut hidden),
+                None => linear(&normed, fc1[0].packed(), fc1[1].values(), Epilogue::Gelu, &mut hidden),
                 Some(saved) => {
-                    linear(&normed, fc1[0].factor(), fc1[1].numbers(), Epilogue::None, saved);
+                    linear(&normed, fc1[0].packed(), fc1[1].values(), Epilogue::None, saved);
                     hidden.copy_from_slice(saved);
                     elementwise(|| gelu_in_place(&mut hidden));
                 }
             }
-            linear(&hidden, fc2[0].factor(), fc2[1].numbers(), Epilogue::Add(a), y);
+            linear(&hidden, fc2[0].packed(), fc2[1].values(), Epilogue::Add(a), y);
         });
     }
 
@@ -58,7 +58,7 @@ impl Block<'_> {
                     let normed = &mut *go;
                     self.second_norm(a, normed);
                     let [fc1, bias] = &self.frozen.fc1;
-                    linear(normed, fc1.factor(), bias.numbers(), Epilogue::None, &mut recomputed);
+                    linear(normed, fc1.packed(), bias.values(), Epilogue::None, &mut recomputed);
                     &*recomputed
                 }
             };
@@ -66,7 +66,7 @@ impl Block<'_> {
             linear_backward(gy, &transposed.fc2, Accumulate::Overwrite, &mut g_hidden);
             elementwise(|| gelu_backward(hidden, &mut g_hidden));
             linear_backward(&g_hidden, &transposed.fc1, Accumulate::Overwrite, ga);
-            elementwise(|| layer_norm_backward(a, self.frozen.norm2[0].numbers(), ga));
+            elementwise(|| layer_norm_backward(a, self.frozen.norm2[0].values(), ga));
             add_assign(ga, gy);
             linear_backward(ga, &transposed.proj, Accumulate::Overwrite, go);
         });

@@ -83,7 +83,7 @@ impl<'a> Block<'a> {
     /// `adapter`: down weight `(r, c)`, down bias, up weight `(c, r)`, up bias.
     pub fn new(size: BlockSize, adapter: [&'a [f32]; 4], frozen: &'a BlockBuffers<Arc<FrozenWeight>>) -> Self {
         let [down, down_bias, up, up_bias] = adapter;
-        let precision = frozen.qkv[0].factor().precision();
+        let precision = frozen.qkv[0].packed().precision();
         let down = Packed::from_columns(down, size.channels, precision);
         let up = Packed::from_columns(up, size.hidden, precision);
         Self { size, down, down_bias, up, up_bias, frozen }
@@ -94,11 +94,11 @@ impl<'a> Block<'a> {
         TransposedWeights {
             down: self.down.transposed(),
             up: self.up.transposed(),
-            qkv: f.qkv[0].factor().transposed(),
-            proj: f.proj[0].factor().transposed(),
-            fc1: f.fc1[0].factor().transposed(),
-            fc2: f.fc2[0].factor().transposed(),
-            skip: f.skip.as_ref().map(|s| s[0].factor().transposed()),
+            qkv: f.qkv[0].packed().transposed(),
+            proj: f.proj[0].packed().transposed(),
+            fc1: f.fc1[0].packed().transposed(),
+            fc2: f.fc2[0].packed().transposed(),
+            skip: f.skip.as_ref().map(|s| s[0].packed().transposed()),
         }
     }
 
@@ -127,18 +127,18 @@ impl<'a> Block<'a> {
         let BlockSize { map: extent, out_channels, attention: AttentionConfig { heads, window }, pool, .. } = self.size;
         Attention {
             shape: AttentionShape { extent, window, heads, dim: out_channels / heads, pool },
-            bias: self.frozen.qkv[1].numbers(),
-            precision: self.frozen.qkv[0].factor().precision(),
+            bias: self.frozen.qkv[1].values(),
+            precision: self.frozen.qkv[0].packed().precision(),
         }
     }
 
     pub(super) fn first_norm(&self, z: &[f32], normed: &mut [f32]) {
         let _work = scope(Kind::Norm, 0);
-        layer_norm(z, self.frozen.norm1[0].numbers(), self.frozen.norm1[1].numbers(), normed);
+        layer_norm(z, self.frozen.norm1[0].values(), self.frozen.norm1[1].values(), normed);
     }
 
     pub(super) fn second_norm(&self, a: &[f32], normed: &mut [f32]) {
         let _work = scope(Kind::Norm, 0);
-        layer_norm(a, self.frozen.norm2[0].numbers(), self.frozen.norm2[1].numbers(), normed);
+        layer_norm(a, self.frozen.norm2[0].values(), self.frozen.norm2[1].values(), normed);
     }
 }

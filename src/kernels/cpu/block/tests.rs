@@ -47,11 +47,11 @@ impl Weights {
     }
 
     fn frozen(&self) -> BlockBuffers<Arc<FrozenWeight>> {
-        let numbers = |v: &[f32]| Arc::new(FrozenWeight::Numbers(v.to_vec()));
+        let numbers = |v: &[f32]| Arc::new(FrozenWeight::Values(v.to_vec()));
         let norm = |[gamma, beta]: &[Vec<f32>; 2]| [numbers(gamma), numbers(beta)];
         let layer = |[weight, bias]: &Linear| {
             let inputs = weight.len() / bias.len();
-            [Arc::new(FrozenWeight::Factor(Packed::frozen(weight, inputs, Precision::F32))), numbers(bias)]
+            [Arc::new(FrozenWeight::Packed(Packed::frozen(weight, inputs, Precision::F32))), numbers(bias)]
         };
         let [qkv, proj, fc1, fc2] = self.layers.each_ref().map(layer);
         let [norm1, norm2] = self.norms.each_ref().map(norm);

@@ -99,7 +99,7 @@ unsafe fn copy_rows((from, step): (*const f32, usize), (to, stride): (*mut f32, 
 #[derive(Clone, Copy)]
 enum RowGroup<'a> {
     /// All sixteen, each `stride` bytes after the one before: a tile is loaded from where they stand.
-    Even { rows: &'a [*const f32], stride: isize },
+    Strided { rows: &'a [*const f32], stride: isize },
     /// Rows anywhere, to be gathered first.
     Rows(&'a [*const f32]),
     /// Columns, to be transposed first.
@@ -113,7 +113,7 @@ impl<'a> RowGroup<'a> {
                 let rows = &rows[group * SIDE..rows.len().min((group + 1) * SIDE)];
                 let stride = |pair: &[*const f32]| (pair[1] as isize).wrapping_sub(pair[0] as isize);
                 match rows.len() == SIDE && rows.windows(2).all(|pair| stride(pair) == stride(rows)) {
-                    true => Self::Even { rows, stride: stride(rows) },
+                    true => Self::Strided { rows, stride: stride(rows) },
                     false => Self::Rows(rows),
                 }
             }
@@ -136,18 +136,18 @@ impl<'a> RowGroup<'a> {
         // sixteen vectors.
         unsafe {
             match self {
-                Self::Even { rows, stride } if step.lanes == SIDE && step.in_one_run() => {
+                Self::Strided { rows, stride } if step.lanes == SIDE && step.in_one_run() => {
                     // One instruction reads all rows, from the first one's address on.
                     rows.iter().for_each(|row| _ = row.expose_provenance());
                     return (rows[0].wrapping_offset(step.offset(0, 1)), stride);
                 }
-                Self::Even { rows, .. } | Self::Rows(rows) if step.in_one_run() => {
+                Self::Strided { rows, .. } | Self::Rows(rows) if step.in_one_run() => {
                     let (from, mask) = (step.offset(0, 1), first_lanes(step.lanes));
                     for (i, row) in rows.iter().enumerate() {
                         _mm512_store_ps(buffer.row(i), _mm512_maskz_loadu_ps(mask, row.wrapping_offset(from)));
                     }
                 }
-                Self::Even { rows, .. } | Self::Rows(rows) => {
+                Self::Strided { rows, .. } | Self::Rows(rows) => {
                     for (i, row) in rows.iter().enumerate() {
                         _mm512_store_ps(buffer.row(i), _mm512_setzero_ps());
                         for p in 0..step.lanes {

@@ -1,14 +1,14 @@
 //! The stretched prediction: what each of the 256 levels stands for.
 
-/// The value of each level after the stretch to 0..=1.
+/// The value of each level after min-max normalisation to 0..=1.
 ///
-/// With a single level in the whole prediction there is nothing to stretch and the value is `level / 255`.
-pub(super) struct Stretch {
+/// With a single level in the whole prediction there is nothing to normalise and the value is `level / 255`.
+pub(super) struct MinMax {
     values: [f64; 256],
 }
 
-impl Stretch {
-    /// The stretch for a prediction whose levels are counted in `histogram`.
+impl MinMax {
+    /// The normalisation of a prediction whose levels are counted in `histogram`.
     pub(super) fn of(histogram: &[u32; 256]) -> Self {
         let lowest = histogram.iter().position(|&n| n > 0).unwrap_or(0);
         let highest = histogram.iter().rposition(|&n| n > 0).unwrap_or(0);
@@ -38,8 +38,8 @@ impl Stretch {
 ///
 /// The adaptive threshold is twice this mean and is compared with `>=`: where a level lies on the threshold in exact
 /// arithmetic, the rounding of the sum decides the score, so the order of the additions matters.
-pub(super) fn mean(prediction: &[u8], stretch: &Stretch) -> f64 {
-    let sum = pairwise_sum(&|i| stretch.value(prediction[i]), 0, prediction.len());
+pub(super) fn mean(prediction: &[u8], min_max: &MinMax) -> f64 {
+    let sum = pairwise_sum(&|i| min_max.value(prediction[i]), 0, prediction.len());
     sum / prediction.len() as f64
 }
 
@@ -97,23 +97,23 @@ mod tests {
 
     #[test]
     fn lowest_level_becomes_zero_and_highest_one() {
-        let stretch = Stretch::of(&histogram(&[50, 100, 150]));
-        assert_eq!(stretch.value(50), 0.0);
-        assert!((stretch.value(100) - 0.5).abs() < 1e-15);
-        assert_eq!(stretch.value(150), 1.0);
-        assert_eq!((stretch.threshold(50), stretch.threshold(150)), (0, 255));
+        let min_max = MinMax::of(&histogram(&[50, 100, 150]));
+        assert_eq!(min_max.value(50), 0.0);
+        assert!((min_max.value(100) - 0.5).abs() < 1e-15);
+        assert_eq!(min_max.value(150), 1.0);
+        assert_eq!((min_max.threshold(50), min_max.threshold(150)), (0, 255));
     }
 
     #[test]
     fn a_single_level_is_not_stretched() {
-        let stretch = Stretch::of(&histogram(&[51, 51]));
-        assert_eq!(stretch.value(51), 51.0 / 255.0);
+        let min_max = MinMax::of(&histogram(&[51, 51]));
+        assert_eq!(min_max.value(51), 51.0 / 255.0);
     }
 
     #[test]
     fn mean_of_a_few_levels() {
         let levels = [0, 255, 255, 0, 255];
-        assert_eq!(mean(&levels, &Stretch::of(&histogram(&levels))), 0.6);
+        assert_eq!(mean(&levels, &MinMax::of(&histogram(&levels))), 0.6);
     }
 
     /// Values of `numpy.full((400, 500), v)[:rows, :columns].mean()` with NumPy 2.3.
