@@ -319,7 +319,31 @@ fn kernels_know_no_dfdx() {
 #[test]
 fn network_and_kernels_touch_no_file() {
     let all: Vec<Source> = sources("src/nn").into_iter().chain(sources("src/kernels")).collect();
-    none("files opened in src/nn or src/kernels", &lines_with(&all, &["std::fs", "File::", "fs::"]));
+    none(
+        "files opened in src/nn or src/kernels",
+        &lines_with(&all, &["std::fs", "File::", "fs::", "OpenOptions", "memmap2", "tempfile", "image::"]),
+    );
+}
+
+/// The network reaches kernels through the device's traits.
+#[test]
+fn the_network_names_no_device_of_the_kernels() {
+    let network: Vec<Source> =
+        sources("src/nn").into_iter().filter(|s| !s.path.starts_with("src/nn/backend/")).collect();
+    none("kernels of one device in src/nn", &lines_with(&network, &["kernels::cpu", "kernels::cuda"]));
+}
+
+#[test]
+fn the_library_prints_nothing() {
+    let library: Vec<Source> = library().into_iter().filter(|s| !s.path.starts_with("src/bin/")).collect();
+    none("prints in the library", &lines_with(&library, &["println!", "eprintln!", "print!(", "dbg!"]));
+}
+
+#[test]
+fn data_metrics_and_checkpoints_know_no_dfdx() {
+    let found = ["src/data", "src/metrics", "src/checkpoint", "src/files"]
+        .map(|folder| lines_with(&sources(folder), &["dfdx"]));
+    none("`dfdx` beside the network", &found.concat());
 }
 
 #[test]

@@ -16,7 +16,7 @@ use super::memory_use::MemoryUse;
 pub struct BlockSize {
     /// Maps.
     pub batch: usize,
-    /// Height and width of the map that comes in, in tokens.
+    /// Height and width of the map that comes in, in tokens; both even in a pooling block.
     pub map: Extent,
     /// Channels that come in.
     pub channels: usize,
@@ -24,13 +24,18 @@ pub struct BlockSize {
     pub out_channels: usize,
     /// Hidden width of the adapter.
     pub hidden: usize,
-    /// How it attends.
+    /// How it attends: the heads divide the channels that go out; a pooling block's window has an even side.
     pub attention: AttentionConfig,
     /// Whether the block halves the map.
     pub pool: bool,
 }
 
 impl BlockSize {
+    /// How many numbers the maps that come in and go out have.
+    pub fn lengths(&self) -> [usize; 2] {
+        [self.map.area() * self.channels, self.out_map().area() * self.out_channels].map(|map| self.batch * map)
+    }
+
     /// Height and width of the map that goes out.
     pub fn out_map(&self) -> Extent {
         if self.pool { self.map.halved() } else { self.map }
@@ -81,7 +86,7 @@ pub trait AdaptedBlockKernel: Device {
         x: &Self::Buffer,
         adapter: &[Self::Buffer; 4],
         weights: &BlockBuffers<Self::Frozen>,
-        keep: MemoryUse,
+        memory: MemoryUse,
         y: Self::SliceMut<'_>,
     ) -> Result<Self::Saved, Self::Error>;
 

@@ -24,6 +24,13 @@ pub struct ConvSize {
     pub precision: Precision,
 }
 
+impl ConvSize {
+    /// How many numbers the maps that come in and go out have.
+    pub fn lengths(&self) -> [usize; 2] {
+        [self.channels, self.out_channels].map(|channels| self.batch * self.map.area() * channels)
+    }
+}
+
 /// What a device computes for a convolution.
 pub trait Conv2dKernel: Device {
     /// Maps `(b, h, w, c)` to `(b, h, w, co)`; weight `(co, c, kh, kw)`.

@@ -27,7 +27,7 @@ impl Extent {
         self.height * self.width
     }
 
-    /// Half of both, an odd last row or column left out: what 2x2 pooling makes of it.
+    /// Half of both, which are even: what 2x2 pooling makes of it.
     pub const fn halved(self) -> Self {
         Self { height: self.height / 2, width: self.width / 2 }
     }

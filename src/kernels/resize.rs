@@ -16,6 +16,13 @@ pub struct ResizeSize {
     pub classes: usize,
 }
 
+impl ResizeSize {
+    /// How many numbers the map and the result have.
+    pub fn lengths(&self) -> [usize; 2] {
+        [self.from, self.to].map(|extent| self.batch * self.classes * extent.area())
+    }
+}
+
 /// What a device computes for a resize.
 pub trait ResizeKernel: Device {
     /// `(b, from.height, from.width, k)` to `(b, k, to.height, to.width)`; bilinear, edges on edges (`align_corners=False`).

@@ -16,6 +16,14 @@ pub struct JoinSize {
     pub deep: usize,
 }
 
+impl JoinSize {
+    /// How many numbers skip, deep map and result have.
+    pub fn lengths(&self) -> [usize; 3] {
+        let pixels = self.batch * self.map.area();
+        [pixels * self.skip, self.batch * self.map.halved().area() * self.deep, pixels * (self.skip + self.deep)]
+    }
+}
+
 /// What a device computes for the join.
 pub trait Up2ConcatKernel: Device {
     /// `[skip, deep doubled]` along the channels; bilinear, corners on corners (`align_corners=True`).

@@ -79,7 +79,7 @@ pub fn gflop<V: Variant>(side: usize) -> Gflop {
             let out = V::CHANNELS[stage];
             let (channels, stride) = if pools { (out / 2, 2) } else { (out, 1) };
             let (tokens, queries) = (map * map, (map / stride) * (map / stride));
-            // adapter; queries, keys, values; output; perceptron; skip
+            // adapter; queries, keys, values; output; MLP; skip
             dense += tokens * channels * 2 * Hidden::SIZE
                 + tokens * channels * 3 * out
                 + queries * out * out

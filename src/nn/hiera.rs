@@ -23,7 +23,7 @@ use dfdx::prelude::*;
 use std::marker::PhantomData;
 
 module! {
-    /// The frozen part of a block from `C` to `CO` channels: attention, then a two-layer perceptron.
+    /// The frozen part of a block from `C` to `CO` channels: attention, then a two-layer MLP.
     pub struct BlockTrunk<C: ConstDim, CO: ConstDim, D: Backend> {
         /// Before attention.
         pub norm1("norm1"): FrozenNorm<C, D>,
@@ -31,11 +31,11 @@ module! {
         pub qkv("attn.qkv"): FrozenLinear<C, Times<3, CO>, D>,
         /// After attention.
         pub proj("attn.proj"): FrozenLinear<CO, CO, D>,
-        /// Before the perceptron.
+        /// Before the MLP.
         pub norm2("norm2"): FrozenNorm<CO, D>,
-        /// The perceptron's first layer; GELU (the exact one) follows.
+        /// The MLP's first layer; GELU (the exact one) follows.
         pub fc1("mlp.layers.0"): FrozenLinear<CO, Times<4, CO>, D>,
-        /// The perceptron's second layer.
+        /// The MLP's second layer.
         pub fc2("mlp.layers.1"): FrozenLinear<Times<4, CO>, CO, D>,
     }
 }

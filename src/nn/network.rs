@@ -3,7 +3,7 @@
 use super::backend::backend::Backend;
 use super::predictor::Predictor;
 use super::sam2unet::Sam2UNet;
-use super::shape::{Image, ShapeError, check_map, check_side};
+use super::shape::{Classes, Image, ShapeError, check_map, check_side};
 use super::variant::{BasePlus, Large, Small, Tiny, Variant, WithVariant, with_variant};
 use super::weights::build::{BuildError, BuildOptions};
 use super::weights::source::WeightSource;
@@ -11,9 +11,9 @@ use super::weights::spec::WeightSpec;
 use crate::kernels::precision::Precision;
 use dfdx::prelude::*;
 
-/// Inference with one class, whatever the variant, the side and the device.
+/// Inference, whatever the variant, the side, the number of classes and the device.
 pub trait Network {
-    /// The prediction's logits `(batch, 1, side, side)` for normalised images `(batch, 3, side, side)`.
+    /// The prediction's logits `(batch, classes, side, side)` for normalised images `(batch, 3, side, side)`.
     ///
     /// # Errors
     /// When the batch is empty, the side is not supported, the number of values is not that of the shape, or the device fails.
@@ -24,6 +24,9 @@ pub trait Network {
 
     /// The variant's name, for example `base-plus`.
     fn variant(&self) -> &'static str;
+
+    /// How many classes it tells apart.
+    fn classes(&self) -> usize;
 }
 
 /// Why a [`Network`] gave no logits.
@@ -49,15 +52,15 @@ pub enum NetworkError {
     Device(String),
 }
 
-impl<V: Variant, D: Backend> Network for Sam2UNet<V, D> {
+impl<V: Variant, D: Backend, K: Classes> Network for Sam2UNet<V, D, K> {
     /// With the weights as they are: for a model in training.
     fn logits(&self, images: &[f32], batch: usize, side: usize) -> Result<Vec<f32>, NetworkError> {
         check_map(batch, side, side)?;
-        let expected = batch * 3 * side * side;
+        check_side(side)?;
+        let expected = batch.saturating_mul(3 * side * side);
         if images.len() != expected {
             return Err(NetworkError::Length { batch, side, expected, found: images.len() });
         }
-        check_side(side)?;
         let (device, failed) = (self.device(), |e| NetworkError::Device(D::explain(&e)));
         let x: Image<usize, usize, D> = device.upload(images, (batch, Const, side, side)).map_err(failed)?;
         let head = self.try_predict(x).map_err(failed)?;
@@ -71,19 +74,27 @@ impl<V: Variant, D: Backend> Network for Sam2UNet<V, D> {
     fn variant(&self) -> &'static str {
         V::NAME
     }
+
+    fn classes(&self) -> usize {
+        Sam2UNet::classes(self)
+    }
 }
 
-impl<V: Variant, D: Backend> Network for Predictor<V, D> {
+impl<V: Variant, D: Backend, K: Classes> Network for Predictor<V, D, K> {
     fn logits(&self, images: &[f32], batch: usize, side: usize) -> Result<Vec<f32>, NetworkError> {
-        self.model().logits(images, batch, side)
+        self.model.logits(images, batch, side)
     }
 
     fn precision(&self) -> Precision {
-        self.model().precision()
+        self.model.precision()
     }
 
     fn variant(&self) -> &'static str {
         V::NAME
+    }
+
+    fn classes(&self) -> usize {
+        self.model.classes()
     }
 }
 

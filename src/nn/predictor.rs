@@ -5,10 +5,13 @@ use super::sam2unet::Sam2UNet;
 use super::shape::{Classes, Image, Masks, ShapeError, Side, check_image};
 use super::variant::Variant;
 use super::weights::build::Weights;
+use super::weights::spec::{Value, WeightSpec};
+use crate::kernels::precision::Precision;
 use dfdx::prelude::*;
+use std::sync::Arc;
 
 /// A model that predicts and no longer changes: it computes the prediction only, folds batch norms into convolutions once, and
-/// passes no tensor between two operations.
+/// passes no tensor between two operations. A clone shares its weights.
 ///
 /// ```no_run
 /// # use dfdx::prelude::*;
@@ -21,7 +24,8 @@ use dfdx::prelude::*;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Predictor<V: Variant, D: Backend = Cpu, K: Classes = Const<1>> {
-    model: Sam2UNet<V, D, K>,
+    /// Lent to nobody: a copy of it could be trained.
+    pub(in crate::nn) model: Arc<Sam2UNet<V, D, K>>,
 }
 
 /// Why there is no prediction.
@@ -39,7 +43,7 @@ impl<V: Variant, D: Backend, K: Classes> Sam2UNet<V, D, K> {
     /// For prediction only; nothing can train it any more.
     pub fn into_predictor(mut self) -> Predictor<V, D, K> {
         self.prepare_inference();
-        Predictor { model: self }
+        Predictor { model: Arc::new(self) }
     }
 }
 
@@ -56,9 +60,22 @@ impl<V: Variant, D: Backend, K: Classes> Predictor<V, D, K> {
         self.model.try_predict(images).map_err(|e| PredictError::Device(D::explain(&e)))
     }
 
-    /// The model.
-    pub fn model(&self) -> &Sam2UNet<V, D, K> {
-        &self.model
+    /// What its large products are computed in.
+    pub fn precision(&self) -> Precision {
+        self.model.precision()
+    }
+
+    /// How many classes it tells apart.
+    pub fn classes(&self) -> usize {
+        self.model.classes()
+    }
+
+    /// Calls `f` with every stored value: see [`Sam2UNet::each_value`].
+    ///
+    /// # Panics
+    /// As there.
+    pub fn each_value(&self, f: &mut dyn FnMut(WeightSpec, Value)) {
+        self.model.each_value(f);
     }
 
     /// Where it predicts.

@@ -112,7 +112,7 @@ impl<B: Dim, S: Side, K: Classes, D: Backend, T: Tape<f32, D>> Outputs<B, S, K, 
     /// up (paper, section 3.4). With several classes, the average over them.
     ///
     /// # Panics
-    /// When a mask of run-time sizes does not have the images' batch, side and number of classes.
+    /// When a run-time batch is empty, or a mask of run-time sizes does not have the images' batch, side and number of classes.
     ///
     /// # Errors
     /// The device's.

@@ -28,7 +28,7 @@ pub trait Side: Dim {
 /// The side of a map that can be halved: what a pooling block takes and a decoder step gives.
 #[diagnostic::on_unimplemented(
     message = "a map of side `{Self}` cannot be halved",
-    label = "this side is odd, or is no part of a valid input side"
+    label = "this side is odd, or no valid input side leads to it"
 )]
 pub trait EvenSide: Dim {
     /// Half of it.

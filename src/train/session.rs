@@ -25,7 +25,7 @@ pub struct Session<V: Variant, D: Backend> {
     optimiser: AdamW<D>,
     /// Those gathered since the last update; `None` before the first batch.
     gradients: Option<Gradients<f32, D>>,
-    /// Those that nobody asked for yet, in their order, where the device optionsd them.
+    /// Losses that nobody asked for yet, in their order, on the device.
     losses: Vec<Tensor<(), f32, D>>,
     device: D,
     options: BuildOptions,
@@ -119,11 +119,11 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
         let refused = |e: ShapeError| LearnError::Batch(e.to_string());
         check_map(count, side, side).map_err(refused)?;
         check_side(side).map_err(refused)?;
-        let pixels = count * side * side;
-        if batch.images.len() != 3 * pixels || batch.masks.len() != pixels {
+        let pixels = count.saturating_mul(side * side);
+        if batch.images.len() != pixels.saturating_mul(3) || batch.masks.len() != pixels {
             return Err(LearnError::Batch(format!(
                 "{count} images of side {side} need {} numbers and their masks {pixels}, found {} and {}",
-                3 * pixels,
+                pixels.saturating_mul(3),
                 batch.images.len(),
                 batch.masks.len()
             )));

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 impl AddReluKernel for Cpu {
     fn add_relu(&self, a: &Buffer, b: &Buffer, y: &mut [f32]) -> Done {
+        assert!(a.len() == y.len() && b.len() == y.len(), "three maps of one size");
         let _work = scope(Kind::Join, 0);
         y.par_chunks_mut(CHUNK)
             .zip(a.par_chunks(CHUNK))
@@ -18,6 +19,7 @@ impl AddReluKernel for Cpu {
     }
 
     fn add_relu_backward(&self, y: &Buffer, gy: &Buffer, [ga, gb]: [&mut [f32]; 2]) -> Done {
+        assert!([gy.len(), ga.len(), gb.len()] == [y.len(); 3], "four maps of one size");
         let _work = scope(Kind::Join, 0);
         ga.par_chunks_mut(CHUNK)
             .zip(gb.par_chunks_mut(CHUNK))

@@ -80,9 +80,9 @@ impl Buffer {
         Self { numbers, length }.poisoned()
     }
 
-    /// In debug builds the same filled with NaN: who reads it before it is written is found.
+    /// In debug builds and unit tests the same filled with NaN: who reads it before it is written is found.
     fn poisoned(mut self) -> Self {
-        if cfg!(debug_assertions) {
+        if cfg!(any(debug_assertions, test)) {
             self.fill(f32::NAN);
         }
         self
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    #[cfg(debug_assertions)]
+    #[cfg(any(debug_assertions, test))]
     fn uninitialised_memory_is_poisoned() {
         drop(Buffer::zeros(1000));
         for buffer in [Buffer::new(1000), Buffer::shared(1000), Buffer::shared(CHUNK)] {

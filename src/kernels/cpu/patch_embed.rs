@@ -55,6 +55,9 @@ pub fn forward(
 
 impl PatchEmbedKernel for Cpu {
     fn patch_embed(&self, size: StemSize, x: &Buffer, w: StemWeights<'_, Arc<FrozenWeight>>, y: &mut [f32]) -> Done {
+        let (images, maps) =
+            (size.batch * 3 * size.image.area(), size.batch * size.image.quarter().area() * size.channels);
+        assert_eq!([x.len(), y.len()], [images, maps], "numbers of images and maps");
         let _work = scope(Kind::Convolution, 0);
         let [weight, bias, background, window] = [w.weight, w.bias, w.background, w.window].map(|w| w.values());
         forward(size.image, x, weight, bias, background, window, y);

@@ -46,12 +46,14 @@ fn to_planes(x: &[f32], pixels: usize, k: usize) -> Vec<f32> {
 
 impl ResizeKernel for Cpu {
     fn resize(&self, s: ResizeSize, x: &Buffer, y: &mut [f32]) -> Done {
+        assert_eq!([x.len(), y.len()], s.lengths(), "numbers of map and result");
         let _work = scope(Kind::Resample, 0);
         resize([s.from, s.to], s.classes, x, y);
         Ok(())
     }
 
     fn resize_backward(&self, s: ResizeSize, gy: &Buffer, gx: &mut [f32]) -> Done {
+        assert_eq!([gx.len(), gy.len()], s.lengths(), "numbers of map and result");
         let _work = scope(Kind::Resample, 0);
         resize_backward([s.from, s.to], s.classes, gy, gx);
         Ok(())

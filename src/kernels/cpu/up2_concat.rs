@@ -37,12 +37,14 @@ pub fn up2_concat_backward(extent: Extent, [c, cd]: [usize; 2], gy: &[f32], g_sk
 
 impl Up2ConcatKernel for Cpu {
     fn up2_concat(&self, s: JoinSize, skip: &Buffer, deep: &Buffer, y: &mut [f32]) -> Done {
+        assert_eq!([skip.len(), deep.len(), y.len()], s.lengths(), "numbers of skip, deep map and result");
         let _work = scope(Kind::Resample, 0);
         up2_concat(s.map, [s.skip, s.deep], skip, deep, y);
         Ok(())
     }
 
     fn up2_concat_backward(&self, s: JoinSize, gy: &Buffer, [skip, deep]: [&mut [f32]; 2]) -> Done {
+        assert_eq!([skip.len(), deep.len(), gy.len()], s.lengths(), "numbers of skip, deep map and result");
         let _work = scope(Kind::Resample, 0);
         up2_concat_backward(s.map, [s.skip, s.deep], gy, skip, deep);
         Ok(())

@@ -1,4 +1,4 @@
-//! Convolution with batch normalisation, in its two lives.
+//! Convolution with batch normalisation.
 //!
 //! In training the batch's own statistics normalise and the running ones follow them; in inference the
 //! running ones are folded into the convolution (`w' = w s / sqrt(v + eps)`, eps 1e-5).
@@ -7,7 +7,7 @@ use crate::kernels::precision::Precision;
 use crate::nn::backend::backend::Backend;
 use crate::nn::backend::tape::Training;
 use crate::nn::ops::activation::Activation;
-use crate::nn::ops::conv_norm::{ConvNormRef, ConvOptions, FoldedOf, conv_norm};
+use crate::nn::ops::conv_norm::{BatchNormRef, ConvNormRef, ConvOptions, FoldedOf, conv_norm};
 use crate::nn::shape::Map;
 use crate::nn::weights::build::BuildOptions;
 use crate::nn::weights::module::module;
@@ -60,7 +60,12 @@ impl<CO: ConstDim, D: Backend> BatchNorm<CO, D> {
         folded: &'a Option<FoldedOf<D>>,
         options: ConvOptions,
     ) -> ConvNormRef<'a, C, CO, Const<KH>, Const<KW>, D> {
-        let norm = [&self.scale, &self.bias, &self.running_mean.0, &self.running_var.0];
+        let norm = BatchNormRef {
+            scale: &self.scale,
+            bias: &self.bias,
+            mean: &self.running_mean.0,
+            variance: &self.running_var.0,
+        };
         // A 1x1 convolution's input is centred in training; here it is not, and bf16 would round its mean.
         let precision = if KH * KW == 1 { Precision::F32 } else { options.precision };
         ConvNormRef { weight, norm, folded: folded.as_ref(), options: ConvOptions { precision, ..options } }

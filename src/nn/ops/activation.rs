@@ -2,7 +2,7 @@
 //! copied. The functions are those of the taped operations.
 
 use super::adapted_block::{AdapterRef, BlockWeights, LinearWeights, block_size};
-use super::conv_norm::ConvNormRef;
+use super::conv_norm::{BatchNormRef, ConvNormRef};
 use super::patch_embed::StemRef;
 use super::tape::{erase, erase_map, retype};
 use super::up2_concat::join_size;
@@ -142,7 +142,7 @@ impl<B: Dim, H: Dim, C: ConstDim, D: Backend> Activation<B, H, C, D> {
         Ok(Activation { numbers, device: d.clone(), batch: self.batch, side, channels: CO::default() })
     }
 
-    /// A block that keeps its map, behind its adapter: see [`adapted_block`](super::adapted_block::adapted_block).
+    /// An adapter, then a block that keeps its map: see [`adapted_block`](super::adapted_block::adapted_block).
     ///
     /// # Errors
     /// The device's.
@@ -164,7 +164,7 @@ impl<B: Dim, H: Dim, C: ConstDim, D: Backend> Activation<B, H, C, D> {
         conv: ConvNormRef<'_, C, CO, KH, KW, D>,
     ) -> Result<Activation<B, H, CO, D>, D::Err> {
         const { assert!(KH::SIZE % 2 == 1 && KW::SIZE % 2 == 1, "a kernel's sides are odd") };
-        let ConvNormRef { weight, norm: [scale, bias, mean, variance], folded, options } = conv;
+        let ConvNormRef { weight, norm: BatchNormRef { scale, bias, mean, variance }, folded, options } = conv;
         let size = ConvSize {
             batch: self.batch.size(),
             map: self.extent(),
@@ -187,6 +187,9 @@ impl<B: Dim, H: Dim, C: ConstDim, D: Backend> Activation<B, H, C, D> {
 
     /// 1x1 convolution with bias, in single precision: weight `(K, C, 1, 1)`, bias `(K,)`.
     ///
+    /// # Panics
+    /// When weight and bias differ in a run-time number of classes.
+    ///
     /// # Errors
     /// The device's.
     pub fn conv1x1<K: Dim>(
@@ -195,6 +198,7 @@ impl<B: Dim, H: Dim, C: ConstDim, D: Backend> Activation<B, H, C, D> {
         bias: &Tensor<(K,), f32, D>,
     ) -> Result<Activation<B, H, K, D>, D::Err> {
         let (d, (classes,)) = (&self.device, *bias.shape());
+        assert_eq!(weight.shape().0.size(), classes.size(), "a weight and a bias for each class");
         let size = ConvSize {
             batch: self.batch.size(),
             map: self.extent(),
@@ -241,10 +245,10 @@ impl<B: Dim, H: Dim, C: ConstDim, D: Backend> Activation<B, H, C, D> {
 }
 
 impl<B: Dim, H: EvenSide, C: ConstDim, D: Backend> Activation<B, H, C, D> {
-    /// A block that pools, behind its adapter: see [`pooling_block`](super::adapted_block::pooling_block).
+    /// An adapter, then a block that pools: see [`pooling_block`](super::adapted_block::pooling_block).
     ///
     /// # Panics
-    /// When a run-time side is below 2.
+    /// When a run-time side or the window's side is odd, or the heads do not divide the channels.
     ///
     /// # Errors
     /// The device's.
@@ -260,7 +264,7 @@ impl<B: Dim, H: EvenSide, C: ConstDim, D: Backend> Activation<B, H, C, D> {
         self.block(half, adapter, weights.erased(Some(&skip)), attention)
     }
 
-    /// The deep map `(B, H/2, H/2, C)` doubled, behind the skip `(B, H, H, C)`: `(B, H, H, C2)`.
+    /// The deep map `(B, H/2, H/2, C)` doubled, beside the skip `(B, H, H, C)`: `(B, H, H, C2)`.
     ///
     /// # Panics
     /// When the deep map does not have the skip's run-time batch and half its run-time side.

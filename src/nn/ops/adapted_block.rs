@@ -53,15 +53,15 @@ pub struct BlockWeights<'a, C: ConstDim, CO: ConstDim, D: Backend> {
 }
 
 /// A trainable linear layer's weight `(O, I)` and bias `(O,)`.
-pub type LinearRef<'a, O, I, D> = (&'a Tensor<(O, I), f32, D>, &'a Tensor<(O,), f32, D>);
+pub type LinearRef<'a, I, O, D> = (&'a Tensor<(O, I), f32, D>, &'a Tensor<(O,), f32, D>);
 
 /// The four trainable tensors of an adapter of hidden width `R`.
 #[derive(Debug)]
 pub struct AdapterRef<'a, C: ConstDim, R: ConstDim, D: Backend> {
     /// `C` to `R` channels.
-    pub down: LinearRef<'a, R, C, D>,
+    pub down: LinearRef<'a, C, R, D>,
     /// And back.
-    pub up: LinearRef<'a, C, R, D>,
+    pub up: LinearRef<'a, R, C, D>,
 }
 
 impl<I: ConstDim, O: ConstDim, D: Backend> LinearWeights<'_, I, O, D> {
@@ -100,10 +100,10 @@ impl<C: ConstDim, R: ConstDim, D: Backend> AdapterRef<'_, C, R, D> {
     }
 }
 
-/// A block that keeps its map, `(B, H, H, C)`, behind its adapter.
+/// An adapter, then a block that keeps its map, `(B, H, H, C)`.
 ///
 /// # Panics
-/// When a run-time batch is empty, or a run-time side is not square.
+/// When a run-time batch is empty, a run-time side is not square, or the heads do not divide the channels.
 ///
 /// # Errors
 /// The device's.
@@ -125,10 +125,11 @@ where
     Ok(retype(erased(erase_map(x), C::SIZE, adapter.erased(), weights.erased(None), attention, memory)?))
 }
 
-/// A block that pools, `(B, H, H, C)` to `(B, H/2, H/2, CO)`, behind its adapter; `skip` is the projection on the skip path.
+/// An adapter, then a block that pools, `(B, H, H, C)` to `(B, H/2, H/2, CO)`; `skip` is the projection on the skip path.
 ///
 /// # Panics
-/// When a run-time batch is empty, or a run-time side is not square or below 2.
+/// When a run-time batch is empty, a run-time side is not square or odd, the window's side is odd, or the heads do not divide
+/// the channels.
 ///
 /// # Errors
 /// The device's.
@@ -156,7 +157,7 @@ where
 /// The sizes of a block, once the map was looked at.
 ///
 /// # Panics
-/// When nothing would be left of a map to pool.
+/// When heads do not divide the channels, or an odd map or window is to be pooled.
 pub(super) fn block_size(
     [batch, height, width, channels]: [usize; 4],
     out_channels: usize,
@@ -164,10 +165,16 @@ pub(super) fn block_size(
     attention: AttentionConfig,
     pool: bool,
 ) -> BlockSize {
+    let (heads, window) = (attention.heads, attention.window);
     assert!(
-        !pool || height.min(width) >= 2,
-        "a pooling block halves its map, and one of {height} x {width} is too small"
+        heads > 0 && out_channels.is_multiple_of(heads),
+        "{out_channels} channels are not divided by {heads} heads"
     );
+    if pool {
+        let even = |n: usize| n > 0 && n.is_multiple_of(2);
+        assert!(even(height) && even(width), "a pooling block halves its map, and {height} x {width} is odd");
+        assert!(window.is_multiple_of(2), "a pooling block halves its windows, and their side {window} is odd");
+    }
     BlockSize { batch, map: Extent::new(height, width), channels, out_channels, hidden, attention, pool }
 }
 

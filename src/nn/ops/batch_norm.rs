@@ -11,7 +11,7 @@ use dfdx::prelude::*;
 /// unbiased, as running statistics take it).
 ///
 /// # Panics
-/// When a run-time side is not square, or the map has one value a channel, of which there is no variance.
+/// When a run-time batch is empty, a run-time side is not square, or the map has one value a channel, of which there is no variance.
 ///
 /// # Errors
 /// The device's.

@@ -12,7 +12,7 @@ use dfdx::prelude::*;
 /// then a ReLU if asked for. Weight `(CO, C, KH, KW)`, bias `(CO,)`.
 ///
 /// # Panics
-/// When a run-time batch is empty, or a run-time side is not square.
+/// When a run-time batch is empty, a run-time side is not square, the bias has another length, or the dilation is 0.
 ///
 /// # Errors
 /// The device's.
@@ -35,6 +35,9 @@ where
     T: Tape<f32, D>,
 {
     const { assert!(KH::SIZE % 2 == 1 && KW::SIZE % 2 == 1, "a kernel's sides are odd") };
+    let outputs = weight.shape().0.size();
+    assert!(bias.is_none_or(|b| b.shape().0.size() == outputs), "a bias for each of {outputs} output channels");
+    assert!(dilation > 0, "a dilation of 0");
     let bias = bias.map(|b| erase(b.clone()));
     Ok(retype(erased(erase_map(x), erase(weight.clone()), bias, dilation, relu, precision)?))
 }

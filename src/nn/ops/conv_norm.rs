@@ -30,17 +30,30 @@ pub struct ConvOptions {
     pub memory: MemoryUse,
 }
 
-/// Room for what a device makes of a convolution with its norm, for inference after inference; see
+/// What a device keeps of a convolution with its norm from one inference to the next; see
 /// [`ConvNormKernel::conv_norm`].
 pub type FoldedOf<D> = <<D as Backend>::Kernels as ConvNormKernel>::Folded;
+
+/// A batch norm of `C` channels with its running statistics, each `(C,)`.
+#[derive(Debug)]
+pub struct BatchNormRef<'a, C: ConstDim, D: Backend> {
+    /// Its factor (gamma).
+    pub scale: &'a Tensor<(C,), f32, D>,
+    /// Its summand (beta).
+    pub bias: &'a Tensor<(C,), f32, D>,
+    /// Running mean.
+    pub mean: &'a Tensor<(C,), f32, D>,
+    /// Running variance.
+    pub variance: &'a Tensor<(C,), f32, D>,
+}
 
 /// A convolution with its batch norm, as inference takes it: `CO` channels of `C`, `KH x KW` taps.
 #[derive(Debug)]
 pub struct ConvNormRef<'a, C: ConstDim, CO: ConstDim, KH: ConstDim, KW: ConstDim, D: Backend> {
     /// `(CO, C, KH, KW)`.
     pub weight: &'a Tensor<(CO, C, KH, KW), f32, D>,
-    /// Scale, bias, running mean and running variance.
-    pub norm: [&'a Tensor<(CO,), f32, D>; 4],
+    /// Its batch norm, with the running statistics.
+    pub norm: BatchNormRef<'a, CO, D>,
     /// Where what the device makes of them stays, if they do.
     pub folded: Option<&'a FoldedOf<D>>,
     /// What is done around the products.

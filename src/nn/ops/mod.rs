@@ -24,7 +24,7 @@ pub use adapted_block::{
 pub use add_relu::add_relu;
 pub use batch_norm::batch_norm;
 pub use concat::concat4;
-pub use conv_norm::{ConvNormRef, ConvOptions, FoldedOf, NormRef, conv_norm};
+pub use conv_norm::{BatchNormRef, ConvNormRef, ConvOptions, FoldedOf, NormRef, conv_norm};
 pub use conv2d::conv2d;
 pub use patch_embed::{StemRef, patch_embed};
 pub use resize::resize;

@@ -29,7 +29,8 @@ pub trait Weights<D: Backend>: Sized {
     /// When the device is lost, as dfdx's own reading of a tensor does; never on the CPU.
     fn each(&self, path: &Path, f: &mut dyn FnMut(WeightSpec, Value));
 
-    /// Makes room for what inference may keep of its weights, which no longer change.
+    /// Makes room for what inference may keep of its weights, which no longer change: what a predictor does to its model.
+    #[doc(hidden)]
     fn prepare_inference(&mut self) {}
 
     /// Shows dfdx this field of `P`: a tensor, a module, or nothing at all.

@@ -41,15 +41,15 @@ pub trait PerClassShape: Shape {
 /// A number of classes that dfdx takes for a constant. dfdx makes the options that a walk over weights hands out for constant
 /// shapes only, but reads the size of a tensor from its shape's value, never from its type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Counted<K: Classes>(Option<K>);
+pub struct ClassCount<K: Classes>(Option<K>);
 
-impl<K: Classes> Default for Counted<K> {
+impl<K: Classes> Default for ClassCount<K> {
     fn default() -> Self {
         Self(K::FIXED.and_then(K::of))
     }
 }
 
-impl<K: Classes> Dim for Counted<K> {
+impl<K: Classes> Dim for ClassCount<K> {
     fn size(&self) -> usize {
         self.0.map_or(0, |classes| classes.size())
     }
@@ -58,7 +58,7 @@ impl<K: Classes> Dim for Counted<K> {
     }
 }
 
-impl<K: Classes> ConstDim for Counted<K> {
+impl<K: Classes> ConstDim for ClassCount<K> {
     /// 0 where the type does not say it.
     const SIZE: usize = match K::FIXED {
         Some(classes) => classes,
@@ -68,17 +68,17 @@ impl<K: Classes> ConstDim for Counted<K> {
 
 impl<K: Classes> PerClassShape for (K,) {
     type Classes = K;
-    type Stored = (Counted<K>,);
+    type Stored = (ClassCount<K>,);
     fn with(classes: K) -> Self::Stored {
-        (Counted(Some(classes)),)
+        (ClassCount(Some(classes)),)
     }
 }
 
 impl<K: Classes, C: ConstDim> PerClassShape for (K, C, Const<1>, Const<1>) {
     type Classes = K;
-    type Stored = (Counted<K>, C, Const<1>, Const<1>);
+    type Stored = (ClassCount<K>, C, Const<1>, Const<1>);
     fn with(classes: K) -> Self::Stored {
-        (Counted(Some(classes)), C::default(), Const, Const)
+        (ClassCount(Some(classes)), C::default(), Const, Const)
     }
 }
 
@@ -249,7 +249,7 @@ impl<S: PerClassShape, D: Backend> Weights<D> for PerClass<S, D> {
 }
 
 /// dfdx walks past what is no tensor.
-macro_rules! unseen {
+macro_rules! not_a_tensor {
     () => {
         fn visit<P, W>(
             _: &mut W,
@@ -280,7 +280,7 @@ impl<S: ConstShape, D: Backend> Weights<D> for Frozen<S, D> {
         let numbers = numbers.unwrap_or_else(|e| panic!("{}: {e}", path.name()));
         f(spec::<S>(path, Role::Frozen), Value::Real(numbers));
     }
-    unseen!();
+    not_a_tensor!();
 }
 
 impl<D: Backend> Weights<D> for Counter {
@@ -293,7 +293,7 @@ impl<D: Backend> Weights<D> for Counter {
     fn each(&self, path: &Path, f: &mut dyn FnMut(WeightSpec, Value)) {
         f(spec::<()>(path, Role::Counter), Value::Count(self.0));
     }
-    unseen!();
+    not_a_tensor!();
 }
 
 impl<M: Weights<D>, D: Backend> Weights<D> for Unused<M> {
@@ -319,5 +319,5 @@ impl<M: Weights<D>, D: Backend> Weights<D> for Unused<M> {
             f(spec, value.clone());
         }
     }
-    unseen!();
+    not_a_tensor!();
 }

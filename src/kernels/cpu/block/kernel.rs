@@ -18,12 +18,13 @@ impl AdaptedBlockKernel for Cpu {
         x: &Buffer,
         adapter: &[Buffer; 4],
         frozen: &BlockBuffers<Arc<FrozenWeight>>,
-        keep: MemoryUse,
+        memory: MemoryUse,
         y: &mut [f32],
     ) -> Result<Saved, Infallible> {
+        assert_eq!([x.len(), y.len()], size.lengths(), "numbers of the maps that come in and go out");
         let _work = scope(Kind::Block, 0);
         let adapter = adapter.each_ref().map(|v| &**v);
-        Ok(Block::new(size, adapter, frozen).forward(x, keep, y))
+        Ok(Block::new(size, adapter, frozen).forward(x, memory, y))
     }
 
     fn adapted_block_backward(
@@ -36,6 +37,7 @@ impl AdaptedBlockKernel for Cpu {
         gy: &Buffer,
         [gx, down_w, down_b, up_w, up_b]: [&mut [f32]; 5],
     ) -> Done {
+        assert_eq!([gx.len(), gy.len()], size.lengths(), "numbers of the maps that come in and go out");
         let _work = scope(Kind::Block, 0);
         let adapter = adapter.each_ref().map(|v| &**v);
         let gradients = BlockGradients { x: gx, adapter: [down_w, down_b, up_w, up_b] };

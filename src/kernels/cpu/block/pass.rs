@@ -14,13 +14,13 @@ const HIDDEN_WORTH_SAVING: usize = 320;
 
 impl Block<'_> {
     /// `y = block(x + gelu(up(gelu(down x))))` for the whole batch.
-    pub fn forward(&self, x: &[f32], keep: MemoryUse, y: &mut [f32]) -> Saved {
+    pub fn forward(&self, x: &[f32], memory: MemoryUse, y: &mut [f32]) -> Saved {
         let (c, co) = (self.size.channels, self.size.out_channels);
         let maps = self.maps_per_group();
         let (n, m) = (maps * self.tokens(), maps * self.tokens_out());
         // A pooling block's projections are four times as long for their output.
-        let projections = keep != MemoryUse::Small && !self.size.pool;
-        let hidden = keep == MemoryUse::Fast && co >= HIDDEN_WORTH_SAVING;
+        let projections = memory != MemoryUse::Small && !self.size.pool;
+        let hidden = memory == MemoryUse::Fast && co >= HIDDEN_WORTH_SAVING;
         let groups = x.chunks(n * c).zip(y.chunks_mut(m * co)).map(|(x, y)| {
             let (z, qkv, skip) = self.project(x);
             let a = self.attend(&z, &qkv, skip.as_deref());
@@ -28,7 +28,7 @@ impl Block<'_> {
             self.mlp(&a, hidden.as_deref_mut(), y);
             SavedActivations {
                 qkv: projections.then(|| qkv.into()),
-                a: (keep != MemoryUse::Small).then(|| a.into()),
+                a: (memory != MemoryUse::Small).then(|| a.into()),
                 hidden,
             }
         });

@@ -42,6 +42,7 @@ impl ConvNormKernel for Cpu {
         relu: bool,
         y: &mut [f32],
     ) -> Done {
+        assert_eq!([x.len(), y.len()], size.lengths(), "numbers of the maps that come in and go out");
         let winograd = Winograd::of(&size);
         let fold = || {
             let ConvNormBuffers { mut weight, scale, mut bias, mean, variance } = weights();

@@ -16,6 +16,7 @@ impl Conv2dKernel for Cpu {
         relu: bool,
         y: &mut [f32],
     ) -> Done {
+        assert_eq!([x.len(), y.len()], size.lengths(), "numbers of the maps that come in and go out");
         let _work = scope(Kind::Convolution, size.operations());
         size.forward(x, &size.packed_weight(weight), bias.map(|v| &**v), relu, y);
         Ok(())
@@ -30,6 +31,7 @@ impl Conv2dKernel for Cpu {
         gy: &Buffer,
         (gx, gw, gb): (&mut [f32], &mut [f32], Option<&mut [f32]>),
     ) -> Done {
+        assert_eq!([x.len(), gy.len()], size.lengths(), "numbers of the maps that come in and go out");
         let _work = scope(Kind::Convolution, 2 * size.operations());
         let masked = relu.map(|y| {
             let mut masked = Buffer::shared(gy.len());

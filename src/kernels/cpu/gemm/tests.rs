@@ -9,7 +9,7 @@ use super::micro::{amx, avx512_bf16};
 use super::packed::Packed;
 use super::test_numbers::{close, flipped, numbers, rounded, triple_loop};
 use crate::kernels::cpu::vector::math::gelu;
-use crate::nn::Precision;
+use crate::kernels::precision::Precision;
 
 type Kernel = &'static MicroKernel;
 
