@@ -5,7 +5,7 @@ use crate::golden::{Pico, Synthetic, batch, gradients};
 use dfdx::nn::{Module, ModuleMut};
 use dfdx::prelude::*;
 use sam2unet::data::Batch;
-use sam2unet::nn::ops::{self, AdapterRef, AttentionConfig, BlockWeights, ConvOptions, StemRef};
+use sam2unet::nn::ops::{self, AdapterRef, AttentionConfig, ConvOptions, StemRef};
 use sam2unet::nn::weights::Value;
 use sam2unet::nn::*;
 use sam2unet::train::{AdamWConfig, Learner, Session};
@@ -200,17 +200,6 @@ fn trunk<I: ConstDim, O: ConstDim>() -> BlockTrunk<I, O, Cpu> {
     }
 }
 
-fn lent<I: ConstDim, O: ConstDim>(trunk: &BlockTrunk<I, O, Cpu>) -> BlockWeights<'_, I, O, Cpu> {
-    BlockWeights {
-        norm1: trunk.norm1.weights(),
-        qkv: trunk.qkv.weights(),
-        proj: trunk.proj.weights(),
-        norm2: trunk.norm2.weights(),
-        fc1: trunk.fc1.weights(),
-        fc2: trunk.fc2.weights(),
-    }
-}
-
 const ATTENTION: AttentionConfig = AttentionConfig { heads: 1, window: 0 };
 
 type Traced<C> = Map<usize, usize, C, Cpu, OwnedTape<f32, Cpu>>;
@@ -232,11 +221,11 @@ impl Blocks {
     }
 
     fn keeping(&self, x: Traced<C>) {
-        drop(ops::adapted_block(x, self.adapter(), lent(&self.keeping), ATTENTION, MemoryUse::Small));
+        drop(ops::adapted_block(x, self.adapter(), self.keeping.weights(), ATTENTION, MemoryUse::Small));
     }
 
     fn pooling(&self, x: Traced<C>) {
-        let (weights, skip) = (lent(&self.pooling), self.skip.weights());
+        let (weights, skip) = (self.pooling.weights(), self.skip.weights());
         drop(ops::pooling_block(x, self.adapter(), weights, skip, ATTENTION, MemoryUse::Small));
     }
 }
@@ -334,12 +323,47 @@ fn training_norms_refuse_one_value_a_channel() {
 
 #[test]
 fn a_pooling_block_refuses_a_map_without_a_half() {
-    let said = panics(|| Blocks::new().pooling(map(1, 1, 1).leaky_trace()));
-    assert_eq!(said, "a pooling block halves its map, and one of 1 x 1 is too small");
-    let x: Activation<usize, usize, C, Cpu> = Activation::from_map(map(1, 1, 1)).unwrap();
+    for side in [1, 3, 5] {
+        let wanted = format!("a pooling block halves its map, and {side} x {side} is odd");
+        assert_eq!(panics(|| Blocks::new().pooling(map(1, side, side).leaky_trace())), wanted);
+        let x: Activation<usize, usize, C, Cpu> = Activation::from_map(map(1, side, side)).unwrap();
+        let blocks = Blocks::new();
+        let pooled = || x.pooling_block(blocks.adapter(), blocks.pooling.weights(), blocks.skip.weights(), ATTENTION);
+        assert_eq!(panics(pooled), wanted);
+    }
+}
+
+#[test]
+fn a_block_refuses_heads_and_windows_that_do_not_fit() {
     let blocks = Blocks::new();
-    let pooled = || x.pooling_block(blocks.adapter(), lent(&blocks.pooling), blocks.skip.weights(), ATTENTION);
-    assert_eq!(panics(pooled), "a pooling block halves its map, and one of 1 x 1 is too small");
+    let x: Activation<usize, usize, C, Cpu> = Activation::from_map(map(3, 4, 4)).unwrap();
+    let channels = C::SIZE;
+    for heads in [0, channels + 1] {
+        let attention = AttentionConfig { heads, window: 0 };
+        let said = panics(|| x.adapted_block(blocks.adapter(), blocks.keeping.weights(), attention));
+        assert_eq!(said, format!("{channels} channels are not divided by {heads} heads"));
+    }
+    let attention = AttentionConfig { heads: 1, window: 3 };
+    let pooled = || x.pooling_block(blocks.adapter(), blocks.pooling.weights(), blocks.skip.weights(), attention);
+    assert_eq!(panics(pooled), "a pooling block halves its windows, and their side 3 is odd");
+}
+
+#[test]
+fn a_loss_refuses_a_mask_of_other_images() {
+    let model = || -> Sam2UNet<Pico> { Sam2UNet::from_source(&Cpu::default(), &mut Initialiser::new(0)).unwrap() };
+    let images = |batch: usize, side: usize| -> Image<usize, usize, Cpu> {
+        Cpu::default().ones_like(&(batch, Const, side, side))
+    };
+    let masks = |batch: usize, side: usize| -> Masks<usize, usize, Const<1>, Cpu> {
+        Cpu::default().ones_like(&(batch, Const, side, side))
+    };
+    let loss = |batch, side| {
+        let outputs = model().forward_mut(images(2, 64).leaky_trace());
+        drop(outputs.loss(&masks(batch, side), LossFlavour::Paper));
+    };
+    assert!(panics(|| loss(1, 64)).contains("logits and mask differ in shape"));
+    assert!(panics(|| loss(2, 96)).contains("logits and mask differ in shape"));
+    assert!(panics(|| drop(model().forward_mut(images(0, 64).leaky_trace()))).contains("an empty batch"));
 }
 
 #[test]
