@@ -33,7 +33,7 @@ pub fn gpu() -> Option<dfdx::tensor::Cuda> {
     use sam2unet::nn::{CudaOpenError, open_cuda};
     match open_cuda(0) {
         Ok(device) => Some(device),
-        Err(reason @ (CudaOpenError::NoLibrary(_) | CudaOpenError::NoDriver(_) | CudaOpenError::NoDevice { .. })) => {
+        Err(CudaOpenError::NoGpu(reason)) => {
             crate::golden::skipped(&reason.to_string());
             None
         }

@@ -1,15 +1,15 @@
 //! A step of AdamW: the launch of `adamw.cu`.
 
-use super::address;
 use super::buffer::Buffer;
+use super::error::GpuError;
+use super::gpu::Gpu;
 use super::ptx::{Kernels, args, kernels};
 use super::view::SliceMut;
-use crate::nn::ops::adamw::{AdamWKernel, AdamWStep};
-use dfdx::prelude::{Cuda, CudaError};
+use crate::kernels::adamw::{AdamWKernel, AdamWStep};
 
 const ADAMW: Kernels = kernels!("adamw");
 
-impl AdamWKernel for Cuda {
+impl AdamWKernel for Gpu {
     fn adamw(
         &self,
         s: &AdamWStep,
@@ -17,7 +17,7 @@ impl AdamWKernel for Cuda {
         g: &Buffer,
         [first, second]: [SliceMut<'_>; 2],
         weight: SliceMut<'_>,
-    ) -> Result<(), CudaError> {
+    ) -> Result<(), GpuError> {
         let n = weight.len();
         assert!(old.len() == n && g.len() == n && first.len() == n && second.len() == n);
         let [keep, first_new, second_keep, second_new] = [s.keep, s.first_new, s.second_keep, s.second_new];
@@ -25,7 +25,6 @@ impl AdamWKernel for Cuda {
         let args =
             args![n, keep, first_new, second_keep, second_new, scale, epsilon, step, old, g, &first, &second, &weight];
         // SAFETY: each of the five has `n` numbers, and those that are written are borrowed alone.
-        unsafe { address::stream(self)?.launch_over(n, ADAMW, "adamw", args) }?;
-        Ok(())
+        unsafe { self.launch_over(n, ADAMW, "adamw", args) }
     }
 }

@@ -2,13 +2,13 @@
 
 use super::buffer::{Operand, Scratch};
 use super::error::GpuError;
+use super::gpu::Gpu;
 use super::linear::rounded_away;
 use super::ptx::{Kernels, args, blocks, kernels};
 use super::rows::over_rows;
-use super::stream::Stream;
 use super::view::Slice;
 use crate::kernels::extent::Extent;
-use crate::nn::backend::Precision;
+use crate::kernels::precision::Precision;
 
 const ATTENTION: Kernels = kernels!("attention");
 const ATTENTION_TENSOR: Kernels = kernels!("attention_tensor");
@@ -19,7 +19,7 @@ pub struct Attention<'a> {
     /// Maps.
     pub maps: usize,
     /// A map in tokens.
-    pub extent: Extent,
+    pub map: Extent,
     /// Side of a window in tokens; 0 for the whole map.
     pub window: usize,
     /// Number of heads.
@@ -120,17 +120,17 @@ impl Tiles {
 impl Attention<'_> {
     /// A global attention's window is the map.
     fn window(&self) -> Extent {
-        if self.window == 0 { self.extent } else { Extent::square(self.window) }
+        if self.window == 0 { self.map } else { Extent::square(self.window) }
     }
 
     /// Queries of a map.
     fn queries(&self) -> usize {
-        self.extent.area() / if self.pool { 4 } else { 1 }
+        self.map.area() / if self.pool { 4 } else { 1 }
     }
 
     /// Blocks: tiles of a window's rows, heads, maps.
     fn grid(&self, rows_of_window: usize, rows_of_tile: usize) -> [u32; 3] {
-        let (map, window) = (self.extent, self.window());
+        let (map, window) = (self.map, self.window());
         let windows = map.height.div_ceil(window.height) * map.width.div_ceil(window.width);
         [blocks(windows * rows_of_window.div_ceil(rows_of_tile), 1), blocks(self.heads, 1), blocks(self.maps, 1)]
     }
@@ -143,20 +143,20 @@ impl Attention<'_> {
     fn check(&self, qkv: &Operand) {
         let channels = self.heads * self.dim;
         assert_eq!(self.bias.len(), 3 * channels);
-        assert_eq!(qkv.len(), self.maps * self.extent.area() * 3 * channels);
+        assert_eq!(qkv.len(), self.maps * self.map.area() * 3 * channels);
         assert_eq!(self.stored().ok(), Some(qkv.precision()));
         let even = |extent: Extent| extent.height.is_multiple_of(2) && extent.width.is_multiple_of(2);
-        assert!(!self.pool || (even(self.extent) && even(self.window())), "a pool takes pairs");
+        assert!(!self.pool || (even(self.map) && even(self.window())), "a pool takes pairs");
     }
 
     /// `softmax(q k^T / sqrt(dim)) v`; `qkv` are projections of all tokens, `(n, 3 heads dim)`, without their bias,
     /// as [`stored`](Self::stored) says.
-    pub fn forward(&self, stream: &Stream, qkv: &Operand) -> Result<Attended, GpuError> {
+    pub fn forward(&self, gpu: &Gpu, qkv: &Operand) -> Result<Attended, GpuError> {
         self.check(qkv);
         let rows = self.maps * self.queries() * self.heads;
         let tiles = self.tiles()?;
         let Tiles { file, kernels: [kernel, ..], forward: (tile, threads), .. } = *tiles;
-        let (len, statistics) = (rows * self.dim, stream.uninit(2 * rows)?);
+        let (len, statistics) = (rows * self.dim, gpu.scratch(2 * rows)?);
         let grid = self.grid(self.queries_of_window(), tile);
         let [height, width, window_height, window_width, heads, dim, pool] = self.numbers();
         let launch = |out| {
@@ -176,27 +176,21 @@ impl Attention<'_> {
             ];
             // SAFETY: projections and bias have the lengths just checked; the results have a row for each query and head,
             // `out` as the kernel writes it.
-            unsafe { stream.launch(file, kernel, grid, [threads, 1, 1], 0, args) }
+            unsafe { gpu.launch(file, kernel, grid, [threads, 1, 1], 0, args) }
         };
-        let out = self.made(stream, tiles, len, launch)?;
+        let out = self.made(gpu, tiles, len, launch)?;
         Ok(Attended { out, statistics })
     }
 
     /// The gradient of [`forward`](Self::forward)'s input, `(n, 3 heads dim)`, as a product of the precision takes it; `gout`
     /// is that of its output.
-    pub fn backward(
-        &self,
-        stream: &Stream,
-        qkv: &Operand,
-        attended: &Attended,
-        gout: &Operand,
-    ) -> Result<Operand, GpuError> {
+    pub fn backward(&self, gpu: &Gpu, qkv: &Operand, attended: &Attended, gout: &Operand) -> Result<Operand, GpuError> {
         self.check(qkv);
         let Attended { out, statistics } = attended;
         let rows = self.maps * self.queries() * self.heads;
         assert!(gout.len() == rows * self.dim && out.len() == gout.len() && out.precision() == self.precision);
         assert!(statistics.len() == 2 * rows && gout.precision() == qkv.precision());
-        let dots = stream.uninit(rows)?;
+        let dots = gpu.scratch(rows)?;
         let tiles = self.tiles()?;
         let Tiles { file, kernels: [_, queries, keys], backward: (tile, threads), .. } = *tiles;
         let [height, width, window_height, window_width, heads, dim, pool] = self.numbers();
@@ -207,8 +201,8 @@ impl Attention<'_> {
         };
         // SAFETY: output and gradient, as the kernel reads them, have `dim` numbers for each of `rows` queries and heads,
         // `dots` one.
-        unsafe { over_rows(stream, rows, ATTENTION, kernel, args![rows, dim, out, gout, &dots]) }?;
-        self.made(stream, tiles, qkv.len(), |gqkv| {
+        unsafe { over_rows(gpu, rows, ATTENTION, kernel, args![rows, dim, out, gout, &dots]) }?;
+        self.made(gpu, tiles, qkv.len(), |gqkv| {
             for (kernel, rows) in [(queries, self.queries_of_window()), (keys, self.window().area())] {
                 let scale = self.scale();
                 let args = args![
@@ -228,7 +222,7 @@ impl Attention<'_> {
                     gqkv
                 ];
                 // SAFETY: as in `forward`; the gradient has a number for each of the projections, as the kernel writes it.
-                unsafe { stream.launch(file, kernel, self.grid(rows, tile), [threads, 1, 1], 0, args) }?;
+                unsafe { gpu.launch(file, kernel, self.grid(rows, tile), [threads, 1, 1], 0, args) }?;
             }
             Ok(())
         })
@@ -241,19 +235,19 @@ impl Attention<'_> {
     /// `len` numbers that kernels write at an address, as a product of the precision takes them.
     fn made(
         &self,
-        stream: &Stream,
+        gpu: &Gpu,
         tiles: &Tiles,
         len: usize,
         write: impl FnOnce(u64) -> Result<(), GpuError>,
     ) -> Result<Operand, GpuError> {
         if tiles.round() {
-            let made = stream.operand(len, Precision::Bf16)?;
+            let made = gpu.operand(len, Precision::Bf16)?;
             write(made.address())?;
             return Ok(made);
         }
-        let made = stream.uninit(len)?;
+        let made = gpu.scratch(len)?;
         write(made.address())?;
-        rounded_away(stream, made, self.precision)
+        rounded_away(gpu, made, self.precision)
     }
 
     /// Queries of a window, at most.
@@ -262,7 +256,7 @@ impl Attention<'_> {
     }
 
     fn numbers(&self) -> [i32; 7] {
-        let (map, window) = (self.extent, self.window());
+        let (map, window) = (self.map, self.window());
         [map.height, map.width, window.height, window.width, self.heads, self.dim, usize::from(self.pool)]
             .map(|n| n as i32)
     }

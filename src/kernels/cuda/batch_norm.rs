@@ -1,16 +1,14 @@
 //! Batch normalisation over rows of channels, with the statistics of the batch: the launches of `batch_norm.cu`.
 
-use super::address;
 use super::buffer::{Buffer, Scratch};
 use super::columns::{CHUNK, ColumnSums};
 use super::error::GpuError;
+use super::gpu::Gpu;
 use super::ptx::{Kernels, args, kernels};
 use super::rows::over_rows;
-use super::stream::Stream;
 use super::view::{Slice, SliceMut};
-use crate::nn::backend::Memory;
-use crate::nn::ops::batch_norm::{BatchNormKernel, EPSILON};
-use dfdx::prelude::{Cuda, CudaError};
+use crate::kernels::batch_norm::{BatchNormKernel, EPSILON};
+use crate::kernels::device::Device;
 
 const BATCH_NORM: Kernels = kernels!("batch_norm");
 
@@ -18,7 +16,7 @@ const BATCH_NORM: Kernels = kernels!("batch_norm");
 /// double precision.
 pub type Saved = Scratch;
 
-impl BatchNormKernel for Cuda {
+impl BatchNormKernel for Gpu {
     type Saved = Saved;
 
     fn batch_norm(
@@ -29,17 +27,17 @@ impl BatchNormKernel for Cuda {
         relu: bool,
         y: SliceMut<'_>,
         (mean, variance): (SliceMut<'_>, SliceMut<'_>),
-    ) -> Result<Saved, CudaError> {
+    ) -> Result<Saved, GpuError> {
         let affine = [scale, bias].map(Slice::from);
-        Ok(forward(&address::stream(self)?, x.into(), affine, relu, y, [mean, variance])?)
+        forward(self, x.into(), affine, relu, y, [mean, variance])
     }
 
-    fn channel_mean(&self, x: &Buffer, channels: usize) -> Result<Buffer, CudaError> {
-        self.overwrite(channels, |mean| Ok(channel_mean(&address::stream(self)?, x.into(), mean)?))
+    fn channel_mean(&self, x: &Buffer, channels: usize) -> Result<Buffer, GpuError> {
+        self.uninit(channels, |mean| channel_mean(self, x.into(), mean))
     }
 
-    fn centred(&self, x: Buffer, mean: &Buffer) -> Result<Buffer, CudaError> {
-        self.overwrite(x.len(), |y| Ok(centre(&address::stream(self)?, (&x).into(), mean.into(), y)?))
+    fn centred(&self, x: Buffer, mean: &Buffer) -> Result<Buffer, GpuError> {
+        self.uninit(x.len(), |y| centre(self, (&x).into(), mean.into(), y))
     }
 
     fn batch_norm_backward(
@@ -51,38 +49,38 @@ impl BatchNormKernel for Cuda {
         saved: Saved,
         gy: &Buffer,
         (gx, g_scale, g_bias): (SliceMut<'_>, SliceMut<'_>, SliceMut<'_>),
-    ) -> Result<(), CudaError> {
+    ) -> Result<(), GpuError> {
         let gradients = [gx, g_scale, g_bias];
-        Ok(backward(&address::stream(self)?, x.into(), bias.into(), relu, &saved, gy.into(), gradients)?)
+        backward(self, x.into(), bias.into(), relu, &saved, gy.into(), gradients)
     }
 }
 
 /// The mean of each channel.
-fn channel_mean(stream: &Stream, x: Slice<'_>, mean: SliceMut<'_>) -> Result<(), GpuError> {
+fn channel_mean(gpu: &Gpu, x: Slice<'_>, mean: SliceMut<'_>) -> Result<(), GpuError> {
     let columns = ColumnSums { rows: x.len() / mean.len(), c: mean.len() };
     let (rows, c) = (columns.rows, columns.c as i32);
     assert!(rows * columns.c == x.len());
-    let partial = columns.partial(stream, 1)?;
+    let partial = columns.partial(gpu, 1)?;
     // SAFETY: `x` has `rows` rows of `c` numbers, `mean` has `c`; `partial` has a double for every block of rows and
     // column.
     unsafe {
-        columns.sum(stream, "column_sums", args![CHUNK, rows, c, x, &partial])?;
-        columns.finish(stream, "channel_mean_finish", args![columns.chunks(), c, rows, &partial, &mean])
+        columns.sum(gpu, "column_sums", args![CHUNK, rows, c, x, &partial])?;
+        columns.finish(gpu, "channel_mean_finish", args![columns.chunks(), c, rows, &partial, &mean])
     }
 }
 
 /// `y = x - mean`, row by row.
-fn centre(stream: &Stream, x: Slice<'_>, mean: Slice<'_>, y: SliceMut<'_>) -> Result<(), GpuError> {
+fn centre(gpu: &Gpu, x: Slice<'_>, mean: Slice<'_>, y: SliceMut<'_>) -> Result<(), GpuError> {
     let (rows, c) = (x.len() / mean.len(), mean.len());
     assert!(rows * c == x.len() && y.len() == x.len());
     // SAFETY: `x` and `y` have `rows` rows of `c` numbers, `mean` has `c`.
-    unsafe { over_rows(stream, rows, BATCH_NORM, "centre", args![rows, c as i32, x, mean, &y]) }
+    unsafe { over_rows(gpu, rows, BATCH_NORM, "centre", args![rows, c as i32, x, mean, &y]) }
 }
 
 /// `y = (x - mean) / sqrt(variance + eps) scale + bias`, then a ReLU if asked for. The batch's mean and unbiased
 /// variance are written out.
 fn forward(
-    stream: &Stream,
+    gpu: &Gpu,
     x: Slice<'_>,
     [scale, bias]: [Slice<'_>; 2],
     relu: bool,
@@ -93,25 +91,25 @@ fn forward(
     let (rows, c, chunks) = (columns.rows, columns.c as i32, columns.chunks());
     assert!(rows * columns.c == x.len() && y.len() == x.len());
     assert!([scale.len(), mean_out.len(), variance_out.len()].iter().all(|len| *len == columns.c));
-    let (partial, mean) = (columns.partial(stream, 1)?, stream.uninit(2 * columns.c)?);
-    let saved = stream.uninit(2 * 3 * columns.c)?;
+    let (partial, mean) = (columns.partial(gpu, 1)?, gpu.scratch(2 * columns.c)?);
+    let saved = gpu.scratch(2 * 3 * columns.c)?;
     // SAFETY: `x` and `y` have `rows` rows of `c` numbers, all that belongs to channels `c`, in double precision in
     // `mean` and, three times, in `saved`; `partial` has a double for every block of rows and column.
     unsafe {
-        columns.sum(stream, "column_sums", args![CHUNK, rows, c, x, &partial])?;
-        columns.finish(stream, "mean_finish", args![chunks, c, rows, &partial, &mean])?;
-        columns.sum(stream, "square_sums", args![CHUNK, rows, c, x, &mean, &partial])?;
+        columns.sum(gpu, "column_sums", args![CHUNK, rows, c, x, &partial])?;
+        columns.finish(gpu, "mean_finish", args![chunks, c, rows, &partial, &mean])?;
+        columns.sum(gpu, "square_sums", args![CHUNK, rows, c, x, &mean, &partial])?;
         let args = args![chunks, c, rows, EPSILON, &mean, &partial, scale, &saved, &mean_out, &variance_out];
-        columns.finish(stream, "moments_finish", args)?;
+        columns.finish(gpu, "moments_finish", args)?;
         let args = args![rows, c, x, &saved, bias, i32::from(relu), &y];
-        over_rows(stream, rows, BATCH_NORM, "batch_norm", args)?;
+        over_rows(gpu, rows, BATCH_NORM, "batch_norm", args)?;
     }
     Ok(saved)
 }
 
 /// Adds to the gradients of input, scale and bias; mean and variance are functions of the input.
 fn backward(
-    stream: &Stream,
+    gpu: &Gpu,
     x: Slice<'_>,
     bias: Slice<'_>,
     relu: bool,
@@ -123,15 +121,15 @@ fn backward(
     let (rows, c, relu) = (columns.rows, columns.c as i32, i32::from(relu));
     assert!(rows * columns.c == x.len() && gy.len() == x.len() && gx.len() == x.len());
     assert!(g_scale.len() == columns.c && g_bias.len() == columns.c && saved.len() == 2 * 3 * columns.c);
-    let (partial, means) = (columns.partial(stream, 2)?, stream.uninit(2 * 2 * columns.c)?);
+    let (partial, means) = (columns.partial(gpu, 2)?, gpu.scratch(2 * 2 * columns.c)?);
     // SAFETY: `x`, `gy` and `gx` have `rows` rows of `c` numbers, all that belongs to channels `c`, in double precision three times
     // in `saved` and twice in `means`; `partial` has two doubles for every block of rows and column.
     unsafe {
         let args = args![CHUNK, rows, c, x, saved, bias, relu, gy, &partial];
-        columns.sum(stream, "batch_norm_gradient_sums", args)?;
+        columns.sum(gpu, "batch_norm_gradient_sums", args)?;
         let args = args![columns.chunks(), c, rows, &partial, saved, &g_scale, &g_bias, &means];
-        columns.finish(stream, "batch_norm_gradient_finish", args)?;
+        columns.finish(gpu, "batch_norm_gradient_finish", args)?;
         let args = args![rows, c, x, saved, bias, relu, &means, gy, &gx];
-        over_rows(stream, rows, BATCH_NORM, "batch_norm_backward", args)
+        over_rows(gpu, rows, BATCH_NORM, "batch_norm_backward", args)
     }
 }

@@ -3,11 +3,11 @@
 //! `n` counts tokens in, `m` tokens out (a quarter of `n` if the block pools), `c` channels in and `co` out. A group of
 //! maps is worked on at once; projections stay without their bias until it is added by whatever reads them.
 
-use super::address;
 use super::attention::{Attended, Attention};
 use super::buffer::{Buffer, Operand, Scratch};
 use super::columns::{add_column_sums, add_columns};
 use super::error::GpuError;
+use super::gpu::Gpu;
 use super::linear::{
     Rounded, linear, linear_as, linear_backward, linear_backward_as, rounded, rounded_away, rounded_two,
     weight_gradient,
@@ -17,19 +17,17 @@ use super::rows::{
     bias_gelu_backward, bias_gelu_backward_in_place, bias_gelu_in_place, bias_gelu_of, layer_norm, layer_norm_backward,
     pool_backward,
 };
-use super::stream::Stream;
 use super::view::{OperandSlice, Slice, SliceMut};
-use crate::kernels::extent::Extent;
-use crate::nn::backend::Precision;
-use crate::nn::ops::adapted_block::{AdaptedBlockKernel, BlockSize, FrozenBlock, Keep};
-use dfdx::prelude::{Cuda, CudaError};
+use crate::kernels::adapted_block::{AdaptedBlockKernel, BlockBuffers, BlockSize};
+use crate::kernels::memory_use::MemoryUse;
+use crate::kernels::precision::Precision;
 use std::sync::Arc;
 
 /// Numbers that the widest layer of a group of maps has, about: what bounds temporary memory. A large batch fits, as
 /// products of many rows fill a GPU.
 const GROUP_NUMBERS: usize = 1 << 26;
 
-impl AdaptedBlockKernel for Cuda {
+impl AdaptedBlockKernel for Gpu {
     type Saved = Saved;
 
     fn adapted_block(
@@ -37,13 +35,12 @@ impl AdaptedBlockKernel for Cuda {
         size: BlockSize,
         x: &Buffer,
         adapter: &[Buffer; 4],
-        frozen: &FrozenBlock<Arc<Operand>>,
-        keep: Keep,
+        frozen: &BlockBuffers<Arc<Operand>>,
+        keep: MemoryUse,
         y: SliceMut<'_>,
-    ) -> Result<Saved, CudaError> {
-        let stream = address::stream(self)?;
-        let block = Block::new(&stream, size, adapter.each_ref().map(Slice::from), frozen)?;
-        Ok(block.forward(x.into(), keep, y)?)
+    ) -> Result<Saved, GpuError> {
+        let block = Block::new(self, size, adapter.each_ref().map(Slice::from), frozen)?;
+        block.forward(x.into(), keep, y)
     }
 
     fn adapted_block_backward(
@@ -51,31 +48,28 @@ impl AdaptedBlockKernel for Cuda {
         size: BlockSize,
         x: &Buffer,
         adapter: &[Buffer; 4],
-        frozen: &FrozenBlock<Arc<Operand>>,
+        frozen: &BlockBuffers<Arc<Operand>>,
         saved: Saved,
         gy: &Buffer,
         [gx, down_w, down_b, up_w, up_b]: [SliceMut<'_>; 5],
-    ) -> Result<(), CudaError> {
-        let stream = address::stream(self)?;
-        let block = Block::new(&stream, size, adapter.each_ref().map(Slice::from), frozen)?;
+    ) -> Result<(), GpuError> {
+        let block = Block::new(self, size, adapter.each_ref().map(Slice::from), frozen)?;
         let gradients = BlockGradients { x: gx, adapter: [down_w, down_b, up_w, up_b] };
-        Ok(block.backward(x.into(), saved, gy.into(), gradients)?)
+        block.backward(x.into(), saved, gy.into(), gradients)
     }
 }
 
 /// One block with its weights.
 pub struct Block<'a> {
-    stream: &'a Stream,
+    gpu: &'a Gpu,
     size: BlockSize,
-    /// Of a map that comes in, in tokens.
-    extent: Extent,
     /// What the products are computed in: that of the frozen weights.
     precision: Precision,
     /// The adapter's weight `(r, c)` and bias.
     down: (Rounded<'a>, Slice<'a>),
     /// And `(c, r)`.
     up: (Rounded<'a>, Slice<'a>),
-    frozen: &'a FrozenBlock<Arc<Operand>>,
+    frozen: &'a BlockBuffers<Arc<Operand>>,
     group_numbers: usize,
 }
 
@@ -143,27 +137,26 @@ struct Joined {
 impl<'a> Block<'a> {
     /// `adapter`: down weight `(r, c)`, down bias, up weight `(c, r)`, up bias.
     pub fn new(
-        stream: &'a Stream,
+        gpu: &'a Gpu,
         size: BlockSize,
         [down, down_bias, up, up_bias]: [Slice<'a>; 4],
-        frozen: &'a FrozenBlock<Arc<Operand>>,
+        frozen: &'a BlockBuffers<Arc<Operand>>,
     ) -> Result<Self, GpuError> {
         let precision = frozen.qkv[0].precision();
-        let [down, up] = rounded_two(stream, [down, up], precision)?;
+        let [down, up] = rounded_two(gpu, [down, up], precision)?;
         let (down, up) = ((down, down_bias), (up, up_bias));
-        let extent = Extent::square(size.side);
-        Ok(Self { stream, size, extent, precision, down, up, frozen, group_numbers: GROUP_NUMBERS })
+        Ok(Self { gpu, size, precision, down, up, frozen, group_numbers: GROUP_NUMBERS })
     }
 
     /// `y = block(x + gelu(up(gelu(down x))))` for the whole batch.
-    pub fn forward(&self, x: Slice<'_>, keep: Keep, mut y: SliceMut<'_>) -> Result<Saved, GpuError> {
+    pub fn forward(&self, x: Slice<'_>, keep: MemoryUse, mut y: SliceMut<'_>) -> Result<Saved, GpuError> {
         let mut saved = Vec::new();
         for (first, maps) in self.groups() {
             let x = self.tokens_in(first, maps).of(x);
             let Projected { z, qkv, skip } = self.project(maps, x, &self.adapt(x)?)?;
-            let attended = self.attention(maps).forward(self.stream, &qkv)?;
+            let attended = self.attention(maps).forward(self.gpu, &qkv)?;
             // A pooling block's projections would be four times as long for its output.
-            let keeps = keep != Keep::Input;
+            let keeps = keep != MemoryUse::Small;
             let qkv = Some(qkv).filter(|_| keeps && !self.size.pool);
             let joined = self.join(&attended, &z, skip.as_ref())?;
             let attended = Some(attended).filter(|_| keeps);
@@ -188,7 +181,7 @@ impl<'a> Block<'a> {
             let adapted = self.adapt(x)?;
             let Projected { z, qkv, skip } = match qkv {
                 Some(qkv) => {
-                    let z = bias_gelu_add(self.stream, (&adapted.up).into(), [self.up.1, x])?;
+                    let z = bias_gelu_add(self.gpu, (&adapted.up).into(), [self.up.1, x])?;
                     Projected { z, qkv, skip: None }
                 }
                 None => self.project(maps, x, &adapted)?,
@@ -196,18 +189,18 @@ impl<'a> Block<'a> {
             let attention = self.attention(maps);
             let attended = match attended {
                 Some(attended) => attended,
-                None => attention.forward(self.stream, &qkv)?,
+                None => attention.forward(self.gpu, &qkv)?,
             };
             let joined = self.join(&attended, &z, skip.as_ref())?;
             let ga = self.mlp_backward(joined, gy)?;
             let gqkv = {
                 let co = self.size.out_channels;
                 let extents = [ga.len() / co, co, co];
-                let rounded = rounded(self.stream, (&ga).into(), self.precision)?;
+                let rounded = rounded(self.gpu, (&ga).into(), self.precision)?;
                 let weight = OperandSlice::from(&self.frozen.proj[0]);
                 let stored = attention.stored()?;
-                let go = linear_backward_as(self.stream, extents, (&rounded).into(), weight, stored)?;
-                attention.backward(self.stream, &qkv, &attended, &go)?
+                let go = linear_backward_as(self.gpu, extents, (&rounded).into(), weight, stored)?;
+                attention.backward(self.gpu, &qkv, &attended, &go)?
             };
             drop((qkv, attended));
             let gz = self.project_backward(&z, skip, &ga, gqkv)?;
@@ -220,25 +213,20 @@ impl<'a> Block<'a> {
     /// First map and number of maps of each group.
     fn groups(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
         let BlockSize { batch, out_channels, .. } = self.size;
-        let maps = (self.group_numbers / (self.extent.area() * 4 * out_channels)).clamp(1, batch.max(1));
+        let maps = (self.group_numbers / (self.size.map.area() * 4 * out_channels)).clamp(1, batch.max(1));
         (0..batch).step_by(maps).map(move |first| (first, maps.min(batch - first)))
     }
 
     /// A group's part of what has a row of `c` numbers for each token in.
     fn tokens_in(&self, first: usize, maps: usize) -> Span {
-        let map = self.extent.area() * self.size.channels;
+        let map = self.size.map.area() * self.size.channels;
         Span { start: first * map, len: maps * map }
     }
 
     /// A group's part of what has a row of `co` numbers for each token out.
     fn tokens_out(&self, first: usize, maps: usize) -> Span {
-        let map = self.extent_out().area() * self.size.out_channels;
+        let map = self.size.out_map().area() * self.size.out_channels;
         Span { start: first * map, len: maps * map }
-    }
-
-    /// Of a map that goes out.
-    fn extent_out(&self) -> Extent {
-        if self.size.pool { self.extent.halved() } else { self.extent }
     }
 
     /// Gamma and beta, or another pair of frozen weights that no product takes.
@@ -250,10 +238,10 @@ impl<'a> Block<'a> {
         let s = &self.size;
         Attention {
             maps,
-            extent: self.extent,
-            window: s.window,
-            heads: s.heads,
-            dim: s.out_channels / s.heads,
+            map: self.size.map,
+            window: s.attention.window,
+            heads: s.attention.heads,
+            dim: s.out_channels / s.attention.heads,
             pool: s.pool,
             bias: (&self.frozen.qkv[1]).into(),
             precision: self.precision,
@@ -262,15 +250,15 @@ impl<'a> Block<'a> {
 
     /// The adapter's end, first norm, projections.
     fn project(&self, maps: usize, x: Slice<'_>, adapted: &Adapted) -> Result<Projected, GpuError> {
-        let (s, c, co) = (self.stream, self.size.channels, self.size.out_channels);
-        let n = maps * self.extent.area();
+        let (s, c, co) = (self.gpu, self.size.channels, self.size.out_channels);
+        let n = maps * self.size.map.area();
         let norm = Self::pair(&self.frozen.norm1);
         let (z, normed) = bias_gelu_add_norm(s, (&adapted.up).into(), [self.up.1, x], norm, self.precision)?;
         let (weight, stored) = (OperandSlice::from(&self.frozen.qkv[0]), self.attention(maps).stored()?);
         let qkv = linear_as(s, [n, c, 3 * co], (&normed).into(), weight, stored)?;
         let skip = match &self.frozen.skip {
             Some([weight, _]) => {
-                let mut skip = s.uninit(n * co)?;
+                let mut skip = s.scratch(n * co)?;
                 linear(s, [n, c, co], (&normed).into(), weight.into(), 0.0, (&mut skip).into())?;
                 Some(skip)
             }
@@ -281,10 +269,10 @@ impl<'a> Block<'a> {
 
     /// The adapter's products.
     fn adapt(&self, x: Slice<'_>) -> Result<Adapted, GpuError> {
-        let (s, c, r) = (self.stream, self.size.channels, self.size.hidden);
+        let (s, c, r) = (self.gpu, self.size.channels, self.size.hidden);
         let ((down_weight, down_bias), (up_weight, _)) = (&self.down, &self.up);
         let (n, x) = (x.len() / c, rounded(s, x, self.precision)?);
-        let (mut down, mut up) = (s.uninit(n * r)?, s.uninit(n * c)?);
+        let (mut down, mut up) = (s.scratch(n * r)?, s.scratch(n * c)?);
         linear(s, [n, c, r], (&x).into(), down_weight.into(), 0.0, (&mut down).into())?;
         let h = bias_gelu_of(s, (&down).into(), *down_bias, self.precision)?;
         linear(s, [n, r, c], (&h).into(), up_weight.into(), 0.0, (&mut up).into())?;
@@ -293,15 +281,15 @@ impl<'a> Block<'a> {
 
     /// Attention's projection and the skip path, and the second norm of that.
     fn join(&self, attended: &Attended, z: &Scratch, skip: Option<&Scratch>) -> Result<Joined, GpuError> {
-        let (s, co) = (self.stream, self.size.out_channels);
+        let (s, co) = (self.gpu, self.size.out_channels);
         let [weight, bias] = &self.frozen.proj;
         let out = &attended.out;
-        let mut a = s.uninit(out.len())?;
+        let mut a = s.scratch(out.len())?;
         linear(s, [out.len() / co, co, co], out.into(), weight.into(), 0.0, (&mut a).into())?;
         let norm = Self::pair(&self.frozen.norm2);
         let normed = match (skip, &self.frozen.skip) {
             (Some(skip), Some([_, skip_bias])) => {
-                bias_add_pooled(s, self.extent_out(), (&mut a).into(), bias.into(), skip.into(), skip_bias.into())?;
+                bias_add_pooled(s, self.size.out_map(), (&mut a).into(), bias.into(), skip.into(), skip_bias.into())?;
                 layer_norm(s, (&a).into(), norm, self.precision)?
             }
             _ => bias_add_norm(s, (&mut a).into(), [bias.into(), z.into()], norm, self.precision)?,
@@ -311,7 +299,7 @@ impl<'a> Block<'a> {
 
     /// `y = a + fc2(gelu(fc1(norm2 a)))`.
     fn mlp(&self, Joined { a, normed }: Joined, mut y: SliceMut<'_>) -> Result<(), GpuError> {
-        let (s, co) = (self.stream, self.size.out_channels);
+        let (s, co) = (self.gpu, self.size.out_channels);
         let [weight, bias] = &self.frozen.fc2;
         let mut hidden = self.mlp_hidden(normed)?;
         bias_gelu_in_place(s, &mut hidden, (&self.frozen.fc1[1]).into())?;
@@ -321,21 +309,21 @@ impl<'a> Block<'a> {
 
     /// `fc1(norm2 a)` without its bias, stored as the next product takes its operands.
     fn mlp_hidden(&self, normed: Operand) -> Result<Operand, GpuError> {
-        let (s, co) = (self.stream, self.size.out_channels);
+        let (s, co) = (self.gpu, self.size.out_channels);
         let weight = OperandSlice::from(&self.frozen.fc1[0]);
         linear_as(s, [normed.len() / co, co, 4 * co], (&normed).into(), weight, self.precision)
     }
 
     /// The gradient of the attention's output with its skip, `(m, co)`.
     fn mlp_backward(&self, Joined { a, normed }: Joined, gy: Slice<'_>) -> Result<Scratch, GpuError> {
-        let (s, co, f) = (self.stream, self.size.out_channels, self.frozen);
+        let (s, co, f) = (self.gpu, self.size.out_channels, self.frozen);
         let (m, hidden, operand) = (a.len() / co, self.mlp_hidden(normed)?, rounded(s, gy, self.precision)?);
         let weight = OperandSlice::from(&f.fc2[0]);
         let mut g_hidden = linear_backward_as(s, [m, 4 * co, co], (&operand).into(), weight, self.precision)?;
         drop(operand);
         bias_gelu_backward_in_place(s, &hidden, (&f.fc1[1]).into(), &mut g_hidden)?;
         drop(hidden);
-        let mut ga = s.uninit(a.len())?;
+        let mut ga = s.scratch(a.len())?;
         linear_backward(s, [m, co, 4 * co], (&g_hidden).into(), (&f.fc1[0]).into(), 0.0, (&mut ga).into())?;
         layer_norm_backward(s, (&a).into(), (&f.norm2[0]).into(), (&mut ga).into(), Some(gy))?;
         Ok(ga)
@@ -349,14 +337,14 @@ impl<'a> Block<'a> {
         ga: &Scratch,
         gqkv: Operand,
     ) -> Result<Scratch, GpuError> {
-        let (s, c, co) = (self.stream, self.size.channels, self.size.out_channels);
+        let (s, c, co) = (self.gpu, self.size.channels, self.size.out_channels);
         let n = z.len() / c;
-        let mut gz = s.uninit(z.len())?;
+        let mut gz = s.scratch(z.len())?;
         linear_backward(s, [n, c, 3 * co], (&gqkv).into(), (&self.frozen.qkv[0]).into(), 0.0, (&mut gz).into())?;
         drop(gqkv);
         let residual = match (skip, &self.frozen.skip) {
             (Some(mut skip), Some([weight, bias])) => {
-                pool_backward(s, self.extent_out(), (&mut skip).into(), bias.into(), ga.into())?;
+                pool_backward(s, self.size.out_map(), (&mut skip).into(), bias.into(), ga.into())?;
                 let skip = rounded_away(s, skip, self.precision)?;
                 linear_backward(s, [n, c, co], (&skip).into(), weight.into(), 1.0, (&mut gz).into())?;
                 None
@@ -377,11 +365,11 @@ impl<'a> Block<'a> {
         mut gx: SliceMut<'_>,
         gradients: &mut [SliceMut<'_>; 4],
     ) -> Result<(), GpuError> {
-        let (s, c, r) = (self.stream, self.size.channels, self.size.hidden);
+        let (s, c, r) = (self.gpu, self.size.channels, self.size.hidden);
         let ((down, down_bias), (up, up_bias)) = (&self.down, &self.up);
         let [g_down, g_down_bias, g_up, g_up_bias] = gradients;
         let (n, mut gu) = (x.len() / c, gz);
-        let (mut h, mut gh) = (s.uninit(n * r)?, s.uninit(n * r)?);
+        let (mut h, mut gh) = (s.scratch(n * r)?, s.scratch(n * r)?);
         bias_gelu(s, (&before).into(), *down_bias, (&mut h).into())?;
         add_columns(s, c, (&gu).into(), [c, 0], gx.reborrow())?;
         bias_gelu_backward(s, (&products).into(), *up_bias, (&mut gu).into())?;

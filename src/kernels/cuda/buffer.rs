@@ -2,7 +2,7 @@
 
 use super::error::GpuError;
 use super::ptx::args_from_buffers;
-use crate::nn::backend::Precision;
+use crate::kernels::precision::Precision;
 use cudarc::driver::{CudaDevice, CudaSlice, DevicePtr, DeviceSlice};
 use std::any::Any;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub struct Buffer {
     address: u64,
     len: usize,
-    /// The tensor or buffer that the address belongs to.
+    /// What the numbers belong to.
     _owner: Box<dyn Any>,
 }
 
@@ -29,7 +29,10 @@ impl Buffer {
     }
 
     /// `len` numbers at an address that belongs to `owner`.
-    pub fn new(address: u64, len: usize, owner: Box<dyn Any>) -> Self {
+    ///
+    /// # Safety
+    /// For as long as `owner` lives, `len` single precision numbers stand at `address` on the device, and nothing writes them.
+    pub(crate) unsafe fn from_address(address: u64, len: usize, owner: Box<dyn Any>) -> Self {
         Self { address, len, _owner: owner }
     }
 }
@@ -97,6 +100,11 @@ impl Scratch {
         Ok(Self(unsafe { device.alloc(len) }?))
     }
 
+    /// Zeros.
+    pub fn zeros(device: &Arc<CudaDevice>, len: usize) -> Result<Self, GpuError> {
+        Ok(Self(device.alloc_zeros(len)?))
+    }
+
     /// Of the first number.
     pub fn address(&self) -> u64 {
         *self.0.device_ptr()
@@ -117,9 +125,16 @@ impl Scratch {
     }
 }
 
+impl From<CudaSlice<f32>> for Buffer {
+    fn from(slice: CudaSlice<f32>) -> Self {
+        // its own numbers, which nothing writes any more
+        Self { address: *slice.device_ptr(), len: slice.len(), _owner: Box::new(slice) }
+    }
+}
+
 impl From<Scratch> for Buffer {
     fn from(scratch: Scratch) -> Self {
-        Self::new(scratch.address(), scratch.len(), Box::new(scratch))
+        scratch.0.into()
     }
 }
 

@@ -1,48 +1,39 @@
-//! dfdx's device as kernels see it: tensors, gradients, frozen weights and buffers as device addresses.
+//! A GPU as a device: what it computes in, and its frozen weights and buffers.
 
-use super::address;
 use super::buffer::{Buffer, Operand, Scratch};
-use super::stream::supported;
+use super::error::GpuError;
+use super::gpu::{Gpu, supported};
 use super::view::SliceMut;
-use crate::nn::backend::{Buffer as TensorBuffer, Memory, Precision};
-use cudarc::driver::{DevicePtr, DeviceSlice, result, sys};
-use dfdx::prelude::*;
+use crate::kernels::device::Device;
+use crate::kernels::precision::Precision;
+use cudarc::driver::sys;
 use half::bf16;
 use std::sync::Arc;
 
-/// The storage of a tensor or gradient, which stays where it is.
-fn of_storage(storage: TensorBuffer<Cuda>) -> Buffer {
-    Buffer::new(*storage.device_ptr(), storage.len(), Box::new(storage))
-}
-
-impl Memory for Cuda {
+impl Device for Gpu {
+    type Error = GpuError;
+    type Buffer = Buffer;
+    type SliceMut<'a> = SliceMut<'a>;
     type Frozen = Arc<Operand>;
-    type View = Buffer;
-    type Out<'a> = SliceMut<'a>;
 
     fn describe(&self) -> String {
-        format!("cuda (GPU {})", address::device(self).map_or(0, |device| device.ordinal()))
+        format!("cuda (GPU {})", self.device().ordinal())
     }
 
-    fn explain(error: &CudaError) -> String {
-        address::explain(error)
+    fn supports(&self, precision: Precision) -> bool {
+        supported(self.device(), precision) == precision
     }
 
-    fn offers(&self, precision: Precision) -> bool {
-        precision == Precision::F32
-            || address::device(self).is_ok_and(|device| supported(&device, precision) == precision)
-    }
-
-    fn needs(precision: Precision) -> &'static str {
+    fn requires(precision: Precision) -> &'static str {
         match precision {
             Precision::F32 => "nothing more",
             Precision::Tf32 | Precision::Bf16 => "a GPU of compute capability 8.0 or newer",
         }
     }
 
-    fn freeze(&self, values: Vec<f32>, shape: &[usize], precision: Precision) -> Result<Arc<Operand>, CudaError> {
-        let device = address::device(self)?;
-        Ok(Arc::new(match (shape, supported(&device, precision)) {
+    fn freeze(&self, values: Vec<f32>, shape: &[usize], precision: Precision) -> Result<Arc<Operand>, GpuError> {
+        let device = self.device();
+        Ok(Arc::new(match (shape, supported(device, precision)) {
             ([_, _], Precision::Bf16) => {
                 let bits: Vec<u16> = values.into_iter().map(|v| bf16::from_f32(v).to_bits()).collect();
                 Operand::Bf16(device.htod_sync_copy(&bits)?)
@@ -52,7 +43,7 @@ impl Memory for Cuda {
         }))
     }
 
-    fn thaw(&self, weight: &Arc<Operand>) -> Result<Vec<f32>, CudaError> {
+    fn thaw(&self, weight: &Arc<Operand>) -> Result<Vec<f32>, GpuError> {
         match &**weight {
             Operand::F32(slice) | Operand::Tf32(slice) => Ok(slice.device().dtoh_sync_copy(slice)?),
             Operand::Bf16(slice) => {
@@ -62,57 +53,32 @@ impl Memory for Cuda {
         }
     }
 
-    fn view<S: Shape>(&self, t: &Tensor<S, f32, Self>) -> Buffer {
-        let (address, len) = address::place(t);
-        Buffer::new(address, len, Box::new(t.clone()))
+    fn zeros(
+        &self,
+        length: usize,
+        fill: impl FnOnce(SliceMut<'_>) -> Result<(), GpuError>,
+    ) -> Result<Buffer, GpuError> {
+        let mut numbers = Scratch::zeros(self.device(), length)?;
+        fill((&mut numbers).into())?;
+        Ok(numbers.into())
     }
 
-    fn read<S: Shape>(&self, t: &Tensor<S, f32, Self>) -> Result<Vec<f32>, CudaError> {
-        let (address, len) = address::place(t);
-        let mut numbers = vec![0.0; len];
-        let device = address::device(self)?;
-        device.bind_to_thread()?;
-        // SAFETY: the tensor, which is borrowed, has `len` numbers there, and as many are written, in the order of dfdx's work
-        // and before this function ends.
-        unsafe { result::memcpy_dtoh_async(&mut numbers, address, *device.cu_stream()) }?;
-        device.synchronize()?;
-        Ok(numbers)
+    fn uninit(
+        &self,
+        length: usize,
+        write: impl FnOnce(SliceMut<'_>) -> Result<(), GpuError>,
+    ) -> Result<Buffer, GpuError> {
+        let mut numbers = self.scratch(length)?;
+        write((&mut numbers).into())?;
+        Ok(numbers.into())
     }
 
-    fn store(&self, numbers: &[f32]) -> Result<TensorBuffer<Self>, CudaError> {
-        let mut buffer = <Self as Storage<f32>>::try_alloc_len(self, numbers.len())?;
-        buffer.device().htod_sync_copy_into(numbers, &mut *buffer)?;
-        Ok(buffer)
-    }
-
-    fn fetch(&self, buffer: &TensorBuffer<Self>) -> Result<Vec<f32>, CudaError> {
-        Ok(buffer.device().dtoh_sync_copy(buffer)?)
-    }
-
-    fn upload<S: Shape>(&self, numbers: &[f32], shape: S) -> Result<Tensor<S, f32, Self>, CudaError> {
-        assert_eq!(numbers.len(), shape.num_elements());
-        self.build(shape, |y| Ok(address::stream(self)?.upload(numbers, y)?))
-    }
-
-    fn lags(&self) -> bool {
+    fn is_asynchronous(&self) -> bool {
         true
     }
 
-    fn renew<S: Shape>(
-        &self,
-        t: &mut Tensor<S, f32, Self>,
-        fill: impl FnOnce(&Buffer, SliceMut<'_>) -> Result<(), CudaError>,
-    ) -> Result<(), CudaError> {
-        let old = self.view(t);
-        // dfdx gives the tensor storage of its own first, as `old` shares what it had
-        t.try_fill_with_zeros()?;
-        let (address, len) = address::place(t);
-        assert_ne!(address, old.address(), "a tensor that changes leaves its views alone");
-        fill(&old, SliceMut::new(address, len))
-    }
-
     fn peak_bytes(&self) -> Option<u64> {
-        let device = address::device(self).ok()?;
+        let device = self.device();
         device.bind_to_thread().ok()?;
         let (mut pool, mut bytes) = (std::ptr::null_mut(), 0u64);
         let most = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH;
@@ -123,47 +89,54 @@ impl Memory for Cuda {
         }
         Some(bytes)
     }
-
-    fn take(&self, slot: &mut TensorBuffer<Self>) -> Result<Buffer, CudaError> {
-        let empty = <Self as Storage<f32>>::try_alloc_len(self, 0)?;
-        Ok(of_storage(std::mem::replace(slot, empty)))
-    }
-
-    fn out(buffer: &mut TensorBuffer<Self>) -> SliceMut<'_> {
-        SliceMut::new(*buffer.device_ptr(), buffer.len())
-    }
-
-    fn fill(
-        &self,
-        length: usize,
-        fill: impl FnOnce(SliceMut<'_>) -> Result<(), CudaError>,
-    ) -> Result<Buffer, CudaError> {
-        let mut buffer = <Self as Storage<f32>>::try_alloc_len(self, length)?;
-        fill(Self::out(&mut buffer))?;
-        Ok(of_storage(buffer))
-    }
-
-    fn overwrite(
-        &self,
-        length: usize,
-        write: impl FnOnce(SliceMut<'_>) -> Result<(), CudaError>,
-    ) -> Result<Buffer, CudaError> {
-        let mut scratch = Scratch::uninit(&address::device(self)?, length)?;
-        write(SliceMut::from(&mut scratch))?;
-        Ok(scratch.into())
-    }
-
-    fn build_with<S: Shape, R>(
-        &self,
-        shape: S,
-        fill: impl FnOnce(SliceMut<'_>) -> Result<R, CudaError>,
-    ) -> Result<(Tensor<S, f32, Self>, R), CudaError> {
-        let y: Tensor<S, f32, Self> = self.try_zeros_like(&shape)?;
-        let (address, len) = address::place(&y);
-        let extra = fill(SliceMut::new(address, len))?;
-        Ok((y, extra))
-    }
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::super::open::tested_gpu;
+    use super::*;
+    use cudarc::driver::DeviceSlice;
+
+    #[test]
+    fn frozen_weights_come_back() {
+        let Some(gpu) = tested_gpu() else {
+            return;
+        };
+        let values: Vec<f32> = (0..35).map(|i| 1.0 / i as f32).collect();
+        let rounded: Vec<f32> = values.iter().map(|v| bf16::from_f32(*v).to_f32()).collect();
+        for (precision, shape, bytes, held) in [
+            (Precision::F32, &[5, 7][..], 4, &values),
+            (Precision::Tf32, &[5, 7], 4, &values),
+            (Precision::Bf16, &[5, 7], 2, &rounded),
+            (Precision::Bf16, &[35], 4, &values),
+        ] {
+            if !gpu.supports(precision) {
+                continue;
+            }
+            let frozen = gpu.freeze(values.clone(), shape, precision).unwrap();
+            assert_eq!(frozen.len(), 35);
+            let found = match &*frozen {
+                Operand::F32(slice) | Operand::Tf32(slice) => slice.num_bytes(),
+                Operand::Bf16(slice) => slice.num_bytes(),
+            };
+            assert_eq!(found, bytes * 35, "{precision:?}");
+            assert!(frozen.precision() == if shape.len() == 2 { precision } else { Precision::F32 });
+            assert_eq!(gpu.thaw(&frozen).unwrap(), *held);
+        }
+    }
+
+    #[test]
+    fn buffers_come_back_and_are_counted() {
+        let Some(gpu) = tested_gpu() else {
+            return;
+        };
+        let zeros = gpu.zeros(100_000, |_| Ok(())).unwrap();
+        assert_eq!(gpu.download(&zeros).unwrap(), [0.0; 100_000]);
+        assert!(gpu.peak_bytes().unwrap() >= 400_000);
+        let numbers: Vec<f32> = (0..100_000).map(|i| i as f32).collect();
+        let buffer = gpu.uninit(numbers.len(), |y| gpu.upload(&numbers, y)).unwrap();
+        let copy = gpu.uninit(numbers.len(), |y| gpu.copy(&buffer, y)).unwrap();
+        drop(buffer);
+        assert_eq!(gpu.download(&copy).unwrap(), numbers);
+    }
+}

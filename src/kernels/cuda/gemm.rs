@@ -1,8 +1,8 @@
-//! Matrix products by cuBLAS, in the order of dfdx's work. All matrices are row-major.
+//! Matrix products by cuBLAS, in the order of the device's work. All matrices are row-major.
 
 use super::error::GpuError;
-use super::stream::Stream;
-use crate::nn::backend::Precision;
+use super::gpu::Gpu;
+use crate::kernels::precision::Precision;
 use cudarc::cublas::{result, sys};
 use std::ffi::c_int;
 
@@ -66,7 +66,7 @@ pub struct Target {
 /// # Safety
 /// The addresses are followed by as many numbers as the extents and leading dimensions say; `y` overlaps no operand.
 pub unsafe fn gemm(
-    stream: &Stream,
+    gpu: &Gpu,
     [m, n, k]: [usize; 3],
     a: Matrix,
     b: Matrix,
@@ -80,7 +80,7 @@ pub unsafe fn gemm(
         let (a, b) = (a.after(first, false), b.after(first, true));
         let (depth, beta) = (slab.min(k - first), if first == 0 { beta } else { 1.0 });
         // SAFETY: the caller's promise, for a part of the numbers that the product sums over.
-        unsafe { gemm_batched(stream, [m, n, depth], (a, 0), (b, 0), beta, (y, 0), 1) }?;
+        unsafe { gemm_batched(gpu, [m, n, depth], (a, 0), (b, 0), beta, (y, 0), 1) }?;
     }
     Ok(())
 }
@@ -91,7 +91,7 @@ pub unsafe fn gemm(
 /// # Safety
 /// As [`gemm`], for each product; no two results overlap.
 pub unsafe fn gemm_batched(
-    stream: &Stream,
+    gpu: &Gpu,
     [m, n, k]: [usize; 3],
     (a, stride_a): (Matrix, usize),
     (b, stride_b): (Matrix, usize),
@@ -118,8 +118,8 @@ pub unsafe fn gemm_batched(
         false => sys::cublasOperation_t::CUBLAS_OP_N,
     };
     let alpha = 1.0f32;
-    stream.device().bind_to_thread()?;
-    let blas = stream.blas();
+    gpu.device().bind_to_thread()?;
+    let blas = gpu.blas();
     // cuBLAS stores columns: it sees every matrix transposed, so the operands swap.
     // SAFETY: the caller's promise on the addresses; `alpha` and `beta` outlive the call, which reads them at once.
     unsafe {
@@ -159,10 +159,9 @@ fn int(n: usize) -> Result<c_int, GpuError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::address::stream;
     use super::super::open::tested_gpu;
     use super::*;
-    use crate::nn::backend::Memory;
+    use crate::kernels::device::Device;
     use cudarc::driver::DevicePtr;
     use half::bf16;
 
@@ -174,14 +173,7 @@ mod tests {
     }
 
     /// The largest error of `count` products in this precision and layout, in parts of the largest number.
-    fn error(
-        stream: &Stream,
-        precision: Precision,
-        rounded: bool,
-        [ta, tb]: [bool; 2],
-        beta: f32,
-        count: usize,
-    ) -> f64 {
+    fn error(gpu: &Gpu, precision: Precision, rounded: bool, [ta, tb]: [bool; 2], beta: f32, count: usize) -> f64 {
         // three slabs in single precision, the last of fewer numbers; one call makes several products
         let depth = if count == 1 { 3 * SLAB + 1 } else { 50 };
         // rows longer than needed, results further apart
@@ -190,7 +182,7 @@ mod tests {
         let (a, b) = (numbers(count * ra * lda, 1), numbers(count * rb * ldb, 2));
         let widen = |x: Vec<u16>| x.into_iter().map(|bits| bf16::from_bits(bits).to_f32()).collect::<Vec<f32>>();
         let mut old = numbers(count * M * ldy, 3);
-        let device = stream.device();
+        let device = gpu.device();
         let y = device.htod_sync_copy(&old).unwrap();
         let narrow = |x: &[f32]| x.iter().map(|v| bf16::from_f32(*v).to_bits()).collect::<Vec<u16>>();
         let narrow_y = device.htod_sync_copy(&narrow(&old)).unwrap();
@@ -207,9 +199,9 @@ mod tests {
         let target = (Target { address, ld: ldy, rounded }, M * ldy);
         let found = match count {
             // SAFETY: the three buffers were made for these extents, and are three.
-            1 => unsafe { gemm(stream, [M, N, depth], fa, fb, beta, target.0) },
+            1 => unsafe { gemm(gpu, [M, N, depth], fa, fb, beta, target.0) },
             // SAFETY: as above.
-            _ => unsafe { gemm_batched(stream, [M, N, depth], (fa, ra * lda), (fb, rb * ldb), beta, target, count) },
+            _ => unsafe { gemm_batched(gpu, [M, N, depth], (fa, ra * lda), (fb, rb * ldb), beta, target, count) },
         };
         found.unwrap();
         let found = match rounded {
@@ -247,22 +239,21 @@ mod tests {
 
     #[test]
     fn products_of_every_layout_and_precision() {
-        let Some(cuda) = tested_gpu() else {
+        let Some(gpu) = tested_gpu() else {
             return;
         };
-        let stream = stream(&cuda).unwrap();
         for transposed in [[false, false], [false, true], [true, false], [true, true]] {
             for (beta, count) in [(0.0, 1), (1.0, 3)] {
-                let exact = error(&stream, Precision::F32, false, transposed, beta, count);
+                let exact = error(&gpu, Precision::F32, false, transposed, beta, count);
                 assert!(exact < 1e-6, "{transposed:?}: {exact:e}");
-                if !cuda.offers(Precision::Bf16) {
+                if !gpu.supports(Precision::Bf16) {
                     continue;
                 }
-                let tf32 = error(&stream, Precision::Tf32, false, transposed, beta, count);
+                let tf32 = error(&gpu, Precision::Tf32, false, transposed, beta, count);
                 assert!(tf32 < 2e-3, "{transposed:?}: {tf32:e}");
-                let bf16 = error(&stream, Precision::Bf16, false, transposed, beta, count);
+                let bf16 = error(&gpu, Precision::Bf16, false, transposed, beta, count);
                 assert!(bf16 > 1e-5 && bf16 < 1e-2, "{transposed:?}: {bf16:e}");
-                let rounded = error(&stream, Precision::Bf16, true, transposed, beta, count);
+                let rounded = error(&gpu, Precision::Bf16, true, transposed, beta, count);
                 assert!(rounded > bf16 && rounded < 1.5e-2, "{transposed:?}: {rounded:e}");
             }
         }

@@ -35,7 +35,7 @@ static BLAS: Library = Library {
     lacking: lacking_blas,
     handle: OnceLock::new(),
 };
-/// dfdx compiles a few of its kernels with it, of which this crate uses none.
+/// The tensors' crate compiles a few of its kernels with it, of which this crate uses none.
 static COMPILER: Library = Library {
     names: &[(c"libnvrtc.so.13", 0), (c"libnvrtc.so.12", 0), (c"libnvrtc.so.11.2", 0)],
     missing: missing_compiler,

@@ -4,11 +4,11 @@ use super::buffer::{Operand, Scratch};
 use super::columns::add_column_sums;
 use super::error::GpuError;
 use super::gemm::{self, Matrix, Target};
+use super::gpu::Gpu;
 use super::ptx::args;
 use super::rows::ROWS;
-use super::stream::Stream;
 use super::view::{OperandSlice, Slice, SliceMut};
-use crate::nn::backend::Precision;
+use crate::kernels::precision::Precision;
 
 /// What a product of a precision takes in a buffer's place: the buffer itself, or a rounded copy.
 #[derive(Debug)]
@@ -27,41 +27,37 @@ impl<'a> From<&'a Rounded<'_>> for OperandSlice<'a> {
 }
 
 /// `x` as products of this precision take it.
-pub fn rounded<'a>(stream: &Stream, x: Slice<'a>, precision: Precision) -> Result<Rounded<'a>, GpuError> {
+pub fn rounded<'a>(gpu: &Gpu, x: Slice<'a>, precision: Precision) -> Result<Rounded<'a>, GpuError> {
     Ok(match precision {
-        Precision::Bf16 => Rounded::Copy(round_bf16(stream, x)?),
+        Precision::Bf16 => Rounded::Copy(round_bf16(gpu, x)?),
         _ => Rounded::Itself(x.stored_in(precision)),
     })
 }
 
 /// The same of two at once.
-pub fn rounded_two<'a>(
-    stream: &Stream,
-    two: [Slice<'a>; 2],
-    precision: Precision,
-) -> Result<[Rounded<'a>; 2], GpuError> {
+pub fn rounded_two<'a>(gpu: &Gpu, two: [Slice<'a>; 2], precision: Precision) -> Result<[Rounded<'a>; 2], GpuError> {
     if precision != Precision::Bf16 {
         return Ok(two.map(|x| Rounded::Itself(x.stored_in(precision))));
     }
     let [a, b] = two;
-    let (y, w) = (stream.operand(a.len(), precision)?, stream.operand(b.len(), precision)?);
+    let (y, w) = (gpu.operand(a.len(), precision)?, gpu.operand(b.len(), precision)?);
     // SAFETY: `a` and `y`, `b` and `w` have as many numbers, and what is written is stored in bf16.
-    unsafe { stream.launch_over(a.len() + b.len(), ROWS, "round_two_bf16", args![a.len(), a, &y, b.len(), b, &w]) }?;
+    unsafe { gpu.launch_over(a.len() + b.len(), ROWS, "round_two_bf16", args![a.len(), a, &y, b.len(), b, &w]) }?;
     Ok([y, w].map(Rounded::Copy))
 }
 
 /// The same as [`rounded`] for a buffer that nothing else reads any more.
-pub fn rounded_away(stream: &Stream, x: Scratch, precision: Precision) -> Result<Operand, GpuError> {
+pub fn rounded_away(gpu: &Gpu, x: Scratch, precision: Precision) -> Result<Operand, GpuError> {
     match precision {
-        Precision::Bf16 => round_bf16(stream, (&x).into()),
+        Precision::Bf16 => round_bf16(gpu, (&x).into()),
         _ => Ok(x.into_operand(precision)),
     }
 }
 
-fn round_bf16(stream: &Stream, x: Slice<'_>) -> Result<Operand, GpuError> {
-    let y = stream.operand(x.len(), Precision::Bf16)?;
+fn round_bf16(gpu: &Gpu, x: Slice<'_>) -> Result<Operand, GpuError> {
+    let y = gpu.operand(x.len(), Precision::Bf16)?;
     // SAFETY: both have as many numbers, and `y` is stored in bf16.
-    unsafe { stream.launch_over(x.len(), ROWS, "round_bf16", args![x.len(), x, &y]) }?;
+    unsafe { gpu.launch_over(x.len(), ROWS, "round_bf16", args![x.len(), x, &y]) }?;
     Ok(y)
 }
 
@@ -79,7 +75,7 @@ fn target(y: &SliceMut<'_>, rows: usize, columns: usize) -> Target {
 
 /// `y = x w^T + beta y`, for rows of `x` and a weight `(out, in)`; the extents are rows, in, out.
 pub fn linear(
-    stream: &Stream,
+    gpu: &Gpu,
     [rows, inputs, outputs]: [usize; 3],
     x: OperandSlice<'_>,
     weight: OperandSlice<'_>,
@@ -88,12 +84,12 @@ pub fn linear(
 ) -> Result<(), GpuError> {
     let (a, b) = (matrix(x, rows, inputs), matrix(weight, outputs, inputs).t());
     // SAFETY: the three lengths are checked by `matrix` and `target`; the result is borrowed alone.
-    unsafe { gemm::gemm(stream, [rows, outputs, inputs], a, b, beta, target(&y, rows, outputs)) }
+    unsafe { gemm::gemm(gpu, [rows, outputs, inputs], a, b, beta, target(&y, rows, outputs)) }
 }
 
 /// `gx = gy w + beta gx`, the gradient of [`linear`]'s input.
 pub fn linear_backward(
-    stream: &Stream,
+    gpu: &Gpu,
     [rows, inputs, outputs]: [usize; 3],
     gy: OperandSlice<'_>,
     weight: OperandSlice<'_>,
@@ -102,36 +98,36 @@ pub fn linear_backward(
 ) -> Result<(), GpuError> {
     let (a, b) = (matrix(gy, rows, outputs), matrix(weight, outputs, inputs));
     // SAFETY: as in `linear`.
-    unsafe { gemm::gemm(stream, [rows, inputs, outputs], a, b, beta, target(&gx, rows, inputs)) }
+    unsafe { gemm::gemm(gpu, [rows, inputs, outputs], a, b, beta, target(&gx, rows, inputs)) }
 }
 
 /// `x w^T`, as [`linear`] gives it, stored as products of a precision take it: in bf16 those of such operands only.
 pub fn linear_as(
-    stream: &Stream,
+    gpu: &Gpu,
     [rows, inputs, outputs]: [usize; 3],
     x: OperandSlice<'_>,
     weight: OperandSlice<'_>,
     stored: Precision,
 ) -> Result<Operand, GpuError> {
-    let y = stream.operand(rows * outputs, stored)?;
+    let y = gpu.operand(rows * outputs, stored)?;
     let (a, b) = (matrix(x, rows, inputs), matrix(weight, outputs, inputs).t());
     // SAFETY: as in `linear`; the result was made for it.
-    unsafe { gemm::gemm(stream, [rows, outputs, inputs], a, b, 0.0, whole(&y, outputs)) }?;
+    unsafe { gemm::gemm(gpu, [rows, outputs, inputs], a, b, 0.0, whole(&y, outputs)) }?;
     Ok(y)
 }
 
 /// `gy w`, as [`linear_backward`] gives it, stored as [`linear_as`] stores.
 pub fn linear_backward_as(
-    stream: &Stream,
+    gpu: &Gpu,
     [rows, inputs, outputs]: [usize; 3],
     gy: OperandSlice<'_>,
     weight: OperandSlice<'_>,
     stored: Precision,
 ) -> Result<Operand, GpuError> {
-    let gx = stream.operand(rows * inputs, stored)?;
+    let gx = gpu.operand(rows * inputs, stored)?;
     let (a, b) = (matrix(gy, rows, outputs), matrix(weight, outputs, inputs));
     // SAFETY: as in `linear_as`.
-    unsafe { gemm::gemm(stream, [rows, inputs, outputs], a, b, 0.0, whole(&gx, inputs)) }?;
+    unsafe { gemm::gemm(gpu, [rows, inputs, outputs], a, b, 0.0, whole(&gx, inputs)) }?;
     Ok(gx)
 }
 
@@ -146,7 +142,7 @@ const GRADIENT_NUMBERS: usize = 1 << 22;
 /// `gw = gy^T x + beta gw`, the gradient of [`linear`]'s weight. In single precision all slabs of the rows but the last are
 /// summed beside each other, which keeps a card busy, and then added up in double precision.
 pub fn weight_gradient(
-    stream: &Stream,
+    gpu: &Gpu,
     [rows, inputs, outputs]: [usize; 3],
     x: OperandSlice<'_>,
     gy: OperandSlice<'_>,
@@ -163,14 +159,14 @@ pub fn weight_gradient(
     let (last_a, last_b) = (a.after(before, false), b.after(before, true));
     let y = target(&gw, outputs, inputs);
     // SAFETY: as in `linear`, for the rows from `before` on.
-    unsafe { gemm::gemm(stream, [outputs, inputs, rows - before], last_a, last_b, beta, y) }?;
+    unsafe { gemm::gemm(gpu, [outputs, inputs, rows - before], last_a, last_b, beta, y) }?;
     if aside == 0 {
         return Ok(());
     }
-    let mut partial = stream.uninit(aside * each)?;
+    let mut partial = gpu.scratch(aside * each)?;
     let y = target(&SliceMut::from(&mut partial), aside * outputs, inputs);
     let (a, b) = ((a, depth * outputs), (b, depth * inputs));
     // SAFETY: as in `linear`, for `aside` times `depth` rows; `partial` was made for as many products.
-    unsafe { gemm::gemm_batched(stream, [outputs, inputs, depth], a, b, 0.0, (y, each), aside) }?;
-    add_column_sums(stream, (&partial).into(), gw)
+    unsafe { gemm::gemm_batched(gpu, [outputs, inputs, depth], a, b, 0.0, (y, each), aside) }?;
+    add_column_sums(gpu, (&partial).into(), gw)
 }

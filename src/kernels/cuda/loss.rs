@@ -1,62 +1,60 @@
 //! Weighted cross-entropy plus weighted IoU over planes of logits: the launches of `loss.cu`.
 
-use super::address;
 use super::buffer::{Buffer, Scratch};
 use super::error::GpuError;
+use super::gpu::Gpu;
 use super::ptx::{Kernels, args, blocks, kernels};
-use super::stream::Stream;
 use super::view::{Slice, SliceMut};
 use crate::kernels::extent::Extent;
-use crate::nn::ops::structure_loss::{LossFlavour, StructureLossKernel};
-use dfdx::prelude::{Cuda, CudaError};
+use crate::kernels::structure_loss::{LossFlavour, StructureLossKernel};
 
 const LOSS: Kernels = kernels!("loss");
 /// Pixels that one block sums.
 const CHUNK: usize = 8192;
 
-impl StructureLossKernel for Cuda {
-    fn loss_weights(&self, side: usize, mask: &Buffer, y: SliceMut<'_>) -> Result<(), CudaError> {
-        Ok(weights(&address::stream(self)?, Extent::square(side), mask.into(), y)?)
+impl StructureLossKernel for Gpu {
+    fn loss_weights(&self, plane: Extent, mask: &Buffer, y: SliceMut<'_>) -> Result<(), GpuError> {
+        weights(self, plane, mask.into(), y)
     }
 
     fn structure_loss(
         &self,
-        side: usize,
+        plane: Extent,
         flavour: LossFlavour,
         logits: &Buffer,
         mask: &Buffer,
         weights: &Buffer,
         y: SliceMut<'_>,
-    ) -> Result<(), CudaError> {
-        let planes = Planes::new(Extent::square(side), flavour, [logits, mask, weights].map(Slice::from));
-        Ok(planes.forward(&address::stream(self)?, y)?)
+    ) -> Result<(), GpuError> {
+        let planes = Planes::new(plane, flavour, [logits, mask, weights].map(Slice::from));
+        planes.forward(self, y)
     }
 
     fn structure_loss_backward(
         &self,
-        side: usize,
+        plane: Extent,
         flavour: LossFlavour,
         logits: &Buffer,
         mask: &Buffer,
         weights: &Buffer,
         gy: &Buffer,
         gx: SliceMut<'_>,
-    ) -> Result<(), CudaError> {
-        let planes = Planes::new(Extent::square(side), flavour, [logits, mask, weights].map(Slice::from));
-        Ok(planes.backward(&address::stream(self)?, gy.into(), gx)?)
+    ) -> Result<(), GpuError> {
+        let planes = Planes::new(plane, flavour, [logits, mask, weights].map(Slice::from));
+        planes.backward(self, gy.into(), gx)
     }
 }
 
 /// `1 + 5 |box mean - mask|` of planes; padding counts as zeros in the mean.
-pub fn weights(stream: &Stream, extent: Extent, mask: Slice<'_>, y: SliceMut<'_>) -> Result<(), GpuError> {
+pub fn weights(gpu: &Gpu, extent: Extent, mask: Slice<'_>, y: SliceMut<'_>) -> Result<(), GpuError> {
     let n = mask.len();
     assert!(y.len() == n && n.is_multiple_of(extent.area()));
     let [height, width] = [extent.height, extent.width].map(|n| n as i32);
-    let rows = stream.uninit(2 * n)?; // in double precision
+    let rows = gpu.scratch(2 * n)?; // in double precision
     // SAFETY: mask and result have `n` numbers, whole planes; `rows` as many doubles.
     unsafe {
-        stream.launch_over(n, LOSS, "box_rows", args![n, width, mask, &rows])?;
-        stream.launch_over(n, LOSS, "box_weights", args![n, height, width, mask, &rows, &y])
+        gpu.launch_over(n, LOSS, "box_rows", args![n, width, mask, &rows])?;
+        gpu.launch_over(n, LOSS, "box_weights", args![n, height, width, mask, &rows, &y])
     }
 }
 
@@ -81,40 +79,40 @@ impl<'a> Planes<'a> {
     }
 
     /// The four sums over each plane, in double precision.
-    fn totals(&self, stream: &Stream) -> Result<Scratch, GpuError> {
+    fn totals(&self, gpu: &Gpu) -> Result<Scratch, GpuError> {
         let (planes, chunks, [x, mask, weight]) = (self.count(), self.pixels.div_ceil(CHUNK), self.numbers);
-        let (partial, totals) = (stream.uninit(2 * planes * chunks * 4)?, stream.uninit(2 * planes * 4)?);
+        let (partial, totals) = (gpu.scratch(2 * planes * chunks * 4)?, gpu.scratch(2 * planes * 4)?);
         let grid = [blocks(self.pixels, CHUNK), blocks(planes, 1), 1];
         // SAFETY: the three have `planes` planes of `pixels` numbers; `partial` has four doubles for each of their
         // chunks, `totals` for each plane.
         unsafe {
             let args = args![CHUNK, self.pixels, self.weighted, x, mask, weight, &partial];
-            stream.launch(LOSS, "loss_sums", grid, [256, 1, 1], 0, args)?;
-            stream.launch_over(planes * 4, LOSS, "loss_totals", args![planes, chunks, &partial, &totals])?;
+            gpu.launch(LOSS, "loss_sums", grid, [256, 1, 1], 0, args)?;
+            gpu.launch_over(planes * 4, LOSS, "loss_totals", args![planes, chunks, &partial, &totals])?;
         }
         Ok(totals)
     }
 
     /// The mean over the planes, a single number.
-    fn forward(&self, stream: &Stream, y: SliceMut<'_>) -> Result<(), GpuError> {
+    fn forward(&self, gpu: &Gpu, y: SliceMut<'_>) -> Result<(), GpuError> {
         assert_eq!(y.len(), 1);
-        let totals = self.totals(stream)?;
+        let totals = self.totals(gpu)?;
         let args = args![self.count(), self.pixels, self.weighted, &totals, &y];
         // SAFETY: there are four totals for each plane.
-        unsafe { stream.launch(LOSS, "loss_value", [1, 1, 1], [1, 1, 1], 0, args) }
+        unsafe { gpu.launch(LOSS, "loss_value", [1, 1, 1], [1, 1, 1], 0, args) }
     }
 
     /// Adds to the gradient of the logits; `gy` is a single number.
-    fn backward(&self, stream: &Stream, gy: Slice<'_>, gx: SliceMut<'_>) -> Result<(), GpuError> {
+    fn backward(&self, gpu: &Gpu, gy: Slice<'_>, gx: SliceMut<'_>) -> Result<(), GpuError> {
         let (n, planes, [x, mask, weight]) = (gx.len(), self.count(), self.numbers);
         assert!(gy.len() == 1 && n == x.len());
-        let (totals, factors) = (self.totals(stream)?, stream.uninit(planes * 3)?);
+        let (totals, factors) = (self.totals(gpu)?, gpu.scratch(planes * 3)?);
         // SAFETY: there are four totals and three factors for each plane; the gradient has a number for each logit.
         unsafe {
             let args = args![planes, self.pixels, self.weighted, &totals, gy, &factors];
-            stream.launch_over(planes, LOSS, "loss_factors", args)?;
+            gpu.launch_over(planes, LOSS, "loss_factors", args)?;
             let args = args![n, self.pixels, self.weighted, x, mask, weight, &factors, &gx];
-            stream.launch_over(n, LOSS, "loss_backward", args)
+            gpu.launch_over(n, LOSS, "loss_backward", args)
         }
     }
 }

@@ -1,18 +1,18 @@
 //! Maps that are not as high as wide: a map on its side must give its result on its side, for every kernel that knows
 //! height and width.
 
-use super::address::stream;
 use super::buffer::Buffer;
 use super::conv::Conv;
+use super::gpu::Gpu;
 use super::open::tested_gpu;
 use super::resample::Enlarge;
-use super::stream::Stream;
 use super::view::{Slice, SliceMut};
 use super::{loss, patch_embed, rows};
+use crate::kernels::conv2d::ConvSize;
+use crate::kernels::device::Device;
 use crate::kernels::extent::Extent;
-use crate::nn::backend::{Memory, Precision};
-use crate::nn::ops::conv2d::ConvSize;
-use dfdx::prelude::*;
+use crate::kernels::patch_embed::StemSize;
+use crate::kernels::precision::Precision;
 
 const OBLONG: Extent = Extent { height: 36, width: 8 };
 
@@ -37,32 +37,23 @@ fn on_its_side(x: &[f32], Extent { height, width }: Extent, c: usize) -> Vec<f32
     (0..x.len()).map(|i| x[from(i)]).collect()
 }
 
-/// What was put on the device, and how results come back.
-struct Gpu<'a> {
-    cuda: &'a Cuda,
-    stream: Stream,
+/// Puts numbers on the device.
+fn put(gpu: &Gpu, numbers: Vec<f32>) -> Buffer {
+    gpu.uninit(numbers.len(), |y| gpu.upload(&numbers, y)).unwrap()
 }
 
-impl Gpu<'_> {
-    fn put(&self, numbers: Vec<f32>) -> Buffer {
-        let n = numbers.len();
-        self.cuda.view(&self.cuda.tensor_from_vec(numbers, (n,)))
-    }
-
-    /// What a kernel adds to, or writes in place of, `start`.
-    fn given(&self, start: &[f32], work: impl FnOnce(SliceMut<'_>)) -> Vec<f32> {
-        let mut buffer = self.cuda.store(start).unwrap();
-        work(Cuda::out(&mut buffer));
-        self.cuda.fetch(&buffer).unwrap()
-    }
+/// What a kernel adds to, or writes in place of, `start`.
+fn given(gpu: &Gpu, start: &[f32], work: impl FnOnce(SliceMut<'_>)) -> Vec<f32> {
+    let mut numbers = gpu.device().htod_sync_copy(start).unwrap();
+    work((&mut numbers).into());
+    gpu.device().dtoh_sync_copy(&numbers).unwrap()
 }
 
 /// A case: numbers of maps of this extent to numbers of maps of another.
-fn check(name: &str, run: impl Fn(&Gpu<'_>, Extent, bool) -> (Vec<f32>, Extent, usize)) {
-    let Some(cuda) = tested_gpu() else {
+fn check(name: &str, run: impl Fn(&Gpu, Extent, bool) -> (Vec<f32>, Extent, usize)) {
+    let Some(gpu) = tested_gpu() else {
         return;
     };
-    let gpu = Gpu { stream: stream(&cuda).unwrap(), cuda: &cuda };
     let (upright, extent, c) = run(&gpu, OBLONG, false);
     let (turned, turned_extent, _) = run(&gpu, self::turned(OBLONG), true);
     assert!(extent == self::turned(turned_extent) && upright.len() == turned.len(), "{name}");
@@ -81,9 +72,9 @@ fn maps(count: usize, extent: Extent, c: usize, seed: u32, side: bool) -> Vec<f3
 #[test]
 fn convolutions() {
     let (c, co) = (3, 4);
-    let size = ConvSize {
+    let size = |map| ConvSize {
         batch: 2,
-        side: 0,
+        map,
         channels: c,
         out_channels: co,
         kernel: [3, 3],
@@ -92,20 +83,20 @@ fn convolutions() {
     };
     let kernel = |side| maps(co * c, Extent::square(3), 1, 2, side);
     check("convolution", |gpu, extent, side| {
-        let (x, w) = (gpu.put(maps(2, extent, c, 1, side)), gpu.put(kernel(side)));
-        let conv = Conv::new(&gpu.stream, size, extent);
-        let y = gpu.given(&vec![0.0; 2 * extent.area() * co], |y| {
+        let (x, w) = (put(gpu, maps(2, extent, c, 1, side)), put(gpu, kernel(side)));
+        let conv = Conv::new(gpu, size(extent));
+        let y = given(gpu, &vec![0.0; 2 * extent.area() * co], |y| {
             conv.forward((&x).into(), (&w).into(), None, false, y).unwrap();
         });
         (y, extent, co)
     });
-    let gradients = |gpu: &Gpu<'_>, extent: Extent, side| {
-        let (x, w) = (gpu.put(maps(2, extent, c, 1, side)), gpu.put(kernel(side)));
-        let gy = gpu.put(maps(2, extent, co, 3, side));
-        let conv = Conv::new(&gpu.stream, size, extent);
+    let gradients = |gpu: &Gpu, extent: Extent, side| {
+        let (x, w) = (put(gpu, maps(2, extent, c, 1, side)), put(gpu, kernel(side)));
+        let gy = put(gpu, maps(2, extent, co, 3, side));
+        let conv = Conv::new(gpu, size(extent));
         let mut gw = Vec::new();
-        let gx = gpu.given(&vec![0.0; 2 * extent.area() * c], |gx| {
-            gw = gpu.given(&vec![0.0; co * c * 9], |gw| {
+        let gx = given(gpu, &vec![0.0; 2 * extent.area() * c], |gx| {
+            gw = given(gpu, &vec![0.0; co * c * 9], |gw| {
                 conv.backward((&x).into(), (&w).into(), None, (&gy).into(), (gx, gw, None)).unwrap();
             });
         });
@@ -125,16 +116,16 @@ fn resampling() {
             Enlarge { images: 2, groups, channels, from: extent, to, corners, row, offset }
         };
         check("resampling", |gpu, extent, side| {
-            let (enlarge, x) = (of(extent), gpu.put(maps(2, extent, groups * channels, 1, side)));
+            let (enlarge, x) = (of(extent), put(gpu, maps(2, extent, groups * channels, 1, side)));
             let n = 2 * groups * enlarge.to.area() * row;
-            let y = gpu.given(&vec![0.0; n], |y| enlarge.forward(&gpu.stream, (&x).into(), y).unwrap());
+            let y = given(gpu, &vec![0.0; n], |y| enlarge.forward(gpu, (&x).into(), y).unwrap());
             (y, enlarge.to, row)
         });
         check("resampling's gradient", |gpu, extent, side| {
             let enlarge = of(extent);
-            let gy = gpu.put(maps(2 * groups, enlarge.to, row, 2, side));
+            let gy = put(gpu, maps(2 * groups, enlarge.to, row, 2, side));
             let start = vec![0.0; 2 * extent.area() * groups * channels];
-            let gx = gpu.given(&start, |gx| enlarge.backward(&gpu.stream, (&gy).into(), gx).unwrap());
+            let gx = given(gpu, &start, |gx| enlarge.backward(gpu, (&gy).into(), gx).unwrap());
             (gx, extent, groups * channels)
         });
     }
@@ -144,13 +135,14 @@ fn resampling() {
 fn patches_and_positions() {
     let c = 4;
     check("patch embedding", |gpu, extent, side| {
-        let x = gpu.put(maps(2 * 3, extent, 1, 1, side));
-        let squares = |n, length, seed| gpu.put(maps(n, Extent::square(length), 1, seed, side));
+        let x = put(gpu, maps(2 * 3, extent, 1, 1, side));
+        let squares = |n, length, seed| put(gpu, maps(n, Extent::square(length), 1, seed, side));
         let (weight, background, window) = (squares(3 * c, 7, 2), squares(c, 7, 3), squares(c, 4, 4));
-        let bias = gpu.put(numbers(c, 6));
+        let bias = put(gpu, numbers(c, 6));
         let weights = [&weight, &bias, &background, &window].map(Slice::from);
-        let y = gpu.given(&vec![0.0; 2 * extent.quarter().area() * c], |y| {
-            patch_embed::forward(&gpu.stream, (2, c), extent, (&x).into(), weights, y).unwrap();
+        let y = given(gpu, &vec![0.0; 2 * extent.quarter().area() * c], |y| {
+            patch_embed::forward(gpu, StemSize { batch: 2, image: extent, channels: c }, (&x).into(), weights, y)
+                .unwrap();
         });
         (y, extent.quarter(), c)
     });
@@ -159,9 +151,9 @@ fn patches_and_positions() {
 #[test]
 fn loss_weights() {
     check("loss weights", |gpu, extent, side| {
-        let mask = gpu.put(maps(3, extent, 1, 1, side));
-        let y = gpu.given(&vec![0.0; 3 * extent.area()], |y| {
-            loss::weights(&gpu.stream, extent, (&mask).into(), y).unwrap();
+        let mask = put(gpu, maps(3, extent, 1, 1, side));
+        let y = given(gpu, &vec![0.0; 3 * extent.area()], |y| {
+            loss::weights(gpu, extent, (&mask).into(), y).unwrap();
         });
         (y, extent, 1)
     });
@@ -172,19 +164,19 @@ fn pools() {
     let c = 5;
     check("a pool", |gpu, extent, side| {
         let half = extent.halved();
-        let (full, bias) = (gpu.put(maps(2, extent, c, 1, side)), gpu.put(numbers(c, 2)));
+        let (full, bias) = (put(gpu, maps(2, extent, c, 1, side)), put(gpu, numbers(c, 2)));
         let (full, bias) = (Slice::from(&full), Slice::from(&bias));
-        let y = gpu.given(&vec![0.0; 2 * half.area() * c], |y| {
-            rows::bias_add_pooled(&gpu.stream, half, y, bias, full, bias).unwrap();
+        let y = given(gpu, &vec![0.0; 2 * half.area() * c], |y| {
+            rows::bias_add_pooled(gpu, half, y, bias, full, bias).unwrap();
         });
         (y, half, c)
     });
     check("a pool's gradient", |gpu, extent, side| {
         let half = extent.halved();
-        let (full, bias) = (maps(2, extent, c, 1, side), gpu.put(numbers(c, 2)));
-        let g = gpu.put(maps(2, half, c, 3, side));
-        let gx = gpu.given(&full, |full| {
-            rows::pool_backward(&gpu.stream, half, full, (&bias).into(), (&g).into()).unwrap();
+        let (full, bias) = (maps(2, extent, c, 1, side), put(gpu, numbers(c, 2)));
+        let g = put(gpu, maps(2, half, c, 3, side));
+        let gx = given(gpu, &full, |full| {
+            rows::pool_backward(gpu, half, full, (&bias).into(), (&g).into()).unwrap();
         });
         (gx, extent, c)
     });

@@ -1,122 +1,62 @@
-//! Opening a GPU: everything that can be wrong with it is found here, before any work.
+//! Looking for a GPU, before any work.
 
 use super::add_relu::ADD_RELU;
-use super::address::{self, UnreadableAddress};
-use super::error::name;
-use super::stream::capability;
+use super::error::{GpuError, name};
+use super::gpu::Gpu;
 use cudarc::driver::{DriverError, result, sys};
-use dfdx::prelude::*;
 
-/// Why a GPU cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum CudaOpenError {
+/// Why there is no GPU.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoGpu {
     /// A library cannot be loaded: which, and what the system says.
     #[error("{0} (a GPU takes NVIDIA's driver, and cuBLAS of a CUDA toolkit)")]
-    NoLibrary(String),
+    Library(String),
     /// The driver gives an error at its first call.
     #[error("no NVIDIA driver answers ({0})")]
-    NoDriver(String),
+    Driver(String),
     /// The driver counts fewer GPUs.
     #[error("there is no GPU {ordinal}: the NVIDIA driver knows {count}")]
-    NoDevice {
+    Device {
         /// The GPU asked for, from 0 on.
         ordinal: usize,
         /// How many there are.
         count: usize,
     },
-    /// The GPU runs none of this program's kernels.
-    #[error("GPU {ordinal} has compute capability {}.{}, and this program's kernels need 7.5 or newer", .capability[0], .capability[1])]
-    OldDevice {
-        /// The GPU asked for.
-        ordinal: usize,
-        /// Major and minor.
-        capability: [i32; 2],
-    },
-    /// The driver is older than the compiler that made this program's kernels.
-    #[error("the NVIDIA driver is too old for this program: update it, or build with an older CUDA toolkit")]
-    OldDriver,
-    /// This build mixes versions of crates.
-    #[error(transparent)]
-    Address(#[from] UnreadableAddress),
-    /// Anything else that the driver says.
-    #[error("GPU {ordinal}: {}", address::explain(error))]
-    Device {
-        /// The GPU asked for.
-        ordinal: usize,
-        /// What it says.
-        error: CudaError,
-    },
 }
 
-/// dfdx's device for a GPU, the first being 0, once it is known to run this program's kernels and dfdx's, and that the
-/// addresses of tensors are read rightly.
+/// Loads NVIDIA's libraries and asks the driver whether there is this GPU, the first being 0.
 ///
 /// # Errors
-/// When there is no such GPU, when it or its driver is too old, or when this build mixes versions of crates.
-pub fn open_cuda(ordinal: usize) -> Result<Cuda, CudaOpenError> {
+/// Why there is none.
+pub fn find(ordinal: usize) -> Result<(), NoGpu> {
     #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-    super::libraries::load().map_err(CudaOpenError::NoLibrary)?;
+    super::libraries::load().map_err(NoGpu::Library)?;
     let count = match result::init().and_then(|()| result::device::get_count()) {
         Ok(count) => usize::try_from(count).unwrap_or(0),
         Err(DriverError(sys::CUresult::CUDA_ERROR_NO_DEVICE)) => 0,
-        Err(error) => return Err(CudaOpenError::NoDriver(name(error))),
+        Err(error) => return Err(NoGpu::Driver(name(error))),
     };
-    if ordinal >= count {
-        return Err(CudaOpenError::NoDevice { ordinal, count });
-    }
-    let device = |error| CudaOpenError::Device { ordinal, error };
-    let cuda = Cuda::try_build(ordinal, 0).map_err(device)?;
-    let stream = address::stream(&cuda).map_err(device)?;
-    let load_all = || {
-        stream.load(ADD_RELU)?;
-        address::documented_copy(&cuda, &mut cuda.try_zeros_like(&(1,))?)
-    };
-    load_all().map_err(|error| match error {
-        CudaError::Driver(DriverError(sys::CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION)) => CudaOpenError::OldDriver,
-        CudaError::Driver(DriverError(
-            sys::CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU | sys::CUresult::CUDA_ERROR_INVALID_PTX,
-        )) => CudaOpenError::OldDevice { ordinal, capability: capability(stream.device()) },
-        error => device(error),
-    })?;
-    address::check_reading(&cuda).map_err(device)??;
-    Ok(cuda)
+    if ordinal < count { Ok(()) } else { Err(NoGpu::Device { ordinal, count }) }
 }
 
-/// The GPU for a test of this crate; `None`, and a loud word, where there is none.
+/// Loads a file of kernels, the shortest one: whether card and driver take this program's.
+///
+/// # Errors
+/// What the driver says against it.
+pub fn try_kernels(gpu: &Gpu) -> Result<(), GpuError> {
+    gpu.load(ADD_RELU)
+}
+
+/// The GPU for a test of kernels; `None`, and a loud word, where there is none.
 #[cfg(test)]
-pub fn tested_gpu() -> Option<Cuda> {
+pub fn tested_gpu() -> Option<Gpu> {
     use std::io::Write;
-    match open_cuda(0) {
-        Ok(cuda) => Some(cuda),
-        Err(reason @ (CudaOpenError::NoLibrary(_) | CudaOpenError::NoDriver(_) | CudaOpenError::NoDevice { .. })) => {
+    match find(0) {
+        Ok(()) => Some(Gpu::on(cudarc::driver::CudaDevice::new(0).unwrap()).unwrap()),
+        Err(reason) => {
             // not `eprintln`, which the test harness keeps to itself while tests pass
             let _ = writeln!(std::io::stderr(), "SKIPPED: {reason}");
             None
         }
-        Err(reason) => panic!("{reason}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_gpu_that_is_not_there_is_named() {
-        let Some(_) = tested_gpu() else {
-            return;
-        };
-        let reason = open_cuda(1000).unwrap_err().to_string();
-        assert!(reason.starts_with("there is no GPU 1000: the NVIDIA driver knows "), "{reason}");
-        // another process, from which the driver hides all
-        let this = std::env::current_exe().unwrap();
-        let mut test = std::process::Command::new(this);
-        test.args(["a_gpu_that_is_not_there_is_named"]).env("CUDA_VISIBLE_DEVICES", "");
-        let output = test.output().unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(
-            output.status.success() && said.contains("SKIPPED: there is no GPU 0: the NVIDIA driver knows 0"),
-            "{said}"
-        );
     }
 }

@@ -1,15 +1,12 @@
 //! The frozen stem: a 7x7 convolution with stride 4 and padding 3, plus the positional embedding.
 
-use super::address;
 use super::buffer::{Buffer, Operand};
 use super::error::GpuError;
+use super::gpu::Gpu;
 use super::linear::linear;
 use super::ptx::{Kernels, args, kernels};
-use super::stream::Stream;
 use super::view::{Slice, SliceMut};
-use crate::kernels::extent::Extent;
-use crate::nn::ops::patch_embed::{PatchEmbedKernel, StemSize, StemWeights};
-use dfdx::prelude::{Cuda, CudaError};
+use crate::kernels::patch_embed::{PatchEmbedKernel, StemSize, StemWeights};
 use std::sync::Arc;
 
 const PATCH_EMBED: Kernels = kernels!("patch_embed");
@@ -18,26 +15,24 @@ const TAPS: usize = 3 * 7 * 7;
 /// Numbers laid out at once, at most.
 const PATCH_NUMBERS: usize = 1 << 24;
 
-impl PatchEmbedKernel for Cuda {
+impl PatchEmbedKernel for Gpu {
     fn patch_embed(
         &self,
         size: StemSize,
         x: &Buffer,
         w: StemWeights<'_, Arc<Operand>>,
         y: SliceMut<'_>,
-    ) -> Result<(), CudaError> {
+    ) -> Result<(), GpuError> {
         let weights = [w.weight, w.bias, w.background, w.window].map(Slice::from);
-        let (numbers, image) = ((size.batch, size.channels), Extent::square(size.side));
-        Ok(forward(&address::stream(self)?, numbers, image, x.into(), weights, y)?)
+        forward(self, size, x.into(), weights, y)
     }
 }
 
-/// Images `(b, 3, height, width)`, of this extent, to maps `(b, height/4, width/4, c)`; weight `(c, 3, 7, 7)`, bias `(c)`, background `(c, bg, bg)`, window
-/// `(c, w, w)`.
+/// Images `(b, 3, height, width)` to maps `(b, height/4, width/4, c)`; weight `(c, 3, 7, 7)`, bias
+/// `(c)`, background `(c, bg, bg)`, window `(c, w, w)`.
 pub fn forward(
-    stream: &Stream,
-    (batch, channels): (usize, usize),
-    image: Extent,
+    gpu: &Gpu,
+    StemSize { batch, image, channels }: StemSize,
     x: Slice<'_>,
     [weight, bias, background, window]: [Slice<'_>; 4],
     mut y: SliceMut<'_>,
@@ -49,22 +44,22 @@ pub fn forward(
     let each = PATCH_NUMBERS / TAPS;
     for first in (0..pixels).step_by(each) {
         let count = each.min(pixels - first);
-        let patches = stream.uninit(count * TAPS)?;
+        let patches = gpu.scratch(count * TAPS)?;
         let args = args![first, count, height, width, x, &patches];
         // SAFETY: `x` are the images, of which the map's pixels `first..first + count` are some.
-        unsafe { stream.launch_over(count * TAPS, PATCH_EMBED, "stem_gather", args) }?;
+        unsafe { gpu.launch_over(count * TAPS, PATCH_EMBED, "stem_gather", args) }?;
         let (rows, weight) = (Slice::from(&patches).exact(), weight.exact());
-        linear(stream, [count, TAPS, c], rows, weight, 0.0, y.at(first * c, count * c))?;
+        linear(gpu, [count, TAPS, c], rows, weight, 0.0, y.at(first * c, count * c))?;
     }
     let (bg, w) = (side_of(background, c), side_of(window, c));
     let numbers = map.area() * c;
-    let embedding = stream.uninit(numbers)?;
+    let embedding = gpu.scratch(numbers)?;
     let [height, width, channels, bg, w] = [map.height, map.width, c, bg, w].map(|n| n as i32);
     let args = args![height, width, channels, bg, w, background, window, bias, &embedding];
     // SAFETY: both embeddings hold squares for `c` channels, the bias `c` numbers, the result one map.
-    unsafe { stream.launch_over(numbers, PATCH_EMBED, "position", args) }?;
+    unsafe { gpu.launch_over(numbers, PATCH_EMBED, "position", args) }?;
     // SAFETY: `y` has whole maps of `numbers` numbers.
-    unsafe { stream.launch_over(y.len(), PATCH_EMBED, "add_to_maps", args![y.len(), numbers, &embedding, &y]) }
+    unsafe { gpu.launch_over(y.len(), PATCH_EMBED, "add_to_maps", args![y.len(), numbers, &embedding, &y]) }
 }
 
 /// The side of `c` squares.

@@ -1,6 +1,6 @@
 //! The compiled kernels that the library carries, as PTX text, and the arguments that they are launched with.
 
-use crate::nn::backend::Precision;
+use crate::kernels::precision::Precision;
 use std::ffi::c_void;
 
 /// Threads of a block in elementwise kernels.

@@ -1,36 +1,34 @@
 //! Bilinear interpolation, as PyTorch's `interpolate` defines it: the launches of `resample.cu`.
 
-use super::address;
 use super::buffer::Buffer;
 use super::columns::{add_columns, put_columns};
 use super::error::GpuError;
+use super::gpu::Gpu;
 use super::ptx::{Kernels, args, kernels};
-use super::stream::Stream;
 use super::view::{Slice, SliceMut};
 use crate::kernels::extent::Extent;
-use crate::nn::ops::resize::{ResizeKernel, ResizeSize};
-use crate::nn::ops::up2_concat::{JoinSize, Up2ConcatKernel};
-use dfdx::prelude::{Cuda, CudaError};
+use crate::kernels::resize::{ResizeKernel, ResizeSize};
+use crate::kernels::up2_concat::{JoinSize, Up2ConcatKernel};
 
 const RESAMPLE: Kernels = kernels!("resample");
 
-impl Up2ConcatKernel for Cuda {
-    fn up2_concat(&self, size: JoinSize, skip: &Buffer, deep: &Buffer, y: SliceMut<'_>) -> Result<(), CudaError> {
-        Ok(up2_concat(&address::stream(self)?, size, skip.into(), deep.into(), y)?)
+impl Up2ConcatKernel for Gpu {
+    fn up2_concat(&self, size: JoinSize, skip: &Buffer, deep: &Buffer, y: SliceMut<'_>) -> Result<(), GpuError> {
+        up2_concat(self, size, skip.into(), deep.into(), y)
     }
 
-    fn up2_concat_backward(&self, size: JoinSize, gy: &Buffer, gradients: [SliceMut<'_>; 2]) -> Result<(), CudaError> {
-        Ok(up2_concat_backward(&address::stream(self)?, size, gy.into(), gradients)?)
+    fn up2_concat_backward(&self, size: JoinSize, gy: &Buffer, gradients: [SliceMut<'_>; 2]) -> Result<(), GpuError> {
+        up2_concat_backward(self, size, gy.into(), gradients)
     }
 }
 
-impl ResizeKernel for Cuda {
-    fn resize(&self, size: ResizeSize, x: &Buffer, y: SliceMut<'_>) -> Result<(), CudaError> {
-        Ok(resize(&address::stream(self)?, size, x.into(), y)?)
+impl ResizeKernel for Gpu {
+    fn resize(&self, size: ResizeSize, x: &Buffer, y: SliceMut<'_>) -> Result<(), GpuError> {
+        resize(self, size, x.into(), y)
     }
 
-    fn resize_backward(&self, size: ResizeSize, gy: &Buffer, gx: SliceMut<'_>) -> Result<(), CudaError> {
-        Ok(resize_backward(&address::stream(self)?, size, gy.into(), gx)?)
+    fn resize_backward(&self, size: ResizeSize, gy: &Buffer, gx: SliceMut<'_>) -> Result<(), GpuError> {
+        resize_backward(self, size, gy.into(), gx)
     }
 }
 
@@ -56,7 +54,7 @@ impl Enlarge {
         assert!(self.offset + self.channels <= self.row);
     }
 
-    pub fn forward(&self, stream: &Stream, x: Slice<'_>, y: SliceMut<'_>) -> Result<(), GpuError> {
+    pub fn forward(&self, gpu: &Gpu, x: Slice<'_>, y: SliceMut<'_>) -> Result<(), GpuError> {
         self.check(x.len(), y.len());
         let [k, c, corners, row, offset] = self.numbers();
         let ([from_height, from_width], [to_height, to_width]) = self.extents();
@@ -65,23 +63,23 @@ impl Enlarge {
         unsafe {
             let args =
                 args![self.images, k, c, from_height, from_width, to_height, to_width, corners, x, row, offset, &y];
-            stream.launch_over(n, RESAMPLE, "bilinear", args)
+            gpu.launch_over(n, RESAMPLE, "bilinear", args)
         }
     }
 
     /// Adds to the gradient of the input: first along rows, then along columns.
-    pub fn backward(&self, stream: &Stream, gy: Slice<'_>, gx: SliceMut<'_>) -> Result<(), GpuError> {
+    pub fn backward(&self, gpu: &Gpu, gy: Slice<'_>, gx: SliceMut<'_>) -> Result<(), GpuError> {
         self.check(gx.len(), gy.len());
         let [k, c, corners, row, offset] = self.numbers();
         let ([from_height, from_width], [to_height, to_width]) = self.extents();
         let lines = self.images * self.groups * self.to.height;
-        let narrow = stream.uninit(lines * self.from.width * self.channels)?;
+        let narrow = gpu.scratch(lines * self.from.width * self.channels)?;
         // SAFETY: both lengths are checked; `narrow` has the channels of `from.width` pixels for each line of `gy`.
         unsafe {
             let args = args![lines, c, from_width, to_width, corners, gy, row, offset, &narrow];
-            stream.launch_over(narrow.len(), RESAMPLE, "bilinear_backward_columns", args)?;
+            gpu.launch_over(narrow.len(), RESAMPLE, "bilinear_backward_columns", args)?;
             let args = args![self.images, k, c, from_height, to_height, from_width, corners, &narrow, &gx];
-            stream.launch_over(gx.len(), RESAMPLE, "bilinear_backward_rows", args)
+            gpu.launch_over(gx.len(), RESAMPLE, "bilinear_backward_rows", args)
         }
     }
 
@@ -98,13 +96,12 @@ impl Enlarge {
 
 /// The deep map's way into a join.
 fn doubled(s: JoinSize) -> Enlarge {
-    let to = Extent::square(s.side);
     Enlarge {
         images: s.batch,
         groups: 1,
         channels: s.deep,
-        from: to.halved(),
-        to,
+        from: s.map.halved(),
+        to: s.map,
         corners: true,
         row: s.skip + s.deep,
         offset: s.skip,
@@ -112,26 +109,15 @@ fn doubled(s: JoinSize) -> Enlarge {
 }
 
 /// `[skip, deep doubled]` along the channels.
-fn up2_concat(
-    stream: &Stream,
-    s: JoinSize,
-    skip: Slice<'_>,
-    deep: Slice<'_>,
-    mut y: SliceMut<'_>,
-) -> Result<(), GpuError> {
-    put_columns(stream, s.skip, skip, [s.skip + s.deep, 0], y.reborrow())?;
-    doubled(s).forward(stream, deep, y)
+fn up2_concat(gpu: &Gpu, s: JoinSize, skip: Slice<'_>, deep: Slice<'_>, mut y: SliceMut<'_>) -> Result<(), GpuError> {
+    put_columns(gpu, s.skip, skip, [s.skip + s.deep, 0], y.reborrow())?;
+    doubled(s).forward(gpu, deep, y)
 }
 
 /// Adds to the gradients of skip and deep.
-fn up2_concat_backward(
-    stream: &Stream,
-    s: JoinSize,
-    gy: Slice<'_>,
-    [skip, deep]: [SliceMut<'_>; 2],
-) -> Result<(), GpuError> {
-    add_columns(stream, s.skip, gy, [s.skip + s.deep, 0], skip)?;
-    doubled(s).backward(stream, gy, deep)
+fn up2_concat_backward(gpu: &Gpu, s: JoinSize, gy: Slice<'_>, [skip, deep]: [SliceMut<'_>; 2]) -> Result<(), GpuError> {
+    add_columns(gpu, s.skip, gy, [s.skip + s.deep, 0], skip)?;
+    doubled(s).backward(gpu, gy, deep)
 }
 
 /// A head's map with its classes as maps of their own.
@@ -140,8 +126,8 @@ fn resized(s: ResizeSize) -> Enlarge {
         images: s.batch,
         groups: s.classes,
         channels: 1,
-        from: Extent::square(s.from),
-        to: Extent::square(s.to),
+        from: s.from,
+        to: s.to,
         corners: false,
         row: 1,
         offset: 0,
@@ -149,11 +135,11 @@ fn resized(s: ResizeSize) -> Enlarge {
 }
 
 /// `(b, from, from, k)` to `(b, k, to, to)`.
-fn resize(stream: &Stream, s: ResizeSize, x: Slice<'_>, y: SliceMut<'_>) -> Result<(), GpuError> {
-    resized(s).forward(stream, x, y)
+fn resize(gpu: &Gpu, s: ResizeSize, x: Slice<'_>, y: SliceMut<'_>) -> Result<(), GpuError> {
+    resized(s).forward(gpu, x, y)
 }
 
 /// Adds to the gradient of [`resize`]'s input.
-fn resize_backward(stream: &Stream, s: ResizeSize, gy: Slice<'_>, gx: SliceMut<'_>) -> Result<(), GpuError> {
-    resized(s).backward(stream, gy, gx)
+fn resize_backward(gpu: &Gpu, s: ResizeSize, gy: Slice<'_>, gx: SliceMut<'_>) -> Result<(), GpuError> {
+    resized(s).backward(gpu, gy, gx)
 }

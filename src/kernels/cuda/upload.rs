@@ -1,8 +1,8 @@
 //! Copies from the host that go on while the device computes: through page-locked memory, on a stream of their own.
 //!
-//! dfdx's stream waits for an upload only where it reads it, so that the next batch is on its way while the step before is
+//! The device's own stream waits for an upload only where it reads it, so that the next batch is on its way while the step before is
 //! still computed. What is uploaded lands in memory that belongs to no stream, and is copied from there in the order of
-//! dfdx's work.
+//! the device's work.
 
 use cudarc::driver::{CudaDevice, DriverError, result, sys};
 use std::ffi::c_void;
@@ -123,17 +123,18 @@ unsafe fn wait(stream: sys::CUstream, event: sys::CUevent) -> Result<(), DriverE
 #[cfg(test)]
 mod tests {
     use super::super::open::tested_gpu;
-    use crate::nn::backend::Memory;
+    use crate::kernels::device::Device;
 
     #[test]
     fn uploads_arrive_in_order_whatever_their_lengths() {
-        let Some(cuda) = tested_gpu() else {
+        let Some(gpu) = tested_gpu() else {
             return;
         };
         let numbers = |n: usize| (0..n * 37 % 1000).map(|i| (n * 1000 + i) as f32).collect::<Vec<_>>();
-        let tensors: Vec<_> = (0..50).map(|n| cuda.upload(&numbers(n), (numbers(n).len(),)).unwrap()).collect();
-        for (n, tensor) in tensors.iter().enumerate() {
-            assert_eq!(cuda.read(tensor).unwrap(), numbers(n), "upload {n}");
+        let upload = |n| gpu.zeros(numbers(n).len(), |y| gpu.upload(&numbers(n), y)).unwrap();
+        let buffers: Vec<_> = (0..50).map(upload).collect();
+        for (n, buffer) in buffers.iter().enumerate() {
+            assert_eq!(gpu.download(buffer).unwrap(), numbers(n), "upload {n}");
         }
     }
 }

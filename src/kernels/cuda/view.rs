@@ -2,7 +2,8 @@
 
 use super::buffer::{Buffer, Operand, Scratch};
 use super::ptx::Arg;
-use crate::nn::backend::Precision;
+use crate::kernels::precision::Precision;
+use cudarc::driver::{CudaSlice, DevicePtr, DeviceSlice};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -53,7 +54,11 @@ pub struct SliceMut<'a> {
 
 impl SliceMut<'_> {
     /// `len` numbers at an address, which the result borrows from whatever owns them.
-    pub fn new(address: u64, len: usize) -> Self {
+    ///
+    /// # Safety
+    /// For as long as the result lives, `len` single precision numbers stand at `address` on the device, and nothing else
+    /// reads or writes them.
+    pub(crate) unsafe fn from_address(address: u64, len: usize) -> Self {
         Self { address, len, owner: PhantomData }
     }
 
@@ -141,6 +146,12 @@ impl<'a> From<&'a Arc<Operand>> for Slice<'a> {
     fn from(numbers: &'a Arc<Operand>) -> Self {
         assert_eq!(numbers.precision(), Precision::F32, "only operands are rounded");
         Self { address: numbers.address(), len: numbers.len(), owner: PhantomData }
+    }
+}
+
+impl<'a> From<&'a mut CudaSlice<f32>> for SliceMut<'a> {
+    fn from(slice: &'a mut CudaSlice<f32>) -> Self {
+        Self { address: *slice.device_ptr(), len: slice.len(), owner: PhantomData }
     }
 }
 

@@ -1,5 +1,13 @@
 //! dfdx's devices, as the network sees them.
 
+#[cfg(feature = "cuda")]
+mod address;
 pub mod backend;
 pub mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
+#[cfg(feature = "cuda")]
+mod cuda_error;
+#[cfg(feature = "cuda")]
+pub mod open_cuda;
 pub mod tape;

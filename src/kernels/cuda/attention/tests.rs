@@ -1,8 +1,6 @@
-use super::super::address;
 use super::super::open::tested_gpu;
 use super::*;
-use crate::nn::backend::Memory;
-use dfdx::prelude::*;
+use crate::kernels::device::Device;
 use half::bf16;
 use std::sync::Arc;
 
@@ -53,7 +51,7 @@ fn heads_wider_than_any_tile_are_refused() {
 /// One attention on tensor cores and, number by number, its twin.
 struct Case {
     maps: usize,
-    extent: Extent,
+    map: Extent,
     window: usize,
     heads: usize,
     dim: usize,
@@ -82,8 +80,8 @@ impl Case {
 
     /// Output and gradient of the projections: factors, weights and the gradients of scores rounded as the kernels do.
     fn twin(&self, qkv: &[f32], bias: &[f32], gout: &[f32]) -> [Vec<f32>; 2] {
-        let (Extent { height, width }, c, dim) = (self.extent, self.channels(), self.dim);
-        let window = if self.window == 0 { self.extent } else { Extent::square(self.window) };
+        let (Extent { height, width }, c, dim) = (self.map, self.channels(), self.dim);
+        let window = if self.window == 0 { self.map } else { Extent::square(self.window) };
         let shrink = if self.pool { 2 } else { 1 };
         let scale = 1.0 / (dim as f32).sqrt();
         let (mut out, mut gqkv) = (vec![0.0f32; gout.len()], vec![0.0f32; qkv.len()]);
@@ -148,7 +146,7 @@ impl Case {
     /// Of output and gradient the largest difference from the twin, beyond a unit in the last place that each is rounded to,
     /// and the mean one, in parts of the largest number; and both from what the kernels without tensor cores give in
     /// single precision.
-    fn errors(&self, device: &Cuda) -> [Vec<[f32; 2]>; 2] {
+    fn errors(&self, gpu: &Gpu) -> [Vec<[f32; 2]>; 2] {
         let mut seed = 1u32;
         let mut numbers = |n: usize, size: f32| -> Vec<f32> {
             let mut draw = || {
@@ -157,29 +155,24 @@ impl Case {
             };
             (0..n).map(|_| draw()).collect()
         };
-        let (n, c) = (self.maps * self.extent.area(), self.channels());
+        let (n, c) = (self.maps * self.map.area(), self.channels());
         let queries = n / if self.pool { 4 } else { 1 };
         let (qkv, bias, gout) = (numbers(n * 3 * c, 2.0), numbers(3 * c, 1.0), numbers(queries * c, 1.0));
         let [qkv, gout] = [qkv, gout].map(|numbers| numbers.into_iter().map(round).collect::<Vec<_>>());
         let wanted = self.twin(&qkv, &bias, &gout);
-        let bias = {
-            let n = bias.len();
-            device.view(&device.tensor_from_vec(bias, (n,)))
-        };
-        let stream = address::stream(device).unwrap();
+        let bias = gpu.uninit(bias.len(), |y| gpu.upload(&bias, y)).unwrap();
         let of = |precision| {
-            let (maps, extent, window, heads, dim, pool) =
-                (self.maps, self.extent, self.window, self.heads, self.dim, self.pool);
-            let attention = Attention { maps, extent, window, heads, dim, pool, bias: (&bias).into(), precision };
+            let Self { maps, map, window, heads, dim, pool } = *self;
+            let attention = Attention { maps, map, window, heads, dim, pool, bias: (&bias).into(), precision };
             let stored = |numbers: &Vec<f32>| {
-                device.freeze(numbers.clone(), &[1, numbers.len()], attention.stored().unwrap()).unwrap()
+                gpu.freeze(numbers.clone(), &[1, numbers.len()], attention.stored().unwrap()).unwrap()
             };
             let (qkv, gout) = (stored(&qkv), stored(&gout));
-            let attended = attention.forward(&stream, &qkv).unwrap();
-            let gqkv = attention.backward(&stream, &qkv, &attended, &gout).unwrap();
+            let attended = attention.forward(gpu, &qkv).unwrap();
+            let gqkv = attention.backward(gpu, &qkv, &attended, &gout).unwrap();
             [attended.out, gqkv].map(|found| {
                 assert_eq!(found.precision(), precision);
-                device.thaw(&Arc::new(found)).unwrap()
+                gpu.thaw(&Arc::new(found)).unwrap()
             })
         };
         let [single, rounded] = [of(Precision::F32), of(Precision::Bf16)];
@@ -200,7 +193,7 @@ impl Case {
 
 #[test]
 fn tensor_cores_give_what_their_twin_gives() {
-    let Some(device) = tested_gpu().filter(|device| device.offers(Precision::Bf16)) else {
+    let Some(gpu) = tested_gpu().filter(|gpu| gpu.supports(Precision::Bf16)) else {
         return;
     };
     let square = |(maps, side, window, heads, dim, pool)| (maps, [side, side], window, heads, dim, pool);
@@ -233,8 +226,8 @@ fn tensor_cores_give_what_their_twin_gives() {
         (1, [14, 6], 0, 1, 24, true),
     ];
     for (maps, [height, width], window, heads, dim, pool) in squares.map(square).into_iter().chain(oblongs) {
-        let case = Case { maps, extent: Extent { height, width }, window, heads, dim, pool };
-        let [twin, single] = case.errors(&device);
+        let case = Case { maps, map: Extent { height, width }, window, heads, dim, pool };
+        let [twin, single] = case.errors(&gpu);
         let name = format!("{height} x {width}, window {window}, {heads} x {dim}, pool {pool}");
         println!("{name}: {twin:?}, single precision {single:?}");
         // where a factor lies between two numbers of bf16 it may be rounded to the other: 2^-8 of one product

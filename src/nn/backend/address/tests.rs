@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn an_address_is_read_from_the_debug_of_the_pinned_versions_only() {
+fn the_address_of_a_cuda_tensor_is_read_from_the_debug_of_the_pinned_versions_only() {
     let good = "Tensor { id: UniqueId(7), data: CachableCudaSlice { data: CudaSlice { cu_device_ptr: 140234, len: 12, \
                 device: CudaDevice { cu_device: 0";
     assert_eq!(parse(good), Some((140_234, 12)));
@@ -22,7 +22,7 @@ fn an_address_is_read_from_the_debug_of_the_pinned_versions_only() {
 }
 
 #[test]
-fn a_mismatch_says_what_it_found() {
+fn a_cuda_tensor_of_another_crate_says_what_it_found() {
     #[derive(Debug)]
     struct Other {
         _data: Vec<u8>,
@@ -34,7 +34,7 @@ fn a_mismatch_says_what_it_found() {
 }
 
 #[test]
-fn the_longest_numbers_fit() {
+fn the_longest_numbers_of_a_cuda_tensor_fit() {
     #[derive(Debug)]
     #[allow(dead_code)]
     struct Tensor {

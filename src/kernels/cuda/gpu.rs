@@ -1,11 +1,12 @@
-//! Loading the kernels and launching them, in dfdx's own order of work.
+//! A GPU: its kernels, loaded at first need and launched in the order of all its work, temporary buffers, and copies to and
+//! from the host.
 
-use super::buffer::{Operand, Scratch};
+use super::buffer::{Buffer, Operand, Scratch};
 use super::error::GpuError;
 use super::ptx::{Arg, Kernels, Signature, THREADS, over};
 use super::upload::Uploads;
 use super::view::SliceMut;
-use crate::nn::backend::Precision;
+use crate::kernels::precision::Precision;
 use cudarc::cublas::CudaBlas;
 use cudarc::driver::{CudaDevice, DriverError, result, sys};
 use std::collections::BTreeMap;
@@ -13,14 +14,14 @@ use std::collections::btree_map::Entry;
 use std::ffi::CString;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-/// Where an operation's kernels are launched: a device, in the order of all its work.
+/// An NVIDIA GPU. All work goes to one stream, that of the [`CudaDevice`] it was made from, and is done in that order.
 #[derive(Clone, Debug)]
-pub struct Stream {
+pub struct Gpu {
     device: Arc<CudaDevice>,
     tools: Arc<Tools>,
 }
 
-/// What a device needs beside dfdx's own: loaded kernels and a cuBLAS handle. Made at first need, kept by the process,
+/// What kernels need beside cudarc's device: loaded kernels and a cuBLAS handle. Made at first need, kept by the process,
 /// and with them, through the handle, the device's context.
 #[derive(Debug)]
 struct Tools {
@@ -67,8 +68,11 @@ unsafe impl Send for Function {}
 // SAFETY: as above; it is never written through.
 unsafe impl Sync for Function {}
 
-impl Stream {
-    /// Of this device, whose own stream it is.
+impl Gpu {
+    /// For work on this device's own stream.
+    ///
+    /// # Errors
+    /// When its driver or cuBLAS refuses.
     pub fn on(device: Arc<CudaDevice>) -> Result<Self, GpuError> {
         static DEVICES: Mutex<BTreeMap<usize, Arc<Tools>>> = Mutex::new(BTreeMap::new());
         let mut devices = DEVICES.lock().unwrap_or_else(PoisonError::into_inner);
@@ -84,13 +88,13 @@ impl Stream {
         &self.device
     }
 
-    /// A cuBLAS handle on this stream (dfdx's own cannot be reached).
+    /// A cuBLAS handle on this stream.
     pub fn blas(&self) -> MutexGuard<'_, CudaBlas> {
         self.tools.blas.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A temporary buffer that a kernel writes throughout before any other reads it.
-    pub fn uninit(&self, len: usize) -> Result<Scratch, GpuError> {
+    pub fn scratch(&self, len: usize) -> Result<Scratch, GpuError> {
         Scratch::uninit(&self.device, len)
     }
 
@@ -104,8 +108,44 @@ impl Stream {
         assert_eq!(numbers.len(), to.len());
         self.device.bind_to_thread()?;
         let mut uploads = self.tools.uploads.lock().unwrap_or_else(PoisonError::into_inner);
-        // SAFETY: as many numbers are there, allocated in the order of dfdx's work.
+        // SAFETY: as many numbers are there, which belong to the order of the device's work.
         Ok(unsafe { uploads.copy(&self.device, numbers, to.address()) }?)
+    }
+
+    /// Brings numbers to the host, which waits for all work that they depend on.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub fn download(&self, from: &Buffer) -> Result<Vec<f32>, GpuError> {
+        let mut numbers = vec![0.0; from.len()];
+        self.device.bind_to_thread()?;
+        // SAFETY: the buffer, which is borrowed, has as many numbers; they are written in the order of the device's work and
+        // before this function ends.
+        unsafe { result::memcpy_dtoh_async(&mut numbers, from.address(), *self.device.cu_stream()) }?;
+        self.device.synchronize()?;
+        Ok(numbers)
+    }
+
+    /// Reads what lies at an address that may be none.
+    ///
+    /// # Errors
+    /// When it is none of the device's.
+    pub fn peek(&self, address: u64, numbers: &mut [f32]) -> Result<(), GpuError> {
+        self.device.bind_to_thread()?;
+        // SAFETY: the driver copies into as many numbers as there are, and refuses an address that is none of the device's.
+        Ok(unsafe { result::memcpy_dtoh_sync(numbers, address) }?)
+    }
+
+    /// Copies numbers on the device.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub fn copy(&self, from: &Buffer, to: SliceMut<'_>) -> Result<(), GpuError> {
+        assert_eq!(from.len(), to.len());
+        self.device.bind_to_thread()?;
+        let bytes = size_of::<f32>() * from.len();
+        // SAFETY: both have as many numbers, and `to` is borrowed alone.
+        Ok(unsafe { result::memcpy_dtod_async(to.address(), from.address(), bytes, *self.device.cu_stream()) }?)
     }
 
     /// Launches a kernel; `shared` is the dynamic shared memory of a block in bytes, at most 48 KiB with the static one.

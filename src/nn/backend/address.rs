@@ -3,30 +3,11 @@
 //! dfdx keeps a tensor's storage to itself. Its address is read from the derived `Debug` of dfdx 0.13.0 and cudarc
 //! 0.9.15 (both pinned), in safe code; [`check_reading`] holds it against a copy made by documented functions only.
 
-use super::error::GpuError;
-use super::stream::Stream;
+use crate::kernels::cuda::gpu::Gpu;
 use cudarc::driver::{CudaDevice, result};
 use dfdx::prelude::*;
 use std::fmt::{self, Debug, Write};
 use std::sync::{Arc, Mutex, PoisonError};
-
-impl From<GpuError> for CudaError {
-    fn from(error: GpuError) -> Self {
-        match error {
-            GpuError::Driver(error) => Self::Driver(error),
-            GpuError::Blas(error) => Self::Blas(error),
-        }
-    }
-}
-
-/// dfdx's error in words, with what to try.
-pub fn explain(error: &CudaError) -> String {
-    match error {
-        CudaError::Driver(error) => GpuError::from(*error).to_string(),
-        CudaError::Blas(error) => GpuError::from(*error).to_string(),
-        other => other.to_string(),
-    }
-}
 
 /// dfdx's own device, on whose stream all work is ordered.
 pub fn device(cuda: &Cuda) -> Result<Arc<CudaDevice>, CudaError> {
@@ -42,11 +23,6 @@ pub fn device(cuda: &Cuda) -> Result<Arc<CudaDevice>, CudaError> {
         *only = Some(device.clone());
     }
     Ok(device)
-}
-
-/// The stream of dfdx's device, on which all of its work is ordered.
-pub fn stream(cuda: &Cuda) -> Result<Stream, CudaError> {
-    Ok(Stream::on(device(cuda)?)?)
 }
 
 /// Address and length of a contiguous tensor's storage.
@@ -74,7 +50,7 @@ pub struct UnreadableAddress {
 ///
 /// # Errors
 /// The device's, or that they are not.
-pub fn check_reading(cuda: &Cuda) -> Result<Result<(), UnreadableAddress>, CudaError> {
+pub fn check_reading(cuda: &Cuda, gpu: &Gpu) -> Result<Result<(), UnreadableAddress>, CudaError> {
     let values = vec![0.5, -1.25, 3.0, 1e-30, 7.0];
     let mut tensor = cuda.try_tensor_from_vec(values.clone(), (values.len(),))?;
     let (address, len) = match read(&tensor) {
@@ -87,9 +63,7 @@ pub fn check_reading(cuda: &Cuda) -> Result<Result<(), UnreadableAddress>, CudaE
     }
     let documented = documented_copy(cuda, &mut tensor)?;
     let mut found = vec![0.0; len];
-    device(cuda)?.bind_to_thread()?;
-    // SAFETY: the driver copies `len` numbers into as many, and refuses an address that is none of the device's.
-    let copied = unsafe { result::memcpy_dtoh_sync(&mut found, address) };
+    let copied = gpu.peek(address, &mut found);
     if copied.is_err() || found != documented || found != values {
         return wrong();
     }

@@ -1,13 +1,12 @@
 use super::super::address::{check_reading, documented_copy};
-use super::super::open::tested_gpu;
+use super::super::open_cuda::tested_gpu;
 use super::*;
+use cudarc::driver::DevicePtr;
 
 /// What lies at a view's address.
 fn contents(cuda: &Cuda, view: &Buffer) -> Vec<f32> {
     let mut numbers = vec![0.0; view.len()];
-    address::device(cuda).unwrap().bind_to_thread().unwrap();
-    // SAFETY: the driver refuses an address that is none of the device's.
-    unsafe { result::memcpy_dtoh_sync(&mut numbers, view.address()) }.unwrap();
+    cuda.kernels().unwrap().peek(view.address(), &mut numbers).unwrap();
     numbers
 }
 
@@ -16,7 +15,7 @@ fn addresses_lead_where_the_documented_functions_copy_from() {
     let Some(cuda) = tested_gpu() else {
         return;
     };
-    check_reading(&cuda).unwrap().unwrap();
+    check_reading(&cuda, &cuda.kernels().unwrap()).unwrap().unwrap();
     fn check<S: ConstShape>(cuda: &Cuda) {
         let values: Vec<f32> = (0..S::NUMEL).map(|i| i as f32 * 0.37 - 11.0).collect();
         let mut tensor: Tensor<S, f32, Cuda> = cuda.tensor_from_vec(values.clone(), S::default());
@@ -30,7 +29,7 @@ fn addresses_lead_where_the_documented_functions_copy_from() {
     check::<Rank4<2, 3, 5, 7>>(&cuda);
     // a buffer of which the address may be asked
     let mut buffer = <Cuda as Storage<f32>>::try_alloc_len(&cuda, 3).unwrap();
-    assert_eq!(Cuda::out(&mut buffer).address(), *buffer.device_ptr());
+    assert_eq!(Cuda::slice_mut(&mut buffer).address(), *buffer.device_ptr());
 }
 
 #[test]
@@ -56,7 +55,7 @@ fn a_renewed_tensor_leaves_its_copies_alone() {
     let (copy, view) = (tensor.clone(), cuda.view(&tensor));
     for shared in [true, false] {
         let before = cuda.read(&tensor).unwrap();
-        cuda.renew(&mut tensor, |old, _| {
+        cuda.renew(&mut tensor, |_, old, _| {
             assert_eq!(contents(&cuda, old), before);
             Ok(())
         })
@@ -68,40 +67,17 @@ fn a_renewed_tensor_leaves_its_copies_alone() {
 }
 
 #[test]
-fn buffers_come_back_and_are_counted() {
+fn storages_and_buffers_come_back() {
     let Some(cuda) = tested_gpu() else {
         return;
     };
     let numbers: Vec<f32> = (0..100_000).map(|i| i as f32).collect();
-    let buffer = cuda.store(&numbers).unwrap();
-    assert_eq!(cuda.fetch(&buffer).unwrap(), numbers);
-    assert!(cuda.peak_bytes().unwrap() >= 400_000);
-}
-
-#[test]
-fn frozen_weights_come_back() {
-    let Some(cuda) = tested_gpu() else {
-        return;
-    };
-    let values: Vec<f32> = (0..35).map(|i| 1.0 / i as f32).collect();
-    let rounded: Vec<f32> = values.iter().map(|v| bf16::from_f32(*v).to_f32()).collect();
-    for (precision, shape, bytes, held) in [
-        (Precision::F32, &[5, 7][..], 4, &values),
-        (Precision::Tf32, &[5, 7], 4, &values),
-        (Precision::Bf16, &[5, 7], 2, &rounded),
-        (Precision::Bf16, &[35], 4, &values),
-    ] {
-        if !cuda.offers(precision) {
-            continue;
-        }
-        let frozen = cuda.freeze(values.clone(), shape, precision).unwrap();
-        assert_eq!(frozen.len(), 35);
-        let found = match &*frozen {
-            Operand::F32(slice) | Operand::Tf32(slice) => slice.num_bytes(),
-            Operand::Bf16(slice) => slice.num_bytes(),
-        };
-        assert_eq!(found, bytes * 35, "{precision:?}");
-        assert!(frozen.precision() == if shape.len() == 2 { precision } else { Precision::F32 });
-        assert_eq!(cuda.thaw(&frozen).unwrap(), *held);
-    }
+    let mut storage = cuda.store(&numbers).unwrap();
+    assert_eq!(cuda.fetch(&storage).unwrap(), numbers);
+    let taken = cuda.take(&mut storage).unwrap();
+    assert!(contents(&cuda, &taken) == numbers && cuda.fetch(&storage).unwrap().is_empty());
+    let tensor = cuda.into_tensor(taken, (numbers.len(),)).unwrap();
+    assert_eq!(cuda.read(&tensor).unwrap(), numbers);
+    let tensor = cuda.upload(&numbers, (numbers.len(),)).unwrap();
+    assert_eq!(cuda.read(&tensor).unwrap(), numbers);
 }
