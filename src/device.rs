@@ -2,7 +2,7 @@
 
 use crate::kernels::device::Device as KernelDevice;
 use crate::kernels::precision::Precision;
-use crate::nn::backend::backend::Backend;
+use crate::nn::backend::bound::Backend;
 use crate::nn::network::{Network, open_network};
 use crate::nn::weights::build::BuildError;
 use crate::nn::weights::source::WeightSource;

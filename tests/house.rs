@@ -241,12 +241,12 @@ fn inline_depth(code: &str, at: usize) -> usize {
 fn resolve<'s>(files: &BTreeMap<Vec<String>, &'s Source>, from: &Source, named: &Named) -> Option<(&'s Source, usize)> {
     let mut place = from.module.clone();
     let mut segments = named.segments.iter().map(String::as_str).peekable();
-    match segments.peek()? {
-        &"crate" => {
+    match *segments.peek()? {
+        "crate" => {
             place.clear();
             segments.next();
         }
-        &"super" => {
+        "super" => {
             let mut inside = inline_depth(&from.code, named.at);
             while segments.next_if_eq(&"super").is_some() {
                 if inside > 0 {

@@ -150,8 +150,11 @@ type CO = Const<8>;
 const OPTIONS: ConvOptions =
     ConvOptions { dilation: 1, relu: false, precision: Precision::F32, memory: MemoryUse::Small };
 
+/// An operation on a map of this batch, height and width.
+type Operation = Box<dyn Fn([usize; 3])>;
+
 /// Each operation of one map, called with a map of this batch, height and width.
-fn operations_of_one_map() -> Vec<(&'static str, Box<dyn Fn([usize; 3])>)> {
+fn operations_of_one_map() -> Vec<(&'static str, Operation)> {
     let device = Cpu::default();
     let weight: Tensor<Rank4<8, 4, 3, 3>, f32, Cpu> = device.ones();
     let norm: [Tensor<Rank1<4>, f32, Cpu>; 2] = [device.ones(), device.ones()];
@@ -172,13 +175,16 @@ fn operations_of_one_map() -> Vec<(&'static str, Box<dyn Fn([usize; 3])>)> {
     ]
 }
 
+/// A trainable linear layer from `I` to `O` channels.
+type Linear<I, O> = (Tensor<(O, I), f32, Cpu>, Tensor<(O,), f32, Cpu>);
+
 /// Frozen weights of a block and its adapter.
 struct Blocks {
     keeping: BlockTrunk<C, C, Cpu>,
     pooling: BlockTrunk<C, CO, Cpu>,
     skip: FrozenLinear<C, CO, Cpu>,
-    down: (Tensor<(Const<2>, C), f32, Cpu>, Tensor<(Const<2>,), f32, Cpu>),
-    up: (Tensor<(C, Const<2>), f32, Cpu>, Tensor<(C,), f32, Cpu>),
+    down: Linear<C, Const<2>>,
+    up: Linear<Const<2>, C>,
 }
 
 fn frozen<S: ConstShape>() -> Frozen<S, Cpu> {

@@ -48,7 +48,7 @@ struct Flags {
     /// The paper's task: camouflage, salient (50 epochs), marine, mirror (20), polyp (20, --multi-scale random)
     #[arg(long, value_name = "NAME", value_parser = Task::parse, help_heading = "Data")]
     task: Option<Task>,
-    /// MemoryUse the images in the order of their names
+    /// Keep the images in the order of their names
     #[arg(long, help_heading = "Data")]
     no_shuffle: bool,
     /// No random flips

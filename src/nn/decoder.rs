@@ -1,6 +1,6 @@
 //! The U-Net decoder and its outputs (paper, section 3.3).
 
-use super::backend::backend::Backend;
+use super::backend::bound::Backend;
 use super::backend::tape::{Inference, Training};
 use super::layers::conv_norm::BatchNorm;
 use super::layers::widths::Mid;

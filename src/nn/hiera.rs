@@ -4,7 +4,7 @@
 //! (arXiv 2408.08870, section 3.1). A map is halved and its channels doubled by the first block of
 //! stages 2 to 4.
 
-use super::backend::backend::Backend;
+use super::backend::bound::Backend;
 use super::backend::tape::{Inference, Training};
 use super::layers::adapter::Adapter;
 use super::layers::linear::{FrozenLinear, FrozenNorm};

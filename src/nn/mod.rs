@@ -23,7 +23,7 @@ pub use crate::kernels::device::Device as KernelDevice;
 pub use crate::kernels::memory_use::MemoryUse;
 pub use crate::kernels::precision::Precision;
 pub use crate::kernels::structure_loss::LossFlavour;
-pub use backend::backend::{Backend, BufferOf, FrozenOf, KernelError, SliceMutOf, StorageOf};
+pub use backend::bound::{Backend, BufferOf, FrozenOf, KernelError, SliceMutOf, StorageOf};
 #[cfg(feature = "cuda")]
 pub use backend::open_cuda::{CudaOpenError, open_cuda};
 pub use backend::tape::{Inference, Training};

@@ -1,6 +1,6 @@
 //! A model whose variant and side are known at run time only: what the programs hold.
 
-use super::backend::backend::Backend;
+use super::backend::bound::Backend;
 use super::predictor::Predictor;
 use super::sam2unet::Sam2UNet;
 use super::shape::{Classes, Image, ShapeError, check_map, check_side};

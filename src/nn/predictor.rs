@@ -1,6 +1,6 @@
 //! The fastest way from images to masks.
 
-use super::backend::backend::Backend;
+use super::backend::bound::Backend;
 use super::sam2unet::Sam2UNet;
 use super::shape::{Classes, Image, Masks, ShapeError, Side, check_image};
 use super::variant::Variant;

@@ -1,7 +1,7 @@
 //! The receptive-field block (arXiv 1711.07767, as SAM2-UNet uses it; paper, section 3.2): any number of channels to 64,
 //! through four branches of growing reach. No ReLU but the last.
 
-use super::backend::backend::Backend;
+use super::backend::bound::Backend;
 use super::backend::tape::{Inference, Training};
 use super::layers::conv_norm::ConvNorm;
 use super::layers::widths::Mid;

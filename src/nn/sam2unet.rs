@@ -1,6 +1,6 @@
 //! The whole network (arXiv 2408.08870): encoder, four receptive-field blocks, decoder, three outputs.
 
-use super::backend::backend::Backend;
+use super::backend::bound::Backend;
 use super::backend::tape::{Inference, Training};
 use super::decoder::{Head, Up};
 use super::hiera::Hiera;

@@ -12,7 +12,7 @@ use dfdx::shapes::{HasShape, Shape};
 use dfdx::tensor::{Cpu, Gradients, Storage, Tensor};
 
 use crate::kernels::adamw::{AdamWKernel, AdamWStep};
-use crate::nn::backend::backend::{Backend, StorageOf};
+use crate::nn::backend::bound::{Backend, StorageOf};
 
 use super::learner::{EachMoment, LearnError, MomentsOf};
 

@@ -6,7 +6,7 @@ use crate::data::loader::Batch;
 use crate::device::{Device, WithBackend};
 use crate::kernels::device::Device as _;
 use crate::kernels::structure_loss::LossFlavour;
-use crate::nn::backend::backend::Backend;
+use crate::nn::backend::bound::Backend;
 use crate::nn::cost::{gflop, parameters, training_bytes};
 use crate::nn::network::{Network, NetworkError};
 use crate::nn::sam2unet::Sam2UNet;

@@ -1,6 +1,6 @@
 //! dfdx's CPU.
 
-use super::backend::{Backend, StorageOf};
+use super::bound::{Backend, StorageOf};
 use crate::kernels::cpu::buffer::{self, Buffer};
 use crate::kernels::cpu::device::Cpu as Kernels;
 use dfdx::prelude::*;
@@ -61,7 +61,7 @@ impl Backend for Cpu {
         self.try_tensor_from_vec(numbers.to_vec(), shape)
     }
 
-    fn into_tensor<S: Shape>(&self, buffer: Buffer, shape: S) -> Result<Tensor<S, f32, Self>, CpuError> {
+    fn tensor_of<S: Shape>(&self, buffer: Buffer, shape: S) -> Result<Tensor<S, f32, Self>, CpuError> {
         self.try_tensor_from_vec(buffer.into(), shape)
     }
 

@@ -4,7 +4,7 @@
 //! place above the kernels with `unsafe` code: it promises that what was read is the tensor's own memory.
 
 use super::address;
-use super::backend::{Backend, StorageOf};
+use super::bound::{Backend, StorageOf};
 use super::cuda_error::explain;
 use crate::kernels::cuda::buffer::Buffer;
 use crate::kernels::cuda::error::GpuError;
@@ -54,7 +54,7 @@ impl Backend for Cuda {
         self.build(shape, |gpu, y| gpu.upload(numbers, y))
     }
 
-    fn into_tensor<S: Shape>(&self, buffer: Buffer, shape: S) -> Result<Tensor<S, f32, Self>, CudaError> {
+    fn tensor_of<S: Shape>(&self, buffer: Buffer, shape: S) -> Result<Tensor<S, f32, Self>, CudaError> {
         self.build(shape, |gpu, y| gpu.copy(&buffer, y))
     }
 

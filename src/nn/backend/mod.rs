@@ -2,7 +2,7 @@
 
 #[cfg(feature = "cuda")]
 mod address;
-pub mod backend;
+pub mod bound;
 pub mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;

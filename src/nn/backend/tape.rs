@@ -1,6 +1,6 @@
 //! With a tape or without: inference and training as types.
 
-use super::backend::Backend;
+use super::bound::Backend;
 use dfdx::prelude::*;
 
 /// No tape: what `forward` takes.

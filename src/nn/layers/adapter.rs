@@ -1,7 +1,7 @@
 //! The trainable part of an encoder block.
 
 use super::widths::Hidden;
-use crate::nn::backend::backend::Backend;
+use crate::nn::backend::bound::Backend;
 use crate::nn::ops::adapted_block::AdapterRef;
 use crate::nn::weights::module::module;
 use crate::nn::weights::roles::Param;

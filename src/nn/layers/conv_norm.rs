@@ -4,7 +4,7 @@
 //! running ones are folded into the convolution (`w' = w s / sqrt(v + eps)`, eps 1e-5).
 
 use crate::kernels::precision::Precision;
-use crate::nn::backend::backend::Backend;
+use crate::nn::backend::bound::Backend;
 use crate::nn::backend::tape::Training;
 use crate::nn::ops::activation::Activation;
 use crate::nn::ops::conv_norm::{BatchNormRef, ConvNormRef, ConvOptions, FoldedOf, conv_norm};

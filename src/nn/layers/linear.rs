@@ -1,6 +1,6 @@
 //! The frozen layers of the trunk.
 
-use crate::nn::backend::backend::Backend;
+use crate::nn::backend::bound::Backend;
 use crate::nn::ops::adapted_block::{LinearWeights, NormWeights};
 use crate::nn::weights::module::module;
 use crate::nn::weights::roles::Frozen;

@@ -1,6 +1,6 @@
 //! `N` modules of one type, one after another.
 
-use crate::nn::backend::backend::Backend;
+use crate::nn::backend::bound::Backend;
 use crate::nn::backend::tape::Training;
 use crate::nn::ops::activation::Activation;
 use crate::nn::shape::Map;

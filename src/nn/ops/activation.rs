@@ -17,7 +17,7 @@ use crate::kernels::patch_embed::{PatchEmbedKernel, StemSize};
 use crate::kernels::precision::Precision;
 use crate::kernels::resize::{ResizeKernel, ResizeSize};
 use crate::kernels::up2_concat::Up2ConcatKernel;
-use crate::nn::backend::backend::{Backend, BufferOf, FrozenOf, KernelError, SliceMutOf};
+use crate::nn::backend::bound::{Backend, BufferOf, FrozenOf, KernelError, SliceMutOf};
 use crate::nn::backend::tape::Inference;
 use crate::nn::shape::{EvenSide, Image, Map, Masks, Side, check_image};
 use dfdx::prelude::*;
@@ -86,7 +86,7 @@ impl<B: Dim, H: Dim, C: Dim, D: Backend> Activation<B, H, C, D> {
     /// The device's.
     pub fn into_map<T: Inference<D>>(self) -> Result<Map<B, H, C, D, T>, D::Err> {
         let shape = self.shape();
-        Ok(retype(self.device.into_tensor(self.numbers, shape)?.put_tape(T::default())))
+        Ok(retype(self.device.tensor_of(self.numbers, shape)?.put_tape(T::default())))
     }
 
     /// Batch, height, width, channels.

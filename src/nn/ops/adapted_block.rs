@@ -11,7 +11,7 @@ use super::tape::{Erased, GradientOf, erase, erase_map, record_backward, retype}
 use crate::kernels::adapted_block::{AdaptedBlockKernel, AttentionConfig, BlockBuffers, BlockSize};
 use crate::kernels::extent::Extent;
 use crate::kernels::memory_use::MemoryUse;
-use crate::nn::backend::backend::{Backend, FrozenOf};
+use crate::nn::backend::bound::{Backend, FrozenOf};
 use crate::nn::shape::{EvenSide, Map, Times};
 use crate::nn::weights::roles::Frozen;
 use dfdx::prelude::*;

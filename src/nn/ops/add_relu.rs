@@ -2,7 +2,7 @@
 
 use super::tape::{Erased, GradientOf, erase_map, record_backward, retype};
 use crate::kernels::add_relu::AddReluKernel;
-use crate::nn::backend::backend::Backend;
+use crate::nn::backend::bound::Backend;
 use crate::nn::shape::Map;
 use dfdx::prelude::*;
 

@@ -3,7 +3,7 @@
 
 use super::tape::{Erased, GradientOf, erase, erase_map, record_backward, retype};
 use crate::kernels::batch_norm::BatchNormKernel;
-use crate::nn::backend::backend::Backend;
+use crate::nn::backend::bound::Backend;
 use crate::nn::shape::Map;
 use dfdx::prelude::*;
 

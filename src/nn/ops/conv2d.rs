@@ -4,7 +4,7 @@ use super::tape::{Erased, GradientOf, erase, erase_map, record_backward, retype}
 use crate::kernels::conv2d::{Conv2dKernel, ConvSize};
 use crate::kernels::extent::Extent;
 use crate::kernels::precision::Precision;
-use crate::nn::backend::backend::Backend;
+use crate::nn::backend::bound::Backend;
 use crate::nn::shape::Map;
 use dfdx::prelude::*;
 

@@ -13,7 +13,7 @@ use crate::kernels::device::Device as _;
 use crate::kernels::extent::Extent;
 use crate::kernels::memory_use::MemoryUse;
 use crate::kernels::precision::Precision;
-use crate::nn::backend::backend::{Backend, BufferOf, KernelError};
+use crate::nn::backend::bound::{Backend, BufferOf, KernelError};
 use crate::nn::shape::Map;
 use dfdx::prelude::*;
 

@@ -3,7 +3,7 @@
 use super::tape::{Erased, erase, retype};
 use crate::kernels::extent::Extent;
 use crate::kernels::patch_embed::{PatchEmbedKernel, StemSize, StemWeights};
-use crate::nn::backend::backend::{Backend, FrozenOf};
+use crate::nn::backend::bound::{Backend, FrozenOf};
 use crate::nn::shape::{Image, Map, Side, check_image};
 use crate::nn::weights::roles::Frozen;
 use dfdx::prelude::*;

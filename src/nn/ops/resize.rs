@@ -3,7 +3,7 @@
 use super::tape::{Erased, GradientOf, erase_map, record_backward, retype};
 use crate::kernels::extent::Extent;
 use crate::kernels::resize::{ResizeKernel, ResizeSize};
-use crate::nn::backend::backend::Backend;
+use crate::nn::backend::bound::Backend;
 use crate::nn::shape::{Map, Masks, Side};
 use dfdx::prelude::*;
 

@@ -4,7 +4,7 @@
 use super::tape::{Erased, GradientOf, erase, record_backward, retype};
 use crate::kernels::extent::Extent;
 use crate::kernels::structure_loss::{LossFlavour, StructureLossKernel};
-use crate::nn::backend::backend::Backend;
+use crate::nn::backend::bound::Backend;
 use crate::nn::shape::{Masks, Side, check_map};
 use dfdx::prelude::*;
 

@@ -1,7 +1,7 @@
 //! How an operation is put on dfdx's tape: a typed shell, which the compiler checks, forgets the shapes before its work and
 //! promises them again after it, so that the work is compiled once for each device and tape.
 
-use crate::nn::backend::backend::{Backend, BufferOf, KernelError, SliceMutOf, StorageOf};
+use crate::nn::backend::bound::{Backend, BufferOf, KernelError, SliceMutOf, StorageOf};
 use crate::nn::shape::{Map, check_map};
 use dfdx::prelude::*;
 

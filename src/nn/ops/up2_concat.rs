@@ -3,7 +3,7 @@
 use super::tape::{Erased, GradientOf, erase_map, record_backward, retype};
 use crate::kernels::extent::Extent;
 use crate::kernels::up2_concat::{JoinSize, Up2ConcatKernel};
-use crate::nn::backend::backend::Backend;
+use crate::nn::backend::bound::Backend;
 use crate::nn::shape::{EvenSide, Map};
 use dfdx::prelude::*;
 

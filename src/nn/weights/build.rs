@@ -6,7 +6,7 @@ use super::spec::{SpecList, Value, WeightSpec};
 use crate::kernels::device::Device as _;
 use crate::kernels::memory_use::MemoryUse;
 use crate::kernels::precision::Precision;
-use crate::nn::backend::backend::{Backend, FrozenOf};
+use crate::nn::backend::bound::{Backend, FrozenOf};
 use dfdx::nn::{ModuleVisitor, TensorCollection};
 
 /// A weight or a module of weights, at a [`Path`].

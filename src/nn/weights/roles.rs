@@ -6,7 +6,7 @@ use super::path::Path;
 use super::spec::{Role, SpecList, Value, WeightSpec};
 use crate::kernels::device::Device as _;
 use crate::kernels::precision::Precision;
-use crate::nn::backend::backend::{Backend, FrozenOf};
+use crate::nn::backend::bound::{Backend, FrozenOf};
 use crate::nn::shape::Classes;
 use dfdx::nn::{ModuleVisitor, TensorCollection, TensorOptions};
 use dfdx::prelude::*;

@@ -76,7 +76,7 @@ fn storages_and_buffers_come_back() {
     assert_eq!(cuda.fetch(&storage).unwrap(), numbers);
     let taken = cuda.take(&mut storage).unwrap();
     assert!(contents(&cuda, &taken) == numbers && cuda.fetch(&storage).unwrap().is_empty());
-    let tensor = cuda.into_tensor(taken, (numbers.len(),)).unwrap();
+    let tensor = cuda.tensor_of(taken, (numbers.len(),)).unwrap();
     assert_eq!(cuda.read(&tensor).unwrap(), numbers);
     let tensor = cuda.upload(&numbers, (numbers.len(),)).unwrap();
     assert_eq!(cuda.read(&tensor).unwrap(), numbers);

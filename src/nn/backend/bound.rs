@@ -66,7 +66,7 @@ pub trait Backend: Device<f32> {
     ///
     /// # Errors
     /// When the device is out of memory or lost.
-    fn into_tensor<S: Shape>(&self, buffer: BufferOf<Self>, shape: S) -> Result<Tensor<S, f32, Self>, Self::Err>;
+    fn tensor_of<S: Shape>(&self, buffer: BufferOf<Self>, shape: S) -> Result<Tensor<S, f32, Self>, Self::Err>;
 
     /// A new tensor of zeros, given to a kernel, and what else the kernel gives.
     ///
