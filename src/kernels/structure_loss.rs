@@ -1,4 +1,4 @@
-//! The loss of one output: weighted cross-entropy plus weighted IoU (paper, section 3.4; F3Net, arXiv 1911.11445).
+//! The loss of one output: weighted cross-entropy plus weighted IoU (paper, "Loss function"; F3Net, arXiv 1911.11445).
 
 use super::device::Device;
 use super::extent::Extent;

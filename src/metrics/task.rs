@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::summary::Summary;
 
-/// A task of the SAM2-UNet paper (arXiv 2408.08870, section 3).
+/// A task of the SAM2-UNet paper (arXiv 2408.08870, "Experiments").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Task {
     /// Camouflaged objects: S, adaptive F, mean E, MAE.

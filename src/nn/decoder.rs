@@ -1,4 +1,4 @@
-//! The U-Net decoder and its outputs (paper, section 3.3).
+//! The U-Net decoder and its outputs (paper, "Decoder").
 
 use super::backend::bound::Backend;
 use super::backend::tape::{Inference, Training};

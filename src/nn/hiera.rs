@@ -1,7 +1,7 @@
 //! SAM2's image encoder, frozen, with a small trainable adapter before each block.
 //!
 //! Hiera (arXiv 2306.00989) as SAM2 configures it (arXiv 2408.00714); the adapters are SAM2-UNet's
-//! (arXiv 2408.08870, section 3.1). A map is halved and its channels doubled by the first block of
+//! (arXiv 2408.08870, "Adapter"). A map is halved and its channels doubled by the first block of
 //! stages 2 to 4.
 
 use super::backend::bound::Backend;

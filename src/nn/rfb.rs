@@ -1,4 +1,4 @@
-//! The receptive-field block (arXiv 1711.07767, as SAM2-UNet uses it; paper, section 3.2): any number of channels to 64,
+//! The receptive-field block (arXiv 1711.07767, as SAM2-UNet uses it; paper, "RFBs"): any number of channels to 64,
 //! through four branches of growing reach. No ReLU but the last.
 
 use super::backend::bound::Backend;

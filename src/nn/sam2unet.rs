@@ -109,7 +109,7 @@ impl<V: Variant, K: Classes, B: Dim, S: Side, D: Backend, T: Training<D>> Module
 
 impl<B: Dim, S: Side, K: Classes, D: Backend, T: Tape<f32, D>> Outputs<B, S, K, D, T> {
     /// The training loss: the structure loss of each output against `mask` (soft, in `0..=1`), added
-    /// up (paper, section 3.4). With several classes, the average over them.
+    /// up (paper, "Loss function"). With several classes, the average over them.
     ///
     /// # Panics
     /// When a run-time batch is empty, or a mask of run-time sizes does not have the images' batch, side and number of classes.

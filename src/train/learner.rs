@@ -23,7 +23,7 @@ pub trait Learner {
     fn accumulate(&mut self, batch: &Batch, scale: f32, flavour: LossFlavour) -> Result<(), LearnError>;
 
     /// The unscaled losses of the batches accumulated since this was last asked, in their order: each the mean over the
-    /// batch of the sum over the three outputs (paper, section 3.4). They are kept until somebody asks.
+    /// batch of the sum over the three outputs (paper, "Loss function"). They are kept until somebody asks.
     ///
     /// # Errors
     /// When the device fails.

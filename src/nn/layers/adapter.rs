@@ -8,7 +8,7 @@ use crate::nn::weights::roles::Param;
 use dfdx::prelude::*;
 
 module! {
-    /// An adapter (paper, section 3.1), `x + gelu(up(gelu(down(x))))`, on maps of `C` channels.
+    /// An adapter (paper, "Adapter"), `x + gelu(up(gelu(down(x))))`, on maps of `C` channels.
     pub struct Adapter<C: ConstDim, D: Backend> {
         /// `(32, C)`: to the hidden width.
         pub down_weight("0.weight"): Param<(Hidden, C), D>,

@@ -40,7 +40,7 @@ impl<B: Dim, H: Dim, C: Dim, D: Backend> fmt::Debug for Activation<B, H, C, D> {
 
 impl<B: Dim, S: Side, D: Backend> Activation<B, S, Const<3>, D> {
     /// An image to the trunk's first map, through the frozen stem: `(B, 3, S, S)` to `(B, S/4, S/4, C)`. On the CPU the image is
-    /// copied here, as dfdx lends no slice of a tensor: the one copy of an inference.
+    /// copied here, as dfdx lends no slice of a tensor: the one map that an inference copies.
     ///
     /// # Panics
     /// When a run-time batch is empty, or a run-time side is not square, no multiple of 32, or below 64.

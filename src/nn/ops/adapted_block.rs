@@ -1,4 +1,4 @@
-//! An adapter and the frozen Hiera block behind it, as one operation (paper, section 3.1; Hiera,
+//! An adapter and the frozen Hiera block behind it, as one operation (paper, "Adapter"; Hiera,
 //! arXiv 2306.00989; its SAM2 form, arXiv 2408.00714).
 //!
 //! ```text
