@@ -5,25 +5,25 @@ use super::device::Device;
 /// The scalar factors of one step, for all weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamWStep {
-    /// What the decay leaves of a weight.
+    /// Factor of the old weight: `1 - learning rate * weight decay`.
     pub keep: f32,
-    /// The share of the gradient in the first moment.
+    /// Factor of the gradient in the first moment: `1 - beta1`.
     pub first_new: f32,
-    /// What is left of the second moment.
+    /// Factor of the old second moment: `beta2`.
     pub second_keep: f32,
-    /// The share of the squared gradient in it.
+    /// Factor of the squared gradient in the second moment: `1 - beta2`.
     pub second_new: f32,
-    /// The square root of the second moment's bias correction.
+    /// Square root of the second moment's bias correction `1 - beta2^t`.
     pub second_scale: f32,
     /// Added to the denominator.
     pub epsilon: f32,
-    /// Learning rate over the first moment's bias correction.
+    /// Learning rate over the first moment's bias correction `1 - beta1^t`.
     pub step_size: f32,
 }
 
 /// What a device computes for a step.
 pub trait AdamWKernel: Device {
-    /// Writes the new `weight` and changes the moments, number by number:
+    /// Writes the new `weight` and updates the moments `[m, v]`, element by element:
     ///
     /// ```text
     /// m += first_new (g - m)
@@ -32,7 +32,7 @@ pub trait AdamWKernel: Device {
     /// ```
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     fn adamw(
         &self,
         step: &AdamWStep,

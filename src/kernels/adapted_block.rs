@@ -1,4 +1,4 @@
-//! An adapter and the frozen Hiera block behind it, as one operation (paper, "Adapter"; Hiera,
+//! An adapter and the frozen Hiera block that follows it, as one operation (paper, "Adapter"; Hiera,
 //! arXiv 2306.00989; its SAM2 form, arXiv 2408.00714).
 //!
 //! ```text
@@ -14,35 +14,35 @@ use super::memory_use::MemoryUse;
 /// The sizes of one block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockSize {
-    /// Maps.
+    /// Number of maps.
     pub batch: usize,
-    /// Height and width of the map that comes in, in tokens; both even in a pooling block.
+    /// Height and width of the input map, in tokens; both even in a pooling block.
     pub map: Extent,
-    /// Channels that come in.
+    /// Input channels.
     pub channels: usize,
-    /// Channels that go out.
+    /// Output channels.
     pub out_channels: usize,
-    /// Hidden width of the adapter.
+    /// Hidden channels of the adapter.
     pub hidden: usize,
-    /// How it attends: the heads divide the channels that go out; a pooling block's window has an even side.
+    /// Heads and window: the number of heads divides the output channels; a pooling block's window has an even side.
     pub attention: AttentionConfig,
-    /// Whether the block halves the map.
+    /// Whether the block pools: halves the map's height and width.
     pub pool: bool,
 }
 
 impl BlockSize {
-    /// How many numbers the maps that come in and go out have.
+    /// Number of elements of the input and of the output maps.
     pub fn lengths(&self) -> [usize; 2] {
         [self.map.area() * self.channels, self.out_map().area() * self.out_channels].map(|map| self.batch * map)
     }
 
-    /// Height and width of the map that goes out.
+    /// Height and width of the output map.
     pub fn out_map(&self) -> Extent {
         if self.pool { self.map.halved() } else { self.map }
     }
 }
 
-/// How a block attends.
+/// Heads and window of a block's attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttentionConfig {
     /// Attention heads.
@@ -72,14 +72,14 @@ pub struct BlockBuffers<F> {
 
 /// What a device computes for an adapter with its block.
 pub trait AdaptedBlockKernel: Device {
-    /// What the forward pass keeps.
+    /// What the forward pass saves for the backward pass.
     type Saved: 'static;
 
-    /// `x` `(b, h, w, c)` to `y` `(b, h, w, co)`, of half the height and width in a pooling block; `adapter`: down weight `(r, c)`,
-    /// down bias, up weight `(c, r)`, up bias.
+    /// `x` `(b, h, w, c)` to `y` `(b, h, w, co)`, of half the height and width in a pooling block; `adapter`: down weight
+    /// `(r, c)`, down bias, up weight `(c, r)`, up bias.
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     fn adapted_block(
         &self,
         size: BlockSize,
@@ -90,10 +90,10 @@ pub trait AdaptedBlockKernel: Device {
         y: Self::SliceMut<'_>,
     ) -> Result<Self::Saved, Self::Error>;
 
-    /// Adds to the gradients of `x` and of the four adapter weights, in that order.
+    /// Given `gy`, the gradient of `y`, adds to the gradients of `x` and of the four adapter weights, in that order.
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     #[allow(clippy::too_many_arguments)]
     fn adapted_block_backward(
         &self,

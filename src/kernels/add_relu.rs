@@ -7,13 +7,13 @@ pub trait AddReluKernel: Device {
     /// `y = max(a + b, 0)`.
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     fn add_relu(&self, a: &Self::Buffer, b: &Self::Buffer, y: Self::SliceMut<'_>) -> Result<(), Self::Error>;
 
     /// Adds `gy` to both gradients where `y` is positive.
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     fn add_relu_backward(
         &self,
         y: &Self::Buffer,

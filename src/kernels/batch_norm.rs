@@ -5,16 +5,16 @@ use super::device::Device;
 /// Added to the variance, as PyTorch's `nn.BatchNorm2d` does.
 pub const EPSILON: f64 = 1e-5;
 
-/// What a device computes for batch normalisation in training. A row is a pixel's channels.
+/// What a device computes for batch normalisation in training. A row holds the channels of one pixel.
 pub trait BatchNormKernel: Device {
     /// What the forward pass keeps: the batch's mean and variance.
     type Saved: 'static;
 
     /// `y = (x - mean) / sqrt(var + eps) scale + bias`, then a ReLU if asked for; mean `(c)` and unbiased
-    /// variance `(c)` of the batch are written out.
+    /// variance `(c)` of the batch are written to `statistics`.
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     fn batch_norm(
         &self,
         x: &Self::Buffer,
@@ -28,19 +28,19 @@ pub trait BatchNormKernel: Device {
     /// The mean `(c)` of each channel over all rows.
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     fn channel_mean(&self, x: &Self::Buffer, channels: usize) -> Result<Self::Buffer, Self::Error>;
 
     /// `x - mean`, row by row.
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     fn centred(&self, x: Self::Buffer, mean: &Self::Buffer) -> Result<Self::Buffer, Self::Error>;
 
     /// Adds to the gradients of input, scale and bias; mean and variance are functions of the input.
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     #[allow(clippy::too_many_arguments)]
     fn batch_norm_backward(
         &self,

@@ -1,19 +1,19 @@
-//! Four maps, side by side along the channels.
+//! Concatenation of four maps along the channels.
 
 use super::device::Device;
 
-/// What a device computes to put four maps side by side; `c` channels in each map.
+/// What a device computes for the concatenation; each map has `c` channels.
 pub trait ConcatKernel: Device {
-    /// Rows of `c` numbers to rows of `4 c`.
+    /// Four maps of `c` channels a pixel to one of `4 c`.
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     fn concat4(&self, c: usize, maps: &[Self::Buffer; 4], y: Self::SliceMut<'_>) -> Result<(), Self::Error>;
 
     /// Adds to the four gradients.
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     fn concat4_backward(
         &self,
         c: usize,

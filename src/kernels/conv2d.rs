@@ -8,24 +8,24 @@ use std::fmt::Debug;
 /// The sizes of one convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConvSize {
-    /// Maps.
+    /// Number of maps.
     pub batch: usize,
-    /// Height and width of the maps, before and after.
+    /// Height and width of the input and of the output maps.
     pub map: Extent,
-    /// Channels that come in.
+    /// Input channels.
     pub channels: usize,
-    /// Channels that go out.
+    /// Output channels.
     pub out_channels: usize,
     /// Height and width of the kernel, both odd.
     pub kernel: [usize; 2],
-    /// Distance between neighbouring taps.
+    /// Distance between neighbouring taps, in pixels.
     pub dilation: usize,
-    /// What the products are computed in.
+    /// Precision in which the products are computed.
     pub precision: Precision,
 }
 
 impl ConvSize {
-    /// How many numbers the maps that come in and go out have.
+    /// Number of elements of the input and of the output maps.
     pub fn lengths(&self) -> [usize; 2] {
         [self.channels, self.out_channels].map(|channels| self.batch * self.map.area() * channels)
     }
@@ -36,7 +36,7 @@ pub trait Conv2dKernel: Device {
     /// Maps `(b, h, w, c)` to `(b, h, w, co)`; weight `(co, c, kh, kw)`.
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     fn conv2d(
         &self,
         size: ConvSize,
@@ -47,11 +47,11 @@ pub trait Conv2dKernel: Device {
         y: Self::SliceMut<'_>,
     ) -> Result<(), Self::Error>;
 
-    /// Adds to the gradients of input, weight and, if there is one, bias. `relu` is the output, if a ReLU
-    /// followed.
+    /// Adds to the gradients of input, weight and, if there is one, bias. If a ReLU followed,
+    /// `relu` is its output.
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     fn conv2d_backward(
         &self,
         size: ConvSize,
@@ -70,7 +70,7 @@ pub struct ConvNormBuffers<B> {
     pub weight: B,
     /// The norm's factor (gamma).
     pub scale: B,
-    /// The norm's summand (beta).
+    /// The norm's offset (beta).
     pub bias: B,
     /// Running mean.
     pub mean: B,
@@ -80,19 +80,18 @@ pub struct ConvNormBuffers<B> {
 
 /// What a device computes for a convolution with a batch norm in inference.
 pub trait ConvNormKernel: Conv2dKernel {
-    /// What the device makes of weight and norm once and keeps for the next inference.
+    /// The weights with the norm folded in, which the device may keep from one inference to the next.
     type Folded: Clone + Debug + Default + Send + Sync + 'static;
 
     /// One convolution of folded weights, `w' = w scale / sqrt(variance + eps)`, then a ReLU if asked for: `(b, h, w, c)` to
     /// `(b, h, w, co)`. A device may have a faster way here than [`conv2d`](Conv2dKernel::conv2d), whose sums are rounded in
     /// another order.
     ///
-    /// What it makes of the weights is left in `folded`, if that is given, and found there by the next call: they and
-    /// the precision must be the same then. `weights` is called only where they are needed: on a GPU always, on the CPU where
-    /// `folded` does not hold them yet.
+    /// If `folded` is given, the folded weights may be stored in it for the next call, which must have the same weights and
+    /// precision. `weights` is called only when they are needed: on a GPU always, on the CPU while `folded` does not hold them.
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     fn conv_norm(
         &self,
         size: ConvSize,

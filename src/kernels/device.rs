@@ -1,47 +1,47 @@
-//! What holds numbers and computes on them.
+//! The trait of a device, which holds buffers of single precision numbers and computes on them.
 
 use super::encoded::Encoded;
 use super::precision::Precision;
 use std::fmt::Debug;
 
-/// A device as kernels see it: buffers of single precision numbers, and frozen weights in the form that its operations want.
+/// A device: its buffers of single precision numbers, and frozen weights in the form that its operations read.
 /// Every operation's trait (`AddReluKernel`, ...) builds on this one.
 pub trait Device: Clone + Debug + Send + Sync + 'static {
-    /// What can go wrong on it.
+    /// The error of a failed operation.
     type Error: std::error::Error + 'static;
-    /// Numbers to read, which live as long as the buffer does.
+    /// A buffer to read; it owns its numbers or keeps their owner alive.
     type Buffer: 'static;
-    /// Numbers to write or to add to, borrowed from a buffer, a tensor or a gradient.
+    /// A slice to write or to add to, borrowed from a buffer, a tensor or a gradient.
     type SliceMut<'a>;
-    /// A frozen weight.
+    /// A frozen weight as the device stores it.
     type Frozen: Clone + Debug + Send + Sync + 'static;
 
-    /// What it is, for people: `cpu`, or which GPU.
+    /// Its name for messages: `cpu`, or which GPU.
     fn describe(&self) -> String;
 
-    /// Whether the device takes this precision. One that does not takes single precision in its place.
+    /// Whether the device supports this precision; one that does not uses single precision instead.
     fn supports(&self, precision: Precision) -> bool;
 
-    /// What a device of this kind must have or be to compute in it, for people.
+    /// What a device of this kind needs to compute in this precision, for messages.
     fn requires(precision: Precision) -> &'static str;
 
-    /// What products are computed in where `precision` is asked for: in single precision where the device does not support it,
-    /// or has no faster way.
+    /// The precision of products when `precision` is asked for: single precision if the device does not support it, or if it is
+    /// not faster there.
     fn computes_in(&self, precision: Precision) -> Precision {
         if self.supports(precision) { precision } else { Precision::F32 }
     }
 
-    /// Stores a frozen weight as its operation wants it. One of two dimensions is a linear layer's `(out, in)`, held in
-    /// `precision`, which its operation then computes in, unless another serves better.
+    /// Stores a frozen weight in the form that its operation reads. A two-dimensional one is a linear layer's `(out, in)`,
+    /// which is rounded to `precision`; products with it are computed as [`computes_in`](Self::computes_in) says.
     ///
     /// # Errors
     /// When the device is out of memory or lost.
     fn freeze(&self, values: Vec<f32>, shape: &[usize], precision: Precision) -> Result<Self::Frozen, Self::Error>;
 
-    /// [`freeze`](Self::freeze) for numbers that stand in a file.
+    /// [`freeze`](Self::freeze) for numbers encoded as in a file.
     ///
     /// # Errors
-    /// As there.
+    /// As [`freeze`](Self::freeze).
     fn freeze_encoded(
         &self,
         numbers: &Encoded<'_>,
@@ -57,7 +57,7 @@ pub trait Device: Clone + Debug + Send + Sync + 'static {
     /// When the device is lost.
     fn thaw(&self, weight: &Self::Frozen) -> Result<Vec<f32>, Self::Error>;
 
-    /// A buffer of `length` zeros, given to a kernel that writes or adds.
+    /// A buffer of `length` zeros, after `fill` has written or added to it.
     ///
     /// # Errors
     /// When the device is out of memory or lost, and those of `fill`.
@@ -67,7 +67,7 @@ pub trait Device: Clone + Debug + Send + Sync + 'static {
         fill: impl FnOnce(Self::SliceMut<'_>) -> Result<(), Self::Error>,
     ) -> Result<Self::Buffer, Self::Error>;
 
-    /// A buffer of `length` numbers of any value, given to a kernel that writes each of them and reads none.
+    /// An uninitialised buffer of `length` numbers, after `fill`, which must write each of them and read none.
     ///
     /// # Errors
     /// As [`zeros`](Self::zeros).
@@ -77,16 +77,15 @@ pub trait Device: Clone + Debug + Send + Sync + 'static {
         write: impl FnOnce(Self::SliceMut<'_>) -> Result<(), Self::Error>,
     ) -> Result<Self::Buffer, Self::Error>;
 
-    /// Whether the device works beside the host, so that reading a result makes the host wait for all that it was told to
-    /// do before.
+    /// Whether the device works asynchronously, so that reading a result makes the host wait for all work launched before.
     fn is_asynchronous(&self) -> bool;
 
     /// The most of the device's own memory that tensors and temporary buffers took at once, in bytes; `None` for a device
-    /// that has none, or where the driver does not tell.
+    /// without memory of its own, or if the driver does not tell.
     fn peak_bytes(&self) -> Option<u64>;
 
-    /// Runs `work`, many short operations one after the other; a CPU's threads do not fall asleep between them, and do whatever
-    /// their pool is given meanwhile; the calling one keeps more of the memory that operations let go of.
+    /// Runs `work`, many short operations. On the CPU the pool's threads spin between them instead of sleeping, and take up
+    /// any work that the pool is given meanwhile; the calling thread keeps more freed memory for reuse.
     fn keep_busy<R>(&self, work: impl FnOnce() -> R) -> R {
         work()
     }

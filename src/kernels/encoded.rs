@@ -1,4 +1,4 @@
-//! Numbers as a file holds them, read in part and by many threads.
+//! Numbers in the encoding of a file, decoded a part at a time and by many threads.
 
 use rayon::prelude::*;
 use std::borrow::Cow;
@@ -6,7 +6,7 @@ use std::borrow::Cow;
 /// Reads numbers of a known width from bytes, as many as there is room for.
 pub type Decode = fn(&[u8], &mut [f32]);
 
-/// Real numbers where they stand in a file, each in a few bytes: read in part and by many threads, and never as a whole.
+/// Real numbers in the encoding of a file, `width` bytes each: decoded a part at a time, never copied as a whole.
 #[derive(Clone, Debug)]
 pub struct Encoded<'a> {
     bytes: Cow<'a, [u8]>,
@@ -21,7 +21,7 @@ impl<'a> Encoded<'a> {
         Self { bytes, width, decode }
     }
 
-    /// How many there are.
+    /// How many numbers there are.
     pub fn len(&self) -> usize {
         self.bytes.len() / self.width
     }

@@ -27,12 +27,12 @@ impl Extent {
         self.height * self.width
     }
 
-    /// Half of both, which are even: what 2x2 pooling makes of it.
+    /// Half the height and width, which must be even: the size after 2x2 pooling.
     pub const fn halved(self) -> Self {
         Self { height: self.height / 2, width: self.width / 2 }
     }
 
-    /// A quarter of both: what the stem makes of an image.
+    /// A quarter of the height and width: the size of the stem's map for an image.
     pub const fn quarter(self) -> Self {
         Self { height: self.height / 4, width: self.width / 4 }
     }

@@ -1,15 +1,15 @@
-//! How much memory training may take to save arithmetic.
+//! How much memory training may use to avoid recomputation.
 
-/// What an operation keeps from its forward for its backward pass; what it does not keep is computed again (recompute).
+/// What an operation saves in the forward pass for the backward pass, which recomputes the rest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MemoryUse {
-    /// A block keeps its input only, and so does a convolution with a batch norm.
+    /// A block saves its input only, and so does a convolution with a batch norm.
     Small,
-    /// A block also keeps its attention's output and, where it does not pool, the projections: the backward pass computes again
-    /// the adapter and the first half of the MLP. A convolution with a batch norm also keeps its output.
+    /// A block also saves its attention's output and, if it does not pool, the projections: the backward pass recomputes the
+    /// adapter and the first half of the MLP. A convolution with a batch norm also saves its output.
     #[default]
     Balanced,
-    /// A block of the last two stages also keeps the MLP's first product, where it takes the least room for its work: the
-    /// backward pass computes again the adapter, norms and GELUs. (On a GPU the same as [`Balanced`](Self::Balanced).)
+    /// A block of the last two stages, where it saves the most work for its memory, also saves the MLP's first product: the
+    /// backward pass recomputes the adapter, norms and GELUs. (On a GPU the same as [`Balanced`](Self::Balanced).)
     Fast,
 }

@@ -1,6 +1,6 @@
-//! What a device computes, on plain numbers. Nothing here knows a tensor, a tape, a module or a weight's name.
+//! The operations that a device computes, on buffers of numbers: no tensors, tapes, modules or names of weights.
 //!
-//! One file an operation holds its sizes and the trait that a device implements; [`cpu`] and, with the feature `cuda`, `cuda`
+//! Each operation has a file with its sizes and the trait that a device implements; [`cpu`] and, with the feature `cuda`, `cuda`
 //! hold the kernels. Maps are channels last, `(batch, height, width, channels)`, and row-major.
 
 pub mod adamw;

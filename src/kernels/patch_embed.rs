@@ -6,11 +6,11 @@ use super::extent::Extent;
 /// The sizes of the stem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StemSize {
-    /// Images.
+    /// Number of images.
     pub batch: usize,
     /// Height and width of an image, multiples of 4.
     pub image: Extent,
-    /// Channels of the map that comes out.
+    /// Channels of the output map.
     pub channels: usize,
 }
 
@@ -32,7 +32,7 @@ pub trait PatchEmbedKernel: Device {
     /// Image `(b, 3, h, w)` to map `(b, h/4, w/4, c)`.
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     fn patch_embed(
         &self,
         size: StemSize,

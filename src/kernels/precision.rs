@@ -1,20 +1,22 @@
-//! What products are computed in.
+//! The precision of matrix products.
 
-/// What is asked for of the large products ([`Device::computes_in`](super::device::Device::computes_in) tells what is done): a block's linear layers and
-/// adapter, attention's (queries and keys, weights and values; on a GPU only in bf16, and for heads of at most 96 numbers), and the convolutions of decoder and receptive-field
-/// blocks, forward and back. Everything else is single precision: the tape, the trainable weights, softmax and its gradient, the
-/// first and the last layer, and an adapter's weight gradients. What only such products read next a GPU also holds in bf16:
-/// projections, the MLP's hidden layer and their gradients.
+/// The precision asked for in the large products; [`Device::computes_in`](super::device::Device::computes_in) tells which one is
+/// used. Forward and backward, these are the products of a block's linear layers and adapter, of attention (on a GPU only in
+/// bf16, and for heads of at most 96 channels), and of the convolutions in the decoder and the receptive-field blocks.
+///
+/// Everything else is single precision: the tape, the trainable weights, softmax and its gradient, the first and the last layer,
+/// and an adapter's weight gradients. In bf16 a GPU also stores what only such products read: projections, the MLP's hidden layer
+/// and their gradients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Precision {
     /// Single precision.
     #[default]
     F32,
-    /// Factors rounded to bf16 (subnormal numbers may count as zero), summed in single precision; the frozen linear layers
-    /// are held in bf16. A CPU whose bf16 products are not faster rounds those layers, and nothing else.
+    /// Operands rounded to bf16 (subnormal numbers may count as zero), sums in single precision; the frozen linear layers
+    /// are stored in bf16. A CPU whose bf16 products are not faster rounds those layers only.
     Bf16,
-    /// Factors of single precision of which 10 bits of mantissa are multiplied (NVIDIA's TF32), summed in single precision;
-    /// everything is held in single precision.
+    /// NVIDIA's TF32: products use 10 bits of the operands' mantissa, sums are single precision;
+    /// everything is stored in single precision.
     Tf32,
 }
 

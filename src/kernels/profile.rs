@@ -1,4 +1,4 @@
-//! Where the time goes: each kind of work adds what it took, while somebody asks for it. Else a look at a flag is all it costs.
+//! A profile: while it is on, each kind of work adds the time that it took. While it is off, that costs one look at a flag.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
@@ -7,13 +7,13 @@ use std::time::Instant;
 /// A kind of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Linear layers of blocks and adapters, with what is added to a tile while it is in the cache. Seconds of threads.
+    /// Linear layers of blocks and adapters, with their epilogues. Summed over threads.
     Linear,
-    /// Attention. Seconds of threads.
+    /// Attention. Summed over threads.
     Attention,
-    /// Layer norms, and GELUs outside of products. Seconds of threads.
+    /// Layer norms, and GELUs outside of products. Summed over threads.
     Norm,
-    /// Whole blocks: the three above, packing, moving rows, and threads that wait.
+    /// Whole blocks: the three above, packing, moving rows, and waiting threads.
     Block,
     /// The patch embedding and all convolutions.
     Convolution,
@@ -39,7 +39,7 @@ static OPERATIONS: [AtomicU64; KINDS] = [const { AtomicU64::new(0) }; KINDS];
 /// Work of one kind: from now until this is dropped.
 pub struct Scope(Option<(Kind, Instant)>);
 
-/// Begins work of a kind, of so many floating-point operations in products.
+/// Begins work of a kind, whose products take this many floating-point operations.
 pub fn scope(kind: Kind, operations: usize) -> Scope {
     if !COUNTS.load(Relaxed) {
         return Scope(None);
@@ -65,8 +65,8 @@ pub struct Spent {
     pub operations: f64,
 }
 
-/// What each kind of work, in the order of [`Kind`], takes of a call. Work that is done beside it is counted too; two of
-/// these follow one another.
+/// Profiles `call`: its result, and what each kind of work took, in the order of [`Kind`]. Work of other threads meanwhile is
+/// counted too. Concurrent calls of this function run sequentially.
 pub fn during<R>(call: impl FnOnce() -> R) -> (R, [Spent; KINDS]) {
     static ONE: Mutex<()> = Mutex::new(());
     struct Counting;

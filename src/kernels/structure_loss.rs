@@ -15,16 +15,16 @@ pub enum LossFlavour {
 
 /// What a device computes for the structure loss; a plane is one class of one image.
 pub trait StructureLossKernel: Device {
-    /// `1 + 5 |mean of 31x31 - mask|`, for planes of this height and width; the mean counts padding as zeros.
+    /// Each pixel's weight, `1 + 5 |mean of the 31x31 pixels around it - mask|`; the mean counts padding as zeros.
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     fn loss_weights(&self, plane: Extent, mask: &Self::Buffer, y: Self::SliceMut<'_>) -> Result<(), Self::Error>;
 
-    /// The mean over the planes, a single number.
+    /// The loss, averaged over the planes: a single number. `mask` is in `0..=1`.
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     fn structure_loss(
         &self,
         plane: Extent,
@@ -38,7 +38,7 @@ pub trait StructureLossKernel: Device {
     /// Adds to the gradient of the logits; `gy` is a single number.
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     #[allow(clippy::too_many_arguments)]
     fn structure_loss_backward(
         &self,

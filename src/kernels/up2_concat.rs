@@ -1,4 +1,4 @@
-//! The join of a decoder step: the deep map doubled, beside the skip.
+//! The join of a decoder step: the deep map is upsampled to twice its size and concatenated to the skip.
 
 use super::device::Device;
 use super::extent::Extent;
@@ -6,7 +6,7 @@ use super::extent::Extent;
 /// The sizes of one join.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JoinSize {
-    /// Maps.
+    /// Number of maps.
     pub batch: usize,
     /// Height and width of the skip, both even; the deep map has half of each.
     pub map: Extent,
@@ -17,7 +17,7 @@ pub struct JoinSize {
 }
 
 impl JoinSize {
-    /// How many numbers skip, deep map and result have.
+    /// Number of elements of skip, deep map and result.
     pub fn lengths(&self) -> [usize; 3] {
         let pixels = self.batch * self.map.area();
         [pixels * self.skip, self.batch * self.map.halved().area() * self.deep, pixels * (self.skip + self.deep)]
@@ -26,10 +26,10 @@ impl JoinSize {
 
 /// What a device computes for the join.
 pub trait Up2ConcatKernel: Device {
-    /// `[skip, deep doubled]` along the channels; bilinear, corners on corners (`align_corners=True`).
+    /// `[skip, upsampled deep map]` along the channels; bilinear, `align_corners=True`.
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     fn up2_concat(
         &self,
         size: JoinSize,
@@ -41,7 +41,7 @@ pub trait Up2ConcatKernel: Device {
     /// Adds to the gradients of skip and deep.
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     fn up2_concat_backward(
         &self,
         size: JoinSize,

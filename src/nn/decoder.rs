@@ -17,7 +17,7 @@ use crate::kernels::precision::Precision;
 use dfdx::nn::{Module, ModuleMut};
 use dfdx::prelude::*;
 
-/// Skip and deep map, concatenated.
+/// Channels of skip and deep map, concatenated.
 type Both = Const<128>;
 
 module! {
@@ -32,9 +32,9 @@ module! {
         /// Before the second ReLU.
         pub norm2(4): BatchNorm<Mid, D>,
     } with |_, from| {
-        /// How it computes.
+        /// How it is computed.
         options: BuildOptions = from.options(),
-        /// What inference makes of the weights, if they stay as they are.
+        /// The weights with the batch norm folded in, kept by a predictor, whose weights no longer change.
         folded: [Option<FoldedOf<D>>; 2] = [None, None],
     } prepared |convs| {
         convs.folded = [Some(Default::default()), Some(Default::default())];
@@ -42,7 +42,7 @@ module! {
 }
 
 module! {
-    /// A decoder step: doubles the deep map, puts the skip beside it, two convolutions.
+    /// A decoder step: upsamples the deep map, concatenates it to the skip and convolves twice.
     pub struct Up<D: Backend> {
         /// The convolutions.
         pub conv("conv.double_conv"): DoubleConv<D>,
@@ -87,7 +87,7 @@ impl<B: Dim, H: Dim, D: Backend, T: Training<D>> ModuleMut<Map<B, H, Both, D, T>
     }
 }
 
-/// Skip `(B, H, H, 64)` and deep map `(B, H/2, H/2, 64)`, lent.
+/// Skip `(B, H, H, 64)` and deep map `(B, H/2, H/2, 64)`, borrowed.
 type Lent<'x, B, H, D> = (&'x Activation<B, H, Mid, D>, &'x Activation<B, <H as EvenSide>::Half, Mid, D>);
 
 /// The same as tensors.
@@ -121,7 +121,7 @@ impl<K: Classes, D: Backend> Head<K, D> {
     /// Logits at `side`, the image's, in training: `(B, H, H, 64) -> (B, K, S, S)`.
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     pub fn train_logits<S: Side, B: Dim, H: Dim, T: Training<D>>(
         &self,
         x: Map<B, H, Mid, D, T>,
@@ -133,7 +133,7 @@ impl<K: Classes, D: Backend> Head<K, D> {
     /// Logits at `side`, the image's, in inference: `(B, H, H, 64) -> (B, K, S, S)`.
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     pub fn logits<S: Side, B: Dim, H: Dim, T: Inference<D>>(
         &self,
         x: &Activation<B, H, Mid, D>,
@@ -142,12 +142,12 @@ impl<K: Classes, D: Backend> Head<K, D> {
         x.conv1x1(&self.weight.tensor(), &self.bias.tensor())?.resize(side)
     }
 
-    /// How many classes it tells apart.
+    /// Number of classes.
     pub fn classes(&self) -> usize {
         self.bias.len()
     }
 
-    /// Where it computes.
+    /// The device that it is on.
     pub fn device(&self) -> &D {
         self.bias.device()
     }

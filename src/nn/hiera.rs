@@ -41,16 +41,16 @@ module! {
 }
 
 module! {
-    /// A block that keeps its map: `(B, H, H, C) -> (B, H, H, C)`.
+    /// A block that keeps the map's size: `(B, H, H, C) -> (B, H, H, C)`.
     pub struct Block<V: Variant, C: ConstDim, D: Backend> {
         /// The frozen part.
         pub trunk("block"): BlockTrunk<C, C, D>,
         /// The trainable part, applied first.
         pub adapter("prompt_learn"): Adapter<C, D>,
     } with |path, from| {
-        /// How it attends, known from its number in the encoder.
+        /// Heads and window of its attention, which follow from its number in the encoder.
         pub attention: AttentionConfig = V::attention(path.index()),
-        /// What training keeps of it for the backward pass.
+        /// What training saves for the backward pass.
         memory: MemoryUse = from.options().memory,
         variant: PhantomData<V> = PhantomData,
     }
@@ -61,21 +61,21 @@ module! {
     pub struct PoolBlock<V: Variant, C: ConstDim, CO: ConstDim, D: Backend> {
         /// The frozen part.
         pub trunk("block"): BlockTrunk<C, CO, D>,
-        /// The skip path, pooled after it.
+        /// The skip path's projection, whose output is pooled.
         pub skip("block.proj"): FrozenLinear<C, CO, D>,
         /// The trainable part, applied first.
         pub adapter("prompt_learn"): Adapter<C, D>,
     } with |path, from| {
-        /// How it attends, known from its number in the encoder.
+        /// Heads and window of its attention, which follow from its number in the encoder.
         pub attention: AttentionConfig = V::attention(path.index()),
-        /// What training keeps of it for the backward pass.
+        /// What training saves for the backward pass.
         memory: MemoryUse = from.options().memory,
         variant: PhantomData<V> = PhantomData,
     }
 }
 
 module! {
-    /// Block `FIRST`, which pools, then `N` that keep the map.
+    /// Block `FIRST`, which pools, then `N` that keep the map's size.
     pub struct Stage<V: Variant, C: ConstDim, CO: ConstDim, FIRST: ConstDim, N: ConstDim, D: Backend> {
         /// The pooling block.
         pub first(FIRST::SIZE): PoolBlock<V, C, CO, D>,
@@ -85,7 +85,7 @@ module! {
 }
 
 module! {
-    /// What turns an image into the first map: a 7x7 convolution with stride 4.
+    /// The patch embedding: a 7x7 convolution with stride 4 from the image to the first map.
     pub struct PatchEmbed<C: ConstDim, D: Backend> {
         /// `(C, 3, 7, 7)`.
         pub weight("proj.weight"): Frozen<(C, Const<3>, Const<7>, Const<7>), D>,
@@ -95,13 +95,13 @@ module! {
 }
 
 module! {
-    /// The encoder. The four stages number their blocks through.
+    /// The encoder. Blocks are numbered through all four stages.
     pub struct Hiera<V: Variant, D: Backend> {
         /// Positional embedding of the whole map, resized (bicubic) to it.
         pub pos_embed("pos_embed"): Frozen<(Const<1>, V::C1, V::Background, V::Background), D>,
         /// Positional embedding of a window, tiled.
         pub pos_embed_window("pos_embed_window"): Frozen<(Const<1>, V::C1, V::Tile, V::Tile), D>,
-        /// Image to first map.
+        /// From the image to the first map.
         pub patch_embed("patch_embed"): PatchEmbed<V::C1, D>,
         /// At a quarter of the side.
         pub stage1("blocks"): Repeat<Block<V, V::C1, D>, V::PlainBlocks1>,
@@ -114,7 +114,7 @@ module! {
     }
 }
 
-/// The encoder's four maps, fine to coarse. Each holds the piece of the tape of its own stage.
+/// The encoder's four maps, finest first. Each holds the piece of the tape of its own stage.
 pub type Features<B, S, V, D, T = NoneTape> = (
     Map<B, <S as Side>::Quarter, <V as Variant>::C1, D, T>,
     Map<B, <S as Side>::Eighth, <V as Variant>::C2, D, T>,
@@ -233,13 +233,13 @@ impl<V: Variant, D: Backend> Hiera<V, D> {
         }
     }
 
-    /// Inference: an image to its four maps, without a tensor between.
+    /// Inference: from an image to its four maps, without tensors in between.
     ///
     /// # Panics
     /// When a run-time batch is empty, or a run-time side is not square, no multiple of 32, or below 64.
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     pub fn activations<B: Dim, S: Side, T: Inference<D>>(
         &self,
         image: Image<B, S, D, T>,

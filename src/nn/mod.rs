@@ -1,4 +1,4 @@
-//! The network, as the paper draws it, in types.
+//! The network of the paper, with its shapes as types.
 //!
 //! [`Sam2UNet`] is an encoder ([`Hiera`], frozen, with trainable [`Adapter`]s), four receptive-field
 //! blocks ([`Rfb`]), a decoder ([`Up`]) and three outputs ([`Head`]); a [`Predictor`] is a model that only predicts. Channels,

@@ -1,4 +1,4 @@
-//! A model whose variant and side are known at run time only: what the programs hold.
+//! A model whose variant and side are known at run time only, for the programs.
 
 use super::backend::bound::Backend;
 use super::predictor::Predictor;
@@ -19,13 +19,13 @@ pub trait Network {
     /// When the batch is empty, the side is not supported, the number of values is not that of the shape, or the device fails.
     fn logits(&self, images: &[f32], batch: usize, side: usize) -> Result<Vec<f32>, NetworkError>;
 
-    /// What its large products are computed in.
+    /// Precision in which its large products are computed.
     fn precision(&self) -> Precision;
 
     /// The variant's name, for example `base-plus`.
     fn variant(&self) -> &'static str;
 
-    /// How many classes it tells apart.
+    /// Number of classes.
     fn classes(&self) -> usize;
 }
 
@@ -35,7 +35,7 @@ pub enum NetworkError {
     /// There is no image, or no such side.
     #[error(transparent)]
     Shape(#[from] ShapeError),
-    /// The images are not what was announced.
+    /// The slice of images does not have the announced size.
     #[error("{batch} images of side {side} are {expected} numbers, {found} were given")]
     Length {
         /// Images announced.
@@ -53,7 +53,7 @@ pub enum NetworkError {
 }
 
 impl<V: Variant, D: Backend, K: Classes> Network for Sam2UNet<V, D, K> {
-    /// With the weights as they are: for a model in training.
+    /// With the current weights: for a model in training.
     fn logits(&self, images: &[f32], batch: usize, side: usize) -> Result<Vec<f32>, NetworkError> {
         check_map(batch, side, side)?;
         check_side(side)?;

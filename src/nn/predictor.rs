@@ -1,4 +1,4 @@
-//! The fastest way from images to masks.
+//! `Predictor`: a model for inference only, the fastest way from images to masks.
 
 use super::backend::bound::Backend;
 use super::sam2unet::Sam2UNet;
@@ -24,7 +24,7 @@ use std::sync::Arc;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Predictor<V: Variant, D: Backend = Cpu, K: Classes = Const<1>> {
-    /// Lent to nobody: a copy of it could be trained.
+    /// Not public: a copy of it could be trained.
     pub(in crate::nn) model: Arc<Sam2UNet<V, D, K>>,
 }
 
@@ -40,7 +40,7 @@ pub enum PredictError {
 }
 
 impl<V: Variant, D: Backend, K: Classes> Sam2UNet<V, D, K> {
-    /// For prediction only; nothing can train it any more.
+    /// Turns the model into a predictor, which cannot be trained any more.
     pub fn into_predictor(mut self) -> Predictor<V, D, K> {
         self.prepare_inference();
         Predictor { model: Arc::new(self) }
@@ -50,7 +50,7 @@ impl<V: Variant, D: Backend, K: Classes> Sam2UNet<V, D, K> {
 impl<V: Variant, D: Backend, K: Classes> Predictor<V, D, K> {
     /// The prediction's logits `(B, K, S, S)` for normalised images `(B, 3, S, S)`.
     ///
-    /// The first call of a side packs what convolutions multiply by; the next ones find it.
+    /// The first call with a side packs the convolutions' folded weights; later ones reuse them.
     ///
     /// # Errors
     /// When a run-time batch is empty, or a run-time side is not square, no multiple of 32, or below 64; when the device fails.
@@ -60,7 +60,7 @@ impl<V: Variant, D: Backend, K: Classes> Predictor<V, D, K> {
         self.model.try_predict(images).map_err(|e| PredictError::Device(D::explain(&e)))
     }
 
-    /// What its large products are computed in.
+    /// Precision in which its large products are computed.
     pub fn precision(&self) -> Precision {
         self.model.precision()
     }

@@ -18,11 +18,11 @@ module! {
     pub struct Branch<C: ConstDim, D: Backend; K> {
         /// To 64 channels.
         pub reduce(0): ConvNorm<C, Mid, D, 1, 1>,
-        /// Along a row.
+        /// 1xK, along a row.
         pub row(1): ConvNorm<Mid, Mid, D, 1, K>,
-        /// Along a column.
+        /// Kx1, along a column.
         pub column(2): ConvNorm<Mid, Mid, D, K, 1>,
-        /// Wide.
+        /// 3x3, dilated by `K`.
         pub dilated(3): ConvNorm<Mid, Mid, D, 3, 3, K>,
     }
 }
@@ -38,9 +38,9 @@ module! {
         pub branch2("branch2"): Branch<C, D, 5>,
         /// Reach 7.
         pub branch3("branch3"): Branch<C, D, 7>,
-        /// The four branches together.
+        /// Joins the concatenated branches.
         pub conv_cat("conv_cat"): ConvNorm<Const<256>, Mid, D, 3, 3>,
-        /// The way past them.
+        /// The shortcut.
         pub conv_res("conv_res"): ConvNorm<C, Mid, D, 1, 1>,
     }
 }

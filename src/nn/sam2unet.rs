@@ -29,21 +29,21 @@ module! {
     /// [`Predictor`](super::predictor::Predictor), which computes the prediction only and folds batch norms once. Classes are a
     /// type as sides are: `Const<3>` is checked by the compiler, `usize` is known at run time.
     pub struct Sam2UNet<V: Variant, D: Backend = Cpu, K: Classes = Const<1>> {
-        /// Image to four maps.
+        /// From the image to four maps.
         pub encoder("encoder"): Hiera<V, D>,
         /// For the map at a quarter of the side.
         pub rfb1("rfb1"): Rfb<V::C1, D>,
-        /// At an eighth.
+        /// For the map at an eighth.
         pub rfb2("rfb2"): Rfb<V::C2, D>,
-        /// At a sixteenth.
+        /// For the map at a sixteenth.
         pub rfb3("rfb3"): Rfb<V::C3, D>,
-        /// At a thirty-second.
+        /// For the map at a thirty-second.
         pub rfb4("rfb4"): Rfb<V::C4, D>,
-        /// From a thirty-second to a sixteenth.
+        /// Decoder step from a thirty-second to a sixteenth.
         pub up1("up1"): Up<D>,
-        /// To an eighth.
+        /// Decoder step to an eighth.
         pub up2("up2"): Up<D>,
-        /// To a quarter.
+        /// Decoder step to a quarter.
         pub up3("up3"): Up<D>,
         /// Published files hold a fourth step; no output depends on it.
         pub up4("up4"): Unused<Up<D>>,
@@ -115,7 +115,7 @@ impl<B: Dim, S: Side, K: Classes, D: Backend, T: Tape<f32, D>> Outputs<B, S, K, 
     /// When a run-time batch is empty, or a mask of run-time sizes does not have the images' batch, side and number of classes.
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     pub fn loss(self, mask: &Masks<B, S, K, D>, flavour: LossFlavour) -> Result<Tensor<(), f32, D, T>, D::Err> {
         let weights = loss_weights(mask)?;
         let of = |logits| structure_loss(logits, mask, &weights, flavour);
@@ -123,7 +123,7 @@ impl<B: Dim, S: Side, K: Classes, D: Backend, T: Tape<f32, D>> Outputs<B, S, K, 
     }
 }
 
-/// The four maps that the decoder reads, fine to coarse.
+/// The four maps that the decoder reads, finest first.
 type Skips<B, S, D> = (
     Activation<B, <S as Side>::Quarter, Mid, D>,
     Activation<B, <S as Side>::Eighth, Mid, D>,
@@ -146,7 +146,7 @@ impl<V: Variant, D: Backend, K: Classes> Sam2UNet<V, D, K> {
     /// When a run-time batch is empty, or a run-time side is not square, no multiple of 32, or below 64.
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     pub fn try_predict<B: Dim, S: Side, T: Inference<D>>(
         &self,
         image: Image<B, S, D, T>,
@@ -173,15 +173,16 @@ impl<V: Variant, D: Backend, K: Classes> Sam2UNet<V, D, K> {
     /// As [`from_source`](Self::from_source), for a model that computes as `options` say.
     ///
     /// # Errors
-    /// As there.
+    /// As [`from_source`](Self::from_source).
     pub fn with_options(device: &D, source: &mut dyn WeightSource, options: BuildOptions) -> Result<Self, BuildError> {
         Self::with_classes(device, source, K::FIXED.unwrap_or(1), options)
     }
 
-    /// As [`with_options`](Self::with_options), for a model of `classes` classes: what a model of `usize` classes takes.
+    /// As [`with_options`](Self::with_options), for a model of `classes` classes, whose type may leave their number open
+    /// (`usize`).
     ///
     /// # Errors
-    /// As there, and when the type has another number of classes, or `classes` is 0.
+    /// As [`from_source`](Self::from_source), and when the type has another number of classes, or `classes` is 0.
     pub fn with_classes(
         device: &D,
         source: &mut dyn WeightSource,
@@ -197,17 +198,17 @@ impl<V: Variant, D: Backend, K: Classes> Sam2UNet<V, D, K> {
         Self::build(&mut Builder::new(device, source).with_options(options).with_classes(classes), &Path::root())
     }
 
-    /// What its large products are computed in.
+    /// Precision in which its large products are computed.
     pub fn precision(&self) -> Precision {
         self.rfb1.branch0.precision()
     }
 
-    /// Where it computes.
+    /// The device that it is on.
     pub fn device(&self) -> &D {
         self.head.device()
     }
 
-    /// How many classes it tells apart.
+    /// Number of classes.
     pub fn classes(&self) -> usize {
         self.head.classes()
     }
@@ -218,7 +219,7 @@ impl<V: Variant, D: Backend, K: Classes> Sam2UNet<V, D, K> {
         Self::specs_for(K::FIXED.unwrap_or(1))
     }
 
-    /// The same for a model of so many classes, where its type leaves that open.
+    /// As [`specs`](Self::specs), for a model of `classes` classes, if its type leaves their number open.
     ///
     /// # Panics
     /// When `classes` is 0.

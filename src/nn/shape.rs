@@ -122,7 +122,7 @@ pub type Map<B, H, C, D, T = NoneTape> = Tensor<(B, H, H, C), f32, D, T>;
 /// `(B, K, S, S)`: logits, or masks in `0..=1`, of `K` classes at the image's resolution.
 pub type Masks<B, S, K, D, T = NoneTape> = Tensor<(B, K, S, S), f32, D, T>;
 
-/// How many classes a model tells apart: `Const<3>`, checked by the compiler, or `usize`, known at run time as programs have it.
+/// The number of classes of a model: `Const<3>`, checked by the compiler, or `usize`, known at run time as programs have it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no number of classes",
     label = "use `Const<1>`, `Const<3>`, ... or, for a number known at run time, `usize`"
@@ -180,7 +180,7 @@ pub enum ShapeError {
     },
 }
 
-/// Whether there are maps, and these are square.
+/// Checks that the batch is not empty and the maps are square.
 ///
 /// # Errors
 /// [`ShapeError::EmptyBatch`], [`ShapeError::NotSquare`].
@@ -192,7 +192,7 @@ pub fn check_map(batch: usize, height: usize, width: usize) -> Result<(), ShapeE
     }
 }
 
-/// Whether there are images, and these have a side that the encoder can divide by 32.
+/// Checks that the batch is not empty and the images are square with a side that is a multiple of 32, from 64 on.
 ///
 /// # Errors
 /// As [`check_map`], and [`ShapeError::ImageSide`].
@@ -201,7 +201,7 @@ pub fn check_image(batch: usize, height: usize, width: usize) -> Result<(), Shap
     if height >= 64 && height.is_multiple_of(32) { Ok(()) } else { Err(ShapeError::ImageSide { side: height }) }
 }
 
-/// Whether programs take images of this side: one of [`SIDES`].
+/// Checks that programs take images of this side: one of [`SIDES`].
 ///
 /// # Errors
 /// [`ShapeError::Unsupported`].

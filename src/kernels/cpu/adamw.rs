@@ -1,4 +1,4 @@
-//! One step of AdamW on one weight, number by number in order: equal inputs give equal bits whatever the machine or the
+//! One step of AdamW on one weight, element by element: equal inputs give equal bits, whatever the machine or the
 //! number of threads.
 
 use super::buffer::Buffer;

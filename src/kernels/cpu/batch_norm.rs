@@ -12,7 +12,7 @@ use crate::kernels::profile::{Kind, scope};
 use rayon::prelude::*;
 use std::convert::Infallible;
 
-/// Rows summed by one task: a fixed number, so that the result depends on no number of threads.
+/// Rows summed by one task: a fixed number, so that the result does not depend on the number of threads.
 const ROWS: usize = 1024;
 
 /// `y = (x - mean) factor + bias`, then maybe a ReLU; each slice has a number per channel.
@@ -86,7 +86,7 @@ vectorised! {
     }
 }
 
-/// Sums over blocks of rows, block after block.
+/// Sums over blocks of rows; the blocks' sums are added in order.
 fn blockwise(rows: usize, width: usize, add: impl Fn(std::ops::Range<usize>, &mut [f64]) + Sync) -> Vec<f64> {
     let blocks: Vec<Vec<f64>> = (0..rows.div_ceil(ROWS))
         .into_par_iter()
@@ -103,7 +103,7 @@ fn blockwise(rows: usize, width: usize, add: impl Fn(std::ops::Range<usize>, &mu
     total
 }
 
-/// Rounded to single precision.
+/// Rounds to single precision.
 pub fn narrow(x: &[f64]) -> Vec<f32> {
     x.iter().map(|v| *v as f32).collect()
 }

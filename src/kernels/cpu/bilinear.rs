@@ -106,7 +106,8 @@ impl Bilinear {
 pub mod tests {
     use crate::kernels::extent::Extent;
 
-    /// The plain twin along one axis, in double precision: how much each of `from` numbers counts in each of `to`.
+    /// The reference implementation along one axis, in double precision: the weight of each of `from` inputs in each of `to`
+    /// outputs.
     fn weights(from: usize, to: usize, corners: bool) -> Vec<Vec<f64>> {
         let source = |i: usize| match corners {
             true if to == 1 => 0.0,

@@ -1,8 +1,8 @@
 //! A typed buffer of `f32` from a per-thread pool of memory.
 //!
-//! Each thread keeps some of the memory of the buffers that it dropped and hands it out again, because fresh pages, and zeros
-//! that nobody reads, cost more than many a kernel. So a new [`Buffer`] holds what somebody else left in it. In debug builds it
-//! is filled with NaN (poisoned) instead, so that a kernel that reads what nobody wrote is found.
+//! Each thread keeps some of the memory of the buffers that it dropped and hands it out again, because fresh pages and
+//! unread zeros cost more time than many a kernel. So a new [`Buffer`] is uninitialised: it holds the numbers of an earlier one.
+//! In debug builds it is filled with NaN (poisoned) instead, which shows when a kernel reads what was never written.
 
 use rayon::prelude::*;
 use std::cell::{Cell, RefCell};
@@ -32,7 +32,7 @@ fn limit() -> usize {
 }
 
 /// Runs `work` while this thread's pool may hold more, and may hand out memory that is much longer than asked for. It is for
-/// one inference after another: inference holds no tape beside the pool, and its maps are made by the calling thread. What is in
+/// repeated inference: inference holds no tape beside the pool, and its maps are made by the calling thread. What is in
 /// the pool stays for the next inference, until a buffer is dropped outside of it.
 pub fn with_large_pool<R>(work: impl FnOnce() -> R) -> R {
     struct Restore(usize);
@@ -61,7 +61,7 @@ pub fn zeros(length: usize) -> Vec<f32> {
 /// [`shared`](Self::shared) leave it uninitialised: its numbers are to be written before they are read.
 #[derive(Debug, Default)]
 pub struct Buffer {
-    /// At least `length` numbers; those behind belong to an earlier, longer use of the memory.
+    /// At least `length` numbers; the rest belong to an earlier, longer use of the memory.
     numbers: Vec<f32>,
     length: usize,
 }
@@ -80,7 +80,7 @@ impl Buffer {
         Self { numbers, length }.poisoned()
     }
 
-    /// In debug builds and unit tests the same filled with NaN: who reads it before it is written is found.
+    /// In debug builds and unit tests filled with NaN, which shows when it is read before it is written.
     fn poisoned(mut self) -> Self {
         if cfg!(any(debug_assertions, test)) {
             self.fill(f32::NAN);
@@ -129,7 +129,7 @@ impl From<Vec<f32>> for Buffer {
 }
 
 impl From<Buffer> for Vec<f32> {
-    /// To be kept for long: without the spare memory behind its numbers.
+    /// To be kept for long: without the spare memory after its numbers.
     fn from(mut buffer: Buffer) -> Self {
         let mut numbers = std::mem::take(&mut buffer.numbers);
         numbers.truncate(buffer.length);

@@ -1,4 +1,4 @@
-//! Four maps, side by side along the channels.
+//! Concatenation of four maps along the channels.
 
 use super::buffer::Buffer;
 use super::device::{Cpu, Done};

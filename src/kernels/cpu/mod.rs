@@ -1,4 +1,4 @@
-//! The operations' kernels on the CPU: slices and plain numbers, parallel by rayon's current pool.
+//! The operations' kernels on the CPU, on slices of numbers, parallel on rayon's current pool.
 //!
 //! No result depends on the number of threads: sums over pixels are cut into parts by size alone.
 

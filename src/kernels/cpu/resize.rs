@@ -1,4 +1,4 @@
-//! A head's map at the image's size (bilinear, edges on edges), class by class.
+//! Resizing of a head's map to the image's size (bilinear, `align_corners=False`), class by class.
 
 use super::bilinear::Bilinear;
 use super::buffer::Buffer;

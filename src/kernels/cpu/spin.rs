@@ -1,13 +1,13 @@
-//! Threads that spin instead of falling asleep between short parallel stretches.
+//! Threads that spin instead of sleeping between short parallel parts.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How often a thread looks for work in vain before it offers the processor to others.
 const PATIENCE: usize = 256;
 
-/// Runs `work` while the pool's other threads look for its parallel parts without a pause: to fall asleep between two of
-/// them and to be woken takes a thread as long as many a part. They take up any work of the pool's, also another caller's,
-/// and this ends when that does.
+/// Runs `work` while the pool's other threads spin between its parallel parts: falling asleep and being woken can take a thread
+/// as long as such a part. They take up any work of the pool, also another caller's, and this function returns only when
+/// that is done.
 pub fn keep_busy<R>(work: impl FnOnce() -> R) -> R {
     let (done, own) = (AtomicBool::new(false), rayon::current_thread_index());
     let watch = || {

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 /// Side of the box that looks for edges.
 const BOX: usize = 31;
-/// Numbers summed by one task: fixed, so that the result depends on no number of threads.
+/// Numbers summed by one task: fixed, so that the result does not depend on the number of threads.
 const CHUNK: usize = 8192;
 
 /// `1 + 5 |box mean - mask|` of planes of `extent`; padding counts as zeros in the mean.
@@ -220,7 +220,7 @@ mod tests {
         }
     }
 
-    /// The plain twin: the loss of one plane.
+    /// The reference implementation: the loss of one plane.
     fn twin(x: &[f64], mask: &[f32], weight: &[f32], flavour: LossFlavour) -> f64 {
         let (mut entropy, mut weights, mut intersection, mut total) = (0.0, 0.0, 0.0, 0.0);
         for ((x, m), w) in x.iter().zip(mask).zip(weight) {

@@ -1,4 +1,4 @@
-//! The join of a decoder step: the deep map doubled (bilinear, corners on corners), beside the skip.
+//! The join of a decoder step: the deep map is upsampled (bilinear, `align_corners=True`) and concatenated to the skip.
 
 use super::bilinear::Bilinear;
 use super::buffer::Buffer;
@@ -8,7 +8,7 @@ use crate::kernels::profile::{Kind, scope};
 use crate::kernels::up2_concat::{JoinSize, Up2ConcatKernel};
 use rayon::prelude::*;
 
-/// `[skip, deep doubled]` along the channels: skip `(b, h, w, c)` of extent `h x w`, both even; deep `(b, h/2, w/2, cd)`.
+/// `[skip, upsampled deep map]` along the channels: skip `(b, h, w, c)` of extent `h x w`, both even; deep `(b, h/2, w/2, cd)`.
 pub fn up2_concat(extent: Extent, [c, cd]: [usize; 2], skip: &[f32], deep: &[f32], y: &mut [f32]) {
     let Extent { height, width } = extent;
     let bilinear = Bilinear::corners(extent.halved(), extent);

@@ -1,5 +1,5 @@
 // Multi-head attention inside of windows, its scores never stored: forward with a running softmax, backward in two
-// passes that compute the weights again.
+// passes that recompute the weights.
 //
 // A block works on one head of one window of one map: on a tile of ROWS queries (or keys, for the keys' gradients), to
 // which it holds one tile of COLUMNS keys (or queries) after another. Tiles are WIDTH numbers wide, dim of them used.

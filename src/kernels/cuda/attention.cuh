@@ -1,13 +1,13 @@
-// Where the numbers of a window's attention stand: what the kernels on tensor cores and those without share.
+// The memory layout of a window's attention, shared by the kernels with and without tensor cores.
 //
-// Queries, keys and values stand side by side in rows (n, 3 heads dim), without the bias of their projection, which is
+// Queries, keys and values lie side by side in rows (n, 3 heads dim), without the bias of their projection, which is
 // added where they are read. Windows overhang the map; all the tokens there are the bias alone, so they are one key
 // more, counted as often as it stands there.
 #pragma once
 
 #include "numbers.cuh"
 
-// What stands in place of a token's number for the padded tokens of a window, and for no token at all.
+// Takes the place of a token's number for the padded tokens of a window, and for no token at all.
 const int PADDED = -1, NONE = -2;
 
 struct Map {

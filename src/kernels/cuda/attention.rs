@@ -24,7 +24,7 @@ pub struct Attention<'a> {
     pub window: usize,
     /// Number of heads.
     pub heads: usize,
-    /// Numbers of a head.
+    /// Channels of a head.
     pub dim: usize,
     /// Whether queries are pooled 2x2.
     pub pool: bool,

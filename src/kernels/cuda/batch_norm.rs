@@ -122,8 +122,8 @@ fn backward(
     assert!(rows * columns.c == x.len() && gy.len() == x.len() && gx.len() == x.len());
     assert!(g_scale.len() == columns.c && g_bias.len() == columns.c && saved.len() == 2 * 3 * columns.c);
     let (partial, means) = (columns.partial(gpu, 2)?, gpu.scratch(2 * 2 * columns.c)?);
-    // SAFETY: `x`, `gy` and `gx` have `rows` rows of `c` numbers, all that belongs to channels `c`, in double precision three times
-    // in `saved` and twice in `means`; `partial` has two doubles for every block of rows and column.
+    // SAFETY: `x`, `gy` and `gx` have `rows` rows of `c` numbers, all that belongs to channels `c`, in double precision three
+    // times in `saved` and twice in `means`; `partial` has two doubles for every block of rows and column.
     unsafe {
         let args = args![CHUNK, rows, c, x, saved, bias, relu, gy, &partial];
         columns.sum(gpu, "batch_norm_gradient_sums", args)?;

@@ -1,4 +1,4 @@
-//! An adapter and the frozen Hiera block behind it, forward and backward.
+//! An adapter and the frozen Hiera block that follows it, forward and backward.
 //!
 //! `n` counts tokens in, `m` tokens out (a quarter of `n` if the block pools), `c` channels in and `co` out. A group of
 //! maps is worked on at once; projections stay without their bias until it is added by whatever reads them.
@@ -23,7 +23,7 @@ use crate::kernels::memory_use::MemoryUse;
 use crate::kernels::precision::Precision;
 use std::sync::Arc;
 
-/// Numbers that the widest layer of a group of maps has, about: what bounds temporary memory. A large batch fits, as
+/// Elements of the widest layer of a group of maps, about: what bounds temporary memory. A large batch fits, as
 /// products of many rows fill a GPU.
 const GROUP_NUMBERS: usize = 1 << 26;
 
@@ -67,13 +67,13 @@ pub struct Block<'a> {
     precision: Precision,
     /// The adapter's weight `(r, c)` and bias.
     down: (Rounded<'a>, Slice<'a>),
-    /// And `(c, r)`.
+    /// Its weight `(c, r)` and bias.
     up: (Rounded<'a>, Slice<'a>),
     frozen: &'a BlockBuffers<Arc<Operand>>,
     group_numbers: usize,
 }
 
-/// What the forward pass kept for the backward pass, a group of maps after another.
+/// What the forward pass saved for the backward pass, group by group.
 #[derive(Debug)]
 pub struct Saved(Vec<Kept>);
 
@@ -91,7 +91,7 @@ pub struct BlockGradients<'a> {
     pub adapter: [SliceMut<'a>; 4],
 }
 
-/// A group's numbers among those of the whole batch.
+/// A group's range of the whole batch.
 #[derive(Clone, Copy)]
 struct Span {
     start: usize,
@@ -329,7 +329,7 @@ impl<'a> Block<'a> {
         Ok(ga)
     }
 
-    /// Back through projections and first norm: the gradient of the adapter's output `(n, c)`.
+    /// Backward pass of projections and first norm: the gradient of the adapter's output `(n, c)`.
     fn project_backward(
         &self,
         z: &Scratch,
@@ -355,7 +355,7 @@ impl<'a> Block<'a> {
         Ok(gz)
     }
 
-    /// Back through the adapter; `gz`, the gradient of its output, becomes that of its second product. The weights'
+    /// Backward pass of the adapter; `gz`, the gradient of its output, becomes that of its second product. The weights'
     /// gradients are products in single precision.
     fn adapter_backward(
         &self,

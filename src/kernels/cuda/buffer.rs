@@ -17,12 +17,12 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// Of the first number.
+    /// Device address of the first number.
     pub fn address(&self) -> u64 {
         self.address
     }
 
-    /// How many numbers there are.
+    /// How many elements there are.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
         self.len
@@ -61,7 +61,7 @@ impl Operand {
         })
     }
 
-    /// What products with them are computed in.
+    /// Precision in which products with them are computed.
     pub fn precision(&self) -> Precision {
         match self {
             Self::F32(_) => Precision::F32,
@@ -70,7 +70,7 @@ impl Operand {
         }
     }
 
-    /// Of the first number.
+    /// Device address of the first number.
     pub fn address(&self) -> u64 {
         match self {
             Self::F32(slice) | Self::Tf32(slice) => *slice.device_ptr(),
@@ -78,7 +78,7 @@ impl Operand {
         }
     }
 
-    /// How many numbers there are.
+    /// How many elements there are.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
         match self {
@@ -105,12 +105,12 @@ impl Scratch {
         Ok(Self(device.alloc_zeros(len)?))
     }
 
-    /// Of the first number.
+    /// Device address of the first number.
     pub fn address(&self) -> u64 {
         *self.0.device_ptr()
     }
 
-    /// How many numbers there are.
+    /// How many elements there are.
     pub fn len(&self) -> usize {
         self.0.len()
     }

@@ -1,4 +1,4 @@
-//! Four maps beside each other: columns of rows.
+//! Concatenation of four maps along the channels: each map is a range of the result's columns.
 
 use super::buffer::Buffer;
 use super::columns::{add_columns, put_columns};

@@ -3,7 +3,7 @@
 
 #include "numbers.cuh"
 
-// The rows of a map that each tap of a kernel sees, for `count` pixels from `first` on: columns (count, taps, c), zeros
+// The rows of a map that each tap of a kernel reads, for `count` pixels from `first` on: columns (count, taps, c), zeros
 // outside of the map. `sign` -1 turns the kernel around. Blocks of (32, 8): a warp works on one pixel and tap.
 template <typename T>
 static __device__ void conv_gather_to(

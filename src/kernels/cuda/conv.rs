@@ -1,5 +1,5 @@
-//! Convolutions over maps with "same" padding, any odd kernel and dilation, as matrix products: what a kernel's taps see
-//! is laid out in rows, a slice of the pixels at a time. A 1x1 convolution lays out nothing.
+//! Convolutions over maps with "same" padding, any odd kernel and dilation, as matrix products: the inputs of a kernel's
+//! taps are laid out in rows, a slice of the pixels at a time. A 1x1 convolution lays out nothing.
 
 use super::buffer::{Buffer, Operand, Scratch};
 use super::columns::add_column_sums;
@@ -89,7 +89,7 @@ impl<'a> Conv<'a> {
         (0..pixels).step_by(each).map(move |first| (first, each.min(pixels - first)))
     }
 
-    /// What each tap sees of `x`, rows of `c` numbers, for some pixels: `(count, taps, c)`. `sign` -1 turns the kernel
+    /// What each tap reads of `x`, rows of `c` numbers, for some pixels: `(count, taps, c)`. `sign` -1 turns the kernel
     /// around.
     fn gather(&self, x: Slice<'_>, c: usize, (first, count): (usize, usize), sign: i32) -> Result<Operand, GpuError> {
         assert_eq!(x.len(), self.pixels() * c);
@@ -144,7 +144,7 @@ impl<'a> Conv<'a> {
         }
     }
 
-    /// The same with a batch norm (scale, bias, running mean and variance) behind it, in inference.
+    /// The same followed by a batch norm (scale, bias, running mean and variance), in inference.
     pub fn forward_normed(
         &self,
         x: Slice<'_>,

@@ -1,4 +1,4 @@
-//! What the driver or cuBLAS says went wrong, in words with what to try.
+//! Errors of the driver and of cuBLAS, with messages that say what to try.
 
 use cudarc::cublas::{result::CublasError, sys::cublasStatus_t};
 use cudarc::driver::{DriverError, sys::CUresult};

@@ -69,7 +69,7 @@ unsafe impl Send for Function {}
 unsafe impl Sync for Function {}
 
 impl Gpu {
-    /// For work on this device's own stream.
+    /// A GPU for work on this device's own stream.
     ///
     /// # Errors
     /// When its driver or cuBLAS refuses.
@@ -103,7 +103,7 @@ impl Gpu {
         Operand::uninit(&self.device, len, precision)
     }
 
-    /// Copies numbers of the host, beside the device's work where it has some to do.
+    /// Copies numbers from the host; the copy overlaps with work launched before.
     pub fn upload(&self, numbers: &[f32], to: SliceMut<'_>) -> Result<(), GpuError> {
         assert_eq!(numbers.len(), to.len());
         self.device.bind_to_thread()?;

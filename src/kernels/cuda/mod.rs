@@ -1,4 +1,4 @@
-//! The operations' kernels on NVIDIA GPUs: device addresses and plain numbers, launched in the order of all the device's work.
+//! The operations' kernels on NVIDIA GPUs: device slices and their launches, all ordered on one stream.
 //! No sum depends on the order in which threads finish.
 //!
 //! Bottom up: `error`, `ptx`; `buffer`, `view`; `upload`; `gpu` ([`Gpu`], which launches); `device`, `gemm`; `rows`, `columns`,

@@ -7,7 +7,7 @@ struct Bf16 {
 
 static __device__ void put(float v, float *y) { *y = v; }
 
-// To the nearest, ties to even; no number stays no number.
+// To the nearest, ties to even; NaN stays NaN.
 static __device__ void put(float v, Bf16 *y) {
     unsigned bits = __float_as_uint(v);
     y->bits = (unsigned short)(isnan(v) ? 0x7fffu : (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);

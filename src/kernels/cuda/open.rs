@@ -47,7 +47,7 @@ pub fn try_kernels(gpu: &Gpu) -> Result<(), GpuError> {
     gpu.load(ADD_RELU)
 }
 
-/// The GPU for a test of kernels; `None`, and a loud word, where there is none.
+/// The GPU for a test of kernels; `None`, and a message, where there is none.
 #[cfg(test)]
 pub fn tested_gpu() -> Option<Gpu> {
     use std::io::Write;

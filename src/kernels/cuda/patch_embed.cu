@@ -20,7 +20,7 @@ extern "C" __global__ void stem_gather(
 // Keys' cubic kernel (A = -0.75) for distances up to 1.
 static __device__ float cubic_near(float t) { return ((-0.75f + 2.0f) * t - (-0.75f + 3.0f)) * t * t + 1.0f; }
 
-// And from 1 to 2.
+// Keys' cubic kernel for distances from 1 to 2.
 static __device__ float cubic_far(float t) {
     return ((-0.75f * t - 5.0f * -0.75f) * t + 8.0f * -0.75f) * t - 4.0f * -0.75f;
 }

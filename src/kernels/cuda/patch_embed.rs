@@ -10,7 +10,7 @@ use crate::kernels::patch_embed::{PatchEmbedKernel, StemSize, StemWeights};
 use std::sync::Arc;
 
 const PATCH_EMBED: Kernels = kernels!("patch_embed");
-/// Numbers of the image that a pixel of the map sees: 7x7 in three planes.
+/// Numbers of the image that a pixel of the map depends on: 7x7 in three planes.
 const TAPS: usize = 3 * 7 * 7;
 /// Numbers laid out at once, at most.
 const PATCH_NUMBERS: usize = 1 << 24;

@@ -40,7 +40,7 @@ pub struct Signature {
 }
 
 impl Signature {
-    /// From the text behind `.entry `.
+    /// From the text after `.entry `.
     fn parse(declared: &'static str) -> Option<Self> {
         let name = declared.split(['(', '\n', ' ']).next()?;
         let list = declared[name.len()..].trim_start().strip_prefix('(').and_then(|rest| rest.split(')').next());
@@ -48,7 +48,7 @@ impl Signature {
         Some(Self { name, parameters })
     }
 
-    /// Whether a launch with these arguments reads what it was given.
+    /// Checks a launch's arguments against the kernel's parameters.
     ///
     /// # Errors
     /// When there are fewer or more arguments than parameters, or one has another type.
@@ -88,7 +88,7 @@ pub enum Parameter {
 }
 
 impl Parameter {
-    /// From the text behind `.param`: `.u64 name`, or `.u64 .ptr .align 1 name`.
+    /// From the text after `.param`: `.u64 name`, or `.u64 .ptr .align 1 name`.
     fn parse(declared: &str) -> Self {
         let kind = declared.split_whitespace().next().unwrap_or("");
         let bytes = |bits: &str| bits.parse::<usize>().ok().map(|bits| bits / 8);

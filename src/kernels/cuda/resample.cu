@@ -9,7 +9,7 @@ struct Taps {
     float at_low, at_high;
 };
 
-// What the place `i` of an axis of `to` reads of one of `from`; corners on corners or edges on edges.
+// What place `i` of an axis of length `to` reads of one of length `from`, with or without `align_corners`.
 static __device__ Taps taps_at(int i, int from, int to, int corners) {
     float source;
     if (corners) {

@@ -40,7 +40,7 @@ pub struct Enlarge {
     pub channels: usize,
     pub from: Extent,
     pub to: Extent,
-    /// Corners on corners (`align_corners=True`), else edges on edges.
+    /// Whether corners are aligned: PyTorch's `align_corners`.
     pub corners: bool,
     /// Channels of a pixel of the result.
     pub row: usize,
@@ -94,7 +94,7 @@ impl Enlarge {
     }
 }
 
-/// The deep map's way into a join.
+/// The upsampling of a join's deep map.
 fn doubled(s: JoinSize) -> Enlarge {
     Enlarge {
         images: s.batch,
@@ -108,7 +108,7 @@ fn doubled(s: JoinSize) -> Enlarge {
     }
 }
 
-/// `[skip, deep doubled]` along the channels.
+/// `[skip, upsampled deep map]` along the channels.
 fn up2_concat(gpu: &Gpu, s: JoinSize, skip: Slice<'_>, deep: Slice<'_>, mut y: SliceMut<'_>) -> Result<(), GpuError> {
     put_columns(gpu, s.skip, skip, [s.skip + s.deep, 0], y.reborrow())?;
     doubled(s).forward(gpu, deep, y)

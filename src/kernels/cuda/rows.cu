@@ -1,4 +1,4 @@
-// Work on rows of numbers: what stands between the products of a block.
+// Work on rows of numbers: what a block does between its products.
 //
 // Kernels over rows run in blocks of (32, 8): each warp works on one row. Those named `_bf16` round what they write to
 // bf16, for the product that comes next, those named `_all_bf16` read such numbers too; the others do the same work in
@@ -21,7 +21,7 @@ static __device__ float gelu_slope(float x) {
     return fmaf(x * 0.39894228f, expf(-0.5f * x * x), cdf);
 }
 
-// The largest of four and which it is: among equals the first, and a NaN, once met, stays.
+// The largest of four and which it is: among equals the first; a NaN, once met, stays.
 static __device__ float largest_of_four(float a, float b, float c, float d, int *which) {
     float others[3] = {b, c, d}, best = a;
     *which = 0;

@@ -26,7 +26,7 @@ pub unsafe fn over_rows<const N: usize>(
     unsafe { gpu.launch(kernels, kernel, [blocks(rows, EACH), 1, 1], [32, EACH as u32, 1], 0, args) }
 }
 
-/// What is done with rows after a product: `y` and maybe others of its length, with a number per column in `bias`.
+/// What is done with the rows `y` after a product, with a bias for each column.
 pub enum Epilogue<'a> {
     /// `y = y + bias + residual`.
     Add(Slice<'a>),

@@ -1,8 +1,8 @@
 //! Copies from the host that go on while the device computes: through page-locked memory, on a stream of their own.
 //!
-//! The device's own stream waits for an upload only where it reads it, so that the next batch is on its way while the step before is
-//! still computed. What is uploaded lands in memory that belongs to no stream, and is copied from there in the order of
-//! the device's work.
+//! The device's own stream waits for an upload only where it reads it, so that the next batch is on its way while the step
+//! before is still computed. What is uploaded lands in memory that belongs to no stream, and is copied from there in the
+//! order of the device's work.
 
 use cudarc::driver::{CudaDevice, DriverError, result, sys};
 use std::ffi::c_void;
@@ -30,14 +30,14 @@ struct Slot {
     device: sys::CUdeviceptr,
     /// Bytes of each.
     bytes: usize,
-    /// Behind the copy from `host`.
+    /// Recorded after the copy from `host`.
     copied: sys::CUevent,
-    /// Behind the copy from `device`.
+    /// Recorded after the copy from `device`.
     used: sys::CUevent,
 }
 
 impl Uploads {
-    /// In the context that is this thread's.
+    /// Makes them in this thread's current context.
     pub fn new() -> Result<Self, DriverError> {
         let stream = result::stream::create(result::stream::StreamKind::NonBlocking)?;
         let slots = [Slot::empty()?, Slot::empty()?, Slot::empty()?, Slot::empty()?];

@@ -1,4 +1,4 @@
-//! Borrowed stretches of device numbers, whose lengths every launch checks.
+//! Device slices: borrowed device memory with its length, against which operations check their sizes.
 
 use super::buffer::{Buffer, Operand, Scratch};
 use super::ptx::Arg;
@@ -21,12 +21,12 @@ impl<'a> Slice<'a> {
         Self { address: address_of(self.address, self.len, start, len), len, owner: PhantomData }
     }
 
-    /// Of the first number.
+    /// Device address of the first number.
     pub fn address(self) -> u64 {
         self.address
     }
 
-    /// How many numbers there are.
+    /// How many elements there are.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(self) -> usize {
         self.len
@@ -72,12 +72,12 @@ impl SliceMut<'_> {
         self.at(0, self.len)
     }
 
-    /// Of the first number.
+    /// Device address of the first number.
     pub fn address(&self) -> u64 {
         self.address
     }
 
-    /// How many numbers there are.
+    /// How many elements there are.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
         self.len
@@ -94,18 +94,18 @@ pub struct OperandSlice<'a> {
 }
 
 impl OperandSlice<'_> {
-    /// Of the first number.
+    /// Device address of the first number.
     pub fn address(self) -> u64 {
         self.address
     }
 
-    /// How many numbers there are.
+    /// How many elements there are.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(self) -> usize {
         self.len
     }
 
-    /// What products with it are computed in.
+    /// Precision in which products with it are computed.
     pub fn precision(self) -> Precision {
         self.precision
     }

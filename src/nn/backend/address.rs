@@ -25,7 +25,7 @@ pub fn device(cuda: &Cuda) -> Result<Arc<CudaDevice>, CudaError> {
     Ok(device)
 }
 
-/// Address and length of a contiguous tensor's storage.
+/// Address and length in numbers of a contiguous tensor's storage.
 ///
 /// # Panics
 /// When the crates' `Debug` is not what it was, which [`check_reading`] finds first.
@@ -45,11 +45,10 @@ pub struct UnreadableAddress {
     found: String,
 }
 
-/// Whether addresses are read rightly: what lies at the address of a tensor is what the documented functions copy from
-/// it.
+/// Checks that addresses are read correctly: the memory at a tensor's address must equal a copy made by documented functions.
 ///
 /// # Errors
-/// The device's, or that they are not.
+/// The outer error when the device fails, the inner one when an address is wrong.
 pub fn check_reading(cuda: &Cuda, gpu: &Gpu) -> Result<Result<(), UnreadableAddress>, CudaError> {
     let values = vec![0.5, -1.25, 3.0, 1e-30, 7.0];
     let mut tensor = cuda.try_tensor_from_vec(values.clone(), (values.len(),))?;

@@ -1,4 +1,4 @@
-//! The one bound that modules and operations carry.
+//! `Backend`, the trait bound of all modules and operations.
 
 use crate::kernels::all::AllKernels;
 use crate::kernels::device::Device as KernelDevice;
@@ -8,55 +8,54 @@ use dfdx::prelude::*;
 /// dfdx's storage of a device's `f32` numbers: what holds a gradient. (`D::Vec` would be ambiguous in generic code, as
 /// `Device<f32>` implies two `Storage`s.)
 pub type StorageOf<D> = <D as Storage<f32>>::Vec;
-/// Numbers that kernels read.
+/// A buffer that kernels read.
 pub type BufferOf<D> = <<D as Backend>::Kernels as KernelDevice>::Buffer;
-/// Numbers that kernels write or add to.
+/// A slice that kernels write or add to.
 pub type SliceMutOf<'a, D> = <<D as Backend>::Kernels as KernelDevice>::SliceMut<'a>;
-/// A frozen weight as kernels want it.
+/// A frozen weight as the kernels store it.
 pub type FrozenOf<D> = <<D as Backend>::Kernels as KernelDevice>::Frozen;
-/// What can go wrong in a kernel.
+/// The error of a kernel.
 pub type KernelError<D> = <<D as Backend>::Kernels as KernelDevice>::Error;
 
-/// A device of dfdx's that this crate has kernels for, and how these reach the numbers behind its tensors and gradients.
+/// A device of dfdx that this crate has kernels for, and how these reach the memory of its tensors and gradients.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no backend of this crate",
     label = "use dfdx's `Cpu`, or with the feature `cuda` its `Cuda`"
 )]
 pub trait Backend: Device<f32> {
-    /// The same device, as kernels know it.
+    /// The type of this device in `crate::kernels`.
     type Kernels: AllKernels;
 
-    /// The device for kernels.
+    /// The device as kernels take it.
     ///
     /// # Errors
     /// When the device is lost.
     fn kernels(&self) -> Result<Self::Kernels, Self::Err>;
 
-    /// A kernel's error as dfdx's.
+    /// Converts a kernel's error to dfdx's.
     fn error(error: KernelError<Self>) -> Self::Err;
 
     /// Runs a kernel.
     ///
     /// # Errors
-    /// The kernel's.
+    /// When the kernel fails.
     fn run<R>(&self, work: impl FnOnce(&Self::Kernels) -> Result<R, KernelError<Self>>) -> Result<R, Self::Err> {
         work(&self.kernels()?).map_err(Self::error)
     }
 
-    /// An error of the device in words, with what to try.
+    /// An error's message for people, with what to try.
     fn explain(error: &Self::Err) -> String;
 
-    /// The numbers of a contiguous tensor: a copy on the CPU, as dfdx lends none; on a GPU where they stand.
+    /// The numbers of a contiguous tensor: a copy on the CPU, as dfdx lends none; on a GPU the tensor's own memory.
     fn view<S: Shape>(&self, t: &Tensor<S, f32, Self>) -> BufferOf<Self>;
 
-    /// A contiguous tensor's numbers, brought to the host. (dfdx's own functions panic where this fails.)
+    /// Copies a contiguous tensor's numbers to the host. (dfdx's own functions panic where this fails.)
     ///
     /// # Errors
     /// When the device is lost.
     fn read<S: Shape>(&self, t: &Tensor<S, f32, Self>) -> Result<Vec<f32>, Self::Err>;
 
-    /// A tensor of these numbers. Where copying to the device takes long, it goes on beside the work that the device does
-    /// already.
+    /// A tensor of these numbers. On a GPU the copy overlaps with the work launched before.
     ///
     /// # Errors
     /// When the device is out of memory or lost.
@@ -68,7 +67,7 @@ pub trait Backend: Device<f32> {
     /// When the device is out of memory or lost.
     fn tensor_of<S: Shape>(&self, buffer: BufferOf<Self>, shape: S) -> Result<Tensor<S, f32, Self>, Self::Err>;
 
-    /// A new tensor of zeros, given to a kernel, and what else the kernel gives.
+    /// A new tensor of zeros, written by a kernel, and the kernel's other result.
     ///
     /// # Errors
     /// When the device is out of memory or lost.
@@ -79,7 +78,7 @@ pub trait Backend: Device<f32> {
         fill: impl FnOnce(SliceMutOf<'_, Self>) -> Result<R, Self::Err>,
     ) -> Result<(Tensor<S, f32, Self>, R), Self::Err>;
 
-    /// A new tensor of zeros, given to a kernel.
+    /// A new tensor of zeros, written by a kernel.
     ///
     /// # Errors
     /// When the device is out of memory or lost.
@@ -102,38 +101,38 @@ pub trait Backend: Device<f32> {
         fill: impl FnOnce(&Self::Kernels, &BufferOf<Self>, SliceMutOf<'_, Self>) -> Result<(), KernelError<Self>>,
     ) -> Result<(), Self::Err>;
 
-    /// Moves a gradient out of the tape.
+    /// Moves a gradient out of its storage.
     ///
     /// # Errors
     /// When the device is lost.
     fn take(&self, gradient: &mut StorageOf<Self>) -> Result<BufferOf<Self>, Self::Err>;
 
-    /// A gradient to add to.
+    /// A gradient as a slice to add to.
     fn slice_mut(gradient: &mut StorageOf<Self>) -> SliceMutOf<'_, Self>;
 
-    /// A storage of these numbers.
+    /// A new storage of these numbers.
     ///
     /// # Errors
     /// When the device is out of memory or lost.
     fn store(&self, numbers: &[f32]) -> Result<StorageOf<Self>, Self::Err>;
 
-    /// A storage's numbers, brought to the host.
+    /// Copies a storage's numbers to the host.
     ///
     /// # Errors
     /// When the device is lost.
     fn fetch(&self, storage: &StorageOf<Self>) -> Result<Vec<f32>, Self::Err>;
 
-    /// What this device is, for people: see [`describe`](KernelDevice::describe).
+    /// The device's name for messages: see [`describe`](KernelDevice::describe).
     fn description(&self) -> String {
         self.kernels().map_or_else(|e| Self::explain(&e), |k| k.describe())
     }
 
-    /// Whether the device takes this precision; one that does not takes single precision in its place.
+    /// Whether the device supports this precision; one that does not uses single precision instead.
     fn supports(&self, precision: Precision) -> bool {
         self.kernels().is_ok_and(|k| k.supports(precision))
     }
 
-    /// What products are computed in where `precision` is asked for.
+    /// The precision of products when `precision` is asked for.
     fn computes_in(&self, precision: Precision) -> Precision {
         self.kernels().map_or(Precision::F32, |k| k.computes_in(precision))
     }

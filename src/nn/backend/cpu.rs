@@ -1,4 +1,4 @@
-//! dfdx's CPU.
+//! dfdx's CPU as a backend.
 
 use super::bound::{Backend, StorageOf};
 use crate::kernels::cpu::buffer::{self, Buffer};
@@ -12,7 +12,7 @@ use std::convert::Infallible;
 pub struct Copies {
     /// How many tensors.
     pub tensors: usize,
-    /// Their numbers.
+    /// How many numbers they have together.
     pub numbers: usize,
 }
 
@@ -20,7 +20,7 @@ thread_local! {
     static COPIES: Cell<Copies> = const { Cell::new(Copies { tensors: 0, numbers: 0 }) };
 }
 
-/// What this thread copies in `call`.
+/// Counts what this thread copies in `call`.
 pub fn copies<R>(call: impl FnOnce() -> R) -> (R, Copies) {
     let before = COPIES.get();
     let result = call();

@@ -1,6 +1,6 @@
-//! dfdx's GPU.
+//! dfdx's GPU as a backend.
 //!
-//! A tensor's numbers are used where they stand: dfdx lends no slice of them, so [`address`] reads where that is. This is the one
+//! Kernels use a tensor's memory in place: dfdx lends no slice of it, so [`address`] finds its address. This is the one
 //! place above the kernels with `unsafe` code: it promises that what was read is the tensor's own memory.
 
 use super::address;

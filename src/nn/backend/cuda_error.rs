@@ -1,4 +1,4 @@
-//! A GPU's errors as dfdx's, and in words.
+//! A GPU's errors: converted to dfdx's, and as messages.
 
 use crate::kernels::cuda::error::GpuError;
 use dfdx::prelude::CudaError;
@@ -12,7 +12,7 @@ impl From<GpuError> for CudaError {
     }
 }
 
-/// dfdx's error in words, with what to try.
+/// The message of dfdx's error, with what to try.
 pub fn explain(error: &CudaError) -> String {
     match error {
         CudaError::Driver(error) => GpuError::from(*error).to_string(),

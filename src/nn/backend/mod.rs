@@ -1,4 +1,4 @@
-//! dfdx's devices, as the network sees them.
+//! dfdx's devices as backends of the network: how kernels reach the memory of its tensors.
 
 #[cfg(feature = "cuda")]
 mod address;

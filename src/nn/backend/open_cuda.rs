@@ -10,7 +10,7 @@ use dfdx::prelude::*;
 /// Why a GPU cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CudaOpenError {
-    /// There is none.
+    /// There is no such GPU.
     #[error(transparent)]
     NoGpu(#[from] NoGpu),
     /// The GPU runs none of this program's kernels.
@@ -38,7 +38,7 @@ pub enum CudaOpenError {
 }
 
 /// dfdx's device for a GPU, the first being 0, once it is known to run this program's kernels and dfdx's, and that the
-/// addresses of tensors are read rightly.
+/// addresses of tensors are read correctly.
 ///
 /// # Errors
 /// When there is no such GPU, when it or its driver is too old, or when this build mixes versions of crates.
@@ -62,7 +62,7 @@ pub fn open_cuda(ordinal: usize) -> Result<Cuda, CudaOpenError> {
     Ok(cuda)
 }
 
-/// The GPU for a test of this crate; `None`, and a loud word, where there is none.
+/// The GPU for a test of this crate; `None`, and a message, where there is none.
 #[cfg(test)]
 pub fn tested_gpu() -> Option<Cuda> {
     use std::io::Write;

@@ -14,7 +14,7 @@ module! {
         pub down_weight("0.weight"): Param<(Hidden, C), D>,
         /// `(32,)`.
         pub down_bias("0.bias"): Param<(Hidden,), D>,
-        /// `(C, 32)`: and back.
+        /// `(C, 32)`: back to `C` channels.
         pub up_weight("2.weight"): Param<(C, Hidden), D>,
         /// `(C,)`.
         pub up_bias("2.bias"): Param<(C,), D>,

@@ -1,6 +1,6 @@
 //! Convolution with batch normalisation.
 //!
-//! In training the batch's own statistics normalise and the running ones follow them; in inference the
+//! Training normalises with the batch's own statistics and updates the running ones; in inference the
 //! running ones are folded into the convolution (`w' = w s / sqrt(v + eps)`, eps 1e-5).
 
 use crate::kernels::precision::Precision;
@@ -21,13 +21,13 @@ const MOMENTUM: f64 = 0.1;
 module! {
     /// Batch normalisation of `C` channels.
     pub struct BatchNorm<C: ConstDim, D: Backend> {
-        /// `(C,)`.
+        /// Factor (gamma), `(C,)`.
         pub scale("weight"): Param<(C,), D>,
-        /// `(C,)`.
+        /// Offset (beta), `(C,)`.
         pub bias("bias"): Param<(C,), D>,
-        /// `(C,)`.
+        /// Running mean, `(C,)`.
         pub running_mean("running_mean"): Statistic<(C,), D>,
-        /// `(C,)`, unbiased.
+        /// Running variance (unbiased), `(C,)`.
         pub running_var("running_var"): Statistic<(C,), D>,
         /// Training batches seen.
         pub batches("num_batches_tracked"): Counter,
@@ -43,9 +43,9 @@ module! {
         /// Normalises the convolution's output.
         pub norm("bn"): BatchNorm<CO, D>,
     } with |_, from| {
-        /// How it computes; in inference, a 1x1 convolution is always in single precision.
+        /// How it is computed; in inference, a 1x1 convolution is always in single precision.
         options: BuildOptions = from.options(),
-        /// What inference makes of the weights, if they stay as they are.
+        /// The weights with the batch norm folded in, kept by a predictor, whose weights no longer change.
         folded: Option<FoldedOf<D>> = None,
     } prepared |conv| {
         conv.folded = Some(Default::default());
@@ -53,7 +53,7 @@ module! {
 }
 
 impl<CO: ConstDim, D: Backend> BatchNorm<CO, D> {
-    /// A convolution with this norm, in inference.
+    /// A convolution with this norm for inference.
     pub(in crate::nn) fn inference<'a, C: ConstDim, const KH: usize, const KW: usize>(
         &'a self,
         weight: &'a Param<(CO, C, Const<KH>, Const<KW>), D>,
@@ -94,7 +94,7 @@ impl<C: ConstDim, CO: ConstDim, D: Backend, const KH: usize, const KW: usize, co
         ConvOptions { dilation: DILATION, relu: false, precision, memory }
     }
 
-    /// What its products are computed in.
+    /// Precision in which its products are computed.
     pub fn precision(&self) -> Precision {
         self.options.precision
     }

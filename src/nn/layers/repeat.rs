@@ -1,4 +1,4 @@
-//! `N` modules of one type, one after another.
+//! `N` modules of one type, applied sequentially.
 
 use crate::nn::backend::bound::Backend;
 use crate::nn::backend::tape::Training;

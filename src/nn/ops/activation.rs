@@ -1,5 +1,5 @@
-//! Maps in inference, from the image to the mask: buffers that no tensor holds, so that between two operations nothing is
-//! copied. The functions are those of the taped operations.
+//! Feature maps in inference: device buffers instead of tensors, so that nothing is copied between two operations. The
+//! operations compute the same functions as those on the tape.
 
 use super::adapted_block::{AdapterRef, BlockWeights, LinearWeights, block_size};
 use super::conv_norm::{BatchNormRef, ConvNormRef};
@@ -23,7 +23,7 @@ use crate::nn::shape::{EvenSide, Image, Map, Masks, Side, check_image};
 use dfdx::prelude::*;
 use std::fmt;
 
-/// A map `(B, H, H, C)` in inference: numbers on a device, and no tensor.
+/// A map `(B, H, H, C)` in inference: a buffer on a device, no tensor.
 pub struct Activation<B: Dim, H: Dim, C: Dim, D: Backend> {
     numbers: BufferOf<D>,
     device: D,
@@ -46,7 +46,7 @@ impl<B: Dim, S: Side, D: Backend> Activation<B, S, Const<3>, D> {
     /// When a run-time batch is empty, or a run-time side is not square, no multiple of 32, or below 64.
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     pub fn patch_embed<C: ConstDim, Bg: ConstDim, W: ConstDim, T: Inference<D>>(
         image: Image<B, S, D, T>,
         stem: StemRef<'_, C, Bg, W, D>,
@@ -67,23 +67,23 @@ impl<B: Dim, S: Side, D: Backend> Activation<B, S, Const<3>, D> {
 }
 
 impl<B: Dim, H: Dim, C: Dim, D: Backend> Activation<B, H, C, D> {
-    /// A tensor's numbers; on the CPU a copy.
+    /// The map that a tensor holds; on the CPU a copy of it.
     ///
     /// # Panics
     /// When a run-time batch is empty, or a run-time side is not square.
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     pub fn from_map<T: Inference<D>>(map: Map<B, H, C, D, T>) -> Result<Self, D::Err> {
         let (batch, side, _, channels) = *map.shape();
         let (map, _) = erase_map(map).try_contiguous()?.split_tape();
         Ok(Self { numbers: map.device().view(&map), device: map.device().clone(), batch, side, channels })
     }
 
-    /// As a tensor.
+    /// The same map as a tensor.
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     pub fn into_map<T: Inference<D>>(self) -> Result<Map<B, H, C, D, T>, D::Err> {
         let shape = self.shape();
         Ok(retype(self.device.tensor_of(self.numbers, shape)?.put_tape(T::default())))
@@ -98,7 +98,7 @@ impl<B: Dim, H: Dim, C: Dim, D: Backend> Activation<B, H, C, D> {
         Extent::square(self.side.size())
     }
 
-    /// A map of this one's batch and side, for a kernel that writes each number.
+    /// A new map of this one's batch and side from a kernel, which must write every element.
     fn write<C2: Dim>(
         &self,
         channels: C2,
@@ -109,10 +109,10 @@ impl<B: Dim, H: Dim, C: Dim, D: Backend> Activation<B, H, C, D> {
         Ok(Activation { numbers, device: self.device.clone(), batch: self.batch, side: self.side, channels })
     }
 
-    /// At `side` and channels first: a head's map `(B, H, H, K)` to the masks `(B, K, S, S)`.
+    /// Resizes a head's map `(B, H, H, K)` to masks `(B, K, S, S)` of side `side`, channels first.
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     pub fn resize<S: Side, T: Inference<D>>(&self, side: S) -> Result<Masks<B, S, C, D, T>, D::Err> {
         let ([batch, .., classes], to) = (self.shape(), Extent::square(side.size()));
         let size = ResizeSize { batch, from: self.extent(), to, classes };
@@ -142,10 +142,10 @@ impl<B: Dim, H: Dim, C: ConstDim, D: Backend> Activation<B, H, C, D> {
         Ok(Activation { numbers, device: d.clone(), batch: self.batch, side, channels: CO::default() })
     }
 
-    /// An adapter, then a block that keeps its map: see [`adapted_block`](super::adapted_block::adapted_block).
+    /// An adapter, then a block that keeps the map's size: see [`adapted_block`](super::adapted_block::adapted_block).
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     pub fn adapted_block<R: ConstDim>(
         &self,
         adapter: AdapterRef<'_, C, R, D>,
@@ -158,7 +158,7 @@ impl<B: Dim, H: Dim, C: ConstDim, D: Backend> Activation<B, H, C, D> {
     /// Convolution, batch norm and maybe ReLU, with the running statistics: one convolution of folded weights.
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     pub fn conv_norm<CO: ConstDim, KH: ConstDim, KW: ConstDim>(
         &self,
         conv: ConvNormRef<'_, C, CO, KH, KW, D>,
@@ -191,7 +191,7 @@ impl<B: Dim, H: Dim, C: ConstDim, D: Backend> Activation<B, H, C, D> {
     /// When weight and bias differ in a run-time number of classes.
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     pub fn conv1x1<K: Dim>(
         &self,
         weight: &Tensor<(K, C, Const<1>, Const<1>), f32, D>,
@@ -212,13 +212,13 @@ impl<B: Dim, H: Dim, C: ConstDim, D: Backend> Activation<B, H, C, D> {
         self.write(classes, |k, y| k.conv2d(size, &self.numbers, &weight, Some(&bias), false, y))
     }
 
-    /// Four maps, side by side along the channels.
+    /// Concatenates four maps along the channels.
     ///
     /// # Panics
     /// When they differ in a run-time batch or side.
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     pub fn concat4<C4: ConstDim>(maps: [Self; 4]) -> Result<Activation<B, H, C4, D>, D::Err> {
         const { assert!(C4::SIZE == 4 * C::SIZE, "concatenation adds the channels") };
         let shapes = maps.each_ref().map(Self::shape);
@@ -237,7 +237,7 @@ impl<B: Dim, H: Dim, C: ConstDim, D: Backend> Activation<B, H, C, D> {
     /// When they differ in a run-time batch or side.
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     pub fn add_relu(&self, other: &Self) -> Result<Self, D::Err> {
         assert_eq!(self.shape(), other.shape(), "two maps to add differ in shape");
         self.write(self.channels, |k, y| k.add_relu(&self.numbers, &other.numbers, y))
@@ -251,7 +251,7 @@ impl<B: Dim, H: EvenSide, C: ConstDim, D: Backend> Activation<B, H, C, D> {
     /// When a run-time side or the window's side is odd, or the heads do not divide the channels.
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     #[allow(clippy::type_complexity)]
     pub fn pooling_block<CO: ConstDim, R: ConstDim>(
         &self,
@@ -264,13 +264,13 @@ impl<B: Dim, H: EvenSide, C: ConstDim, D: Backend> Activation<B, H, C, D> {
         self.block(half, adapter, weights.erased(Some(&skip)), attention)
     }
 
-    /// The deep map `(B, H/2, H/2, C)` doubled, beside the skip `(B, H, H, C)`: `(B, H, H, C2)`.
+    /// Skip `(B, H, H, C)` and deep map `(B, H/2, H/2, C)`, upsampled and concatenated: `(B, H, H, C2)`.
     ///
     /// # Panics
     /// When the deep map does not have the skip's run-time batch and half its run-time side.
     ///
     /// # Errors
-    /// The device's.
+    /// When the device fails.
     pub fn up2_concat<C2: ConstDim>(
         skip: &Self,
         deep: &Activation<B, H::Half, C, D>,

@@ -1,4 +1,4 @@
-//! An adapter and the frozen Hiera block behind it, as one operation (paper, "Adapter"; Hiera,
+//! An adapter and the frozen Hiera block that follows it, as one operation (paper, "Adapter"; Hiera,
 //! arXiv 2306.00989; its SAM2 form, arXiv 2408.00714).
 //!
 //! ```text
@@ -60,7 +60,7 @@ pub type LinearRef<'a, I, O, D> = (&'a Tensor<(O, I), f32, D>, &'a Tensor<(O,), 
 pub struct AdapterRef<'a, C: ConstDim, R: ConstDim, D: Backend> {
     /// `C` to `R` channels.
     pub down: LinearRef<'a, C, R, D>,
-    /// And back.
+    /// `R` to `C` channels.
     pub up: LinearRef<'a, R, C, D>,
 }
 
@@ -90,7 +90,7 @@ impl<C: ConstDim, CO: ConstDim, D: Backend> BlockWeights<'_, C, CO, D> {
     }
 }
 
-/// An adapter's tensors, their shapes forgotten: down weight and bias, up weight and bias.
+/// An adapter's tensors with run-time shapes: down weight and bias, up weight and bias.
 type Adapter<D> = (Erased<2, D>, Erased<1, D>, Erased<2, D>, Erased<1, D>);
 
 impl<C: ConstDim, R: ConstDim, D: Backend> AdapterRef<'_, C, R, D> {
@@ -100,13 +100,13 @@ impl<C: ConstDim, R: ConstDim, D: Backend> AdapterRef<'_, C, R, D> {
     }
 }
 
-/// An adapter, then a block that keeps its map, `(B, H, H, C)`.
+/// An adapter, then a block that keeps the map's size, `(B, H, H, C)`.
 ///
 /// # Panics
 /// When a run-time batch is empty, a run-time side is not square, or the heads do not divide the channels.
 ///
 /// # Errors
-/// The device's.
+/// When the device fails.
 pub fn adapted_block<B, H, C, R, D, T>(
     x: Map<B, H, C, D, T>,
     adapter: AdapterRef<'_, C, R, D>,
@@ -132,7 +132,7 @@ where
 /// the channels.
 ///
 /// # Errors
-/// The device's.
+/// When the device fails.
 #[allow(clippy::type_complexity)]
 pub fn pooling_block<B, H, C, CO, R, D, T>(
     x: Map<B, H, C, D, T>,
@@ -154,7 +154,7 @@ where
     Ok(retype(erased(erase_map(x), CO::SIZE, adapter.erased(), weights.erased(Some(&skip)), attention, memory)?))
 }
 
-/// The sizes of a block, once the map was looked at.
+/// The sizes of a block, after checking the map.
 ///
 /// # Panics
 /// When heads do not divide the channels, or an odd map or window is to be pooled.

@@ -12,7 +12,7 @@ use dfdx::prelude::*;
 /// When a run-time batch is empty, a run-time side is not square, or the two maps differ in either.
 ///
 /// # Errors
-/// The device's.
+/// When the device fails.
 pub fn add_relu<B: Dim, H: Dim, C: ConstDim, D: Backend, T: Tape<f32, D>>(
     a: Map<B, H, C, D, T>,
     b: Map<B, H, C, D, T>,

@@ -7,14 +7,15 @@ use crate::nn::backend::bound::Backend;
 use crate::nn::shape::Map;
 use dfdx::prelude::*;
 
-/// `(B, H, H, C)` normalised by the batch's own mean and variance, then a ReLU if asked for; and these two (the variance
-/// unbiased, as running statistics take it).
+/// `(B, H, H, C)` normalised by the batch's own mean and variance, then a ReLU if asked for; also gives that mean and
+/// the unbiased variance, `(C,)` each, for the running statistics.
 ///
 /// # Panics
-/// When a run-time batch is empty, a run-time side is not square, or the map has one value a channel, of which there is no variance.
+/// When a run-time batch is empty, a run-time side is not square, or the map has only one value per channel, of which there
+/// is no variance.
 ///
 /// # Errors
-/// The device's.
+/// When the device fails.
 #[allow(clippy::type_complexity)]
 pub fn batch_norm<B, H, C, D, T>(
     x: Map<B, H, C, D, T>,
@@ -33,10 +34,10 @@ where
     Ok((retype(y), statistics.map(retype)))
 }
 
-/// Whether a map has a variance.
+/// Checks that a map has a variance.
 ///
 /// # Panics
-/// When it has one value a channel.
+/// When it has only one value per channel.
 pub(super) fn check_values([batch, height, width, _]: [usize; 4]) {
     assert!(
         batch * height * width > 1,

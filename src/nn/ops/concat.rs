@@ -1,4 +1,4 @@
-//! Four maps, side by side along the channels: what the branches of a receptive-field block give.
+//! Concatenation of four maps along the channels: the branches of a receptive-field block.
 
 use super::tape::{Erased, GradientOf, erase_map, record_backward, retype};
 use crate::kernels::concat::ConcatKernel;
@@ -12,7 +12,7 @@ use dfdx::prelude::*;
 /// When a run-time batch is empty, a run-time side is not square, or the maps differ in either.
 ///
 /// # Errors
-/// The device's.
+/// When the device fails.
 pub fn concat4<B, H, C, C4, D, T>(maps: [Map<B, H, C, D, T>; 4]) -> Result<Map<B, H, C4, D, T>, D::Err>
 where
     B: Dim,

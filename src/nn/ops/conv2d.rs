@@ -15,7 +15,7 @@ use dfdx::prelude::*;
 /// When a run-time batch is empty, a run-time side is not square, the bias has another length, or the dilation is 0.
 ///
 /// # Errors
-/// The device's.
+/// When the device fails.
 pub fn conv2d<B, H, C, CO, KH, KW, D, T>(
     x: Map<B, H, C, D, T>,
     weight: &Tensor<(CO, C, KH, KW), f32, D>,

@@ -1,9 +1,9 @@
-//! A convolution and batch normalisation with the batch's statistics (training) as one operation: what lies
-//! between them is no tensor, is copied nowhere and has no gradient on the tape.
+//! A convolution and batch normalisation with the batch's statistics (training) as one operation: the convolution's output
+//! is no tensor, is not copied and has no gradient on the tape.
 //!
-//! A 1x1 convolution is computed from `x - mean(x)`: the batch norm takes the difference away again, and the
+//! A 1x1 convolution is computed from `x - mean(x)`: the batch norm subtracts any constant again, and the
 //! convolution's gradient sums to zero over the pixels, so that output and gradients are the same in exact arithmetic.
-//! In single precision they are far nearer to it where a map's mean dwarfs its spread, as a trunk's maps may.
+//! In single precision they are far more accurate where a map's mean is much larger than its spread, as in the trunk.
 
 use super::batch_norm::check_values;
 use super::tape::{Erased, GradientOf, erase, erase_map, record_backward, retype};
@@ -17,16 +17,16 @@ use crate::nn::backend::bound::{Backend, BufferOf, KernelError};
 use crate::nn::shape::Map;
 use dfdx::prelude::*;
 
-/// What is done around a convolution's products.
+/// Options of a convolution with a batch norm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConvOptions {
-    /// Distance between neighbouring taps.
+    /// Distance between neighbouring taps, in pixels.
     pub dilation: usize,
     /// Whether a ReLU follows.
     pub relu: bool,
-    /// What the products are computed in.
+    /// Precision in which the products are computed.
     pub precision: Precision,
-    /// What training keeps: with [`MemoryUse::Small`] what lies between convolution and norm is computed again.
+    /// What training saves: with [`MemoryUse::Small`] the backward pass recomputes the convolution's output.
     pub memory: MemoryUse,
 }
 
@@ -37,9 +37,9 @@ pub type FoldedOf<D> = <<D as Backend>::Kernels as ConvNormKernel>::Folded;
 /// A batch norm of `C` channels with its running statistics, each `(C,)`.
 #[derive(Debug)]
 pub struct BatchNormRef<'a, C: ConstDim, D: Backend> {
-    /// Its factor (gamma).
+    /// Factor (gamma).
     pub scale: &'a Tensor<(C,), f32, D>,
-    /// Its summand (beta).
+    /// Offset (beta).
     pub bias: &'a Tensor<(C,), f32, D>,
     /// Running mean.
     pub mean: &'a Tensor<(C,), f32, D>,
@@ -47,16 +47,16 @@ pub struct BatchNormRef<'a, C: ConstDim, D: Backend> {
     pub variance: &'a Tensor<(C,), f32, D>,
 }
 
-/// A convolution with its batch norm, as inference takes it: `CO` channels of `C`, `KH x KW` taps.
+/// A convolution with its batch norm for inference: `C` to `CO` channels, `KH x KW` taps.
 #[derive(Debug)]
 pub struct ConvNormRef<'a, C: ConstDim, CO: ConstDim, KH: ConstDim, KW: ConstDim, D: Backend> {
     /// `(CO, C, KH, KW)`.
     pub weight: &'a Tensor<(CO, C, KH, KW), f32, D>,
     /// Its batch norm, with the running statistics.
     pub norm: BatchNormRef<'a, CO, D>,
-    /// Where what the device makes of them stays, if they do.
+    /// Where the device keeps the folded weights, if the weights no longer change.
     pub folded: Option<&'a FoldedOf<D>>,
-    /// What is done around the products.
+    /// How it is computed.
     pub options: ConvOptions,
 }
 
@@ -67,11 +67,11 @@ pub type NormRef<'a, C, D> = [&'a Tensor<(C,), f32, D>; 2];
 /// `(B, H, H, C)` to `(B, H, H, CO)`, and the batch's mean and unbiased variance `(CO,)`.
 ///
 /// # Panics
-/// When a run-time batch is empty, a run-time side is not square, or the map has one value a channel, of which there is no
+/// When a run-time batch is empty, a run-time side is not square, or the map has only one value per channel, of which there is no
 /// variance.
 ///
 /// # Errors
-/// The device's.
+/// When the device fails.
 #[allow(clippy::type_complexity)]
 pub fn conv_norm<B, H, C, CO, KH, KW, D, T>(
     x: Map<B, H, C, D, T>,
@@ -94,11 +94,11 @@ where
     Ok((retype(y), statistics.map(retype)))
 }
 
-/// What the backward pass reads the input from.
+/// Where the backward pass reads the input from.
 enum Input<D: Backend> {
-    /// The tensor, and the channels' means that a 1x1 convolution takes away.
+    /// The tensor, and the channels' means that a 1x1 convolution subtracts.
     Tensor(Erased<4, D>, BufferOf<D>),
-    /// What the convolution read.
+    /// The buffer that the convolution read.
     Buffer(BufferOf<D>),
 }
 

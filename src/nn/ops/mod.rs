@@ -1,7 +1,7 @@
-//! The operations: shapes, tape wiring and documentation. Each is a typed shell, which the compiler checks, around a function
-//! whose shapes are forgotten; what computes them is a kernel (`crate::kernels`). They know no module.
+//! The network's operations. Each is a typed shell, whose shapes the compiler checks, around a function with run-time shapes,
+//! which calls a kernel (`crate::kernels`). They depend on no module of the network.
 //!
-//! Training's operations take and give tensors on dfdx's tape, inference's are the methods of [`Activation`].
+//! In training they take and give tensors on dfdx's tape; in inference they are the methods of [`Activation`].
 
 pub mod activation;
 pub mod adapted_block;

@@ -33,13 +33,13 @@ impl<'a, C: ConstDim, Bg: ConstDim, W: ConstDim, D: Backend> StemRef<'a, C, Bg, 
 }
 
 /// `conv7x7(x) + bicubic(background) + tiled(window)`, channels last: `(B, 3, S, S)` to `(B, S/4, S/4, C)`. It is frozen and
-/// comes first, so it has no backward pass; the tape goes on, as it owns the leaves' gradients.
+/// comes first, so it has no backward pass; the image's tape is handed on, as it owns the leaves' gradients.
 ///
 /// # Panics
 /// When a run-time batch is empty, or a run-time side is not square, no multiple of 32, or below 64.
 ///
 /// # Errors
-/// The device's.
+/// When the device fails.
 #[allow(clippy::type_complexity)]
 pub fn patch_embed<B, S, C, Bg, W, D, T>(
     x: Image<B, S, D, T>,

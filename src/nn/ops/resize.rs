@@ -1,4 +1,4 @@
-//! A head's map at the image's side and in the paper's layout.
+//! Resizing of a head's map to the image's side, channels first as in the paper.
 
 use super::tape::{Erased, GradientOf, erase_map, record_backward, retype};
 use crate::kernels::extent::Extent;
@@ -7,13 +7,13 @@ use crate::nn::backend::bound::Backend;
 use crate::nn::shape::{Map, Masks, Side};
 use dfdx::prelude::*;
 
-/// `(B, H, H, K)` to `(B, K, S, S)`, where `S` is `side`; bilinear, edges on edges (`align_corners=False`).
+/// `(B, H, H, K)` to `(B, K, S, S)`, where `S` is `side`; bilinear, `align_corners=False`.
 ///
 /// # Panics
 /// When a run-time batch is empty, or a run-time side is not square.
 ///
 /// # Errors
-/// The device's.
+/// When the device fails.
 pub fn resize<S: Side, B: Dim, H: Dim, K: Dim, D: Backend, T: Tape<f32, D>>(
     x: Map<B, H, K, D, T>,
     side: S,

@@ -1,5 +1,5 @@
 //! The loss of one output: weighted cross-entropy plus weighted IoU (paper, "Loss function"; F3Net,
-//! arXiv 1911.11445). Weights stress pixels near edges of the mask.
+//! arXiv 1911.11445). Its weights stress pixels near edges of the mask.
 
 use super::tape::{Erased, GradientOf, erase, record_backward, retype};
 use crate::kernels::extent::Extent;
@@ -14,7 +14,7 @@ use dfdx::prelude::*;
 /// When a run-time batch is empty, or a run-time side is not square.
 ///
 /// # Errors
-/// The device's.
+/// When the device fails.
 pub fn loss_weights<B: Dim, S: Side, K: Dim, D: Backend>(
     mask: &Masks<B, S, K, D>,
 ) -> Result<Masks<B, S, K, D>, D::Err> {
@@ -33,7 +33,7 @@ pub fn loss_weights<B: Dim, S: Side, K: Dim, D: Backend>(
 /// When a run-time batch is empty, a run-time side is not square, or logits, mask and weights differ in shape.
 ///
 /// # Errors
-/// The device's.
+/// When the device fails.
 pub fn structure_loss<B: Dim, S: Side, K: Dim, D: Backend, T: Tape<f32, D>>(
     logits: Masks<B, S, K, D, T>,
     mask: &Masks<B, S, K, D>,

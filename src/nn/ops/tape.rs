@@ -1,14 +1,14 @@
-//! How an operation is put on dfdx's tape: a typed shell, which the compiler checks, forgets the shapes before its work and
-//! promises them again after it, so that the work is compiled once for each device and tape.
+//! How an operation is recorded on dfdx's tape. Its typed shell, whose shapes the compiler checks, erases the shapes before the
+//! work and restores them for the result, so that the work is compiled once for each device and tape.
 
 use crate::nn::backend::bound::{Backend, BufferOf, KernelError, SliceMutOf, StorageOf};
 use crate::nn::shape::{Map, check_map};
 use dfdx::prelude::*;
 
-/// A tensor whose shape the compiler has forgotten: same id, same data, same tape.
+/// A tensor with a run-time shape instead of a typed one: same id, same data, same tape.
 pub(super) type Erased<const N: usize, D, T = NoneTape> = Tensor<[usize; N], f32, D, T>;
 
-/// Forgets the shape.
+/// Erases the shape's type.
 #[inline(always)]
 pub(super) fn erase<const N: usize, S: Shape<Concrete = [usize; N]>, D: Backend, T: Tape<f32, D>>(
     x: Tensor<S, f32, D, T>,
@@ -19,8 +19,7 @@ where
     x.try_realize().unwrap_or_else(|_| unreachable!("any shape can be forgotten"))
 }
 
-/// Forgets a map's shape, once its batch and both sides were looked at: the compiler knows the sizes of `Const`, not those
-/// of `usize`.
+/// Erases a map's shape after checking its batch and sides, as the compiler does not check sizes of type `usize`.
 ///
 /// # Panics
 /// When the batch is empty, or the map not square.
@@ -30,7 +29,7 @@ pub(super) fn erase_map<B: Dim, H: Dim, C: Dim, D: Backend, T: Tape<f32, D>>(x: 
     erase(x)
 }
 
-/// The way back. `S` is what the shell promises, and what the erased function computed.
+/// The reverse of [`erase`]: gives a result the typed shape `S`, which it must have.
 #[inline(always)]
 pub(super) fn retype<const N: usize, S: Shape<Concrete = [usize; N]>, D: Backend, T: Tape<f32, D>>(
     x: Erased<N, D, T>,
@@ -55,7 +54,7 @@ impl<D: Backend> GradientOf<D> {
     }
 }
 
-/// Puts an operation's backward pass on the tape: `backward(device, kernels, gy, [gx...])` must *add* to the `gx`.
+/// Records an operation's backward pass on the tape: `backward(device, kernels, gy, [gx...])` must *add* to the `gx`.
 ///
 /// Safe for any number of inputs: each gradient is moved out of dfdx's map, worked on, and put back.
 pub(super) fn record_backward<D: Backend, T: Tape<f32, D>, const N: usize>(

@@ -1,4 +1,4 @@
-//! The join of a decoder step: the deep map doubled, beside the skip.
+//! The join of a decoder step: the deep map is upsampled to twice its size and concatenated to the skip.
 
 use super::tape::{Erased, GradientOf, erase_map, record_backward, retype};
 use crate::kernels::extent::Extent;
@@ -7,7 +7,7 @@ use crate::nn::backend::bound::Backend;
 use crate::nn::shape::{EvenSide, Map};
 use dfdx::prelude::*;
 
-/// Skip `(B, H, H, C)` and deep `(B, H/2, H/2, C)` to `(B, H, H, C2)`: `[skip, deep doubled]` along the channels; bilinear,
+/// Skip `(B, H, H, C)` and deep `(B, H/2, H/2, C)` to `(B, H, H, C2)`: `[skip, upsampled deep map]` along the channels; bilinear,
 /// corners on corners (`align_corners=True`).
 ///
 /// # Panics
@@ -15,7 +15,7 @@ use dfdx::prelude::*;
 /// side.
 ///
 /// # Errors
-/// The device's.
+/// When the device fails.
 pub fn up2_concat<B, H, C, C2, D, T>(
     skip: Map<B, H, C, D, T>,
     deep: Map<B, H::Half, C, D, T>,
@@ -32,7 +32,7 @@ where
     Ok(retype(erased(erase_map(skip), erase_map(deep))?))
 }
 
-/// The sizes of a join, once both maps were looked at.
+/// The sizes of a join, after checking both maps.
 ///
 /// # Panics
 /// When they do not fit.

@@ -11,8 +11,8 @@ use dfdx::nn::{ModuleVisitor, TensorCollection};
 
 /// A weight or a module of weights, at a [`Path`].
 ///
-/// Every weight by its published name: what there is (without an instance), how it is built from a [`Builder`], what it holds,
-/// and which of it dfdx sees. `module!` derives it.
+/// Lists its weights by their published names (without an instance), builds them from a [`Builder`], gives their values, and
+/// shows dfdx its tensors. `module!` derives it.
 pub trait Weights<D: Backend>: Sized {
     /// Appends every stored value's name, shape and role.
     fn specs(path: &Path, list: &mut SpecList);
@@ -29,7 +29,7 @@ pub trait Weights<D: Backend>: Sized {
     /// When the device is lost, as dfdx's own reading of a tensor does; never on the CPU.
     fn each(&self, path: &Path, f: &mut dyn FnMut(WeightSpec, Value));
 
-    /// Makes room for what inference may keep of its weights, which no longer change: what a predictor does to its model.
+    /// Lets inference cache what it computes from the weights, which no longer change. A predictor calls it.
     #[doc(hidden)]
     fn prepare_inference(&mut self) {}
 
@@ -67,18 +67,18 @@ pub struct Builder<'a, D> {
 }
 
 impl<'a, D: Backend> Builder<'a, D> {
-    /// Device and source, for a model in single precision and of one class.
+    /// A builder for a model in single precision with one class.
     pub fn new(device: &'a D, source: &'a mut dyn WeightSource) -> Self {
         Self { device, source, options: BuildOptions::default(), classes: 1 }
     }
 
-    /// The same for a model that computes so.
+    /// The same with these options.
     pub fn with_options(self, options: BuildOptions) -> Self {
         let precision = if self.device.supports(options.precision) { options.precision } else { Precision::F32 };
         Self { options: BuildOptions { precision, ..options }, ..self }
     }
 
-    /// The same for a model of so many classes, where its type leaves that open (`usize`).
+    /// The same for a model of `classes` classes, if its type leaves their number open (`usize`).
     pub fn with_classes(self, classes: usize) -> Self {
         Self { classes, ..self }
     }
@@ -130,7 +130,7 @@ impl<'a, D: Backend> Builder<'a, D> {
         stored.map_err(|e| BuildError::device::<D>(spec, &e))
     }
 
-    /// The count of `spec`.
+    /// The count (of batches) for `spec`.
     ///
     /// # Errors
     /// When the source gives none.

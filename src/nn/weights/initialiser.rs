@@ -1,4 +1,4 @@
-//! Random weights: what a model starts from where no file is at hand.
+//! Random weights, for a model that starts without a file.
 
 use super::source::{SourceError, WeightSource};
 use super::spec::{Role, Value, WeightSpec};
@@ -22,13 +22,13 @@ const CHUNK: usize = 1 << 16;
 #[derive(Clone, Debug)]
 pub struct Initialiser {
     seed: u64,
-    /// Of each weight asked for so far, by its name without `weight`: a bias starts within its weight's
+    /// The shape of each weight asked for so far, by its name without `weight`: a bias is drawn within its weight's
     /// bounds.
     shapes: HashMap<String, Vec<usize>>,
 }
 
 impl Initialiser {
-    /// Weights of `seed`.
+    /// Random weights from `seed`.
     pub fn new(seed: u64) -> Self {
         Self { seed, shapes: HashMap::new() }
     }

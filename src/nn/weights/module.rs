@@ -2,7 +2,7 @@
 
 /// Declares a struct of weights, dfdx's `TensorCollection` for it, and [`Weights`].
 ///
-/// Behind each field stands its published name; type parameters come first, then const ones after a
+/// Each field is followed by its published name in parentheses; type parameters come first, then const ones after a
 /// semicolon. What a field is to dfdx (trainable, statistic, frozen, module) its type says. After
 /// `with |path, from|` come fields that are no weights, with what they are when built at `path` by the builder `from`;
 /// after `prepared |module|` what is done to make a module ready for inference alone, besides its fields.

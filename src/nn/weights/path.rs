@@ -1,6 +1,6 @@
-//! Places in the tree of published names.
+//! Paths in the tree of published names.
 
-/// A place in the tree of published names, for example `encoder.blocks.7.block`.
+/// A path in the tree of published names, for example `encoder.blocks.7.block`.
 #[derive(Clone, Debug, Default)]
 pub struct Path {
     name: String,
@@ -38,7 +38,7 @@ impl Path {
         Self::default()
     }
 
-    /// The place below this one; the same place if `segment` is an empty name.
+    /// The path below this one; the same path if `segment` is an empty name.
     pub fn join(&self, segment: impl Segment) -> Self {
         segment.below(self)
     }

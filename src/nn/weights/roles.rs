@@ -1,4 +1,4 @@
-//! What a weight is to training, as a type: [`Param`], [`Statistic`], [`Counter`], [`Frozen`],
+//! A weight's role in training as its type: [`Param`], [`Statistic`], [`Counter`], [`Frozen`],
 //! [`Unused`], [`PerClass`].
 
 use super::build::{BuildError, Builder, Weights};
@@ -32,9 +32,9 @@ pub struct PerClass<S: PerClassShape, D: Backend>(Tensor<S::Stored, f32, D>);
 pub trait PerClassShape: Shape {
     /// How many classes it is for.
     type Classes: Classes;
-    /// The same shape as dfdx can walk over it.
+    /// The same shape as a constant shape, which dfdx needs.
     type Stored: ConstShape<Concrete = Self::Concrete>;
-    /// The shape for so many classes.
+    /// The shape for this number of classes.
     fn with(classes: Self::Classes) -> Self::Stored;
 }
 
@@ -89,7 +89,7 @@ impl<S: PerClassShape, D: Backend> PerClass<S, D> {
         self.0.shape().num_elements()
     }
 
-    /// Where it lies.
+    /// The device that it is on.
     pub fn device(&self) -> &D {
         self.0.device()
     }
@@ -116,8 +116,8 @@ pub struct Frozen<S: ConstShape, D: Backend> {
 }
 
 impl<S: ConstShape, D: Backend> Frozen<S, D> {
-    /// A weight of these row-major numbers, as many as the shape says. One of two dimensions is a linear layer's `(out, in)`, held
-    /// in `precision`.
+    /// A weight of these row-major numbers, as many as the shape says. One of two dimensions is a linear layer's `(out, in)`,
+    /// held in `precision`.
     ///
     /// # Panics
     /// When there are more or fewer numbers.
@@ -248,7 +248,7 @@ impl<S: PerClassShape, D: Backend> Weights<D> for PerClass<S, D> {
     }
 }
 
-/// dfdx walks past what is no tensor.
+/// dfdx skips what is no tensor.
 macro_rules! not_a_tensor {
     () => {
         fn visit<P, W>(

@@ -11,7 +11,7 @@ pub trait WeightSource {
     /// When the source does not hold it, or holds another shape.
     fn value(&mut self, spec: &WeightSpec) -> Result<Value, SourceError>;
 
-    /// The same numbers where they stand, for one who can use them from there; `None` where the source has them otherwise.
+    /// The same numbers in the source's own encoding, without a copy; `None` if the source cannot lend them.
     ///
     /// # Errors
     /// As [`value`](Self::value).

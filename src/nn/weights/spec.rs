@@ -55,7 +55,7 @@ pub enum Value {
     Count(i64),
 }
 
-/// What a model stores, one value after another: what a walk over its type collects without building it.
+/// The list of values that a model stores, collected from its type without building it.
 #[derive(Clone, Debug)]
 pub struct SpecList {
     /// The values so far.

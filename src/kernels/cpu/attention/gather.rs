@@ -4,12 +4,12 @@ use super::shape::AttentionShape;
 use crate::kernels::cpu::gemm::driver::rows_of;
 use crate::kernels::cpu::vector::rows::largest_of_four;
 
-/// One window and head: rows of `dim` numbers each. Nothing is copied but pooled queries.
+/// Rows of `dim` numbers of one window and head. Only pooled queries are copied.
 pub(super) struct Gathered<'a> {
     pub queries: Queries<'a>,
-    /// The last one stands for all padded tokens, if there are any.
+    /// The keys; the last one stands for all padded tokens, if there are any.
     pub keys: Vec<&'a [f32]>,
-    /// One for each key.
+    /// The values, one for each key.
     pub values: Vec<&'a [f32]>,
     /// How many tokens the last key stands for.
     pub last: f32,
@@ -17,9 +17,9 @@ pub(super) struct Gathered<'a> {
 
 /// The queries of a window and head.
 pub(super) enum Queries<'a> {
-    /// A token's own.
+    /// One query for each token.
     Rows(Vec<&'a [f32]>),
-    /// The largest of four tokens, number by number, and which token of the window each number came from.
+    /// The maximum over 2x2 tokens, element by element, and the token of the window that each element came from.
     Pooled(Vec<f32>, Vec<u32>),
 }
 

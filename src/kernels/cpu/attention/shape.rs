@@ -1,4 +1,4 @@
-//! What attention has to know of its maps, and in which order its results stand.
+//! The sizes of attention, and the order of its results in memory.
 
 use super::windows::Windows;
 use crate::kernels::extent::Extent;
@@ -12,13 +12,13 @@ pub struct AttentionShape {
     pub window: usize,
     /// Number of heads.
     pub heads: usize,
-    /// Numbers of a head.
+    /// Channels of a head.
     pub dim: usize,
     /// Whether queries are pooled 2x2.
     pub pool: bool,
 }
 
-/// One window and head of the results: which one, and its stretch of them.
+/// The part of the results that belongs to one window and head, and which ones these are.
 pub(super) struct Piece<'d> {
     pub image: usize,
     pub window: usize,
@@ -27,7 +27,7 @@ pub(super) struct Piece<'d> {
 }
 
 impl AttentionShape {
-    /// Numbers of a token in all heads.
+    /// Channels of all heads.
     pub fn channels(&self) -> usize {
         self.heads * self.dim
     }
@@ -47,12 +47,12 @@ impl AttentionShape {
         if self.pool { self.windows().pooled() } else { self.windows() }
     }
 
-    /// The order of what belongs to queries.
+    /// The order of results that belong to queries.
     pub fn query_order(&self) -> WindowOrder {
         WindowOrder { windows: self.query_windows(), heads: self.heads, dim: self.dim }
     }
 
-    /// The order of what belongs to keys and values.
+    /// The order of results that belong to keys and values.
     pub fn key_order(&self) -> WindowOrder {
         WindowOrder { windows: self.windows(), heads: self.heads, dim: self.dim }
     }
@@ -85,7 +85,7 @@ pub struct WindowOrder {
 }
 
 impl WindowOrder {
-    /// Where the `parts * dim` numbers of token `(y, x)` begin, for one head after another.
+    /// Where the `parts * dim` numbers of token `(y, x)` begin, head by head.
     pub fn starts(&self, parts: usize, y: usize, x: usize) -> impl Iterator<Item = usize> {
         let (position, step) = (self.windows.position(y, x), parts * self.dim);
         let heads = self.heads;

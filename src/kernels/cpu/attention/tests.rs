@@ -12,7 +12,7 @@ fn rounded(x: &[f32], precision: Precision) -> Vec<f64> {
     x.iter().map(|x| f64::from(if halves { half::bf16::from_f32(*x).to_f32() } else { *x })).collect()
 }
 
-/// The plain twin in double precision, padded tokens and all: the outputs in the map's order, and the gradient of
+/// The reference implementation in double precision, padded tokens and all: the outputs in the map's order, and the gradient of
 /// `sum(outputs * probe)` with respect to the projections' rows. `whole` are these before they were rounded: what is
 /// pooled.
 fn twin(a: &AttentionShape, whole: &[f32], qkv: &[f64], bias: &[f64], probe: &[f64]) -> [Vec<f64>; 2] {

@@ -19,7 +19,7 @@ use rayon::prelude::*;
 /// Query rows worked on at once: what bounds the scores held in memory.
 const QUERY_ROWS: usize = 128;
 
-/// Attention over a batch of maps.
+/// Attention over a batch of maps, forward and backward.
 #[derive(Clone, Copy)]
 pub struct Attention<'a> {
     /// Its sizes.
@@ -30,7 +30,7 @@ pub struct Attention<'a> {
     pub precision: Precision,
 }
 
-/// Packed right operands, whose memory one task after another uses.
+/// Packed right operands, whose memory is reused by successive tasks.
 struct Operands {
     keys: Packed,
     keys_by_row: Packed,
@@ -47,7 +47,7 @@ impl Operands {
 }
 
 /// Rows of `stride` numbers each as the left operand of a product with `right`, rounded in their own place if the product is
-/// in bf16. Of each row, what holds its first `count` numbers counts.
+/// in bf16. Only the lanes of each row's first `count` numbers are used.
 fn left_in_place<'r>(rows: &'r mut [f32], stride: usize, right: &Packed, count: usize) -> Vec<&'r [f32]> {
     if right.precision() == Precision::Bf16 {
         rows.chunks_exact_mut(stride).for_each(round_bf16_in_place);
@@ -129,7 +129,8 @@ impl Attention<'_> {
                         Epilogue::None,
                         p,
                     );
-                    // A row's weights are these numbers times its sum's inverse, which its gradient takes: it is shorter.
+                    // A row's weights are these exponentials over their sum. The row of its gradient is scaled instead: it is
+                    // shorter.
                     sums.clear();
                     sums.extend(p.chunks_exact_mut(stride).map(|row| softmax_exp_row(row, keys, factor, g.last)));
                     for ((go, sum), scaled) in go.iter().zip(&sums).zip(scaled.chunks_exact_mut(d)) {

@@ -9,13 +9,13 @@ use crate::kernels::extent::Extent;
 #[derive(Clone, Copy, Debug)]
 pub struct Windows {
     map: Extent,
-    /// A whole window; those at the right and lower edge may have fewer real tokens.
+    /// Size of a whole window; those at the right and lower edge may have fewer real tokens.
     window: Extent,
-    /// Windows from top to bottom and from left to right.
+    /// Number of windows from top to bottom and from left to right.
     grid: Extent,
 }
 
-/// One window: where it stands and how large it is.
+/// One window: its place and its size in tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// Top left token.
@@ -26,7 +26,7 @@ pub struct Window {
     pub height: usize,
     /// Real tokens from left to right.
     pub width: usize,
-    /// Padded tokens, which exist only as a number.
+    /// Number of padded tokens, which are never stored.
     pub padding: usize,
 }
 
@@ -55,7 +55,7 @@ impl Windows {
         self.grid.area()
     }
 
-    /// The windows from left to right, top to bottom.
+    /// Window `index`, counted from left to right, then from top to bottom.
     pub fn get(&self, index: usize) -> Window {
         let (i, j) = (index / self.grid.width, index % self.grid.width);
         let (y, x) = (i * self.window.height, j * self.window.width);

@@ -1,4 +1,4 @@
-//! The adapter: two linear layers with a GELU behind each, beside a skip.
+//! The adapter: two linear layers, each followed by a GELU, and a skip connection.
 
 use super::state::{Block, TransposedWeights, elementwise, rows_per_task};
 use crate::kernels::cpu::buffer::Buffer;
@@ -16,14 +16,14 @@ impl Block<'_> {
         z
     }
 
-    /// The same of some rows, by one thread.
+    /// The same for some rows, on one thread.
     pub(super) fn adapt_rows(&self, x: &[f32], z: &mut [f32]) {
         let mut h = Buffer::new(x.len() / self.size.channels * self.size.hidden);
         linear(x, &self.down, self.down_bias, Epilogue::Gelu, &mut h);
         linear(&h, &self.up, self.up_bias, Epilogue::GeluAdd(x), z);
     }
 
-    /// Back through the adapter; `gz` is the gradient of its output.
+    /// Backward pass of the adapter; `gz` is the gradient of its output.
     pub(super) fn adapter_backward(
         &self,
         transposed: &TransposedWeights,

@@ -33,7 +33,7 @@ impl Block<'_> {
         (z, qkv, skip)
     }
 
-    /// Back through projections and first norm: the gradient of the adapter's output `(n, c)`. `skip` is the skip path's
+    /// Backward pass of projections and first norm: the gradient of the adapter's output `(n, c)`. `skip` is the skip path's
     /// projection before its pool, if the block pools.
     pub(super) fn project_backward(
         &self,
@@ -93,7 +93,7 @@ impl Block<'_> {
         a
     }
 
-    /// Rows of the map's order, sorted by window, head and token.
+    /// Sorts rows in the map's order by window, head and token.
     pub(super) fn to_window_order(&self, rows: &[f32]) -> Buffer {
         let attention = self.attention();
         let (order, dim, co) = (attention.shape.query_order(), attention.shape.dim, self.size.out_channels);
@@ -114,7 +114,7 @@ impl Block<'_> {
     fn pool(&self, full: &[f32]) -> Buffer {
         let (co, width) = (self.size.out_channels, self.size.map.width);
         let mut y = Buffer::shared(full.len() / 4);
-        // Lines of all maps, one under another: the height is even, so a pair of lines never straddles two maps.
+        // Lines of all maps, one below the other: the height is even, so a pair of lines never straddles two maps.
         y.par_chunks_mut(width / 2 * co).zip(full.par_chunks(2 * width * co)).for_each(|(y, full)| {
             let (top, bottom) = full.split_at(width * co);
             let mut which = vec![0; co];

@@ -9,7 +9,7 @@ use crate::kernels::cpu::vector::rows::{add_assign, gelu_backward, gelu_in_place
 use rayon::prelude::*;
 
 impl Block<'_> {
-    /// `y = a + fc2(gelu(fc1(norm2 a)))`; what goes into the GELU is saved where that is asked for.
+    /// `y = a + fc2(gelu(fc1(norm2 a)))`; the input of the GELU is saved if asked for.
     pub(super) fn mlp(&self, a: &[f32], saved: Option<&mut [f32]>, y: &mut [f32]) {
         let co = self.size.out_channels;
         let rows = rows_per_task(a.len() / co);

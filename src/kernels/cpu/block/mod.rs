@@ -1,4 +1,4 @@
-//! An adapter and the frozen Hiera block behind it.
+//! An adapter and the frozen Hiera block that follows it.
 
 mod adapter;
 mod attend;

@@ -1,4 +1,4 @@
-//! A whole block, forward and backward, some maps after others.
+//! A whole block, forward and backward, a group of maps at a time.
 //!
 //! Maps are NHWC. `n` counts tokens in, `m` tokens out (a quarter of `n` if the block pools), `c` channels in and `co` out.
 //! Everything but attention works on rows of tokens and is done a few hundred rows at a time, so that the wide hidden layers

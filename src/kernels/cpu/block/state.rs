@@ -41,7 +41,7 @@ pub(super) struct TransposedWeights {
 /// What the forward pass saved for the backward pass, group by group.
 pub struct Saved(pub(super) Vec<SavedActivations>);
 
-/// What it saved of maps worked on together.
+/// What it saved for one group of maps.
 pub(super) struct SavedActivations {
     /// Projections `(n, 3 co)`.
     pub(super) qkv: Option<Vec<f32>>,

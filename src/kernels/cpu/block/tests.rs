@@ -131,7 +131,7 @@ fn attention(s: &BlockSize, qkv: &[f64], bias: &[f64]) -> Vec<f64> {
     out
 }
 
-/// The plain twin of a whole block.
+/// The reference implementation of a whole block.
 fn twin(s: &BlockSize, x: &[f64], [down, down_bias, up, up_bias]: [&[f64]; 4], w: &Weights) -> Vec<f64> {
     let [qkv, proj, fc1, fc2] = &w.layers;
     let one_map = |x: &[f64]| {

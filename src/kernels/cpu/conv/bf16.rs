@@ -11,7 +11,7 @@ use crate::kernels::extent::Extent;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Pixels, at least, or all there are, whose lanes are held at once for a weight's gradient.
+/// Pixels whose lanes are held at once for a weight's gradient: at least so many, or all.
 const LINE_PIXELS: usize = 6144;
 
 /// Lanes for some channels of a line's pixels: pixels `i` and `i + half` of the line share a lane, zeros stand for pixels
@@ -61,13 +61,13 @@ impl ConvSize {
         });
     }
 
-    /// Adds to the gradient of the weight: the output's gradient is the right operand, and what a tap reads is taken from where
-    /// it stands. Two pixels of one line, half a line apart, share a lane: so every tap reads whole lanes, whatever its offset.
+    /// Adds to the gradient of the weight: the output's gradient is the right operand, and what a tap reads is read in
+    /// place. Two pixels of one line, half a line apart, share a lane: so every tap reads whole lanes, whatever its offset.
     pub(super) fn add_weight_gradient_bf16(&self, x: &[f32], gy: &[f32], mut factor: Packed, gw: &mut [f32]) {
         let (c, co, taps) = (self.channels, self.out_channels, self.taps());
         let Extent { height, width } = self.map;
         let (half, reach) = (width.div_ceil(2), self.reach()[1]);
-        // Some channels of all lines after another.
+        // A group of channels of all lines at a time.
         let channels = c.div_ceil(2 * c.div_ceil(64));
         let (parts, line) = (c.div_ceil(channels), (half + 2 * reach) * channels);
         let maps = LINE_PIXELS.div_ceil(height * width).min(self.batch);

@@ -13,7 +13,7 @@ use crate::kernels::extent::Extent;
 use crate::kernels::precision::Precision;
 use rayon::prelude::*;
 
-/// Partial sums of a weight's gradient: a fixed number, so that the result depends on no number of threads.
+/// Partial sums of a weight's gradient: a fixed number, so that the result does not depend on the number of threads.
 const PARTS: usize = 8;
 
 /// What one tap reads for each pixel in `from..from + count` (counted over the whole batch): rows of
@@ -89,7 +89,7 @@ impl ConvSize {
         }
         let (pixels, co) = (self.pixels_per_task(), factor.columns());
         let tasks = y.par_chunks_mut(pixels * co).enumerate();
-        // One after another on purpose: longer sums would be rounded more.
+        // Tap by tap on purpose: longer sums would be rounded more.
         let (zeros, last) = (vec![0.0; channels], self.taps() - 1);
         tasks.for_each_init(Vec::new, |rows, (i, y)| {
             for (tap, [dy, dx]) in self.offsets().enumerate() {
@@ -102,7 +102,7 @@ impl ConvSize {
         });
     }
 
-    /// Adds to the gradient of the weight in single precision: some pixels after others, in parts whose sums are added. What a
+    /// Adds to the gradient of the weight in single precision: a group of pixels at a time, in parts whose sums are added. What a
     /// tap reads of them is packed as the right operand.
     fn add_weight_gradient_f32(&self, x: &[f32], gy: &[f32], gw: &mut [f32]) {
         let (c, co, taps) = (self.channels, self.out_channels, self.taps());

@@ -9,14 +9,14 @@ use crate::kernels::cpu::gemm::packed::Packed;
 use crate::kernels::profile::{Kind, scope};
 use std::sync::OnceLock;
 
-/// What a convolution multiplies by, its batch norm folded into it.
+/// A convolution's packed weight and bias with its batch norm folded in.
 #[derive(Debug)]
 struct FoldedConv {
     factors: Vec<Packed>,
     bias: Vec<f32>,
 }
 
-/// The same for each way of computing it: which one is taken, the map's side decides.
+/// The same for both forms of the convolution; the map's size decides which one is used.
 #[derive(Debug, Default)]
 pub struct Folded {
     taps: OnceLock<FoldedConv>,
@@ -24,7 +24,7 @@ pub struct Folded {
 }
 
 impl Clone for Folded {
-    /// An empty one: a copy's weights may go another way.
+    /// An empty one: the weights of a copy may change.
     fn clone(&self) -> Self {
         Self::default()
     }

@@ -1,4 +1,4 @@
-//! The sizes of a convolution, and its weights in the orders that its products want.
+//! The sizes of a convolution, and its weights in the orders that its products read.
 
 use crate::kernels::conv2d::ConvSize;
 use crate::kernels::cpu::gemm::packed::Packed;
@@ -14,7 +14,7 @@ impl ConvSize {
         self.kernel[0] * self.kernel[1]
     }
 
-    /// Floating-point operations of its products, as one tap after another has them.
+    /// Floating-point operations of its products, computed tap by tap.
     pub fn operations(&self) -> usize {
         2 * self.pixels() * self.taps() * self.channels * self.out_channels
     }
@@ -69,7 +69,7 @@ impl ConvSize {
         [at(tap / kw, kh), at(tap % kw, kw)]
     }
 
-    /// The same for one tap after another.
+    /// The same for all taps, in order.
     pub(super) fn offsets(&self) -> impl Iterator<Item = [isize; 2]> {
         (0..self.taps()).map(|tap| self.offset(tap))
     }

@@ -7,7 +7,7 @@ use crate::kernels::cpu::gemm::test_numbers::{numbers, rounded};
 use crate::kernels::extent::Extent;
 use crate::kernels::precision::Precision;
 
-/// The plain twin, forward and backward: calls `term` with places in output, input and weight that belong together.
+/// The reference implementation, forward and backward: calls `term` with places in output, input and weight that belong together.
 fn each_term(s: &ConvSize, mut term: impl FnMut([usize; 3])) {
     let (Extent { height, width }, c, co, [kh, kw]) = (s.map, s.channels, s.out_channels, s.kernel);
     let at = |p: usize, i: usize, k: usize, length: usize| {

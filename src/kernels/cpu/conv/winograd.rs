@@ -12,13 +12,13 @@ use rayon::prelude::*;
 
 /// Pixels that a tile reads, and products that it takes: 4x4.
 const PRODUCTS: usize = 16;
-/// Tiles worked on at once and channels of them: what they are transformed into stays in the second-level cache.
+/// Tiles worked on at once, and channels of them: their transforms stay in the second-level cache.
 const TILES: usize = 48;
 const CHANNELS: usize = 64;
 /// Channels worked on as one.
 const VECTOR: usize = 16;
 
-/// A convolution that is worth it.
+/// A convolution for which this form is faster.
 pub struct Winograd<'a> {
     size: &'a ConvSize,
 }
@@ -97,7 +97,7 @@ impl<'a> Winograd<'a> {
         });
     }
 
-    /// Some tiles of a map, whose lines from `first` on are `y`.
+    /// Computes some tiles of a map, whose lines from `first` on are `y`.
     fn tiles(
         &self,
         x: &[f32],
@@ -156,7 +156,7 @@ fn ends_and_halves([a, b, c]: [f32; 3]) -> [f32; 4] {
 mod tests {
     use super::*;
 
-    /// The plain twin.
+    /// The reference implementation.
     fn direct(s: &ConvSize, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f64> {
         let [height, width, d] = [s.map.height, s.map.width, s.dilation].map(|v| v as isize);
         let (c, co) = (s.channels, s.out_channels);

@@ -1,4 +1,4 @@
-//! Computes products tile by tile: which part of which operand a micro-kernel gets, and what happens to a tile after it.
+//! Computes products tile by tile: chooses each micro-kernel's part of the operands and applies the epilogue to its tile.
 
 use super::operand::{Destination, Initial, LeftOperand, MOST_ROWS, PanelRows, Runs, WIDEST};
 use super::packed::Packed;

@@ -29,7 +29,7 @@ pub fn linear_backward(gy: &[f32], transposed: &Packed, accumulate: Accumulate<'
 
 /// Adds to `gw` and `gb` the gradients of [`linear`] with respect to its weight and bias.
 ///
-/// Rows are summed part by part, of a fixed number of rows: the result depends on no number of threads.
+/// Rows are summed part by part, of a fixed number of rows: the result does not depend on the number of threads.
 pub fn linear_weight_backward(x: &[f32], gy: &[f32], gw: &mut [f32], gb: &mut [f32]) {
     let (outputs, inputs) = (gb.len(), gw.len() / gb.len());
     let parts: Vec<[Vec<f32>; 2]> = x

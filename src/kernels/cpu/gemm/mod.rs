@@ -1,6 +1,6 @@
 //! Matrix products on the CPU.
 //!
-//! The right operand of a product is packed once into panels ([`packed`]). The left operand is read where it stands.
+//! The right operand of a product is packed once into panels ([`packed`]). The left operand is read in place.
 //! The driver cuts a product into tiles that fit into registers and gives each to a micro-kernel, which exists once for each
 //! instruction set ([`micro`]). The driver then applies the epilogue (bias, activation, residual) while a tile is in the
 //! cache. No number depends on how rows are shared among threads.

@@ -14,12 +14,12 @@ pub const WIDEST: usize = 32;
 /// Rows of the highest tile of any micro-kernel.
 pub const MOST_ROWS: usize = 32;
 
-/// Where the left operand of a tile stands.
+/// Where the left operand of a tile lies.
 #[derive(Clone, Copy)]
 pub enum LeftOperand<'a> {
     /// Row `i` begins at `rows[i]`; the lanes of a run follow one another.
     Rows(&'a [*const f32]),
-    /// The operand is transposed: lane `p` of row `i` stands at `first + p * stride + i`.
+    /// The operand is transposed: lane `p` of row `i` lies at `first + p * stride + i`.
     Columns { first: *const f32, stride: usize, rows: usize },
 }
 

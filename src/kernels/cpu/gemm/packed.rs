@@ -41,7 +41,7 @@ impl Default for Packed {
 
 /// A left operand's lanes.
 pub enum Lanes<'x> {
-    /// Numbers of single precision, where they stood.
+    /// Single precision numbers, in place.
     F32(&'x [f32]),
     /// Pairs of numbers rounded to bf16.
     Bf16Pairs(Buffer),
@@ -123,7 +123,7 @@ impl Packed {
         self.inputs
     }
 
-    /// What its products are computed in.
+    /// Precision in which its products are computed.
     pub fn precision(&self) -> Precision {
         if self.kernel.packs_pairs { Precision::Bf16 } else { Precision::F32 }
     }
@@ -160,8 +160,8 @@ impl Packed {
         lanes_of(self.kernel.packs_pairs, x, columns)
     }
 
-    /// Rows of one length as the left operand of a product with this one. If they must be rounded they come to stand in
-    /// `buffer`.
+    /// Rows of one length as the left operand of a product with this one. If they must be rounded, the result is
+    /// stored in `buffer`.
     pub fn left_rows<'r>(&self, rows: &[&'r [f32]], buffer: &'r mut Buffer) -> Vec<&'r [f32]> {
         let columns = rows.first().map_or(0, |row| row.len());
         if !self.kernel.packs_pairs || columns == 0 {
@@ -290,7 +290,7 @@ impl Packed {
         packed
     }
 
-    /// [`frozen`](Self::frozen) for a matrix that stands in a file, read once and by all threads.
+    /// [`frozen`](Self::frozen) for a matrix encoded as in a file, decoded once by all threads.
     pub fn from_encoded(matrix: &Encoded<'_>, inputs: usize, precision: Precision) -> Self {
         let mut packed = Self::empty_frozen(precision);
         let width = packed.kernel.panel_width();

@@ -1,4 +1,4 @@
-//! The machine's limit, measured.
+//! The machine's peak rate of matrix products, measured.
 
 use super::driver::{Accumulate, DEPTH, Epilogue, product, rows_of};
 use super::packed::Packed;

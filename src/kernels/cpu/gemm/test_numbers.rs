@@ -1,4 +1,4 @@
-//! Numbers for tests, and the plain twin of every product.
+//! Numbers for tests, and the reference implementation of every product.
 
 /// `n` numbers between -1 and 1, others for each seed.
 pub fn numbers(n: usize, seed: u32) -> Vec<f32> {

@@ -1,4 +1,4 @@
-//! Products against the plain twin, on every micro-kernel that this machine can run.
+//! Products against the reference implementation, on every micro-kernel that this machine can run.
 
 use super::driver::{Accumulate, Epilogue, product, rows_of, transposed_product};
 use super::linear::{linear, linear_backward};

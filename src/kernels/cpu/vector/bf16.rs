@@ -2,7 +2,7 @@
 //!
 //! A bf16 product reads pairs: two bf16 numbers that are neighbours in depth (the direction that a product sums over) share one
 //! 32-bit lane, the first in its low half. Buffers are `f32` throughout, so a lane is an `f32` whose bits are such a pair; it is
-//! never calculated with as a number. Rounding is to nearest, ties to even; NaN stays NaN. Where the processor rounds by
+//! never used as a number. Rounding is to nearest, ties to even; NaN stays NaN. Where the processor rounds by
 //! itself, subnormal numbers become zeros.
 
 use super::dispatch::vectorised;
@@ -118,7 +118,8 @@ mod avx512_bf16 {
     /// Rounds `n` numbers into a lane for each pair of them.
     ///
     /// # Safety
-    /// `n` numbers can be read and a lane for each pair of them written. Words may be written over numbers from the first one on.
+    /// `n` numbers can be read and a lane for each pair of them written. Lanes may overwrite the numbers if both begin at the
+    /// same address.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
     pub unsafe fn round(x: *const f32, n: usize, lanes: *mut f32) {
         let mut at = 0;

@@ -1,9 +1,9 @@
-//! Elementary functions of one number, in steps that the compiler makes vectors of.
+//! Elementary functions of one number, written so that the compiler vectorises them.
 
 /// 1.5 * 2^23: what is added to it is rounded to the nearest integer.
 const ROUND: f32 = 12_582_912.0;
 
-/// `e^x`, within 2 units in the last place; not a number stays so.
+/// `e^x`, within 2 units in the last place; NaN stays NaN.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
     // Comparisons rather than `max`/`min`, which would turn a NaN into a number.
@@ -27,7 +27,7 @@ pub fn exp(x: f32) -> f32 {
 }
 
 /// `e^x` for `x` of at most 0, never quite zero, within 2 units in the last place near 0, where a softmax has its largest
-/// weights, and 2e-8 of `x` far from it; not a number stays so.
+/// weights, and 2e-8 of `x` far from it; NaN stays NaN.
 #[inline(always)]
 pub(super) fn exp_of_negative(x: f32) -> f32 {
     let x = if x < -86.6 { -86.6 } else { x };
@@ -35,7 +35,7 @@ pub(super) fn exp_of_negative(x: f32) -> f32 {
     power_of_two(shifted, x.mul_add(std::f32::consts::LOG2_E, ROUND - shifted))
 }
 
-/// `2^(n + r)` for a whole number `n`, as it stands in `n +` [`ROUND`], and `|r| <= 1/2`.
+/// `2^(n + r)` for a whole number `n`, taken from the bits of `n +` [`ROUND`], and `|r| <= 1/2`.
 #[inline(always)]
 fn power_of_two(shifted: f32, r: f32) -> f32 {
     // The polynomial through `(2^r - 1) / r` at the nodes of Chebyshev's.

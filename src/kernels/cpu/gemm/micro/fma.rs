@@ -37,7 +37,7 @@ macro_rules! micro_kernel {
         /// See [`MicroKernel::tile`].
         ///
         /// # Safety
-        /// As there.
+        /// As for [`MicroKernel::tile`].
         unsafe fn tile(
             runs: Runs<'_>,
             left: LeftOperand<'_>,

@@ -21,7 +21,7 @@ pub struct MicroKernel {
     pub packs_pairs: bool,
     /// Rows of a tile, at most.
     pub most_rows: usize,
-    /// Whether a full tile takes hardly longer than a smaller one. Then rows are cut into full tiles and a rest, else into
+    /// Whether a full tile takes hardly longer than a smaller one. Then rows are cut into full tiles and a tail, else into
     /// tiles of equal height: a tile of a row or two would take as long as one of many rows.
     pub prefers_full_tiles: bool,
     /// Lanes of depth that are multiplied at once: slabs of the depth begin at multiples of it.

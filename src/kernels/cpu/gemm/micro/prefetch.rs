@@ -1,6 +1,6 @@
 //! Hints that bring memory into the cache before it is needed, where the machine has instructions for it.
 
-/// Brings what stands there into the second-level cache, to be read.
+/// Fetches the cache line at this address into the second-level cache, to be read.
 #[inline(always)]
 pub fn prefetch(at: *const f32) {
     #[cfg(target_arch = "x86_64")]
@@ -12,7 +12,7 @@ pub fn prefetch(at: *const f32) {
     let _ = at;
 }
 
-/// Brings what stands there into the first-level cache, to be written.
+/// Fetches the cache line at this address into the first-level cache, to be written.
 #[inline(always)]
 pub fn prefetch_to_write(at: *const f32) {
     #[cfg(target_arch = "x86_64")]

@@ -1,4 +1,4 @@
-//! Whether this machine can run AMX's micro-kernel: the processor, the system and a product of known numbers are asked.
+//! Whether this machine can run AMX's micro-kernel: it asks the processor and the system, then tries a product of known numbers.
 
 use super::instructions::Tiles;
 use super::tile::{KERNEL, has_avx512};

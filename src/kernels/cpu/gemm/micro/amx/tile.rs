@@ -51,7 +51,7 @@ macro_rules! start_tile {
 /// See [`MicroKernel::tile`]: up to 32 rows.
 ///
 /// # Safety
-/// As there; to be prepared means that [`Tiles`] are set up on this thread.
+/// As for [`MicroKernel::tile`]; to be prepared means that [`Tiles`] are set up on this thread.
 unsafe fn tile(runs: Runs<'_>, left: LeftOperand<'_>, panel: PanelRows, initial: Initial, destination: Destination) {
     let (rows, Destination { first: c, stride, vectors }) = (left.rows(), destination);
     debug_assert!((1..=2 * SIDE).contains(&rows) && (1..=2).contains(&vectors), "{rows} rows, {vectors} vectors");
