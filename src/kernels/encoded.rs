@@ -43,7 +43,7 @@ impl<'a> Encoded<'a> {
         numbers
     }
 
-    /// The first that is infinite or no number, and where it stands.
+    /// Index and value of the first number that is infinite or NaN.
     pub fn not_finite(&self) -> Option<(usize, f32)> {
         /// Read at once: what stays in the first cache.
         const PART: usize = 4096;

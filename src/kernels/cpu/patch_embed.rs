@@ -35,7 +35,7 @@ pub fn forward(
         |patches, (i, y)| {
             let (image, row) = (i / map.height, i % map.height);
             for (col, patch) in patches.chunks_exact_mut(taps).enumerate() {
-                // Taps `left..right` of a line see the image, the others its padding.
+                // Taps `left..right` of a line read the image, the others its padding.
                 let left = PADDING.saturating_sub(STRIDE * col);
                 let right = KERNEL.min(width + PADDING - STRIDE * col);
                 for (line, p) in patch.chunks_exact_mut(KERNEL).enumerate() {

@@ -10,7 +10,7 @@ use crate::kernels::structure_loss::LossFlavour;
 use crate::kernels::structure_loss::StructureLossKernel;
 use rayon::prelude::*;
 
-/// Side of the box that looks for edges.
+/// Side of the box whose mean finds edges.
 const BOX: usize = 31;
 /// Numbers summed by one task: fixed, so that the result does not depend on the number of threads.
 const CHUNK: usize = 8192;
@@ -55,13 +55,13 @@ fn box_sums(plane: &[f32], extent: Extent) -> Vec<f64> {
 /// Sums over one plane.
 #[derive(Clone, Copy, Default)]
 struct Sums {
-    /// Of the weights.
+    /// Sum of the weights.
     weight: f64,
-    /// Of the cross-entropy, weighted or not as the flavour says.
+    /// Sum of the cross-entropy, weighted if the flavour says so.
     entropy: f64,
-    /// Of `w p m`.
+    /// Sum of `w p m`.
     intersection: f64,
-    /// Of `w (p + m)`.
+    /// Sum of `w (p + m)`.
     total: f64,
 }
 

@@ -1,8 +1,8 @@
 // The memory layout of a window's attention, shared by the kernels with and without tensor cores.
 //
 // Queries, keys and values lie side by side in rows (n, 3 heads dim), without the bias of their projection, which is
-// added where they are read. Windows overhang the map; all the tokens there are the bias alone, so they are one key
-// more, counted as often as it stands there.
+// added where they are read. Windows overhang the map; all the tokens there are the bias alone, so they are one
+// more key, with a count.
 #pragma once
 
 #include "numbers.cuh"
@@ -79,7 +79,7 @@ static __device__ float4 four_at(const Bf16 *row, int d, int dim) {
             d + 3 < dim ? get(row + d + 3) : 0.0f};
 }
 
-// One map's rows as one head sees them.
+// One map's rows for one head.
 template <typename T> struct Rows {
     const T *qkv;
     const float *bias;

@@ -13,12 +13,12 @@ use crate::kernels::precision::Precision;
 const ATTENTION: Kernels = kernels!("attention");
 const ATTENTION_TENSOR: Kernels = kernels!("attention_tensor");
 
-/// What attention over a batch of maps needs to know.
+/// Attention over a batch of maps: its sizes, bias and precision.
 #[derive(Clone, Copy)]
 pub struct Attention<'a> {
-    /// Maps.
+    /// Number of maps.
     pub maps: usize,
-    /// A map in tokens.
+    /// Height and width of a map in tokens.
     pub map: Extent,
     /// Side of a window in tokens; 0 for the whole map.
     pub window: usize,
@@ -30,21 +30,21 @@ pub struct Attention<'a> {
     pub pool: bool,
     /// Bias of the query, key and value projection: what a padded token's row is.
     pub bias: Slice<'a>,
-    /// What the products around it are computed in. In bf16 its own are too, where tensor cores know the width of its
-    /// heads; else they are in single precision.
+    /// Precision of the products around it. In bf16 its own products are bf16 too if there is a tensor-core kernel for the
+    /// width of its heads; else they are single precision.
     pub precision: Precision,
 }
 
-/// What attention gives.
+/// The result of attention.
 #[derive(Debug)]
 pub struct Attended {
-    /// `(queries, heads dim)`, as a product of the precision takes it.
+    /// Output `(queries, heads dim)`, as an operand for products of the precision.
     pub out: Operand,
     /// Each query's and head's largest score and what its weights were scaled by: `(queries, heads, 2)`.
     statistics: Scratch,
 }
 
-/// One line of kernels at the end of `attention.cu` or `attention_tensor.cu`.
+/// The kernels for one tile size, one line at the end of `attention.cu` or `attention_tensor.cu`.
 struct Tiles {
     file: Kernels,
     /// Numbers of a head, at most.
@@ -93,7 +93,7 @@ const TILES: [Tiles; 8] = [
     tiles!("320", 320, usize::MAX, (16, 128), (8, 64)),
 ];
 
-/// The same, for tensor cores; they know no wider heads.
+/// The same for tensor cores, which have no kernels for wider heads.
 const TENSOR_TILES: [Tiles; 6] = [
     tiles!(on tensor cores: "64_few", 64, 16, (16, 32), (16, 32)),
     tiles!(on tensor cores: "80_few", 80, 16, (16, 32), (16, 32)),

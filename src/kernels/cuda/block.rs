@@ -1,7 +1,7 @@
 //! An adapter and the frozen Hiera block that follows it, forward and backward.
 //!
 //! `n` counts tokens in, `m` tokens out (a quarter of `n` if the block pools), `c` channels in and `co` out. A group of
-//! maps is worked on at once; projections stay without their bias until it is added by whatever reads them.
+//! maps is computed at once; projections stay without their bias until it is added by whatever reads them.
 
 use super::attention::{Attended, Attention};
 use super::buffer::{Buffer, Operand, Scratch};
@@ -63,7 +63,7 @@ impl AdaptedBlockKernel for Gpu {
 pub struct Block<'a> {
     gpu: &'a Gpu,
     size: BlockSize,
-    /// What the products are computed in: that of the frozen weights.
+    /// Precision of the products: that of the frozen weights.
     precision: Precision,
     /// The adapter's weight `(r, c)` and bias.
     down: (Rounded<'a>, Slice<'a>),

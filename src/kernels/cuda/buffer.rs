@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub struct Buffer {
     address: u64,
     len: usize,
-    /// What the numbers belong to.
+    /// The owner of the memory, kept alive.
     _owner: Box<dyn Any>,
 }
 
@@ -31,25 +31,25 @@ impl Buffer {
     /// `len` numbers at an address that belongs to `owner`.
     ///
     /// # Safety
-    /// For as long as `owner` lives, `len` single precision numbers stand at `address` on the device, and nothing writes them.
+    /// For as long as `owner` lives, `len` single precision numbers lie at `address` on the device, and nothing writes them.
     pub(crate) unsafe fn from_address(address: u64, len: usize, owner: Box<dyn Any>) -> Self {
         Self { address, len, _owner: owner }
     }
 }
 
-/// Numbers as products take them, row-major: frozen weights, and operands made for one product.
+/// A typed buffer of operands of products, row-major: frozen weights, and operands made for one product.
 #[derive(Debug)]
 pub enum Operand {
     /// Single precision.
     F32(CudaSlice<f32>),
-    /// Single precision stored, of which products see 10 bits of mantissa.
+    /// Stored in single precision; products use 10 bits of mantissa.
     Tf32(CudaSlice<f32>),
     /// bf16, as its bits.
     Bf16(CudaSlice<u16>),
 }
 
 impl Operand {
-    /// Whatever the memory holds: for operands that a kernel writes throughout before a product reads them.
+    /// Uninitialised memory, for operands that a kernel writes throughout before a product reads them.
     pub fn uninit(device: &Arc<CudaDevice>, len: usize, precision: Precision) -> Result<Self, GpuError> {
         // SAFETY: as in `Scratch::uninit`.
         Ok(unsafe {
@@ -94,7 +94,7 @@ impl Operand {
 pub struct Scratch(CudaSlice<f32>);
 
 impl Scratch {
-    /// Whatever the memory holds: for buffers that a kernel writes throughout before any other reads them.
+    /// Uninitialised memory, for buffers that a kernel writes throughout before any other reads them.
     pub fn uninit(device: &Arc<CudaDevice>, len: usize) -> Result<Self, GpuError> {
         // SAFETY: every bit pattern is a number; nothing of undefined value reaches the host, as only kernels see it.
         Ok(Self(unsafe { device.alloc(len) }?))
@@ -115,7 +115,7 @@ impl Scratch {
         self.0.len()
     }
 
-    /// As what products of a precision take that stores its operands as they are.
+    /// As an operand for products of a precision that stores its operands in single precision.
     pub fn into_operand(self, precision: Precision) -> Operand {
         match precision {
             Precision::F32 => Operand::F32(self.0),

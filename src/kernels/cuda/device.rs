@@ -1,4 +1,4 @@
-//! A GPU as a device: what it computes in, and its frozen weights and buffers.
+//! A GPU as a device: its precisions, frozen weights and buffers.
 
 use super::buffer::{Buffer, Operand, Scratch};
 use super::error::GpuError;

@@ -10,9 +10,9 @@ const OUT_OF_MEMORY: &str =
 /// An error of a GPU. Its `Display` says what to try.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum GpuError {
-    /// The driver's.
+    /// An error of the driver.
     Driver(DriverError),
-    /// That of a matrix product.
+    /// An error of cuBLAS, in a matrix product.
     Blas(CublasError),
 }
 

@@ -6,10 +6,10 @@ use crate::kernels::precision::Precision;
 use cudarc::cublas::{result, sys};
 use std::ffi::c_int;
 
-/// In single precision, the numbers at least that one call sums over. It adds number after number, so a long sum loses
-/// digits; of several short ones fewer are lost.
+/// Depth of a slab, at least, in single precision: the numbers that one call sums over. cuBLAS sums sequentially, and several
+/// short sums lose fewer digits than one long sum.
 const SLAB: usize = 192;
-/// Most calls of [`gemm`].
+/// The most slabs of a product, each one call of cuBLAS.
 const SEQUENCE: usize = 32;
 
 /// How many slabs a product in single precision, which sums over `k` numbers, is best cut into.
@@ -20,7 +20,7 @@ pub fn slabs(k: usize) -> usize {
 /// An operand of a product, as it lies in memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix {
-    /// Of its first number.
+    /// Device address of its first number.
     pub address: u64,
     /// Numbers from one stored row to the next.
     pub ld: usize,
@@ -38,7 +38,7 @@ impl Matrix {
         Self { address: self.address + (numbers * self.bytes()) as u64, ..self }
     }
 
-    /// Of a stored number.
+    /// Bytes of a stored number.
     fn bytes(self) -> usize {
         if self.precision == Precision::Bf16 { 2 } else { 4 }
     }
@@ -52,7 +52,7 @@ impl Matrix {
 /// Where a product is written, row-major.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// Of its first number.
+    /// Device address of its first number.
     pub address: u64,
     /// Numbers from one row to the next.
     pub ld: usize,
@@ -60,8 +60,8 @@ pub struct Target {
     pub rounded: bool,
 }
 
-/// `y = a b + beta y`, where `a` is `(m, k)`, `b` is `(k, n)` and `y` is `(m, n)`; in single precision a slab of the sums
-/// after the other.
+/// `y = a b + beta y`, where `a` is `(m, k)`, `b` is `(k, n)` and `y` is `(m, n)`; in single precision slab
+/// by slab.
 ///
 /// # Safety
 /// The addresses are followed by as many numbers as the extents and leading dimensions say; `y` overlaps no operand.
@@ -120,7 +120,7 @@ pub unsafe fn gemm_batched(
     let alpha = 1.0f32;
     gpu.device().bind_to_thread()?;
     let blas = gpu.blas();
-    // cuBLAS stores columns: it sees every matrix transposed, so the operands swap.
+    // cuBLAS is column-major: it takes every matrix as its transpose, so the operands swap.
     // SAFETY: the caller's promise on the addresses; `alpha` and `beta` outlive the call, which reads them at once.
     unsafe {
         result::gemm_strided_batched_ex(

@@ -1,5 +1,5 @@
-//! A GPU: its kernels, loaded at first need and launched in the order of all its work, temporary buffers, and copies to and
-//! from the host.
+//! A GPU: its kernels, loaded on first use and launched on one stream, temporary buffers, and copies to and from the
+//! host.
 
 use super::buffer::{Buffer, Operand, Scratch};
 use super::error::GpuError;
@@ -21,8 +21,8 @@ pub struct Gpu {
     tools: Arc<Tools>,
 }
 
-/// What kernels need beside cudarc's device: loaded kernels and a cuBLAS handle. Made at first need, kept by the process,
-/// and with them, through the handle, the device's context.
+/// What kernels need besides cudarc's device: loaded kernels and a cuBLAS handle. Made on first use and kept by the process,
+/// which also keeps the device's context alive through the handle.
 #[derive(Debug)]
 struct Tools {
     /// Locked for a call: what one splits in several kernels shares a workspace.

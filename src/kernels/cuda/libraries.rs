@@ -1,11 +1,11 @@
-//! NVIDIA's libraries, loaded when they are first called: a program that knows GPUs starts, and computes on the CPU, where
-//! there are none.
+//! NVIDIA's libraries, loaded when they are first called: a program with this feature starts without them, and computes on
+//! the CPU.
 //!
-//! cudarc links with the libraries; here stands, for each of their functions that is linked, one of the same name that
-//! jumps to where its slot says. So the linker finds them all and asks for no library. A slot says at first to look the
-//! function up, which fills it. Where a library is missing, its functions give an error; opening a GPU says which it is.
+//! cudarc links with the libraries. For each function that it calls, this file defines one of the same name, which jumps to the
+//! address in its slot, so that the linker needs no library. At first a slot leads to code that looks the function up and
+//! fills the slot. Functions of a missing library return an error; opening a GPU says which library is missing.
 //!
-//! For Linux on x86-64; elsewhere the libraries are linked as ever.
+//! For Linux on x86-64; elsewhere the libraries are linked as usual.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::OnceLock;
@@ -13,11 +13,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// One of NVIDIA's libraries.
 struct Library {
-    /// What may be its name, the newest first, each with the driver's version that it needs: its major one.
+    /// Possible names, the newest first, each with the major version of the driver that it needs.
     names: &'static [(&'static CStr, c_int)],
-    /// What its functions give where it is missing: "not initialised", where it has a word for that.
+    /// What its functions return if it is missing: "not initialised", if it has such an error.
     missing: extern "C" fn() -> c_int,
-    /// What stands for a function that the library does not have, as an old one may not.
+    /// Replaces a function that the library does not have, as an old one may not.
     lacking: extern "C" fn() -> c_int,
     /// What `dlopen` gave, or what it said of the newest.
     handle: OnceLock<Result<usize, String>>,
@@ -63,7 +63,7 @@ extern "C" fn missing_compiler() -> c_int {
     5 // NVRTC_ERROR_INVALID_OPTION
 }
 
-/// Loads the libraries that a GPU cannot do without.
+/// Loads the libraries that a GPU requires.
 ///
 /// # Errors
 /// Which is missing, and why.

@@ -10,7 +10,7 @@ use super::rows::ROWS;
 use super::view::{OperandSlice, Slice, SliceMut};
 use crate::kernels::precision::Precision;
 
-/// What a product of a precision takes in a buffer's place: the buffer itself, or a rounded copy.
+/// A buffer as an operand of a product: the buffer itself, or a copy rounded to bf16.
 #[derive(Debug)]
 pub enum Rounded<'a> {
     Itself(OperandSlice<'a>),
@@ -26,7 +26,7 @@ impl<'a> From<&'a Rounded<'_>> for OperandSlice<'a> {
     }
 }
 
-/// `x` as products of this precision take it.
+/// `x` as an operand for products of this precision.
 pub fn rounded<'a>(gpu: &Gpu, x: Slice<'a>, precision: Precision) -> Result<Rounded<'a>, GpuError> {
     Ok(match precision {
         Precision::Bf16 => Rounded::Copy(round_bf16(gpu, x)?),
@@ -136,11 +136,11 @@ fn whole(y: &Operand, columns: usize) -> Target {
     Target { address: y.address(), ld: columns, rounded: y.precision() == Precision::Bf16 }
 }
 
-/// Numbers of a weight's gradients, at most, that are computed beside each other.
+/// Numbers, at most, of a weight's partial gradients that are computed in one batch.
 const GRADIENT_NUMBERS: usize = 1 << 22;
 
 /// `gw = gy^T x + beta gw`, the gradient of [`linear`]'s weight. In single precision all slabs of the rows but the last are
-/// summed beside each other, which keeps a card busy, and then added up in double precision.
+/// summed in one batch, which keeps a card busy, and then added up in double precision.
 pub fn weight_gradient(
     gpu: &Gpu,
     [rows, inputs, outputs]: [usize; 3],

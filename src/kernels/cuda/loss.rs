@@ -58,7 +58,7 @@ pub fn weights(gpu: &Gpu, extent: Extent, mask: Slice<'_>, y: SliceMut<'_>) -> R
     }
 }
 
-/// Logits with their masks and weights, planes of `pixels` numbers.
+/// Logits, masks and weights, as planes of `pixels` numbers.
 struct Planes<'a> {
     pixels: usize,
     /// Whether a pixel's cross-entropy counts by its weight.

@@ -27,7 +27,7 @@ pub enum NoGpu {
 /// Loads NVIDIA's libraries and asks the driver whether there is this GPU, the first being 0.
 ///
 /// # Errors
-/// Why there is none.
+/// When a library is missing, the driver fails, or there is no such GPU.
 pub fn find(ordinal: usize) -> Result<(), NoGpu> {
     #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
     super::libraries::load().map_err(NoGpu::Library)?;
@@ -39,10 +39,10 @@ pub fn find(ordinal: usize) -> Result<(), NoGpu> {
     if ordinal < count { Ok(()) } else { Err(NoGpu::Device { ordinal, count }) }
 }
 
-/// Loads a file of kernels, the shortest one: whether card and driver take this program's.
+/// Loads the shortest file of kernels, to check that card and driver accept this program's kernels.
 ///
 /// # Errors
-/// What the driver says against it.
+/// When the driver refuses the file.
 pub fn try_kernels(gpu: &Gpu) -> Result<(), GpuError> {
     gpu.load(ADD_RELU)
 }

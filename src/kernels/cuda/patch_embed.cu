@@ -59,7 +59,7 @@ extern "C" __global__ void position(
     y[i] = smooth + window[((size_t)ch * w + row % w) * w + column % w] + bias[ch];
 }
 
-// Adds a map of `numbers` to each of the maps that lie one after another in y.
+// Adds a map of `numbers` to each of the maps that lie consecutively in y.
 extern "C" __global__ void add_to_maps(size_t n, size_t numbers, const float *map, float *y) {
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
     if (i < n) y[i] += map[i % numbers];

@@ -97,7 +97,7 @@ impl Parameter {
         integer.or_else(|| sized("f").map(Self::Float)).or_else(|| sized("b").map(Self::Bits)).unwrap_or(Self::Other)
     }
 
-    /// Whether an argument of this type is one that the kernel reads rightly.
+    /// Whether an argument of this type fits the parameter.
     fn takes(self, kind: ArgKind) -> bool {
         match self {
             Self::Integer(bytes) => kind == ArgKind::Integer(bytes),
@@ -162,12 +162,12 @@ macro_rules! args_from_buffers {
 }
 pub(super) use args_from_buffers;
 
-/// Of a kernel's two names the one that writes what products of this precision take.
+/// The one of a kernel's two names that writes operands for products of this precision.
 pub fn writing(precision: Precision, [single, bf16]: [&'static str; 2]) -> &'static str {
     if precision == Precision::Bf16 { bf16 } else { single }
 }
 
-/// The grid that has one thread, in blocks of [`THREADS`], to each of `n` numbers.
+/// The grid with one thread for each of `n` numbers, in blocks of [`THREADS`].
 pub fn over(n: usize) -> [u32; 3] {
     [blocks(n, THREADS as usize), 1, 1]
 }

@@ -44,7 +44,7 @@ impl Uploads {
         Ok(Self { stream, slots, next: 0 })
     }
 
-    /// Copies numbers to `to`, so that all that `device` is told to do afterwards finds them there.
+    /// Copies numbers to `to`; work that is launched on `device` afterwards reads them there.
     ///
     /// # Safety
     /// `to` is followed by as many numbers, which belong to the order of `device`'s stream.
@@ -111,7 +111,7 @@ impl Slot {
     }
 }
 
-/// Lets what `stream` is told to do from now on wait for `event`.
+/// Lets all later work on `stream` wait for `event`.
 ///
 /// # Safety
 /// Both are alive.

@@ -37,7 +37,7 @@ impl<'a> Slice<'a> {
         self.stored_in(Precision::F32)
     }
 
-    /// As an operand of this precision, which is not bf16: it is stored as it is.
+    /// As an operand of this precision, which must not be bf16, as nothing is rounded.
     pub fn stored_in(self, precision: Precision) -> OperandSlice<'a> {
         assert_ne!(precision, Precision::Bf16, "single precision numbers");
         OperandSlice { address: self.address, len: self.len, precision, owner: PhantomData }
@@ -56,7 +56,7 @@ impl SliceMut<'_> {
     /// `len` numbers at an address, which the result borrows from whatever owns them.
     ///
     /// # Safety
-    /// For as long as the result lives, `len` single precision numbers stand at `address` on the device, and nothing else
+    /// For as long as the result lives, `len` single precision numbers lie at `address` on the device, and nothing else
     /// reads or writes them.
     pub(crate) unsafe fn from_address(address: u64, len: usize) -> Self {
         Self { address, len, owner: PhantomData }
@@ -67,7 +67,7 @@ impl SliceMut<'_> {
         SliceMut { address: address_of(self.address, self.len, start, len), len, owner: PhantomData }
     }
 
-    /// The same, for one more use of it.
+    /// Borrows the whole slice again.
     pub fn reborrow(&mut self) -> SliceMut<'_> {
         self.at(0, self.len)
     }

@@ -18,7 +18,7 @@ use dfdx::prelude::*;
 /// No other tensor or buffer has the same storage.
 unsafe fn slice_mut_of<S: Shape>(t: &mut Tensor<S, f32, Cuda>) -> SliceMut<'_> {
     let (address, len) = address::place(t);
-    // SAFETY: `len` numbers stand there, as the tensor, which is borrowed, says of itself; the caller promises that nothing
+    // SAFETY: `len` numbers are there, as the tensor, which is borrowed, says of itself; the caller promises that nothing
     // else leads to them.
     unsafe { SliceMut::from_address(address, len) }
 }
@@ -40,7 +40,7 @@ impl Backend for Cuda {
 
     fn view<S: Shape>(&self, t: &Tensor<S, f32, Self>) -> Buffer {
         let (address, len) = address::place(t);
-        // SAFETY: `len` numbers stand there, as the tensor says of itself. Its copy, which has the same storage, keeps them alive
+        // SAFETY: `len` numbers are there, as the tensor says of itself. Its copy, which has the same storage, keeps them alive
         // and from being written: dfdx, and `renew`, give a tensor that changes storage of its own where it has not.
         unsafe { Buffer::from_address(address, len, Box::new(t.clone())) }
     }

@@ -30,7 +30,7 @@ pub struct ConvOptions {
     pub memory: MemoryUse,
 }
 
-/// What a device keeps of a convolution with its norm from one inference to the next; see
+/// A convolution's weights with its norm folded in, as a device keeps them between inferences; see
 /// [`ConvNormKernel::conv_norm`].
 pub type FoldedOf<D> = <<D as Backend>::Kernels as ConvNormKernel>::Folded;
 

@@ -38,7 +38,7 @@ pub trait PerClassShape: Shape {
     fn with(classes: Self::Classes) -> Self::Stored;
 }
 
-/// A number of classes that dfdx takes for a constant. dfdx makes the options that a walk over weights hands out for constant
+/// A number of classes that dfdx treats as a constant. dfdx makes the options that its walk over weights hands out for constant
 /// shapes only, but reads the size of a tensor from its shape's value, never from its type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClassCount<K: Classes>(Option<K>);

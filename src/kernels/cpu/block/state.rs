@@ -18,10 +18,10 @@ const GROUP_TOKENS: usize = 4096;
 /// One block with its weights.
 pub struct Block<'a> {
     pub(super) size: BlockSize,
-    /// Of the weight `(r, c)`.
+    /// The packed weight `(r, c)`.
     pub(super) down: Packed,
     pub(super) down_bias: &'a [f32],
-    /// Of the weight `(c, r)`.
+    /// The packed weight `(c, r)`.
     pub(super) up: Packed,
     pub(super) up_bias: &'a [f32],
     pub(super) frozen: &'a BlockBuffers<Arc<FrozenWeight>>,
@@ -53,9 +53,9 @@ pub(super) struct SavedActivations {
 
 /// Gradients to add to.
 pub struct BlockGradients<'a> {
-    /// Of the input.
+    /// Gradient of the input.
     pub x: &'a mut [f32],
-    /// Of down weight, down bias, up weight, up bias.
+    /// Gradients of down weight, down bias, up weight, up bias.
     pub adapter: [&'a mut [f32]; 4],
 }
 

@@ -63,7 +63,7 @@ impl ConvNormKernel for Cpu {
         let FoldedConv { factors, bias } = match folded {
             Some(kept) => {
                 let kept = if winograd.is_some() { &kept.winograd } else { &kept.taps };
-                // Folded before the lock is asked for: a thread that waits for others may be given another prediction meanwhile.
+                // Folded before the lock is taken: a thread that waits for the pool may run another prediction meanwhile.
                 match kept.get() {
                     Some(folded) => folded,
                     None => {

@@ -68,7 +68,7 @@ fn lanes_of(pairs: bool, x: &[f32], columns: usize) -> Lanes<'_> {
 }
 
 /// Writes a panel, in rows of `width` lanes: the given columns, each as many lanes long as the panel has rows, and zeros
-/// beside them.
+/// to the right of them.
 fn set_panel<'a>(panel: &mut [f32], width: usize, columns: Range<usize>, column: impl Fn(usize) -> &'a [f32]) {
     let depth = panel.len() / width;
     for first in columns.clone().step_by(BLOCK) {
@@ -81,7 +81,7 @@ fn set_panel<'a>(panel: &mut [f32], width: usize, columns: Range<usize>, column:
     }
 }
 
-/// What an operand is, and how left operands are made for it.
+/// Properties of the operand, and left operands to match it.
 impl Packed {
     /// An empty operand for products in this precision, or in single precision where the machine has no other.
     pub fn empty(precision: Precision) -> Self {
@@ -200,7 +200,7 @@ impl Packed {
         self.panels.resize(columns.div_ceil(width) * width * depth, 0.0);
     }
 
-    /// Packs a matrix of `count` rows, row `p` being `row(p)`; the buffer is used again.
+    /// Packs a matrix of `count` rows, row `p` being `row(p)`; the buffer is reused.
     pub fn set_rows<'a>(&mut self, count: usize, columns: usize, row: impl Fn(usize) -> &'a [f32]) {
         debug_assert_eq!(self.pairs, self.kernel.packs_pairs, "held as it is multiplied");
         let depth = self.lanes_in(count);
@@ -225,7 +225,7 @@ impl Packed {
 
     /// Packs a bf16 matrix of `depth` lanes, a multiple of `block`, times `columns`. `fill` is called by all threads for each
     /// block of `block` rows of a panel: with the block's number, the panel's columns, and where to write their lanes, in rows
-    /// of as many lanes as the last number says. The buffer is used again.
+    /// of as many lanes as the last number says. The buffer is reused.
     pub fn set_blocks(
         &mut self,
         [depth, columns]: [usize; 2],
@@ -250,7 +250,7 @@ impl Packed {
         });
     }
 
-    /// Packs a matrix whose column `j` is `columns[j]`, of `inputs` numbers; the buffer is used again.
+    /// Packs a matrix whose column `j` is `columns[j]`, of `inputs` numbers; the buffer is reused.
     pub fn set_columns(&mut self, inputs: usize, columns: &[&[f32]]) {
         debug_assert_eq!(self.pairs, self.kernel.packs_pairs, "held as it is multiplied");
         let mut buffer = Buffer::default();
@@ -270,8 +270,8 @@ impl Packed {
         self.columns
     }
 
-    /// The transpose of a matrix given as rows of `inputs` numbers: what a linear layer's weight `(out, in)` is to its
-    /// forward pass.
+    /// The transpose of a matrix given as rows of `inputs` numbers: the operand that a linear layer's weight `(out, in)` is
+    /// in its forward pass.
     pub fn from_columns(matrix: &[f32], inputs: usize, precision: Precision) -> Self {
         Self::from_runs(matrix, inputs, 1, precision)
     }
@@ -322,7 +322,7 @@ impl Packed {
 
 /// Transposing and unpacking.
 impl Packed {
-    /// The transpose: what the weight is to the gradient of its input.
+    /// The transpose: the operand for the gradient of a linear layer's input.
     pub fn transposed(&self) -> Self {
         let (width, inputs, columns) = (self.kernel.panel_width(), self.columns, self.inputs);
         let depth = self.column_lanes(inputs);

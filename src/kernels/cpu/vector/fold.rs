@@ -5,7 +5,7 @@ pub(super) const VECTOR: usize = 16;
 
 /// Folds two rows of one length into one number: `each` takes what was folded so far and a number of either row, `join` joins
 /// two results. There are `LANES` partial results (a few vectors), so that no addition waits for the one before; they are
-/// joined by whole vectors at the end, as joining lane by lane would take as long as many a row.
+/// joined by whole vectors at the end, as joining lane by lane can take as long as a whole row.
 #[inline(always)]
 pub(super) fn fold<const LANES: usize>(
     [a, b]: [&[f32]; 2],

@@ -46,7 +46,7 @@ fn power_of_two(shifted: f32, r: f32) -> f32 {
     let p = r.mul_add(p, 0.240_226_5);
     let p = r.mul_add(p, std::f32::consts::LN_2);
     let p = r.mul_add(p, 1.0);
-    // The integer stands in the low bits of `shifted` (a cast of `n` would not be vectorised).
+    // The integer is in the low bits of `shifted` (a cast of `n` would not be vectorised).
     p * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
 }
 

@@ -22,8 +22,8 @@ pub(super) fn map_row(y: &mut [f32], f: impl Fn(f32) -> f32) {
     rest.iter_mut().for_each(|y| *y = f(*y));
 }
 
-/// `y = f(y, x)`, likewise. (Of an `f` of a step or two the compiler would make strides of sixteen numbers: a plain loop is
-/// better there.)
+/// `y = f(y, x)`, likewise. (For an `f` of a step or two a plain loop is faster: here the compiler would work on sixteen
+/// numbers at a time.)
 #[inline(always)]
 fn map_rows(y: &mut [f32], x: &[f32], f: impl Fn(f32, f32) -> f32) {
     let (vectors, rest) = y.as_chunks_mut::<VECTOR>();

@@ -34,7 +34,7 @@ vectorised! {
         }
     }
 
-    /// The output transform `A^T m A`: from a tile's 16 products, `plane` numbers apart, to its 2x2 pixels, one after another,
+    /// The output transform `A^T m A`: from a tile's 16 products, `plane` numbers apart, to its 2x2 pixels in order,
     /// plus a bias for each channel (whole vectors of them), then a ReLU if asked for.
     pub fn transform_output(products: &[f32], plane: usize, bias: &[f32], relu: bool, pixels: &mut [f32]) {
         let least = if relu { 0.0 } else { f32::NEG_INFINITY };

@@ -48,7 +48,7 @@ fn heads_wider_than_any_tile_are_refused() {
     }
 }
 
-/// One attention on tensor cores and, number by number, its twin.
+/// One attention on tensor cores, compared with the reference implementation element by element.
 struct Case {
     maps: usize,
     map: Extent,
@@ -143,7 +143,7 @@ impl Case {
         [out, gqkv]
     }
 
-    /// Of output and gradient the largest difference from the twin, beyond a unit in the last place that each is rounded to,
+    /// Of output and gradient the largest difference from the reference, beyond a unit in the last place that each is rounded to,
     /// and the mean one, in parts of the largest number; and both from what the kernels without tensor cores give in
     /// single precision.
     fn errors(&self, gpu: &Gpu) -> [Vec<[f32; 2]>; 2] {

@@ -13,7 +13,7 @@ use std::marker::PhantomData;
 /// # What keeps the tiles' contents between two blocks of assembly
 ///
 /// A tile is loaded in one block of assembly and read in a later one. The language promises nothing about registers between
-/// blocks; each block names the tile it writes as overwritten (`out("tmm0") _`), and this is why nobody else changes one:
+/// blocks; each block names the tile it writes as overwritten (`out("tmm0") _`), and this is why nothing else changes one:
 ///
 /// - *The compiler.* LLVM gives a tile register only to a value of its type `x86_amx`. Such values come from AMX intrinsics
 ///   alone, of which this crate and stable Rust have none. So compiled Rust neither uses, spills nor clears tiles, whatever

@@ -1,7 +1,7 @@
 //! AMX's micro-kernel: tiles of up to 32 rows of 32 columns, their lanes pairs of bf16 numbers.
 //!
 //! A tile of the product is one to four of the unit's tiles: up to two groups of 16 rows times two vectors of columns. Panels
-//! are those of AVX-512 BF16: their 32 columns are two of the unit's tiles side by side, a row 128 bytes after another.
+//! are those of AVX-512 BF16: their 32 columns are two of the unit's tiles side by side, rows 128 bytes apart.
 
 use super::instructions::{Tiles, load_tile, multiply_tiles, store_tile, zero_tile};
 use crate::kernels::cpu::gemm::micro::kernel::MicroKernel;
@@ -98,7 +98,7 @@ unsafe fn copy_rows((from, step): (*const f32, usize), (to, stride): (*mut f32, 
 /// Sixteen rows of the left operand, or as many as there are.
 #[derive(Clone, Copy)]
 enum RowGroup<'a> {
-    /// All sixteen, each `stride` bytes after the one before: a tile is loaded from where they stand.
+    /// All sixteen, each `stride` bytes after the one before: a tile is loaded in place.
     Strided { rows: &'a [*const f32], stride: isize },
     /// Rows anywhere, to be gathered first.
     Rows(&'a [*const f32]),
@@ -124,8 +124,8 @@ impl<'a> RowGroup<'a> {
         }
     }
 
-    /// Where a tile is loaded from that holds a step's lanes of these rows, and how many bytes apart its rows are: where they
-    /// stand if possible, else in `buffer`, with zeros after the last lane.
+    /// Where a tile is loaded from that holds a step's lanes of these rows, and how many bytes apart its rows are: in place
+    /// if possible, else in `buffer`, with zeros after the last lane.
     ///
     /// # Safety
     /// Each row holds these lanes; the machine has AVX-512.
@@ -184,7 +184,7 @@ impl DepthStep<'_> {
         self.from % self.runs.run + self.lanes <= self.runs.run
     }
 
-    /// Where its lane `p` stands, counted from the left operand's place, if the lanes of a run lie `stride` apart.
+    /// Where its lane `p` lies, counted from the left operand's place, if the lanes of a run lie `stride` apart.
     fn offset(self, p: usize, stride: usize) -> isize {
         let (run, p) = ((self.from + p) / self.runs.run, (self.from + p) % self.runs.run);
         self.runs.shifts[run] + (p * stride) as isize
