@@ -65,7 +65,7 @@ impl<V: Variant, D: Backend, K: Classes> Predictor<V, D, K> {
         self.model.precision()
     }
 
-    /// How many classes it tells apart.
+    /// Number of classes.
     pub fn classes(&self) -> usize {
         self.model.classes()
     }

@@ -26,7 +26,7 @@ pub struct Attention<'a> {
     pub shape: AttentionShape,
     /// Bias of the query, key and value projection: what a padded token's row is.
     pub bias: &'a [f32],
-    /// What products are computed in. Softmax and its gradient are single precision.
+    /// Precision of the products. Softmax and its gradient are single precision.
     pub precision: Precision,
 }
 
