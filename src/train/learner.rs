@@ -80,7 +80,7 @@ pub struct LearnerSummary {
     pub variant: String,
     /// Where it computes, for people.
     pub device: String,
-    /// What its products are computed in.
+    /// Precision in which its products are computed.
     pub precision: Precision,
     /// Every real number that the optimiser could change or the trunk holds (`up4` included, as in
     /// the published counts; running statistics not).
