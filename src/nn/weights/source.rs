@@ -5,7 +5,7 @@ use crate::kernels::encoded::Encoded;
 
 /// Where a model under construction gets its weights from: a file, or an initialisation.
 pub trait WeightSource {
-    /// The numbers for `spec`, row-major, exactly `spec.len()` of them (a count for [`Role::Counter`]).
+    /// The numbers for `spec`, row-major, exactly `spec.len()` of them (a count for [`Role::Counter`](super::spec::Role::Counter)).
     ///
     /// # Errors
     /// When the source does not hold it, or holds another shape.
