@@ -3,6 +3,8 @@
 use crate::kernels::device::Device as KernelDevice;
 use crate::kernels::precision::Precision;
 use crate::nn::backend::bound::Backend;
+#[cfg(feature = "cuda")]
+use crate::nn::backend::open_cuda::{CudaOpenError, open_cuda};
 use crate::nn::network::{Network, open_network};
 use crate::nn::weights::build::BuildError;
 use crate::nn::weights::source::WeightSource;
@@ -30,7 +32,7 @@ pub enum DeviceError {
     /// The GPU cannot be used.
     #[cfg(feature = "cuda")]
     #[error("the GPU cannot be used: {0}")]
-    Cuda(#[from] crate::nn::CudaOpenError),
+    Cuda(#[from] CudaOpenError),
 }
 
 /// A device that stands ready.
@@ -71,14 +73,14 @@ impl DeviceChoice {
         match self {
             Self::Cpu => Ok(Device::Cpu(Cpu::default(), None)),
             #[cfg(feature = "cuda")]
-            Self::Auto => Ok(match crate::nn::open_cuda(0) {
+            Self::Auto => Ok(match open_cuda(0) {
                 Ok(cuda) => Device::Cuda(cuda),
                 // not a machine's fault but the build's
-                Err(reason @ crate::nn::CudaOpenError::Address(_)) => return Err(reason.into()),
+                Err(reason @ CudaOpenError::Address(_)) => return Err(reason.into()),
                 Err(reason) => Device::Cpu(Cpu::default(), Some(reason.to_string())),
             }),
             #[cfg(feature = "cuda")]
-            Self::Cuda => Ok(Device::Cuda(crate::nn::open_cuda(0)?)),
+            Self::Cuda => Ok(Device::Cuda(open_cuda(0)?)),
             #[cfg(not(feature = "cuda"))]
             Self::Auto => Ok(Device::Cpu(Cpu::default(), None)),
             #[cfg(not(feature = "cuda"))]

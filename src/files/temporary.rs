@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::folder;
 
-/// A new file in the folder of `target` under a hidden name that nobody else has (`.XXXXXX.partial`), with the
+/// A new file in the folder of `target` under a hidden name that nobody else has (a dot, random characters, `.partial`), with the
 /// permissions that any new file gets.
 pub(super) fn unique_file(target: &Path) -> io::Result<(File, PathBuf)> {
     let mut builder = tempfile::Builder::new();

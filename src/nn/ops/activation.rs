@@ -3,7 +3,7 @@
 
 use super::adapted_block::{AdapterRef, BlockWeights, LinearWeights, block_size};
 use super::conv_norm::{BatchNormRef, ConvNormRef};
-use super::patch_embed::StemRef;
+use super::patch_embed::{StemRef, stem_size};
 use super::tape::{erase, erase_map, retype};
 use super::up2_concat::join_size;
 use crate::kernels::adapted_block::{AdaptedBlockKernel, AttentionConfig, BlockBuffers};
@@ -13,13 +13,13 @@ use crate::kernels::conv2d::{Conv2dKernel, ConvNormBuffers, ConvNormKernel, Conv
 use crate::kernels::device::Device as _;
 use crate::kernels::extent::Extent;
 use crate::kernels::memory_use::MemoryUse;
-use crate::kernels::patch_embed::{PatchEmbedKernel, StemSize};
+use crate::kernels::patch_embed::PatchEmbedKernel;
 use crate::kernels::precision::Precision;
 use crate::kernels::resize::{ResizeKernel, ResizeSize};
 use crate::kernels::up2_concat::Up2ConcatKernel;
 use crate::nn::backend::bound::{Backend, BufferOf, FrozenOf, KernelError, SliceMutOf};
 use crate::nn::backend::tape::Inference;
-use crate::nn::shape::{EvenSide, Image, Map, Masks, Side, check_image};
+use crate::nn::shape::{EvenSide, Image, Map, Masks, Side};
 use dfdx::prelude::*;
 use std::fmt;
 
@@ -52,12 +52,10 @@ impl<B: Dim, S: Side, D: Backend> Activation<B, S, Const<3>, D> {
         stem: StemRef<'_, C, Bg, W, D>,
     ) -> Result<Activation<B, S::Quarter, C, D>, D::Err> {
         let (batch, _, side, _) = *image.shape();
-        let [b, _, height, width] = image.shape().concrete();
-        check_image(b, height, width).unwrap_or_else(|e| panic!("{e}"));
+        let size = stem_size(image.shape().concrete(), C::SIZE);
         let (image, _) = erase(image).try_contiguous()?.split_tape();
         let device = image.device().clone();
-        let size = StemSize { batch: b, image: Extent::new(height, width), channels: C::SIZE };
-        let length = b * size.image.quarter().area() * C::SIZE;
+        let length = size.batch * size.image.quarter().area() * C::SIZE;
         let numbers =
             device.run(|k| k.uninit(length, |y| k.patch_embed(size, &device.view(&image), stem.erased(), y)))?;
         let side =

@@ -54,9 +54,16 @@ where
     D: Backend,
     T: Tape<f32, D>,
 {
-    let [batch, _, height, width] = x.shape().concrete();
-    check_image(batch, height, width).unwrap_or_else(|e| panic!("{e}"));
     Ok(retype(erased(erase(x), C::SIZE, stem.erased())?))
+}
+
+/// The sizes of a stem of so many output channels, after checking the images `(batch, 3, height, width)`.
+///
+/// # Panics
+/// When the batch is empty, or the side is not square, no multiple of 32, or below 64.
+pub(super) fn stem_size([batch, _, height, width]: [usize; 4], channels: usize) -> StemSize {
+    check_image(batch, height, width).unwrap_or_else(|e| panic!("{e}"));
+    StemSize { batch, image: Extent::new(height, width), channels }
 }
 
 fn erased<D: Backend, T: Tape<f32, D>>(
@@ -64,10 +71,11 @@ fn erased<D: Backend, T: Tape<f32, D>>(
     channels: usize,
     weights: StemWeights<'_, FrozenOf<D>>,
 ) -> Result<Erased<4, D, T>, D::Err> {
+    let size = stem_size(*x.shape(), channels);
     let (x, tape) = x.try_contiguous()?.split_tape();
-    let (device, [batch, _, height, width]) = (x.device().clone(), *x.shape());
-    let size = StemSize { batch, image: Extent::new(height, width), channels };
-    let y = device
-        .build([batch, height / 4, width / 4, channels], |k, y| k.patch_embed(size, &device.view(&x), weights, y))?;
+    let (device, map) = (x.device().clone(), size.image.quarter());
+    let y = device.build([size.batch, map.height, map.width, channels], |k, y| {
+        k.patch_embed(size, &device.view(&x), weights, y)
+    })?;
     Ok(y.put_tape(tape))
 }
