@@ -7,7 +7,8 @@ use std::fs;
 use std::path::Path;
 
 use proptest::prelude::*;
-use sam2unet::train::{Choices, MultiScale, Outcome, Settings, Sources};
+use sam2unet::data::MultiScale;
+use sam2unet::train::{Choices, Outcome, Settings, Sources};
 use toy::{Noise, Toy, result, run, settings, watched};
 
 #[derive(Clone, Debug)]

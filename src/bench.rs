@@ -41,7 +41,6 @@ pub struct Case {
     /// Images in a batch.
     pub batch: usize,
     /// The precision asked for.
-    #[serde(serialize_with = "precision_name")]
     pub precision: Precision,
     /// Where it runs: `cpu` or `cuda`.
     pub device: String,
@@ -53,10 +52,6 @@ pub struct Case {
     pub threads: usize,
 }
 
-fn precision_name<S: serde::Serializer>(precision: &Precision, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(precision.name())
-}
-
 /// What was measured.
 #[derive(Clone, Debug, Serialize)]
 pub struct Measurement {
@@ -64,7 +59,6 @@ pub struct Measurement {
     #[serde(flatten)]
     pub case: Case,
     /// What products were computed in, which may be more precise than what was asked for.
-    #[serde(serialize_with = "precision_name")]
     pub products: Precision,
     /// Median seconds of a call.
     pub median_s: f64,

@@ -1,5 +1,6 @@
 //! Where to compute: what is chosen, and what is opened.
 
+use crate::choice::choice;
 use crate::kernels::device::Device as KernelDevice;
 use crate::kernels::precision::Precision;
 use crate::nn::backend::bound::Backend;
@@ -10,16 +11,18 @@ use crate::nn::weights::build::BuildError;
 use crate::nn::weights::source::WeightSource;
 use dfdx::tensor::Cpu;
 
-/// Where to compute, as it is chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DeviceChoice {
-    /// An NVIDIA GPU, where this build knows them and there is one; else the CPU.
-    #[default]
-    Auto,
-    /// The CPU.
-    Cpu,
-    /// The first NVIDIA GPU.
-    Cuda,
+choice! {
+    /// Where to compute, as it is chosen.
+    #[derive(Default)]
+    pub enum DeviceChoice: "device" {
+        /// An NVIDIA GPU, where this build knows them and there is one; else the CPU.
+        #[default]
+        Auto = "auto",
+        /// The CPU.
+        Cpu = "cpu",
+        /// The first NVIDIA GPU.
+        Cuda = "cuda",
+    }
 }
 
 /// Why there is no such device.

@@ -10,6 +10,7 @@
 //! - [`predict`]: from image files to mask files.
 //! - [`metrics`]: the scores that papers report.
 //! - [`files`]: files and folders that are whole under their names.
+//! - [`choice`]: choices among names.
 //! - [`bench`](mod@bench): time and memory of one model.
 //!
 //! ```no_run
@@ -25,6 +26,7 @@
 
 pub mod bench;
 pub mod checkpoint;
+pub mod choice;
 pub mod data;
 pub mod device;
 pub mod files;

@@ -122,7 +122,7 @@ impl Predictor {
         let specs = candidates.iter().find(|(name, _)| *name == variant).map_or(&[][..], |(_, specs)| specs);
         let (mut weights, _) = load(&file, specs, Scope::All)?;
         let build = |source| PredictError::Build { path: path.to_path_buf(), source };
-        let trained = file.metadata().get("precision").and_then(|name| Precision::of_name(name));
+        let trained = file.metadata().get("precision").and_then(|name| name.parse().ok());
         let precision = precision.or(trained).unwrap_or_default();
         match device.network(variant, &mut weights, precision) {
             Some(network) => {

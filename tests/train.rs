@@ -8,10 +8,8 @@ use std::fs;
 use std::path::Path;
 
 use sam2unet::checkpoint::WeightFile;
-use sam2unet::data::{Grey, Rgb, write_png};
-use sam2unet::train::{
-    Choices, Event, Learner, MultiScale, Outcome, Plan, RunFolder, Settings, Sources, TrainError, cosine,
-};
+use sam2unet::data::{Grey, MultiScale, Rgb, write_png};
+use sam2unet::train::{Choices, Event, Learner, Outcome, Plan, RunFolder, Settings, Sources, TrainError, cosine};
 use toy::{Noise, Toy, log, result, run, settings, watched};
 
 fn sources(images: usize) -> Sources {

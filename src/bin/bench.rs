@@ -4,7 +4,7 @@ use clap::{Parser, ValueEnum};
 use sam2unet::bench::{BenchError, Case, What, measure, profile};
 use sam2unet::nn::MemoryUse;
 use sam2unet::nn::Precision;
-use sam2unet::train::{DeviceChoice, Named};
+use sam2unet::train::DeviceChoice;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -21,7 +21,7 @@ struct Arguments {
     #[arg(value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: u32,
     /// Precision of the products: f32, bf16 or tf32
-    #[arg(default_value = "f32", value_parser = <Precision as Named>::parse)]
+    #[arg(default_value = "f32")]
     precision: Precision,
     /// Side of the images
     #[arg(long, value_name = "N", default_value_t = 352)]
@@ -33,10 +33,10 @@ struct Arguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     /// auto, cpu or cuda
-    #[arg(long, value_name = "NAME", default_value = "auto", value_parser = DeviceChoice::parse)]
+    #[arg(long, value_name = "NAME", default_value = "auto")]
     device: DeviceChoice,
     /// What training keeps of a block for the backward pass: small, balanced or fast
-    #[arg(long, value_name = "NAME", default_value = "balanced", value_parser = MemoryUse::parse)]
+    #[arg(long, value_name = "NAME", default_value = "balanced")]
     memory: MemoryUse,
     /// Print where the time goes instead, as a table: on an otherwise idle machine
     #[arg(long)]

@@ -5,7 +5,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use sam2unet::device::DeviceError;
 use sam2unet::nn::{Precision, check_side};
 use sam2unet::predict::{PredictError, PredictOptions, Predictor, image_list, prepare_folder};
-use sam2unet::train::{DeviceChoice, Named};
+use sam2unet::train::DeviceChoice;
 use std::error::Error;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -40,11 +40,11 @@ struct Arguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     /// auto (a GPU if this build and this machine have one), cpu or cuda
-    #[arg(long, value_name = "NAME", default_value = "auto", value_parser = DeviceChoice::parse)]
+    #[arg(long, value_name = "NAME", default_value = "auto")]
     device: DeviceChoice,
     /// f32, or bf16: half the memory, less time where the machine has fast bf16 products, logits that differ by about a
     /// hundredth; tf32, on a GPU, lies between [default: what the checkpoint was trained in, or f32]
-    #[arg(long, value_name = "NAME", value_parser = <Precision as Named>::parse)]
+    #[arg(long, value_name = "NAME")]
     precision: Option<Precision>,
 }
 

@@ -10,15 +10,14 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use sam2unet::data::{DataError, FOREGROUND_ABOVE};
+use sam2unet::data::{DataError, FOREGROUND_ABOVE, MultiScale};
 use sam2unet::device::Device;
 use sam2unet::metrics::{self, Summary, Task};
 use sam2unet::nn::MemoryUse;
 use sam2unet::nn::Precision;
 use sam2unet::train::{
-    Choices, DeviceChoice, Event, FolderError, Learner, LossFlavour, MultiScale, Named, Observer, Outcome, Overview,
-    Plan, RunFolder, SELECTION_KEY, Settings, SettingsError, Sources, StartError, State, TrainError, open_learner,
-    train,
+    Choices, DeviceChoice, Event, FolderError, Learner, LossFlavour, Observer, Outcome, Overview, Plan, RunFolder,
+    SELECTION_KEY, Settings, SettingsError, Sources, StartError, State, TrainError, open_learner, train,
 };
 
 /// What `--help` says after the flags.
@@ -46,7 +45,7 @@ struct Flags {
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     val_masks: Option<PathBuf>,
     /// The paper's task: camouflage, salient (50 epochs), marine, mirror (20), polyp (20, --multi-scale random)
-    #[arg(long, value_name = "NAME", value_parser = Task::parse, help_heading = "Data")]
+    #[arg(long, value_name = "NAME", help_heading = "Data")]
     task: Option<Task>,
     /// Keep the images in the order of their names
     #[arg(long, help_heading = "Data")]
@@ -87,10 +86,10 @@ struct Flags {
     #[arg(long, value_name = "RATE", help_heading = "Optimisation")]
     weight_decay: Option<f64>,
     /// paper, or published-script (whose cross-entropy is unweighted) [default: paper]
-    #[arg(long, value_name = "NAME", value_parser = LossFlavour::parse, help_heading = "Optimisation")]
+    #[arg(long, value_name = "NAME", help_heading = "Optimisation")]
     loss: Option<LossFlavour>,
     /// random: each batch at the side or 1.25 times it; both: at both, an update each; off [default: off, or the task's]
-    #[arg(long, value_name = "NAME", value_parser = MultiScale::parse, help_heading = "Optimisation")]
+    #[arg(long, value_name = "NAME", help_heading = "Optimisation")]
     multi_scale: Option<MultiScale>,
     /// Seed of everything random [default: 0]
     #[arg(long, value_name = "N", help_heading = "Optimisation")]
@@ -112,14 +111,14 @@ struct Flags {
     #[arg(long, value_name = "N", help_heading = "Run")]
     threads: Option<usize>,
     /// auto (a GPU if this build and this machine have one), cpu or cuda [default: auto]
-    #[arg(long, value_name = "NAME", value_parser = DeviceChoice::parse, help_heading = "Run")]
+    #[arg(long, value_name = "NAME", help_heading = "Run")]
     device: Option<DeviceChoice>,
     /// f32, or bf16: the trunk is rounded, in half the memory, and stored so; factors of products too, where that is faster; or
     /// tf32, on a GPU: rounded less, and nothing is stored so [default: f32]
-    #[arg(long, value_name = "NAME", value_parser = <Precision as Named>::parse, help_heading = "Optimisation")]
+    #[arg(long, value_name = "NAME", help_heading = "Optimisation")]
     precision: Option<Precision>,
     /// What a block keeps for the backward pass: small (its input), balanced, fast (most) [default: balanced]
-    #[arg(long, value_name = "NAME", value_parser = MemoryUse::parse, help_heading = "Run")]
+    #[arg(long, value_name = "NAME", help_heading = "Run")]
     memory: Option<MemoryUse>,
 }
 

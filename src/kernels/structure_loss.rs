@@ -2,15 +2,18 @@
 
 use super::device::Device;
 use super::extent::Extent;
+use crate::choice::choice;
 
-/// Which formula the cross-entropy follows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LossFlavour {
-    /// The paper's: each pixel's cross-entropy counts by its weight.
-    #[default]
-    Paper,
-    /// The published training script's, where the cross-entropy is a plain mean over all pixels.
-    PublishedScript,
+choice! {
+    /// Which formula the cross-entropy follows.
+    #[derive(Default)]
+    pub enum LossFlavour: "loss" {
+        /// The paper's: each pixel's cross-entropy counts by its weight.
+        #[default]
+        Paper = "paper",
+        /// The published training script's, where the cross-entropy is a plain mean over all pixels.
+        PublishedScript = "published-script",
+    }
 }
 
 /// What a device computes for the structure loss; a plane is one class of one image.

@@ -38,4 +38,4 @@ pub use mirror::MirrorScores;
 pub use pair::{MetricError, PairScores, score_pair};
 pub use report::{JsonReport, table};
 pub use summary::{KEYS, Summary};
-pub use task::{Column, Task, UnknownTask, columns};
+pub use task::{Column, Task, columns};

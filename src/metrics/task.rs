@@ -1,23 +1,22 @@
 //! Which scores the paper prints for which task, and in which order.
 
-use std::fmt;
-use std::str::FromStr;
-
 use super::summary::Summary;
+use crate::choice::choice;
 
-/// A task of the SAM2-UNet paper (arXiv 2408.08870, "Experiments").
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Task {
-    /// Camouflaged objects: S, adaptive F, mean E, MAE.
-    Camouflage,
-    /// Salient objects: S, adaptive F, mean E, MAE.
-    Salient,
-    /// Marine animals: mIoU, S, weighted F, mean E, MAE.
-    Marine,
-    /// Mirrors: IoU, F, MAE, all as [`MirrorScores`](super::MirrorScores).
-    Mirror,
-    /// Polyps: mDice, mIoU.
-    Polyp,
+choice! {
+    /// A task of the SAM2-UNet paper (arXiv 2408.08870, "Experiments").
+    pub enum Task: "task" {
+        /// Camouflaged objects: S, adaptive F, mean E, MAE.
+        Camouflage = "camouflage",
+        /// Salient objects: S, adaptive F, mean E, MAE.
+        Salient = "salient",
+        /// Marine animals: mIoU, S, weighted F, mean E, MAE.
+        Marine = "marine",
+        /// Mirrors: IoU, F, MAE, all as [`MirrorScores`](super::MirrorScores).
+        Mirror = "mirror",
+        /// Polyps: mDice, mIoU.
+        Polyp = "polyp",
+    }
 }
 
 /// A column of a table of scores.
@@ -62,20 +61,6 @@ pub const fn columns(task: Option<Task>) -> &'static [Column] {
 }
 
 impl Task {
-    /// All tasks, in the paper's order.
-    pub const ALL: [Self; 5] = [Self::Camouflage, Self::Salient, Self::Marine, Self::Mirror, Self::Polyp];
-
-    /// The task's name, as options spell it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Camouflage => "camouflage",
-            Self::Salient => "salient",
-            Self::Marine => "marine",
-            Self::Mirror => "mirror",
-            Self::Polyp => "polyp",
-        }
-    }
-
     /// The scores that the paper prints for the task, in its order.
     pub const fn columns(self) -> &'static [Column] {
         match self {
@@ -87,48 +72,16 @@ impl Task {
     }
 }
 
-impl fmt::Display for Task {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-/// No task has that name.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no task {name:?}; tasks are camouflage, salient, marine, mirror and polyp")]
-pub struct UnknownTask {
-    name: String,
-}
-
-impl FromStr for Task {
-    type Err = UnknownTask;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let found = Self::ALL.into_iter().find(|task| task.name() == name);
-        found.ok_or_else(|| UnknownTask { name: name.to_owned() })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::metrics::pair::score_pair;
 
     #[test]
-    fn names_lead_back_to_their_tasks() {
-        for task in Task::ALL {
-            assert_eq!(task.to_string().parse(), Ok(task));
-        }
-        let error = "mirrors".parse::<Task>().expect_err("no such task").to_string();
-        assert!(error.contains("\"mirrors\"") && error.contains("polyp"), "{error}");
-        assert!(Task::ALL.iter().all(|task| error.contains(task.name())));
-    }
-
-    #[test]
     fn every_column_has_a_score() {
         let scores = score_pair(&[0, 100, 255], &[0, 255, 255], 3, 1).expect("a valid pair");
         let summary = Summary::from(&scores);
-        for task in Task::ALL.into_iter().map(Some).chain([None]) {
+        for task in Task::ALL.iter().copied().map(Some).chain([None]) {
             for column in columns(task) {
                 assert!(summary.get(column.key).is_some(), "{task:?}: {}", column.key);
             }

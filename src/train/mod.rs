@@ -46,6 +46,6 @@ pub use run_folder::log::Record;
 pub use run_folder::state::{Best, SELECTION_KEY, State};
 pub use schedule::{FINAL_RATE, cosine};
 pub use session::{Session, open_session, open_session_on};
-pub use settings::{Choices, Generated, MultiScale, Named, Settings, SettingsError};
+pub use settings::{Choices, Generated, Settings, SettingsError};
 pub use sources::Sources;
 pub use start::{StartError, open_learner};

@@ -5,10 +5,10 @@ use std::fmt;
 use super::learner::LearnerSummary;
 use super::plan::Plan;
 use super::schedule::FINAL_RATE;
-use super::settings::multi_scale::MultiScale;
-use super::settings::named::Named;
 use super::settings::settings::Settings;
 use super::sources::Sources;
+use crate::data::multi_scale::MultiScale;
+use crate::metrics::task::Task;
 
 /// What is known before the first step. Displays as a few lines for people.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl fmt::Display for Overview<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (settings, model) = (self.settings, &self.model);
         let millions = |count: usize| format!("{:.2} M", count as f64 / 1e6);
-        let task = settings.task.map_or("none given", Named::name);
+        let task = settings.task.map_or("none given", Task::name);
         let threads = settings.threads.map_or("all cores".to_string(), |n| format!("{n} threads"));
         let lines = [
             (

@@ -2,10 +2,10 @@
 //! settings, the number of images and the position, so that a resumed run does the same.
 
 use super::run_folder::state::State;
-use super::settings::multi_scale::MultiScale;
 use super::settings::settings::Settings;
 use crate::data::example::{Flips, epoch_order, flips};
 use crate::data::loader::BatchRequest;
+use crate::data::multi_scale::MultiScale;
 use crate::data::random::Draws;
 
 /// Keeps the draws of sides apart from other uses of an equal seed.

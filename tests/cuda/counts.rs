@@ -79,7 +79,7 @@ impl Counts {
 /// So many steps, whose losses nobody asks for, and so many predictions.
 fn work(device: Cuda, told: &str) {
     let [steps, predictions, precision] = told.split(' ').collect::<Vec<_>>()[..] else { panic!("{told}") };
-    let options = BuildOptions { precision: Precision::of_name(precision).unwrap(), ..BuildOptions::default() };
+    let options = BuildOptions { precision: precision.parse().unwrap(), ..BuildOptions::default() };
     let pixels = IMAGES * SIDE * SIDE;
     let images: Vec<f32> = (0..3 * pixels).map(|i| (i * 7919 % 1000) as f32 / 250.0 - 2.0).collect();
     let masks = (0..pixels).map(|i| f32::from(u8::from(i % 100 < 50))).collect();

@@ -1,10 +1,9 @@
 //! Which settings go together, and what their ranges are.
 
 use super::error::SettingsError;
-use super::multi_scale::MultiScale;
-use super::named::Named;
 use super::settings::Settings;
 use super::sides::{largest_side, nearest_sides};
+use crate::data::multi_scale::MultiScale;
 use crate::nn::shape::SIDES;
 use crate::nn::variant::VARIANTS;
 

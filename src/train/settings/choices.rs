@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::check::check;
+use super::demo;
 use super::error::SettingsError;
 use super::file::parse_file;
-use super::multi_scale::MultiScale;
 use super::settings::{Generated, Settings};
-use super::{by_name, demo};
+use crate::data::multi_scale::MultiScale;
 use crate::device::DeviceChoice;
 use crate::kernels::memory_use::MemoryUse;
 use crate::kernels::precision::Precision;
@@ -36,7 +36,6 @@ pub struct Choices {
     pub masks: Option<PathBuf>,
     pub val_images: Option<PathBuf>,
     pub val_masks: Option<PathBuf>,
-    #[serde(with = "by_name::optional")]
     pub task: Option<Task>,
     pub variant: Option<String>,
     pub size: Option<usize>,
@@ -49,18 +48,13 @@ pub struct Choices {
     pub backbone: Option<PathBuf>,
     pub init: Option<PathBuf>,
     pub seed: Option<u64>,
-    #[serde(with = "by_name::optional")]
     pub loss: Option<LossFlavour>,
-    #[serde(with = "by_name::optional")]
     pub multi_scale: Option<MultiScale>,
     pub shuffle: Option<bool>,
     pub augment: Option<bool>,
     pub threads: Option<usize>,
-    #[serde(with = "by_name::optional")]
     pub device: Option<DeviceChoice>,
-    #[serde(with = "by_name::optional")]
     pub precision: Option<Precision>,
-    #[serde(with = "by_name::optional")]
     pub memory: Option<MemoryUse>,
     pub checkpoint_minutes: Option<f64>,
     pub generated: Option<Generated>,

@@ -1,13 +1,10 @@
 //! A run's settings: what was asked for ([`Choices`]), made complete by presets ([`Settings`]).
 
-mod by_name;
 pub(in crate::train) mod check;
 pub(in crate::train) mod choices;
 pub mod demo;
 pub(in crate::train) mod error;
 pub(in crate::train) mod file;
-pub(in crate::train) mod multi_scale;
-pub(in crate::train) mod named;
 pub(in crate::train) mod resume;
 #[expect(clippy::module_inception, reason = "the settings themselves, beside what belongs to them")]
 pub(in crate::train) mod settings;
@@ -17,6 +14,4 @@ mod tests;
 
 pub use choices::Choices;
 pub use error::SettingsError;
-pub use multi_scale::{LARGER_SCALE, MultiScale};
-pub use named::Named;
 pub use settings::{Generated, Settings};

@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::by_name;
 use super::error::SettingsError;
-use super::multi_scale::{LARGER_SCALE, MultiScale};
 use super::sides::SIDE_UNIT;
+use crate::data::multi_scale::{LARGER_SCALE, MultiScale};
 use crate::device::DeviceChoice;
 use crate::kernels::memory_use::MemoryUse;
 use crate::kernels::precision::Precision;
@@ -41,7 +40,7 @@ pub struct Settings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub val_masks: Option<PathBuf>,
     /// The paper's task: decides epochs, multi-scale and the order of the metrics.
-    #[serde(default, with = "by_name::optional", skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<Task>,
     /// `tiny`, `small`, `base-plus` or `large`.
     pub variant: String,
@@ -71,10 +70,8 @@ pub struct Settings {
     /// Seed of everything random.
     pub seed: u64,
     /// The paper's loss, or that of the published script.
-    #[serde(with = "by_name")]
     pub loss: LossFlavour,
     /// How sides are drawn.
-    #[serde(with = "by_name")]
     pub multi_scale: MultiScale,
     /// Whether an epoch visits its images in random order.
     pub shuffle: bool,
@@ -84,13 +81,12 @@ pub struct Settings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
     /// Where to compute.
-    #[serde(with = "by_name")]
     pub device: DeviceChoice,
     /// What the products are computed in.
-    #[serde(default, with = "by_name")]
+    #[serde(default)]
     pub precision: Precision,
     /// What a block keeps for the backward pass.
-    #[serde(default, with = "by_name")]
+    #[serde(default)]
     pub memory: MemoryUse,
     /// Minutes between two saves of `last` inside an epoch; 0 saves after each step.
     pub checkpoint_minutes: f64,

@@ -1,8 +1,8 @@
 //! Settings from choices, from files and of resumed runs.
 
 use super::choices::Choices;
-use super::multi_scale::MultiScale;
 use super::settings::Settings;
+use crate::data::multi_scale::MultiScale;
 use crate::kernels::memory_use::MemoryUse;
 use crate::kernels::precision::Precision;
 use crate::kernels::structure_loss::LossFlavour;
