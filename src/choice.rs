@@ -113,7 +113,6 @@ pub(crate) use text_of_choice;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
 
     choice! {
         /// What a drink is.
