@@ -1,4 +1,4 @@
-//! Compiles the CUDA kernels to PTX, which the library carries. Does nothing without the feature `cuda`.
+//! Notes the commit that is built. With the feature `cuda` it also compiles the CUDA kernels to PTX, which the library carries.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,6 +15,7 @@ const ROOTS: [&str; 3] = ["CUDA_PATH", "CUDA_ROOT", "CUDA_TOOLKIT_ROOT_DIR"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    note_commit();
     let has = |feature: &str| env::var_os(format!("CARGO_FEATURE_{feature}")).is_some();
     if !has("CUDA") {
         return;
@@ -31,6 +32,38 @@ fn main() {
     if let Err(reason) = result {
         println!("cargo::error={reason}");
     }
+}
+
+/// Gives the commit to the compiler as `SAM2UNET_COMMIT`: from the environment, else from git's files or a package's note, else none.
+/// A new commit then means a new build; `export SAM2UNET_COMMIT=` spares it while one works.
+fn note_commit() {
+    println!("cargo::rerun-if-env-changed=SAM2UNET_COMMIT");
+    if env::var_os("SAM2UNET_COMMIT").is_some() {
+        return; // the compiler sees it as it is
+    }
+    if let Some(commit) = commit_of_package().or_else(commit_of_git) {
+        println!("cargo::rustc-env=SAM2UNET_COMMIT={commit}");
+    }
+}
+
+/// What `cargo package` notes.
+fn commit_of_package() -> Option<String> {
+    let note = fs::read_to_string(".cargo_vcs_info.json").ok()?;
+    Some(note.split_once("\"sha1\": \"")?.1.split_once('"')?.0.to_string())
+}
+
+fn commit_of_git() -> Option<String> {
+    let head = fs::read_to_string(".git/HEAD").ok()?;
+    println!("cargo::rerun-if-changed=.git/HEAD");
+    let Some(branch) = head.trim().strip_prefix("ref: ") else { return Some(head.trim().to_string()) };
+    let loose = format!(".git/{branch}");
+    if let Ok(commit) = fs::read_to_string(&loose) {
+        println!("cargo::rerun-if-changed={loose}");
+        return Some(commit.trim().to_string());
+    }
+    let packed = fs::read_to_string(".git/packed-refs").ok()?;
+    println!("cargo::rerun-if-changed=.git/packed-refs");
+    packed.lines().find_map(|line| Some(line.strip_suffix(branch)?.trim().to_string()))
 }
 
 fn sources() -> Result<Vec<PathBuf>, String> {

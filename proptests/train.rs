@@ -8,7 +8,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use sam2unet::data::MultiScale;
-use sam2unet::train::{Choices, Outcome, Settings, Sources};
+use sam2unet::train::{Outcome, Settings, Sources};
 use toy::{Noise, Toy, result, run, settings, watched};
 
 #[derive(Clone, Debug)]
@@ -31,20 +31,20 @@ fn case() -> impl Strategy<Value = Case> {
     let batches = (1usize..4, 1usize..4, any::<bool>(), any::<bool>());
     (2usize..8, any::<bool>(), length, batches, scale, any::<u64>(), any::<bool>()).prop_map(
         |(images, validated, (epochs, steps), (batch, accumulate, shuffle, augment), scale, seed, often)| {
-            let choices = Choices {
+            let settings = Settings {
                 epochs: Some(epochs),
                 steps,
-                batch_size: Some(batch),
-                accumulate: Some(accumulate),
-                shuffle: Some(shuffle),
-                augment: Some(augment),
-                multi_scale: Some(scale),
+                batch_size: batch,
+                accumulate,
+                shuffle,
+                augment,
+                multi_scale: scale,
                 // a TOML integer holds no more
-                seed: Some(seed >> 1),
-                checkpoint_minutes: Some(if often { 0.0 } else { 1e6 }),
-                ..Choices::default()
+                seed: seed >> 1,
+                checkpoint_minutes: if often { 0.0 } else { 1e6 },
+                ..settings()
             };
-            Case { images, validated, settings: settings(choices) }
+            Case { images, validated, settings }
         },
     )
 }

@@ -133,6 +133,18 @@ impl Device {
         on!(self, |d| d.computes_in(precision))
     }
 
+    /// What its products in this precision are computed with: a CPU's instruction set, or the GPU.
+    pub fn instructions(&self, precision: Precision) -> String {
+        struct Instructions(Precision);
+        impl WithBackend for Instructions {
+            type Output = String;
+            fn call<D: Backend>(self, device: &D) -> String {
+                device.kernels().map(|k| k.instructions(self.0)).unwrap_or_default()
+            }
+        }
+        self.visit(Instructions(precision))
+    }
+
     /// What a person should know of how it computes in a precision that it offers, if anything.
     pub fn remark(&self, precision: Precision) -> Option<String> {
         let computed = self.computes_in(precision);

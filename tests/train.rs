@@ -9,15 +9,13 @@ use std::path::Path;
 
 use sam2unet::checkpoint::WeightFile;
 use sam2unet::data::{Grey, MultiScale, Rgb, write_png};
-use sam2unet::train::{Choices, Event, Learner, Outcome, Plan, RunFolder, Settings, Sources, TrainError, cosine};
+use sam2unet::train::{
+    Event, Layer, Learner, Note, Outcome, Plan, RunFolder, Settings, Sources, TrainError, cosine, resolve,
+};
 use toy::{Noise, Toy, log, result, run, settings, watched};
 
 fn sources(images: usize) -> Sources {
     Sources::of(Noise::new(1, images), Some(Noise::new(2, 5)))
-}
-
-fn small(choices: Choices) -> Settings {
-    settings(Choices { batch_size: Some(3), ..choices })
 }
 
 fn never(_: u64) -> bool {
@@ -27,7 +25,7 @@ fn never(_: u64) -> bool {
 #[test]
 fn a_run_logs_each_step_once_validates_each_epoch_and_learns() {
     let dir = tempfile::tempdir().unwrap();
-    let settings = small(Choices { epochs: Some(4), ..Choices::default() });
+    let settings = Settings { epochs: Some(4), ..settings() };
     let outcome = run(dir.path(), &settings, &sources(7), &mut Toy::new(), never).unwrap();
     assert_eq!(outcome, Outcome::Finished);
 
@@ -64,13 +62,13 @@ fn a_run_logs_each_step_once_validates_each_epoch_and_learns() {
 fn a_resume_across_an_epochs_border_is_exact() {
     let dir = tempfile::tempdir().unwrap();
     let (one, two) = (dir.path().join("one"), dir.path().join("two"));
-    let choices = |steps| Choices { epochs: Some(4), steps: Some(steps), ..Choices::default() };
-    run(&one, &small(choices(10)), &sources(10), &mut Toy::new(), never).unwrap();
-    run(&two, &small(choices(5)), &sources(10), &mut Toy::new(), never).unwrap();
+    let of = |steps| Settings { epochs: Some(4), steps: Some(steps), ..settings() };
+    run(&one, &of(10), &sources(10), &mut Toy::new(), never).unwrap();
+    run(&two, &of(5), &sources(10), &mut Toy::new(), never).unwrap();
     assert_ne!(result(&one), result(&two));
     // the shorter run ended inside its second epoch, with a validation that the longer one does not have
     assert_eq!(log(&two).len(), 5 + 2);
-    run(&two, &small(choices(10)), &sources(10), &mut Toy::new(), never).unwrap();
+    run(&two, &of(10), &sources(10), &mut Toy::new(), never).unwrap();
     assert_eq!(result(&one), result(&two));
     assert!(!two.join("best.epoch").exists() || one.join("best.epoch").exists());
 }
@@ -79,7 +77,7 @@ fn a_resume_across_an_epochs_border_is_exact() {
 fn a_stop_during_validation_validates_after_the_resume() {
     let dir = tempfile::tempdir().unwrap();
     let (one, two) = (dir.path().join("one"), dir.path().join("two"));
-    let settings = small(Choices { epochs: Some(2), ..Choices::default() });
+    let settings = Settings { epochs: Some(2), ..settings() };
     run(&one, &settings, &sources(6), &mut Toy::new(), never).unwrap();
     let outcome = run(&two, &settings, &sources(6), &mut Toy::new(), |step| step == 2).unwrap();
     assert_eq!(outcome, Outcome::Stopped { step: 2 });
@@ -91,7 +89,7 @@ fn a_stop_during_validation_validates_after_the_resume() {
 #[test]
 fn a_finished_run_says_so_and_touches_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let settings = small(Choices { epochs: Some(1), ..Choices::default() });
+    let settings = Settings { epochs: Some(1), ..settings() };
     run(dir.path(), &settings, &sources(4), &mut Toy::new(), never).unwrap();
     let before = result(dir.path());
     let mut events = 0;
@@ -103,8 +101,7 @@ fn a_finished_run_says_so_and_touches_nothing() {
 #[test]
 fn a_loss_that_is_no_number_stops_with_its_cause_and_keeps_the_last_good_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
-    let settings =
-        small(Choices { epochs: Some(3), shuffle: Some(false), checkpoint_minutes: Some(0.0), ..Choices::default() });
+    let settings = Settings { epochs: Some(3), shuffle: false, checkpoint_minutes: 0.0, ..settings() };
     let mut learner = Toy::new();
     learner.breaks_after = Some(4);
     let error = run(dir.path(), &settings, &sources(7), &mut learner, never).unwrap_err();
@@ -131,8 +128,7 @@ fn losses_read_late_are_logged_as_others_are() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
     // twenty steps in an epoch
-    let settings =
-        settings(Choices { batch_size: Some(1), accumulate: Some(2), epochs: Some(2), ..Choices::default() });
+    let settings = Settings { batch_size: 1, accumulate: 2, epochs: Some(2), ..settings() };
     let (mut learner, mut late) = (Toy::new(), lagging());
     run(&path("each"), &settings, &sources(40), &mut learner, never).unwrap();
     run(&path("late"), &settings, &sources(40), &mut late, never).unwrap();
@@ -149,7 +145,7 @@ fn losses_read_late_are_logged_as_others_are() {
 #[test]
 fn a_loss_that_is_no_number_is_found_late_and_named_before_anything_is_saved() {
     let dir = tempfile::tempdir().unwrap();
-    let settings = small(Choices { epochs: Some(2), shuffle: Some(false), ..Choices::default() });
+    let settings = Settings { epochs: Some(2), shuffle: false, ..settings() };
     let mut learner = lagging();
     learner.breaks_after = Some(23);
     let error = run(dir.path(), &settings, &sources(60), &mut learner, never).unwrap_err();
@@ -176,8 +172,7 @@ fn a_loss_that_is_no_number_is_found_late_and_named_before_anything_is_saved() {
 fn a_weight_that_is_no_number_is_never_saved() {
     let dir = tempfile::tempdir().unwrap();
     // a learning rate that overflows the weights at the first step, whose own loss is fine
-    let settings =
-        small(Choices { epochs: Some(1), lr: Some(1e300), checkpoint_minutes: Some(0.0), ..Choices::default() });
+    let settings = Settings { epochs: Some(1), lr: 1e300, checkpoint_minutes: 0.0, ..settings() };
     let error = run(dir.path(), &settings, &sources(7), &mut Toy::new(), never).unwrap_err();
     assert!(error.to_string().contains("not finite any more"), "{error}");
     assert!(!dir.path().join("last").exists());
@@ -186,7 +181,7 @@ fn a_weight_that_is_no_number_is_never_saved() {
 #[test]
 fn a_checkpoint_that_cannot_be_written_leaves_the_one_before() {
     let dir = tempfile::tempdir().unwrap();
-    let settings = small(Choices { epochs: Some(3), ..Choices::default() });
+    let settings = Settings { epochs: Some(3), ..settings() };
     let block = dir.path().join("last.new");
     let look = |event: &Event| {
         if matches!(event, Event::Step { step: 4, .. }) {
@@ -204,7 +199,7 @@ fn a_checkpoint_that_cannot_be_written_leaves_the_one_before() {
 #[test]
 fn without_validation_best_is_the_epoch_of_lowest_loss() {
     let dir = tempfile::tempdir().unwrap();
-    let settings = small(Choices { epochs: Some(3), ..Choices::default() });
+    let settings = Settings { epochs: Some(3), ..settings() };
     let mut losses = Vec::new();
     let look = |event: &Event| {
         if let Event::Epoch { loss, validation, best, .. } = event {
@@ -228,14 +223,8 @@ fn accumulation_takes_the_step_of_the_large_batch() {
     let dir = tempfile::tempdir().unwrap();
     let end = |name: &str, batch, accumulate| {
         let path = dir.path().join(name);
-        let choices = Choices {
-            batch_size: Some(batch),
-            accumulate: Some(accumulate),
-            epochs: Some(2),
-            augment: Some(false),
-            ..Choices::default()
-        };
-        run(&path, &settings(choices), &sources(7), &mut Toy::new(), never).unwrap();
+        let settings = Settings { batch_size: batch, accumulate, epochs: Some(2), augment: false, ..settings() };
+        run(&path, &settings, &sources(7), &mut Toy::new(), never).unwrap();
         let weights = WeightFile::open(&path.join("last/model.safetensors")).unwrap().values("weight").unwrap();
         (weights, log(&path).len())
     };
@@ -251,7 +240,7 @@ fn accumulation_takes_the_step_of_the_large_batch() {
 #[test]
 fn a_changed_folder_of_images_is_no_exact_resume() {
     let dir = tempfile::tempdir().unwrap();
-    let settings = small(Choices { epochs: Some(2), ..Choices::default() });
+    let settings = Settings { epochs: Some(2), ..settings() };
     run(dir.path(), &settings, &sources(7), &mut Toy::new(), |step| step == 2).unwrap();
     let message = run(dir.path(), &settings, &sources(6), &mut Toy::new(), never).unwrap_err().to_string();
     assert!(message.contains("7 images, now there are 6"), "{message}");
@@ -263,7 +252,7 @@ fn a_changed_folder_of_images_is_no_exact_resume() {
 #[test]
 fn a_set_of_other_names_is_no_exact_resume() {
     let dir = tempfile::tempdir().unwrap();
-    let settings = small(Choices { epochs: Some(2), ..Choices::default() });
+    let settings = Settings { epochs: Some(2), ..settings() };
     run(dir.path(), &settings, &sources(7), &mut Toy::new(), |step| step == 2).unwrap();
     let renamed = Sources::of(Noise::named(1, 7, "other"), None);
     let message = run(dir.path(), &settings, &renamed, &mut Toy::new(), never).unwrap_err().to_string();
@@ -276,8 +265,7 @@ fn a_set_of_other_names_is_no_exact_resume() {
 fn a_file_lost_within_a_step_loses_nothing_and_leaves_no_trace() {
     let dir = tempfile::tempdir().unwrap();
     let (one, two) = (dir.path().join("one"), dir.path().join("two"));
-    let choices = Choices { batch_size: Some(1), accumulate: Some(3), epochs: Some(3), ..Choices::default() };
-    let settings = settings(Choices { shuffle: Some(false), ..choices });
+    let settings = Settings { batch_size: 1, accumulate: 3, epochs: Some(3), shuffle: false, ..settings() };
     run(&one, &settings, &sources(8), &mut Toy::new(), never).unwrap();
     let broken = Sources::of(Noise::without(1, 8, 5), Some(Noise::new(2, 5)));
     let error = run(&two, &settings, &broken, &mut Toy::new(), never).unwrap_err();
@@ -291,7 +279,7 @@ fn a_file_lost_within_a_step_loses_nothing_and_leaves_no_trace() {
 fn a_file_lost_in_a_validation_keeps_the_epochs_steps() {
     let dir = tempfile::tempdir().unwrap();
     let (one, two) = (dir.path().join("one"), dir.path().join("two"));
-    let settings = small(Choices { epochs: Some(2), ..Choices::default() });
+    let settings = Settings { epochs: Some(2), ..settings() };
     run(&one, &settings, &sources(7), &mut Toy::new(), never).unwrap();
     let broken = Sources::of(Noise::new(1, 7), Some(Noise::without(2, 5, 3)));
     run(&two, &settings, &broken, &mut Toy::new(), never).unwrap_err();
@@ -303,7 +291,7 @@ fn a_file_lost_in_a_validation_keeps_the_epochs_steps() {
 #[test]
 fn a_log_that_lost_lines_is_told() {
     let dir = tempfile::tempdir().unwrap();
-    let settings = small(Choices { epochs: Some(2), ..Choices::default() });
+    let settings = Settings { epochs: Some(2), ..settings() };
     run(dir.path(), &settings, &sources(7), &mut Toy::new(), |step| step == 2).unwrap();
     fs::write(dir.path().join("log.jsonl"), "").unwrap();
     let mut said = String::new();
@@ -317,27 +305,8 @@ fn a_log_that_lost_lines_is_told() {
 }
 
 #[test]
-fn settings_that_would_end_badly_are_refused() {
-    let cases = [
-        (Choices { checkpoint_minutes: Some(1e30), ..Choices::default() }, "--checkpoint-minutes"),
-        (Choices { threads: Some(9_999_999), ..Choices::default() }, "--threads"),
-    ];
-    for (choices, flag) in cases {
-        let message = choices.resolve().unwrap_err().to_string();
-        assert!(message.contains(flag), "{message}");
-    }
-    #[cfg(unix)]
-    {
-        use std::os::unix::ffi::OsStrExt;
-        let path = std::ffi::OsStr::from_bytes(b"images\xff");
-        let message = Choices { init: Some(path.into()), ..Choices::default() }.resolve().unwrap_err().to_string();
-        assert!(message.contains("--init") && message.contains("UTF-8"), "{message}");
-    }
-}
-
-#[test]
 fn both_scales_make_an_update_each() {
-    let settings = small(Choices { multi_scale: Some(MultiScale::Both), epochs: Some(1), ..Choices::default() });
+    let settings = Settings { multi_scale: MultiScale::Both, epochs: Some(1), ..settings() };
     assert_eq!(Plan::new(&settings, 7).steps_per_epoch, 6);
     let dir = tempfile::tempdir().unwrap();
     run(dir.path(), &settings, &sources(7), &mut Toy::new(), never).unwrap();
@@ -354,8 +323,11 @@ fn bad_folders_are_refused_before_training() {
     let (images, masks) = (dir.path().join("images"), dir.path().join("masks"));
     fs::create_dir_all(&images).unwrap();
     fs::create_dir_all(&masks).unwrap();
-    let choices = Choices { images: Some(images.clone()), masks: Some(masks.clone()), ..Choices::default() };
-    let settings = choices.resolve().unwrap();
+    let named = toml::Table::from_iter(
+        [("images", &images), ("masks", &masks)]
+            .map(|(key, path)| (key.to_string(), toml::Value::from(path.to_str().unwrap()))),
+    );
+    let settings = resolve(&[Layer::given(named).unwrap()]).unwrap().settings;
     let refused = || Sources::open(&settings, 2).unwrap_err().to_string();
     assert!(refused().contains("no image files"), "{}", refused());
     for name in ["a", "b"] {
@@ -372,7 +344,7 @@ fn bad_folders_are_refused_before_training() {
     mask("b", 20);
     mask("nobody", 20);
     let opened = Sources::open(&settings, 2).unwrap();
-    assert_eq!((opened.training.len(), opened.unused_masks), (2, 1));
+    assert_eq!((opened.training.len(), opened.notes), (2, vec![Note::UnusedMasks { count: 1, folder: masks.clone() }]));
     let whole = fs::read(images.join("b.png")).unwrap();
     fs::write(images.join("b.png"), &whole[..whole.len() / 2]).unwrap();
     assert!(refused().contains("b.png"), "{}", refused());

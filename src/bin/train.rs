@@ -1,214 +1,185 @@
 //! Trains SAM2-UNet: see `train --help`.
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use clap::Parser;
+use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
-use sam2unet::data::{DataError, FOREGROUND_ABOVE, MultiScale};
-use sam2unet::device::Device;
 use sam2unet::metrics::{self, Summary, Task};
-use sam2unet::nn::MemoryUse;
-use sam2unet::nn::Precision;
+use sam2unet::train::settings::{Flag, Group, KEYS, Key, Origin, Problem, preset, resume};
 use sam2unet::train::{
-    Choices, DeviceChoice, Event, FolderError, Learner, LossFlavour, Observer, Outcome, Overview, Plan, RunFolder,
-    SELECTION_KEY, Settings, SettingsError, Sources, StartError, State, TrainError, open_learner, train,
+    Event, FolderError, Layer, Observer, Outcome, Overview, PrepareError, Resolved, RunError, SELECTION_KEY, Settings,
+    SettingsError, TrainError, Trainer, resolve,
 };
+use toml::{Table, Value};
 
 /// What `--help` says after the flags.
 const RESULTS: &str = "\
+Examples:
+  sam2unet train
+  sam2unet train --images photos --masks masks --val-images more/photos --val-masks more/masks \\
+      --backbone weights/sam2_hiera_large.pt --task polyp
+  sam2unet train --resume runs/polyp
+
 An image and its mask have one file stem and one size; masks are grey, white is foreground.
 
-Results: config.toml, log.jsonl, best/model.safetensors, last/model.safetensors, curves.svg, samples.png.
+Results: config.toml, run.json, log.jsonl, best/model.safetensors, last/model.safetensors, curves.svg, samples.png.
 Ctrl-C saves and stops; --resume goes on exactly where a run was stopped, or killed.";
 
-/// Trains SAM2-UNet (arXiv 2408.08870) on a folder of images and masks, or, without --images, on
-/// generated scenes: a demonstration of a few minutes.
-#[derive(Parser)]
-#[command(version, max_term_width = 120, after_help = RESULTS, allow_negative_numbers = true)]
-struct Flags {
-    /// Folder of training images
-    #[arg(long, value_name = "DIR", help_heading = "Data")]
-    images: Option<PathBuf>,
-    /// Folder of their masks
-    #[arg(long, value_name = "DIR", help_heading = "Data")]
-    masks: Option<PathBuf>,
-    /// Folder of validation images: scored after each epoch, `best` is chosen by them [default: nothing is held out]
-    #[arg(long, value_name = "DIR", help_heading = "Data")]
-    val_images: Option<PathBuf>,
-    /// Folder of their masks
-    #[arg(long, value_name = "DIR", help_heading = "Data")]
-    val_masks: Option<PathBuf>,
-    /// The paper's task: camouflage, salient (50 epochs), marine, mirror (20), polyp (20, --multi-scale random)
-    #[arg(long, value_name = "NAME", help_heading = "Data")]
-    task: Option<Task>,
-    /// Keep the images in the order of their names
-    #[arg(long, help_heading = "Data")]
-    no_shuffle: bool,
-    /// No random flips
-    #[arg(long, help_heading = "Data")]
-    no_augment: bool,
-
-    /// tiny, small, base-plus or large [default: large; without --images tiny]
-    #[arg(long, value_name = "NAME", help_heading = "Model")]
-    variant: Option<String>,
-    /// Side of the input, a multiple of 32 from 64 to 1024 [default: 352; without --images 128]
-    #[arg(long, value_name = "N", help_heading = "Model")]
-    size: Option<usize>,
-    /// SAM2's weights for the frozen trunk, any usual format (weights/README.md) [default: random]
-    #[arg(long, value_name = "FILE", help_heading = "Model")]
-    backbone: Option<PathBuf>,
-    /// SAM2-UNet checkpoint to start from
-    #[arg(long, value_name = "FILE", help_heading = "Model")]
-    init: Option<PathBuf>,
-
-    /// Epochs, and the length of the learning rate's cosine [default: 20, or the task's]
-    #[arg(long, value_name = "N", help_heading = "Optimisation")]
-    epochs: Option<u64>,
-    /// Stop after N optimiser steps; without --epochs the cosine gets as many epochs as they need
-    #[arg(long, value_name = "N", help_heading = "Optimisation")]
-    steps: Option<u64>,
-    /// Images in a batch [default: 12; without --images 8]
-    #[arg(long, value_name = "N", help_heading = "Optimisation")]
-    batch_size: Option<usize>,
-    /// Batches whose gradients make one step [default: 1]
-    #[arg(long, value_name = "N", help_heading = "Optimisation")]
-    accumulate: Option<usize>,
-    /// Learning rate of the first epoch [default: 1e-3; without --images 2e-3]
-    #[arg(long, value_name = "RATE", help_heading = "Optimisation")]
-    lr: Option<f64>,
-    /// AdamW's weight decay [default: 5e-4]
-    #[arg(long, value_name = "RATE", help_heading = "Optimisation")]
-    weight_decay: Option<f64>,
-    /// paper, or published-script (whose cross-entropy is unweighted) [default: paper]
-    #[arg(long, value_name = "NAME", help_heading = "Optimisation")]
-    loss: Option<LossFlavour>,
-    /// random: each batch at the side or 1.25 times it; both: at both, an update each; off [default: off, or the task's]
-    #[arg(long, value_name = "NAME", help_heading = "Optimisation")]
-    multi_scale: Option<MultiScale>,
-    /// Seed of everything random [default: 0]
-    #[arg(long, value_name = "N", help_heading = "Optimisation")]
-    seed: Option<u64>,
-
-    /// Folder for the results, which must hold no run [default: runs/demo, runs/TASK or runs/train, numbered]
-    #[arg(long, value_name = "DIR", help_heading = "Run")]
-    out: Option<PathBuf>,
-    /// Go on in the folder of an earlier run, with its settings
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "config"], help_heading = "Run")]
-    resume: Option<PathBuf>,
-    /// Settings from a file, with the keys of a run's config.toml; flags win over it, paths in it start where you are
-    #[arg(long, value_name = "FILE.toml", help_heading = "Run")]
-    config: Option<PathBuf>,
-    /// Minutes between two saves inside an epoch; 0 saves after each step [default: 5]
-    #[arg(long, value_name = "N", help_heading = "Run")]
-    checkpoint_minutes: Option<f64>,
-    /// Threads to compute with [default: all cores]
-    #[arg(long, value_name = "N", help_heading = "Run")]
-    threads: Option<usize>,
-    /// auto (a GPU if this build and this machine have one), cpu or cuda [default: auto]
-    #[arg(long, value_name = "NAME", help_heading = "Run")]
-    device: Option<DeviceChoice>,
-    /// f32, or bf16: the trunk is rounded, in half the memory, and stored so; factors of products too, where that is faster; or
-    /// tf32, on a GPU: rounded less, and nothing is stored so [default: f32]
-    #[arg(long, value_name = "NAME", help_heading = "Optimisation")]
-    precision: Option<Precision>,
-    /// What a block keeps for the backward pass: small (its input), balanced, fast (most) [default: balanced]
-    #[arg(long, value_name = "NAME", help_heading = "Run")]
-    memory: Option<MemoryUse>,
+/// The command, its flags made of the table of settings.
+fn command() -> Command {
+    let run = |name: &'static str| Arg::new(name).long(name).help_heading("Run");
+    let path =
+        |name: &'static str, value: &'static str| run(name).value_name(value).value_parser(value_parser!(PathBuf));
+    Command::new("train")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(
+            "Trains SAM2-UNet (arXiv 2408.08870) on a folder of images and masks, or, without --images, on generated scenes: \
+             a demonstration of a few minutes",
+        )
+        .after_help(RESULTS)
+        .max_term_width(120)
+        .args(KEYS.iter().filter_map(flag))
+        .arg(path("out", "DIR").help(
+            "Folder for the results, which must hold no run [default: runs/demo, runs/TASK or runs/train, numbered]",
+        ))
+        .arg(
+            path("resume", "DIR")
+                .conflicts_with_all(["out", "config"])
+                .help("Go on in the folder of an earlier run, with its settings"),
+        )
+        .arg(path("config", "FILE.toml").help(
+            "Settings from a file, with the keys of a run's config.toml; flags win over it, paths in it start where you are",
+        ))
+        .arg(
+            run("print-config")
+                .action(ArgAction::SetTrue)
+                .help("Print the settings as they would run, as TOML, each with where it comes from; run nothing"),
+        )
 }
 
-impl Flags {
-    fn choices(self) -> Choices {
-        Choices {
-            images: self.images,
-            masks: self.masks,
-            val_images: self.val_images,
-            val_masks: self.val_masks,
-            task: self.task,
-            variant: self.variant,
-            size: self.size,
-            epochs: self.epochs,
-            steps: self.steps,
-            batch_size: self.batch_size,
-            accumulate: self.accumulate,
-            lr: self.lr,
-            weight_decay: self.weight_decay,
-            backbone: self.backbone,
-            init: self.init,
-            seed: self.seed,
-            loss: self.loss,
-            multi_scale: self.multi_scale,
-            shuffle: self.no_shuffle.then_some(false),
-            augment: self.no_augment.then_some(false),
-            threads: self.threads,
-            device: self.device,
-            precision: self.precision,
-            memory: self.memory,
-            checkpoint_minutes: self.checkpoint_minutes,
-            generated: None,
+/// The flag of a setting. Its text on the command line becomes the TOML value of the setting's key.
+fn flag(key: &'static Key) -> Option<Arg> {
+    let arg = Arg::new(key.name).long(key.flag_name()?).help_heading(heading(key.group)).allow_negative_numbers(true);
+    let parse = |text: OsString| (key.parse)(&text);
+    let names = (key.names)();
+    Some(match key.flag {
+        Flag::Value(name) if names.is_empty() => {
+            arg.value_name(name).help(help(key)).value_parser(OsStringValueParser::new().try_map(parse))
         }
+        Flag::Value(name) => {
+            let parser = PossibleValuesParser::new(names).map(OsString::from).try_map(parse);
+            arg.value_name(name).help(help(key)).ignore_case(true).value_parser(parser)
+        }
+        Flag::Off(help) => arg.action(ArgAction::SetTrue).help(help),
+        Flag::FileOnly => return None,
+    })
+}
+
+fn heading(group: Group) -> &'static str {
+    match group {
+        Group::Data => "Data",
+        Group::Model => "Model",
+        Group::Optimisation => "Optimisation",
+        Group::Run => "Run",
     }
+}
+
+/// What the setting is, and its value where nothing is given.
+fn help(key: &Key) -> String {
+    static PRESETS: LazyLock<[Table; 2]> = LazyLock::new(|| {
+        let defaults = Table::try_from(Settings::default()).unwrap_or_default();
+        [preset::paper(), preset::demonstration()].map(|preset| defaults.clone().into_iter().chain(preset).collect())
+    });
+    let [paper, demonstration] = PRESETS.each_ref().map(|preset| preset.get(key.name).map(shown));
+    let default = match (paper, demonstration) {
+        (Some(paper), Some(other)) if paper != other => format!(" [default: {paper}; without --images {other}]"),
+        (Some(paper), _) => format!(" [default: {paper}]"),
+        _ => String::new(),
+    };
+    key.help.trim().to_string() + &default
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Float(number) if *number != 0.0 && number.abs() < 0.01 => format!("{number:e}"),
+        other => other.to_string(),
+    }
+}
+
+/// The settings that stand on the command line, by their keys.
+fn given(matches: &ArgMatches) -> Table {
+    let value = |key: &Key| match key.flag {
+        Flag::Value(_) => matches.get_one::<Value>(key.name).cloned(),
+        Flag::Off(_) => matches.get_flag(key.name).then_some(Value::Boolean(false)),
+        Flag::FileOnly => None,
+    };
+    KEYS.iter().filter_map(|key| Some((key.name.to_string(), value(key)?))).collect()
 }
 
 /// Why the program failed.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(transparent)]
-    Settings(#[from] SettingsError),
-    #[error(transparent)]
-    Data(#[from] DataError),
-    #[error(transparent)]
-    Folder(#[from] FolderError),
-    #[error(transparent)]
-    Start(#[from] StartError),
-    #[error(
-        "{} has made {step} steps and would end there again: the shorter of {length} counts; make both longer",
-        path.display()
-    )]
-    AlreadyEnded { path: PathBuf, step: u64, length: String },
-    #[error(
-        "{} was trained in {precision}, which takes {needs}: resume it on such a --device, or start a new run in f32 with \
-         --init {}/last/model.safetensors",
-        path.display(),
-        path.display()
-    )]
-    OtherPrecision { path: PathBuf, precision: &'static str, needs: &'static str },
+    Run(#[from] RunError),
     #[error("cannot set up {0}")]
     System(String),
-    #[error(transparent)]
-    Train(#[from] TrainError),
+}
+
+impl From<SettingsError> for Failure {
+    fn from(error: SettingsError) -> Self {
+        Self::Run(PrepareError::from(error).into())
+    }
 }
 
 impl Failure {
     /// 2 for what was wrong with the input, 1 for what went wrong afterwards.
     fn code(&self) -> u8 {
         match self {
-            Self::Train(TrainError::Start(_)) => 2,
-            Self::Train(_) | Self::System(_) => 1,
-            _ => 2,
+            Self::Run(RunError::Prepare(_) | RunError::Train(TrainError::Start(_))) => 2,
+            Self::Run(_) | Self::System(_) => 1,
         }
     }
 
-    /// What the flags can do about it.
+    /// The message, with the flag's name for a value that a flag gave, and with what flags can do about it.
+    fn message(&self) -> String {
+        let Self::Run(RunError::Prepare(error)) = self else { return format!("{self}{}", self.advice()) };
+        match error {
+            PrepareError::Settings(SettingsError::Value {
+                origin: Origin::Given,
+                problem: Problem { key, value: Some(value), reason },
+            }) => format!("--{} {value}: {reason}", key.replace('_', "-")),
+            _ => format!("{self}{}", self.advice()),
+        }
+    }
+
     fn advice(&self) -> String {
-        match self {
-            Self::Start(StartError::Device(_)) => "; --device cpu computes without it".to_string(),
-            Self::Start(StartError::OtherVariant { found, .. }) => format!(": give --variant {found}, or another file"),
-            Self::Folder(error) | Self::Train(TrainError::Start(error)) => match error {
-                FolderError::Occupied { path } => {
-                    format!(": go on in it with --resume {}, or choose another --out", path.display())
+        let folder = match self {
+            Self::Run(RunError::Prepare(error)) => match error {
+                PrepareError::Device(_) => return "; --device cpu computes without it".to_string(),
+                PrepareError::OtherVariant { found, .. } => {
+                    return format!(": give --variant {found}, or another file");
                 }
-                FolderError::NoRun { .. } => {
-                    ". --resume takes the folder that `train` wrote into (its --out)".to_string()
-                }
-                FolderError::Busy { .. } => ": stop it first, or choose another --out".to_string(),
-                _ => String::new(),
+                PrepareError::Folder(error) => error,
+                _ => return String::new(),
             },
+            Self::Run(RunError::Train(TrainError::Start(error))) => error,
+            _ => return String::new(),
+        };
+        match folder {
+            FolderError::Occupied { path } => {
+                format!(": go on in it with --resume {}, or choose another --out", path.display())
+            }
+            FolderError::NoRun { .. } => ". --resume takes the folder that `train` wrote into (its --out)".to_string(),
+            FolderError::Busy { .. } => ": stop it first, or choose another --out".to_string(),
             _ => String::new(),
         }
     }
@@ -223,180 +194,72 @@ fn say(line: impl Display) {
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
-    match run(Flags::parse()) {
-        Ok(Outcome::Stopped { .. }) => ExitCode::from(INTERRUPTED),
+    match run(&command().get_matches()) {
+        Ok(Some(Outcome::Stopped { .. })) => ExitCode::from(INTERRUPTED),
         Ok(_) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("train: {failure}{}", failure.advice());
+            eprintln!("train: {}", failure.message());
             ExitCode::from(failure.code())
         }
     }
 }
 
-fn run(mut flags: Flags) -> Result<Outcome, Failure> {
-    let (out, resume, config) = (flags.out.take(), flags.resume.take(), flags.config.take());
-    let choices = flags.choices();
-    match resume {
-        Some(path) => resume_run(&path, choices),
-        None => new_run(out, config, choices),
+fn run(matches: &ArgMatches) -> Result<Option<Outcome>, Failure> {
+    let path = |name: &str| matches.get_one::<PathBuf>(name);
+    let given = Layer::given(given(matches))?;
+    if matches.get_flag("print-config") {
+        let resolved = match path("resume") {
+            Some(folder) => resume(&folder.join("config.toml"), &given)?,
+            None => resolved(path("config"), given)?,
+        };
+        say(resolved.annotated().trim_end());
+        return Ok(None);
     }
-}
-
-fn new_run(out: Option<PathBuf>, config: Option<PathBuf>, flags: Choices) -> Result<Outcome, Failure> {
-    let file = config.map_or(Ok(Choices::default()), |path| Choices::read(&path))?;
-    let mut settings = flags.over(file).resolve()?;
-    let out = out.unwrap_or_else(|| {
-        let name = settings.task.map_or(if settings.images.is_some() { "train" } else { "demo" }, Task::name);
-        RunFolder::unused(Path::new("runs"), name)
-    });
-    RunFolder::check_unused(&out)?;
-    set_threads(&settings)?;
-    let device = open_device(&settings)?;
-    if !device.supports(settings.precision) {
-        say(format_args!(
-            "{:<10} this device computes no {} products, which take {}: f32 in its place",
-            "precision",
-            settings.precision.name(),
-            device.needs(settings.precision)
-        ));
-        settings.precision = Precision::F32;
-    }
-    let sources = open_sources(&settings)?;
-    let mut learner = open_model(&settings, &device, None)?;
-    // only now: what was refused leaves no folder behind
-    let mut folder = RunFolder::create(&out, &settings)?;
-    go(&settings, &sources, &mut folder, &mut *learner)
-}
-
-fn resume_run(path: &Path, flags: Choices) -> Result<Outcome, Failure> {
-    let mut folder = RunFolder::open(path)?;
-    let before = folder.settings()?;
-    let lengthened = flags.steps.is_some() || flags.epochs.is_some();
-    let settings = before.resumed_with(flags)?;
-    if let Some(state) = folder.state()?
-        && has_ended(&state, &settings)
-    {
-        if lengthened {
-            return Err(Failure::AlreadyEnded { path: path.to_owned(), step: state.step, length: length(&settings) });
+    let trainer = match path("resume") {
+        Some(folder) => Trainer::resume(folder).with(given),
+        None => {
+            let trainer = Trainer::new(resolved(path("config"), given)?.settings);
+            path("out").into_iter().fold(trainer, |trainer, out| trainer.out(out))
         }
-        say(format_args!(
-            "{} is finished: {} steps, {}. Longer ones beside --resume go on; its best model is {}",
-            path.display(),
-            state.step,
-            length(&settings),
-            folder.best_model().display()
-        ));
-        return Ok(Outcome::AlreadyFinished { step: state.step });
-    }
-    if folder.state()?.is_none() {
-        say(format_args!("{} holds no checkpoint: the run starts at step 0", path.display()));
-    }
-    set_threads(&settings)?;
-    let device = open_device(&settings)?;
-    if !device.supports(settings.precision) {
-        let (precision, needs) = (settings.precision.name(), device.needs(settings.precision));
-        return Err(Failure::OtherPrecision { path: path.to_owned(), precision, needs });
-    }
-    let sources = open_sources(&settings)?;
-    let mut learner = open_model(&settings, &device, Some(&folder))?;
-    go(&settings, &sources, &mut folder, &mut *learner)
-}
-
-/// The limits that a run ends at, as its settings have them.
-fn length(settings: &Settings) -> String {
-    let limit = |name: &str, value: Option<u64>| value.map(|value| format!("--{name} {value}"));
-    let limits = [limit("epochs", settings.epochs), limit("steps", settings.steps)];
-    limits.into_iter().flatten().collect::<Vec<_>>().join(" and ")
-}
-
-fn has_ended(state: &State, settings: &Settings) -> bool {
-    sam2unet::train::is_finished(state, &Plan::new(settings, state.images))
-}
-
-fn open_sources(settings: &Settings) -> Result<Sources, Failure> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let sources = Sources::open(settings, settings.threads.unwrap_or(cores))?;
-    for (count, folder) in
-        [(sources.unused_masks, &settings.masks), (sources.unused_validation_masks, &settings.val_masks)]
-    {
-        if let (1.., Some(folder)) = (count, folder) {
-            eprintln!("warning: {count} masks in {} have no image and are not used", folder.display());
-        }
-    }
-    for (count, folder) in [(sources.dark_masks, &settings.masks), (sources.dark_validation_masks, &settings.val_masks)]
-    {
-        if let (1.., Some(folder)) = (count, folder) {
-            eprintln!(
-                "warning: {count} masks in {} hold nothing above {FOREGROUND_ABOVE}, so no foreground: it must be 255",
-                folder.display()
-            );
-        }
-    }
-    Ok(sources)
-}
-
-fn set_threads(settings: &Settings) -> Result<(), Failure> {
-    let Some(threads) = settings.threads else { return Ok(()) };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
-    pool.map_err(|e| Failure::System(format!("{threads} threads: {e}")))
-}
-
-fn open_device(settings: &Settings) -> Result<Device, Failure> {
-    let device = settings.device.open().map_err(StartError::from)?;
-    if let Some(reason) = device.not_a_gpu() {
-        say(format_args!("{:<10} {reason}: the CPU computes", "device"));
-    }
-    if let Some(remark) = device.remark(settings.precision) {
-        say(format_args!("{:<10} {remark}", "precision"));
-    }
-    Ok(device)
-}
-
-fn open_model(settings: &Settings, device: &Device, resumed: Option<&RunFolder>) -> Result<Box<dyn Learner>, Failure> {
-    let (learner, report) = open_learner(settings, device, resumed)?;
-    if let Some(report) = report {
-        say(format_args!("{:<10} {report}", "weights"));
-    }
-    Ok(learner)
-}
-
-fn go(
-    settings: &Settings,
-    sources: &Sources,
-    folder: &mut RunFolder,
-    learner: &mut dyn Learner,
-) -> Result<Outcome, Failure> {
+    };
+    let mut console = Console::new();
+    let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     let stop = stop_at_interrupt()?;
-    let mut console = Console::new(settings.task);
-    let outcome = train(settings, sources, folder, learner, &stop, &mut console);
+    let trained = trainer.command(words).stop_when(stop).on_event(|event| console.event(event)).run();
     console.bar.finish_and_clear();
-    let place = folder.path().display();
-    match outcome? {
-        Outcome::Stopped { step } => {
-            say(format_args!("stopped after step {step}; go on with: train --resume {place}"));
-            Ok(Outcome::Stopped { step })
-        }
-        outcome => {
+    let trained = trained?;
+    let place = trained.folder.display();
+    match trained.outcome {
+        Outcome::Stopped { step } => say(format_args!("stopped after step {step}; go on with: train --resume {place}")),
+        Outcome::Finished => {
             say(format_args!("done: {place} holds best/model.safetensors, log.jsonl, curves.svg, samples.png"));
-            Ok(outcome)
         }
+        Outcome::AlreadyFinished { step } => say(format_args!(
+            "{place} is finished after {step} steps. Longer --steps and --epochs beside --resume go on; its best model is {}",
+            trained.best_model().display()
+        )),
     }
+    Ok(Some(trained.outcome))
+}
+
+/// The settings of a file, if there is one, and over it those given.
+fn resolved(file: Option<&PathBuf>, given: Layer) -> Result<Resolved, SettingsError> {
+    let file = file.map(|path| Layer::file(path)).transpose()?;
+    resolve(&file.into_iter().chain([given]).collect::<Vec<_>>())
 }
 
 /// A flag that the first Ctrl-C (or SIGTERM) sets; the second ends the program at once.
-fn stop_at_interrupt() -> Result<Arc<AtomicBool>, Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
+fn stop_at_interrupt() -> Result<&'static AtomicBool, Failure> {
+    static STOP: AtomicBool = AtomicBool::new(false);
+    ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::Relaxed) {
             std::process::exit(INTERRUPTED.into());
         }
         eprintln!("\nstopping after this step; Ctrl-C again quits at once, without saving");
     })
     .map_err(|e| Failure::System(format!("the Ctrl-C handler: {e}")))?;
-    Ok(stop)
+    Ok(&STOP)
 }
-
 /// How often a line is printed where there is no terminal for a bar.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 static STYLE: LazyLock<ProgressStyle> = LazyLock::new(|| {
@@ -416,9 +279,9 @@ struct Console {
 }
 
 impl Console {
-    fn new(task: Option<Task>) -> Self {
+    fn new() -> Self {
         let bar = ProgressBar::hidden();
-        Self { task, bar, steps: 0, loss: None, images_per_second: None, last_line: Instant::now() }
+        Self { task: None, bar, steps: 0, loss: None, images_per_second: None, last_line: Instant::now() }
     }
 
     /// Above the bar, or just out.
@@ -428,6 +291,7 @@ impl Console {
 
     fn ready(&mut self, overview: &Overview) {
         say(overview);
+        self.task = overview.settings.task;
         self.steps = overview.plan.steps;
         self.bar = ProgressBar::new(self.steps).with_style(STYLE.clone());
         self.bar.set_position(overview.resumed.unwrap_or(0));
@@ -465,6 +329,8 @@ impl Console {
 impl Observer for Console {
     fn event(&mut self, event: &Event) {
         match *event {
+            Event::Note(note) if note.is_warning() => eprintln!("warning: {note}"),
+            Event::Note(note) => say(format_args!("{:<10} {note}", note.topic())),
             Event::Ready(overview) => self.ready(overview),
             Event::Step { step, epoch, loss, rate, seconds, images } => {
                 self.step(step, epoch, loss, rate, images as f64 / seconds);

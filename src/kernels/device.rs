@@ -19,6 +19,11 @@ pub trait Device: Clone + Debug + Send + Sync + 'static {
     /// Its name for messages: `cpu`, or which GPU.
     fn describe(&self) -> String;
 
+    /// What its products in this precision are computed with, for messages: a CPU's instruction set, or the device itself.
+    fn instructions(&self, _: Precision) -> String {
+        self.describe()
+    }
+
     /// Whether the device supports this precision; one that does not uses single precision instead.
     fn supports(&self, precision: Precision) -> bool;
 

@@ -2,6 +2,7 @@
 
 use super::summary::Summary;
 use crate::choice::choice;
+use crate::data::multi_scale::MultiScale;
 
 choice! {
     /// A task of the SAM2-UNet paper (arXiv 2408.08870, "Experiments").
@@ -61,6 +62,22 @@ pub const fn columns(task: Option<Task>) -> &'static [Column] {
 }
 
 impl Task {
+    /// Epochs (paper, section 4.1).
+    pub const fn epochs(self) -> u64 {
+        match self {
+            Self::Camouflage | Self::Salient => 50,
+            Self::Marine | Self::Mirror | Self::Polyp => 20,
+        }
+    }
+
+    /// How training draws its sides (paper, section 4.1).
+    pub const fn multi_scale(self) -> MultiScale {
+        match self {
+            Self::Polyp => MultiScale::Random,
+            _ => MultiScale::Off,
+        }
+    }
+
     /// The scores that the paper prints for the task, in its order.
     pub const fn columns(self) -> &'static [Column] {
         match self {

@@ -1,11 +1,14 @@
 //! What a run tells while it goes, and how it ends.
 
+use super::note::Note;
 use super::overview::Overview;
 use crate::metrics::summary::Summary;
 
 /// What happens in a run, as it happens. Epochs and steps count from 1.
 #[derive(Debug)]
 pub enum Event<'a> {
+    /// Something about the run that is not as one might expect, before it starts.
+    Note(&'a Note),
     /// Before the first step.
     Ready(&'a Overview<'a>),
     /// A step was made. A device that lags behind the host tells its loss a few steps late.
@@ -62,7 +65,7 @@ impl<F: FnMut(&Event)> Observer for F {
     }
 }
 
-/// How a call of [`train`](super::train()) ended.
+/// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The run came to its end.

@@ -3,7 +3,7 @@
 use crate::data::loader::Batch;
 use crate::kernels::precision::Precision;
 use crate::kernels::structure_loss::LossFlavour;
-use crate::nn::weights::source::{SourceError, WeightSource};
+use crate::nn::weights::source::SourceError;
 use crate::nn::weights::spec::{Value, WeightSpec};
 
 /// Is handed a weight's name, its first and its second moment.
@@ -61,13 +61,11 @@ pub trait Learner {
     /// How many updates the optimiser has made.
     fn optimiser_steps(&self) -> u64;
 
-    /// Puts every stored value back, and the optimiser's moments (by weight name) and step count.
-    /// Gathered gradients and losses are dropped.
+    /// Puts the optimiser's moments (by weight name) and step count back. The weights are those that the model was built from.
     ///
     /// # Errors
-    /// When a weight or, after at least one step, a moment is missing or has another length.
-    fn restore(&mut self, weights: &mut dyn WeightSource, moments: MomentsOf<'_>, steps: u64)
-    -> Result<(), LearnError>;
+    /// When, after at least one step, a moment is missing or has another length.
+    fn restore_optimiser(&mut self, moments: MomentsOf<'_>, steps: u64) -> Result<(), LearnError>;
 
     /// The figures printed before the first step, for images of `side` in batches of `batch`.
     fn summary(&self, side: usize, batch: usize) -> LearnerSummary;

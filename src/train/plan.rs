@@ -108,17 +108,10 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::settings::choices::Choices;
-
-    fn settings(choices: Choices) -> Settings {
-        Choices { images: Some("i".into()), masks: Some("m".into()), ..choices }.resolve().unwrap()
-    }
-
     #[test]
     fn steps_alone_set_the_horizon() {
         let of = |epochs, steps| {
-            let choices = Choices { epochs, steps, batch_size: Some(4), ..Choices::default() };
-            let plan = Plan::new(&settings(choices), 10);
+            let plan = Plan::new(&Settings { epochs, steps, batch_size: 4, ..Settings::default() }, 10);
             (plan.steps_per_epoch, plan.horizon, plan.steps)
         };
         assert_eq!(of(None, Some(7)), (3, 3, 7));
@@ -133,12 +126,8 @@ mod tests {
         for (multi_scale, sides) in
             [(MultiScale::Off, &[352][..]), (MultiScale::Random, &[352, 448]), (MultiScale::Both, &[352, 448])]
         {
-            let settings = settings(Choices {
-                batch_size: Some(4),
-                accumulate: Some(2),
-                multi_scale: Some(multi_scale),
-                ..Choices::default()
-            });
+            let settings =
+                Settings { batch_size: 4, accumulate: 2, multi_scale, epochs: Some(4), ..Settings::default() };
             let plan = Plan::new(&settings, 22);
             let steps = plan.epoch(&settings, 3);
             assert_eq!(steps.len() as u64, plan.steps_per_epoch);
@@ -159,7 +148,7 @@ mod tests {
     #[test]
     fn without_shuffling_and_flips_an_epoch_is_the_files_in_order() {
         let settings =
-            settings(Choices { batch_size: Some(2), shuffle: Some(false), augment: Some(false), ..Choices::default() });
+            Settings { batch_size: 2, shuffle: false, augment: false, epochs: Some(2), ..Settings::default() };
         let steps = Plan::new(&settings, 3).epoch(&settings, 1);
         let samples: Vec<_> = steps.iter().flat_map(|step| &step.batches[0].samples).copied().collect();
         assert_eq!(samples, [(0, Flips::default()), (1, Flips::default()), (2, Flips::default())]);

@@ -37,8 +37,8 @@ const TIME_UNREAD: Duration = Duration::from_secs(1);
 /// Threads that prepare images; more would take cores from the model.
 const MOST_LOADER_THREADS: usize = 4;
 
-/// Trains `learner` until the end of the run that `settings` describe, or until `stop` is set, from
-/// the newest checkpoint in `folder` or, without one, from the weights that `learner` has.
+/// Trains `learner` until the end of the run that `settings` describe, or until `stop` is set. Where `folder` has a checkpoint, the
+/// learner must be as it was saved there: [`prepare`](super::prepare()) makes it so.
 ///
 /// # Errors
 /// See [`TrainError`].
@@ -54,9 +54,6 @@ pub fn train(
     let found = folder.state().map_err(TrainError::Start)?;
     if let Some(state) = found.as_ref().filter(|state| is_finished(state, &plan)) {
         return Ok(Outcome::AlreadyFinished { step: state.step });
-    }
-    if found.is_some() {
-        folder.restore(learner).map_err(TrainError::Start)?;
     }
     let names = digest(sources);
     let state = found.clone().unwrap_or_else(|| State::new(plan.images, names.clone()));

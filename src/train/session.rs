@@ -1,7 +1,7 @@
 //! A model with its optimiser and gathered gradients: the [`Learner`] of the real network.
 
 use super::adamw::{AdamW, AdamWConfig};
-use super::learner::{LearnError, Learner, LearnerSummary};
+use super::learner::{LearnError, Learner, LearnerSummary, MomentsOf};
 use crate::data::loader::Batch;
 use crate::device::{Device, WithBackend};
 use crate::kernels::device::Device as _;
@@ -189,18 +189,8 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
         self.optimiser.steps()
     }
 
-    fn restore(
-        &mut self,
-        weights: &mut dyn WeightSource,
-        moments: &mut dyn FnMut(&str) -> Option<(Vec<f32>, Vec<f32>)>,
-        steps: u64,
-    ) -> Result<(), LearnError> {
-        let model = build(&self.device, weights, self.options)?;
-        self.optimiser.restore(&model, moments, steps)?;
-        self.model = model;
-        self.gradients = None;
-        self.losses.clear();
-        Ok(())
+    fn restore_optimiser(&mut self, moments: MomentsOf<'_>, steps: u64) -> Result<(), LearnError> {
+        self.optimiser.restore(&self.model, moments, steps)
     }
 
     fn summary(&self, side: usize, batch: usize) -> LearnerSummary {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::note::Note;
 use super::settings::demo;
 use super::settings::settings::Settings;
 use crate::data::dataset::Dataset;
@@ -18,14 +19,8 @@ pub struct Sources {
     pub training: Arc<dyn Dataset>,
     /// What `best` is chosen by.
     pub validation: Option<Arc<dyn Dataset>>,
-    /// Training masks that no image belongs to; they are not used.
-    pub unused_masks: usize,
-    /// The same of the validation set.
-    pub unused_validation_masks: usize,
-    /// Training masks in which nothing counts as foreground, though they are not black.
-    pub dark_masks: usize,
-    /// The same of the validation set.
-    pub dark_validation_masks: usize,
+    /// What is odd about the masks.
+    pub notes: Vec<Note>,
     described: String,
 }
 
@@ -40,27 +35,21 @@ impl Sources {
         let (Some(images), Some(masks)) = (&settings.images, &settings.masks) else {
             return Ok(Self::generated(settings));
         };
-        let (training, unused_masks, dark_masks) = open_folder(images, masks, threads)?;
+        let mut notes = Vec::new();
+        let training = open_folder(images, masks, threads, &mut notes)?;
         let mut described = format!("{} images from {}", training.len(), images.display());
-        let (validation, unused_validation_masks, dark_validation_masks) =
-            match (&settings.val_images, &settings.val_masks) {
-                (Some(images), Some(masks)) => {
-                    let (set, unused, dark) = open_folder(images, masks, threads)?;
-                    described += &format!("; validation on {} images from {}", set.len(), images.display());
-                    (Some(set), unused, dark)
-                }
-                _ => {
-                    described += "; nothing is held out (no `val_images`)";
-                    (None, 0, 0)
-                }
-            };
-        Ok(Self {
-            unused_masks,
-            unused_validation_masks,
-            dark_masks,
-            dark_validation_masks,
-            ..Self::described(training, validation, described)
-        })
+        let validation = match (&settings.val_images, &settings.val_masks) {
+            (Some(images), Some(masks)) => {
+                let set = open_folder(images, masks, threads, &mut notes)?;
+                described += &format!("; validation on {} images from {}", set.len(), images.display());
+                Some(set)
+            }
+            _ => {
+                described += "; nothing is held out (no `val_images`)";
+                None
+            }
+        };
+        Ok(Self { notes, training, validation, described })
     }
 
     fn generated(settings: &Settings) -> Self {
@@ -68,33 +57,36 @@ impl Sources {
         let described = format!("{images} generated scenes; validation on {val_images} others (no `images` given)");
         let training = Arc::new(Synthetic::new(demo::TRAINING_SEED, images, settings.size));
         let validation = Arc::new(Synthetic::new(demo::VALIDATION_SEED, val_images, settings.size));
-        Self::described(training, Some(validation), described)
-    }
-
-    fn described(training: Arc<dyn Dataset>, validation: Option<Arc<dyn Dataset>>, described: String) -> Self {
-        Self {
-            training,
-            validation,
-            unused_masks: 0,
-            unused_validation_masks: 0,
-            dark_masks: 0,
-            dark_validation_masks: 0,
-            described,
-        }
+        Self { training, validation: Some(validation), notes: Vec::new(), described }
     }
 
     /// Sets of one's own.
     pub fn of(training: Arc<dyn Dataset>, validation: Option<Arc<dyn Dataset>>) -> Self {
-        let described = format!("{} images", training.len());
-        Self::described(training, validation, described)
+        let described = match &validation {
+            Some(set) => format!("{} images; validation on {}", training.len(), set.len()),
+            None => format!("{} images; nothing is held out", training.len()),
+        };
+        Self { training, validation, notes: Vec::new(), described }
     }
 }
 
-/// The set, the number of masks that are not used, and of those without foreground.
-fn open_folder(images: &Path, masks: &Path, threads: usize) -> Result<(Arc<dyn Dataset>, usize, usize), DataError> {
-    let (folder, unused) = Folder::open(images, masks)?;
-    let dark = folder.check(threads)?;
-    Ok((Arc::new(folder), unused, dark))
+/// The set; what is odd about its masks goes into `notes`.
+fn open_folder(
+    images: &Path,
+    masks: &Path,
+    threads: usize,
+    notes: &mut Vec<Note>,
+) -> Result<Arc<dyn Dataset>, DataError> {
+    let (set, unused) = Folder::open(images, masks)?;
+    let dark = set.check(threads)?;
+    let folder = masks.to_owned();
+    if unused > 0 {
+        notes.push(Note::UnusedMasks { count: unused, folder: folder.clone() });
+    }
+    if dark > 0 {
+        notes.push(Note::DarkMasks { count: dark, folder });
+    }
+    Ok(Arc::new(set))
 }
 
 /// One line: how many images from where.

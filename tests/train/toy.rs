@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use dfdx::nn::modules::Linear;
 use dfdx::prelude::*;
+use sam2unet::checkpoint::WeightFile;
 use sam2unet::data::{Batch, DataError, Dataset, Draws, Grey, Rgb};
 use sam2unet::nn::Precision;
-use sam2unet::nn::weights::{Role, SourceError, Value, WeightSource, WeightSpec};
+use sam2unet::nn::weights::{Role, Value, WeightSpec};
 use sam2unet::train::{
-    AdamW, AdamWConfig, Choices, Event, LearnError, Learner, LearnerSummary, LossFlavour, Outcome, RunFolder, Settings,
-    Sources, TrainError, train,
+    AdamW, AdamWConfig, Event, LearnError, Learner, LearnerSummary, LossFlavour, Outcome, Plan, RunFolder, Settings,
+    Sources, TrainError, is_finished, train,
 };
 
 /// A logistic regression of the mask on a pixel's colour, with a running mean and a count as a batch
@@ -53,6 +54,18 @@ impl Toy {
             asked: 0,
             lags: false,
         }
+    }
+
+    /// Becomes what it was at the folder's newest checkpoint.
+    fn restore(&mut self, folder: &RunFolder) {
+        let file = WeightFile::open(&folder.last_model()).unwrap();
+        let values = |name: &str| file.values(name).unwrap();
+        self.trunk = values("trunk");
+        self.model.weight.copy_from(&values("weight"));
+        self.model.bias.copy_from(&values("bias"));
+        self.running_mean = values("running_mean");
+        self.batches = file.count("num_batches_tracked").unwrap();
+        folder.restore_optimiser(self).unwrap();
     }
 }
 
@@ -134,23 +147,11 @@ impl Learner for Toy {
         self.optimiser.steps()
     }
 
-    fn restore(
+    fn restore_optimiser(
         &mut self,
-        weights: &mut dyn WeightSource,
         moments: &mut dyn FnMut(&str) -> Option<(Vec<f32>, Vec<f32>)>,
         steps: u64,
     ) -> Result<(), LearnError> {
-        for spec in self.specs() {
-            match (spec.name.as_str(), weights.value(&spec)?) {
-                ("trunk", Value::Real(x)) => self.trunk = x,
-                ("weight", Value::Real(x)) => self.model.weight.copy_from(&x),
-                ("bias", Value::Real(x)) => self.model.bias.copy_from(&x),
-                ("running_mean", Value::Real(x)) => self.running_mean = x,
-                ("num_batches_tracked", Value::Count(n)) => self.batches = n,
-                _ => return Err(SourceError { name: spec.name, reason: "wrong kind".into() }.into()),
-            }
-        }
-        self.gradients = Gradients::leaky();
         self.optimiser.restore(&self.model, moments, steps)
     }
 
@@ -218,15 +219,9 @@ impl Dataset for Noise {
     }
 }
 
-/// Settings of a run on [`Noise`], which names no folder.
-pub fn settings(choices: Choices) -> Settings {
-    let choices = Choices {
-        size: choices.size.or(Some(64)),
-        lr: choices.lr.or(Some(0.05)),
-        checkpoint_minutes: choices.checkpoint_minutes.or(Some(1e6)),
-        ..choices
-    };
-    choices.resolve().unwrap()
+/// Settings of a run on [`Noise`], which names no folder; only its length is missing.
+pub fn settings() -> Settings {
+    Settings { size: 64, lr: 0.05, checkpoint_minutes: 1e6, batch_size: 3, ..Settings::default() }
 }
 
 /// A run in `path`, new or resumed, that stops after each step for which `stop_at` says so.
@@ -260,7 +255,11 @@ pub fn watched(
         }
         look(event);
     };
-    train(settings, sources, &mut open.unwrap(), learner, &stop, &mut observer)
+    let mut folder = open.unwrap();
+    if folder.state().unwrap().is_some_and(|state| !is_finished(&state, &Plan::new(settings, sources.training.len()))) {
+        learner.restore(&folder);
+    }
+    train(settings, sources, &mut folder, learner, &stop, &mut observer)
 }
 
 /// What must be equal after equal runs: the bytes of all checkpoints, and the log but for its seconds.

@@ -53,6 +53,10 @@ impl Device for Cpu {
         "cpu".into()
     }
 
+    fn instructions(&self, precision: Precision) -> String {
+        Packed::instructions(precision).into()
+    }
+
     fn supports(&self, precision: Precision) -> bool {
         match precision {
             Precision::F32 | Precision::Bf16 => true,

@@ -7,7 +7,6 @@ use super::error::FolderError;
 use super::names::{MODEL, OPTIMISER};
 use crate::checkpoint::file::WeightFile;
 use crate::checkpoint::safetensors::write::save;
-use crate::nn::weights::source::{SourceError, WeightSource};
 use crate::nn::weights::spec::{Role, Value, WeightSpec};
 use crate::train::learner::Learner;
 
@@ -44,12 +43,11 @@ pub(super) fn write_moments(learner: &dyn Learner, folder: &Path) -> Result<(), 
     Ok(save(&folder.join(OPTIMISER), &specs, each_value, &metadata)?)
 }
 
-/// Puts the weights and moments of the checkpoint in `folder` into `learner`.
+/// Puts the moments and the step count of the checkpoint in `folder` into `learner`.
 ///
 /// # Errors
-/// When a file cannot be read or is not one of this model.
-pub(super) fn restore(folder: &Path, learner: &mut dyn Learner) -> Result<(), FolderError> {
-    let mut model = StoredModel(WeightFile::open(&folder.join(MODEL))?);
+/// When the file cannot be read or is not one of this model.
+pub(super) fn restore_optimiser(folder: &Path, learner: &mut dyn Learner) -> Result<(), FolderError> {
     let optimiser = WeightFile::open(&folder.join(OPTIMISER))?;
     let steps = optimiser.metadata().get("steps").and_then(|steps| steps.parse().ok());
     let steps = steps.ok_or_else(|| FolderError::Damaged {
@@ -60,7 +58,7 @@ pub(super) fn restore(folder: &Path, learner: &mut dyn Learner) -> Result<(), Fo
         let [first, second] = MOMENTS.map(|moment| optimiser.values(&format!("{moment}.{name}")).ok());
         Some((first?, second?))
     };
-    Ok(learner.restore(&mut model, &mut moments, steps)?)
+    Ok(learner.restore_optimiser(&mut moments, steps)?)
 }
 
 /// A finite loss can have an infinite gradient: then the next loss tells, but no checkpoint must.
@@ -77,23 +75,4 @@ pub(super) fn check_finite(learner: &dyn Learner) -> Result<(), FolderError> {
         }
     });
     bad.map_or(Ok(()), |name| Err(FolderError::NotFinite { name }))
-}
-
-/// A checkpoint of this crate as a source of weights: the names are the model's own.
-struct StoredModel(WeightFile);
-
-impl WeightSource for StoredModel {
-    fn value(&mut self, spec: &WeightSpec) -> Result<Value, SourceError> {
-        let failed = |reason| SourceError { name: spec.name.clone(), reason };
-        let found = self.0.info(&spec.name).map(|info| info.shape.to_vec());
-        if found.as_ref().is_some_and(|shape| *shape != spec.shape) {
-            let path = self.0.path().display();
-            return Err(failed(format!("{path} has it in the shape {found:?}, the model in {:?}", spec.shape)));
-        }
-        let value = match spec.role {
-            Role::Counter => self.0.count(&spec.name).map(Value::Count),
-            _ => self.0.values(&spec.name).map(Value::Real),
-        };
-        value.map_err(|e| failed(e.to_string()))
-    }
 }

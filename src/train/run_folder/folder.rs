@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! config.toml                 the resolved settings
+//! run.json                    when, where and by what command it was trained
 //! log.jsonl                   one object a step, one a validation
 //! last/model.safetensors      the newest checkpoint; beside it what a resume needs:
 //! last/optimiser.safetensors  AdamW's moments
@@ -17,12 +18,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::checkpoint;
 use super::error::FolderError;
+use super::history::History;
 use super::log::{Log, Record};
-use super::names::{BEST, CONFIG, LAST, LOG, MODEL, SET_ASIDE, STATE};
+use super::names::{BEST, CONFIG, HISTORY, LAST, LOG, MODEL, SET_ASIDE, STATE};
 use super::state::State;
 use crate::files::folder::remove;
 use crate::files::replace::{Folder, Replacement, recover};
@@ -97,7 +100,17 @@ impl RunFolder {
 
     /// The best model so far.
     pub fn best_model(&self) -> PathBuf {
-        self.path.join(BEST).join(MODEL)
+        Self::best_model_in(&self.path)
+    }
+
+    /// The best model of the run in the folder `path`.
+    pub fn best_model_in(path: &Path) -> PathBuf {
+        path.join(BEST).join(MODEL)
+    }
+
+    /// The run's settings file.
+    pub fn config_path(&self) -> PathBuf {
+        self.path.join(CONFIG)
     }
 
     /// The log.
@@ -110,7 +123,7 @@ impl RunFolder {
     /// # Errors
     /// When `config.toml` cannot be read or does not hold.
     pub fn settings(&self) -> Result<Settings, FolderError> {
-        Ok(Settings::read(&self.path.join(CONFIG))?)
+        Ok(Settings::read(&self.config_path())?)
     }
 
     /// Writes the run's settings, in place of those before.
@@ -118,7 +131,32 @@ impl RunFolder {
     /// # Errors
     /// When the file cannot be written.
     pub fn write_settings(&mut self, settings: &Settings) -> Result<(), FolderError> {
-        write_file(&self.path.join(CONFIG), &settings.to_toml()?)
+        write_file(&self.config_path(), &settings.to_toml()?)
+    }
+
+    /// The run's sessions so far; none in a folder of a version that did not record them.
+    ///
+    /// # Errors
+    /// When `run.json` cannot be read.
+    pub fn history(&self) -> Result<History, FolderError> {
+        let path = self.path.join(HISTORY);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(History::default()),
+            Err(source) => return Err(FolderError::Read { path, source }),
+        };
+        serde_json::from_slice(&text).map_err(|e| FolderError::Damaged {
+            path,
+            reason: format!("no history of a run: {e}; nothing depends on this file, so rename or remove it"),
+        })
+    }
+
+    /// Writes the run's sessions, in place of those before.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_history(&mut self, history: &History) -> Result<(), FolderError> {
+        write_file(&self.path.join(HISTORY), &history.to_text())
     }
 
     /// The position of the newest checkpoint; `None` if the run has none yet.
@@ -141,12 +179,13 @@ impl RunFolder {
         FolderError::Damaged { path: self.path.join(LAST).join(STATE), reason }
     }
 
-    /// Puts the newest checkpoint's weights and moments into `learner`.
+    /// Puts the moments and the step count of the newest checkpoint into `learner`, which was built from
+    /// [`last_model`](Self::last_model).
     ///
     /// # Errors
-    /// When a file cannot be read or is not one of this model.
-    pub fn restore(&self, learner: &mut dyn Learner) -> Result<(), FolderError> {
-        checkpoint::restore(&self.path.join(LAST), learner)
+    /// When the file cannot be read or is not one of this model.
+    pub fn restore_optimiser(&self, learner: &mut dyn Learner) -> Result<(), FolderError> {
+        checkpoint::restore_optimiser(&self.path.join(LAST), learner)
     }
 
     /// Prepares to go on from `state`: cuts off what the log holds beyond it, and puts the best model of
@@ -242,10 +281,10 @@ fn write_file(path: &Path, text: &str) -> Result<(), FolderError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::settings::choices::Choices;
+    use crate::train::settings::layers::resolve;
 
     fn settings() -> Settings {
-        Choices::default().resolve().unwrap()
+        resolve(&[]).unwrap().settings
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the files and folders of a run are called.
 
 pub(super) const CONFIG: &str = "config.toml";
+pub(super) const HISTORY: &str = "run.json";
 pub(super) const LOG: &str = "log.jsonl";
 pub(super) const LAST: &str = "last";
 pub(super) const BEST: &str = "best";

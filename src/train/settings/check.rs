@@ -1,67 +1,89 @@
 //! Which settings go together, and what their ranges are.
 
-use super::error::SettingsError;
+use super::error::{Problem, SettingsError};
+use super::origin::Origin;
 use super::settings::Settings;
-use super::sides::{largest_side, nearest_sides};
+use super::sides::{SIDE_UNIT, largest_side, nearest_sides};
 use crate::data::multi_scale::MultiScale;
 use crate::nn::shape::SIDES;
-use crate::nn::variant::VARIANTS;
 
 /// More threads are a slip of the keyboard.
 const MOST_THREADS: usize = 1024;
 /// Two years between two saves.
 const MOST_MINUTES: f64 = 1e6;
 
-/// Whether the settings can be trained with: the first value that is out of range, or the first conflict, is the error.
-pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
-    check_sources(settings)?;
-    if !VARIANTS.contains(&settings.variant.as_str()) {
-        return Err(SettingsError::Choice {
-            what: "variant",
-            found: settings.variant.clone(),
-            choices: VARIANTS.join(", "),
+impl Settings {
+    /// Whether a run can be trained with these settings. `own_images` says that a program gives the images itself.
+    ///
+    /// # Errors
+    /// The first value that is out of range, or the first conflict.
+    pub fn check(&self, own_images: bool) -> Result<(), SettingsError> {
+        check(self, own_images).map_err(|problem| SettingsError::Value { origin: Origin::Given, problem })
+    }
+
+    /// Whether neither a folder of images nor generated scenes are named: then a program gives the images itself.
+    pub(in crate::train) fn names_no_images(&self) -> bool {
+        self.images.is_none() && self.generated.is_none()
+    }
+
+    /// Makes paths absolute, so that a run can be resumed from any folder.
+    pub(in crate::train) fn make_absolute(&mut self) {
+        self.each_path(&mut |_, path| {
+            // fails only for an empty path, which the one who opens it will refuse
+            if let Ok(absolute) = std::path::absolute(&*path) {
+                *path = absolute;
+            }
         });
     }
+}
+
+/// The first value that is out of range, or the first conflict, is the error.
+pub(super) fn check(settings: &Settings, own_images: bool) -> Result<(), Problem> {
+    check_sources(settings, own_images)?;
     if !SIDES.contains(&settings.size) {
-        return Err(SettingsError::Size { size: settings.size, nearest: nearest_sides(settings.size) });
+        let (below, above) = nearest_sides(settings.size);
+        let (least, most) = (SIDES[0], largest_side());
+        let reason = format!(
+            "the side must be a multiple of {SIDE_UNIT} from {least} to {most}; the nearest are {below} and {above}"
+        );
+        return Err(Problem { key: "size", value: Some(settings.size.to_string()), reason });
     }
     if settings.multi_scale != MultiScale::Off && !SIDES.contains(&settings.larger_side()) {
-        return Err(SettingsError::Conflict(format!(
-            "--multi-scale {}: 1.25 times --size {} is {}, beyond the largest side, {}; choose a smaller --size",
-            settings.multi_scale.name(),
+        let reason = format!(
+            "1.25 times the `size` {} is {}, beyond the largest side, {}; choose a smaller `size`",
             settings.size,
             settings.larger_side(),
             largest_side(),
-        )));
+        );
+        return Err(Problem { key: "multi_scale", value: Some(settings.multi_scale.to_string()), reason });
     }
-    let paths = [
-        ("images", &settings.images),
-        ("masks", &settings.masks),
-        ("val-images", &settings.val_images),
-        ("val-masks", &settings.val_masks),
-        ("backbone", &settings.backbone),
-        ("init", &settings.init),
-    ];
-    for (flag, path) in paths {
-        if let Some(path) = path.as_ref().filter(|path| path.to_str().is_none()) {
-            let path = path.display();
-            return Err(SettingsError::Conflict(format!("--{flag} {path}: config.toml holds UTF-8 only; rename it")));
+    let mut unreadable = None;
+    settings.clone().each_path(&mut |key, path| {
+        if path.to_str().is_none() && unreadable.is_none() {
+            let reason = "config.toml holds UTF-8 only; rename it".to_string();
+            unreadable = Some(Problem { key, value: Some(path.display().to_string()), reason });
         }
+    });
+    if let Some(problem) = unreadable {
+        return Err(problem);
     }
     if settings.epochs.is_none() && settings.steps.is_none() {
-        return Err(SettingsError::Conflict("neither epochs nor steps say how long to train".to_string()));
+        return conflict("epochs", "neither `epochs` nor `steps` say how long to train");
     }
     let counts = [
         ("epochs", settings.epochs),
         ("steps", settings.steps),
-        ("batch-size", Some(settings.batch_size as u64)),
+        ("batch_size", Some(settings.batch_size as u64)),
         ("accumulate", Some(settings.accumulate as u64)),
         ("threads", settings.threads.map(|n| n as u64)),
     ];
-    for (flag, value) in counts {
+    for (key, value) in counts {
         if value == Some(0) {
-            return Err(range(flag, 0, "at least 1"));
+            return Err(range(key, 0, "at least 1"));
         }
+    }
+    if settings.seed > i64::MAX as u64 {
+        return Err(range("seed", settings.seed, "at most 9223372036854775807, TOML's largest number"));
     }
     if settings.threads.is_some_and(|threads| threads > MOST_THREADS) {
         return Err(range("threads", settings.threads.unwrap_or_default(), "at most 1024"));
@@ -70,47 +92,63 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
         return Err(range("lr", settings.lr, "a positive number, for example 1e-3"));
     }
     if !(settings.weight_decay.is_finite() && settings.weight_decay >= 0.0) {
-        return Err(range("weight-decay", settings.weight_decay, "a number of at least 0, for example 5e-4"));
+        return Err(range("weight_decay", settings.weight_decay, "a number of at least 0, for example 5e-4"));
     }
     if !(0.0..=MOST_MINUTES).contains(&settings.checkpoint_minutes) {
-        return Err(range("checkpoint-minutes", settings.checkpoint_minutes, "a number from 0 to 1000000"));
+        return Err(range("checkpoint_minutes", settings.checkpoint_minutes, "a number from 0 to 1000000"));
     }
     Ok(())
 }
 
-fn check_sources(settings: &Settings) -> Result<(), SettingsError> {
-    let conflict = |text: &str| Err(SettingsError::Conflict(text.to_string()));
+fn check_sources(settings: &Settings, own_images: bool) -> Result<(), Problem> {
     match (&settings.images, &settings.masks) {
-        (Some(_), None) => return conflict("--images needs --masks: the folder with the mask of each image"),
-        (None, Some(_)) => return conflict("--masks needs --images: the folder with the image of each mask"),
+        (Some(_), None) => return conflict("images", "`images` needs `masks`: the folder with the mask of each image"),
+        (None, Some(_)) => return conflict("masks", "`masks` needs `images`: the folder with the image of each mask"),
         _ => {}
     }
     match (&settings.val_images, &settings.val_masks) {
-        (Some(_), None) => return conflict("--val-images needs --val-masks"),
-        (None, Some(_)) => return conflict("--val-masks needs --val-images"),
+        (Some(_), None) => return conflict("val_images", "`val_images` needs `val_masks`"),
+        (None, Some(_)) => return conflict("val_masks", "`val_masks` needs `val_images`"),
         (Some(_), Some(_)) if settings.images.is_none() => {
             return conflict(
-                "--val-images needs --images: without them the run trains and validates on generated scenes",
+                "val_images",
+                "`val_images` needs `images`: without them the run trains and validates on generated scenes",
             );
         }
         _ => {}
     }
-    if settings.images.is_none() && settings.task.is_some() {
-        return conflict("--task needs --images and --masks");
-    }
     if settings.backbone.is_some() && settings.init.is_some() {
-        return conflict("--backbone and --init exclude each other: a checkpoint given to --init holds the trunk too");
+        return conflict(
+            "backbone",
+            "`backbone` and `init` exclude each other: a checkpoint given as `init` holds the trunk too",
+        );
+    }
+    if own_images {
+        return match (&settings.images, &settings.generated) {
+            (Some(_), _) => conflict("images", "`images` names a folder, but the program gives the images itself"),
+            (_, Some(_)) => conflict("generated", "`generated` makes scenes, but the program gives the images itself"),
+            _ => Ok(()),
+        };
+    }
+    if settings.images.is_none() && settings.task.is_some() {
+        return conflict("task", "`task` needs `images` and `masks`");
     }
     match (settings.images.is_some(), settings.generated) {
-        (false, None) => conflict("a run without images needs the sizes of its generated sets (`generated`)"),
-        (false, Some(sets)) if sets.images == 0 || sets.val_images == 0 => {
-            conflict("generated: both sets need at least one image")
+        (false, None) => {
+            conflict("generated", "a run without `images` needs the sizes of its generated sets (`generated`)")
         }
-        (true, Some(_)) => conflict("`generated` is for runs without --images"),
+        (false, Some(sets)) if sets.images == 0 || sets.val_images == 0 => {
+            conflict("generated", "`generated`: both sets need at least one image")
+        }
+        (true, Some(_)) => conflict("generated", "`generated` is for runs without `images`"),
         _ => Ok(()),
     }
 }
 
-fn range(flag: &'static str, value: impl ToString, range: &'static str) -> SettingsError {
-    SettingsError::Range { flag, value: value.to_string(), range }
+fn conflict(key: &'static str, reason: &str) -> Result<(), Problem> {
+    Err(Problem { key, value: None, reason: reason.to_string() })
+}
+
+fn range(key: &'static str, value: impl ToString, range: &str) -> Problem {
+    Problem { key, value: Some(value.to_string()), reason: format!("it must be {range}") }
 }

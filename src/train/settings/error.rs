@@ -1,11 +1,11 @@
 //! What can be wrong with settings.
 
+use std::fmt;
 use std::path::PathBuf;
 
-use super::sides::{SIDE_UNIT, largest_side};
-use crate::nn::shape::SIDES;
+use super::origin::Origin;
 
-/// What is wrong with what was asked for.
+/// What is wrong with settings.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// A settings file cannot be read.
@@ -24,41 +24,71 @@ pub enum SettingsError {
         /// The line, and what is wrong there.
         reason: String,
     },
-    /// A side that the network does not have.
-    #[error(
-        "--size {size}: the side must be a multiple of {SIDE_UNIT} from {} to {}; the nearest are {} and {}",
-        SIDES[0],
-        largest_side(),
-        nearest.0,
-        nearest.1
-    )]
-    Size {
-        /// The side asked for.
-        size: usize,
-        /// The two nearest sides there are.
-        nearest: (usize, usize),
+    /// A run's settings file lacks a key.
+    #[error("{}: `{key}` is missing; a run's settings are complete", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: &'static str,
     },
-    /// A name that is not one of a list.
-    #[error("{what}: there is no `{found}`; choose one of {choices}")]
-    Choice {
-        /// What was to be chosen.
-        what: &'static str,
-        /// The name given.
-        found: String,
-        /// The names there are.
-        choices: String,
-    },
-    /// A number outside its range.
-    #[error("--{flag} {value}: it must be {range}")]
-    Range {
-        /// The flag, which is the key in a settings file with `-` for `_`.
-        flag: &'static str,
-        /// The value given.
-        value: String,
-        /// What is allowed.
-        range: &'static str,
-    },
-    /// Settings that exclude or need each other.
+    /// A value is of the wrong type, or its key is unknown; it does not come from a file.
     #[error("{0}")]
-    Conflict(String),
+    Type(String),
+    /// A value is out of its range, or does not go with another setting.
+    #[error("{}{problem}", place(origin))]
+    Value {
+        /// Where the value comes from.
+        origin: Origin,
+        /// What is wrong with it.
+        problem: Problem,
+    },
+    /// What a resumed run takes from its settings file was given anew.
+    #[error(
+        "a resumed run takes {} from its config.toml; only {} can be given. For other settings start a new run, from this \
+         one's weights with `init` (last/model.safetensors)",
+        listed(keys),
+        listed(resumable)
+    )]
+    Fixed {
+        /// The keys given.
+        keys: Vec<&'static str>,
+        /// The keys that may be given.
+        resumable: Vec<&'static str>,
+    },
+    /// The settings have no TOML text.
+    #[error("config.toml cannot hold the settings: {0}")]
+    Text(String),
+}
+
+/// What is wrong with the value of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The key.
+    pub key: &'static str,
+    /// Its value; `None` where the trouble is that it is there, or not there, beside another.
+    pub value: Option<String>,
+    /// What is wrong, and what would be right.
+    pub reason: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.value {
+            Some(value) => write!(f, "{} = {value}: {}", self.key, self.reason),
+            None => f.write_str(&self.reason),
+        }
+    }
+}
+
+/// `run.toml:3: ` for a value of a file.
+fn place(origin: &Origin) -> String {
+    match origin {
+        Origin::File { path, line } => format!("{}:{line}: ", path.display()),
+        _ => String::new(),
+    }
+}
+
+fn listed(keys: &[&str]) -> String {
+    keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
 }

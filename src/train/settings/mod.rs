@@ -1,17 +1,24 @@
-//! A run's settings: what was asked for ([`Choices`]), made complete by presets ([`Settings`]).
+//! A run's settings: each is written once, in the list of [`Settings`]; files, flags and help texts follow from it.
 
 pub(in crate::train) mod check;
-pub(in crate::train) mod choices;
+mod declare;
 pub mod demo;
 pub(in crate::train) mod error;
 pub(in crate::train) mod file;
-pub(in crate::train) mod resume;
+pub(in crate::train) mod key;
+pub(in crate::train) mod layers;
+pub(in crate::train) mod origin;
+pub mod preset;
 #[expect(clippy::module_inception, reason = "the settings themselves, beside what belongs to them")]
 pub(in crate::train) mod settings;
 mod sides;
 #[cfg(test)]
 mod tests;
+pub(in crate::train) mod value;
 
-pub use choices::Choices;
-pub use error::SettingsError;
-pub use settings::{Generated, Settings};
+pub use error::{Problem, SettingsError};
+pub use key::{Flag, Group, Key};
+pub use layers::{Layer, Resolved, resolve, resume};
+pub use origin::Origin;
+pub use settings::{Generated, KEYS, Settings};
+pub use value::SettingValue;

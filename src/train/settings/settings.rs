@@ -1,17 +1,86 @@
-//! A run's settings, complete.
+//! A run's settings, each written once.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::declare::settings;
 use super::error::SettingsError;
+use super::key::{Flag, Group, Key, Mark};
 use super::sides::SIDE_UNIT;
+use super::value::SettingValue;
 use crate::data::multi_scale::{LARGER_SCALE, MultiScale};
 use crate::device::DeviceChoice;
 use crate::kernels::memory_use::MemoryUse;
 use crate::kernels::precision::Precision;
 use crate::kernels::structure_loss::LossFlavour;
 use crate::metrics::task::Task;
+
+settings! {
+    /// A run's settings: what `config.toml` in its folder holds.
+    ///
+    /// The default is the paper's (section 4.1), but has no images and no length yet. [`resolve`](super::layers::resolve) makes
+    /// settings of files and flags.
+    pub struct Settings,
+    /// Every setting, in the order in which files hold them. Command lines and help texts come from this table.
+    KEYS {
+        /// Folder of training images
+        images: Option<PathBuf> = None, Data, Value("DIR");
+        /// Folder of their masks
+        masks: Option<PathBuf> = None, Data, Value("DIR");
+        /// Folder of validation images: scored after each epoch, `best` is chosen by them; without it nothing is held out
+        val_images: Option<PathBuf> = None, Data, Value("DIR");
+        /// Folder of their masks
+        val_masks: Option<PathBuf> = None, Data, Value("DIR");
+        /// The paper's task: decides epochs, multi-scale and which scores are shown
+        task: Option<Task> = None, Data, Value("NAME");
+        /// Size of the encoder
+        variant: String = "large".to_string(), Model, Value("NAME");
+        /// Side of the input in pixels, a multiple of 32 from 64 to 1024
+        size: usize = 352, Model, Value("N");
+        /// Epochs, and the length of the learning rate's cosine. If only `steps` is given, the cosine gets as many epochs as they
+        /// need
+        epochs: Option<u64> = None, Optimisation, Value("N"), Resumable;
+        /// Stop after so many optimiser steps, if the epochs do not end before
+        steps: Option<u64> = None, Optimisation, Value("N"), Resumable;
+        /// Images in a batch; an epoch's last may hold fewer
+        batch_size: usize = 12, Optimisation, Value("N");
+        /// Batches whose gradients make one step
+        accumulate: usize = 1, Optimisation, Value("N");
+        /// Learning rate of the first epoch
+        lr: f64 = 1e-3, Optimisation, Value("RATE");
+        /// AdamW's decoupled weight decay
+        weight_decay: f64 = 5e-4, Optimisation, Value("RATE");
+        /// SAM2's weights for the frozen trunk, any usual format (weights/README.md); without it the trunk is random
+        backbone: Option<PathBuf> = None, Model, Value("FILE");
+        /// SAM2-UNet checkpoint to start from
+        init: Option<PathBuf> = None, Model, Value("FILE");
+        /// Seed of everything random
+        seed: u64 = 0, Optimisation, Value("N");
+        /// The loss: the paper's, or that of the published script, whose cross-entropy is unweighted
+        loss: LossFlavour = LossFlavour::Paper, Optimisation, Value("NAME");
+        /// How sides are drawn: random: each batch at the side or 1.25 times it; both: at both, an update each
+        multi_scale: MultiScale = MultiScale::Off, Optimisation, Value("NAME");
+        /// Whether an epoch visits its images in random order
+        shuffle: bool = true, Data, Off("Keep the images in the order of their names");
+        /// Whether images are flipped at random
+        augment: bool = true, Data, Off("No random flips");
+        /// Threads to compute with; without it all cores
+        threads: Option<usize> = None, Run, Value("N"), Resumable;
+        /// Where to compute; auto: on a GPU if this build and this machine have one
+        device: DeviceChoice = DeviceChoice::Auto, Run, Value("NAME"), Resumable;
+        /// Precision of matrix products. In bf16 the trunk is rounded, in half the memory, and stored so; operands too, where that
+        /// is faster. tf32, on a GPU, rounds less, and stores nothing rounded
+        precision: Precision = Precision::F32, Optimisation, Value("NAME"), Later;
+        /// What a block keeps for the backward pass: small: its input; fast: most
+        memory: MemoryUse = MemoryUse::Balanced, Run, Value("NAME"), Resumable, Later;
+        /// Minutes between two saves of `last` inside an epoch; 0 saves after each step
+        checkpoint_minutes: f64 = 5.0, Run, Value("N"), Resumable;
+        /// Sizes of the generated sets of a run without images
+        generated: Option<Generated> = None, Data, FileOnly;
+    }
+}
 
 /// Sizes of the generated sets that a run without images uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,85 +92,25 @@ pub struct Generated {
     pub val_images: usize,
 }
 
-/// A run's settings, complete and checked: what `config.toml` in its folder holds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// Folder of training images; absent for a run on generated scenes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub images: Option<PathBuf>,
-    /// Folder of their masks.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub masks: Option<PathBuf>,
-    /// Folder of validation images; without it nothing is held out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub val_images: Option<PathBuf>,
-    /// Folder of their masks.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub val_masks: Option<PathBuf>,
-    /// The paper's task: decides epochs, multi-scale and the order of the metrics.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub task: Option<Task>,
-    /// `tiny`, `small`, `base-plus` or `large`.
-    pub variant: String,
-    /// Side of an input image in pixels.
-    pub size: usize,
-    /// Epochs, and the horizon of the learning rate's cosine. Absent where only `steps` was given: the
-    /// horizon is then the epochs that so many steps need.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub epochs: Option<u64>,
-    /// Optimiser steps after which the run ends, if its epochs do not end it before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub steps: Option<u64>,
-    /// Images in a batch; an epoch's last may hold fewer.
-    pub batch_size: usize,
-    /// Batches whose gradients make one step.
-    pub accumulate: usize,
-    /// Learning rate of the first epoch.
-    pub lr: f64,
-    /// AdamW's decoupled weight decay.
-    pub weight_decay: f64,
-    /// File of SAM2's image encoder for the trunk.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub backbone: Option<PathBuf>,
-    /// SAM2-UNet checkpoint to start from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub init: Option<PathBuf>,
-    /// Seed of everything random.
-    pub seed: u64,
-    /// The paper's loss, or that of the published script.
-    pub loss: LossFlavour,
-    /// How sides are drawn.
-    pub multi_scale: MultiScale,
-    /// Whether an epoch visits its images in random order.
-    pub shuffle: bool,
-    /// Whether images are flipped at random.
-    pub augment: bool,
-    /// Threads to compute with; absent for all cores.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub threads: Option<usize>,
-    /// Where to compute.
-    pub device: DeviceChoice,
-    /// What the products are computed in.
-    #[serde(default)]
-    pub precision: Precision,
-    /// What a block keeps for the backward pass.
-    #[serde(default)]
-    pub memory: MemoryUse,
-    /// Minutes between two saves of `last` inside an epoch; 0 saves after each step.
-    pub checkpoint_minutes: f64,
-    /// Sizes of the generated sets of a run without images.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub generated: Option<Generated>,
+impl SettingValue for Generated {
+    fn from_text(_: &OsStr) -> Result<toml::Value, String> {
+        Err("it is a table in a settings file".to_string())
+    }
+}
+
+impl SettingValue for String {
+    fn from_text(text: &OsStr) -> Result<toml::Value, String> {
+        Ok(toml::Value::from(text.to_string_lossy().into_owned()))
+    }
 }
 
 impl Settings {
     /// The text of `config.toml`.
     ///
     /// # Errors
-    /// When a path has no TOML form because it is not UTF-8; [`Choices::resolve`](super::Choices::resolve) gives no such settings.
+    /// When a path has no TOML form because it is not UTF-8; [`check`](Self::check) finds no such settings right.
     pub fn to_toml(&self) -> Result<String, SettingsError> {
-        toml::to_string(self).map_err(|e| SettingsError::Conflict(format!("config.toml cannot hold the settings: {e}")))
+        toml::to_string(self).map_err(|e| SettingsError::Text(e.to_string()))
     }
 
     /// The larger side of multi-scale training: 1.25 times the side, rounded to a multiple of 32.

@@ -1,148 +1,258 @@
-//! Settings from choices, from files and of resumed runs.
+//! Settings from layers, from files and of resumed runs.
 
-use super::choices::Choices;
-use super::settings::Settings;
+use std::path::{Path, PathBuf};
+
+use toml::Table;
+
+use super::error::SettingsError;
+use super::key::Flag;
+use super::layers::{Layer, resolve, resume};
+use super::origin::Origin;
+use super::settings::{KEYS, Settings};
 use crate::data::multi_scale::MultiScale;
 use crate::kernels::memory_use::MemoryUse;
 use crate::kernels::precision::Precision;
-use crate::kernels::structure_loss::LossFlavour;
 use crate::metrics::task::Task;
 
-fn folder() -> Choices {
-    Choices { images: Some("i".into()), masks: Some("m".into()), ..Choices::default() }
+const FOLDER: &str = "images = 'i'\nmasks = 'm'\n";
+
+fn layer(text: &str) -> Layer {
+    Layer::given(text.parse().unwrap()).unwrap()
 }
 
-fn refused(choices: Choices) -> String {
-    choices.resolve().unwrap_err().to_string()
+/// Settings of a folder of images and what is given beside.
+fn folder(text: &str) -> Settings {
+    resolve(&[layer(&format!("{FOLDER}{text}"))]).unwrap().settings
+}
+
+fn refused(text: &str) -> String {
+    let given = Layer::given(text.parse().unwrap());
+    given.and_then(|given| resolve(&[given])).unwrap_err().to_string()
+}
+
+fn file(dir: &Path, text: &str) -> PathBuf {
+    let path = dir.join("run.toml");
+    std::fs::write(&path, text).unwrap();
+    path
 }
 
 #[test]
-fn presets_are_those_of_the_paper_and_the_demo() {
-    let paper = folder().resolve().unwrap();
+fn presets_are_those_of_the_paper_and_the_demonstration() {
+    let paper = folder("");
     assert_eq!((paper.variant.as_str(), paper.size, paper.batch_size, paper.epochs), ("large", 352, 12, Some(20)));
     assert_eq!((paper.lr, paper.weight_decay, paper.shuffle, paper.augment), (1e-3, 5e-4, true, true));
     assert!(paper.images.unwrap().is_absolute() && paper.generated.is_none());
-    let demo = Choices::default().resolve().unwrap();
-    assert_eq!((demo.variant.as_str(), demo.size, demo.batch_size), ("tiny", 128, 8));
+    let demo = resolve(&[]).unwrap().settings;
+    assert_eq!((demo.variant.as_str(), demo.size, demo.batch_size, demo.lr), ("tiny", 128, 8, 2e-3));
     assert!(demo.generated.is_some());
-    for (task, epochs, scale) in [
-        (Task::Camouflage, 50, MultiScale::Off),
-        (Task::Salient, 50, MultiScale::Off),
-        (Task::Marine, 20, MultiScale::Off),
-        (Task::Mirror, 20, MultiScale::Off),
-        (Task::Polyp, 20, MultiScale::Random),
-    ] {
-        let settings = Choices { task: Some(task), ..folder() }.resolve().unwrap();
-        assert_eq!((settings.epochs, settings.multi_scale), (Some(epochs), scale));
+    for task in Task::ALL {
+        let settings = folder(&format!("task = '{task}'"));
+        assert_eq!((settings.epochs, settings.multi_scale), (Some(task.epochs()), task.multi_scale()));
     }
+    assert_eq!(folder("task = 'camouflage'").epochs, Some(50));
+    assert_eq!(folder("task = 'polyp'").multi_scale, MultiScale::Random);
 }
 
 #[test]
-fn flags_win_over_the_file_the_file_over_the_task_the_task_over_the_preset() {
-    let flags = Choices { lr: Some(3e-4), task: Some(Task::Polyp), ..folder() };
-    let file: Choices = toml::from_str("lr = 1e-2\nsize = 96\nmulti_scale = \"both\"\ntask = \"marine\"").unwrap();
-    let settings = flags.over(file).resolve().unwrap();
+fn what_is_given_wins_over_the_file_that_over_the_task_that_over_the_preset() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = file(dir.path(), "lr = 1e-2\nsize = 96\n\nmulti_scale = \"both\"\ntask = \"marine\"");
+    let given = layer(&format!("{FOLDER}lr = 3e-4\ntask = 'polyp'"));
+    let resolved = resolve(&[Layer::file(&path).unwrap(), given]).unwrap();
+    let settings = &resolved.settings;
     assert_eq!((settings.lr, settings.size), (3e-4, 96));
     assert_eq!((settings.task, settings.multi_scale), (Some(Task::Polyp), MultiScale::Both));
     assert_eq!((settings.epochs, settings.batch_size), (Some(20), 12));
+    let origins = ["lr", "multi_scale", "epochs", "batch_size"].map(|key| resolved.origin(key));
+    let in_file = Origin::File { path, line: 4 };
+    assert_eq!(origins, [Origin::Given, in_file, Origin::Task(Task::Polyp), Origin::Default]);
 }
 
 #[test]
 fn steps_alone_replace_a_lower_layers_epochs() {
-    let settings = Choices { steps: Some(7), ..folder() }.resolve().unwrap();
-    assert_eq!((settings.steps, settings.epochs), (Some(7), None));
-    let settings = Choices { steps: Some(7), epochs: Some(3), ..folder() }.resolve().unwrap();
-    assert_eq!((settings.steps, settings.epochs), (Some(7), Some(3)));
-    let file = Choices { steps: Some(7), ..Choices::default() };
-    let settings = Choices { epochs: Some(3), ..folder() }.over(file).resolve().unwrap();
-    assert_eq!((settings.steps, settings.epochs), (None, Some(3)));
+    let length = |settings: Settings| (settings.steps, settings.epochs);
+    assert_eq!(length(folder("steps = 7")), (Some(7), None));
+    assert_eq!(length(folder("steps = 7\nepochs = 3")), (Some(7), Some(3)));
+    let resolved = resolve(&[layer("steps = 7"), layer(&format!("{FOLDER}epochs = 3"))]).unwrap();
+    assert_eq!(length(resolved.settings), (None, Some(3)));
 }
 
 #[test]
 fn what_is_written_reads_back_equal() {
-    let polyp = Choices { task: Some(Task::Polyp), multi_scale: Some(MultiScale::Off), ..folder() };
-    let steps =
-        Choices { steps: Some(5), threads: Some(2), loss: Some(LossFlavour::PublishedScript), ..Choices::default() };
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("config.toml");
-    for choices in [polyp, steps] {
-        let settings = choices.resolve().unwrap();
-        std::fs::write(&path, settings.to_toml().unwrap()).unwrap();
+    let polyp = folder("task = 'polyp'\nmulti_scale = 'off'");
+    let steps = resolve(&[layer("steps = 5\nthreads = 2\nloss = 'published-script'")]).unwrap().settings;
+    assert_eq!(steps.epochs, None);
+    for settings in [polyp, steps] {
+        let path = file(dir.path(), &settings.to_toml().unwrap());
         assert_eq!(Settings::read(&path).unwrap(), settings);
-        assert_eq!(Choices::read(&path).unwrap().resolve().unwrap(), settings);
+        assert_eq!(resolve(&[Layer::file(&path).unwrap()]).unwrap().settings, settings);
     }
 }
 
 #[test]
-fn a_bad_value_is_refused_by_name() {
-    assert_eq!(
-        refused(Choices { size: Some(350), ..folder() }),
-        "--size 350: the side must be a multiple of 32 from 64 to 1024; the nearest are 320 and 352"
-    );
-    assert!(refused(Choices { size: Some(0), ..folder() }).ends_with("64 and 96"));
-    assert!(refused(Choices { size: Some(9999), ..folder() }).ends_with("992 and 1024"));
-    assert!(refused(Choices { variant: Some("huge".into()), ..folder() }).contains("tiny, small, base-plus, large"));
-    assert!(refused(Choices { epochs: Some(0), ..folder() }).starts_with("--epochs 0"));
-    assert!(refused(Choices { batch_size: Some(0), ..folder() }).starts_with("--batch-size 0"));
-    assert!(refused(Choices { lr: Some(-1.0), ..folder() }).starts_with("--lr -1"));
-    assert!(refused(Choices { lr: Some(f64::NAN), ..folder() }).starts_with("--lr NaN"));
-    assert!(refused(Choices { checkpoint_minutes: Some(-1.0), ..folder() }).starts_with("--checkpoint-minutes"));
-    assert!(refused(Choices { masks: None, ..folder() }).starts_with("--images needs --masks"));
-    assert!(refused(Choices { val_images: Some("v".into()), ..folder() }).contains("--val-masks"));
-    assert!(refused(Choices { task: Some(Task::Polyp), ..Choices::default() }).contains("--images"));
-    assert!(refused(Choices { backbone: Some("b".into()), init: Some("i".into()), ..folder() }).contains("exclude"));
-    let large = Choices { size: Some(1024), multi_scale: Some(MultiScale::Random), ..folder() };
-    assert!(refused(large).contains("1280"));
-}
-
-#[test]
-fn a_bad_file_is_refused_with_its_line() {
+fn printed_settings_are_a_settings_file_and_tell_where_each_value_comes_from() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("run.toml");
-    assert!(Choices::read(&path).unwrap_err().to_string().contains("run.toml"));
-    for (text, part) in [
-        ("sise = 352", "sise"),
-        ("loss = \"dice\"", "paper, published-script"),
-        ("size = \"big\"", "size"),
-        ("size = ", "line 1"),
+    let resolved = resolve(&[layer("lr = 1e-3")]).unwrap();
+    let text = resolved.annotated();
+    let path = file(dir.path(), &text);
+    assert_eq!(Settings::read(&path).unwrap(), resolved.settings);
+    let line = |key: &str| text.lines().find(|line| line.starts_with(key)).unwrap().to_string();
+    assert!(line("lr = 0.001 ").ends_with("# given"), "{text}");
+    assert!(line("size = 128 ").contains("# preset: the demonstration"), "{text}");
+    assert!(line("seed = 0 ").ends_with("# default"), "{text}");
+    assert!(line("[generated] ").contains("# preset"), "{text}");
+}
+
+#[test]
+fn a_bad_value_is_refused_by_its_key() {
+    let with = |text: &str| refused(&format!("{FOLDER}{text}"));
+    assert_eq!(
+        with("size = 350"),
+        "size = 350: the side must be a multiple of 32 from 64 to 1024; the nearest are 320 and 352"
+    );
+    assert!(with("size = 0").ends_with("64 and 96"));
+    assert!(with("size = 9999").ends_with("992 and 1024"));
+    assert!(with("variant = 'huge'").contains("tiny, small, base-plus, large"));
+    assert!(with("epochs = 0").starts_with("epochs = 0"));
+    assert!(with("batch_size = 0").starts_with("batch_size = 0"));
+    assert!(with("lr = -1.0").starts_with("lr = -1"));
+    assert!(with("lr = nan").starts_with("lr = NaN"));
+    assert!(with("checkpoint_minutes = -1").starts_with("checkpoint_minutes"));
+    assert!(with("checkpoint_minutes = 1e30").starts_with("checkpoint_minutes"));
+    assert!(with("threads = 9999999").starts_with("threads = 9999999"));
+    assert!(with("sise = 352").contains("sise"));
+    assert!(with("size = 'big'").contains("size"));
+    assert!(refused("images = 'i'").starts_with("`images` needs `masks`"));
+    assert!(with("val_images = 'v'").contains("`val_masks`"));
+    assert!(refused("task = 'polyp'").contains("`images`"));
+    assert!(with("backbone = 'b'\ninit = 'i'").contains("exclude"));
+    assert!(with("size = 1024\nmulti_scale = 'random'").contains("1280"));
+    let seed = Settings { seed: u64::MAX, images: Some("i".into()), masks: Some("m".into()), ..folder("") };
+    assert!(seed.check(false).unwrap_err().to_string().contains("seed"));
+}
+
+#[test]
+fn a_bad_value_of_a_file_is_refused_with_its_line() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(Layer::file(&dir.path().join("none.toml")).unwrap_err().to_string().contains("none.toml"));
+    for (text, parts) in [
+        ("seed = 1\nsise = 352", ["run.toml", "line 2", "sise"]),
+        ("loss = \"dice\"", ["run.toml", "line 1", "paper, published-script"]),
+        ("size = \"big\"", ["run.toml", "line 1", "size"]),
+        ("size = ", ["run.toml", "line 1", "size"]),
+        ("seed = 1\n\nsize = 350 # odd", ["run.toml:3:", "size = 350", "320 and 352"]),
+        ("seed = 1\nimages = 'i'", ["run.toml:2:", "`images`", "`masks`"]),
+        ("[generated]\nimages = 0\nval_images = 1", ["run.toml:1:", "`generated`", "at least one"]),
     ] {
-        std::fs::write(&path, text).unwrap();
-        let message = Choices::read(&path).unwrap_err().to_string();
-        assert!(message.contains("run.toml") && message.contains(part), "{message}");
+        let path = file(dir.path(), text);
+        let message = Layer::file(&path).and_then(|file| resolve(&[file])).unwrap_err().to_string();
+        assert!(parts.iter().all(|part| message.contains(part)), "{parts:?}: {message}");
     }
+}
+
+/// A layer below the one at fault is not blamed.
+#[test]
+fn a_value_given_over_a_files_is_not_the_files_fault() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = file(dir.path(), "size = 96");
+    let error = resolve(&[Layer::file(&path).unwrap(), layer("size = 97")]).unwrap_err();
+    assert!(matches!(&error, SettingsError::Value { origin: Origin::Given, .. }), "{error}");
+}
+
+#[test]
+fn names_are_taken_in_any_case() {
+    let settings = folder("task = 'Polyp'\nloss = 'PUBLISHED-SCRIPT'\nprecision = 'BF16'");
+    assert_eq!((settings.task, settings.precision), (Some(Task::Polyp), Precision::Bf16));
+    assert!(settings.to_toml().unwrap().contains("loss = \"published-script\""));
 }
 
 #[test]
 fn a_resumed_run_may_change_its_length_and_nothing_that_changes_results() {
-    let settings = Choices { epochs: Some(2), steps: Some(5), ..folder() }.resolve().unwrap();
-    let longer = Choices { steps: Some(10), threads: Some(1), ..Choices::default() };
-    let resumed = settings.clone().resumed_with(longer).unwrap();
-    assert_eq!((resumed.steps, resumed.epochs, resumed.threads), (Some(10), Some(2), Some(1)));
-    let less = Choices { memory: Some(MemoryUse::Small), ..Choices::default() };
-    assert_eq!(settings.clone().resumed_with(less).unwrap().memory, MemoryUse::Small);
-    for other in [
-        Choices { lr: Some(1e-4), ..Choices::default() },
-        Choices { precision: Some(Precision::Bf16), ..Choices::default() },
-    ] {
-        assert!(settings.clone().resumed_with(other).unwrap_err().to_string().contains("--resume"));
+    let dir = tempfile::tempdir().unwrap();
+    let settings = folder("epochs = 2\nsteps = 5");
+    let path = file(dir.path(), &settings.to_toml().unwrap());
+    let resumed = |text: &str| resume(&path, &layer(text)).map(|resolved| resolved.settings);
+    assert_eq!(resumed("").unwrap(), settings);
+    let longer = resumed("steps = 10\nthreads = 1").unwrap();
+    assert_eq!((longer.steps, longer.epochs, longer.threads), (Some(10), Some(2), Some(1)));
+    assert_eq!(resumed("memory = 'small'").unwrap().memory, MemoryUse::Small);
+    for other in ["lr = 1e-4", "precision = 'bf16'"] {
+        let message = resumed(other).unwrap_err().to_string();
+        assert!(message.contains("config.toml") && message.contains("`checkpoint_minutes`"), "{message}");
     }
+    let keys: Vec<_> = KEYS.iter().filter(|key| key.resumable).map(|key| key.name).collect();
+    assert_eq!(keys, ["epochs", "steps", "threads", "device", "memory", "checkpoint_minutes"]);
 }
 
 #[test]
-fn a_run_from_before_precision_and_memory_could_be_chosen_still_reads() {
-    let text = folder().resolve().unwrap().to_toml().unwrap();
-    let old: String = text
+fn a_runs_settings_are_complete() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = folder("").to_toml().unwrap();
+    let without = |gone: &str| {
+        let kept: Vec<_> = text.lines().filter(|line| !line.starts_with(gone)).collect();
+        assert!(kept.len() < text.lines().count(), "{gone}");
+        Settings::read(&file(dir.path(), &kept.join("\n")))
+    };
+    // runs of before these could be chosen
+    assert_eq!(without("precision").unwrap().precision, Precision::F32);
+    assert_eq!(without("memory").unwrap().memory, MemoryUse::default());
+    let message = without("lr").unwrap_err().to_string();
+    assert!(message.contains("run.toml") && message.contains("`lr`"), "{message}");
+}
+
+/// Fields, keys in files, and the table that flags are made of are one set.
+#[test]
+fn every_field_is_a_key_once() {
+    let full = Settings {
+        images: Some("i".into()),
+        masks: Some("m".into()),
+        val_images: Some("i".into()),
+        val_masks: Some("m".into()),
+        task: Some(Task::Polyp),
+        epochs: Some(1),
+        steps: Some(1),
+        backbone: Some("b".into()),
+        init: Some("i".into()),
+        threads: Some(1),
+        generated: resolve(&[]).unwrap().settings.generated,
+        ..Settings::default()
+    };
+    let written: Vec<String> = full
+        .to_toml()
+        .unwrap()
         .lines()
-        .filter(|l| !l.starts_with("precision") && !l.starts_with("memory"))
-        .map(|l| format!("{l}\n"))
+        .filter_map(|line| line.split(" =").next().map(|key| key.trim_matches(['[', ']']).to_string()))
         .collect();
-    assert!(old.len() < text.len());
-    let settings: Settings = toml::from_str(&old).unwrap();
-    assert_eq!((settings.precision, settings.memory), (Precision::F32, MemoryUse::default()));
+    // the last table's own keys follow it
+    let keys: Vec<_> = KEYS.iter().map(|key| key.name).collect();
+    assert_eq!(written.iter().filter(|line| !line.is_empty()).take(keys.len()).collect::<Vec<_>>(), keys);
+    let flags: Vec<_> = KEYS.iter().filter_map(|key| key.flag_name()).collect();
+    assert_eq!(flags.len(), KEYS.iter().filter(|key| key.flag != Flag::FileOnly).count());
+    assert!(KEYS.iter().all(|key| !key.help.trim().is_empty()));
+    // a flag's text becomes what a file holds
+    let table = Table::try_from(&full).unwrap();
+    for key in KEYS.iter().filter(|key| matches!(key.flag, Flag::Value(_))) {
+        let value = &table[key.name];
+        let text = value.as_str().map_or(value.to_string(), str::to_string);
+        assert_eq!((key.parse)(text.as_ref()).as_ref(), Ok(value), "{}", key.name);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_path_that_is_not_utf8_is_refused_by_its_key() {
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::ffi::OsStr::from_bytes(b"images\xff");
+    let key = KEYS.iter().find(|key| key.name == "init").unwrap();
+    assert!((key.parse)(path).unwrap_err().contains("UTF-8"));
+    let settings = Settings { init: Some(path.into()), ..folder("") };
+    let message = settings.check(false).unwrap_err().to_string();
+    assert!(message.contains("init = ") && message.contains("UTF-8"), "{message}");
 }
 
 #[test]
 fn the_larger_side_is_rounded_to_32() {
-    let side = |size| Choices { size: Some(size), ..folder() }.resolve().unwrap().larger_side();
+    let side = |size| Settings { size, ..Settings::default() }.larger_side();
     assert_eq!([side(352), side(64), side(128), side(224)], [448, 96, 160, 288]);
 }

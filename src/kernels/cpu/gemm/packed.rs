@@ -108,6 +108,11 @@ impl Packed {
         Self::empty(precision).precision()
     }
 
+    /// Name of the instruction set that multiplies in `precision`.
+    pub fn instructions(precision: Precision) -> &'static str {
+        Self::empty(precision).kernel.name
+    }
+
     /// The micro-kernel that it is packed for.
     pub(super) fn kernel(&self) -> &'static MicroKernel {
         self.kernel

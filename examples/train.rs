@@ -1,0 +1,41 @@
+//! Training on a folder of images and masks in a program of your own, in ten lines.
+//!
+//! ```text
+//! cargo run --release --example train -- IMAGES MASKS
+//! ```
+//!
+//! Without arguments it trains for a moment on a few generated scenes.
+
+use sam2unet::data::{Dataset, Synthetic, write_png};
+use sam2unet::train::{Event, Settings, Trainer};
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let place = tempfile::tempdir()?;
+    let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    let [images, masks] = arguments.try_into().or_else(|_| scenes(place.path()))?;
+
+    let (images, masks, variant) = (Some(images), Some(masks), "tiny".parse()?);
+    let settings = Settings { images, masks, variant, size: 96, batch_size: 4, epochs: Some(2), ..Settings::default() };
+    let show = |event: &Event| {
+        if let Event::Step { step, loss, .. } = event {
+            println!("step {step}: loss {loss:.4}");
+        }
+    };
+    // `Trainer::resume(folder)` goes on where a run was stopped; `.data(training, validation)` takes sets of your own
+    let trained = Trainer::new(settings).out(place.path().join("run")).on_event(show).run()?;
+    println!("{:?}; the best model is {}", trained.outcome, trained.best_model().display());
+    Ok(())
+}
+
+/// Eight generated scenes as files: the folders of images and masks.
+fn scenes(place: &Path) -> Result<[PathBuf; 2], Box<dyn Error>> {
+    let (scenes, folders) = (Synthetic::new(1, 8, 96), ["images", "masks"].map(|name| place.join(name)));
+    folders.iter().try_for_each(std::fs::create_dir)?;
+    for index in 0..scenes.len() {
+        write_png(&folders[0].join(format!("{index}.png")), &scenes.image(index)?)?;
+        write_png(&folders[1].join(format!("{index}.png")), &scenes.mask(index)?)?;
+    }
+    Ok(folders)
+}

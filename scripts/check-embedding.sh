@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Builds and runs a crate that uses this one as a library with `default-features = false`, and sees that it compiles nothing that
+# only the programs need.
+#
+#     scripts/check-embedding.sh
+set -euo pipefail
+cd "$(dirname "$0")/.."
+crate=tests/embedded
+cp Cargo.lock "$crate/Cargo.lock"
+trap 'rm -f "$crate/Cargo.lock"' EXIT
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+tree=$(cargo tree --manifest-path "$crate/Cargo.toml" --edges normal --prefix none)
+if grep -E '^(clap|clap_[a-z]+|indicatif|ctrlc) ' <<<"$tree"; then
+    echo "error: the library compiles what only programs need" >&2
+    exit 1
+fi
+grep -q '^sam2unet ' <<<"$tree"
+folder=$(mktemp -d)
+trap 'rm -rf "$crate/Cargo.lock" "$folder"' EXIT
+cargo run --release --quiet --manifest-path "$crate/Cargo.toml" --target-dir "$target" -- "$folder/run"

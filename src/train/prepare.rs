@@ -1,0 +1,343 @@
+//! From settings to a run that is ready to train: folder, device, images, model.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use super::adamw::AdamWConfig;
+use super::error::TrainError;
+use super::events::{Event, Observer, Outcome};
+use super::learner::{LearnError, Learner};
+use super::note::Note;
+use super::plan::Plan;
+use super::run::{is_finished, train};
+use super::run_folder::error::FolderError;
+use super::run_folder::folder::RunFolder;
+use super::run_folder::history::{History, SessionRecord};
+use super::session::open_session_on;
+use super::settings::error::SettingsError;
+use super::settings::layers::{Layer, resume};
+use super::settings::settings::Settings;
+use super::sources::Sources;
+use crate::checkpoint::detect::detect;
+use crate::checkpoint::error::CheckpointError;
+use crate::checkpoint::file::WeightFile;
+use crate::checkpoint::load::{Scope, load};
+use crate::checkpoint::report::Report;
+use crate::data::error::DataError;
+use crate::device::{Device, DeviceError};
+use crate::kernels::precision::Precision;
+use crate::nn::network::catalogue;
+use crate::nn::weights::build::BuildOptions;
+use crate::nn::weights::initialiser::Initialiser;
+use crate::nn::weights::source::WeightSource;
+use crate::nn::weights::spec::WeightSpec;
+
+/// Why a run cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// The settings do not hold.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The images cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The run's folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// A weight file does not serve.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The model could not be built.
+    #[error(transparent)]
+    Learn(#[from] LearnError),
+    /// A weight file is of another variant than the run.
+    #[error("{} is of the variant {found}, the run of {wanted}", path.display())]
+    OtherVariant {
+        /// The file.
+        path: PathBuf,
+        /// Its variant.
+        found: String,
+        /// The run's.
+        wanted: String,
+    },
+    /// The device cannot be used.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// No variant has that name.
+    #[error("there is no variant `{0}`")]
+    Variant(String),
+    /// A run that ended was made longer, but not long enough to go on.
+    #[error(
+        "{} has made {step} steps and would end there again: the shorter of {length} counts; make both longer",
+        path.display()
+    )]
+    AlreadyEnded {
+        /// Its folder.
+        path: PathBuf,
+        /// The steps that it has made.
+        step: u64,
+        /// Its length, as its settings have it.
+        length: String,
+    },
+    /// A run goes on in its own precision only.
+    #[error(
+        "{} was trained in {precision}, which takes {needs}: resume it on such a device, or start a new run in f32 from its \
+         weights, {}/last/model.safetensors",
+        path.display(),
+        path.display()
+    )]
+    OtherPrecision {
+        /// Its folder.
+        path: PathBuf,
+        /// Its precision.
+        precision: Precision,
+        /// What a device must have for it.
+        needs: &'static str,
+    },
+    /// The settings name no images, and the program gave none.
+    #[error("{}: the images of this run were given by a program; only a program that gives them again can resume it", path.display())]
+    NoImages {
+        /// The run's folder.
+        path: PathBuf,
+    },
+}
+
+/// A run that is to begin, or to go on: its settings are known, and its folder was looked at.
+#[derive(Debug)]
+pub struct Start {
+    settings: Settings,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// Where a new run is to be.
+    New(PathBuf),
+    /// An earlier run, and whether a new length was given.
+    Resumed(RunFolder, bool),
+}
+
+impl Start {
+    /// A new run in the folder `out`, or else in `runs/demo`, `runs/TASK` or `runs/train`, numbered. Nothing is written yet.
+    ///
+    /// # Errors
+    /// When the settings do not hold together (see [`Settings::check`]), or the folder holds a run.
+    pub fn new(mut settings: Settings, out: Option<PathBuf>, own_images: bool) -> Result<Self, PrepareError> {
+        settings.check(own_images)?;
+        settings.make_absolute();
+        let named = own_images || settings.images.is_some();
+        let name = settings.task.map_or(if named { "train" } else { "demo" }, |task| task.name());
+        let out = out.unwrap_or_else(|| RunFolder::unused(Path::new("runs"), name));
+        RunFolder::check_unused(&out)?;
+        Ok(Self { settings, place: Place::New(out) })
+    }
+
+    /// The run in the folder `path`, with its settings but for those of `given`.
+    ///
+    /// # Errors
+    /// When the folder holds no run, another process trains in it, or `given` holds what a resumed run cannot choose anew.
+    pub fn resume(path: &Path, given: &Layer) -> Result<Self, PrepareError> {
+        let folder = RunFolder::open(path)?;
+        let settings = resume(&folder.config_path(), given)?.settings;
+        let lengthened = given.keys().any(|key| key == "steps" || key == "epochs");
+        Ok(Self { settings, place: Place::Resumed(folder, lengthened) })
+    }
+
+    /// The run's settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The run's folder; a new run's may not exist yet.
+    pub fn path(&self) -> &Path {
+        match &self.place {
+            Place::New(path) => path,
+            Place::Resumed(folder, _) => folder.path(),
+        }
+    }
+}
+
+/// What [`prepare`] gives.
+pub enum Prepared {
+    /// A run that is ready to train.
+    Run(Box<Run>),
+    /// The run had come to its end before.
+    AlreadyFinished {
+        /// Steps made.
+        step: u64,
+    },
+}
+
+/// A run that is ready to train.
+pub struct Run {
+    settings: Settings,
+    sources: Sources,
+    folder: RunFolder,
+    learner: Box<dyn Learner>,
+    history: History,
+}
+
+/// Opens the device, the images (`data`, or those that the settings name) and the model, in this order, and the folder last: what
+/// is refused leaves no new folder behind. `command` is the command line, if there is one, for the run's history. A resumed run's model and optimiser are read from its newest checkpoint, once.
+///
+/// # Errors
+/// See [`PrepareError`].
+pub fn prepare(
+    start: Start,
+    data: Option<Sources>,
+    command: Vec<String>,
+    observer: &mut dyn Observer,
+) -> Result<Prepared, PrepareError> {
+    let Start { mut settings, place } = start;
+    let mut note = |note: Note| observer.event(&Event::Note(&note));
+    if let Place::Resumed(folder, lengthened) = &place {
+        match folder.state()? {
+            Some(state) if is_finished(&state, &Plan::new(&settings, state.images)) => {
+                let (path, step) = (folder.path().to_owned(), state.step);
+                return match lengthened {
+                    true => Err(PrepareError::AlreadyEnded { path, step, length: length(&settings) }),
+                    false => Ok(Prepared::AlreadyFinished { step }),
+                };
+            }
+            Some(_) => {}
+            None => note(Note::NoCheckpoint { folder: folder.path().to_owned() }),
+        }
+    }
+    let device = settings.device.open()?;
+    if let Some(reason) = device.not_a_gpu() {
+        note(Note::NoGpu { reason: reason.to_string() });
+    }
+    if let Some(remark) = device.remark(settings.precision) {
+        note(Note::Precision(remark));
+    }
+    if !device.supports(settings.precision) {
+        let (precision, needs) = (settings.precision, device.needs(settings.precision));
+        if let Place::Resumed(folder, _) = &place {
+            return Err(PrepareError::OtherPrecision { path: folder.path().to_owned(), precision, needs });
+        }
+        note(Note::PrecisionReplaced { precision, needs });
+        settings.precision = Precision::F32;
+    }
+    let sources = match (data, &place) {
+        (Some(data), _) => data,
+        (None, Place::Resumed(folder, _)) if settings.names_no_images() => {
+            return Err(PrepareError::NoImages { path: folder.path().to_owned() });
+        }
+        (None, _) => {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            Sources::open(&settings, settings.threads.unwrap_or(cores))?
+        }
+    };
+    sources.notes.iter().for_each(|found| note(found.clone()));
+    let resumed = match &place {
+        Place::Resumed(folder, _) if folder.state()?.is_some() => Some(folder),
+        _ => None,
+    };
+    let (mut learner, report) = open_learner(&settings, &device, resumed.map(RunFolder::last_model).as_deref())?;
+    if let Some(folder) = resumed {
+        folder.restore_optimiser(&mut *learner)?;
+    }
+    if let Some(report) = report {
+        note(Note::Weights(report));
+    }
+    let mut folder = match place {
+        Place::New(path) => RunFolder::create(&path, &settings)?,
+        Place::Resumed(folder, _) => folder,
+    };
+    let from_step = folder.state()?.map_or(0, |state| state.step);
+    let mut history = folder.history()?;
+    history.sessions.push(SessionRecord::begin(command, &device, settings.precision, from_step));
+    folder.write_history(&history)?;
+    Ok(Prepared::Run(Box::new(Run { settings, sources, folder, learner, history })))
+}
+
+/// The limits that a run ends at, as its settings have them.
+fn length(settings: &Settings) -> String {
+    let limit = |name: &str, value: Option<u64>| value.map(|value| format!("`{name}` {value}"));
+    let limits = [limit("epochs", settings.epochs), limit("steps", settings.steps)];
+    limits.into_iter().flatten().collect::<Vec<_>>().join(" and ")
+}
+
+impl Run {
+    /// The run's folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Trains to the end of the run, or until `stop` is set; then it is saved.
+    ///
+    /// # Errors
+    /// See [`TrainError`].
+    pub fn train(mut self, stop: &AtomicBool, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
+        let outcome = train(&self.settings, &self.sources, &mut self.folder, &mut *self.learner, stop, observer);
+        let told = match &outcome {
+            Ok(Outcome::Stopped { .. }) => "stopped".to_string(),
+            Ok(_) => "finished".to_string(),
+            Err(error) => error.to_string(),
+        };
+        let step = self.folder.state().ok().flatten().map_or(0, |state| state.step);
+        if let Some(session) = self.history.sessions.last_mut() {
+            session.end(step, told);
+        }
+        // the run's own outcome counts: its history is for people
+        let _ = self.folder.write_history(&self.history);
+        outcome
+    }
+}
+
+/// Builds the model of `settings` on `device` with its optimiser: from the checkpoint `saved`, if there is one, otherwise from
+/// `init`, from `backbone` with random adapters and decoder, or all random. Gives what was found in the file that was read, if any.
+///
+/// # Errors
+/// When a file cannot be read or does not fit the variant, or the device fails.
+fn open_learner(
+    settings: &Settings,
+    device: &Device,
+    saved: Option<&Path>,
+) -> Result<(Box<dyn Learner>, Option<Report>), PrepareError> {
+    let unknown = || PrepareError::Variant(settings.variant.clone());
+    let specs = catalogue().into_iter().find(|(variant, _)| *variant == settings.variant);
+    let (_, specs) = specs.ok_or_else(unknown)?;
+    let mut random = Initialiser::new(settings.seed);
+    let whole = saved.or(settings.init.as_deref());
+    let (learner, report) = match (whole, &settings.backbone) {
+        (Some(path), _) => from_file(settings, device, path, &specs, None)?,
+        (None, Some(path)) => from_file(settings, device, path, &specs, Some(&mut random))?,
+        (None, None) => (open(settings, device, &mut random), None),
+    };
+    Ok((learner.ok_or_else(unknown)??, report))
+}
+
+type Opened = Option<Result<Box<dyn Learner>, LearnError>>;
+
+/// With `rest` the file gives the trunk only.
+fn from_file(
+    settings: &Settings,
+    device: &Device,
+    path: &Path,
+    specs: &[WeightSpec],
+    rest: Option<&mut dyn WeightSource>,
+) -> Result<(Opened, Option<Report>), PrepareError> {
+    let file = WeightFile::open(path)?;
+    let scope = if rest.is_some() { Scope::Trunk } else { Scope::All };
+    let loaded = load(&file, specs, scope);
+    if let Err(CheckpointError::Mismatch { .. }) = &loaded
+        && let Ok(found) = detect(&file, &catalogue())
+        && found != settings.variant
+    {
+        let (path, wanted) = (path.to_owned(), settings.variant.clone());
+        return Err(PrepareError::OtherVariant { path, found: found.to_string(), wanted });
+    }
+    let (mut loaded, report) = loaded?;
+    let learner = match rest {
+        Some(rest) => open(settings, device, &mut loaded.with_rest(rest)),
+        None => open(settings, device, &mut loaded),
+    };
+    Ok((learner, Some(report)))
+}
+
+fn open(settings: &Settings, device: &Device, source: &mut dyn WeightSource) -> Opened {
+    let config = AdamWConfig { weight_decay: settings.weight_decay, ..AdamWConfig::default() };
+    let compute = BuildOptions { precision: settings.precision, memory: settings.memory };
+    open_session_on(device, &settings.variant, source, config, compute)
+}

@@ -1,0 +1,56 @@
+//! The macro that makes a struct of settings and the table of its keys out of one list.
+
+/// Declares a struct of settings. A row is a documented field, its type, its default, the group it belongs to, how a command
+/// line gives it ([`Flag`](super::key::Flag)), and what else is true of it ([`Mark`](super::key::Mark)).
+macro_rules! settings {
+    (
+        $(#[$meta:meta])*
+        pub struct $Name:ident, $(#[$keys_meta:meta])* $KEYS:ident {
+            $(
+                $(#[doc = $doc:literal])+
+                $field:ident: $Type:ty = $default:expr, $group:ident, $flag:ident $(($text:literal))? $(, $mark:ident)*;
+            )+
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $Name {
+            $(
+                $(#[doc = $doc])+
+                pub $field: $Type,
+            )+
+        }
+
+        impl Default for $Name {
+            fn default() -> Self {
+                Self { $($field: $default),+ }
+            }
+        }
+
+        $(#[$keys_meta])*
+        pub const $KEYS: &[Key] = &[
+            $(Key {
+                name: stringify!($field),
+                help: concat!($($doc),+),
+                group: Group::$group,
+                flag: Flag::$flag $(($text))?,
+                optional: <$Type as SettingValue>::OPTIONAL,
+                resumable: Mark::Resumable.is_in(&[$(Mark::$mark),*]),
+                later: Mark::Later.is_in(&[$(Mark::$mark),*]),
+                names: <$Type as SettingValue>::names,
+                parse: <$Type as SettingValue>::from_text,
+            }),+
+        ];
+
+        impl $Name {
+            /// Calls `f` with each path and its key.
+            pub(super) fn each_path(&mut self, f: &mut dyn FnMut(&'static str, &mut std::path::PathBuf)) {
+                $(if let Some(path) = self.$field.path() {
+                    f(stringify!($field), path);
+                })+
+            }
+        }
+    };
+}
+pub(super) use settings;

@@ -1,0 +1,86 @@
+//! What is known of each setting besides its value: the table behind files, flags and help texts.
+
+use std::ffi::OsStr;
+
+use toml::Value;
+
+/// A setting: its name in files, and how a command line gives it.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// The key in a settings file, which is also the field of [`Settings`](super::Settings).
+    pub name: &'static str,
+    /// What it is, for people: the field's documentation.
+    pub help: &'static str,
+    /// What it belongs to.
+    pub group: Group,
+    /// How a command line gives it.
+    pub flag: Flag,
+    /// Whether a complete set of settings may lack it.
+    pub optional: bool,
+    /// Whether it may be chosen anew when a run is resumed: it changes the run's length, or its results by rounding at most.
+    pub resumable: bool,
+    /// Whether runs of earlier versions may lack it in their config.toml. The default counts then.
+    pub later: bool,
+    /// The names to choose from; empty if it is no choice.
+    pub names: fn() -> Vec<&'static str>,
+    /// The TOML value of a text on a command line; the error says what the text should be.
+    pub parse: fn(&OsStr) -> Result<Value, String>,
+}
+
+/// What settings belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// The images.
+    Data,
+    /// The network.
+    Model,
+    /// The optimiser.
+    Optimisation,
+    /// The process.
+    Run,
+}
+
+/// How a command line gives a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flag {
+    /// `--key VALUE`, with what stands for the value in help texts.
+    Value(&'static str),
+    /// `--no-key`, which makes it false, with what that does.
+    Off(&'static str),
+    /// Only a file does.
+    FileOnly,
+}
+
+/// What else is true of a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// See [`Key::resumable`].
+    Resumable,
+    /// See [`Key::later`].
+    Later,
+}
+
+impl Mark {
+    pub(super) const fn is_in(self, marks: &[Self]) -> bool {
+        let mut i = 0;
+        while i < marks.len() {
+            if marks[i] as u8 == self as u8 {
+                return true;
+            }
+            i += 1;
+        }
+        false
+    }
+}
+
+impl Key {
+    /// The flag, without its dashes: `batch-size`, `no-shuffle`; `None` if only a file gives it.
+    pub fn flag_name(&self) -> Option<String> {
+        let name = self.name.replace('_', "-");
+        match self.flag {
+            Flag::Value(_) => Some(name),
+            Flag::Off(_) => Some(format!("no-{name}")),
+            Flag::FileOnly => None,
+        }
+    }
+}

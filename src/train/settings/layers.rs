@@ -1,0 +1,151 @@
+//! How settings come about: a preset, the task's values, a file, what was given; the later wins.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use super::check::check;
+use super::error::{Problem, SettingsError};
+use super::file::parse;
+use super::origin::Origin;
+use super::preset;
+use super::settings::{KEYS, Settings};
+
+/// Values of some settings, each with its origin.
+#[derive(Clone, Debug, Default)]
+pub struct Layer(BTreeMap<&'static str, (Value, Origin)>);
+
+/// Complete settings, and where each value comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resolved {
+    /// The settings.
+    pub settings: Settings,
+    origins: BTreeMap<&'static str, Origin>,
+}
+
+impl Layer {
+    /// A settings file: TOML with the keys of [`Settings`], each of which may be absent. A run's `config.toml` is one. Paths in
+    /// it start in the current folder.
+    ///
+    /// # Errors
+    /// When the file cannot be read, has an unknown key or a value of the wrong type; with its line.
+    pub fn file(path: &Path) -> Result<Self, SettingsError> {
+        let file = parse(path)?;
+        let origin =
+            |key: &str| Origin::File { path: path.to_owned(), line: file.lines.get(key).copied().unwrap_or(1) };
+        Ok(Self::of(file.table, origin))
+    }
+
+    /// What was given for this run, by the keys of [`Settings`].
+    ///
+    /// # Errors
+    /// When a key is unknown, or a value of the wrong type.
+    pub fn given(table: Table) -> Result<Self, SettingsError> {
+        Settings::deserialize(table.clone()).map_err(|e| SettingsError::Type(e.to_string().trim().to_string()))?;
+        Ok(Self::of(table, |_| Origin::Given))
+    }
+
+    fn of(mut table: Table, origin: impl Fn(&str) -> Origin) -> Self {
+        let found = KEYS.iter().filter_map(|key| Some((key.name, (table.remove(key.name)?, origin(key.name)))));
+        Self(found.collect())
+    }
+
+    /// The keys that it holds.
+    pub fn keys(&self) -> impl Iterator<Item = &'static str> {
+        self.0.keys().copied()
+    }
+
+    /// Puts `higher` over this layer. A layer with `epochs` or `steps` decides a run's length alone.
+    fn put(&mut self, higher: Self) {
+        if higher.0.contains_key("epochs") || higher.0.contains_key("steps") {
+            self.0.remove("epochs");
+            self.0.remove("steps");
+        }
+        self.0.extend(higher.0);
+    }
+
+    /// The settings that it makes together with the defaults, not checked.
+    fn settings(self) -> Result<Resolved, SettingsError> {
+        let table: Table = self.0.iter().map(|(key, (value, _))| (key.to_string(), value.clone())).collect();
+        let mut settings =
+            Settings::deserialize(table).map_err(|e| SettingsError::Type(e.to_string().trim().to_string()))?;
+        settings.make_absolute();
+        Ok(Resolved { settings, origins: self.0.into_iter().map(|(key, (_, origin))| (key, origin)).collect() })
+    }
+}
+
+/// Complete and checked settings of layers, the lowest first; below them all come the preset (for a folder of images the paper's,
+/// without images the demonstration's) and what the paper sets for the task. Paths become absolute, so that a run can be resumed
+/// from any folder.
+///
+/// # Errors
+/// The first value that is out of range, or the first conflict: with file and line, where the value comes from a file.
+pub fn resolve(layers: &[Layer]) -> Result<Resolved, SettingsError> {
+    let mut given = Layer::default();
+    for layer in layers {
+        given.put(layer.clone());
+    }
+    let (name, table) = match given.0.contains_key("images") {
+        true => ("the paper's, for a folder of images", preset::paper()),
+        false => ("the demonstration without images", preset::demonstration()),
+    };
+    let mut all = Layer::of(table, |_| Origin::Preset(name));
+    if let Some(task) = given.clone().settings()?.settings.task {
+        all.put(Layer::of(preset::of_task(task), |_| Origin::Task(task)));
+    }
+    all.put(given);
+    all.settings()?.checked()
+}
+
+/// The settings of a resumed run: those of its `config.toml`, but for its length and what changes its results by rounding at most,
+/// which may be given anew.
+///
+/// # Errors
+/// As [`Settings::read`]; when another key is given; when the settings do not hold together.
+pub fn resume(config: &Path, given: &Layer) -> Result<Resolved, SettingsError> {
+    Settings::read(config)?;
+    let fixed: Vec<_> = KEYS.iter().filter(|key| !key.resumable && given.0.contains_key(key.name)).collect();
+    if !fixed.is_empty() {
+        let resumable = KEYS.iter().filter(|key| key.resumable).map(|key| key.name).collect();
+        return Err(SettingsError::Fixed { keys: fixed.iter().map(|key| key.name).collect(), resumable });
+    }
+    let mut all = Layer::file(config)?;
+    all.0.extend(given.0.clone());
+    all.settings()?.checked()
+}
+
+impl Resolved {
+    /// Where the value of a key comes from.
+    pub fn origin(&self, key: &str) -> Origin {
+        self.origins.get(key).cloned().unwrap_or(Origin::Default)
+    }
+
+    fn checked(self) -> Result<Self, SettingsError> {
+        let own_images = self.settings.names_no_images();
+        match check(&self.settings, own_images) {
+            Ok(()) => Ok(self),
+            Err(problem) => Err(self.located(problem)),
+        }
+    }
+
+    fn located(&self, problem: Problem) -> SettingsError {
+        SettingsError::Value { origin: self.origin(problem.key), problem }
+    }
+
+    /// The settings as TOML, each with where it comes from as a comment.
+    pub fn annotated(&self) -> String {
+        let Ok(mut table) = Table::try_from(&self.settings) else { return String::new() };
+        let (mut lines, mut tables) = (String::new(), String::new());
+        for key in KEYS {
+            let (name, origin) = (key.name, self.origin(key.name));
+            match table.remove(name) {
+                Some(Value::Table(inner)) => tables += &format!("\n[{name}]  # {origin}\n{inner}"),
+                Some(value) => lines += &format!("{:<40}  # {origin}\n", format!("{name} = {value}")),
+                None => {}
+            }
+        }
+        lines + &tables
+    }
+}

@@ -1,0 +1,161 @@
+//! Training in a program of one's own: from settings and images to a trained model.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::error::TrainError;
+use super::events::{Event, Outcome};
+use super::prepare::{PrepareError, Prepared, Start, prepare};
+use super::run_folder::folder::RunFolder;
+use super::settings::layers::Layer;
+use super::settings::settings::Settings;
+use super::sources::Sources;
+use crate::data::dataset::Dataset;
+
+/// A training run: new ([`new`](Self::new)) or resumed ([`resume`](Self::resume)).
+///
+/// ```no_run
+/// use sam2unet::train::{Settings, Trainer};
+///
+/// let settings = Settings {
+///     images: Some("photos".into()),
+///     masks: Some("masks".into()),
+///     epochs: Some(20),
+///     ..Settings::default()
+/// };
+/// let trained = Trainer::new(settings).out("runs/mine").on_event(|event| println!("{event:?}")).run()?;
+/// println!("the best model is {}", trained.best_model().display());
+/// # Ok::<(), sam2unet::train::RunError>(())
+/// ```
+#[must_use = "nothing is trained before `run`"]
+pub struct Trainer<'a> {
+    begin: Begin,
+    data: Option<Sources>,
+    observer: Box<dyn FnMut(&Event) + Send + 'a>,
+    stop: Option<&'a AtomicBool>,
+    command: Vec<String>,
+}
+
+enum Begin {
+    New { settings: Box<Settings>, out: Option<PathBuf> },
+    Resume { folder: PathBuf, given: Layer },
+}
+
+/// Why a run did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It could not start: the input was wrong. Nothing was changed.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// It ended early. The last checkpoint is intact.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// The threads could not be started.
+    #[error("cannot start {threads} threads: {source}")]
+    Threads {
+        /// How many were wanted.
+        threads: usize,
+        /// The reason.
+        source: rayon::ThreadPoolBuildError,
+    },
+}
+
+/// A run that came to its end, or was stopped and saved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrainedRun {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Its folder.
+    pub folder: PathBuf,
+}
+
+impl TrainedRun {
+    /// The file of the best model so far.
+    pub fn best_model(&self) -> PathBuf {
+        RunFolder::best_model_in(&self.folder)
+    }
+}
+
+impl<'a> Trainer<'a> {
+    /// A new run with these settings, which name the folders of images and masks unless [`data`](Self::data) gives them.
+    pub fn new(settings: Settings) -> Self {
+        Self::begin(Begin::New { settings: Box::new(settings), out: None })
+    }
+
+    /// The run in this folder, from its newest checkpoint on: to the same bytes as without the interruption.
+    pub fn resume(folder: impl Into<PathBuf>) -> Self {
+        Self::begin(Begin::Resume { folder: folder.into(), given: Layer::default() })
+    }
+
+    fn begin(begin: Begin) -> Self {
+        Self { begin, data: None, observer: Box::new(|_| ()), stop: None, command: Vec::new() }
+    }
+
+    /// Images of one's own, in place of folders that the settings name; without `validation` nothing is held out.
+    pub fn data(mut self, training: Arc<dyn Dataset>, validation: Option<Arc<dyn Dataset>>) -> Self {
+        self.data = Some(Sources::of(training, validation));
+        self
+    }
+
+    /// The folder for the results of a new run, which must hold none; without it one under `runs`.
+    pub fn out(mut self, folder: impl AsRef<Path>) -> Self {
+        if let Begin::New { out, .. } = &mut self.begin {
+            *out = Some(folder.as_ref().to_owned());
+        }
+        self
+    }
+
+    /// Values that a resumed run takes in place of its own: its length, and what changes its results by rounding at most.
+    pub fn with(mut self, values: Layer) -> Self {
+        if let Begin::Resume { given, .. } = &mut self.begin {
+            *given = values;
+        }
+        self
+    }
+
+    /// Calls `observer` with each event of the run.
+    pub fn on_event(mut self, observer: impl FnMut(&Event) + Send + 'a) -> Self {
+        self.observer = Box::new(observer);
+        self
+    }
+
+    /// Saves and stops soon after `flag` is set.
+    pub fn stop_when(mut self, flag: &'a AtomicBool) -> Self {
+        self.stop = Some(flag);
+        self
+    }
+
+    /// The command line to record in the run's `run.json`.
+    pub fn command(mut self, words: Vec<String>) -> Self {
+        self.command = words;
+        self
+    }
+
+    /// Trains: on the current threads of rayon, or on as many of its own as the settings ask for.
+    ///
+    /// # Errors
+    /// When the run cannot start, or ends early.
+    pub fn run(self) -> Result<TrainedRun, RunError> {
+        let Self { begin, data, mut observer, stop, command } = self;
+        let start = match begin {
+            Begin::New { settings, out } => Start::new(*settings, out, data.is_some())?,
+            Begin::Resume { folder, given } => Start::resume(&folder, &given)?,
+        };
+        let (folder, threads) = (start.path().to_owned(), start.settings().threads);
+        let never = AtomicBool::new(false);
+        let stop = stop.unwrap_or(&never);
+        let train = || match prepare(start, data, command, &mut observer)? {
+            Prepared::Run(run) => Ok(run.train(stop, &mut observer)?),
+            Prepared::AlreadyFinished { step } => Ok(Outcome::AlreadyFinished { step }),
+        };
+        let outcome: Result<Outcome, RunError> = match threads {
+            Some(threads) => {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+                pool.map_err(|source| RunError::Threads { threads, source })?.install(train)
+            }
+            None => train(),
+        };
+        Ok(TrainedRun { outcome: outcome?, folder })
+    }
+}
