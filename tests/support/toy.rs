@@ -283,3 +283,23 @@ pub fn log(path: &Path) -> Vec<serde_json::Value> {
     let text = fs::read_to_string(path.join("log.jsonl")).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
+
+/// Training images, and five others to validate on.
+#[allow(dead_code, reason = "the property tests have sets of their own")]
+pub fn sources(images: usize) -> Sources {
+    Sources::of(Noise::new(1, images), Some(Noise::new(2, 5)))
+}
+
+/// A run that is not stopped.
+#[allow(dead_code, reason = "the property tests stop everywhere")]
+pub fn never(_: u64) -> bool {
+    false
+}
+
+/// A learner that is asked for its losses late.
+#[allow(dead_code, reason = "the property tests compare whole runs")]
+pub fn lagging() -> Toy {
+    let mut learner = Toy::new();
+    learner.lags = true;
+    learner
+}
