@@ -16,7 +16,7 @@ use sam2unet::metrics::{self, Summary, Task};
 use sam2unet::nn::MemoryUse;
 use sam2unet::nn::Precision;
 use sam2unet::train::{
-    Choices, DeviceChoice, Event, FolderError, Learner, LossFlavour, Observer, Outcome, Overview, Plan, RunFolder,
+    Choices, DeviceChoice, Event, FolderError, Learner, Loss, Observer, Outcome, Overview, Plan, RunFolder,
     SELECTION_KEY, Settings, SettingsError, Sources, StartError, State, TrainError, open_learner, train,
 };
 
@@ -87,7 +87,7 @@ struct Flags {
     weight_decay: Option<f64>,
     /// paper, or published-script (whose cross-entropy is unweighted) [default: paper]
     #[arg(long, value_name = "NAME", help_heading = "Optimisation")]
-    loss: Option<LossFlavour>,
+    loss: Option<Loss>,
     /// random: each batch at the side or 1.25 times it; both: at both, an update each; off [default: off, or the task's]
     #[arg(long, value_name = "NAME", help_heading = "Optimisation")]
     multi_scale: Option<MultiScale>,

@@ -29,7 +29,7 @@ pub(crate) mod sources;
 pub(crate) mod start;
 
 pub use crate::device::DeviceChoice;
-pub use crate::nn::LossFlavour;
+pub use crate::nn::Loss;
 pub use adamw::{AdamW, AdamWConfig};
 pub use error::TrainError;
 pub use events::{Event, Observer, Outcome};

@@ -194,7 +194,7 @@ impl Run<'_> {
         if self.unread.is_empty() {
             self.unread_since = Instant::now();
         }
-        let (images, flavour) = (step.images(), self.settings.loss);
+        let (images, loss) = (step.images(), self.settings.loss);
         // all of them before the first is learnt from: batch norms keep statistics of each, and a step is
         // saved whole or not at all
         let batches: Result<Vec<_>, _> = loader.take(step.batches.len()).collect();
@@ -208,7 +208,7 @@ impl Run<'_> {
             }
         };
         for (request, batch) in step.batches.iter().zip(batches) {
-            self.learner.accumulate(&batch, share(request, images) as f32, flavour)?;
+            self.learner.accumulate(&batch, share(request, images) as f32, loss)?;
         }
         self.learner.update(rate)?;
         self.state.step += 1;

@@ -12,7 +12,7 @@ use sam2unet::data::{Batch, DataError, Dataset, Draws, Grey, Rgb};
 use sam2unet::nn::Precision;
 use sam2unet::nn::weights::{Role, SourceError, Value, WeightSource, WeightSpec};
 use sam2unet::train::{
-    AdamW, AdamWConfig, Choices, Event, LearnError, Learner, LearnerSummary, LossFlavour, Outcome, RunFolder, Settings,
+    AdamW, AdamWConfig, Choices, Event, LearnError, Learner, LearnerSummary, Loss, Outcome, RunFolder, Settings,
     Sources, TrainError, train,
 };
 
@@ -67,7 +67,7 @@ fn pixels(images: &[f32], batch: usize, side: usize) -> Tensor<(usize, Const<3>)
 }
 
 impl Learner for Toy {
-    fn accumulate(&mut self, batch: &Batch, scale: f32, _: LossFlavour) -> Result<(), LearnError> {
+    fn accumulate(&mut self, batch: &Batch, scale: f32, _: Loss) -> Result<(), LearnError> {
         let count = batch.indices.len();
         let x = pixels(&batch.images, count, batch.side);
         let mask = Cpu::default().tensor_from_vec(batch.masks.clone(), (batch.masks.len(), Const::<1>));

@@ -15,8 +15,8 @@ use crate::data::multi_scale::MultiScale;
 use crate::device::DeviceChoice;
 use crate::kernels::memory_use::MemoryUse;
 use crate::kernels::precision::Precision;
-use crate::kernels::structure_loss::LossFlavour;
 use crate::metrics::task::Task;
+use crate::nn::losses::table::Loss;
 
 /// What the paper's section 4.1 sets for a task: epochs and multi-scale.
 fn task_defaults(task: Task) -> (u64, MultiScale) {
@@ -48,7 +48,7 @@ pub struct Choices {
     pub backbone: Option<PathBuf>,
     pub init: Option<PathBuf>,
     pub seed: Option<u64>,
-    pub loss: Option<LossFlavour>,
+    pub loss: Option<Loss>,
     pub multi_scale: Option<MultiScale>,
     pub shuffle: Option<bool>,
     pub augment: Option<bool>,
@@ -163,7 +163,7 @@ impl Choices {
             backbone: absolute(all.backbone),
             init: absolute(all.init),
             seed: all.seed.unwrap_or(0),
-            loss: all.loss.unwrap_or(LossFlavour::Paper),
+            loss: all.loss.unwrap_or(Loss::Paper),
             multi_scale: all.multi_scale.unwrap_or_default(),
             shuffle: all.shuffle.unwrap_or(true),
             augment: all.augment.unwrap_or(true),

@@ -10,8 +10,8 @@ use crate::data::multi_scale::{LARGER_SCALE, MultiScale};
 use crate::device::DeviceChoice;
 use crate::kernels::memory_use::MemoryUse;
 use crate::kernels::precision::Precision;
-use crate::kernels::structure_loss::LossFlavour;
 use crate::metrics::task::Task;
+use crate::nn::losses::table::Loss;
 
 /// Sizes of the generated sets that a run without images uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +70,7 @@ pub struct Settings {
     /// Seed of everything random.
     pub seed: u64,
     /// The paper's loss, or that of the published script.
-    pub loss: LossFlavour,
+    pub loss: Loss,
     /// How sides are drawn.
     pub multi_scale: MultiScale,
     /// Whether an epoch visits its images in random order.

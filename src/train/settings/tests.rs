@@ -5,8 +5,8 @@ use super::settings::Settings;
 use crate::data::multi_scale::MultiScale;
 use crate::kernels::memory_use::MemoryUse;
 use crate::kernels::precision::Precision;
-use crate::kernels::structure_loss::LossFlavour;
 use crate::metrics::task::Task;
+use crate::nn::losses::table::Loss;
 
 fn folder() -> Choices {
     Choices { images: Some("i".into()), masks: Some("m".into()), ..Choices::default() }
@@ -61,8 +61,7 @@ fn steps_alone_replace_a_lower_layers_epochs() {
 #[test]
 fn what_is_written_reads_back_equal() {
     let polyp = Choices { task: Some(Task::Polyp), multi_scale: Some(MultiScale::Off), ..folder() };
-    let steps =
-        Choices { steps: Some(5), threads: Some(2), loss: Some(LossFlavour::PublishedScript), ..Choices::default() };
+    let steps = Choices { steps: Some(5), threads: Some(2), loss: Some(Loss::PublishedScript), ..Choices::default() };
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("config.toml");
     for choices in [polyp, steps] {
