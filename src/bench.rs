@@ -77,7 +77,7 @@ pub struct Measurement {
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
     /// No such variant.
-    #[error("there is no variant {0}: use tiny, small, base-plus or large")]
+    #[error("there is no variant {0}: choose one of {names}", names = VARIANTS.join(", "))]
     Variant(String),
     /// The device has no such products.
     #[error("this device computes no {} products, which take {needs}: use f32, or another device", .precision.name())]

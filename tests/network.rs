@@ -587,8 +587,10 @@ fn every_variant_has_its_entry() {
         let qkv = specs.iter().filter(|s| s.name.ends_with("qkv.weight"));
         qkv.count()
     };
-    let counts: Vec<usize> = entries.iter().map(|(_, specs)| blocks(specs)).collect();
-    assert_eq!(counts, [12, 16, 24, 48]);
+    let counts: BTreeMap<&str, usize> = entries.iter().map(|(name, specs)| (*name, blocks(specs))).collect();
+    for (name, count) in [("tiny", 12), ("small", 16), ("base-plus", 24), ("large", 48)] {
+        assert_eq!(counts[name], count, "{name}");
+    }
 }
 
 #[test]
