@@ -7,8 +7,8 @@ use crate::kernels::cpu::gemm::peak::peak;
 use crate::kernels::memory_use::MemoryUse;
 use crate::kernels::precision::Precision;
 use crate::kernels::profile::{self, Kind, scope};
-use crate::kernels::structure_loss::LossFlavour;
 use crate::nn::backend::cpu::copies;
+use crate::nn::losses::table::Loss;
 use crate::nn::network::NetworkError;
 use crate::nn::shape::check_side;
 use crate::nn::variant::VARIANTS;
@@ -77,7 +77,7 @@ pub struct Measurement {
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
     /// No such variant.
-    #[error("there is no variant {0}: use tiny, small, base-plus or large")]
+    #[error("there is no variant {0}: choose one of {names}", names = VARIANTS.join(", "))]
     Variant(String),
     /// The device has no such products.
     #[error("this device computes no {} products, which take {needs}: use f32, or another device", .precision.name())]
@@ -152,7 +152,7 @@ fn with_call<R>(
             let mut session = open_session_on(device, &case.variant, source, config, compute).ok_or_else(unknown)??;
             let batch = Batch { side: case.size, indices: (0..case.batch).collect(), images, masks };
             run(&mut || {
-                session.accumulate(&batch, 1.0, LossFlavour::Paper)?;
+                session.accumulate(&batch, 1.0, Loss::Paper)?;
                 let _work = scope(Kind::Optimiser, 0);
                 session.update(1e-3)?;
                 // waits for the device, so that a call is a whole step

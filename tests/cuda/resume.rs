@@ -5,7 +5,7 @@ use crate::golden::{Pico, Synthetic, uniform};
 use dfdx::prelude::*;
 use sam2unet::data::Batch;
 use sam2unet::nn::weights::{SourceError, Value, WeightSource, WeightSpec};
-use sam2unet::nn::{Backend, BuildOptions, LossFlavour};
+use sam2unet::nn::{Backend, BuildOptions, Loss};
 use sam2unet::train::{AdamWConfig, Learner, Session};
 use std::collections::BTreeMap;
 
@@ -65,7 +65,7 @@ fn batch(number: usize) -> Batch {
 /// Losses of the steps in `numbers`.
 fn steps(learner: &mut dyn Learner, numbers: std::ops::Range<usize>) -> Vec<f64> {
     let step = |number| {
-        learner.accumulate(&batch(number), 1.0, LossFlavour::Paper).unwrap();
+        learner.accumulate(&batch(number), 1.0, Loss::Paper).unwrap();
         learner.update(1e-4).unwrap();
     };
     numbers.for_each(step);

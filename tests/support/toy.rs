@@ -13,8 +13,8 @@ use sam2unet::data::{Batch, DataError, Dataset, Draws, Grey, Rgb};
 use sam2unet::nn::Precision;
 use sam2unet::nn::weights::{Role, Value, WeightSpec};
 use sam2unet::train::{
-    AdamW, AdamWConfig, Event, LearnError, Learner, LearnerSummary, LossFlavour, Outcome, Plan, RunFolder, Settings,
-    Sources, TrainError, is_finished, train,
+    AdamW, AdamWConfig, Event, LearnError, Learner, LearnerSummary, Loss, Outcome, Plan, RunFolder, Settings, Sources,
+    TrainError, is_finished, train,
 };
 
 /// A logistic regression of the mask on a pixel's colour, with a running mean and a count as a batch
@@ -80,7 +80,7 @@ fn pixels(images: &[f32], batch: usize, side: usize) -> Tensor<(usize, Const<3>)
 }
 
 impl Learner for Toy {
-    fn accumulate(&mut self, batch: &Batch, scale: f32, _: LossFlavour) -> Result<(), LearnError> {
+    fn accumulate(&mut self, batch: &Batch, scale: f32, _: Loss) -> Result<(), LearnError> {
         let count = batch.indices.len();
         let x = pixels(&batch.images, count, batch.side);
         let mask = Cpu::default().tensor_from_vec(batch.masks.clone(), (batch.masks.len(), Const::<1>));

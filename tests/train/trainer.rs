@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sam2unet::data::{Dataset, Synthetic};
+use sam2unet::nn::Tiny;
 use sam2unet::train::{Event, History, Layer, Outcome, RunError, Settings, Trainer};
 
 fn set(count: usize) -> Arc<dyn Dataset> {
@@ -13,7 +14,7 @@ fn set(count: usize) -> Arc<dyn Dataset> {
 }
 
 fn settings() -> Settings {
-    Settings { variant: "tiny".parse().unwrap(), size: 64, batch_size: 2, steps: Some(4), ..Settings::default() }
+    Settings { variant: Tiny::CHOICE, size: 64, batch_size: 2, steps: Some(4), ..Settings::default() }
 }
 
 fn history(run: &Path) -> History {
