@@ -20,6 +20,8 @@ use sam2unet::train::{
     SELECTION_KEY, Settings, SettingsError, Sources, StartError, State, TrainError, open_learner, train,
 };
 
+sam2unet::load_cuda_libraries_late!();
+
 /// What `--help` says after the flags.
 const RESULTS: &str = "\
 An image and its mask have one file stem and one size; masks are grey, white is foreground.
