@@ -8,6 +8,8 @@ use sam2unet::train::DeviceChoice;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+sam2unet::load_cuda_libraries_late!();
+
 /// Times inference or a training step with random weights and prints one JSON object, or a profile.
 #[derive(Parser)]
 #[command(version)]

@@ -9,6 +9,8 @@ use sam2unet::checkpoint::{self, CheckpointError, Target};
 use sam2unet::nn::weights::WeightSource;
 use sam2unet::nn::{Initialiser, catalogue};
 
+sam2unet::load_cuda_libraries_late!();
+
 /// Converts weights of SAM2 or SAM2-UNet (.pt, .pth, .safetensors; Meta, transformers, timm) to safetensors.
 #[derive(Parser)]
 #[command(version)]

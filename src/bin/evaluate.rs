@@ -12,6 +12,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use sam2unet::files;
 use sam2unet::metrics::{FolderScores, JsonReport, PairedFolders, Task, table};
 
+sam2unet::load_cuda_libraries_late!();
+
 /// Scores predictions against masks: S-measure, F, weighted F, E-measure, MAE, Dice, IoU, BER.
 ///
 /// A prediction belongs to the mask with the same file stem. Predictions are 8-bit maps of the mask's size, stretched

@@ -8,6 +8,8 @@ use clap::Parser;
 use sam2unet::checkpoint::{self, CheckpointError, WeightFile};
 use sam2unet::nn::catalogue;
 
+sam2unet::load_cuda_libraries_late!();
+
 /// Tells what a weight file holds (format, layout, variant, parameters), or how large a variant is.
 #[derive(Parser)]
 #[command(version)]

@@ -11,6 +11,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+sam2unet::load_cuda_libraries_late!();
+
 /// Writes a mask for every image: OUT/STEM.png, 8 bit, at the image's size.
 #[derive(Parser)]
 #[command(version, allow_negative_numbers = true)]

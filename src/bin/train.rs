@@ -20,6 +20,8 @@ use sam2unet::train::{
 };
 use toml::{Table, Value};
 
+sam2unet::load_cuda_libraries_late!();
+
 /// What `--help` says after the flags.
 const RESULTS: &str = "\
 Examples:

@@ -13,6 +13,7 @@ pub mod conv2d;
 pub mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
+mod cuda_stubs;
 pub mod device;
 pub mod encoded;
 pub mod extent;
