@@ -83,7 +83,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         let report = JsonReport {
             sets: &scores,
             named: arguments.name.is_some() || !arguments.pair.is_empty(),
-            mirror: arguments.task == Some(Task::Mirror),
+            task: arguments.task,
         };
         write_json(path, &report).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     }
