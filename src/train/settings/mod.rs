@@ -1,13 +1,13 @@
 //! A run's settings: what was asked for ([`Choices`]), made complete by presets ([`Settings`]).
 
 pub(in crate::train) mod check;
-pub(in crate::train) mod choices;
+pub(crate) mod choices;
 pub mod demo;
-pub(in crate::train) mod error;
+pub(crate) mod error;
 pub(in crate::train) mod file;
 pub(in crate::train) mod resume;
 #[expect(clippy::module_inception, reason = "the settings themselves, beside what belongs to them")]
-pub(in crate::train) mod settings;
+pub(crate) mod settings;
 mod sides;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! Time and memory of one model, in the terms of PyTorch's side of the comparison: random weights, random input,
 //! two calls to warm up, then the median of the rest.
 
+use crate::choice::choice;
 use crate::data::loader::Batch;
 use crate::device::Device;
 use crate::kernels::cpu::gemm::peak::peak;
@@ -21,14 +22,14 @@ use serde::Serialize;
 use std::fmt;
 use std::time::Instant;
 
-/// What is timed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum What {
-    /// The prediction of one batch.
-    Infer,
-    /// Forward, backward and an AdamW step on one batch.
-    Train,
+choice! {
+    /// What is timed.
+    pub enum What: "work" {
+        /// The prediction of one batch.
+        Infer = "infer",
+        /// Forward, backward and an AdamW step on one batch.
+        Train = "train",
+    }
 }
 
 /// A measurement to make.
@@ -75,7 +76,7 @@ pub struct Measurement {
 
 /// Why nothing was measured.
 #[derive(Debug, thiserror::Error)]
-pub enum BenchError {
+pub enum MeasureError {
     /// No such variant.
     #[error("there is no variant {0}: use tiny, small, base-plus or large")]
     Variant(String),
@@ -105,7 +106,7 @@ pub enum BenchError {
 ///
 /// # Errors
 /// When the variant or the side is not known.
-pub fn measure(mut case: Case, device: &Device, memory: MemoryUse) -> Result<Measurement, BenchError> {
+pub fn measure(mut case: Case, device: &Device, memory: MemoryUse) -> Result<Measurement, MeasureError> {
     case.device = device.name().into();
     let repeat = case.repeat;
     let (before_mb, seconds) = with_call(&case, device, memory, |call| time(repeat, call))?;
@@ -125,16 +126,16 @@ fn with_call<R>(
     case: &Case,
     device: &Device,
     memory: MemoryUse,
-    run: impl FnOnce(&mut dyn FnMut() -> Result<(), BenchError>) -> Result<R, BenchError>,
-) -> Result<R, BenchError> {
-    let unknown = || BenchError::Variant(case.variant.clone());
+    run: impl FnOnce(&mut dyn FnMut() -> Result<(), MeasureError>) -> Result<R, MeasureError>,
+) -> Result<R, MeasureError> {
+    let unknown = || MeasureError::Variant(case.variant.clone());
     // before memory is asked for
     check_side(case.size).map_err(NetworkError::from)?;
     if !VARIANTS.contains(&case.variant.as_str()) {
         return Err(unknown());
     }
     if !device.supports(case.precision) {
-        return Err(BenchError::Precision { precision: case.precision, needs: device.needs(case.precision) });
+        return Err(MeasureError::Precision { precision: case.precision, needs: device.needs(case.precision) });
     }
     let pixels = case.batch * case.size * case.size;
     // Any spread of numbers does: the arithmetic takes the same time for all.
@@ -192,9 +193,9 @@ pub struct Share {
 ///
 /// # Errors
 /// As [`measure`]; and on a GPU, whose work nobody counts.
-pub fn profile(case: &Case, device: &Device, memory: MemoryUse) -> Result<Profile, BenchError> {
+pub fn profile(case: &Case, device: &Device, memory: MemoryUse) -> Result<Profile, MeasureError> {
     if device.name() != "cpu" {
-        return Err(BenchError::Profile);
+        return Err(MeasureError::Profile);
     }
     let (seconds, spent, copies) = with_call(case, device, memory, |call| {
         for _ in 0..2 {
