@@ -12,8 +12,8 @@
 //! - [`files`]: files and folders that are whole under their names.
 //! - [`choice`]: choices among names.
 //!
-//! The programs' code is behind the feature `cli`, which is on by default; a crate that uses the library alone turns it off
-//! (`default-features = false`).
+//! The programs' code is behind the feature `cli`, which is on by default; a crate that uses the library alone turns it
+//! off (`default-features = false`).
 //!
 //! ```no_run
 //! use dfdx::prelude::*;

@@ -11,7 +11,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-/// Prints a line beside the work. The work does not end because nobody reads any more, or the disk of its output is full.
+/// Prints a line beside the work, which does not end because nobody reads any more or the disk of its output is full.
 pub(crate) fn say(line: impl Display) {
     let _ = writeln!(io::stdout(), "{line}");
 }

@@ -22,8 +22,8 @@ Examples:
   sam2unet evaluate --predictions PREDICTED --masks MASKS --task polyp --json scores.json
   sam2unet evaluate --pair CAMO p/CAMO t/CAMO --pair COD10K p/COD10K t/COD10K --task camouflage
 
-A prediction belongs to the mask with the same file stem. Predictions are 8-bit maps of the mask's size, stretched between
-their own lowest and highest level; a mask is foreground above 128 (for mirrors: at 255).";
+A prediction belongs to the mask with the same file stem. Predictions are 8-bit maps of the mask's size, stretched
+between their own lowest and highest level; a mask is foreground above 128 (for mirrors: at 255).";
 
 // one line: the list of subcommands shows it too
 #[derive(Args)]
@@ -41,8 +41,8 @@ pub(crate) struct Evaluate {
     /// One more set of predictions and masks, with its name; may be repeated
     #[arg(long, num_args = 3, value_names = ["NAME", "PREDICTIONS", "MASKS"])]
     pair: Vec<OsString>,
-    /// Show the scores that the paper prints for this task, in its order; with mirror the JSON holds mirrorIoU, mirrorF and
-    /// mirrorMAE too
+    /// Show the scores that the paper prints for this task, in its order; with mirror the JSON holds mirrorIoU, mirrorF
+    /// and mirrorMAE too
     #[arg(long, value_name = "NAME", value_parser = choice::<Task>())]
     task: Option<Task>,
     /// Write all scores to this file: an object with the scores and `per_image`; with --pair or --name, one such object

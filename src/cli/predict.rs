@@ -54,8 +54,8 @@ pub(crate) struct Predict {
     /// Where to compute; auto is a GPU if this build and this machine have one
     #[arg(long, value_name = "NAME", default_value_t, value_parser = choice::<DeviceChoice>())]
     device: DeviceChoice,
-    /// bf16 takes half the memory, less time where the machine has fast bf16 products, and gives logits that differ by about a
-    /// hundredth; tf32, on a GPU, lies between [default: what the checkpoint was trained in, or f32]
+    /// bf16 takes half the memory, less time where the machine has fast bf16 products, and gives logits that differ by
+    /// about a hundredth; tf32, on a GPU, lies between [default: what the checkpoint was trained in, or f32]
     #[arg(long, value_name = "NAME", value_parser = choice::<Precision>())]
     precision: Option<Precision>,
 }

@@ -49,8 +49,9 @@ impl Images {
         Ok(Self { files: vec![path.to_path_buf()], folder: None })
     }
 
-    /// The image files that a list names, in its order: one path a line, relative to the current folder. Empty lines are passed over;
-    /// a line may end in `\r\n`. Paths may be any bytes where the system's are, elsewhere UTF-8. `name` is the list's, for errors.
+    /// The image files that a list names, in its order: one path a line, relative to the current folder. Empty lines are
+    /// passed over; a line may end in `\r\n`. Paths may be any bytes where the system's are, elsewhere UTF-8. `name` is
+    /// the list's, for errors.
     ///
     /// # Errors
     /// When the list cannot be read, or is empty, or a file that it names is not there.
@@ -86,8 +87,8 @@ impl Images {
     /// What is to be made of these images, checked before anything is written.
     ///
     /// # Errors
-    /// When two images would give one file, when one file is to take the masks of several images, and when masks would be written
-    /// over images or into the folder of images that was given.
+    /// When two images would give one file, when one file is to take the masks of several images, and when masks would
+    /// be written over images or into the folder of images that was given.
     pub fn jobs(&self, to: &Destination, overlay: bool) -> Result<Vec<Job>, PredictError> {
         let over = || PredictError::OverImages(to.path().to_path_buf());
         match (to, &self.folder) {

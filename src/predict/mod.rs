@@ -1,7 +1,7 @@
 //! From image files to mask files.
 //!
-//! [`Images`] are found first; with a [`Destination`] they become [`Job`]s, which are checked before anything is written; a
-//! [`Predictor`] does one after the other.
+//! [`Images`] are found first; with a [`Destination`] they become [`Job`]s, which are checked before anything is
+//! written; a [`Predictor`] does one after the other.
 
 pub(crate) mod error;
 pub(crate) mod images;
