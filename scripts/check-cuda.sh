@@ -4,7 +4,7 @@
 #     scripts/check-cuda.sh [ARGUMENTS OF cargo test]
 #
 # The compiler comes from PyPI (scripts/cuda-toolkit.sh); all is kept under target/, so a second run builds what changed.
-# Our own Rust is compiled in haste: nearly all of the time goes to the stand-in. So target/release/bench is slow until cargo
+# Our own Rust is compiled in haste: nearly all of the time goes to the stand-in. So target/release/sam2unet is slow until cargo
 # builds it again.
 # Without arguments the tests on the device `Cuda` run, once with the threads of a block in order on a card of compute
 # capability 8.0 and once in reverse, one warp after the other, on one of 7.5; then the kernels in the binary are looked at.
@@ -72,7 +72,7 @@ defines_none() {
 }
 library=$(made lib)
 defines_none "$library"
-for binary in $(built executable) "$target/release/"{train,bench}; do
+for binary in $(built executable) "$target/release/"{train,sam2unet}; do
     found=$(defined "$binary")
     for name in cuInit cuLaunchKernel cublasCreate_v2 nvrtcCreateProgram; do
         grep -qx "$name" <<<"$found" || { echo "error: $binary does not define $name" >&2; exit 1; }
@@ -124,14 +124,14 @@ for ptx in "$(built out_dir)"/*.ptx; do
 done
 
 # a program starts and computes where no library of NVIDIA's is, and says which it would need
-bench=$target/release/bench
-without() { env -u LD_LIBRARY_PATH "$bench" infer tiny 1 --size 64 --repeat 1 --threads 2 --device "$1"; }
+program=$target/release/sam2unet
+without() { env -u LD_LIBRARY_PATH "$program" bench infer tiny 1 --size 64 --repeat 1 --threads 2 --device "$1"; }
 without cpu >/dev/null
 without auto 2>&1 | grep -q '"device":"cpu"'
-if without cuda 2>"$standin/without.txt"; then echo "error: $bench found a GPU" >&2; exit 1; fi
+if without cuda 2>"$standin/without.txt"; then echo "error: $program found a GPU" >&2; exit 1; fi
 grep -q 'libcuda.so.1' "$standin/without.txt" || { cat "$standin/without.txt" >&2; exit 1; }
 # nor does a library that is newer than the driver do
-old=(env CUDA_STANDIN_DRIVER=12080 "${runner[@]:1}" "$bench" infer tiny 1 --size 64 --repeat 1 --device cuda)
+old=(env CUDA_STANDIN_DRIVER=12080 "${runner[@]:1}" "$program" bench infer tiny 1 --size 64 --repeat 1 --device cuda)
 if "${old[@]}" 2>"$standin/without.txt" >/dev/null; then echo "error: cuBLAS 13 on a driver for 12.8" >&2; exit 1; fi
 grep -q 'libcublas.so.13 needs a newer driver' "$standin/without.txt" || { cat "$standin/without.txt" >&2; exit 1; }
 

@@ -1,6 +1,7 @@
 //! One binary for all integration tests.
 
 mod checkpoint;
+mod cli;
 mod compile_fail;
 #[cfg(feature = "cuda")]
 mod cuda;

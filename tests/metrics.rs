@@ -57,7 +57,7 @@ fn equal_to_pysodmetrics_per_pair_and_over_all() {
 }
 
 fn evaluate(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_evaluate")).args(arguments).output().expect("evaluate runs")
+    Command::new(env!("CARGO_BIN_EXE_sam2unet")).arg("evaluate").args(arguments).output().expect("evaluate runs")
 }
 
 fn text(bytes: &[u8]) -> String {

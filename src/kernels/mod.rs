@@ -20,7 +20,7 @@ pub mod extent;
 pub mod memory_use;
 pub mod patch_embed;
 pub mod precision;
-pub(crate) mod profile;
+pub mod profile;
 pub mod resize;
 pub mod structure_loss;
 pub mod up2_concat;
