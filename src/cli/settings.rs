@@ -86,6 +86,7 @@ fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Float(number) if *number != 0.0 && number.abs() < 0.01 => format!("{number:e}"),
+        Value::Float(number) => number.to_string(),
         other => other.to_string(),
     }
 }
