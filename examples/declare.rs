@@ -7,7 +7,7 @@
 use dfdx::nn::{ModuleMut, ZeroGrads};
 use dfdx::optim::{Adam, Optimizer};
 use dfdx::prelude::*;
-use sam2unet::nn::{Const, Image, Initialiser, LossFlavour, Masks, Sam2UNet, gflop, parameters};
+use sam2unet::nn::{Const, Image, Initialiser, Loss, Masks, Sam2UNet, gflop, parameters};
 
 sam2unet::variant! {
     /// A quarter of Tiny. Sizes that contradict each other would not compile.
@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut gradients = model.alloc_grads();
     for step in 0..8 {
         let outputs = model.try_forward_mut(image.trace(gradients))?;
-        let loss = outputs.loss(&truth, LossFlavour::Paper)?;
+        let loss = outputs.loss(&truth, Loss::Paper)?;
         println!("step {step}: loss {:.4}", loss.array());
         gradients = loss.try_backward()?;
         adam.update(&mut model, &gradients).map_err(|e| format!("{e:?}"))?;

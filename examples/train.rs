@@ -7,6 +7,7 @@
 //! Without arguments it trains for a moment on a few generated scenes.
 
 use sam2unet::data::{Dataset, Synthetic, write_png};
+use sam2unet::nn::Tiny;
 use sam2unet::train::{Event, Settings, Trainer};
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
     let [images, masks] = arguments.try_into().or_else(|_| scenes(place.path()))?;
 
-    let (images, masks, variant) = (Some(images), Some(masks), "tiny".parse()?);
+    let (images, masks, variant) = (Some(images), Some(masks), Tiny::CHOICE);
     let settings = Settings { images, masks, variant, size: 96, batch_size: 4, epochs: Some(2), ..Settings::default() };
     let show = |event: &Event| {
         if let Event::Step { step, loss, .. } = event {

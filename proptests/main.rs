@@ -7,3 +7,5 @@ mod on_cpu;
 #[cfg(feature = "cuda")]
 mod on_cuda;
 mod train;
+
+sam2unet::load_cuda_libraries_late!();

@@ -110,7 +110,7 @@ proptest! {
     fn scores_lie_between_zero_and_one(pair in pairs()) {
         let pixels = pair.mask.len() as f64;
         let summary = pair.summary();
-        for (key, value) in summary.values().into_iter().chain(summary.mirror().values()) {
+        for (key, value) in summary.all() {
             let highest = if key.ends_with("Em") { pixels / (pixels - 1.0 + f64::EPSILON) } else { 1.0 };
             prop_assert!((0.0..=highest + 1e-9).contains(&value), "{key} is {value}");
         }
@@ -149,7 +149,7 @@ proptest! {
         let own = pair.summary();
         for flipped in [pair.mirrored(), pair.turned()] {
             let summary = flipped.summary();
-            for (key, value) in own.values().into_iter().chain(own.mirror().values()) {
+            for (key, value) in own.all() {
                 if !key.starts_with("adp") && !["Smeasure", "wFmeasure"].contains(&key) {
                     prop_assert!((get(&summary, key) - value).abs() < 1e-9, "{key}");
                 }

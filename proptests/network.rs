@@ -8,7 +8,7 @@ use dfdx::nn::{Module, ModuleMut, ZeroGrads};
 use dfdx::optim::{Adam, Optimizer, Sgd, SgdConfig, UnusedTensors};
 use dfdx::prelude::*;
 use proptest::prelude::*;
-use sam2unet::nn::LossFlavour;
+use sam2unet::nn::Loss;
 use sam2unet::nn::weights::{Role, Value};
 use sam2unet::nn::*;
 use std::collections::BTreeMap;
@@ -92,7 +92,7 @@ fn stored(model: &Model, roles: &[Role]) -> BTreeMap<String, Value> {
 /// One training pass on a tape that allocates nothing beforehand.
 fn pass<S: Side + ConstDim>(model: &mut Model, seed: u64, batch: usize) -> Gradients<f32, Dev> {
     let outputs = model.forward_mut(image::<S>(seed, batch).leaky_trace());
-    outputs.loss(&mask::<S>(seed, batch), LossFlavour::Paper).unwrap().backward()
+    outputs.loss(&mask::<S>(seed, batch), Loss::Paper).unwrap().backward()
 }
 
 fn exactly_the_trainable_set<S: Side + ConstDim>(seed: u64, batch: usize, nonzero: bool) {
@@ -148,7 +148,7 @@ proptest! {
         for step in 0..steps {
             let seed = seed.wrapping_add(step as u64);
             let outputs = model.forward_mut(image::<Const<64>>(seed, 2).traced(grads));
-            grads = outputs.loss(&mask::<Const<64>>(seed, 2), LossFlavour::Paper).unwrap().backward();
+            grads = outputs.loss(&mask::<Const<64>>(seed, 2), Loss::Paper).unwrap().backward();
             adam.update(&mut model, &grads).unwrap();
             model.zero_grads(&mut grads);
         }

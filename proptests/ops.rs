@@ -5,7 +5,7 @@ use super::{Dev, cases, device};
 use dfdx::prelude::*;
 use proptest::prelude::*;
 use sam2unet::nn::ops::{self, AdapterRef, AttentionConfig, BlockWeights, ConvOptions};
-use sam2unet::nn::{Backend, BlockTrunk, Const, Frozen, FrozenLinear, FrozenNorm, LossFlavour, MemoryUse, Precision};
+use sam2unet::nn::{Backend, BlockTrunk, Const, Frozen, FrozenLinear, FrozenNorm, MemoryUse, Precision};
 
 /// Numbers in -1..1 from a seed.
 fn numbers(n: usize, seed: u64) -> Vec<f32> {
@@ -669,8 +669,8 @@ proptest! {
         for (got, want) in weights.as_vec().iter().zip(&weight_twin) {
             prop_assert!((f64::from(*got) - want).abs() < 1e-5);
         }
-        let flavour = if script { LossFlavour::PublishedScript } else { LossFlavour::Paper };
-        let y = ops::structure_loss(x.leaky_trace(), &truth, &weights, flavour).unwrap();
+        let cross_entropy = if script { ops::CrossEntropy::Plain } else { ops::CrossEntropy::Weighted };
+        let y = ops::structure_loss(x.leaky_trace(), &truth, &weights, cross_entropy).unwrap();
         // no sum: dfdx cannot sum a single number on a GPU
         let values = y.as_vec();
         let got = Got { y: values, gradients: vec![y.backward().get(&x).as_vec()] };

@@ -1,6 +1,6 @@
 //! A run gives the same bytes however often it is stopped or killed, and wherever.
 
-#[path = "../tests/train/toy.rs"]
+#[path = "../tests/support/toy.rs"]
 mod toy;
 
 use std::fs;

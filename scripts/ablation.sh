@@ -9,8 +9,8 @@ if [ $# -lt 5 ]; then sed -n '2,7p' "$0" | cut -c3- >&2; exit 2; fi
 images=$1 masks=$2 val_images=$3 val_masks=$4 out=$5
 shift 5
 root=$(cd "$(dirname "$0")/.." && pwd)
-cargo build --release --manifest-path "$root/Cargo.toml" --bins
-bin=$root/target/release
+cargo build --release --manifest-path "$root/Cargo.toml" --bin sam2unet
+sam2unet=$root/target/release/sam2unet
 pairs=()
 for variant in tiny small base-plus large; do
     flags=()
@@ -22,13 +22,13 @@ for variant in tiny small base-plus large; do
     echo "== $variant: trunk ${trunk:-RANDOM}"
     run=$out/$variant
     if [ -f "$run/config.toml" ]; then
-        "$bin/train" --resume "$run"
+        "$sam2unet" train --resume "$run"
     else
-        "$bin/train" --images "$images" --masks "$masks" --val-images "$val_images" --val-masks "$val_masks" \
+        "$sam2unet" train --images "$images" --masks "$masks" --val-images "$val_images" --val-masks "$val_masks" \
             --variant "$variant" --out "$run" ${flags[@]+"${flags[@]}"} "$@"
     fi
     size=$(sed -n 's/^size = //p' "$run/config.toml")
-    "$bin/predict" --checkpoint "$run/best/model.safetensors" --images "$val_images" --out "$out/masks-$variant" --size "$size"
+    "$sam2unet" predict --checkpoint "$run/best/model.safetensors" --images "$val_images" --out "$out/masks-$variant" --size "$size"
     pairs+=(--pair "$variant" "$out/masks-$variant" "$val_masks")
 done
-"$bin/evaluate" "${pairs[@]}" --task camouflage --json "$out/ablation.json"
+"$sam2unet" evaluate "${pairs[@]}" --task camouflage --json "$out/ablation.json"

@@ -5,7 +5,7 @@
 #     scripts/check-cuda.sh --prepare          (only what needs no Rust: the compiler and the stand-in)
 #
 # The compiler comes from PyPI (scripts/cuda-toolkit.sh); all is kept under target/, so a second run builds what changed.
-# Our own Rust is compiled in haste: nearly all of the time goes to the stand-in. So target/release/bench is slow until cargo
+# Our own Rust is compiled in haste: nearly all of the time goes to the stand-in. So target/release/sam2unet is slow until cargo
 # builds it again.
 # Without arguments the tests on the device `Cuda` run, once with the threads of a block in order on a card of compute
 # capability 8.0 and once in reverse, one warp after the other, on one of 7.5; then the kernels in the binary are looked at.
@@ -59,6 +59,53 @@ for message in map(json.loads, open(sys.argv[1])):
 PY
 }
 
+made() { # bin or lib
+    python3 - "$standin/built.json" "$1" <<'PY'
+import json, sys
+for message in map(json.loads, open(sys.argv[1])):
+    ours = "sam2unet" in message.get("package_id", "") and message["reason"] == "compiler-artifact"
+    if ours and not message["profile"]["test"] and sys.argv[2] in message["target"]["kind"]:
+        print(*(name for name in message["filenames"] if not name.endswith(".rmeta")), sep="\n")
+PY
+}
+
+# programs and tests define functions under NVIDIA's names, and the library, which others link with, does not
+command -v nm >/dev/null || { echo "error: no nm: install GNU binutils" >&2; exit 1; }
+defined() {
+    # nm complains of what in a library is no object
+    nm --defined-only "$1" >"$standin/defined.txt" 2>/dev/null || true
+    [[ -s $standin/defined.txt ]] || { echo "error: nm says nothing of $1" >&2; exit 1; }
+    { grep -oE ' [A-Za-z] (cu[A-Z]|cublas[A-Z]|nvrtc[A-Z])\w+$' "$standin/defined.txt" || true; } | cut -d' ' -f3
+}
+defines_none() {
+    local found
+    found=$(defined "$1")
+    [[ -z $found ]] || { echo "error: $1 defines" $found >&2; exit 1; }
+}
+library=$(made lib)
+defines_none "$library"
+for binary in $(built executable) "$target/release/"{train,sam2unet}; do
+    found=$(defined "$binary")
+    for name in cuInit cuLaunchKernel cublasCreate_v2 nvrtcCreateProgram; do
+        grep -qx "$name" <<<"$found" || { echo "error: $binary does not define $name" >&2; exit 1; }
+    done
+done
+for binary in $(built executable) $(made bin); do
+    if readelf -d "$binary" | grep -E 'NEEDED.*lib(cu|nvrtc)'; then echo "error: $binary does not start without" >&2; exit 1; fi
+done
+# a program without them is linked with the libraries, and opens a GPU too
+linked=$standin/linked
+rustc --edition 2024 --crate-name linked -o "$linked" --extern "sam2unet=$library" -L "dependency=$target/release/deps" \
+    -L "native=$toolkit/lib" - <<'RS'
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("{}", "cuda".parse::<sam2unet::device::DeviceChoice>()?.open()?.name());
+    Ok(())
+}
+RS
+defines_none "$linked"
+readelf -d "$linked" | grep -q 'NEEDED.*libcuda\.so\.1' || { echo "error: $linked is not linked with the driver" >&2; exit 1; }
+[[ $("$linked") == cuda ]] || { echo "error: $linked opens no GPU" >&2; exit 1; }
+
 # what says that it tested nothing has failed; where the golden files' folder is missing, what needs them may say so
 may_skip='^$'
 [[ -d ${SAM2UNET_SHARED:-$root/../shared} ]] || may_skip='SAM2UNET_SHARED says where'
@@ -89,15 +136,14 @@ for ptx in "$(built out_dir)"/*.ptx; do
 done
 
 # a program starts and computes where no library of NVIDIA's is, and says which it would need
-bench=$target/release/bench
-if readelf -d "$bench" | grep -E 'NEEDED.*lib(cu|nvrtc)'; then echo "error: $bench does not start without" >&2; exit 1; fi
-without() { env -u LD_LIBRARY_PATH "$bench" infer tiny 1 --size 64 --repeat 1 --threads 2 --device "$1"; }
+program=$target/release/sam2unet
+without() { env -u LD_LIBRARY_PATH "$program" bench infer tiny 1 --size 64 --repeat 1 --threads 2 --device "$1"; }
 without cpu >/dev/null
 without auto 2>&1 | grep -q '"device":"cpu"'
-if without cuda 2>"$standin/without.txt"; then echo "error: $bench found a GPU" >&2; exit 1; fi
+if without cuda 2>"$standin/without.txt"; then echo "error: $program found a GPU" >&2; exit 1; fi
 grep -q 'libcuda.so.1' "$standin/without.txt" || { cat "$standin/without.txt" >&2; exit 1; }
 # nor does a library that is newer than the driver do
-old=(env CUDA_STANDIN_DRIVER=12080 "${runner[@]:1}" "$bench" infer tiny 1 --size 64 --repeat 1 --device cuda)
+old=(env CUDA_STANDIN_DRIVER=12080 "${runner[@]:1}" "$program" bench infer tiny 1 --size 64 --repeat 1 --device cuda)
 if "${old[@]}" 2>"$standin/without.txt" >/dev/null; then echo "error: cuBLAS 13 on a driver for 12.8" >&2; exit 1; fi
 grep -q 'libcublas.so.13 needs a newer driver' "$standin/without.txt" || { cat "$standin/without.txt" >&2; exit 1; }
 

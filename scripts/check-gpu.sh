@@ -10,7 +10,7 @@ set -uo pipefail
 cd "$(dirname "$0")"
 python=${1:-python3}
 deadline=$((SECONDS + ${CHECK_GPU_SECONDS:-570}))
-if [[ ! -x unit || ! -x tests || ! -x proptests || ! -x bench ]]; then tar xzf binaries.tar.gz || exit 1; fi
+if [[ ! -x unit || ! -x tests || ! -x proptests || ! -x sam2unet ]]; then tar xzf binaries.tar.gz || exit 1; fi
 export SAM2UNET_SHARED=$PWD/shared
 # cuBLAS and NVRTC: where LD_LIBRARY_PATH says, else those that torch brings, else a toolkit's. For our programs
 # only: torch finds its own, and another's before them may keep it from starting.
@@ -35,7 +35,7 @@ else
 fi
 # says what is missing
 for precision in f32 bf16; do
-    if ! with ./bench infer tiny 1 "$precision" --size 64 --repeat 1 --device cuda >/dev/null; then
+    if ! with ./sam2unet bench infer tiny 1 "$precision" --size 64 --repeat 1 --device cuda >/dev/null; then
         echo "libraries were looked for in $libraries" >&2
         exit 1
     fi
@@ -85,7 +85,7 @@ ours() { # case
     local most
     most=$(left 60)
     # shellcheck disable=SC2086
-    [[ $most == 0 ]] || measured[$1]=$(with timeout -k 5 "$most" ./bench $1 --device cuda --repeat 10 2>&1)
+    [[ $most == 0 ]] || measured[$1]=$(with timeout -k 5 "$most" ./sam2unet bench $1 --device cuda --repeat 10 2>&1)
 }
 peer() { # case, mode
     [[ -n ${measured[$1 $2]:-} || -z $torch ]] && return

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Times the whole process from one image to one mask, this crate's `predict` beside PyTorch, in turn, files in the page cache.
+# Times the whole process from one image to one mask, `sam2unet predict` beside PyTorch, in turn, files in the page cache.
 #
 #     [PYTHON=python] scripts/compare-process.sh REFERENCE IMAGE [VARIANT [ROUNDS]]
 #
@@ -13,7 +13,7 @@ for file in sam2unet_ref.py predict_ref.py; do
 done
 reference=$(cd "$1" && pwd) image=$2 variant=${3:-large} rounds=${4:-5}
 python=${PYTHON:-$("$root/scripts/python.sh")}
-cargo build --release --manifest-path "$root/Cargo.toml" --bin predict --bin convert
+cargo build --release --manifest-path "$root/Cargo.toml" --bin sam2unet
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 (cd "$reference" && PYTHONDONTWRITEBYTECODE=1 "$python" - "$variant" "$folder/model.pth") <<'PY'
@@ -21,12 +21,12 @@ import sys, torch, sam2unet_ref as ref
 torch.manual_seed(0)
 torch.save(ref.Sam2UNet(sys.argv[1]).state_dict(), sys.argv[2])
 PY
-"$root/target/release/convert" "$folder/model.pth" "$folder/model.safetensors" > "$folder/log"
-"$python" - "$root/target/release/predict" "$python" "$reference" "$image" "$variant" "$rounds" "$folder" <<'PY'
+"$root/target/release/sam2unet" convert "$folder/model.pth" "$folder/model.safetensors" > "$folder/log"
+"$python" - "$root/target/release/sam2unet" "$python" "$reference" "$image" "$variant" "$rounds" "$folder" <<'PY'
 import os, statistics, subprocess, sys, time
-predict, python, reference, image, variant, rounds, folder = sys.argv[1:]
+sam2unet, python, reference, image, variant, rounds, folder = sys.argv[1:]
 def ours(weights, *more):
-    return [predict, "--checkpoint", f"{folder}/{weights}", "--images", image, "--out", f"{folder}/out", "--device", "cpu", *more]
+    return [sam2unet, "predict", "--checkpoint", f"{folder}/{weights}", "--images", image, "--out", f"{folder}/out", "--device", "cpu", *more]
 cases = {
     "PyTorch, .pth, f32": [python, f"{reference}/predict_ref.py", variant, f"{folder}/model.pth", image, f"{folder}/peer.png"],
     ".pth, f32": ours("model.pth"),

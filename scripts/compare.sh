@@ -4,7 +4,7 @@
 #     [PYTHON=python] scripts/compare.sh REFERENCE [ROUNDS]
 #
 # REFERENCE is a folder with the PyTorch model (sam2unet_ref.py), bench_ref.py, which prints the same JSON
-# object as `bench`, and bench_engines.py.
+# object as `sam2unet bench`, and bench_engines.py.
 # PYTHON has torch, onnx, onnxscript, onnxruntime and openvino; without it, that of scripts/python.sh is taken, or made.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -14,17 +14,17 @@ for file in sam2unet_ref.py bench_ref.py bench_engines.py; do
     if [ ! -f "$reference/$file" ]; then echo "error: REFERENCE is $reference, and holds no $file" >&2; exit 2; fi
 done
 python=${PYTHON:-$("$root/scripts/python.sh")}
-cargo build --release --manifest-path "$root/Cargo.toml" --bin bench
+cargo build --release --manifest-path "$root/Cargo.toml" --bin sam2unet
 results=$(mktemp)
 trap 'rm -f "$results"' EXIT
-bench=$root/target/release/bench
+sam2unet=$root/target/release/sam2unet
 cd "$reference"
 for _ in $(seq "$rounds"); do
     for variant in tiny large; do
         for precision in f32 bf16; do
             case="infer $variant 1 $precision"
             # shellcheck disable=SC2086
-            { echo "ours|$case|$("$bench" $case --device cpu --repeat 7)"; echo "torch|$case|$("$python" bench_ref.py $case --repeat 5)"; } >> "$results"
+            { echo "ours|$case|$("$sam2unet" bench $case --device cpu --repeat 7)"; echo "torch|$case|$("$python" bench_ref.py $case --repeat 5)"; } >> "$results"
         done
         echo "engines|$variant|$("$python" bench_engines.py "$variant" 1 2> /dev/null | tail -n 1)" >> "$results"
     done
@@ -33,7 +33,7 @@ for _ in $(seq "$rounds"); do
             case="$step $precision"
             for memory in small balanced fast; do
                 # shellcheck disable=SC2086
-                echo "ours|$case $memory|$("$bench" $case --memory $memory --device cpu --repeat 3)" >> "$results"
+                echo "ours|$case $memory|$("$sam2unet" bench $case --memory $memory --device cpu --repeat 3)" >> "$results"
             done
             # shellcheck disable=SC2086
             echo "torch|$case|$("$python" bench_ref.py $case --repeat 3)" >> "$results"

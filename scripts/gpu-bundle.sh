@@ -17,7 +17,7 @@ if ! command -v nvcc >/dev/null && [[ -z ${CUDA_PATH:-} && -d $target/cuda-toolk
     export PATH=$CUDA_PATH/bin:$PATH
 fi
 mkdir -p "$out/shared/golden/pico" "$out/shared/data" "$out/shared/reference"
-cargo build --release --locked --features cuda --bin bench
+cargo build --release --locked --features cuda --bin sam2unet
 cargo test --release --locked --features cuda --lib --test tests --test proptests --no-run --message-format json |
     python3 -c 'import json, sys
 for message in map(json.loads, sys.stdin):
@@ -25,15 +25,15 @@ for message in map(json.loads, sys.stdin):
         name = message["target"]["name"]
         print("unit" if name == "sam2unet" else name, message["executable"])' |
     while read -r name path; do strip -o "$out/$name" "$path"; done
-strip -o "$out/bench" "$target/release/bench"
+strip -o "$out/sam2unet" "$target/release/sam2unet"
 cp "$shared/golden/pico"/{sam2unet_pico,expected}.safetensors "$out/shared/golden/pico/"
 cp "$shared/golden"/*.json "$shared/golden"/{tiny,large}_352.safetensors "$out/shared/golden/"
 cp -r "$shared/data/kvasir80_png" "$out/shared/data/"
 cp "$shared/reference"/sam2unet_ref.py "$out/shared/reference/"
 cp scripts/check-gpu.sh scripts/peer-gpu.py "$out/"
 # 64 MiB is what may travel
-tar -C "$out" -czf "$out/binaries.tar.gz" unit tests proptests bench
-rm "$out"/{unit,tests,proptests,bench}
+tar -C "$out" -czf "$out/binaries.tar.gz" unit tests proptests sam2unet
+rm "$out"/{unit,tests,proptests,sam2unet}
 chmod -R u+w "$out"
 du -sh "$out"
 [[ $(du -sb "$out" | cut -f1) -le $((64 << 20)) ]] || { echo "error: more than 64 MiB" >&2; exit 1; }

@@ -7,16 +7,16 @@ if [ $# -lt 5 ]; then sed -n '2,5p' "$0" | cut -c3- >&2; exit 2; fi
 images=$1 masks=$2 val_images=$3 val_masks=$4 out=$5
 shift 5
 root=$(cd "$(dirname "$0")/.." && pwd)
-cargo build --release --quiet --manifest-path "$root/Cargo.toml" --bins
-bin=$root/target/release
+cargo build --release --quiet --manifest-path "$root/Cargo.toml" --bin sam2unet
+sam2unet=$root/target/release/sam2unet
 run() { # folder seed precision
-    "$bin/train" --images "$images" --masks "$masks" --val-images "$val_images" --val-masks "$val_masks" --variant tiny \
+    "$sam2unet" train --images "$images" --masks "$masks" --val-images "$val_images" --val-masks "$val_masks" --variant tiny \
         --epochs 1 --seed "$2" --precision "$3" --out "$out/$1" "${@:4}" > "$out/$1.txt"
     grep -o '"sample_biiou":[0-9.]*' "$out/$1/log.jsonl" | tail -n 1 | cut -d: -f2
 }
 score() { # precision
-    "$bin/predict" --checkpoint "$out/f32-0/best/model.safetensors" --images "$val_images" --precision "$1" --out "$out/masks-$1" > /dev/null
-    "$bin/evaluate" --predictions "$out/masks-$1" --masks "$val_masks" --json "$out/$1.json" > /dev/null
+    "$sam2unet" predict --checkpoint "$out/f32-0/best/model.safetensors" --images "$val_images" --precision "$1" --out "$out/masks-$1" > /dev/null
+    "$sam2unet" evaluate --predictions "$out/masks-$1" --masks "$val_masks" --json "$out/$1.json" > /dev/null
     grep -oE '"sample_biiou": *[0-9.]*' "$out/$1.json" | head -n 1 | grep -oE '[0-9.]+$'
 }
 mkdir -p "$out"

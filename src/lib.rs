@@ -11,7 +11,9 @@
 //! - [`metrics`]: the scores that papers report.
 //! - [`files`]: files and folders that are whole under their names.
 //! - [`choice`]: choices among names.
-//! - [`bench`](mod@bench): time and memory of one model.
+//!
+//! The programs' code is behind the feature `cli`, which is on by default; a crate that uses the library alone turns it
+//! off (`default-features = false`).
 //!
 //! ```no_run
 //! use dfdx::prelude::*;
@@ -24,9 +26,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-pub mod bench;
 pub mod checkpoint;
 pub mod choice;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod data;
 pub mod device;
 pub mod files;

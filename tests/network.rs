@@ -117,12 +117,12 @@ fn pico_pass<D: Backend>(
     device: &D,
     model: &mut Sam2UNet<Pico, D>,
     expected: &Golden,
-    flavour: LossFlavour,
+    loss: Loss,
 ) -> (f64, BTreeMap<String, Vec<f32>>) {
     let x: Image<Const<2>, S96, D> = tensor(device, expected, "image");
     let y: Masks<Const<2>, S96, Const<1>, D> = tensor(device, expected, "mask");
     let outputs = model.forward_mut(x.leaky_trace());
-    if flavour == LossFlavour::Paper {
+    if loss == Loss::Paper {
         for (name, found) in
             [("head", numbers(&outputs.head)), ("side1", numbers(&outputs.side1)), ("side2", numbers(&outputs.side2))]
         {
@@ -130,7 +130,7 @@ fn pico_pass<D: Backend>(
             close(&name, &found, &expected.get(&name).numbers, 1e-4);
         }
     }
-    let loss = outputs.loss(&y, flavour).unwrap();
+    let loss = outputs.loss(&y, loss).unwrap();
     let value = f64::from(loss.as_vec()[0]);
     (value, gradients(model, &loss.backward()))
 }
@@ -147,7 +147,7 @@ fn pico_loss_and_every_gradient<D: Backend>(device: &D) {
     for memory in [MemoryUse::Small, MemoryUse::Balanced, MemoryUse::Fast] {
         let options = BuildOptions { memory, ..BuildOptions::default() };
         let mut model = Sam2UNet::with_options(device, &mut weights, options).unwrap();
-        let (loss, found) = pico_pass(device, &mut model, &expected, LossFlavour::Paper);
+        let (loss, found) = pico_pass(device, &mut model, &expected, Loss::Paper);
         let wanted = expected.scalar("train.paper.loss");
         assert!((loss / wanted - 1.0).abs() < 1e-5, "{loss} {wanted}");
 
@@ -183,7 +183,7 @@ fn pico_the_published_scripts_loss<D: Backend>(device: &D) {
     let Some((mut model, expected)) = pico(device) else {
         return;
     };
-    let (loss, found) = pico_pass(device, &mut model, &expected, LossFlavour::PublishedScript);
+    let (loss, found) = pico_pass(device, &mut model, &expected, Loss::PublishedScript);
     let wanted = expected.scalar("train.published_script.loss");
     assert!((loss / wanted - 1.0).abs() < 1e-5, "{loss} {wanted}");
     let prefix = "train.published_script.grad.";
@@ -209,7 +209,7 @@ fn pico_steps<D: Backend>(device: &D, mut step: impl FnMut(&mut Sam2UNet<Pico, D
     let rates = &expected.get("steps.lr").numbers;
     for (rate, wanted) in rates.iter().zip(&expected.get("steps.loss").numbers) {
         let outputs = model.forward_mut(x.trace(gradients));
-        let loss = outputs.loss(&y, LossFlavour::Paper).unwrap();
+        let loss = outputs.loss(&y, Loss::Paper).unwrap();
         let value = f64::from(loss.as_vec()[0]);
         assert!((value / wanted - 1.0).abs() < 1e-4, "{value} {wanted}");
         gradients = loss.backward();
@@ -307,7 +307,7 @@ fn pico_in<D: Backend>(device: &D, precision: Precision, most: Rounding) {
     let found = {
         let y: Masks<Const<2>, S96, Const<1>, D> = tensor(device, &expected, "mask");
         let x: Image<Const<2>, S96, D> = tensor(device, &expected, "image");
-        let loss = model.forward_mut(x.leaky_trace()).loss(&y, LossFlavour::Paper).unwrap();
+        let loss = model.forward_mut(x.leaky_trace()).loss(&y, Loss::Paper).unwrap();
         let value = f64::from(loss.as_vec()[0]);
         let wanted = expected.scalar("train.paper.loss");
         assert!((value / wanted - 1.0).abs() < most.loss, "{value} {wanted}");
@@ -436,7 +436,7 @@ fn at_352<V: Variant, D: Backend>(device: &D, file: &str, hold: Hold) {
     every4("side2", numbers(&outputs.side2));
 
     let outputs = model.forward_mut(x.traced(model.alloc_grads()));
-    let loss = outputs.loss(&y, LossFlavour::Paper).unwrap();
+    let loss = outputs.loss(&y, Loss::Paper).unwrap();
     let (value, wanted) = (f64::from(numbers(&loss)[0]), expected.scalar("train.loss"));
     assert!((value / wanted - 1.0).abs() < 1e-5, "{value} {wanted}");
     let found = gradients(&model, &loss.backward());
@@ -532,11 +532,11 @@ fn several_classes_are_averaged() {
     };
     let one = |k: usize| {
         let outputs = Outputs { head: class(k, &two.head), side1: class(k, &two.side1), side2: class(k, &two.side2) };
-        let loss = outputs.loss(&class(k, &truth), LossFlavour::Paper);
+        let loss = outputs.loss(&class(k, &truth), Loss::Paper);
         loss.unwrap().array()
     };
     let expected = (one(0) + one(1)) / 2.0;
-    let found = two.loss(&truth, LossFlavour::Paper).unwrap().array();
+    let found = two.loss(&truth, Loss::Paper).unwrap().array();
     assert!((found - expected).abs() < 1e-5, "{found} {expected}");
 }
 
@@ -582,13 +582,15 @@ fn what_goes_in_comes_out() {
 #[test]
 fn every_variant_has_its_entry() {
     let entries = catalogue();
-    assert!(entries.iter().map(|(name, _)| *name).eq(VARIANTS));
+    assert!(entries.iter().map(|(name, _)| *name).eq(VARIANTS.iter().copied()));
     let blocks = |specs: &[WeightSpec]| {
         let qkv = specs.iter().filter(|s| s.name.ends_with("qkv.weight"));
         qkv.count()
     };
-    let counts: Vec<usize> = entries.iter().map(|(_, specs)| blocks(specs)).collect();
-    assert_eq!(counts, [12, 16, 24, 48]);
+    let counts: BTreeMap<&str, usize> = entries.iter().map(|(name, specs)| (*name, blocks(specs))).collect();
+    for (name, count) in [("tiny", 12), ("small", 16), ("base-plus", 24), ("large", 48)] {
+        assert_eq!(counts[name], count, "{name}");
+    }
 }
 
 #[test]
@@ -597,7 +599,7 @@ fn dfdx_sees_the_trainable_weights_only() {
     let before = model.clone();
     assert_eq!(model.num_trainable_params(), parameters::<Pico>(1).trainable);
     let outputs = model.forward_mut(image::<_, S64>(2usize).leaky_trace());
-    let loss = outputs.loss(&mask(2usize), LossFlavour::Paper).unwrap();
+    let loss = outputs.loss(&mask(2usize), Loss::Paper).unwrap();
     let grads = loss.backward();
     let specs = Sam2UNet::<Pico>::specs().into_iter();
     let mut trainable: Vec<_> = specs.filter(|s| s.role == Role::Trainable).map(|s| s.name).collect();

@@ -16,18 +16,25 @@ use std::time::Duration;
 
 const TRAIN: &str = env!("CARGO_BIN_EXE_train");
 
-fn run(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output().unwrap();
+/// `train` by its own name, and the subcommands of `sam2unet`.
+fn program(name: &str) -> Command {
+    let mut command = Command::new(if name == TRAIN { TRAIN } else { env!("CARGO_BIN_EXE_sam2unet") });
+    command.args((name != TRAIN).then_some(name));
+    command
+}
+
+fn run(name: &str, arguments: &[&str]) -> String {
+    let output = program(name).args(arguments).output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {arguments:?}: {text}");
+    assert!(output.status.success(), "{name} {arguments:?}: {text}");
     String::from_utf8(output.stdout).unwrap()
 }
 
 /// Standard error of a program that must fail; a panic or a signal is no refusal.
-fn refused(folder: &Path, program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).current_dir(folder).output().unwrap();
+fn refused(folder: &Path, name: &str, arguments: &[&str]) -> String {
+    let output = program(name).args(arguments).current_dir(folder).output().unwrap();
     let message = String::from_utf8(output.stderr).unwrap();
-    assert!(matches!(output.status.code(), Some(1 | 2)), "{program} {arguments:?}: {:?} {message}", output.status);
+    assert!(matches!(output.status.code(), Some(1 | 2)), "{name} {arguments:?}: {:?} {message}", output.status);
     assert!(!message.contains("panicked"), "{message}");
     message
 }
@@ -95,8 +102,7 @@ fn wrong_input_is_refused_by_name() {
     fs::copy(at("images/000.png"), at("photo.png")).unwrap();
     let photo = fs::read(at("photo.png")).unwrap();
 
-    let [predict, evaluate, bench] =
-        [env!("CARGO_BIN_EXE_predict"), env!("CARGO_BIN_EXE_evaluate"), env!("CARGO_BIN_EXE_bench")];
+    let [predict, evaluate, bench] = ["predict", "evaluate", "bench"];
     let checkpoint = ["--checkpoint", text(&model)];
     let with = |rest: &[&'static str]| [&checkpoint[..], rest].concat();
     #[rustfmt::skip]
@@ -164,10 +170,10 @@ fn a_whole_small_story() {
     let biiou = |v: &&Value| v["sample_biiou"].as_f64().unwrap();
     let best = validations.iter().copied().max_by(|a, b| biiou(a).total_cmp(&biiou(b))).unwrap();
     #[rustfmt::skip]
-    run(env!("CARGO_BIN_EXE_predict"), &["--checkpoint", text(&out.join("best/model.safetensors")),
+    run("predict", &["--checkpoint", text(&out.join("best/model.safetensors")),
         "--images", text(&val_images), "--out", text(&predictions)]);
     #[rustfmt::skip]
-    run(env!("CARGO_BIN_EXE_evaluate"), &["--predictions", text(&predictions), "--masks", text(&val_masks),
+    run("evaluate", &["--predictions", text(&predictions), "--masks", text(&val_masks),
         "--json", text(&json)]);
     let scores: BTreeMap<String, Value> = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
     for (key, value) in best.as_object().unwrap() {
@@ -271,7 +277,7 @@ fn memory_and_precision_are_chosen() {
         let mut arguments = vec!["--checkpoint", text(&rounded), "--images", text(&images), "--out", text(&masks)];
         arguments.extend(["--device", "cpu"]);
         arguments.extend(more);
-        run(env!("CARGO_BIN_EXE_predict"), &arguments)
+        run("predict", &arguments)
     };
     let (as_trained, told) = (predict(&[]), predict(&["--precision", "f32"]));
     assert!(as_trained.contains(", bf16)") && told.contains(", f32)"), "{as_trained}{told}");

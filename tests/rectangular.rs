@@ -14,7 +14,7 @@ use sam2unet::kernels::memory_use::MemoryUse;
 use sam2unet::kernels::patch_embed::{PatchEmbedKernel, StemSize, StemWeights};
 use sam2unet::kernels::precision::Precision;
 use sam2unet::kernels::resize::{ResizeKernel, ResizeSize};
-use sam2unet::kernels::structure_loss::{LossFlavour, StructureLossKernel};
+use sam2unet::kernels::structure_loss::{CrossEntropy, StructureLossKernel};
 use sam2unet::kernels::up2_concat::{JoinSize, Up2ConcatKernel};
 use sam2unet::nn::Variant;
 
@@ -290,7 +290,7 @@ fn check(expected: &str, extent: Extent, loss_name: &str) {
     let pixels = written(mask.len(), |y| done(Cpu.loss_weights(extent, &mask, y)));
     let of = |logits: &Buffer| {
         let loss = written(1, |y| {
-            done(Cpu.structure_loss(extent, LossFlavour::Paper, logits, &mask, &pixels, y));
+            done(Cpu.structure_loss(extent, CrossEntropy::Weighted, logits, &mask, &pixels, y));
         });
         f64::from(loss[0])
     };

@@ -98,7 +98,7 @@ fn a_training_step_refuses_batches_of_a_wrong_shape() {
     let mut error = |count: usize, side: usize, pixels: usize| {
         let (images, masks) = (vec![0.0; 3 * pixels], vec![0.0; pixels]);
         let batch = Batch { side, indices: (0..count).collect(), images, masks };
-        session.accumulate(&batch, 1.0, LossFlavour::Paper).unwrap_err().to_string()
+        session.accumulate(&batch, 1.0, Loss::Paper).unwrap_err().to_string()
     };
     assert_eq!(
         error(1, 64, 64 * 128),
@@ -112,7 +112,7 @@ fn a_training_step_refuses_batches_of_a_wrong_shape() {
     // nothing of these steps is left
     let (images, masks) = batch(64, 1);
     let batch = Batch { side: 64, indices: vec![0], images, masks };
-    session.accumulate(&batch, 1.0, LossFlavour::Paper).unwrap();
+    session.accumulate(&batch, 1.0, Loss::Paper).unwrap();
     assert_eq!(session.losses().unwrap().len(), 1);
 }
 
@@ -266,7 +266,7 @@ fn the_stem_refuses_wrong_images() {
 fn the_loss_refuses_wrong_masks() {
     let masks =
         |batch, classes, height, width| -> Masks<usize, usize, usize, Cpu> { zeros((batch, classes, height, width)) };
-    let loss = |logits, mask, weights| ops::structure_loss(logits, &mask, &weights, LossFlavour::Paper);
+    let loss = |logits, mask, weights| ops::structure_loss(logits, &mask, &weights, ops::CrossEntropy::Weighted);
     for ([batch, height, width], wanted) in wrong_maps() {
         let wrong = || masks(batch, 1, height, width);
         assert_eq!(panics(|| ops::loss_weights(&wrong())), wanted);
@@ -365,7 +365,7 @@ fn a_loss_refuses_a_mask_of_other_images() {
     };
     let loss = |batch, side| {
         let outputs = model().forward_mut(images(2, 64).leaky_trace());
-        drop(outputs.loss(&masks(batch, side), LossFlavour::Paper));
+        drop(outputs.loss(&masks(batch, side), Loss::Paper));
     };
     assert!(panics(|| loss(1, 64)).contains("logits and mask differ in shape"));
     assert!(panics(|| loss(2, 96)).contains("logits and mask differ in shape"));
@@ -408,7 +408,7 @@ fn a_number_of_classes_known_at_run_time_gives_the_same_model() {
         let y = model.forward(x());
         let mut given: Vec<Vec<f32>> = [&y.head, &y.side1, &y.side2].map(|y| y.as_vec()).into();
         given.push(model.clone().into_predictor().predict(x()).unwrap().as_vec());
-        let loss = model.forward_mut(x().leaky_trace()).loss(&truth, LossFlavour::Paper).unwrap();
+        let loss = model.forward_mut(x().leaky_trace()).loss(&truth, Loss::Paper).unwrap();
         given.push(vec![loss.array()]);
         let found = gradients(&model, &loss.backward());
         (given.into_iter().map(bits).collect(), found.into_iter().map(|(name, g)| (name, bits(g))).collect())

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
-use std::str::FromStr;
 
+use crate::choice::choice;
 use crate::nn::weights::source::WeightSource;
 use crate::nn::weights::spec::WeightSpec;
 
@@ -16,33 +16,13 @@ use super::load::{Scope, known_layout, load};
 use super::report::Report;
 use super::safetensors::write::Writer;
 
-/// What [`convert`] writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// A whole SAM2-UNet under the published names.
-    Sam2Unet,
-    /// SAM2's trunk alone, under Meta's names (`image_encoder.trunk.*`).
-    Trunk,
-}
-
-impl FromStr for Target {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        match name {
-            "sam2-unet" => Ok(Target::Sam2Unet),
-            "trunk" => Ok(Target::Trunk),
-            _ => Err(format!("`{name}` is neither sam2-unet nor trunk")),
-        }
-    }
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Target::Sam2Unet => "sam2-unet",
-            Target::Trunk => "trunk",
-        })
+choice! {
+    /// What [`convert`] writes.
+    pub enum Target: "target" {
+        /// A whole SAM2-UNet under the published names.
+        Sam2Unet = "sam2-unet",
+        /// SAM2's trunk alone, under Meta's names (`image_encoder.trunk.*`).
+        Trunk = "trunk",
     }
 }
 

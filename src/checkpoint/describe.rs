@@ -1,60 +1,123 @@
-//! What `info` tells of a weight file or a variant.
+//! What `info` tells of a weight file or a variant: facts, which display as lines for people and serialise as JSON.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use crate::nn::weights::spec::WeightSpec;
+use serde::Serialize;
 
 use super::detect::detect;
 use super::error::CheckpointError;
 use super::file::WeightFile;
-use super::layout::{Part, published_part};
+use super::format::Format;
+use super::layout::{Layout, Part, published_part};
 use super::shown::shown;
 
-/// Format, layout, variant, tensors per part, parameters, number types and metadata of a file, as lines for people.
+/// What a weight file holds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FileFacts {
+    /// The file's path; what is no Unicode in it is replaced.
+    pub file: String,
+    /// How it is written.
+    pub format: Format,
+    /// Under which keys the weights are, from the outermost; empty if there are none around them.
+    pub section: Vec<String>,
+    /// How it spells the names of SAM2's image encoder; `None` where it has none of them.
+    pub layout: Option<Layout>,
+    /// The variant; `None` where no known one fits.
+    pub variant: Option<String>,
+    /// Why no known variant fits a file whose layout is known.
+    pub no_variant: Option<String>,
+    /// How many tensors there are.
+    pub tensors: usize,
+    /// What they belong to.
+    pub parts: BTreeMap<Part, PartFacts>,
+    /// Parameters, summed up.
+    pub parameters: ParameterFacts,
+    /// How many tensors have each type of number.
+    pub number_types: BTreeMap<String, usize>,
+    /// The file's metadata.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// How large a variant is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct VariantFacts {
+    /// Its name.
+    pub variant: String,
+    /// Channels of each stage of the encoder.
+    pub channels_per_stage: Vec<usize>,
+    /// Blocks of each stage.
+    pub blocks_per_stage: Vec<usize>,
+    /// Height and width of the map of positions that is stretched over the image.
+    pub background_map: Option<[usize; 2]>,
+    /// Height and width of the map that is repeated over it.
+    pub window_map: Option<[usize; 2]>,
+    /// How many tensors a checkpoint holds.
+    pub tensors: usize,
+    /// Parameters, summed up.
+    pub parameters: ParameterFacts,
+}
+
+/// Tensors, and the numbers in those that are parameters (running statistics are not).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PartFacts {
+    /// How many tensors.
+    pub tensors: usize,
+    /// How many numbers.
+    pub parameters: usize,
+}
+
+/// How many parameters there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ParameterFacts {
+    /// In all.
+    pub all: usize,
+    /// In the trunk, which is frozen.
+    pub trunk: usize,
+    /// In adapters, RFB and decoder, which are trained.
+    pub trainable: usize,
+    /// In `up4`, which is never used.
+    pub unused: usize,
+}
+
+/// What `file` holds; `candidates` are the known variants.
 ///
 /// # Errors
 /// None that [`WeightFile::open`] has not reported already; an unknown layout or variant is told, not an error.
-pub fn describe_file(file: &WeightFile, candidates: &[(&str, Vec<WeightSpec>)]) -> Result<String, CheckpointError> {
-    let mut lines = Lines::default();
-    lines.put("file", file.path().display());
-    let section = file.section().iter().map(|key| shown(key)).collect::<Vec<_>>().join(".");
-    let under = if section.is_empty() { String::new() } else { format!(", weights under `{section}`") };
-    lines.put("format", format!("{}{under}", file.format()));
-    match file.layout() {
-        Some(layout) => {
-            lines.put("layout", layout);
-            match detect(file, candidates) {
-                Ok(variant) => lines.put("variant", variant),
-                Err(CheckpointError::Variant { reason, .. }) => lines.put("variant", format!("none known: {reason}")),
-                Err(other) => return Err(other),
-            }
-        }
-        None => lines.put("layout", "not SAM2: no name of its image encoder"),
-    }
-
-    let mut parts: BTreeMap<Part, Tally> = BTreeMap::new();
-    let mut dtypes: BTreeMap<String, usize> = BTreeMap::new();
+pub fn describe_file(file: &WeightFile, candidates: &[(&str, Vec<WeightSpec>)]) -> Result<FileFacts, CheckpointError> {
+    let layout = file.layout();
+    let (variant, no_variant) = match layout.map(|_| detect(file, candidates)) {
+        Some(Ok(variant)) => (Some(variant.to_owned()), None),
+        Some(Err(CheckpointError::Variant { reason, .. })) => (None, Some(reason)),
+        Some(Err(other)) => return Err(other),
+        None => (None, None),
+    };
+    let mut parts: BTreeMap<Part, PartFacts> = BTreeMap::new();
+    let mut number_types: BTreeMap<String, usize> = BTreeMap::new();
     for key in file.names() {
         let Some(info) = file.info(key) else { continue };
         let part = file.spelling().map_or(Part::Unknown, |spelling| spelling.part(key));
         parts.entry(part).or_default().add(key, info.shape);
-        *dtypes.entry(info.dtype.to_string()).or_default() += 1;
+        *number_types.entry(info.dtype.to_string()).or_default() += 1;
     }
-    lines.put("tensors", file.names().len());
-    for (part, tally) in &parts {
-        lines.put(&format!("  {part}"), format!("{} tensors, {} parameters", tally.tensors, grouped(tally.parameters)));
-    }
-    parameters(&mut lines, &parts);
-    let dtypes: Vec<_> = dtypes.iter().map(|(dtype, tensors)| format!("{dtype} × {tensors}")).collect();
-    lines.put("number types", dtypes.join(", "));
-    for (key, value) in file.metadata() {
-        lines.put("metadata", format!("{} = {}", shown(key), shown(value)));
-    }
-    Ok(lines.text)
+    Ok(FileFacts {
+        file: file.path().display().to_string(),
+        format: file.format(),
+        section: file.section().to_vec(),
+        layout,
+        variant,
+        no_variant,
+        tensors: file.names().len(),
+        parameters: ParameterFacts::of(&parts),
+        parts,
+        number_types,
+        metadata: file.metadata().iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+    })
 }
 
-/// Channels, blocks, positional maps and parameter counts of a variant, as lines for people.
-pub fn describe_variant(name: &str, specs: &[WeightSpec]) -> String {
+/// The size of the variant `name`, whose weights are `specs`.
+pub fn describe_variant(name: &str, specs: &[WeightSpec]) -> VariantFacts {
     let shape_of = |weight: &str| specs.iter().find(|spec| spec.name == weight).map(|spec| &spec.shape[..]);
     // a stage begins with the block that has a projection of its skip path
     let mut blocks = BTreeSet::new();
@@ -75,36 +138,26 @@ pub fn describe_variant(name: &str, specs: &[WeightSpec]) -> String {
         stages.insert(0, (0, channels));
     }
     let ends = stages.iter().skip(1).map(|stage| stage.0).chain([blocks.len()]);
-    let per_stage: Vec<_> =
-        stages.iter().zip(ends).map(|(stage, end)| end.saturating_sub(stage.0).to_string()).collect();
-    let channels: Vec<_> = stages.iter().map(|stage| stage.1.to_string()).collect();
-
-    let mut lines = Lines::default();
-    lines.put("variant", name);
-    lines.put("channels per stage", channels.join(", "));
-    lines.put("blocks per stage", format!("{} ({} in all)", per_stage.join(", "), blocks.len()));
-    for (what, weight) in [("background map", "encoder.pos_embed"), ("window map", "encoder.pos_embed_window")] {
-        if let Some(&[.., height, width]) = shape_of(weight) {
-            lines.put(what, format!("{height} x {width}"));
-        }
-    }
-    let mut parts: BTreeMap<Part, Tally> = BTreeMap::new();
+    let map = |weight: &str| match shape_of(weight) {
+        Some(&[.., height, width]) => Some([height, width]),
+        _ => None,
+    };
+    let mut parts: BTreeMap<Part, PartFacts> = BTreeMap::new();
     for spec in specs {
         parts.entry(published_part(&spec.name)).or_default().add(&spec.name, &spec.shape);
     }
-    lines.put("tensors", specs.len());
-    parameters(&mut lines, &parts);
-    lines.text
+    VariantFacts {
+        variant: name.to_owned(),
+        channels_per_stage: stages.iter().map(|stage| stage.1).collect(),
+        blocks_per_stage: stages.iter().zip(ends).map(|(stage, end)| end.saturating_sub(stage.0)).collect(),
+        background_map: map("encoder.pos_embed"),
+        window_map: map("encoder.pos_embed_window"),
+        tensors: specs.len(),
+        parameters: ParameterFacts::of(&parts),
+    }
 }
 
-/// Tensors, and the numbers in those that are parameters (running statistics are not).
-#[derive(Default)]
-struct Tally {
-    tensors: usize,
-    parameters: usize,
-}
-
-impl Tally {
+impl PartFacts {
     fn add(&mut self, name: &str, shape: &[usize]) {
         let statistic = ["running_mean", "running_var", "num_batches_tracked"].iter().any(|end| name.ends_with(end));
         self.tensors += 1;
@@ -114,21 +167,85 @@ impl Tally {
     }
 }
 
-fn parameters(lines: &mut Lines, parts: &BTreeMap<Part, Tally>) {
-    let sum = |wanted: &[Part]| -> usize {
-        parts.iter().filter(|(part, _)| wanted.contains(part)).map(|(_, tally)| tally.parameters).sum()
-    };
-    let total: usize = parts.values().map(|tally| tally.parameters).sum();
-    let (trunk, unused) = (sum(&[Part::Trunk]), sum(&[Part::Unused]));
-    let trained = sum(&[Part::Adapters, Part::Rfb, Part::Decoder]);
-    lines.put("parameters", grouped(total));
-    if trunk > 0 {
-        lines.put("  trunk, frozen", grouped(trunk));
+impl ParameterFacts {
+    fn of(parts: &BTreeMap<Part, PartFacts>) -> Self {
+        let sum = |wanted: &[Part]| wanted.iter().filter_map(|part| parts.get(part)).map(|part| part.parameters).sum();
+        Self {
+            all: parts.values().map(|part| part.parameters).sum(),
+            trunk: sum(&[Part::Trunk]),
+            trainable: sum(&[Part::Adapters, Part::Rfb, Part::Decoder]),
+            unused: sum(&[Part::Unused]),
+        }
     }
-    if trained > 0 {
-        let and_unused = grouped(trained + unused);
-        lines.put("  trainable", format!("{} ({and_unused} with up4, which is never used)", grouped(trained)));
+}
+
+impl fmt::Display for FileFacts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        line(f, "file", &self.file)?;
+        let section = self.section.iter().map(|key| shown(key)).collect::<Vec<_>>().join(".");
+        let under = if section.is_empty() { String::new() } else { format!(", weights under `{section}`") };
+        line(f, "format", format_args!("{}{under}", self.format))?;
+        match self.layout {
+            Some(layout) => line(f, "layout", layout)?,
+            None => line(f, "layout", "not SAM2: no name of its image encoder")?,
+        }
+        if let Some(variant) = &self.variant {
+            line(f, "variant", variant)?;
+        }
+        if let Some(reason) = &self.no_variant {
+            line(f, "variant", format_args!("none known: {reason}"))?;
+        }
+        line(f, "tensors", self.tensors)?;
+        for (part, PartFacts { tensors, parameters }) in &self.parts {
+            let parameters = grouped(*parameters);
+            line(f, &format!("  {part}"), format_args!("{tensors} tensors, {parameters} parameters"))?;
+        }
+        write!(f, "{}", self.parameters)?;
+        let types: Vec<_> = self.number_types.iter().map(|(name, tensors)| format!("{name} × {tensors}")).collect();
+        line(f, "number types", types.join(", "))?;
+        for (key, value) in &self.metadata {
+            line(f, "metadata", format_args!("{} = {}", shown(key), shown(value)))?;
+        }
+        Ok(())
     }
+}
+
+impl fmt::Display for VariantFacts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |numbers: &[usize]| numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+        line(f, "variant", &self.variant)?;
+        line(f, "channels per stage", list(&self.channels_per_stage))?;
+        let blocks = &self.blocks_per_stage;
+        line(f, "blocks per stage", format_args!("{} ({} in all)", list(blocks), blocks.iter().sum::<usize>()))?;
+        for (what, map) in [("background map", self.background_map), ("window map", self.window_map)] {
+            if let Some([height, width]) = map {
+                line(f, what, format_args!("{height} x {width}"))?;
+            }
+        }
+        line(f, "tensors", self.tensors)?;
+        write!(f, "{}", self.parameters)
+    }
+}
+
+impl fmt::Display for ParameterFacts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { all, trunk, trainable, unused } = *self;
+        line(f, "parameters", grouped(all))?;
+        if trunk > 0 {
+            line(f, "  trunk, frozen", grouped(trunk))?;
+        }
+        if trainable > 0 {
+            let and_unused = grouped(trainable + unused);
+            let trainable = grouped(trainable);
+            line(f, "  trainable", format_args!("{trainable} ({and_unused} with up4, which is never used)"))?;
+        }
+        Ok(())
+    }
+}
+
+/// `what    value`.
+fn line(f: &mut fmt::Formatter<'_>, what: &str, value: impl fmt::Display) -> fmt::Result {
+    writeln!(f, "{what:<24}{value}")
 }
 
 /// `29,547,715`.
@@ -142,18 +259,6 @@ fn grouped(number: usize) -> String {
         text.push(digit);
     }
     text
-}
-
-/// `what    value`, one a line.
-#[derive(Default)]
-struct Lines {
-    text: String,
-}
-
-impl Lines {
-    fn put(&mut self, what: &str, value: impl std::fmt::Display) {
-        self.text.push_str(&format!("{what:<24}{value}\n"));
-    }
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! How a weight file is written, told by its first bytes.
 
+use serde::Serialize;
 use std::fmt;
 use std::path::Path;
 
 use super::error::Fault;
 
 /// How a file is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Format {
     /// <https://huggingface.co/docs/safetensors>.
     Safetensors,

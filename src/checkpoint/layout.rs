@@ -2,10 +2,12 @@
 //!
 //! A published name is one of a SAM2-UNet checkpoint: `encoder.blocks.7.block.attn.qkv.weight`.
 
+use serde::Serialize;
 use std::fmt;
 
 /// How a file spells the names of the trunk's weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Layout {
     /// A whole SAM2-UNet: `encoder.blocks.7.block.mlp.layers.0.weight`, `rfb1...`, `up1...`, `head...`.
     Sam2Unet,
@@ -32,7 +34,8 @@ impl fmt::Display for Layout {
 }
 
 /// What a tensor of a weight file belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Part {
     /// SAM2's image encoder.
     Trunk,

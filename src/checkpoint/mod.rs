@@ -30,7 +30,7 @@ pub(crate) mod tensor;
 pub(crate) mod torch;
 
 pub use convert::{Converted, Target, convert};
-pub use describe::{describe_file, describe_variant};
+pub use describe::{FileFacts, ParameterFacts, PartFacts, VariantFacts, describe_file, describe_variant};
 pub use detect::detect;
 pub use error::CheckpointError;
 pub use file::WeightFile;

@@ -13,13 +13,14 @@ pub mod conv2d;
 pub mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
+mod cuda_stubs;
 pub mod device;
 pub mod encoded;
 pub mod extent;
 pub mod memory_use;
 pub mod patch_embed;
 pub mod precision;
-pub(crate) mod profile;
+pub mod profile;
 pub mod resize;
 pub mod structure_loss;
 pub mod up2_concat;

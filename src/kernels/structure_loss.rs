@@ -2,18 +2,14 @@
 
 use super::device::Device;
 use super::extent::Extent;
-use crate::choice::choice;
 
-choice! {
-    /// Which formula the cross-entropy follows.
-    #[derive(Default)]
-    pub enum LossFlavour: "loss" {
-        /// The paper's: each pixel's cross-entropy counts by its weight.
-        #[default]
-        Paper = "paper",
-        /// The published training script's, where the cross-entropy is a plain mean over all pixels.
-        PublishedScript = "published-script",
-    }
+/// How the cross-entropy of a plane is averaged over its pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CrossEntropy {
+    /// Each pixel counts by its weight.
+    Weighted,
+    /// Each pixel counts the same.
+    Plain,
 }
 
 /// What a device computes for the structure loss; a plane is one class of one image.
@@ -31,7 +27,7 @@ pub trait StructureLossKernel: Device {
     fn structure_loss(
         &self,
         plane: Extent,
-        flavour: LossFlavour,
+        cross_entropy: CrossEntropy,
         logits: &Self::Buffer,
         mask: &Self::Buffer,
         weights: &Self::Buffer,
@@ -46,7 +42,7 @@ pub trait StructureLossKernel: Device {
     fn structure_loss_backward(
         &self,
         plane: Extent,
-        flavour: LossFlavour,
+        cross_entropy: CrossEntropy,
         logits: &Self::Buffer,
         mask: &Self::Buffer,
         weights: &Self::Buffer,

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::folders::FolderScores;
+use super::metric::Metric;
 use super::summary::Summary;
 use super::task::{Column, Task, columns};
 
@@ -44,22 +45,22 @@ fn row(set: &FolderScores, columns: &[Column]) -> Vec<String> {
 
 /// The scores of data sets, to be serialised.
 ///
-/// Without names: one flat object of the only set's scores by [`KEYS`](super::KEYS), and `per_image`, an object of the
-/// same for each image by its stem. With names: an object that holds one such object for each set by its name. With
-/// `mirror` each holds the keys of [`MirrorScores`](super::MirrorScores) too.
+/// Without names: one flat object of the only set's scores by [`keys`](super::keys), and `per_image`, an object of the
+/// same for each image by its stem. With names: an object that holds one such object for each set by its name. Where a
+/// column of the task is a score of a metric that is not reported for every task, that metric's keys are there too.
 #[derive(Clone, Copy, Debug)]
 pub struct JsonReport<'a> {
     /// The data sets, in order.
     pub sets: &'a [FolderScores],
     /// Whether each set stands under its name. Always so for several sets.
     pub named: bool,
-    /// Whether to include the scores as papers on mirrors compute them.
-    pub mirror: bool,
+    /// The task whose columns must be there.
+    pub task: Option<Task>,
 }
 
 impl Serialize for JsonReport<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let set = |scores| SetReport { scores, mirror: self.mirror };
+        let set = |scores| SetReport { scores, columns: columns(self.task) };
         match self.sets {
             [only] if !self.named => set(only).serialize(serializer),
             sets => serializer.collect_map(sets.iter().map(|scores| (&scores.name, set(scores)))),
@@ -70,13 +71,13 @@ impl Serialize for JsonReport<'_> {
 /// One set's object.
 struct SetReport<'a> {
     scores: &'a FolderScores,
-    mirror: bool,
+    columns: &'static [Column],
 }
 
 impl Serialize for SetReport<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        for (key, value) in flat(&self.scores.summary(), self.mirror) {
+        for (key, value) in flat(&self.scores.summary(), self.columns) {
             map.serialize_entry(key, &value)?;
         }
         map.serialize_entry("per_image", &PerImage(self))?;
@@ -91,12 +92,12 @@ impl Serialize for PerImage<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(set) = self;
         let images = set.scores.images.iter();
-        serializer.collect_map(images.map(|(stem, scores)| (stem, ImageReport(Summary::from(scores), set.mirror))))
+        serializer.collect_map(images.map(|(stem, scores)| (stem, ImageReport(Summary::from(scores), set.columns))))
     }
 }
 
 /// One image's object.
-struct ImageReport(Summary, bool);
+struct ImageReport(Summary, &'static [Column]);
 
 impl Serialize for ImageReport {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -105,16 +106,16 @@ impl Serialize for ImageReport {
 }
 
 /// Names and numbers, in the order of the keys.
-fn flat(summary: &Summary, mirror: bool) -> impl Iterator<Item = (&'static str, f64)> {
-    let mirror = mirror.then(|| summary.mirror().values());
-    summary.values().into_iter().chain(mirror.into_iter().flatten())
+fn flat(summary: &Summary, columns: &[Column]) -> impl Iterator<Item = (&'static str, f64)> {
+    let has_column = |metric: &Metric| columns.iter().any(|column| metric.keys.contains(&column.key));
+    summary.of_metrics(move |metric| metric.for_every_task || has_column(metric))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::all::keys;
     use crate::metrics::pair::score_pair;
-    use crate::metrics::summary::KEYS;
 
     fn set(name: &str) -> FolderScores {
         let perfect = score_pair(&[0, 255], &[0, 255], 2, 1).expect("a valid pair");
@@ -137,20 +138,33 @@ mod tests {
     #[test]
     fn json_of_one_set_is_flat() {
         let sets = [set("first")];
-        let report = JsonReport { sets: &sets, named: false, mirror: false };
+        let report = JsonReport { sets: &sets, named: false, task: None };
         let json = serde_json::to_value(report).expect("numbers and strings");
-        let keys: Vec<&str> = json.as_object().expect("an object").keys().map(String::as_str).collect();
-        assert_eq!(keys.len(), KEYS.len() + 1);
-        assert!(KEYS.iter().all(|key| keys.contains(key)) && keys.contains(&"per_image"));
+        let found: Vec<&str> = json.as_object().expect("an object").keys().map(String::as_str).collect();
+        assert_eq!(found.len(), keys().len() + 1);
+        assert!(keys().iter().all(|key| found.contains(key)) && found.contains(&"per_image"));
         assert_eq!(json["sample_biiou"], 0.5);
         assert_eq!(json["per_image"]["b"]["sample_biiou"], 1.0);
-        assert_eq!(json["per_image"]["a"].as_object().map(|image| image.len()), Some(KEYS.len()));
+        assert_eq!(json["per_image"]["a"].as_object().map(|image| image.len()), Some(keys().len()));
+    }
+
+    #[test]
+    fn json_of_a_task_holds_its_columns() {
+        let sets = [set("first")];
+        for task in Task::ALL.iter().copied() {
+            let report = JsonReport { sets: &sets, named: false, task: Some(task) };
+            let json = serde_json::to_value(report).expect("numbers and strings");
+            for column in task.columns() {
+                assert!(json[column.key].is_f64(), "{task}: {}", column.key);
+                assert!(json["per_image"]["a"][column.key].is_f64(), "{task}: {}", column.key);
+            }
+        }
     }
 
     #[test]
     fn json_of_named_sets_is_by_name() {
         let sets = [set("first"), set("second")];
-        let report = JsonReport { sets: &sets, named: true, mirror: true };
+        let report = JsonReport { sets: &sets, named: true, task: Some(Task::Mirror) };
         let json = serde_json::to_value(report).expect("numbers and strings");
         assert_eq!(json.as_object().map(|sets| sets.len()), Some(2));
         assert_eq!(json["second"]["mirrorIoU"], 0.5);

@@ -1,44 +1,20 @@
 //! The scores of a set of pairs.
 
-use std::array;
 use std::slice;
 
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::ser::{Serialize, Serializer};
 
-use super::confusion::Confusion;
-use super::min_max::MinMax;
-use super::mirror::{MirrorScores, MirrorSums};
+use super::all::METRICS;
+use super::metric::{Metric, Pair};
 use super::pair::PairScores;
-
-/// The names of the scores, in the order of [`Summary::values`].
-pub const KEYS: [&str; 18] = [
-    "MAE",
-    "Smeasure",
-    "wFmeasure",
-    "adpFm",
-    "meanFm",
-    "maxFm",
-    "adpEm",
-    "meanEm",
-    "maxEm",
-    "meanDice",
-    "maxDice",
-    "meanIoU",
-    "maxIoU",
-    "meanBER",
-    "sample_bidice",
-    "sample_biiou",
-    "overall_bidice",
-    "overall_biiou",
-];
 
 /// The scores of a set of pairs, or of one pair.
 ///
-/// Serialises as a flat map from [`KEYS`] to numbers.
+/// Serialises as a flat map from [`keys`](super::keys) to numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
-    values: [f64; 18],
-    mirror: MirrorScores,
+    /// All scores of all metrics, in the table's order.
+    values: Vec<f64>,
     pairs: usize,
 }
 
@@ -50,33 +26,45 @@ impl Summary {
 
     /// The same, for pairs that do not lie side by side.
     pub fn over<'a>(pairs: impl Iterator<Item = &'a PairScores>) -> Self {
-        let mut sums = Sums::default();
-        let mut mirror = MirrorSums::default();
+        let mut sums: Vec<_> = METRICS.iter().map(|metric| (metric.sums)()).collect();
+        let mut added = 0;
         for pair in pairs {
-            sums.add(pair);
-            mirror.add(pair);
+            let counts = pair.counts();
+            for (sums, of_maps) in sums.iter_mut().zip(&pair.of_maps) {
+                sums.add(&Pair { counts: &counts, of_maps: of_maps.unwrap_or(f64::NAN) });
+            }
+            added += 1;
         }
-        Self { values: sums.values(), mirror: mirror.scores(), pairs: sums.pairs }
+        Self { values: sums.iter().flat_map(|sums| sums.scores(added as f64)).collect(), pairs: added }
     }
 
-    /// Each score with its name, in the order of [`KEYS`].
-    pub fn values(&self) -> [(&'static str, f64); 18] {
-        array::from_fn(|k| (KEYS[k], self.values[k]))
+    /// Each score that is reported for every task, with its name, in the order of [`keys`](super::keys).
+    pub fn values(&self) -> Vec<(&'static str, f64)> {
+        self.of_metrics(|metric| metric.for_every_task).collect()
     }
 
-    /// The score of that name: one of [`KEYS`] or of [`MirrorScores::KEYS`].
+    /// Each score of all metrics, with its name, in the order of [`titles`](super::titles).
+    pub fn all(&self) -> Vec<(&'static str, f64)> {
+        self.of_metrics(|_| true).collect()
+    }
+
+    /// The score of that name, of whatever metric.
     pub fn get(&self, key: &str) -> Option<f64> {
-        self.values().into_iter().chain(self.mirror.values()).find_map(|(name, value)| (name == key).then_some(value))
-    }
-
-    /// The scores as papers on mirrors compute them.
-    pub fn mirror(&self) -> MirrorScores {
-        self.mirror
+        self.of_metrics(|_| true).find_map(|(name, value)| (name == key).then_some(value))
     }
 
     /// How many pairs these are the scores of.
     pub fn pairs(&self) -> usize {
         self.pairs
+    }
+
+    /// The scores of the metrics that are wanted, with their names, in the table's order.
+    pub(super) fn of_metrics(&self, wanted: impl Fn(&Metric) -> bool) -> impl Iterator<Item = (&'static str, f64)> {
+        let keys = METRICS.iter().flat_map(move |metric| {
+            let wanted = wanted(metric);
+            metric.keys.iter().map(move |key| (*key, wanted))
+        });
+        keys.zip(&self.values).filter_map(|((key, wanted), value)| wanted.then_some((key, *value)))
     }
 }
 
@@ -89,146 +77,14 @@ impl From<&PairScores> for Summary {
 
 impl Serialize for Summary {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(KEYS.len()))?;
-        for (key, value) in self.values() {
-            map.serialize_entry(key, &value)?;
-        }
-        map.end()
+        serializer.collect_map(self.values())
     }
-}
-
-/// A measure at the thresholds 0, 1/255, ..., 1, summed over pairs.
-type Curve = [f64; 256];
-
-struct Sums {
-    pairs: usize,
-    absolute_error: f64,
-    s_measure: f64,
-    weighted_f: f64,
-    adaptive_f: f64,
-    adaptive_e: f64,
-    binary_dice: f64,
-    binary_iou: f64,
-    f_measure: Curve,
-    e_measure: Curve,
-    dice: Curve,
-    iou: Curve,
-    balanced_error_rate: Curve,
-    /// Counts over all pairs of the prediction above 0.5.
-    overall: Confusion,
-}
-
-impl Default for Sums {
-    fn default() -> Self {
-        Self {
-            pairs: 0,
-            absolute_error: 0.0,
-            s_measure: 0.0,
-            weighted_f: 0.0,
-            adaptive_f: 0.0,
-            adaptive_e: 0.0,
-            binary_dice: 0.0,
-            binary_iou: 0.0,
-            f_measure: [0.0; 256],
-            e_measure: [0.0; 256],
-            dice: [0.0; 256],
-            iou: [0.0; 256],
-            balanced_error_rate: [0.0; 256],
-            overall: Confusion::default(),
-        }
-    }
-}
-
-impl Sums {
-    fn add(&mut self, pair: &PairScores) {
-        let min_max = MinMax::of(&pair.levels());
-        self.pairs += 1;
-        self.absolute_error += absolute_error(pair, &min_max);
-        self.s_measure += pair.s_measure;
-        self.weighted_f += pair.weighted_f;
-
-        let adaptive = pair.confusion(&min_max, |value| value >= pair.adaptive_threshold);
-        self.adaptive_f += adaptive.f_measure();
-        self.adaptive_e += adaptive.e_measure();
-
-        let binary = pair.confusion(&min_max, |value| value > 0.5);
-        self.binary_dice += binary.dice();
-        self.binary_iou += binary.iou();
-        self.overall.add(binary);
-
-        for (k, at) in at_each_threshold(pair, &min_max).iter().enumerate() {
-            self.f_measure[k] += at.f_measure();
-            self.e_measure[k] += at.e_measure();
-            self.dice[k] += at.dice();
-            self.iou[k] += at.iou();
-            self.balanced_error_rate[k] += at.balanced_error_rate();
-        }
-    }
-
-    fn values(&self) -> [f64; 18] {
-        let pairs = self.pairs as f64;
-        let mean = |curve: &Curve| curve.iter().sum::<f64>() / 256.0 / pairs;
-        let highest = |curve: &Curve| curve.iter().copied().fold(f64::NEG_INFINITY, f64::max) / pairs;
-        let overall = |measure: f64| if self.pairs == 0 { f64::NAN } else { measure };
-        [
-            self.absolute_error / pairs,
-            self.s_measure / pairs,
-            self.weighted_f / pairs,
-            self.adaptive_f / pairs,
-            mean(&self.f_measure),
-            highest(&self.f_measure),
-            self.adaptive_e / pairs,
-            mean(&self.e_measure),
-            highest(&self.e_measure),
-            mean(&self.dice),
-            highest(&self.dice),
-            mean(&self.iou),
-            highest(&self.iou),
-            mean(&self.balanced_error_rate),
-            self.binary_dice / pairs,
-            self.binary_iou / pairs,
-            overall(self.overall.dice()),
-            overall(self.overall.iou()),
-        ]
-    }
-}
-
-/// The mean over pixels of |prediction - mask|.
-fn absolute_error(pair: &PairScores, min_max: &MinMax) -> f64 {
-    let (mut sum, mut pixels) = (0.0, 0.0);
-    let levels = min_max.values().iter().zip(pair.foreground.iter().zip(&pair.background));
-    for (value, (&on, &off)) in levels.filter(|(_, (on, off))| **on + **off > 0) {
-        sum += f64::from(on) * (1.0 - value) + f64::from(off) * value;
-        pixels += f64::from(on) + f64::from(off);
-    }
-    sum / pixels
-}
-
-/// The counts of the maps "at least 0", "at least 1/255", ..., "at least 1", values cut to whole 255ths.
-fn at_each_threshold(pair: &PairScores, min_max: &MinMax) -> [Confusion; 256] {
-    let mut counts = [Confusion::default(); 256];
-    let (mut foreground, mut background) = (0, 0);
-    for (level, (&on, &off)) in pair.foreground.iter().zip(&pair.background).enumerate() {
-        if on + off > 0 {
-            let at = &mut counts[min_max.threshold(level)];
-            at.true_positive += u64::from(on);
-            at.false_positive += u64::from(off);
-            foreground += u64::from(on);
-            background += u64::from(off);
-        }
-    }
-    let (mut true_positive, mut false_positive) = (0, 0);
-    for at in counts.iter_mut().rev() {
-        true_positive += at.true_positive;
-        false_positive += at.false_positive;
-        *at = Confusion { true_positive, false_positive, foreground, background };
-    }
-    counts
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::all::keys;
     use crate::metrics::pair::score_pair;
     use approx::assert_abs_diff_eq;
 
@@ -272,20 +128,23 @@ mod tests {
     }
 
     #[test]
-    fn overall_scores_add_counts_and_sample_scores_average() {
+    fn every_score_has_its_name() {
         let hit = score_pair(&[255, 0, 0, 0], &[255, 0, 0, 0], 4, 1).expect("a valid pair");
         let miss = score_pair(&[0, 0, 0, 255], &[255, 255, 255, 0], 4, 1).expect("a valid pair");
         let summary = Summary::of(&[hit, miss]);
         assert_eq!(summary.pairs(), 2);
-        assert_eq!(summary.get("sample_biiou"), Some(0.5));
-        assert_eq!(summary.get("overall_biiou"), Some(1.0 / 5.0));
-        assert_eq!(summary.get("overall_bidice"), Some(2.0 / 6.0));
+        assert_eq!(summary.values().into_iter().map(|(key, _)| key).collect::<Vec<_>>(), keys());
+        for (key, value) in summary.all() {
+            assert!(value.is_finite(), "{key}");
+            assert_eq!(summary.get(key), Some(value));
+        }
+        let all: usize = METRICS.iter().map(|metric| metric.keys.len()).sum();
+        assert_eq!((summary.all().len(), summary.values.len()), (all, all));
     }
 
     #[test]
     fn nothing_has_no_scores() {
         let summary = Summary::of(&[]);
-        assert!(summary.values().iter().all(|(_, value)| value.is_nan()));
-        assert!(summary.mirror().values().iter().all(|(_, value)| value.is_nan()));
+        assert!(summary.all().iter().all(|(_, value)| value.is_nan()));
     }
 }

@@ -1,24 +1,8 @@
-//! Which scores the paper prints for which task, and in which order.
+//! The paper's tasks: how long each trains, at which scales, and the scores that the paper prints for it.
 
 use super::summary::Summary;
 use crate::choice::choice;
 use crate::data::multi_scale::MultiScale;
-
-choice! {
-    /// A task of the SAM2-UNet paper (arXiv 2408.08870, "Experiments").
-    pub enum Task: "task" {
-        /// Camouflaged objects: S, adaptive F, mean E, MAE.
-        Camouflage = "camouflage",
-        /// Salient objects: S, adaptive F, mean E, MAE.
-        Salient = "salient",
-        /// Marine animals: mIoU, S, weighted F, mean E, MAE.
-        Marine = "marine",
-        /// Mirrors: IoU, F, MAE, all as [`MirrorScores`](super::MirrorScores).
-        Mirror = "mirror",
-        /// Polyps: mDice, mIoU.
-        Polyp = "polyp",
-    }
-}
 
 /// A column of a table of scores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,39 +37,61 @@ const MIRROR_IOU: Column = Column::new("IoU", "mirrorIoU");
 const MIRROR_F: Column = Column::new("F", "mirrorF");
 const MIRROR_MAE: Column = Column::new("MAE", "mirrorMAE");
 
+/// Declares [`Task`] and what a row of the table says of each.
+macro_rules! tasks {
+    ($($(#[$doc:meta])* $Task:ident $name:literal $epochs:literal $multi_scale:ident [$($column:ident),+];)+) => {
+        choice! {
+            /// A task of the SAM2-UNet paper (arXiv 2408.08870, section 4).
+            pub enum Task: "task" {
+                $($(#[$doc])* $Task = $name),+
+            }
+        }
+
+        impl Task {
+            /// For how many epochs the paper trains (section 4.1).
+            pub const fn epochs(self) -> u64 {
+                match self {
+                    $(Self::$Task => $epochs),+
+                }
+            }
+
+            /// How the paper draws the sides that it trains at (section 4.1).
+            pub const fn multi_scale(self) -> MultiScale {
+                match self {
+                    $(Self::$Task => MultiScale::$multi_scale),+
+                }
+            }
+
+            /// The scores that the paper prints for the task, in its order.
+            pub const fn columns(self) -> &'static [Column] {
+                match self {
+                    $(Self::$Task => &[$($column),+]),+
+                }
+            }
+        }
+    };
+}
+
+tasks! {
+    // task      name        epochs  multi-scale  columns
+
+    /// Camouflaged objects.
+    Camouflage  "camouflage"   50       Off       [S_MEASURE, ADAPTIVE_F, MEAN_E, MAE];
+    /// Salient objects.
+    Salient     "salient"      50       Off       [S_MEASURE, ADAPTIVE_F, MEAN_E, MAE];
+    /// Marine animals.
+    Marine      "marine"       20       Off       [MEAN_IOU, S_MEASURE, WEIGHTED_F, MEAN_E, MAE];
+    /// Mirrors.
+    Mirror      "mirror"       20       Off       [MIRROR_IOU, MIRROR_F, MIRROR_MAE];
+    /// Polyps.
+    Polyp       "polyp"        20       Random    [MEAN_DICE, MEAN_IOU];
+}
+
 /// The scores to show, most telling first: those of the task in the paper's order, or a choice that serves any task.
 pub const fn columns(task: Option<Task>) -> &'static [Column] {
     match task {
         Some(task) => task.columns(),
         None => &[S_MEASURE, ADAPTIVE_F, WEIGHTED_F, MEAN_E, MAE, MEAN_DICE, MEAN_IOU, BINARY_DICE, BINARY_IOU],
-    }
-}
-
-impl Task {
-    /// Epochs (paper, section 4.1).
-    pub const fn epochs(self) -> u64 {
-        match self {
-            Self::Camouflage | Self::Salient => 50,
-            Self::Marine | Self::Mirror | Self::Polyp => 20,
-        }
-    }
-
-    /// How training draws its sides (paper, section 4.1).
-    pub const fn multi_scale(self) -> MultiScale {
-        match self {
-            Self::Polyp => MultiScale::Random,
-            _ => MultiScale::Off,
-        }
-    }
-
-    /// The scores that the paper prints for the task, in its order.
-    pub const fn columns(self) -> &'static [Column] {
-        match self {
-            Self::Camouflage | Self::Salient => &[S_MEASURE, ADAPTIVE_F, MEAN_E, MAE],
-            Self::Marine => &[MEAN_IOU, S_MEASURE, WEIGHTED_F, MEAN_E, MAE],
-            Self::Mirror => &[MIRROR_IOU, MIRROR_F, MIRROR_MAE],
-            Self::Polyp => &[MEAN_DICE, MEAN_IOU],
-        }
     }
 }
 
@@ -103,5 +109,19 @@ mod tests {
                 assert!(summary.get(column.key).is_some(), "{task:?}: {}", column.key);
             }
         }
+    }
+
+    /// Section 4.1 of the paper.
+    #[test]
+    fn tasks_train_as_in_the_paper() {
+        let rows = Task::ALL.iter().map(|task| (task.name(), task.epochs(), task.multi_scale()));
+        let expected = [
+            ("camouflage", 50, MultiScale::Off),
+            ("salient", 50, MultiScale::Off),
+            ("marine", 20, MultiScale::Off),
+            ("mirror", 20, MultiScale::Off),
+            ("polyp", 20, MultiScale::Random),
+        ];
+        assert!(rows.take(expected.len()).eq(expected));
     }
 }

@@ -10,6 +10,7 @@ pub(crate) mod cost;
 pub(crate) mod decoder;
 pub(crate) mod hiera;
 pub(crate) mod layers;
+pub(crate) mod losses;
 pub(crate) mod network;
 pub mod ops;
 pub(crate) mod predictor;
@@ -22,7 +23,6 @@ pub mod weights;
 pub use crate::kernels::device::Device as KernelDevice;
 pub use crate::kernels::memory_use::MemoryUse;
 pub use crate::kernels::precision::Precision;
-pub use crate::kernels::structure_loss::LossFlavour;
 pub use backend::bound::{Backend, BufferOf, FrozenOf, KernelError, SliceMutOf, StorageOf};
 #[cfg(feature = "cuda")]
 pub use backend::open_cuda::{CudaOpenError, open_cuda};
@@ -36,6 +36,7 @@ pub use layers::conv_norm::{BatchNorm, ConvNorm};
 pub use layers::linear::{FrozenLinear, FrozenNorm};
 pub use layers::repeat::Repeat;
 pub use layers::widths::{Hidden, Mid};
+pub use losses::table::Loss;
 pub use network::{Network, NetworkError, catalogue, open_network};
 pub use ops::activation::Activation;
 pub use predictor::{PredictError, Predictor};
@@ -44,7 +45,9 @@ pub use sam2unet::{Outputs, Sam2UNet};
 pub use shape::{
     Classes, EvenSide, Image, Map, Masks, Plus, SIDES, ShapeError, Side, Times, check_image, check_map, check_side,
 };
-pub use variant::{BasePlus, Large, Small, Tiny, VARIANTS, Variant, WithVariant, check_variant, with_variant};
+pub use variant::{
+    BasePlus, Large, Small, Tiny, VARIANTS, Variant, VariantName, WithVariant, check_variant, with_variant,
+};
 pub use weights::build::{BuildError, BuildOptions, Builder, Weights};
 pub use weights::initialiser::Initialiser;
 pub use weights::path::{Path, Segment};

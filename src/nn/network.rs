@@ -4,7 +4,7 @@ use super::backend::bound::Backend;
 use super::predictor::Predictor;
 use super::sam2unet::Sam2UNet;
 use super::shape::{Classes, Image, ShapeError, check_map, check_side};
-use super::variant::{BasePlus, Large, Small, Tiny, Variant, WithVariant, with_variant};
+use super::variant::{VARIANTS, Variant, WithVariant, with_variant};
 use super::weights::build::{BuildError, BuildOptions};
 use super::weights::source::WeightSource;
 use super::weights::spec::WeightSpec;
@@ -120,11 +120,15 @@ pub fn open_network<D: Backend>(
     with_variant(variant, Open(device, source, precision))
 }
 
-/// What a model of each variant stores (with one class), smallest first: how a file's variant is
+/// What a model of each built-in variant stores (with one class), smallest first: how a file's variant is
 /// recognised.
 pub fn catalogue() -> Vec<(&'static str, Vec<WeightSpec>)> {
-    fn entry<V: Variant>() -> (&'static str, Vec<WeightSpec>) {
-        (V::NAME, Sam2UNet::<V, Cpu>::specs())
+    struct Entry;
+    impl WithVariant for Entry {
+        type Output = (&'static str, Vec<WeightSpec>);
+        fn call<V: Variant>(self) -> Self::Output {
+            (V::NAME, Sam2UNet::<V, Cpu>::specs())
+        }
     }
-    vec![entry::<Tiny>(), entry::<Small>(), entry::<BasePlus>(), entry::<Large>()]
+    VARIANTS.iter().filter_map(|name| with_variant(name, Entry)).collect()
 }

@@ -5,8 +5,8 @@ use super::backend::tape::{Inference, Training};
 use super::decoder::{Head, Up};
 use super::hiera::Hiera;
 use super::layers::widths::Mid;
+use super::losses::table::Loss;
 use super::ops::activation::Activation;
-use super::ops::structure_loss::{loss_weights, structure_loss};
 use super::rfb::Rfb;
 use super::shape::{Classes, Image, Masks, Side};
 use super::variant::Variant;
@@ -17,7 +17,6 @@ use super::weights::roles::Unused;
 use super::weights::source::WeightSource;
 use super::weights::spec::{SpecList, Value, WeightSpec};
 use crate::kernels::precision::Precision;
-use crate::kernels::structure_loss::LossFlavour;
 use dfdx::nn::{Module, ModuleMut};
 use dfdx::prelude::*;
 
@@ -108,18 +107,16 @@ impl<V: Variant, K: Classes, B: Dim, S: Side, D: Backend, T: Training<D>> Module
 }
 
 impl<B: Dim, S: Side, K: Classes, D: Backend, T: Tape<f32, D>> Outputs<B, S, K, D, T> {
-    /// The training loss: the structure loss of each output against `mask` (soft, in `0..=1`), added
-    /// up (paper, "Loss function"). With several classes, the average over them.
+    /// The training loss of the three outputs against `mask` (soft, in `0..=1`): with [`Loss::Paper`] the structure loss of
+    /// each, added up (paper, "Loss function"). With several classes, the average over them.
     ///
     /// # Panics
     /// When a run-time batch is empty, or a mask of run-time sizes does not have the images' batch, side and number of classes.
     ///
     /// # Errors
     /// When the device fails.
-    pub fn loss(self, mask: &Masks<B, S, K, D>, flavour: LossFlavour) -> Result<Tensor<(), f32, D, T>, D::Err> {
-        let weights = loss_weights(mask)?;
-        let of = |logits| structure_loss(logits, mask, &weights, flavour);
-        of(self.head)?.try_add(of(self.side1)?)?.try_add(of(self.side2)?)
+    pub fn loss(self, mask: &Masks<B, S, K, D>, loss: Loss) -> Result<Tensor<(), f32, D, T>, D::Err> {
+        loss.of([self.head, self.side1, self.side2], mask)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Hiera's sizes as types.
 
+use crate::choice::{Choice, text_of_choice};
 use crate::kernels::adapted_block::AttentionConfig;
 use dfdx::shapes::ConstDim;
 use std::fmt::Debug;
@@ -200,14 +201,56 @@ macro_rules! with_variant {
     };
 }
 
-with_variant! {
-    /// Calls `f` with the variant of that name (`tiny`, `small`, `base-plus`, `large`); `None` if
-    /// there is none.
-    pub fn with_variant: Tiny, Small, BasePlus, Large
+/// The name of a built-in variant: checked, and found in any case. [`Large::CHOICE`] is the paper's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct VariantName(&'static str);
+
+impl VariantName {
+    /// The name, as [`Variant::NAME`] has it.
+    pub const fn name(self) -> &'static str {
+        self.0
+    }
 }
 
-/// The names that [`with_variant`] knows, smallest first.
-pub const VARIANTS: [&str; 4] = [Tiny::NAME, Small::NAME, BasePlus::NAME, Large::NAME];
+impl Choice for VariantName {
+    const WHAT: &'static str = "variant";
+
+    fn all() -> &'static [Self] {
+        Self::ALL
+    }
+
+    fn name(self) -> &'static str {
+        self.0
+    }
+}
+
+text_of_choice!(VariantName);
+
+/// Makes everything that knows all built-in variants.
+macro_rules! built_in {
+    ($($Name:ident),+ $(,)?) => {
+        with_variant! {
+            /// Calls `f` with the built-in variant of that name, one of [`VARIANTS`] in lower case; `None` if there is none.
+            pub fn with_variant: $($Name),+
+        }
+
+        /// The names that [`with_variant`] knows, smallest first.
+        pub const VARIANTS: &[&str] = &[$($Name::NAME),+];
+
+        impl VariantName {
+            /// All of them, smallest first.
+            pub const ALL: &'static [Self] = &[$($Name::CHOICE),+];
+        }
+
+        $(impl $Name {
+            /// Its name as a choice among the built-in variants.
+            pub const CHOICE: VariantName = VariantName(Self::NAME);
+        })+
+    };
+}
+
+// smallest first
+built_in! { Tiny, Small, BasePlus, Large }
 
 #[cfg(test)]
 mod tests {
@@ -243,9 +286,19 @@ mod tests {
             }
         }
         assert_eq!(
-            VARIANTS.map(|name| with_variant(name, Channels).map(|c| c[3])),
+            ["tiny", "small", "base-plus", "large"].map(|name| with_variant(name, Channels).map(|c| c[3])),
             [Some(768), Some(768), Some(896), Some(1152)]
         );
         assert_eq!(with_variant("base+", Channels), None);
+        assert!(VARIANTS.iter().all(|name| with_variant(name, Channels).is_some()));
+    }
+
+    #[test]
+    fn a_name_is_one_of_the_list_in_any_case() {
+        assert!(VariantName::ALL.iter().map(|variant| variant.name()).eq(VARIANTS.iter().copied()));
+        assert_eq!("Base-Plus".parse(), Ok(BasePlus::CHOICE));
+        assert_eq!(serde_json::from_str::<VariantName>("\"LARGE\"").unwrap(), Large::CHOICE);
+        let error = "huge".parse::<VariantName>().unwrap_err().to_string();
+        assert_eq!(error, format!("variant: there is no `huge`; choose one of {}", VARIANTS.join(", ")));
     }
 }

@@ -31,7 +31,7 @@ pub(crate) mod sources;
 pub(crate) mod trainer;
 
 pub use crate::device::DeviceChoice;
-pub use crate::nn::LossFlavour;
+pub use crate::nn::Loss;
 pub use adamw::{AdamW, AdamWConfig};
 pub use error::TrainError;
 pub use events::{Event, Observer, Outcome};

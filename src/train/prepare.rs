@@ -63,9 +63,6 @@ pub enum PrepareError {
     /// The device cannot be used.
     #[error(transparent)]
     Device(#[from] DeviceError),
-    /// No variant has that name.
-    #[error("there is no variant `{0}`")]
-    Variant(String),
     /// A run that ended was made longer, but not long enough to go on.
     #[error(
         "{} has made {step} steps and would end there again: the shorter of {length} counts; make both longer",
@@ -295,9 +292,8 @@ fn open_learner(
     device: &Device,
     saved: Option<&Path>,
 ) -> Result<(Box<dyn Learner>, Option<Report>), PrepareError> {
-    let unknown = || PrepareError::Variant(settings.variant.clone());
-    let specs = catalogue().into_iter().find(|(variant, _)| *variant == settings.variant);
-    let (_, specs) = specs.ok_or_else(unknown)?;
+    let specs = catalogue().into_iter().find(|(variant, _)| *variant == settings.variant.name());
+    let (_, specs) = specs.expect("the catalogue holds every variant that has a name");
     let mut random = Initialiser::new(settings.seed);
     let whole = saved.or(settings.init.as_deref());
     let (learner, report) = match (whole, &settings.backbone) {
@@ -305,10 +301,10 @@ fn open_learner(
         (None, Some(path)) => from_file(settings, device, path, &specs, Some(&mut random))?,
         (None, None) => (open(settings, device, &mut random), None),
     };
-    Ok((learner.ok_or_else(unknown)??, report))
+    Ok((learner?, report))
 }
 
-type Opened = Option<Result<Box<dyn Learner>, LearnError>>;
+type Opened = Result<Box<dyn Learner>, LearnError>;
 
 /// With `rest` the file gives the trunk only.
 fn from_file(
@@ -323,9 +319,9 @@ fn from_file(
     let loaded = load(&file, specs, scope);
     if let Err(CheckpointError::Mismatch { .. }) = &loaded
         && let Ok(found) = detect(&file, &catalogue())
-        && found != settings.variant
+        && found != settings.variant.name()
     {
-        let (path, wanted) = (path.to_owned(), settings.variant.clone());
+        let (path, wanted) = (path.to_owned(), settings.variant.to_string());
         return Err(PrepareError::OtherVariant { path, found: found.to_string(), wanted });
     }
     let (mut loaded, report) = loaded?;
@@ -339,5 +335,6 @@ fn from_file(
 fn open(settings: &Settings, device: &Device, source: &mut dyn WeightSource) -> Opened {
     let config = AdamWConfig { weight_decay: settings.weight_decay, ..AdamWConfig::default() };
     let compute = BuildOptions { precision: settings.precision, memory: settings.memory };
-    open_session_on(device, &settings.variant, source, config, compute)
+    let learner = open_session_on(device, settings.variant.name(), source, config, compute);
+    learner.expect("a session can be opened for every variant that has a name")
 }

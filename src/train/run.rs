@@ -191,7 +191,7 @@ impl Run<'_> {
         if self.unread.is_empty() {
             self.unread_since = Instant::now();
         }
-        let (images, flavour) = (step.images(), self.settings.loss);
+        let (images, loss) = (step.images(), self.settings.loss);
         // all of them before the first is learnt from: batch norms keep statistics of each, and a step is
         // saved whole or not at all
         let batches: Result<Vec<_>, _> = loader.take(step.batches.len()).collect();
@@ -205,7 +205,7 @@ impl Run<'_> {
             }
         };
         for (request, batch) in step.batches.iter().zip(batches) {
-            self.learner.accumulate(&batch, share(request, images) as f32, flavour)?;
+            self.learner.accumulate(&batch, share(request, images) as f32, loss)?;
         }
         self.learner.update(rate)?;
         self.state.step += 1;
@@ -362,7 +362,7 @@ impl Run<'_> {
     fn metadata(&self) -> BTreeMap<String, String> {
         let entries = [
             ("format", "sam2-unet".to_string()),
-            ("variant", self.settings.variant.clone()),
+            ("variant", self.settings.variant.to_string()),
             ("size", self.settings.size.to_string()),
             ("step", self.state.step.to_string()),
             ("precision", self.settings.precision.name().to_string()),

@@ -5,9 +5,9 @@ use super::learner::{LearnError, Learner, LearnerSummary, MomentsOf};
 use crate::data::loader::Batch;
 use crate::device::{Device, WithBackend};
 use crate::kernels::device::Device as _;
-use crate::kernels::structure_loss::LossFlavour;
 use crate::nn::backend::bound::Backend;
 use crate::nn::cost::{gflop, parameters, training_bytes};
+use crate::nn::losses::table::Loss;
 use crate::nn::network::{Network, NetworkError};
 use crate::nn::sam2unet::Sam2UNet;
 use crate::nn::shape::{Image, Masks, ShapeError, check_map, check_side};
@@ -114,7 +114,7 @@ fn device_error<D: Backend>(error: D::Err) -> LearnError {
 }
 
 impl<V: Variant, D: Backend> Learner for Session<V, D> {
-    fn accumulate(&mut self, batch: &Batch, scale: f32, flavour: LossFlavour) -> Result<(), LearnError> {
+    fn accumulate(&mut self, batch: &Batch, scale: f32, loss: Loss) -> Result<(), LearnError> {
         let (side, count) = (batch.side, batch.indices.len());
         let refused = |e: ShapeError| LearnError::Batch(e.to_string());
         check_map(count, side, side).map_err(refused)?;
@@ -137,7 +137,7 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
         let mask: Masks<usize, usize, Const<1>, D> =
             self.device.upload(&batch.masks, (count, Const, side, side)).map_err(device_error::<D>)?;
         let outputs = self.model.try_forward_mut(x.traced(gradients)).map_err(device_error::<D>)?;
-        let loss = outputs.loss(&mask, flavour).map_err(device_error::<D>)?;
+        let loss = outputs.loss(&mask, loss).map_err(device_error::<D>)?;
         let (loss, tape) = loss.split_tape();
         let unscaled = loss.clone();
         let scaled = loss.put_tape(tape).try_mul(scale).map_err(device_error::<D>)?;

@@ -5,7 +5,7 @@ use crate::devices::gpu;
 use crate::golden::{Pico, Synthetic};
 use dfdx::prelude::*;
 use sam2unet::data::Batch;
-use sam2unet::nn::{BuildOptions, LossFlavour, Network, Precision, Sam2UNet};
+use sam2unet::nn::{BuildOptions, Loss, Network, Precision, Sam2UNet};
 use sam2unet::train::{AdamWConfig, Learner, Session};
 use std::process::Command;
 
@@ -87,7 +87,7 @@ fn work(device: Cuda, told: &str) {
     let model = Sam2UNet::<Pico, Cuda>::with_options(&device, &mut Synthetic, options).unwrap();
     let mut session = Session::<Pico, Cuda>::new(device, &mut Synthetic, AdamWConfig::default(), options).unwrap();
     for _ in 0..steps.parse().unwrap() {
-        session.accumulate(&batch, 1.0, LossFlavour::Paper).unwrap();
+        session.accumulate(&batch, 1.0, Loss::Paper).unwrap();
         session.update(1e-4).unwrap();
     }
     for _ in 0..predictions.parse().unwrap() {

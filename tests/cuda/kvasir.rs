@@ -7,7 +7,7 @@
 use crate::devices::gpu;
 use crate::golden::{Synthetic, shared};
 use sam2unet::data::{BatchRequest, Flips, Folder, Loader};
-use sam2unet::nn::{BuildOptions, LossFlavour, Tiny};
+use sam2unet::nn::{BuildOptions, Loss, Tiny};
 use sam2unet::train::{AdamWConfig, Learner, Session, cosine};
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ fn kvasir_steps_follow_pytorch() {
     let mut steps = 0;
     for (step, (batch, wanted)) in batches.zip(&expected).enumerate() {
         steps += 1;
-        session.accumulate(&batch.unwrap(), 1.0, LossFlavour::Paper).unwrap();
+        session.accumulate(&batch.unwrap(), 1.0, Loss::Paper).unwrap();
         session.update(cosine(1e-3, 1, 0)).unwrap();
         let loss = session.losses().unwrap()[0];
         let (error, bound) = ((loss / wanted - 1.0).abs(), if step < 5 { 5e-4 } else { 1e-2 });

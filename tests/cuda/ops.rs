@@ -9,8 +9,8 @@ use half::bf16;
 use sam2unet::kernels::adamw::{AdamWKernel, AdamWStep};
 use sam2unet::nn::ops::{self, AdapterRef, AttentionConfig, BlockWeights, ConvOptions, StemRef};
 use sam2unet::nn::{
-    Backend, BlockTrunk, BuildOptions, Const, Frozen, FrozenLinear, FrozenNorm, KernelDevice, LossFlavour, MemoryUse,
-    Precision, Sam2UNet,
+    Backend, BlockTrunk, BuildOptions, Const, Frozen, FrozenLinear, FrozenNorm, KernelDevice, MemoryUse, Precision,
+    Sam2UNet,
 };
 
 /// What an operation gave: its values, then the gradient of `sum(values * probe)` for each input.
@@ -359,7 +359,7 @@ fn resizing_to_the_image() {
 struct Loss {
     batch: usize,
     side: usize,
-    flavour: LossFlavour,
+    cross_entropy: ops::CrossEntropy,
     soft: bool,
     spoil: bool,
 }
@@ -382,7 +382,7 @@ impl Case for Loss {
         let weights = ops::loss_weights(&truth).unwrap();
         let (mut gradients, mut value) = (Gradients::leaky(), Vec::new());
         for _ in 0..2 {
-            let y = ops::structure_loss(x.trace(gradients), &truth, &weights, self.flavour).unwrap();
+            let y = ops::structure_loss(x.trace(gradients), &truth, &weights, self.cross_entropy).unwrap();
             value = y.as_vec();
             gradients = (y * 0.7).backward();
         }
@@ -396,8 +396,8 @@ fn losses_and_their_weights() {
     for (batch, side, soft, spoil) in
         [(1, 32, false, false), (2, 64, true, false), (1, 96, false, false), (2, 128, true, false), (2, 32, true, true)]
     {
-        for flavour in [LossFlavour::Paper, LossFlavour::PublishedScript] {
-            check(&Loss { batch, side, flavour, soft, spoil }, 1e-5);
+        for cross_entropy in [ops::CrossEntropy::Weighted, ops::CrossEntropy::Plain] {
+            check(&Loss { batch, side, cross_entropy, soft, spoil }, 1e-5);
         }
     }
 }

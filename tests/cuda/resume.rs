@@ -5,7 +5,7 @@ use crate::golden::{Pico, Synthetic, uniform};
 use dfdx::prelude::*;
 use sam2unet::data::Batch;
 use sam2unet::nn::weights::{SourceError, Value, WeightSource, WeightSpec};
-use sam2unet::nn::{Backend, BuildOptions, LossFlavour};
+use sam2unet::nn::{Backend, BuildOptions, Loss};
 use sam2unet::train::{AdamWConfig, Learner, Session};
 use std::collections::BTreeMap;
 
@@ -37,16 +37,15 @@ fn save(learner: &dyn Learner) -> Saved {
     Saved { values, moments, steps: learner.optimiser_steps() }
 }
 
-fn session<D: Backend + 'static>(device: &D) -> Box<dyn Learner> {
-    let session =
-        Session::<Pico, D>::new(device.clone(), &mut Synthetic, AdamWConfig::default(), BuildOptions::default());
+fn session<D: Backend + 'static>(device: &D, source: &mut dyn WeightSource) -> Box<dyn Learner> {
+    let session = Session::<Pico, D>::new(device.clone(), source, AdamWConfig::default(), BuildOptions::default());
     Box::new(session.unwrap())
 }
 
 fn restored<D: Backend + 'static>(device: &D, saved: &Saved) -> Box<dyn Learner> {
-    let mut learner = session(device);
+    let mut learner = session(device, &mut saved.clone());
     let mut moments = |name: &str| saved.moments.get(name).cloned();
-    learner.restore(&mut saved.clone(), &mut moments, saved.steps).unwrap();
+    learner.restore_optimiser(&mut moments, saved.steps).unwrap();
     learner
 }
 
@@ -65,7 +64,7 @@ fn batch(number: usize) -> Batch {
 /// Losses of the steps in `numbers`.
 fn steps(learner: &mut dyn Learner, numbers: std::ops::Range<usize>) -> Vec<f64> {
     let step = |number| {
-        learner.accumulate(&batch(number), 1.0, LossFlavour::Paper).unwrap();
+        learner.accumulate(&batch(number), 1.0, Loss::Paper).unwrap();
         learner.update(1e-4).unwrap();
     };
     numbers.for_each(step);
@@ -78,7 +77,7 @@ fn on_the_other_device_a_run_goes_on() {
         return;
     };
     let cpu = Cpu::default();
-    let mut whole = session(&cpu);
+    let mut whole = session(&cpu, &mut Synthetic);
     let wanted = steps(&mut *whole, 0..4);
 
     let close = |found: &[f64], wanted: &[f64], what: &str| {
@@ -89,8 +88,8 @@ fn on_the_other_device_a_run_goes_on() {
     };
     for to_gpu in [true, false] {
         let (mut first, what) = match to_gpu {
-            true => (session(&cpu), "CPU, then GPU"),
-            false => (session(&cuda), "GPU, then CPU"),
+            true => (session(&cpu, &mut Synthetic), "CPU, then GPU"),
+            false => (session(&cuda, &mut Synthetic), "GPU, then CPU"),
         };
         close(&steps(&mut *first, 0..2), &wanted[..2], what);
         let saved = save(&*first);

@@ -22,3 +22,4 @@ mod up2_concat;
 mod vector;
 
 pub use device::Cpu;
+pub use gemm::peak::peak;

@@ -6,8 +6,7 @@ use super::vector::dispatch::vectorised;
 use super::vector::math::{sigmoid, softplus};
 use crate::kernels::extent::Extent;
 use crate::kernels::profile::{Kind, scope};
-use crate::kernels::structure_loss::LossFlavour;
-use crate::kernels::structure_loss::StructureLossKernel;
+use crate::kernels::structure_loss::{CrossEntropy, StructureLossKernel};
 use rayon::prelude::*;
 
 /// Side of the box whose mean finds edges.
@@ -57,7 +56,7 @@ fn box_sums(plane: &[f32], extent: Extent) -> Vec<f64> {
 struct Sums {
     /// Sum of the weights.
     weight: f64,
-    /// Sum of the cross-entropy, weighted if the flavour says so.
+    /// Sum of the cross-entropy, weighted if the loss asks for it.
     entropy: f64,
     /// Sum of `w p m`.
     intersection: f64,
@@ -119,8 +118,8 @@ fn plane_sums(x: &[f32], mask: &[f32], weight: &[f32], weighted: bool) -> Sums {
 }
 
 /// The loss of planes of `pixels` logits, averaged over the planes.
-pub fn forward(pixels: usize, x: &[f32], mask: &[f32], weight: &[f32], flavour: LossFlavour) -> f32 {
-    let weighted = flavour == LossFlavour::Paper;
+pub fn forward(pixels: usize, x: &[f32], mask: &[f32], weight: &[f32], cross_entropy: CrossEntropy) -> f32 {
+    let weighted = cross_entropy == CrossEntropy::Weighted;
     let planes = x.len() / pixels;
     let mut loss = 0.0;
     for ((x, m), w) in x.chunks(pixels).zip(mask.chunks(pixels)).zip(weight.chunks(pixels)) {
@@ -133,8 +132,16 @@ pub fn forward(pixels: usize, x: &[f32], mask: &[f32], weight: &[f32], flavour: 
 }
 
 /// Adds `g` times the gradient of [`forward`] with respect to the logits.
-pub fn backward(pixels: usize, x: &[f32], mask: &[f32], weight: &[f32], flavour: LossFlavour, g: f32, gx: &mut [f32]) {
-    let weighted = flavour == LossFlavour::Paper;
+pub fn backward(
+    pixels: usize,
+    x: &[f32],
+    mask: &[f32],
+    weight: &[f32],
+    cross_entropy: CrossEntropy,
+    g: f32,
+    gx: &mut [f32],
+) {
+    let weighted = cross_entropy == CrossEntropy::Weighted;
     let g = f64::from(g) / (x.len() / pixels) as f64;
     for (((x, m), w), gx) in
         x.chunks(pixels).zip(mask.chunks(pixels)).zip(weight.chunks(pixels)).zip(gx.chunks_mut(pixels))
@@ -162,21 +169,21 @@ impl StructureLossKernel for Cpu {
     fn structure_loss(
         &self,
         plane: Extent,
-        flavour: LossFlavour,
+        cross_entropy: CrossEntropy,
         logits: &Buffer,
         mask: &Buffer,
         weights: &Buffer,
         y: &mut [f32],
     ) -> Done {
         let _work = scope(Kind::Loss, 0);
-        y[0] = forward(plane.area(), logits, mask, weights, flavour);
+        y[0] = forward(plane.area(), logits, mask, weights, cross_entropy);
         Ok(())
     }
 
     fn structure_loss_backward(
         &self,
         plane: Extent,
-        flavour: LossFlavour,
+        cross_entropy: CrossEntropy,
         logits: &Buffer,
         mask: &Buffer,
         weights: &Buffer,
@@ -184,7 +191,7 @@ impl StructureLossKernel for Cpu {
         gx: &mut [f32],
     ) -> Done {
         let _work = scope(Kind::Loss, 0);
-        backward(plane.area(), logits, mask, weights, flavour, gy[0], gx);
+        backward(plane.area(), logits, mask, weights, cross_entropy, gy[0], gx);
         Ok(())
     }
 }
@@ -221,11 +228,11 @@ mod tests {
     }
 
     /// The reference implementation: the loss of one plane.
-    fn twin(x: &[f64], mask: &[f32], weight: &[f32], flavour: LossFlavour) -> f64 {
+    fn twin(x: &[f64], mask: &[f32], weight: &[f32], cross_entropy: CrossEntropy) -> f64 {
         let (mut entropy, mut weights, mut intersection, mut total) = (0.0, 0.0, 0.0, 0.0);
         for ((x, m), w) in x.iter().zip(mask).zip(weight) {
             let (m, w, p) = (f64::from(*m), f64::from(*w), 1.0 / (1.0 + (-x).exp()));
-            let v = if flavour == LossFlavour::Paper { w } else { 1.0 };
+            let v = if cross_entropy == CrossEntropy::Weighted { w } else { 1.0 };
             entropy -= v * (m * p.ln() + (1.0 - m) * (1.0 - p).ln());
             weights += v;
             intersection += w * p * m;
@@ -236,9 +243,8 @@ mod tests {
 
     #[test]
     fn losses_of_planes_of_any_size_agree_with_the_plain_twin() {
-        for ((height, width), flavour) in EXTENTS
-            .into_iter()
-            .flat_map(|extent| [LossFlavour::Paper, LossFlavour::PublishedScript].map(|f| (extent, f)))
+        for ((height, width), cross_entropy) in
+            EXTENTS.into_iter().flat_map(|extent| [CrossEntropy::Weighted, CrossEntropy::Plain].map(|c| (extent, c)))
         {
             let extent = Extent { height, width };
             let (pixels, planes) = (extent.area(), 3);
@@ -248,13 +254,16 @@ mod tests {
             let whole: Vec<f64> = x.iter().map(|v| f64::from(*v)).collect();
             let of_plane = |plane: usize, x: &[f64]| {
                 let range = plane * pixels..(plane + 1) * pixels;
-                twin(x, &mask[range.clone()], &weight[range], flavour) / planes as f64
+                twin(x, &mask[range.clone()], &weight[range], cross_entropy) / planes as f64
             };
             let want: f64 = whole.chunks(pixels).enumerate().map(|(plane, x)| of_plane(plane, x)).sum();
-            let got = forward(pixels, &x, &mask, &weight, flavour);
-            assert!((f64::from(got) - want).abs() < 1e-6 * want.abs(), "{extent:?} {flavour:?}: {got}, twin {want}");
+            let got = forward(pixels, &x, &mask, &weight, cross_entropy);
+            assert!(
+                (f64::from(got) - want).abs() < 1e-6 * want.abs(),
+                "{extent:?} {cross_entropy:?}: {got}, twin {want}"
+            );
             let mut gx = vec![0.25; x.len()];
-            backward(pixels, &x, &mask, &weight, flavour, 2.0, &mut gx);
+            backward(pixels, &x, &mask, &weight, cross_entropy, 2.0, &mut gx);
             for at in (0..x.len()).step_by(37) {
                 let plane = at / pixels;
                 let mut moved = whole[plane * pixels..(plane + 1) * pixels].to_vec();
@@ -264,7 +273,10 @@ mod tests {
                 };
                 let slope = (side(1e-4) - side(-1e-4)) / 2e-4;
                 let error = (f64::from(gx[at]) - 0.25 - 2.0 * slope).abs();
-                assert!(error < 1e-7 + 1e-4 * slope.abs(), "{extent:?} {flavour:?}, number {at}: {error} of {slope}");
+                assert!(
+                    error < 1e-7 + 1e-4 * slope.abs(),
+                    "{extent:?} {cross_entropy:?}, number {at}: {error} of {slope}"
+                );
             }
         }
     }

@@ -1,11 +1,10 @@
-//! NVIDIA's libraries, loaded when they are first called: a program with this feature starts without them, and computes on
-//! the CPU.
+//! Loading NVIDIA's libraries while the program runs: [`load`] before a GPU is opened, in every program, and
+//! [`resolve`] for one that expands [`load_cuda_libraries_late`](crate::load_cuda_libraries_late).
 //!
-//! cudarc links with the libraries. For each function that it calls, this file defines one of the same name, which jumps to the
-//! address in its slot, so that the linker needs no library. At first a slot leads to code that looks the function up and
-//! fills the slot. Functions of a missing library return an error; opening a GPU says which library is missing.
+//! A program that does not is linked with the libraries, as cudarc does it, and they are loaded when it starts.
+//! [`load`] then finds what is there already.
 //!
-//! For Linux on x86-64; elsewhere the libraries are linked as usual.
+//! For Linux on x86-64; elsewhere the libraries are always linked.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::OnceLock;
@@ -80,6 +79,15 @@ unsafe extern "C" {
 const RTLD_NOW: c_int = 2;
 
 impl Library {
+    /// The library that has a function of this name.
+    fn of(name: &CStr) -> &'static Self {
+        match name.to_bytes() {
+            [b'c', b'u', b'b', b'l', b'a', b's', ..] => &BLAS,
+            [b'n', b'v', b'r', b't', b'c', ..] => &COMPILER,
+            _ => &DRIVER,
+        }
+    }
+
     fn handle(&self) -> Result<usize, String> {
         let open = || {
             let mut said = String::new();
@@ -119,7 +127,8 @@ impl Library {
     }
 }
 
-/// What CUDA the driver of this handle is made for, 1000 times the major version and 10 times the minor; 0 where it does not say.
+/// What CUDA the driver of this handle is made for, 1000 times the major version and 10 times the minor; 0 where it
+/// does not say.
 fn driver_version(handle: usize) -> c_int {
     // SAFETY: the handle comes from `dlopen` and is never closed; the name ends with a zero.
     let function = unsafe { dlsym(handle as *mut c_void, c"cuDriverGetVersion".as_ptr()) };
@@ -140,16 +149,16 @@ fn is_lost(result: c_int) -> bool {
 
 /// What the driver's function at this address says, but for a lost GPU.
 fn forgiven(address: usize, [first, second, third]: [usize; 3]) -> c_int {
-    // SAFETY: the address is a function's of those named below, which have at most three arguments; each fills a register that
-    // holds integers, and a register without an argument is left alone.
+    // SAFETY: the address is a function's of those named below, which have at most three arguments; each fills a
+    // register that holds integers, and a register without an argument is left alone.
     let real: extern "C" fn(usize, usize, usize) -> c_int = unsafe { std::mem::transmute(address) };
     let result = real(first, second, third);
     if is_lost(result) { 0 } else { result }
 }
 
-/// Functions that cudarc calls while it drops a buffer or a stream, and that must not fail there: it would end the program
-/// before the error of the call that met the loss is told. What a lost GPU holds is lost with it, and any later call for work
-/// or numbers still gives the error.
+/// Functions that cudarc calls while it drops a buffer or a stream, and that must not fail there: it would end the
+/// program before the error of the call that met the loss is told. What a lost GPU holds is lost with it, and any later
+/// call for work or numbers still gives the error.
 macro_rules! forgiven_when_lost {
     ($($name:ident),*) => {
         /// The function to call in the place of the one of this name, at this address.
@@ -178,119 +187,36 @@ forgiven_when_lost!(
     cuMemFree_v2
 );
 
-macro_rules! functions {
-    ($($library:ident: $($name:literal)*;)*) => {
-        /// Each function's library and name, in the order of their slots.
-        static FUNCTIONS: &[(&Library, &str)] = &[$($((&$library, concat!($name, "\0")),)*)*];
-
-        // SAFETY: each function jumps to an address of its own library, with the arguments where the caller put them, or to
-        // one that takes none and gives an error of the library's. What is put by in between is all that may hold an
-        // argument; nothing is thrown across.
-        std::arch::global_asm!(
-            ".pushsection .data.sam2unet_slots, \"aw\", @progbits",
-            ".balign 8",
-            ".globl sam2unet_slots",
-            ".hidden sam2unet_slots",
-            "sam2unet_slots:",
-            ".popsection",
-            $($(concat!(
-                ".pushsection .text.sam2unet_", $name, ", \"ax\", @progbits\n",
-                ".globl ", $name, "\n",
-                ".hidden ", $name, "\n",
-                ".type ", $name, ", @function\n",
-                $name, ":\n",
-                "jmp qword ptr [rip + sam2unet_slot_", $name, "]\n",
-                "sam2unet_look_up_", $name, ":\n",
-                "lea r11, [rip + sam2unet_slot_", $name, "]\n",
-                "jmp sam2unet_look_up\n",
-                ".size ", $name, ", . - ", $name, "\n",
-                ".popsection\n",
-                ".pushsection .data.sam2unet_slots, \"aw\", @progbits\n",
-                "sam2unet_slot_", $name, ": .quad sam2unet_look_up_", $name, "\n",
-                ".popsection\n",
-            ),)*)*
-            // Calls `fill(slot)` with all that holds a function's arguments put by, then goes where it says. As at the beginning
-            // of every function the stack is eight bytes past a multiple of 16; seven registers make it one for the call.
-            ".pushsection .text.sam2unet_look_up, \"ax\", @progbits",
-            "sam2unet_look_up:",
-            "push rdi",
-            "push rsi",
-            "push rdx",
-            "push rcx",
-            "push r8",
-            "push r9",
-            "push rax",
-            "sub rsp, 128",
-            "movups [rsp], xmm0",
-            "movups [rsp + 16], xmm1",
-            "movups [rsp + 32], xmm2",
-            "movups [rsp + 48], xmm3",
-            "movups [rsp + 64], xmm4",
-            "movups [rsp + 80], xmm5",
-            "movups [rsp + 96], xmm6",
-            "movups [rsp + 112], xmm7",
-            "mov rdi, r11",
-            "call {fill}",
-            "mov r11, rax",
-            "movups xmm0, [rsp]",
-            "movups xmm1, [rsp + 16]",
-            "movups xmm2, [rsp + 32]",
-            "movups xmm3, [rsp + 48]",
-            "movups xmm4, [rsp + 64]",
-            "movups xmm5, [rsp + 80]",
-            "movups xmm6, [rsp + 96]",
-            "movups xmm7, [rsp + 112]",
-            "add rsp, 128",
-            "pop rax",
-            "pop r9",
-            "pop r8",
-            "pop rcx",
-            "pop rdx",
-            "pop rsi",
-            "pop rdi",
-            "jmp r11",
-            ".popsection",
-            fill = sym fill,
-        );
-    };
-}
-
-unsafe extern "C" {
-    /// As many as [`FUNCTIONS`], each the address that a function jumps to.
-    #[link_name = "sam2unet_slots"]
-    static SLOTS: [AtomicUsize; 0];
-}
-
-/// Looks up the function of a slot, and gives its address.
-extern "C" fn fill(slot: &AtomicUsize) -> usize {
-    // SAFETY: the address of a symbol, of which nothing is read.
-    let first = unsafe { SLOTS.as_ptr() };
-    let index = (std::ptr::from_ref(slot) as usize - first as usize) / size_of::<usize>();
-    let (library, name) = FUNCTIONS[index];
-    let name = CStr::from_bytes_with_nul(name.as_bytes()).unwrap_or_default();
-    let address = forgiving(name, library.function(name));
+/// What a function of [`load_cuda_libraries_late`](crate::load_cuda_libraries_late) calls when it is called first: the
+/// address to jump to, which it also writes into the function's slot for the calls to come.
+///
+/// # Safety
+/// `name` ends with a zero and stays.
+#[doc(hidden)]
+#[inline(never)]
+pub unsafe extern "C" fn resolve(slot: &AtomicUsize, name: *const c_char) -> usize {
+    // SAFETY: as the caller says.
+    let name = unsafe { CStr::from_ptr(name) };
+    let address = forgiving(name, Library::of(name).function(name));
     // two threads write the same; what `forgiving` kept is there before
     slot.store(address, Ordering::Release);
     address
 }
 
-// every function that cudarc 0.9.15 and this crate call; one that is not here would be linked as ever, with its library
-functions! {
-    DRIVER:
-        "cuCtxGetCurrent" "cuCtxSetCurrent" "cuCtxSynchronize" "cuDeviceGet" "cuDeviceGetAttribute" "cuDeviceGetCount"
-        "cuDeviceGetDefaultMemPool" "cuDeviceGetName" "cuDevicePrimaryCtxRelease_v2" "cuDevicePrimaryCtxRetain"
-        "cuDeviceTotalMem_v2" "cuEventCreate" "cuEventDestroy_v2" "cuEventElapsedTime" "cuEventRecord"
-        "cuEventSynchronize" "cuGetErrorName" "cuGetErrorString" "cuInit" "cuLaunchKernel" "cuMemAllocAsync"
-        "cuMemAllocHost_v2" "cuMemAlloc_v2" "cuMemFreeAsync" "cuMemFreeHost" "cuMemFree_v2" "cuMemGetInfo_v2"
-        "cuMemPoolGetAttribute" "cuMemPoolSetAttribute" "cuMemcpyDtoDAsync_v2" "cuMemcpyDtoD_v2"
-        "cuMemcpyDtoHAsync_v2" "cuMemcpyDtoH_v2" "cuMemcpyHtoDAsync_v2" "cuMemcpyHtoD_v2" "cuMemsetD8Async"
-        "cuMemsetD8_v2" "cuModuleGetFunction" "cuModuleLoad" "cuModuleLoadData" "cuModuleUnload" "cuStreamCreate"
-        "cuStreamDestroy_v2" "cuStreamSynchronize" "cuStreamWaitEvent";
-    BLAS:
-        "cublasCreate_v2" "cublasDestroy_v2" "cublasGemmEx" "cublasGemmStridedBatchedEx" "cublasSetStream_v2"
-        "cublasSgemm_v2" "cublasSgemmStridedBatched" "cublasSgemv_v2" "cublasDgemm_v2" "cublasDgemmStridedBatched"
-        "cublasDgemv_v2";
-    COMPILER:
-        "nvrtcCompileProgram" "nvrtcCreateProgram" "nvrtcDestroyProgram" "nvrtcGetPTX" "nvrtcGetPTXSize"
-        "nvrtcGetProgramLog" "nvrtcGetProgramLogSize";
+// the unit tests are a program too
+#[cfg(test)]
+crate::load_cuda_libraries_late!();
+
+#[cfg(test)]
+mod tests {
+    use super::{BLAS, COMPILER, DRIVER, Library};
+
+    #[test]
+    fn a_name_tells_its_library() {
+        for (name, library) in
+            [(c"cuInit", &DRIVER), (c"cuMemFree_v2", &DRIVER), (c"cublasCreate_v2", &BLAS), (c"nvrtcGetPTX", &COMPILER)]
+        {
+            assert!(std::ptr::eq(Library::of(name), library), "{name:?}");
+        }
+    }
 }

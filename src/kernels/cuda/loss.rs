@@ -6,7 +6,7 @@ use super::gpu::Gpu;
 use super::ptx::{Kernels, args, blocks, kernels};
 use super::view::{Slice, SliceMut};
 use crate::kernels::extent::Extent;
-use crate::kernels::structure_loss::{LossFlavour, StructureLossKernel};
+use crate::kernels::structure_loss::{CrossEntropy, StructureLossKernel};
 
 const LOSS: Kernels = kernels!("loss");
 /// Pixels that one block sums.
@@ -20,27 +20,27 @@ impl StructureLossKernel for Gpu {
     fn structure_loss(
         &self,
         plane: Extent,
-        flavour: LossFlavour,
+        cross_entropy: CrossEntropy,
         logits: &Buffer,
         mask: &Buffer,
         weights: &Buffer,
         y: SliceMut<'_>,
     ) -> Result<(), GpuError> {
-        let planes = Planes::new(plane, flavour, [logits, mask, weights].map(Slice::from));
+        let planes = Planes::new(plane, cross_entropy, [logits, mask, weights].map(Slice::from));
         planes.forward(self, y)
     }
 
     fn structure_loss_backward(
         &self,
         plane: Extent,
-        flavour: LossFlavour,
+        cross_entropy: CrossEntropy,
         logits: &Buffer,
         mask: &Buffer,
         weights: &Buffer,
         gy: &Buffer,
         gx: SliceMut<'_>,
     ) -> Result<(), GpuError> {
-        let planes = Planes::new(plane, flavour, [logits, mask, weights].map(Slice::from));
+        let planes = Planes::new(plane, cross_entropy, [logits, mask, weights].map(Slice::from));
         planes.backward(self, gy.into(), gx)
     }
 }
@@ -68,10 +68,10 @@ struct Planes<'a> {
 }
 
 impl<'a> Planes<'a> {
-    fn new(extent: Extent, flavour: LossFlavour, numbers: [Slice<'a>; 3]) -> Self {
+    fn new(extent: Extent, cross_entropy: CrossEntropy, numbers: [Slice<'a>; 3]) -> Self {
         let (pixels, n) = (extent.area(), numbers[0].len());
         assert!(n > 0 && n.is_multiple_of(pixels) && numbers.iter().all(|part| part.len() == n));
-        Self { pixels, weighted: i32::from(flavour == LossFlavour::Paper), numbers }
+        Self { pixels, weighted: i32::from(cross_entropy == CrossEntropy::Weighted), numbers }
     }
 
     fn count(&self) -> usize {

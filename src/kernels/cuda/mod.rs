@@ -34,5 +34,8 @@ pub(crate) mod view;
 pub use buffer::Buffer;
 pub use error::GpuError;
 pub use gpu::Gpu;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[doc(hidden)]
+pub use libraries::resolve as libraries_resolve;
 pub use open::NoGpu;
 pub use view::SliceMut;

@@ -17,6 +17,7 @@ mod tape;
 pub mod up2_concat;
 
 pub use crate::kernels::adapted_block::AttentionConfig;
+pub use crate::kernels::structure_loss::CrossEntropy;
 pub use activation::Activation;
 pub use adapted_block::{
     AdapterRef, BlockWeights, LinearRef, LinearWeights, NormWeights, adapted_block, pooling_block,

@@ -3,7 +3,7 @@
 
 use super::tape::{Erased, GradientOf, erase, record_backward, retype};
 use crate::kernels::extent::Extent;
-use crate::kernels::structure_loss::{LossFlavour, StructureLossKernel};
+use crate::kernels::structure_loss::{CrossEntropy, StructureLossKernel};
 use crate::nn::backend::bound::Backend;
 use crate::nn::shape::{Masks, Side, check_map};
 use dfdx::prelude::*;
@@ -24,10 +24,11 @@ pub fn loss_weights<B: Dim, S: Side, K: Dim, D: Backend>(
     Ok(retype(y))
 }
 
-/// The loss of logits `(B, K, S, S)` against a mask in `0..=1`, averaged over images and classes.
+/// The loss of one output's logits `(B, K, S, S)` against a mask in `0..=1`, averaged over images and classes.
 ///
 /// With weights `w`, probabilities `p` and mask `m`, sums over a plane:
-/// `sum(w bce) / sum(w) + 1 - (sum(w p m) + 1) / (sum(w (p + m)) - sum(w p m) + 1)`.
+/// `sum(w bce) / sum(w) + 1 - (sum(w p m) + 1) / (sum(w (p + m)) - sum(w p m) + 1)`. With [`CrossEntropy::Plain`] the
+/// first part is the mean of `bce`.
 ///
 /// # Panics
 /// When a run-time batch is empty, a run-time side is not square, or logits, mask and weights differ in shape.
@@ -38,9 +39,9 @@ pub fn structure_loss<B: Dim, S: Side, K: Dim, D: Backend, T: Tape<f32, D>>(
     logits: Masks<B, S, K, D, T>,
     mask: &Masks<B, S, K, D>,
     weights: &Masks<B, S, K, D>,
-    flavour: LossFlavour,
+    cross_entropy: CrossEntropy,
 ) -> Result<Tensor<(), f32, D, T>, D::Err> {
-    erased(erase(logits), erase(mask.clone()), erase(weights.clone()), flavour)
+    erased(erase(logits), erase(mask.clone()), erase(weights.clone()), cross_entropy)
 }
 
 /// Height and width of planes `(batch, classes, height, width)`.
@@ -53,7 +54,7 @@ fn erased<D: Backend, T: Tape<f32, D>>(
     x: Erased<4, D, T>,
     mask: Erased<4, D>,
     weights: Erased<4, D>,
-    flavour: LossFlavour,
+    cross_entropy: CrossEntropy,
 ) -> Result<Tensor<(), f32, D, T>, D::Err> {
     let (x, mut tape) = x.try_contiguous()?.split_tape();
     let (mask, weights) = (mask.try_contiguous()?, weights.try_contiguous()?);
@@ -62,13 +63,13 @@ fn erased<D: Backend, T: Tape<f32, D>>(
     assert_eq!(x.shape(), weights.shape(), "logits and the loss's weights differ in shape");
     let y = device.build((), |k, y| {
         let (mask, weights) = (device.view(&mask), device.view(&weights));
-        k.structure_loss(plane, flavour, &device.view(&x), &mask, &weights, y)
+        k.structure_loss(plane, cross_entropy, &device.view(&x), &mask, &weights, y)
     })?;
     if T::OWNS_TAPE {
         let inputs = [GradientOf::tensor(&x)];
         record_backward(&mut tape, &device, inputs, GradientOf::tensor(&y), move |d, k, gy, [gx]| {
             let (mask, weights) = (d.view(&mask), d.view(&weights));
-            k.structure_loss_backward(plane, flavour, &d.view(&x), &mask, &weights, &gy, gx)
+            k.structure_loss_backward(plane, cross_entropy, &d.view(&x), &mask, &weights, &gy, gx)
         });
     }
     Ok(y.put_tape(tape))

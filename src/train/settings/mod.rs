@@ -3,14 +3,14 @@
 pub(in crate::train) mod check;
 mod declare;
 pub mod demo;
-pub(in crate::train) mod error;
+pub(crate) mod error;
 pub(in crate::train) mod file;
-pub(in crate::train) mod key;
-pub(in crate::train) mod layers;
-pub(in crate::train) mod origin;
+pub(crate) mod key;
+pub(crate) mod layers;
+pub(crate) mod origin;
 pub mod preset;
 #[expect(clippy::module_inception, reason = "the settings themselves, beside what belongs to them")]
-pub(in crate::train) mod settings;
+pub(crate) mod settings;
 mod sides;
 #[cfg(test)]
 mod tests;

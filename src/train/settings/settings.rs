@@ -14,8 +14,9 @@ use crate::data::multi_scale::{LARGER_SCALE, MultiScale};
 use crate::device::DeviceChoice;
 use crate::kernels::memory_use::MemoryUse;
 use crate::kernels::precision::Precision;
-use crate::kernels::structure_loss::LossFlavour;
 use crate::metrics::task::Task;
+use crate::nn::losses::table::Loss;
+use crate::nn::variant::{Large, VariantName};
 
 settings! {
     /// A run's settings: what `config.toml` in its folder holds.
@@ -36,7 +37,7 @@ settings! {
         /// The paper's task: decides epochs, multi-scale and which scores are shown
         task: Option<Task> = None, Data, Value("NAME");
         /// Size of the encoder
-        variant: String = "large".to_string(), Model, Value("NAME");
+        variant: VariantName = Large::CHOICE, Model, Value("NAME");
         /// Side of the input in pixels, a multiple of 32 from 64 to 1024
         size: usize = 352, Model, Value("N");
         /// Epochs, and the length of the learning rate's cosine. If only `steps` is given, the cosine gets as many epochs as they
@@ -59,7 +60,7 @@ settings! {
         /// Seed of everything random
         seed: u64 = 0, Optimisation, Value("N");
         /// The loss: the paper's, or that of the published script, whose cross-entropy is unweighted
-        loss: LossFlavour = LossFlavour::Paper, Optimisation, Value("NAME");
+        loss: Loss = Loss::Paper, Optimisation, Value("NAME");
         /// How sides are drawn: random: each batch at the side or 1.25 times it; both: at both, an update each
         multi_scale: MultiScale = MultiScale::Off, Optimisation, Value("NAME");
         /// Whether an epoch visits its images in random order
@@ -95,12 +96,6 @@ pub struct Generated {
 impl SettingValue for Generated {
     fn from_text(_: &OsStr) -> Result<toml::Value, String> {
         Err("it is a table in a settings file".to_string())
-    }
-}
-
-impl SettingValue for String {
-    fn from_text(text: &OsStr) -> Result<toml::Value, String> {
-        Ok(toml::Value::from(text.to_string_lossy().into_owned()))
     }
 }
 

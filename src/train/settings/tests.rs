@@ -39,11 +39,11 @@ fn file(dir: &Path, text: &str) -> PathBuf {
 #[test]
 fn presets_are_those_of_the_paper_and_the_demonstration() {
     let paper = folder("");
-    assert_eq!((paper.variant.as_str(), paper.size, paper.batch_size, paper.epochs), ("large", 352, 12, Some(20)));
+    assert_eq!((paper.variant.name(), paper.size, paper.batch_size, paper.epochs), ("large", 352, 12, Some(20)));
     assert_eq!((paper.lr, paper.weight_decay, paper.shuffle, paper.augment), (1e-3, 5e-4, true, true));
     assert!(paper.images.unwrap().is_absolute() && paper.generated.is_none());
     let demo = resolve(&[]).unwrap().settings;
-    assert_eq!((demo.variant.as_str(), demo.size, demo.batch_size, demo.lr), ("tiny", 128, 8, 2e-3));
+    assert_eq!((demo.variant.name(), demo.size, demo.batch_size, demo.lr), ("tiny", 128, 8, 2e-3));
     assert!(demo.generated.is_some());
     for task in Task::ALL {
         let settings = folder(&format!("task = '{task}'"));
@@ -113,7 +113,7 @@ fn a_bad_value_is_refused_by_its_key() {
     );
     assert!(with("size = 0").ends_with("64 and 96"));
     assert!(with("size = 9999").ends_with("992 and 1024"));
-    assert!(with("variant = 'huge'").contains("tiny, small, base-plus, large"));
+    assert!(with("variant = 'huge'").contains("choose one of tiny, small, base-plus, large"));
     assert!(with("epochs = 0").starts_with("epochs = 0"));
     assert!(with("batch_size = 0").starts_with("batch_size = 0"));
     assert!(with("lr = -1.0").starts_with("lr = -1"));

@@ -1,17 +1,18 @@
 //! Time and memory of one model, in the terms of PyTorch's side of the comparison: random weights, random input,
 //! two calls to warm up, then the median of the rest.
 
+use crate::choice::choice;
 use crate::data::loader::Batch;
 use crate::device::Device;
 use crate::kernels::cpu::gemm::peak::peak;
 use crate::kernels::memory_use::MemoryUse;
 use crate::kernels::precision::Precision;
 use crate::kernels::profile::{self, Kind, scope};
-use crate::kernels::structure_loss::LossFlavour;
 use crate::nn::backend::cpu::copies;
+use crate::nn::losses::table::Loss;
 use crate::nn::network::NetworkError;
 use crate::nn::shape::check_side;
-use crate::nn::variant::VARIANTS;
+use crate::nn::variant::VariantName;
 use crate::nn::weights::build::{BuildError, BuildOptions};
 use crate::nn::weights::initialiser::Initialiser;
 use crate::train::adamw::AdamWConfig;
@@ -21,14 +22,14 @@ use serde::Serialize;
 use std::fmt;
 use std::time::Instant;
 
-/// What is timed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum What {
-    /// The prediction of one batch.
-    Infer,
-    /// Forward, backward and an AdamW step on one batch.
-    Train,
+choice! {
+    /// What is timed.
+    pub enum What: "work" {
+        /// The prediction of one batch.
+        Infer = "infer",
+        /// Forward, backward and an AdamW step on one batch.
+        Train = "train",
+    }
 }
 
 /// A measurement to make.
@@ -37,7 +38,7 @@ pub struct Case {
     /// What is timed.
     pub what: What,
     /// Variant's name.
-    pub variant: String,
+    pub variant: VariantName,
     /// Images in a batch.
     pub batch: usize,
     /// The precision asked for.
@@ -75,10 +76,7 @@ pub struct Measurement {
 
 /// Why nothing was measured.
 #[derive(Debug, thiserror::Error)]
-pub enum BenchError {
-    /// No such variant.
-    #[error("there is no variant {0}: use tiny, small, base-plus or large")]
-    Variant(String),
+pub enum MeasureError {
     /// The device has no such products.
     #[error("this device computes no {} products, which take {needs}: use f32, or another device", .precision.name())]
     Precision {
@@ -105,7 +103,7 @@ pub enum BenchError {
 ///
 /// # Errors
 /// When the variant or the side is not known.
-pub fn measure(mut case: Case, device: &Device, memory: MemoryUse) -> Result<Measurement, BenchError> {
+pub fn measure(mut case: Case, device: &Device, memory: MemoryUse) -> Result<Measurement, MeasureError> {
     case.device = device.name().into();
     let repeat = case.repeat;
     let (before_mb, seconds) = with_call(&case, device, memory, |call| time(repeat, call))?;
@@ -125,16 +123,12 @@ fn with_call<R>(
     case: &Case,
     device: &Device,
     memory: MemoryUse,
-    run: impl FnOnce(&mut dyn FnMut() -> Result<(), BenchError>) -> Result<R, BenchError>,
-) -> Result<R, BenchError> {
-    let unknown = || BenchError::Variant(case.variant.clone());
+    run: impl FnOnce(&mut dyn FnMut() -> Result<(), MeasureError>) -> Result<R, MeasureError>,
+) -> Result<R, MeasureError> {
     // before memory is asked for
     check_side(case.size).map_err(NetworkError::from)?;
-    if !VARIANTS.contains(&case.variant.as_str()) {
-        return Err(unknown());
-    }
     if !device.supports(case.precision) {
-        return Err(BenchError::Precision { precision: case.precision, needs: device.needs(case.precision) });
+        return Err(MeasureError::Precision { precision: case.precision, needs: device.needs(case.precision) });
     }
     let pixels = case.batch * case.size * case.size;
     // Any spread of numbers does: the arithmetic takes the same time for all.
@@ -143,16 +137,17 @@ fn with_call<R>(
     let source = &mut Initialiser::new(0);
     match case.what {
         What::Infer => {
-            let network = device.network(&case.variant, source, case.precision).ok_or_else(unknown)??;
+            let network = device.network(case.variant.name(), source, case.precision).expect("a named variant")?;
             run(&mut || Ok(device.keep_busy(|| network.logits(&images, case.batch, case.size)).map(drop)?))
         }
         What::Train => {
             let config = AdamWConfig::default();
             let compute = BuildOptions { precision: case.precision, memory };
-            let mut session = open_session_on(device, &case.variant, source, config, compute).ok_or_else(unknown)??;
+            let mut session =
+                open_session_on(device, case.variant.name(), source, config, compute).expect("a named variant")?;
             let batch = Batch { side: case.size, indices: (0..case.batch).collect(), images, masks };
             run(&mut || {
-                session.accumulate(&batch, 1.0, LossFlavour::Paper)?;
+                session.accumulate(&batch, 1.0, Loss::Paper)?;
                 let _work = scope(Kind::Optimiser, 0);
                 session.update(1e-3)?;
                 // waits for the device, so that a call is a whole step
@@ -192,9 +187,9 @@ pub struct Share {
 ///
 /// # Errors
 /// As [`measure`]; and on a GPU, whose work nobody counts.
-pub fn profile(case: &Case, device: &Device, memory: MemoryUse) -> Result<Profile, BenchError> {
+pub fn profile(case: &Case, device: &Device, memory: MemoryUse) -> Result<Profile, MeasureError> {
     if device.name() != "cpu" {
-        return Err(BenchError::Profile);
+        return Err(MeasureError::Profile);
     }
     let (seconds, spent, copies) = with_call(case, device, memory, |call| {
         for _ in 0..2 {
@@ -302,7 +297,7 @@ mod tests {
     fn a_profile_adds_up_and_counts_the_products() {
         let device = crate::device::DeviceChoice::Cpu.open().unwrap();
         for what in [What::Infer, What::Train] {
-            let (variant, threads) = ("tiny".into(), rayon::current_num_threads());
+            let (variant, threads) = (crate::nn::variant::Tiny::CHOICE, rayon::current_num_threads());
             let case = Case {
                 what,
                 variant,

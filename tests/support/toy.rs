@@ -13,8 +13,8 @@ use sam2unet::data::{Batch, DataError, Dataset, Draws, Grey, Rgb};
 use sam2unet::nn::Precision;
 use sam2unet::nn::weights::{Role, Value, WeightSpec};
 use sam2unet::train::{
-    AdamW, AdamWConfig, Event, LearnError, Learner, LearnerSummary, LossFlavour, Outcome, Plan, RunFolder, Settings,
-    Sources, TrainError, is_finished, train,
+    AdamW, AdamWConfig, Event, LearnError, Learner, LearnerSummary, Loss, Outcome, Plan, RunFolder, Settings, Sources,
+    TrainError, is_finished, train,
 };
 
 /// A logistic regression of the mask on a pixel's colour, with a running mean and a count as a batch
@@ -80,7 +80,7 @@ fn pixels(images: &[f32], batch: usize, side: usize) -> Tensor<(usize, Const<3>)
 }
 
 impl Learner for Toy {
-    fn accumulate(&mut self, batch: &Batch, scale: f32, _: LossFlavour) -> Result<(), LearnError> {
+    fn accumulate(&mut self, batch: &Batch, scale: f32, _: Loss) -> Result<(), LearnError> {
         let count = batch.indices.len();
         let x = pixels(&batch.images, count, batch.side);
         let mask = Cpu::default().tensor_from_vec(batch.masks.clone(), (batch.masks.len(), Const::<1>));
@@ -282,4 +282,24 @@ pub fn result(path: &Path) -> Vec<(String, Vec<u8>)> {
 pub fn log(path: &Path) -> Vec<serde_json::Value> {
     let text = fs::read_to_string(path.join("log.jsonl")).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Training images, and five others to validate on.
+#[allow(dead_code, reason = "the property tests have sets of their own")]
+pub fn sources(images: usize) -> Sources {
+    Sources::of(Noise::new(1, images), Some(Noise::new(2, 5)))
+}
+
+/// A run that is not stopped.
+#[allow(dead_code, reason = "the property tests stop everywhere")]
+pub fn never(_: u64) -> bool {
+    false
+}
+
+/// A learner that is asked for its losses late.
+#[allow(dead_code, reason = "the property tests compare whole runs")]
+pub fn lagging() -> Toy {
+    let mut learner = Toy::new();
+    learner.lags = true;
+    learner
 }

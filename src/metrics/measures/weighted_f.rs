@@ -1,9 +1,11 @@
 //! The weighted F-measure (Margolin, Zelnik-Manor and Tal, "How to evaluate foreground maps?", CVPR 2014).
 
-use super::epsilon::EPSILON;
-use super::min_max::MinMax;
-use super::nearest::NearestForeground;
 use crate::data::mask::FOREGROUND_ABOVE;
+use crate::metrics::epsilon::EPSILON;
+use crate::metrics::maps::Maps;
+use crate::metrics::metric::{Measure, Pair};
+use crate::metrics::min_max::MinMax;
+use crate::metrics::nearest::NearestForeground;
 
 /// Reach of the 7 x 7 Gaussian that spreads errors among foreground pixels.
 const REACH: usize = 3;
@@ -12,12 +14,31 @@ const SIGMA: f64 = 5.0;
 /// At this distance from the foreground, in pixels, a false positive weighs 1.5 (half-way between 1 and 2).
 const HALF_DISTANCE: f64 = 5.0;
 
+/// The sum over pairs of each pair's weighted F.
+#[derive(Default)]
+pub(crate) struct WeightedF(f64);
+
+impl Measure<1> for WeightedF {
+    const TITLE: &'static str = "weighted F-measure, beta 1 (Margolin et al., CVPR 2014)";
+    const KEYS: [&'static str; 1] = ["wFmeasure"];
+    const OF_MAPS: Option<fn(&Maps<'_>) -> f64> =
+        Some(|maps| weighted_f(maps.prediction, maps.mask, maps.width, maps.min_max));
+
+    fn add(&mut self, pair: &Pair<'_>) {
+        self.0 += pair.of_maps;
+    }
+
+    fn scores(&self, pairs: f64) -> [f64; 1] {
+        [self.0 / pairs]
+    }
+}
+
 /// Weighted F with beta 1 of a prediction, (H, W) levels; 0 for a mask without foreground.
 ///
 /// A foreground pixel's error is the smaller of its own and the Gaussian mean around it, where background pixels stand
 /// in with the error of their nearest foreground pixel and pixels outside the image with 0. A background pixel's error
 /// weighs 2 - 0.5^(d / 5) at distance d from the foreground.
-pub(super) fn weighted_f(prediction: &[u8], mask: &[u8], width: usize, min_max: &MinMax) -> f64 {
+fn weighted_f(prediction: &[u8], mask: &[u8], width: usize, min_max: &MinMax) -> f64 {
     let Some(bounds) = Bounds::of(mask, width) else {
         return 0.0;
     };

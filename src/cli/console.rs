@@ -1,0 +1,118 @@
+//! What the programs print: lines and results on standard output, progress on standard error.
+
+use super::failure::{Failure, Status};
+use crate::metrics::summary::Summary;
+use crate::metrics::task::{Task, columns};
+use crate::train::events::{Event, Observer};
+use crate::train::overview::Overview;
+use crate::train::run_folder::state::SELECTION_KEY;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+/// Prints a line beside the work, which does not end because nobody reads any more or the disk of its output is full.
+pub(crate) fn say(line: impl Display) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// Prints what a subcommand was run for. Whoever closed the pipe has read enough; other errors are failures.
+pub(crate) fn print(result: impl AsRef<[u8]>) -> Result<Status, Failure> {
+    let mut out = io::stdout();
+    match out.write_all(result.as_ref()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::later(format_args!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(Status::Done),
+    }
+}
+
+/// A progress bar on standard error, with room for a message; hidden where that is no terminal.
+pub(crate) fn bar(length: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {msg}  {eta} left");
+    ProgressBar::new(length).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "))
+}
+
+/// How often a line is printed where there is no terminal for a bar.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// Shows a training run: a bar on a terminal, otherwise a line now and then.
+pub(crate) struct Console {
+    task: Option<Task>,
+    bar: ProgressBar,
+    steps: u64,
+    loss: Option<f64>,
+    images_per_second: Option<f64>,
+    last_line: Instant,
+}
+
+impl Console {
+    /// For a run that is not ready yet.
+    pub fn new() -> Self {
+        let bar = ProgressBar::hidden();
+        Self { task: None, bar, steps: 0, loss: None, images_per_second: None, last_line: Instant::now() }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    /// Above the bar, or just out.
+    fn line(&self, text: &str) {
+        self.bar.suspend(|| say(text));
+    }
+
+    fn ready(&mut self, overview: &Overview) {
+        say(overview);
+        self.task = overview.settings.task;
+        self.steps = overview.plan.steps;
+        self.bar = bar(self.steps);
+        self.bar.set_position(overview.resumed.unwrap_or(0));
+        self.bar.reset_eta();
+    }
+
+    fn step(&mut self, step: u64, epoch: u64, loss: f64, rate: f64, speed: f64) {
+        let mean = |old: &mut Option<f64>, new: f64| *old.insert(old.map_or(new, |old| 0.9 * old + 0.1 * new));
+        let (loss, speed) = (mean(&mut self.loss, loss), mean(&mut self.images_per_second, speed));
+        let text = format!("epoch {epoch}  loss {loss:.4}  lr {rate:.2e}  {speed:.1} images/s");
+        if !self.bar.is_hidden() {
+            self.bar.set_message(text);
+            self.bar.set_position(step);
+        } else if self.last_line.elapsed() >= LINE_EVERY || step == 1 {
+            self.last_line = Instant::now();
+            say(format_args!("step {step}/{}  {text}", self.steps));
+        }
+    }
+
+    fn epoch(&self, epoch: u64, loss: f64, validation: Option<&Summary>, best: bool) {
+        let mut text = format!("epoch {epoch}  mean loss {loss:.4}");
+        if let Some(summary) = validation {
+            let selected = summary.get(SELECTION_KEY).unwrap_or(f64::NAN);
+            text += &format!("  {SELECTION_KEY} {selected:.4}");
+            for column in columns(self.task) {
+                if column.key != SELECTION_KEY {
+                    text += &format!("  {} {:.4}", column.heading, column.of(summary));
+                }
+            }
+        }
+        self.line(&(text + if best { "  (best)" } else { "" }));
+    }
+}
+
+impl Observer for Console {
+    fn event(&mut self, event: &Event) {
+        match *event {
+            Event::Note(note) if note.is_warning() => eprintln!("warning: {note}"),
+            Event::Note(note) => say(format_args!("{:<10} {note}", note.topic())),
+            Event::Ready(overview) => self.ready(overview),
+            Event::Step { step, epoch, loss, rate, seconds, images } => {
+                self.step(step, epoch, loss, rate, images as f64 / seconds);
+            }
+            Event::Validating { done, of } => self.bar.set_message(format!("validating {done}/{of}")),
+            Event::Epoch { epoch, loss, validation, best } => self.epoch(epoch, loss, validation, best),
+            Event::Saved { .. } => {}
+            Event::Reporting => self.bar.set_message("drawing curves and samples"),
+        }
+    }
+}

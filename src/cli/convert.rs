@@ -1,0 +1,46 @@
+//! `sam2unet convert`.
+
+use super::console::say;
+use super::failure::{Failure, Status};
+use super::flags::choice;
+use crate::checkpoint::convert::{Target, convert};
+use crate::nn::network::catalogue;
+use crate::nn::weights::initialiser::Initialiser;
+use crate::nn::weights::source::WeightSource;
+use clap::Args;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  sam2unet convert SAM2-UNet-90.pth model.safetensors
+  sam2unet convert sam2_hiera_large.pt trunk.safetensors --to trunk
+  sam2unet convert sam2_hiera_large.pt start.safetensors --to sam2-unet --seed 1";
+
+/// Converts a weight file of SAM2 or SAM2-UNet to safetensors
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Convert {
+    /// The weight file to read: .pt, .pth or .safetensors, as Meta, transformers and timm name the weights
+    #[arg(value_name = "IN")]
+    input: PathBuf,
+    /// The safetensors file to write
+    #[arg(value_name = "OUT")]
+    output: PathBuf,
+    /// What to write: a whole model, or SAM2's image encoder [default: what IN is, if a whole model]
+    #[arg(long, value_name = "NAME", value_parser = choice::<Target>())]
+    to: Option<Target>,
+    /// Seed for what a trunk lacks of a whole model
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+}
+
+impl Convert {
+    /// Converts.
+    pub fn run(self) -> Result<Status, Failure> {
+        let mut initial = self.seed.map(Initialiser::new);
+        let rest = initial.as_mut().map(|source| source as &mut dyn WeightSource);
+        let converted = convert(&self.input, &self.output, self.to, &catalogue(), rest)?;
+        say(converted);
+        Ok(Status::Done)
+    }
+}

@@ -1,0 +1,164 @@
+//! Which error is which exit status, and what a flag can do about it.
+
+use super::measure::MeasureError;
+use crate::checkpoint::error::CheckpointError;
+use crate::device::DeviceError;
+use crate::metrics::folders::EvaluationError;
+use crate::predict::error::PredictError;
+use crate::train::error::TrainError;
+use crate::train::prepare::PrepareError;
+use crate::train::run_folder::error::FolderError;
+use crate::train::settings::error::Problem;
+use crate::train::settings::error::SettingsError;
+use crate::train::settings::origin::Origin;
+use crate::train::trainer::RunError;
+use std::fmt::{self, Display};
+
+/// How a subcommand ends. The numbers are exit statuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// All was done.
+    Done = 0,
+    /// Something failed that the input is not to blame for, or only after work was done.
+    Failed = 1,
+    /// The input was wrong: flags, files. clap's own refusals have this status too.
+    WrongInput = 2,
+    /// Ctrl-C or SIGTERM; the number is what shells make of Ctrl-C.
+    Interrupted = 130,
+}
+
+/// Why a subcommand failed: the message, which the program prints after the subcommand's name, and the exit status.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// The exit status.
+    pub status: Status,
+    message: String,
+}
+
+impl Failure {
+    /// The input was wrong.
+    pub fn input(message: impl Display) -> Self {
+        Self { status: Status::WrongInput, message: message.to_string() }
+    }
+
+    /// Something failed later.
+    pub fn later(message: impl Display) -> Self {
+        Self { status: Status::Failed, message: message.to_string() }
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// What `--device` can do about a device that cannot be used.
+const OTHER_DEVICE: &str = "; --device cpu computes without it";
+
+impl From<DeviceError> for Failure {
+    fn from(error: DeviceError) -> Self {
+        Self::input(format_args!("{error}{OTHER_DEVICE}"))
+    }
+}
+
+impl From<CheckpointError> for Failure {
+    fn from(error: CheckpointError) -> Self {
+        let advice = match &error {
+            CheckpointError::NoTarget { .. } => ": give `--to trunk`, or `--to sam2-unet --seed N`",
+            CheckpointError::NoRest { .. } => ": give `--seed N` to draw them at random",
+            _ => "",
+        };
+        Self::input(format_args!("{error}{advice}"))
+    }
+}
+
+impl From<PredictError> for Failure {
+    fn from(error: PredictError) -> Self {
+        let advice = match &error {
+            PredictError::TrainedSize { .. } => "; give --size N",
+            PredictError::OverImages(_) | PredictError::Folder { .. } => "; give another --out",
+            PredictError::OneFile { .. } => "; give a folder as --out",
+            PredictError::NoImages { .. } => "; --images takes an image or a folder of images",
+            _ => "",
+        };
+        Self::input(format_args!("{error}{advice}"))
+    }
+}
+
+impl From<EvaluationError> for Failure {
+    fn from(error: EvaluationError) -> Self {
+        Self::input(error)
+    }
+}
+
+impl From<MeasureError> for Failure {
+    fn from(error: MeasureError) -> Self {
+        let advice = match &error {
+            MeasureError::Profile => "; give --device cpu",
+            _ => "",
+        };
+        Self::input(format_args!("{error}{advice}"))
+    }
+}
+
+impl From<SettingsError> for Failure {
+    fn from(error: SettingsError) -> Self {
+        match &error {
+            // what the command line gave is named as it was given
+            SettingsError::Value { origin: Origin::Given, problem: Problem { key, value: Some(value), reason } } => {
+                Self::input(format_args!("--{} {value}: {reason}", key.replace('_', "-")))
+            }
+            _ => Self::input(error),
+        }
+    }
+}
+
+impl From<PrepareError> for Failure {
+    fn from(error: PrepareError) -> Self {
+        match error {
+            PrepareError::Settings(error) => error.into(),
+            PrepareError::Folder(error) => error.into(),
+            PrepareError::Device(error) => error.into(),
+            PrepareError::OtherVariant { ref found, .. } => {
+                Self::input(format_args!("{error}: give --variant {found}, or another file"))
+            }
+            _ => Self::input(error),
+        }
+    }
+}
+
+impl From<FolderError> for Failure {
+    fn from(error: FolderError) -> Self {
+        match &error {
+            FolderError::Occupied { path } => {
+                let path = path.display();
+                Self::input(format_args!("{error}: go on in it with --resume {path}, or choose another --out"))
+            }
+            FolderError::NoRun { .. } => {
+                Self::input(format_args!("{error}. --resume takes the folder that `train` wrote into (its --out)"))
+            }
+            FolderError::Busy { .. } => Self::input(format_args!("{error}: stop it first, or choose another --out")),
+            _ => Self::input(error),
+        }
+    }
+}
+
+impl From<TrainError> for Failure {
+    fn from(error: TrainError) -> Self {
+        match error {
+            TrainError::Start(error) => error.into(),
+            error => Self::later(error),
+        }
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Prepare(error) => error.into(),
+            RunError::Train(error) => error.into(),
+            RunError::Threads { .. } => Self::later(error),
+        }
+    }
+}

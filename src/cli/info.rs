@@ -1,0 +1,60 @@
+//! `sam2unet info`.
+
+use super::console::print;
+use super::failure::{Failure, Status};
+use crate::checkpoint::describe::{describe_file, describe_variant};
+use crate::checkpoint::file::WeightFile;
+use crate::nn::network::catalogue;
+use clap::Args;
+use serde::Serialize;
+use std::fmt::Display;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  sam2unet info large
+  sam2unet info model.safetensors
+  sam2unet info sam2_hiera_large.pt --json";
+
+/// Tells what a weight file holds, or how large a variant is
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Info {
+    /// tiny, small, base-plus or large; or a weight file
+    #[arg(value_name = "VARIANT|FILE")]
+    what: PathBuf,
+    /// Print a JSON object instead of lines
+    #[arg(long)]
+    json: bool,
+}
+
+impl Info {
+    /// Prints what is known.
+    pub fn run(self) -> Result<Status, Failure> {
+        let (catalogue, what) = (catalogue(), &self.what);
+        let of_name = |any_case: bool| {
+            let same = |name: &str| what == name || any_case && what.as_os_str().eq_ignore_ascii_case(name);
+            catalogue.iter().find(|(name, _)| same(name))
+        };
+        // a file wins over a variant's name in another case
+        if let Some((variant, specs)) = of_name(!what.exists()) {
+            return self.show(&describe_variant(variant, specs));
+        }
+        if !what.exists() {
+            let variants: Vec<_> = catalogue.iter().map(|(variant, _)| *variant).collect();
+            let what = what.display();
+            return Err(Failure::input(format_args!(
+                "`{what}` is neither a file nor a variant ({})",
+                variants.join(", ")
+            )));
+        }
+        self.show(&describe_file(&WeightFile::open(what)?, &catalogue)?)
+    }
+
+    fn show(&self, facts: &(impl Display + Serialize)) -> Result<Status, Failure> {
+        match self.json {
+            true => print(serde_json::to_string_pretty(facts).map_err(Failure::later)? + "\n"),
+            false => print(facts.to_string()),
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! The programs `sam2unet` and `train`: arguments, progress, exit status. This is their code, not a stable interface;
+//! it is there with the feature `cli`, which is on by default.
+//!
+//! [`sam2unet`] reads the command line and runs a subcommand. Each subcommand is a file with its flags and what it does
+//! with them. Beside them: how names and threads are read from flags (`flags`), what is printed (`console`), Ctrl-C
+//! (`interrupt`), which error is which exit status, with what a flag can do about it (`failure`), and what `bench`
+//! measures (`measure`).
+
+pub(crate) mod bench;
+pub(crate) mod completions;
+pub(crate) mod console;
+pub(crate) mod convert;
+pub(crate) mod evaluate;
+pub(crate) mod failure;
+pub(crate) mod flags;
+pub(crate) mod info;
+pub(crate) mod interrupt;
+pub(crate) mod man;
+pub(crate) mod measure;
+pub(crate) mod predict;
+pub(crate) mod program;
+pub(crate) mod settings;
+pub(crate) mod train;
+
+pub use program::{sam2unet, train};

@@ -1,0 +1,99 @@
+//! The program: its subcommands and its exit status.
+
+use super::bench::Bench;
+use super::completions::Completions;
+use super::convert::Convert;
+use super::evaluate::Evaluate;
+use super::failure::Status;
+use super::info::Info;
+use super::man::Man;
+use super::predict::Predict;
+use super::train::Train;
+use clap::{CommandFactory, Parser, Subcommand};
+use std::ffi::OsString;
+use std::iter::once;
+use std::process::ExitCode;
+
+/// What `--help` ends with.
+const EXAMPLES: &str = "\
+Examples:
+  sam2unet train
+      on generated scenes: a demonstration of a few minutes
+  sam2unet train --images IMAGES --masks MASKS --backbone sam2_hiera_large.pt --out run
+  sam2unet predict --checkpoint run/best/model.safetensors --images PHOTOS --out PREDICTED
+
+`sam2unet COMMAND --help` tells more, with examples.
+Exit status: 0 done; 2 the input was wrong; 1 something failed later; 130 interrupted.";
+
+/// SAM2-UNet (arXiv 2408.08870): trains, predicts and measures image segmentation
+#[derive(Parser)]
+#[command(
+    name = "sam2unet",
+    bin_name = "sam2unet",
+    subcommand_value_name = "COMMAND",
+    version,
+    propagate_version = true
+)]
+#[command(after_help = EXAMPLES)]
+struct Program {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Train(Box<Train>),
+    Predict(Predict),
+    Evaluate(Evaluate),
+    Convert(Convert),
+    Info(Info),
+    Bench(Bench),
+    Completions(Completions),
+    Man(Man),
+}
+
+/// The program `sam2unet`, with the arguments of this process.
+pub fn sam2unet() -> ExitCode {
+    run(std::env::args_os().skip(1))
+}
+
+/// The program `train`: `sam2unet train` with the arguments of this process.
+pub fn train() -> ExitCode {
+    run(once("train".into()).chain(std::env::args_os().skip(1)))
+}
+
+fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let program = match Program::try_parse_from(once("sam2unet".into()).chain(arguments)) {
+        Ok(program) => program,
+        // help is such an error too, whose status is 0
+        Err(error) => {
+            let _ = error.print();
+            return u8::try_from(error.exit_code()).unwrap_or(Status::WrongInput as u8).into();
+        }
+    };
+    let (name, ended) = match program.command {
+        Command::Train(train) => ("train", train.run()),
+        Command::Predict(predict) => ("predict", predict.run()),
+        Command::Evaluate(evaluate) => ("evaluate", evaluate.run()),
+        Command::Convert(convert) => ("convert", convert.run()),
+        Command::Info(info) => ("info", info.run()),
+        Command::Bench(bench) => ("bench", bench.run()),
+        Command::Completions(completions) => ("completions", completions.run(Program::command())),
+        Command::Man(man) => ("man", man.run(Program::command())),
+    };
+    let status = ended.unwrap_or_else(|failure| {
+        eprintln!("{name}: {failure}");
+        failure.status
+    });
+    ExitCode::from(status as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Program::command().debug_assert();
+    }
+}

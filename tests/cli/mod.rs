@@ -1,0 +1,9 @@
+//! The command line as a user has it.
+
+mod convert;
+mod dependencies;
+mod help;
+mod info;
+mod interrupt;
+mod predict;
+mod program;

@@ -1,0 +1,61 @@
+//! Runs the programs.
+
+use sam2unet::checkpoint;
+use sam2unet::nn::{Initialiser, Sam2UNet, Tiny};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// `sam2unet`, where relative paths start in `folder`.
+pub fn sam2unet(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sam2unet"));
+    command.args(arguments).current_dir(folder);
+    command
+}
+
+/// How a program ended.
+#[derive(Debug, PartialEq)]
+pub struct Ended {
+    /// The exit status; `None` where a signal ended it.
+    pub status: Option<i32>,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        Self {
+            status: output.status.code(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+/// Runs `sam2unet` to its end.
+pub fn run(folder: &Path, arguments: &[&str]) -> Ended {
+    sam2unet(folder, arguments).output().unwrap().into()
+}
+
+/// Standard output of a run that must succeed, and say nothing on standard error.
+pub fn done(folder: &Path, arguments: &[&str]) -> String {
+    let ended = run(folder, arguments);
+    assert_eq!((ended.status, &ended.err[..]), (Some(0), ""), "{arguments:?}");
+    ended.out
+}
+
+/// The one line of a run that must refuse its input, without the subcommand's name.
+pub fn refused(folder: &Path, arguments: &[&str]) -> String {
+    let Ended { status, out, err } = run(folder, arguments);
+    assert_eq!((status, &out[..]), (Some(2), ""), "{arguments:?}: {err}");
+    assert_eq!(err.lines().count(), 1, "{arguments:?}: {err}");
+    err.strip_prefix(&format!("{}: ", arguments[0])).unwrap_or_else(|| panic!("no name: {err}")).trim_end().to_string()
+}
+
+/// Writes a checkpoint of Tiny with random weights.
+pub fn tiny(path: &Path) {
+    let model = Sam2UNet::<Tiny>::from_source(&dfdx::tensor::Cpu::default(), &mut Initialiser::new(3)).unwrap();
+    checkpoint::save(path, &Sam2UNet::<Tiny>::specs(), |put| model.each_value(put), &BTreeMap::new()).unwrap();
+}

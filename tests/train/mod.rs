@@ -1,0 +1,9 @@
+//! Training.
+
+mod faults;
+mod resume;
+mod run;
+mod sources;
+#[path = "../support/toy.rs"]
+mod toy;
+mod trainer;

@@ -1,0 +1,102 @@
+//! Training in a program of one's own.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sam2unet::data::{Dataset, Synthetic};
+use sam2unet::nn::Tiny;
+use sam2unet::train::{Event, History, Layer, Outcome, RunError, Settings, Trainer};
+
+fn set(count: usize) -> Arc<dyn Dataset> {
+    Arc::new(Synthetic::new(7, count, 64))
+}
+
+fn settings() -> Settings {
+    Settings { variant: Tiny::CHOICE, size: 64, batch_size: 2, steps: Some(4), ..Settings::default() }
+}
+
+fn history(run: &Path) -> History {
+    serde_json::from_slice(&fs::read(run.join("run.json")).unwrap()).unwrap()
+}
+
+fn values(text: &str) -> Layer {
+    Layer::given(text.parse().unwrap()).unwrap()
+}
+
+/// Stopped and resumed, on other threads, with images that the program gives: the same bytes, and a history of both sessions.
+#[test]
+fn a_run_with_images_of_ones_own_is_stopped_resumed_and_finished() {
+    let dir = tempfile::tempdir().unwrap();
+    let (whole, broken) = (dir.path().join("whole"), dir.path().join("broken"));
+    let mut steps = Vec::new();
+    let look = |event: &Event| {
+        if let Event::Step { step, .. } = event {
+            steps.push(*step);
+        }
+    };
+    let trained = Trainer::new(settings()).data(set(6), Some(set(2))).out(&whole).on_event(look).run().unwrap();
+    assert_eq!((trained.outcome, &trained.folder), (Outcome::Finished, &whole));
+    assert_eq!(steps, [1, 2, 3, 4]);
+    assert_eq!(trained.best_model(), whole.join("best/model.safetensors"));
+    assert!(trained.best_model().is_file());
+
+    let stop = AtomicBool::new(false);
+    let look = |event: &Event| {
+        if let Event::Step { step: 2, .. } = event {
+            stop.store(true, Ordering::Relaxed);
+        }
+    };
+    let command = ["a".to_string(), "b c".to_string()];
+    let trainer = Trainer::new(settings()).data(set(6), Some(set(2))).out(&broken).command(command.to_vec());
+    let trained = trainer.stop_when(&stop).on_event(look).run().unwrap();
+    assert_eq!(trained.outcome, Outcome::Stopped { step: 2 });
+    let error = Trainer::resume(&broken).run().unwrap_err();
+    assert!(error.to_string().contains("given by a program"), "{error}");
+    let trainer = Trainer::resume(&broken).with(values("threads = 1")).data(set(6), Some(set(2)));
+    assert_eq!(trainer.run().unwrap().outcome, Outcome::Finished);
+    for file in ["last/model.safetensors", "last/optimiser.safetensors", "best/model.safetensors"] {
+        assert!(fs::read(whole.join(file)).unwrap() == fs::read(broken.join(file)).unwrap(), "{file} differs");
+    }
+
+    let [first, second] = &history(&broken).sessions[..] else { panic!("{:?}", history(&broken)) };
+    assert_eq!((first.command.as_slice(), second.command.len()), (&command[..], 0));
+    assert_eq!((first.from_step, first.to_step, first.outcome.as_deref()), (0, Some(2), Some("stopped")));
+    assert_eq!((second.from_step, second.to_step, second.outcome.as_deref()), (2, Some(4), Some("finished")));
+    assert_eq!((second.threads, second.device.as_str(), second.precision.as_str()), (1, "cpu", "f32"));
+    assert_eq!(first.version, env!("CARGO_PKG_VERSION"));
+    assert!(!first.processor.is_empty() && !first.instructions.is_empty());
+    assert!(first.started.ends_with('Z') && second.started >= first.ended.clone().unwrap());
+}
+
+#[test]
+fn a_finished_run_is_told_and_not_made_shorter_or_longer_in_vain() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let one = Settings { steps: Some(1), ..settings() };
+    Trainer::new(one.clone()).data(set(2), None).out(&run).run().unwrap();
+    let again = || Trainer::resume(&run).data(set(2), None);
+    let mut events = 0;
+    let trained = again().on_event(|_| events += 1).run().unwrap();
+    assert_eq!((trained.outcome, events), (Outcome::AlreadyFinished { step: 1 }, 0));
+    let error = again().with(values("epochs = 9")).run().unwrap_err();
+    assert!(matches!(error, RunError::Prepare(_)) && error.to_string().contains("`epochs` 9 and `steps` 1"), "{error}");
+    assert_eq!(again().with(values("steps = 2\nepochs = 2")).run().unwrap().outcome, Outcome::Finished);
+    let error = Trainer::new(one).data(set(2), None).out(&run).run().unwrap_err();
+    assert!(error.to_string().contains("holds a run already"), "{error}");
+}
+
+#[test]
+fn a_history_that_cannot_be_read_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    Trainer::new(Settings { steps: Some(1), ..settings() }).data(set(2), None).out(&run).run().unwrap();
+    fs::write(run.join("run.json"), "{").unwrap();
+    let longer = || Trainer::resume(&run).data(set(2), None).with(values("steps = 2")).run();
+    let message = longer().unwrap_err().to_string();
+    assert!(message.contains("run.json") && message.contains("remove it"), "{message}");
+    fs::remove_file(run.join("run.json")).unwrap();
+    assert_eq!(longer().unwrap().outcome, Outcome::Finished);
+    assert_eq!(history(&run).sessions.len(), 1);
+}
