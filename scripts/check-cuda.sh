@@ -2,6 +2,7 @@
 # Builds with the feature `cuda` and runs the CUDA tests without a GPU, on the stand-in of tests/cuda_standin.
 #
 #     scripts/check-cuda.sh [ARGUMENTS OF cargo test]
+#     scripts/check-cuda.sh --prepare          (only what needs no Rust: the compiler and the stand-in)
 #
 # The compiler comes from PyPI (scripts/cuda-toolkit.sh); all is kept under target/, so a second run builds what changed.
 # Our own Rust is compiled in haste: nearly all of the time goes to the stand-in. So target/release/sam2unet is slow until cargo
@@ -16,18 +17,29 @@ cd "$root"
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 toolkit=$target/cuda-toolkit standin=$target/cuda-standin
 
-scripts/cuda-toolkit.sh "$toolkit"
-dfdx=$(cargo metadata --format-version 1 --locked --features cuda |
-    python3 -c 'import json, os, sys
+prepare() {
+    scripts/cuda-toolkit.sh "$toolkit"
+    local dfdx
+    dfdx=$(cargo metadata --format-version 1 --locked --features cuda |
+        python3 -c 'import json, os, sys
 packages = json.load(sys.stdin)["packages"]
 print(*(os.path.dirname(p["manifest_path"]) for p in packages if p["name"] == "dfdx"))')
-make --no-print-directory --silent -C tests/cuda_standin -j"$(nproc)" OUT="$standin" DFDX="$dfdx"
-make --no-print-directory --silent -C tests/cuda_standin OUT="$standin" check >"$standin/selftest.txt" || { cat "$standin/selftest.txt"; exit 1; }
-ln -sf "$standin"/lib*.so "$toolkit/lib/"
+    make --no-print-directory --silent -C tests/cuda_standin -j"$(nproc)" OUT="$standin" DFDX="$dfdx"
+    make --no-print-directory --silent -C tests/cuda_standin OUT="$standin" check >"$standin/selftest.txt" || { cat "$standin/selftest.txt"; exit 1; }
+    ln -sf "$standin"/lib*.so "$toolkit/lib/"
+}
+mkdir -p "$target"
+# one at a time: .ci/run prepares while it does other things
+exec 9>"$target/cuda-standin.lock"
+flock 9
+prepare
+exec 9>&-
+if [[ ${1:-} == --prepare ]]; then exit; fi
 
 export CUDA_PATH=$toolkit CUDA_ROOT=$toolkit CUDA_TOOLKIT_ROOT_DIR=$toolkit PATH=$toolkit/bin:$PATH
 export LD_LIBRARY_PATH=$standin${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
-haste=(--config profile.release.package.sam2unet.opt-level=1 --config profile.release.package.sam2unet.codegen-units=16)
+haste=(--config profile.release.package.sam2unet.opt-level=1 --config profile.release.package.sam2unet.codegen-units=16
+    --config profile.release.package.sam2unet.debug=false)
 # the stand-in's shared memory is memory of threads, more than a library may bring that is not loaded at the start
 runner=(env "LD_PRELOAD=$standin/libcuda.so.1")
 if [[ $# -gt 0 ]]; then
@@ -136,10 +148,6 @@ if "${old[@]}" 2>"$standin/without.txt" >/dev/null; then echo "error: cuBLAS 13 
 grep -q 'libcublas.so.13 needs a newer driver' "$standin/without.txt" || { cat "$standin/without.txt" >&2; exit 1; }
 
 # NVIDIA's assembler takes our kernels, for the oldest card and for new ones, and keeps their numbers in registers
-for architecture in sm_75 sm_80 sm_90 sm_120; do
-    for ptx in "$(built out_dir)"/*.ptx; do
-        [[ $architecture == sm_75 && $ptx == */attention_tensor.ptx ]] || printf -- '-arch=%s %q\n' "$architecture" "$ptx"
-    done
-done | xargs -P "$(nproc)" -L 1 "$toolkit/bin/ptxas" -o /dev/null
-scripts/resources-cuda.sh >"$standin/resources.txt" || { tail -5 "$standin/resources.txt" >&2; exit 1; }
+scripts/resources-cuda.sh --ptx "$(built out_dir)" sm_75 sm_80 sm_90 sm_120 >"$standin/resources.txt" ||
+    { tail -5 "$standin/resources.txt" >&2; exit 1; }
 echo "all tests passed; every kernel is for compute capability 7.5 and newer, but attention on tensor cores (8.0)"

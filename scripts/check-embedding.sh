@@ -17,4 +17,7 @@ fi
 grep -q '^sam2unet ' <<<"$tree"
 folder=$(mktemp -d)
 trap 'rm -rf "$crate/Cargo.lock" "$folder"' EXIT
-cargo run --release --quiet --manifest-path "$crate/Cargo.toml" --target-dir "$target" -- "$folder/run"
+# compiled in haste: two steps on small images show that it works
+haste=(--config profile.release.package.sam2unet.opt-level=1 --config profile.release.package.sam2unet.codegen-units=16
+    --config profile.release.package.sam2unet.debug=false)
+cargo run --release --quiet "${haste[@]}" --manifest-path "$crate/Cargo.toml" --target-dir "$target" -- "$folder/run"

@@ -1,13 +1,18 @@
 #!/usr/bin/env bash
 # Times the whole process from one image to one mask, `sam2unet predict` beside PyTorch, in turn, files in the page cache.
 #
-#     scripts/compare-process.sh PYTHON REFERENCE IMAGE [VARIANT [ROUNDS]]
+#     [PYTHON=python] scripts/compare-process.sh REFERENCE IMAGE [VARIANT [ROUNDS]]
 #
-# PYTHON has torch; REFERENCE holds sam2unet_ref.py (the model, which makes the weights) and predict_ref.py.
+# REFERENCE is a folder with the PyTorch model (sam2unet_ref.py), which makes the weights, and predict_ref.py.
+# PYTHON has torch, numpy and pillow; without it, that of scripts/python.sh is taken, or made.
 set -euo pipefail
-if [ $# -lt 3 ]; then sed -n '2,6p' "$0" | cut -c3- >&2; exit 2; fi
-python=$1 reference=$(cd "$2" && pwd) image=$3 variant=${4:-large} rounds=${5:-5}
 root=$(cd "$(dirname "$0")/.." && pwd)
+if [ $# -lt 2 ] || [ $# -gt 4 ]; then sed -n '2,7p' "$0" | cut -c3- >&2; exit 2; fi
+for file in sam2unet_ref.py predict_ref.py; do
+    if [ ! -f "$1/$file" ]; then echo "error: REFERENCE is $1, and holds no $file" >&2; exit 2; fi
+done
+reference=$(cd "$1" && pwd) image=$2 variant=${3:-large} rounds=${4:-5}
+python=${PYTHON:-$("$root/scripts/python.sh")}
 cargo build --release --manifest-path "$root/Cargo.toml" --bin sam2unet
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

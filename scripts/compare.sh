@@ -1,14 +1,19 @@
 #!/usr/bin/env bash
 # Times this crate beside PyTorch, ONNX Runtime and OpenVINO on this machine, in turn, and prints medians and ratios.
 #
-#     scripts/compare.sh PYTHON REFERENCE [ROUNDS]
+#     [PYTHON=python] scripts/compare.sh REFERENCE [ROUNDS]
 #
-# PYTHON has torch, and onnxruntime and openvino for the engines; REFERENCE holds bench_ref.py, which prints the same JSON
+# REFERENCE is a folder with the PyTorch model (sam2unet_ref.py), bench_ref.py, which prints the same JSON
 # object as `sam2unet bench`, and bench_engines.py.
+# PYTHON has torch, onnx, onnxscript, onnxruntime and openvino; without it, that of scripts/python.sh is taken, or made.
 set -euo pipefail
-if [ $# -lt 2 ]; then sed -n '2,7p' "$0" | cut -c3- >&2; exit 2; fi
-python=$1 reference=$2 rounds=${3:-3}
 root=$(cd "$(dirname "$0")/.." && pwd)
+if [ $# -lt 1 ] || [ $# -gt 2 ]; then sed -n '2,8p' "$0" | cut -c3- >&2; exit 2; fi
+reference=$1 rounds=${2:-3}
+for file in sam2unet_ref.py bench_ref.py bench_engines.py; do
+    if [ ! -f "$reference/$file" ]; then echo "error: REFERENCE is $reference, and holds no $file" >&2; exit 2; fi
+done
+python=${PYTHON:-$("$root/scripts/python.sh")}
 cargo build --release --manifest-path "$root/Cargo.toml" --bin sam2unet
 results=$(mktemp)
 trap 'rm -f "$results"' EXIT

@@ -1,27 +1,45 @@
 #!/usr/bin/env bash
 # What NVIDIA's assembler says that each kernel takes of a card, and how much of one can then be in use at once.
 #
-#     scripts/resources-cuda.sh [ARCHITECTURE...]          (sm_75 sm_80 sm_90)
+#     scripts/resources-cuda.sh [--ptx DIR] [ARCHITECTURE...]          (sm_75 sm_80 sm_90)
 #
-# Needs nvcc and ptxas in PATH or under target/cuda-toolkit (scripts/cuda-toolkit.sh). Ends with an error if a kernel spills.
+# Needs nvcc and ptxas in PATH or under target/cuda-toolkit (scripts/cuda-toolkit.sh). With --ptx the kernels' PTX is not
+# compiled but taken from DIR, where a build has left it. Ends with an error if a kernel spills.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 command -v ptxas >/dev/null || export PATH=$target/cuda-toolkit/bin:$PATH
+built=
+if [[ ${1:-} == --ptx ]]; then
+    built=${2:?"--ptx needs a folder"}
+    shift 2
+fi
 [[ $# -gt 0 ]] || set -- sm_75 sm_80 sm_90
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 tensor=$(sed -n 's/^const TENSOR_KERNELS.*\["\(.*\)"\];/\1/p' build.rs)
+jobs=()
 for source in src/kernels/cuda/*.cu; do
     name=$(basename "$source" .cu)
     oldest=75
     [[ $name == "$tensor" ]] && oldest=80
-    nvcc --ptx -O3 --gpu-architecture "compute_$oldest" -o "$folder/$name.ptx" "$source"
+    if [[ -n $built ]]; then
+        cp "$built/$name.ptx" "$folder/"
+    else
+        nvcc --ptx -O3 --gpu-architecture "compute_$oldest" -o "$folder/$name.ptx" "$source"
+    fi
     for architecture in "$@"; do
         [[ ${architecture#sm_} -ge $oldest ]] || continue
-        echo "file $name $architecture"
-        ptxas -v -arch="$architecture" -o /dev/null "$folder/$name.ptx" 2>&1
+        jobs+=("$name $architecture")
     done
+done
+export folder
+# shellcheck disable=SC2016
+printf '%s\n' "${jobs[@]}" | xargs -P "$(nproc)" -L 1 bash -c \
+    'ptxas -v -arch="$1" -o /dev/null "$folder/$0.ptx" >"$folder/$0.$1" 2>&1 || { cat "$folder/$0.$1" >&2; exit 1; }'
+for job in "${jobs[@]}"; do
+    echo "file $job"
+    cat "$folder/${job/ /.}"
 done >"$folder/said"
 python3 - "$folder/said" src/kernels/cuda/attention.cu src/kernels/cuda/attention_tensor.cu <<'P'
 import re, sys
