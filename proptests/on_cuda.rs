@@ -32,8 +32,5 @@ pub fn cases(wanted: u32) -> u32 {
 
 // each device has its own copy
 #[allow(clippy::duplicate_mod)]
-#[path = "network.rs"]
-mod network;
-#[allow(clippy::duplicate_mod)]
-#[path = "ops.rs"]
-mod ops;
+#[path = "nn/mod.rs"]
+mod nn;

@@ -62,14 +62,14 @@ check() { # name, most seconds, command
     rm -f "$log"
 }
 check "kernels, products, memory" 60 ./unit cuda
-check "operations, forward and gradient" 120 ./tests cuda::ops
-check "Pico golden, Tiny and Large at 352" 120 ./tests network::cuda
+check "operations, forward and gradient" 120 ./tests kernels::cuda
+check "Pico golden, Tiny and Large at 352" 120 ./tests cuda::pico cuda::tiny_at_352 cuda::large_at_352
 check "CPU to GPU and back" 60 ./tests cuda::resume
 check "Kvasir, twenty steps" 120 ./tests cuda::kvasir --nocapture
 check "calls of the driver" 60 ./tests cuda::counts
 check "properties" 60 ./proptests on_cuda
 if command -v compute-sanitizer >/dev/null; then
-    check "memory (compute-sanitizer)" 90 compute-sanitizer --error-exitcode 9 ./tests cuda::ops::convolution --test-threads 1
+    check "memory (compute-sanitizer)" 90 compute-sanitizer --error-exitcode 9 ./tests kernels::cuda::conv:: --test-threads 1
 else
     rows+=("memory (compute-sanitizer)|not there|")
 fi

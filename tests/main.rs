@@ -1,16 +1,18 @@
-//! One binary for all integration tests.
+//! One binary for all integration tests, ordered as the source is.
 
 mod checkpoint;
+mod cli;
 mod compile_fail;
 #[cfg(feature = "cuda")]
 mod cuda;
 mod data;
-mod devices;
-mod golden;
 mod house;
+mod kernels;
 mod metrics;
-mod network;
+mod nn;
 mod programs;
-mod rectangular;
-mod shapes;
+mod session;
+mod support;
 mod train;
+
+use support::golden;

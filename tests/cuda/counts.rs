@@ -1,8 +1,8 @@
 //! What a training step and a prediction ask of the driver, as the stand-in counts it: the host hands out work and waits
 //! for none of it.
 
-use crate::devices::gpu;
-use crate::golden::{Pico, Synthetic};
+use crate::support::golden::{Pico, Synthetic};
+use crate::support::gpu::gpu;
 use dfdx::prelude::*;
 use sam2unet::data::Batch;
 use sam2unet::nn::{BuildOptions, LossFlavour, Network, Precision, Sam2UNet};
@@ -29,7 +29,9 @@ impl Counts {
     /// Of a process of this test that does so much; `None` if nobody counts.
     fn of(steps: usize, predictions: usize, precision: Precision) -> Option<Self> {
         let mut process = Command::new(std::env::current_exe().unwrap());
-        process.args(["--exact", "cuda::counts::a_step_waits_for_nothing"]).env("CUDA_STANDIN_STATS", "1");
+        let (_, module) = module_path!().split_once("::").unwrap();
+        let test = format!("{module}::a_step_waits_for_nothing");
+        process.args(["--exact", &test]).env("CUDA_STANDIN_STATS", "1");
         process.env(COUNTED, format!("{steps} {predictions} {}", precision.name()));
         let output = process.output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();

@@ -4,8 +4,9 @@
 //! PyTorch itself, held to AVX2, differs by 6.0e-4 in step 4 and 4.9e-3 in step 16, and its recorded losses are 2.0e-4 (step
 //! 5) and 4.7e-3 (step 17) from those in double precision.
 
-use crate::devices::gpu;
-use crate::golden::{Synthetic, shared};
+use crate::support::golden::Synthetic;
+use crate::support::gpu::gpu;
+use crate::support::shared::shared;
 use sam2unet::data::{BatchRequest, Flips, Folder, Loader};
 use sam2unet::nn::{BuildOptions, LossFlavour, Tiny};
 use sam2unet::train::{AdamWConfig, Learner, Session, cosine};

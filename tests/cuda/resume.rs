@@ -1,7 +1,7 @@
 //! A run that began on one device goes on on the other.
 
-use crate::devices::gpu;
-use crate::golden::{Pico, Synthetic, uniform};
+use crate::support::golden::{Pico, Synthetic, uniform};
+use crate::support::gpu::gpu;
 use dfdx::prelude::*;
 use sam2unet::data::Batch;
 use sam2unet::nn::weights::{SourceError, Value, WeightSource, WeightSpec};

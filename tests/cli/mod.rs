@@ -1,0 +1,3 @@
+//! The programs as a user meets them.
+
+mod evaluate;

@@ -1,0 +1,5 @@
+//! Kernels of each device.
+
+mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
