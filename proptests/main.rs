@@ -6,4 +6,5 @@ mod metrics;
 mod on_cpu;
 #[cfg(feature = "cuda")]
 mod on_cuda;
+mod support;
 mod train;

@@ -15,5 +15,6 @@ pub mod pictures;
 pub mod python;
 pub mod scores;
 pub mod shared;
+mod shared_tests;
 pub mod small_model;
 pub mod wrong;
