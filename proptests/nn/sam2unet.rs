@@ -174,6 +174,7 @@ proptest! {
                 let alone = model.forward(alone);
                 let alone = [alone.head, alone.side1, alone.side2].map(|y| y.as_vec());
                 for (together, alone) in together.iter().zip(&alone) {
+                    assert_eq!(together.len(), batch * alone.len());
                     let part = &together[i * alone.len()..][..alone.len()];
                     let largest = alone.iter().fold(0f32, |m, x| m.max(x.abs()));
                     for (a, b) in part.iter().zip(alone) {

@@ -23,6 +23,7 @@ fn both_golden_models_hold_the_same() {
     let (from_tensors, report) = load_both(&tensors, &specs, Scope::All);
     assert_eq!(report, Report { applied: 536, ..Report::default() });
     assert_eq!(from_pth, from_tensors);
+    assert_eq!(from_pth.len(), specs.len());
     let numbers = from_pth.iter().map(|v| if let Value::Real(v) = v { v.len() } else { 1 });
     assert!(numbers.zip(&specs).all(|(found, spec)| found == spec.len()));
     let counts = from_pth.iter().filter(|v| **v == Value::Count(0)).count();

@@ -24,6 +24,7 @@ fn batches_come_in_order_and_hold_what_was_asked_for() {
         let batches: Vec<Batch> = loader.map(Result::unwrap).collect();
         assert_eq!(batches.len(), 5);
         for (batch, request) in batches.iter().zip(requests(5, 4, 64)) {
+            assert_eq!((batch.images.len(), batch.masks.len()), (4 * 3 * 4096, 4 * 4096));
             assert_eq!(batch.indices, request.samples.iter().map(|s| s.0).collect::<Vec<_>>());
             for (slot, (index, flips)) in request.samples.into_iter().enumerate() {
                 let example = set.example(index, 64, flips).unwrap();

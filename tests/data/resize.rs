@@ -28,5 +28,5 @@ fn every_resize_equals_pillows_to_the_pixel() {
         );
         compared += 1;
     }
-    assert_eq!(compared, 52);
+    assert_eq!(compared, 52, "pictures of the golden file");
 }

@@ -1,8 +1,22 @@
 //! Generated scenes.
 
-use crate::support::baselines::baselines;
-use sam2unet::data::{Dataset, Filter, Synthetic};
+use crate::support::baselines::{baselines, ellipse, iou, otsu};
+use sam2unet::data::{Dataset, Filter, Rgb, Synthetic};
 use std::collections::BTreeMap;
+
+#[test]
+fn the_baselines_find_what_they_are_made_for() {
+    let mut image = Rgb::filled(64, 64, [50; 3]);
+    let truth = ellipse(&image, [0.3, 0.4]);
+    let area = truth.iter().filter(|inside| **inside).count() as f64 / (64.0 * 64.0);
+    assert!((area - std::f64::consts::PI * 0.3 * 0.4).abs() < 0.01, "{area}");
+    (0..64 * 64).filter(|i| truth[*i]).for_each(|i| image.set(i % 64, i / 64, [200, 90, 180]));
+    assert_eq!(iou(&otsu(&image, &truth), &truth), 1.0);
+    // whether the object is lighter than the rest or darker
+    let rest: Vec<bool> = truth.iter().map(|inside| !inside).collect();
+    assert_eq!(iou(&otsu(&image, &rest), &rest), 1.0);
+    assert_eq!((iou(&rest, &truth), iou(&[false; 64 * 64], &truth)), (0.0, 0.0));
+}
 
 #[test]
 fn generated_scenes_defeat_a_threshold_and_a_guess_at_the_middle() {
@@ -33,6 +47,7 @@ fn generated_scenes_are_varied_and_repeatable() {
     // one scene at another side is the same scene
     let (small, large) = (Synthetic::new(2, 1, 64).mask(0).unwrap(), Synthetic::new(2, 1, 128).mask(0).unwrap());
     let shrunk = large.resize(64, 64, Filter::Bilinear);
+    assert_eq!(small.size(), shrunk.size());
     let off = small.data.iter().zip(&shrunk.data).filter(|(a, b)| a.abs_diff(**b) > 100).count();
     assert!(off < 20, "{off} pixels differ");
 }

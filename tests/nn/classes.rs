@@ -47,7 +47,7 @@ fn a_number_of_classes_known_at_run_time_gives_the_same_model() {
     assert_eq!(stored(&three), stored(&any));
     let ((values, grads), (any_values, any_grads)) = (trained(three), trained(any));
     assert!(values == any_values, "logits or loss differ");
-    assert!(grads.iter().map(|(name, _)| name).eq(any_grads.iter().map(|(name, _)| name)));
+    assert!(!grads.is_empty() && grads.iter().map(|(name, _)| name).eq(any_grads.iter().map(|(name, _)| name)));
     for ((name, a), (_, b)) in grads.iter().zip(&any_grads) {
         assert!(a == b && a.iter().any(|g| *g != 0), "{name}");
     }

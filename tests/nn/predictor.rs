@@ -82,6 +82,7 @@ fn one_map_is_copied_in_an_inference() {
 fn inference_changes_nothing() {
     let model = random::<Pico, Const<1>>(1);
     let before = values(&model);
+    assert_eq!(before.len(), Sam2UNet::<Pico>::specs().len());
     let _ = model.forward(pico::image::<_, S64>(2usize));
     assert_eq!(before, values(&model));
 }

@@ -8,7 +8,9 @@ fn mean_iou(scenes: &[(Rgb, Vec<bool>)], predicted: impl Fn(&Rgb, &[bool]) -> Ve
     ious.sum::<f64>() / scenes.len() as f64
 }
 
-fn iou(a: &[bool], b: &[bool]) -> f64 {
+/// Intersection over union of two masks.
+pub fn iou(a: &[bool], b: &[bool]) -> f64 {
+    assert_eq!(a.len(), b.len(), "masks of one size");
     let both = a.iter().zip(b).filter(|(a, b)| **a && **b).count();
     let either = a.iter().zip(b).filter(|(a, b)| **a || **b).count();
     if either == 0 { 1.0 } else { both as f64 / either as f64 }
@@ -16,7 +18,7 @@ fn iou(a: &[bool], b: &[bool]) -> f64 {
 
 /// Otsu's threshold of the grey image (the one that separates two classes of largest between-class variance), of the
 /// two polarities the one that fits the truth better: more than a threshold could know.
-fn otsu(image: &Rgb, truth: &[bool]) -> Vec<bool> {
+pub fn otsu(image: &Rgb, truth: &[bool]) -> Vec<bool> {
     let grey = image.to_grey().data;
     let mut histogram = [0f64; 256];
     grey.iter().for_each(|&v| histogram[usize::from(v)] += 1.0);
@@ -37,7 +39,7 @@ fn otsu(image: &Rgb, truth: &[bool]) -> Vec<bool> {
 }
 
 /// An ellipse in the middle with these half-axes, in parts of the side.
-fn ellipse(image: &Rgb, half: [f64; 2]) -> Vec<bool> {
+pub fn ellipse(image: &Rgb, half: [f64; 2]) -> Vec<bool> {
     let (width, height) = (image.width as f64, image.height as f64);
     let offset = |i: usize, length: f64, half: f64| ((i as f64 + 0.5) / length - 0.5) / half;
     (0..image.width * image.height)

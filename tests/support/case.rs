@@ -1,5 +1,6 @@
 //! One operation on the GPU and on the CPU: values and gradients.
 
+use super::devices::offers;
 use super::gpu::gpu;
 use dfdx::prelude::*;
 use half::bf16;
@@ -44,17 +45,19 @@ pub fn check_in(case: &impl Case, [here, twin]: [How; 2], [values, gradients]: [
     let Some(device) = gpu() else {
         return;
     };
-    if !device.supports(here.precision) {
+    if !offers(&device, here.precision) {
         return;
     }
     let (found, wanted) = (case.run(&device, here), case.run(&Cpu::default(), twin));
-    for ((name, first), (_, second)) in found.iter().zip(&case.run(&device, here)) {
+    let again = case.run(&device, here);
+    let names = |given: &Given| given.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    assert_eq!((names(&found), names(&again)), (names(&wanted), names(&wanted)));
+    for ((name, first), (_, second)) in found.iter().zip(&again) {
         assert!(
             first.iter().map(|v| v.to_bits()).eq(second.iter().map(|v| v.to_bits())),
             "{name} differs between runs"
         );
     }
-    assert_eq!(found.len(), wanted.len());
     for ((name, found), (_, wanted)) in found.iter().zip(&wanted) {
         assert_eq!(found.len(), wanted.len(), "{name}");
         let tolerance = if name.starts_with("gradient") { gradients } else { values };

@@ -29,6 +29,7 @@ impl Array {
 pub struct Golden(pub BTreeMap<String, Array>);
 
 impl Golden {
+    #[track_caller]
     pub fn open(name: &str) -> Option<Self> {
         let bytes = std::fs::read(shared(name)?).unwrap();
         let file = SafeTensors::deserialize(&bytes).unwrap();
@@ -46,18 +47,24 @@ impl Golden {
         Some(Self(arrays.collect()))
     }
 
+    #[track_caller]
     pub fn get(&self, name: &str) -> &Array {
-        self.0.get(name).unwrap_or_else(|| panic!("no {name}"))
+        let Some(array) = self.0.get(name) else { panic!("the golden file has no {name}") };
+        array
     }
 
+    #[track_caller]
     pub fn scalar(&self, name: &str) -> f64 {
         self.get(name).numbers[0]
     }
 
-    /// The arrays under a prefix, by the rest of their names.
-    pub fn under<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a Array)> {
+    /// The arrays under a prefix, by the rest of their names; there is at least one.
+    #[track_caller]
+    pub fn under(&self, prefix: &str) -> Vec<(&str, &Array)> {
         let all = self.0.iter();
-        all.filter_map(move |(name, array)| Some((name.strip_prefix(prefix)?, array)))
+        let found: Vec<_> = all.filter_map(|(name, array)| Some((name.strip_prefix(prefix)?, array))).collect();
+        assert!(!found.is_empty(), "no array of the golden file begins with {prefix}");
+        found
     }
 }
 

@@ -55,19 +55,26 @@ pub fn norm(numbers: impl IntoIterator<Item = f64>) -> f64 {
     numbers.into_iter().map(|x| x * x).sum::<f64>().sqrt()
 }
 
-/// The largest difference over the largest expected value.
-pub fn largest_difference(found: &[f32], expected: &[f64]) -> f64 {
-    assert_eq!(found.len(), expected.len());
-    let largest = expected.iter().fold(0f64, |m, x| m.max(x.abs()));
-    let differences = found.iter().zip(expected);
+/// What is found minus what is expected, number by number.
+#[track_caller]
+pub fn differences(found: &[f32], expected: &[f64]) -> Vec<f64> {
+    assert_eq!(found.len(), expected.len(), "as many numbers as are expected");
     let difference = |(a, b): (&f32, &f64)| {
-        let difference = (f64::from(*a) - b).abs();
+        let difference = f64::from(*a) - b;
         assert!(difference.is_finite(), "{a} where {b} is expected");
         difference
     };
-    differences.map(difference).fold(0.0, f64::max) / largest
+    found.iter().zip(expected).map(difference).collect()
 }
 
+/// The largest difference over the largest expected value.
+#[track_caller]
+pub fn largest_difference(found: &[f32], expected: &[f64]) -> f64 {
+    let largest = |numbers: &[f64]| numbers.iter().fold(0f64, |most, x| most.max(x.abs()));
+    largest(&differences(found, expected)) / largest(expected)
+}
+
+#[track_caller]
 pub fn close(what: &str, found: &[f32], expected: &[f64], tolerance: f64) {
     let difference = largest_difference(found, expected);
     println!("{what}: {difference:.1e} of the largest value");

@@ -5,9 +5,10 @@ use std::fs;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
+#[track_caller]
 pub fn largest_difference(a: &[u8], b: &[u8]) -> u8 {
-    assert_eq!(a.len(), b.len());
-    a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0)
+    assert_eq!(a.len(), b.len(), "as many numbers");
+    a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().expect("a number to compare")
 }
 
 /// A picture with some detail in it, so that its files have bodies to damage.

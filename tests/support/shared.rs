@@ -11,14 +11,18 @@ use std::sync::Mutex;
 /// # Panics
 /// When there is a folder and the file is not in it, or `SAM2UNET_SHARED` names no folder: a test that ended then without
 /// having tested would not be missed.
+#[track_caller]
 pub fn shared(name: &str) -> Option<PathBuf> {
     let named = std::env::var_os("SAM2UNET_SHARED").map(PathBuf::from);
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    let found = find(named.as_deref(), &beside, name).unwrap_or_else(|message| panic!("{message}"));
-    if found.is_none() {
-        skipped(&format!("{} is not there (SAM2UNET_SHARED says where)", beside.display()));
+    match find(named.as_deref(), &beside, name) {
+        Ok(None) => {
+            skipped(&format!("{} is not there (SAM2UNET_SHARED says where)", beside.display()));
+            None
+        }
+        Ok(path) => path,
+        Err(message) => panic!("{message}"),
     }
-    found
 }
 
 /// A shared file in the folder that was `named`, else in the one `beside` the repository; `None` if there is no folder.
@@ -47,9 +51,9 @@ pub fn find(named: Option<&Path>, beside: &Path, name: &str) -> Result<Option<Pa
 pub fn skipped(reason: &str) {
     static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let thread = std::thread::current();
-    let line = format!("SKIPPED: {}: {reason}", thread.name().unwrap_or("a test"));
+    let line = format!("SKIPPED: {}: {reason}\n", thread.name().unwrap_or("a test"));
     if SAID.lock().unwrap().insert(line.clone()) {
         // not `eprintln`, which the test harness keeps to itself while tests pass
-        let _ = writeln!(std::io::stderr(), "{line}");
+        let _ = std::io::stderr().write_all(line.as_bytes());
     }
 }

@@ -36,16 +36,16 @@ struct BlockCase {
     seed: u64,
 }
 
-fn block_case<const C: usize>(case: BlockCase) {
+fn block_case<const C: usize>(case: BlockCase) -> Result<(), TestCaseError> {
     any_block_case::<C, C>(case, |x, adapter, trunk, _, attention, memory| {
         ops::adapted_block(x, adapter, trunk.weights(), attention, memory).unwrap()
-    });
+    })
 }
 
-fn pooling_block_case<const C: usize, const CO: usize>(case: BlockCase) {
+fn pooling_block_case<const C: usize, const CO: usize>(case: BlockCase) -> Result<(), TestCaseError> {
     any_block_case::<C, CO>(case, |x, adapter, trunk, skip, attention, memory| {
         ops::pooling_block(x, adapter, trunk.weights(), skip.weights(), attention, memory).unwrap()
-    });
+    })
 }
 
 /// A block pools when its channels change.
@@ -59,7 +59,7 @@ fn any_block_case<const C: usize, const CO: usize>(
         AttentionConfig,
         MemoryUse,
     ) -> Traced<Const<CO>>,
-) {
+) -> Result<(), TestCaseError> {
     let pool = CO != C;
     let out_side = if pool { side / 2 } else { side };
     let device = device();
@@ -122,24 +122,26 @@ fn any_block_case<const C: usize, const CO: usize>(
     let adapter: Vec<Vec<f64>> = inputs[1..].iter().map(|w| wide(w)).collect();
     images.chunks_exact(side * side * C).for_each(|x| drop(twin.run(x, &adapter)));
     if twin.margin.get() < 1e-5 {
-        return; // single precision may take the other number, and its gradient goes there
+        return Err(TestCaseError::reject("single precision may take the other number, and its gradient goes there"));
     }
     compare(&got, &inputs, &probe, bounds(precision), |v| {
         v[0].chunks_exact(side * side * C).flat_map(|x| twin.run(x, &v[1..])).collect()
     });
+    Ok(())
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(cases(12)))]
+    // a rejected case is replaced by another, but no more than a few
+    #![proptest_config(ProptestConfig { max_global_rejects: 12, ..ProptestConfig::with_cases(cases(12)) })]
 
     #[test]
     fn blocks(batch in 1..3usize, side in 1..10usize, heads in 1..3usize, window in 0..6usize, keep: bool, seed in 0..1000u64) {
         let memory = if keep { MemoryUse::Balanced } else { MemoryUse::Small };
         let case = BlockCase { batch, side, heads, window, memory, precision: Precision::F32, seed };
-        block_case::<8>(case);
+        block_case::<8>(case)?;
         // A pooling block's map is even, and so is its window.
-        pooling_block_case::<6, 12>(BlockCase { side: 2 * side, window: 2 * window, ..case });
+        pooling_block_case::<6, 12>(BlockCase { side: 2 * side, window: 2 * window, ..case })?;
         // without a pool, whose gradient jumps
-        block_case::<8>(BlockCase { precision: Precision::Bf16, ..case });
+        block_case::<8>(BlockCase { precision: Precision::Bf16, ..case })?;
     }
 }

@@ -22,10 +22,11 @@ fn gelu(x: f64) -> f64 {
 /// Rows of `x` times a weight `(out, in)`, plus a bias.
 fn linear(x: &[f64], w: &[f64], b: &[f64]) -> Vec<f64> {
     let (inputs, outputs) = (w.len() / b.len(), b.len());
+    assert_eq!((w.len(), x.len() % inputs), (inputs * outputs, 0));
     let rows = x.chunks_exact(inputs);
     rows.flat_map(|row| {
         (0..outputs)
-            .map(|o| b[o] + row.iter().zip(&w[o * inputs..]).map(|(x, w)| x * w).sum::<f64>())
+            .map(|o| b[o] + row.iter().zip(&w[o * inputs..][..inputs]).map(|(x, w)| x * w).sum::<f64>())
             .collect::<Vec<_>>()
     })
     .collect()

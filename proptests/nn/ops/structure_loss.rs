@@ -37,6 +37,7 @@ proptest! {
             }
             1.0 + 5.0 * (sum / 961.0 - f64::from(mask[i])).abs()
         }).collect();
+        prop_assert_eq!(weights.as_vec().len(), weight_twin.len());
         for (got, want) in weights.as_vec().iter().zip(&weight_twin) {
             prop_assert!((f64::from(*got) - want).abs() < 1e-5);
         }

@@ -40,7 +40,8 @@ pub fn compare(
 ) {
     let wide_inputs: Vec<Vec<f64>> = inputs.iter().map(|x| wide(x)).collect();
     let want = twin(&wide_inputs);
-    assert_eq!(got.y.len(), want.len());
+    assert_eq!((got.y.len(), probe.len()), (want.len(), want.len()));
+    assert_eq!(got.gradients.len(), inputs.len());
     let largest = want.iter().fold(1e-3, |m: f64, v| m.max(v.abs()));
     for (i, (y, w)) in got.y.iter().zip(&want).enumerate() {
         assert!((f64::from(*y) - w).abs() < value_bound * largest, "value {i}: {y}, twin {w}");

@@ -50,7 +50,7 @@ fn at_352<V: Variant, D: Backend>(device: &D, file: &str, hold: Hold) {
     let (value, wanted) = (f64::from(numbers(&loss)[0]), expected.scalar("train.loss"));
     assert!((value / wanted - 1.0).abs() < 1e-5, "{value} {wanted}");
     let found = gradients(&model, &loss.backward());
-    assert_eq!(expected.under("train.grad_norm.").count(), found.len());
+    assert_eq!(expected.under("train.grad_norm.").len(), found.len());
     let (mut errors, mut theirs, mut outside) = (Vec::new(), Vec::new(), Vec::new());
     for (name, array) in expected.under("train.grad_norm.") {
         let own = norm(found[name].iter().map(|x| f64::from(*x)));
@@ -58,7 +58,7 @@ fn at_352<V: Variant, D: Backend>(device: &D, file: &str, hold: Hold) {
         let pytorch = expected.scalar(&format!("float32_error.train.grad_norm.{name}"));
         errors.push(error);
         theirs.push(pytorch);
-        if error > f64::max(3.0 * pytorch, 1e-3) {
+        if !error.is_finite() || error > f64::max(3.0 * pytorch, 1e-3) {
             outside.push(format!("{name}: {error:e}, PyTorch {pytorch:e}"));
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::support::devices::on_each_device;
 use crate::support::golden::{Golden, Pico};
-use crate::support::numbers::{close, gradients, norm, numbers};
+use crate::support::numbers::{close, differences, gradients, norm, numbers};
 use crate::support::pico::{EXPECTED, S96, WEIGHTS, ZERO, pico, tensor};
 use dfdx::nn::ModuleMut;
 use dfdx::prelude::*;
@@ -47,18 +47,16 @@ fn pico_loss_and_every_gradient<D: Backend>(device: &D) {
         assert!((loss / wanted - 1.0).abs() < 1e-5, "{loss} {wanted}");
 
         let all = expected.under("train.paper.grad.");
-        let total = norm(all.flat_map(|(_, array)| array.numbers.iter().copied()));
+        let total = norm(all.into_iter().flat_map(|(_, array)| array.numbers.iter().copied()));
         let mut worst = (0.0, "");
         let mut names = Vec::new();
         for (name, array) in expected.under("train.paper.grad.") {
-            let gradient = &found[name];
-            let pairs = gradient.iter().zip(&array.numbers);
-            let differences: Vec<f64> = pairs.map(|(a, b)| f64::from(*a) - b).collect();
+            let off = differences(&found[name], &array.numbers);
             if ZERO.contains(&name) {
-                assert!(differences.iter().all(|d| d.abs() < 5e-3), "{name}");
+                assert!(off.iter().all(|d| d.abs() < 5e-3), "{name}");
             } else {
                 let own = norm(array.numbers.iter().copied());
-                let difference = norm(differences);
+                let difference = norm(off);
                 assert!(difference <= 1e-3 * own + 1e-7 * total, "{name}: {difference:e} of {own:e}");
                 if difference / own > worst.0 {
                     worst = (difference / own, name);
@@ -82,8 +80,8 @@ fn pico_the_published_scripts_loss<D: Backend>(device: &D) {
     let wanted = expected.scalar("train.published_script.loss");
     assert!((loss / wanted - 1.0).abs() < 1e-5, "{loss} {wanted}");
     let prefix = "train.published_script.grad.";
-    let total = norm(expected.under(prefix).map(|(_, array)| array.numbers[0]));
-    assert_eq!(expected.under(prefix).count(), found.len());
+    let total = norm(expected.under(prefix).into_iter().map(|(_, array)| array.numbers[0]));
+    assert_eq!(expected.under(prefix).len(), found.len());
     for (name, array) in expected.under(prefix) {
         let own = norm(found[name].iter().map(|x| f64::from(*x)));
         let wanted = array.numbers[0];

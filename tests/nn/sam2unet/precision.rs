@@ -1,10 +1,9 @@
 //! Pico in bf16 and TF32: how far from single precision.
 
-use crate::support::devices::on_each_device;
+use crate::support::devices::{offers, on_each_device};
 use crate::support::golden::{Golden, Pico};
-use crate::support::numbers::{gradients, norm, numbers};
+use crate::support::numbers::{differences, gradients, norm, numbers};
 use crate::support::pico::{EXPECTED, S96, WEIGHTS, of, tensor};
-use crate::support::shared::skipped;
 use dfdx::nn::{Module, ModuleMut};
 use dfdx::prelude::*;
 use sam2unet::nn::weights::{Role, Value};
@@ -13,9 +12,8 @@ use sam2unet::nn::{Backend, Image, LossFlavour, Masks, Precision, Sam2UNet};
 on_each_device! { pico_in_bf16, pico_in_tf32 }
 
 /// Norm of the difference, of the expected norm.
-fn relative(found: impl IntoIterator<Item = f32>, expected: &[f64]) -> f64 {
-    let differences = found.into_iter().zip(expected).map(|(a, b)| f64::from(a) - b);
-    norm(differences) / norm(expected.iter().copied())
+fn relative(found: &[f32], expected: &[f64]) -> f64 {
+    norm(differences(found, expected)) / norm(expected.iter().copied())
 }
 
 fn pico_in_bf16<D: Backend>(device: &D) {
@@ -45,8 +43,8 @@ fn pico_in<D: Backend>(device: &D, precision: Precision, most: Rounding) {
     let Some((mut weights, expected)) = Golden::open(WEIGHTS).zip(Golden::open(EXPECTED)) else {
         return;
     };
-    if !device.supports(precision) {
-        return skipped(&format!("{} computes no {} products", device.description(), precision.name()));
+    if !offers(device, precision) {
+        return;
     }
     let mut model = Sam2UNet::<Pico, D>::with_options(device, &mut weights, of(precision)).unwrap();
     let x: Image<Const<2>, S96, D> = tensor(device, &expected, "image");
@@ -54,7 +52,7 @@ fn pico_in<D: Backend>(device: &D, precision: Precision, most: Rounding) {
     for (name, found) in
         [("head", numbers(&outputs.head)), ("side1", numbers(&outputs.side1)), ("side2", numbers(&outputs.side2))]
     {
-        let error = relative(found, &expected.get(&format!("eval.{name}")).numbers);
+        let error = relative(&found, &expected.get(&format!("eval.{name}")).numbers);
         println!("{name} in {}: {error:.1e}", precision.name());
         assert!(error < most.logits, "{name}: {error:e}");
     }
@@ -67,22 +65,28 @@ fn pico_in<D: Backend>(device: &D, precision: Precision, most: Rounding) {
         assert!((value / wanted - 1.0).abs() < most.loss, "{value} {wanted}");
         gradients(&model, &loss.backward())
     };
-    let wanted: Vec<f64> =
-        expected.under("train.paper.grad.").flat_map(|(_, array)| array.numbers.iter().copied()).collect();
+    let wanted = expected.under("train.paper.grad.");
+    assert!(wanted.iter().map(|(name, _)| *name).eq(found.keys()), "the same set of weights");
+    let wanted: Vec<f64> = wanted.into_iter().flat_map(|(_, array)| array.numbers.iter().copied()).collect();
     let found: Vec<f32> = found.into_values().flatten().collect();
     let length = norm(found.iter().map(|g| f64::from(*g))) / norm(wanted.iter().copied()) - 1.0;
-    let error = relative(found, &wanted);
+    let error = relative(&found, &wanted);
     println!("all gradients in {}: norm off by {length:.1e}, difference {error:.1e} of it", precision.name());
     assert!(length.abs() < most.norm, "{length:e}");
     assert!(error < most.gradient, "{error:e}");
 
     // what the model holds is what it computes with
+    let mut matrices = 0;
     model.each_value(&mut |spec, value| {
-        let Value::Real(held) = value else { return };
-        if spec.role == Role::Frozen && spec.shape.len() == 2 {
+        if let Value::Real(held) = value
+            && spec.role == Role::Frozen
+            && spec.shape.len() == 2
+        {
+            matrices += 1;
             let given = weights.get(&spec.name).f32();
             let round = |v| if precision == Precision::Bf16 { half::bf16::from_f32(v).to_f32() } else { v };
             assert!(held.into_iter().eq(given.into_iter().map(round)), "{}", spec.name);
         }
     });
+    assert_eq!(matrices, 4 * 7 + 3, "of seven blocks, of which three pool");
 }

@@ -2,7 +2,7 @@
 
 use crate::support::devices::on_each_device;
 use crate::support::golden::Pico;
-use crate::support::numbers::norm;
+use crate::support::numbers::{differences, norm};
 use crate::support::pico::{S96, ZERO, pico, tensor, values};
 use dfdx::nn::{ModuleMut, ZeroGrads};
 use dfdx::optim::{Adam, Optimizer};
@@ -22,8 +22,9 @@ fn pico_steps<D: Backend>(device: &D, mut step: impl FnMut(&mut Sam2UNet<Pico, D
     let x: Image<Const<2>, S96, D> = tensor(device, &expected, "image");
     let y: Masks<Const<2>, S96, Const<1>, D> = tensor(device, &expected, "mask");
     let mut gradients = model.alloc_grads();
-    let rates = &expected.get("steps.lr").numbers;
-    for (rate, wanted) in rates.iter().zip(&expected.get("steps.loss").numbers) {
+    let [rates, losses] = ["steps.lr", "steps.loss"].map(|name| &expected.get(name).numbers);
+    assert_eq!((rates.len(), losses.len()), (5, 5), "learning rates and losses of the golden file");
+    for (rate, wanted) in rates.iter().zip(losses) {
         let outputs = model.forward_mut(x.trace(gradients));
         let loss = outputs.loss(&y, LossFlavour::Paper).unwrap();
         let value = f64::from(loss.as_vec()[0]);
@@ -37,13 +38,12 @@ fn pico_steps<D: Backend>(device: &D, mut step: impl FnMut(&mut Sam2UNet<Pico, D
     for (name, (_, value)) in &after {
         match (expected.0.get(&format!("steps.after.{name}")), value) {
             (Some(wanted), Value::Real(found)) => {
-                let pairs = found.iter().zip(&wanted.numbers);
-                let differences: Vec<f64> = pairs.map(|(a, b)| f64::from(*a) - b).collect();
+                let off = differences(found, &wanted.numbers);
                 if ZERO.contains(&name.as_str()) {
                     // the optimiser makes whole steps out of a gradient that is only rounding
-                    assert!(differences.iter().all(|d| d.abs() <= 5e-3), "{name}");
+                    assert!(off.iter().all(|d| d.abs() <= 5e-3), "{name}");
                 } else {
-                    let difference = norm(differences);
+                    let difference = norm(off);
                     let own = norm(wanted.numbers.iter().copied());
                     assert!(difference <= 2e-3 * own, "{name}: {difference:e} of {own:e}");
                 }
@@ -53,7 +53,7 @@ fn pico_steps<D: Backend>(device: &D, mut step: impl FnMut(&mut Sam2UNet<Pico, D
             _ => assert_eq!(before[name].1, *value, "{name} must not change"),
         }
     }
-    assert_eq!(changed, expected.under("steps.after.").count());
+    assert_eq!(changed, expected.under("steps.after.").len());
 }
 
 fn pico_five_steps_of_dfdx_adam<D: Backend>(device: &D) {
