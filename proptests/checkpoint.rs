@@ -1,15 +1,14 @@
 //! Whatever stands in a weight file, reading it gives values or one error: no panic, no endless loop, no huge allocation.
 
 use std::collections::BTreeMap;
-use std::io::{Cursor, Write};
-use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use crate::support::archive::archive;
+use crate::support::shared::shared;
 use proptest::prelude::*;
 use sam2unet::checkpoint::{Scope, WeightFile, detect, load, save};
 use sam2unet::nn::weights::{Role, Value, WeightSource, WeightSpec};
-use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, ZipWriter};
+use zip::CompressionMethod;
 
 fn spec(name: &str, shape: &[usize], role: Role) -> WeightSpec {
     WeightSpec { name: name.into(), shape: shape.into(), role }
@@ -71,17 +70,10 @@ fn pickle(specs: &[WeightSpec]) -> Vec<u8> {
     out
 }
 
-fn archive(pickle: &[u8], specs: &[WeightSpec], method: CompressionMethod) -> Vec<u8> {
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    let options = SimpleFileOptions::default().compression_method(method);
-    zip.start_file("a/data.pkl", options).expect("entry");
-    zip.write_all(pickle).expect("bytes");
-    for (i, spec) in specs.iter().enumerate() {
-        zip.start_file(format!("a/data/{i}"), options).expect("entry");
-        let width = if spec.role == Role::Counter { 8 } else { 4 };
-        zip.write_all(&vec![1; width * spec.len()]).expect("bytes");
-    }
-    zip.finish().expect("archive").into_inner()
+/// An archive of this pickle and the storages of [`specs`].
+fn torch(pickle: &[u8], method: CompressionMethod) -> Vec<u8> {
+    let bytes = |spec: &WeightSpec| vec![1; spec.len() * if spec.role == Role::Counter { 8 } else { 4 }];
+    archive(pickle, &specs().iter().map(bytes).collect::<Vec<_>>(), method)
 }
 
 /// Does everything that can be done with a file, and asks that every value has the size that was promised.
@@ -126,14 +118,7 @@ fn exercise(bytes: Vec<u8>) -> Result<(), TestCaseError> {
 }
 
 fn golden() -> Option<Vec<u8>> {
-    let shared = std::env::var_os("SAM2UNET_SHARED")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
-    let path = shared.join("golden/pico/sam2_hiera_pico.pt");
-    let bytes = std::fs::read(&path).ok();
-    if bytes.is_none() {
-        eprintln!("SKIPPED: no golden file {}", path.display());
-    }
-    bytes
+    shared("golden/pico/sam2_hiera_pico.pt").map(|path| std::fs::read(path).expect("a golden file"))
 }
 
 /// Overwrites, removals, insertions and doublings at random places.
@@ -203,18 +188,18 @@ proptest! {
     #[test]
     fn changed_archives(changes in changes(), deflated: bool) {
         let method = if deflated { CompressionMethod::Deflated } else { CompressionMethod::Stored };
-        exercise(mutate(archive(&pickle(&specs()), &specs(), method), &changes))?;
+        exercise(mutate(torch(&pickle(&specs()), method), &changes))?;
     }
 
     #[test]
     fn changed_pickles_in_whole_archives(changes in changes()) {
-        exercise(archive(&mutate(pickle(&specs()), &changes), &specs(), CompressionMethod::Stored))?;
+        exercise(torch(&mutate(pickle(&specs()), &changes), CompressionMethod::Stored))?;
     }
 
     #[test]
     fn random_programs(program in prop::collection::vec(instruction(), 0..60)) {
         let pickle = [b"\x80\x02".to_vec(), program.concat(), b".".to_vec()].concat();
-        exercise(archive(&pickle, &specs(), CompressionMethod::Stored))?;
+        exercise(torch(&pickle, CompressionMethod::Stored))?;
     }
 
     #[test]
@@ -259,8 +244,8 @@ proptest! {
 fn the_unchanged_files_are_read() {
     for bytes in [
         safetensors(&specs()),
-        archive(&pickle(&specs()), &specs(), CompressionMethod::Stored),
-        archive(&pickle(&specs()), &specs(), CompressionMethod::Deflated),
+        torch(&pickle(&specs()), CompressionMethod::Stored),
+        torch(&pickle(&specs()), CompressionMethod::Deflated),
     ] {
         let file = WeightFile::from_bytes("whole", bytes).expect("opens");
         assert!(load(&file, &specs(), Scope::All).is_ok());

@@ -98,6 +98,7 @@ proptest! {
         if !stretch {
             let higher: Vec<f32> = logits.iter().map(|v| v + 1.0).collect();
             let higher = saved_mask(&higher, 6, to.0, to.1, false);
+            prop_assert_eq!(higher.size(), to);
             prop_assert!(saved.data.iter().zip(&higher.data).all(|(a, b)| a <= b));
         }
     }
@@ -120,7 +121,8 @@ proptest! {
         let mut seen = Vec::new();
         for batch in Loader::new(set.clone(), requests, threads) {
             let batch = batch.unwrap();
-            prop_assert_eq!(batch.images.len(), 3 * batch.masks.len());
+            let pixels = batch.indices.len() * side * side;
+            prop_assert_eq!((batch.images.len(), batch.masks.len()), (3 * pixels, pixels));
             let (images, masks) = (batch.images.chunks(3 * side * side), batch.masks.chunks(side * side));
             for ((&index, image), mask) in batch.indices.iter().zip(images).zip(masks) {
                 let example = set.example(index, side, flips(seed, epoch, index)).unwrap();

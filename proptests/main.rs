@@ -6,6 +6,7 @@ mod metrics;
 mod on_cpu;
 #[cfg(feature = "cuda")]
 mod on_cuda;
+mod support;
 mod train;
 
 sam2unet::load_cuda_libraries_late!();

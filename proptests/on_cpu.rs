@@ -11,7 +11,5 @@ pub fn cases(wanted: u32) -> u32 {
     wanted
 }
 
-#[path = "network.rs"]
-mod network;
-#[path = "ops.rs"]
-mod ops;
+#[path = "nn/mod.rs"]
+mod nn;

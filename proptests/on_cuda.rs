@@ -1,22 +1,13 @@
 //! What holds on every device, on a GPU or its stand-in: the same properties.
 
-use sam2unet::nn::{CudaOpenError, open_cuda};
-use std::io::Write;
+use crate::support::gpu::gpu as first_gpu;
 
 pub type Dev = dfdx::tensor::Cuda;
 
-/// The first GPU; `None`, and a loud word, where there is none.
+/// The first GPU, opened once in a test; `None`, and a loud word, where there is none.
 fn gpu() -> Option<Dev> {
     thread_local! {
-        static GPU: Option<Dev> = match open_cuda(0) {
-            Ok(device) => Some(device),
-            Err(CudaOpenError::NoGpu(reason)) => {
-                // not `eprintln`, which the test harness keeps to itself while tests pass
-                let _ = writeln!(std::io::stderr(), "SKIPPED: {reason}");
-                None
-            }
-            Err(reason) => panic!("{reason}"),
-        };
+        static GPU: Option<Dev> = first_gpu();
     }
     GPU.with(Option::clone)
 }
@@ -32,8 +23,5 @@ pub fn cases(wanted: u32) -> u32 {
 
 // each device has its own copy
 #[allow(clippy::duplicate_mod)]
-#[path = "network.rs"]
-mod network;
-#[allow(clippy::duplicate_mod)]
-#[path = "ops.rs"]
-mod ops;
+#[path = "nn/mod.rs"]
+mod nn;

@@ -55,6 +55,7 @@ check() { # name, most seconds, command
     status=$?
     result=passed
     if grep SKIPPED "$log" | grep -qv 'computes no'; then result="FAILED: skipped tests"; fi
+    if ! grep -qE '[1-9][0-9]* passed' "$log"; then result="FAILED: no test ran"; fi
     if [[ $status != 0 ]]; then result=FAILED; fi
     if [[ $status == 124 ]]; then result="FAILED: longer than $most s"; fi
     if [[ $result != passed ]]; then grep -E 'panicked|FAILED|gradient norms' "$log"; tail -20 "$log"; fi
@@ -62,14 +63,13 @@ check() { # name, most seconds, command
     rm -f "$log"
 }
 check "kernels, products, memory" 60 ./unit cuda
-check "operations, forward and gradient" 120 ./tests cuda::ops
-check "Pico golden, Tiny and Large at 352" 120 ./tests network::cuda
+check "operations, forward and gradient" 120 ./tests kernels::cuda
+check "Pico golden, Tiny and Large at 352" 120 ./tests cuda::pico cuda::tiny_at_352 cuda::large_at_352
 check "CPU to GPU and back" 60 ./tests cuda::resume
 check "Kvasir, twenty steps" 120 ./tests cuda::kvasir --nocapture
-check "calls of the driver" 60 ./tests cuda::counts
 check "properties" 60 ./proptests on_cuda
 if command -v compute-sanitizer >/dev/null; then
-    check "memory (compute-sanitizer)" 90 compute-sanitizer --error-exitcode 9 ./tests cuda::ops::convolution --test-threads 1
+    check "memory (compute-sanitizer)" 90 compute-sanitizer --error-exitcode 9 ./tests kernels::cuda::conv:: --test-threads 1
 else
     rows+=("memory (compute-sanitizer)|not there|")
 fi

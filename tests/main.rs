@@ -1,4 +1,4 @@
-//! One binary for all integration tests.
+//! One binary for all integration tests, ordered as the source is.
 
 mod checkpoint;
 mod cli;
@@ -6,15 +6,14 @@ mod compile_fail;
 #[cfg(feature = "cuda")]
 mod cuda;
 mod data;
-mod devices;
-mod golden;
 mod house;
 mod kernels;
 mod metrics;
-mod network;
+mod nn;
 mod programs;
-mod rectangular;
-mod shapes;
+mod session;
+mod support;
 mod train;
 
 sam2unet::load_cuda_libraries_late!();
+use support::golden;

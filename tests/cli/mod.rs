@@ -2,6 +2,7 @@
 
 mod convert;
 mod dependencies;
+mod evaluate;
 mod help;
 mod info;
 mod interrupt;

@@ -4,8 +4,9 @@
 //! PyTorch itself, held to AVX2, differs by 6.0e-4 in step 4 and 4.9e-3 in step 16, and its recorded losses are 2.0e-4 (step
 //! 5) and 4.7e-3 (step 17) from those in double precision.
 
-use crate::devices::gpu;
-use crate::golden::{Synthetic, shared};
+use crate::support::golden::Synthetic;
+use crate::support::gpu::gpu;
+use crate::support::shared::shared;
 use sam2unet::data::{BatchRequest, Flips, Folder, Loader};
 use sam2unet::nn::{BuildOptions, Loss, Tiny};
 use sam2unet::train::{AdamWConfig, Learner, Session, cosine};
@@ -23,6 +24,7 @@ fn kvasir_steps_follow_pytorch() {
     };
     let expected: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(expected).unwrap()).unwrap();
     let expected: Vec<f64> = expected["loss"].as_array().unwrap().iter().map(|l| l.as_f64().unwrap()).collect();
+    assert_eq!(expected.len(), 20, "losses of the golden file");
     let (folder, _) = Folder::open(&data.join("images"), &data.join("masks")).unwrap();
     let request = |step: usize| BatchRequest {
         side: SIDE,

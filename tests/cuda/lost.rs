@@ -1,8 +1,8 @@
 //! What a run says and leaves when the GPU fails under it. A real one is not made to fail: this takes the stand-in.
 
-use crate::devices::gpu;
-use crate::golden::skipped;
 use crate::programs::scenes;
+use crate::support::gpu::gpu;
+use crate::support::shared::skipped;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};

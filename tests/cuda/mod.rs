@@ -3,5 +3,4 @@
 mod counts;
 mod kvasir;
 mod lost;
-mod ops;
 mod resume;

@@ -1,11 +1,11 @@
 //! A run that began on one device goes on on the other.
 
-use crate::devices::gpu;
-use crate::golden::{Pico, Synthetic, uniform};
+use crate::support::golden::{Pico, Synthetic, uniform};
+use crate::support::gpu::gpu;
 use dfdx::prelude::*;
 use sam2unet::data::Batch;
-use sam2unet::nn::weights::{SourceError, Value, WeightSource, WeightSpec};
-use sam2unet::nn::{Backend, BuildOptions, Loss};
+use sam2unet::nn::weights::{Role, SourceError, Value, WeightSource, WeightSpec};
+use sam2unet::nn::{Backend, BuildOptions, Loss, Sam2UNet};
 use sam2unet::train::{AdamWConfig, Learner, Session};
 use std::collections::BTreeMap;
 
@@ -82,10 +82,13 @@ fn on_the_other_device_a_run_goes_on() {
 
     let close = |found: &[f64], wanted: &[f64], what: &str| {
         println!("{what}: {found:?}, on the CPU {wanted:?}");
+        assert_eq!(found.len(), wanted.len(), "{what}: losses");
         for (found, wanted) in found.iter().zip(wanted) {
             assert!((found / wanted - 1.0).abs() < 1e-3, "{what}: {found} {wanted}");
         }
     };
+    let specs = Sam2UNet::<Pico>::specs();
+    let trainable = specs.iter().filter(|spec| spec.role == Role::Trainable).count();
     for to_gpu in [true, false] {
         let (mut first, what) = match to_gpu {
             true => (session(&cpu, &mut Synthetic), "CPU, then GPU"),
@@ -93,6 +96,7 @@ fn on_the_other_device_a_run_goes_on() {
         };
         close(&steps(&mut *first, 0..2), &wanted[..2], what);
         let saved = save(&*first);
+        assert_eq!((saved.values.len(), saved.moments.len()), (specs.len(), trainable), "{what}");
         let mut second = if to_gpu { restored(&cuda, &saved) } else { restored(&cpu, &saved) };
         // what was saved on one device is held by the other, to the bit
         let held = save(&*second);

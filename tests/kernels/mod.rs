@@ -1,3 +1,6 @@
-//! Tests of `src/kernels` as a user of the crate sees it.
+//! Kernels of each device.
 
+mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod cuda_stubs;

@@ -1,0 +1,6 @@
+//! The network and its operations.
+
+mod ops;
+mod sam2unet;
+
+use super::{Dev, cases, device};

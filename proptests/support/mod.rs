@@ -1,0 +1,9 @@
+//! What these tests share with those in `tests`.
+
+#[path = "../../tests/support/archive.rs"]
+pub mod archive;
+#[cfg(feature = "cuda")]
+#[path = "../../tests/support/gpu.rs"]
+pub mod gpu;
+#[path = "../../tests/support/shared.rs"]
+pub mod shared;

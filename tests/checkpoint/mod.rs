@@ -1,0 +1,11 @@
+//! Weight files: the golden ones, files built here in every form, and bad ones.
+
+mod convert;
+mod describe;
+mod detect;
+mod file;
+mod load;
+mod pickle;
+mod report;
+mod safetensors;
+mod torch;

@@ -1,0 +1,13 @@
+//! The data layer against results of Pillow and PyTorch, bad files, pairs, background loading, generated scenes.
+
+mod example;
+mod folder;
+mod loader;
+mod mask;
+mod picture;
+mod read;
+mod resize;
+mod synthetic;
+mod write;
+
+pub use crate::support::baselines::baselines;

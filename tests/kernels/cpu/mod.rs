@@ -1,0 +1,3 @@
+//! Kernels of the CPU.
+
+mod rectangular;

@@ -1,0 +1,3 @@
+//! Scores.
+
+mod summary;

@@ -1,0 +1,9 @@
+//! The network: its numbers against the yardstick, its shapes, roles and names.
+
+mod classes;
+mod network;
+mod ops;
+mod predictor;
+mod sam2unet;
+mod shape;
+mod weights;

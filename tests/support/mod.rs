@@ -1,0 +1,20 @@
+//! What tests share: golden files, small models and pictures, devices.
+
+pub mod archive;
+pub mod baselines;
+#[cfg(feature = "cuda")]
+pub mod case;
+pub mod devices;
+pub mod golden;
+#[cfg(feature = "cuda")]
+pub mod gpu;
+pub mod numbers;
+pub mod pickle;
+pub mod pico;
+pub mod pictures;
+pub mod python;
+pub mod scores;
+pub mod shared;
+mod shared_tests;
+pub mod small_model;
+pub mod wrong;

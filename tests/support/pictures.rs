@@ -1,0 +1,73 @@
+//! Pictures made for tests, and folders of them.
+
+use sam2unet::data::{DataError, Folder, Grey, Pixels, Rgb, write_png};
+use std::fs;
+use std::path::PathBuf;
+use tempfile::TempDir;
+
+#[track_caller]
+pub fn largest_difference(a: &[u8], b: &[u8]) -> u8 {
+    assert_eq!(a.len(), b.len(), "as many numbers");
+    a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().expect("a number to compare")
+}
+
+/// A picture with some detail in it, so that its files have bodies to damage.
+pub fn detailed(width: usize, height: usize) -> Rgb {
+    let data = (0..width * height * 3).map(|i| ((i * i) >> 3) as u8 ^ (i * 7) as u8).collect();
+    Rgb { width, height, data }
+}
+
+pub fn jpeg_bytes(picture: &Rgb) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 90);
+    let (width, height) = (picture.width as u32, picture.height as u32);
+    image::ImageEncoder::write_image(encoder, &picture.data, width, height, image::ExtendedColorType::Rgb8).unwrap();
+    bytes
+}
+
+pub fn png_bytes<const C: usize>(picture: &Pixels<C>) -> Vec<u8> {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("x.png");
+    let grey =
+        Grey { width: picture.width, height: picture.height, data: picture.data.chunks(C).map(|p| p[0]).collect() };
+    if C == 1 {
+        write_png(&path, &grey)
+    } else {
+        write_png(&path, &Rgb { width: picture.width, height: picture.height, data: picture.data.clone() })
+    }
+    .unwrap();
+    fs::read(path).unwrap()
+}
+
+pub struct Folders {
+    pub root: TempDir,
+}
+
+impl Folders {
+    pub fn new() -> Self {
+        let root = TempDir::new().unwrap();
+        fs::create_dir(root.path().join("images")).unwrap();
+        fs::create_dir(root.path().join("masks")).unwrap();
+        Self { root }
+    }
+
+    pub fn images(&self) -> PathBuf {
+        self.root.path().join("images")
+    }
+
+    pub fn masks(&self) -> PathBuf {
+        self.root.path().join("masks")
+    }
+
+    pub fn image(&self, name: &str, width: usize, height: usize) {
+        write_png(&self.images().join(name), &detailed(width, height)).unwrap();
+    }
+
+    pub fn mask(&self, name: &str, width: usize, height: usize) {
+        write_png(&self.masks().join(name), &Grey::filled(width, height, [255])).unwrap();
+    }
+
+    pub fn open(&self) -> Result<(Folder, usize), DataError> {
+        Folder::open(&self.images(), &self.masks())
+    }
+}
