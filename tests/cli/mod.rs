@@ -1,10 +1,16 @@
 //! The command line as a user has it.
 
 mod convert;
+mod demonstration;
 mod dependencies;
 mod evaluate;
 mod help;
 mod info;
 mod interrupt;
+mod kill;
+mod kvasir;
 mod predict;
 mod program;
+mod refusals;
+mod settings;
+mod story;

@@ -1,7 +1,7 @@
 //! What `sam2unet predict` takes and where its masks go. Masks themselves are tested elsewhere.
 
 use super::program::{Ended, done, refused, run, sam2unet, tiny};
-use crate::programs::scenes;
+use crate::support::scenes::scenes;
 use std::fs;
 use std::io::Write;
 use std::path::Path;

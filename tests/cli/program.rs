@@ -2,7 +2,9 @@
 
 use sam2unet::checkpoint;
 use sam2unet::nn::{Initialiser, Sam2UNet, Tiny};
+use serde_json::Value;
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -58,4 +60,20 @@ pub fn refused(folder: &Path, arguments: &[&str]) -> String {
 pub fn tiny(path: &Path) {
     let model = Sam2UNet::<Tiny>::from_source(&dfdx::tensor::Cpu::default(), &mut Initialiser::new(3)).unwrap();
     checkpoint::save(path, &Sam2UNet::<Tiny>::specs(), |put| model.each_value(put), &BTreeMap::new()).unwrap();
+}
+
+/// A path as an argument.
+pub fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// The records of a run's log.
+pub fn log(run: &Path) -> Vec<Value> {
+    let log = fs::read_to_string(run.join("log.jsonl")).unwrap();
+    log.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The losses of a run's steps.
+pub fn losses(run: &Path) -> Vec<f64> {
+    log(run).iter().filter_map(|r| r.get("step").and(r["loss"].as_f64())).collect()
 }

@@ -9,5 +9,3 @@ mod read;
 mod resize;
 mod synthetic;
 mod write;
-
-pub use crate::support::baselines::baselines;

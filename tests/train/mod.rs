@@ -1,9 +1,10 @@
 //! Training.
 
+#[cfg(feature = "cuda")]
+mod cuda;
 mod faults;
 mod resume;
 mod run;
+mod session;
 mod sources;
-#[path = "../support/toy.rs"]
-mod toy;
 mod trainer;

@@ -1,7 +1,7 @@
 //! What a run says and leaves when the GPU fails under it. A real one is not made to fail: this takes the stand-in.
 
-use crate::programs::scenes;
 use crate::support::gpu::gpu;
+use crate::support::scenes::scenes;
 use crate::support::shared::skipped;
 use std::fs;
 use std::path::Path;
