@@ -30,11 +30,11 @@ fn files(folder: &Path) -> Vec<String> {
 fn a_folder_a_list_and_standard_input_give_the_same_masks() {
     let folder = workplace();
     let folder = folder.path();
-    let said = done(folder, &arguments(&["--images", "images", "--out", "masks"]));
-    assert!(said.ends_with("3 masks written to masks\n"), "{said}");
-    assert_eq!(files(&folder.join("masks")), ["000.png", "001.png", "002.png"]);
+    let said = done(folder, &arguments(&["--images", "images", "--out", "predicted"]));
+    assert!(said.ends_with("3 masks written to predicted\n"), "{said}");
+    assert_eq!(files(&folder.join("predicted")), ["000.png", "001.png", "002.png"]);
     let same = |out: &str, name: &str| {
-        let [old, new] = ["masks", out].map(|out| fs::read(folder.join(out).join(name)).unwrap());
+        let [old, new] = ["predicted", out].map(|out| fs::read(folder.join(out).join(name)).unwrap());
         assert!(old == new, "{out}/{name}");
     };
 
@@ -60,16 +60,16 @@ fn one_image_goes_to_the_file_that_is_named() {
     let folder = workplace();
     let folder = folder.path();
     let read = |name: &str| fs::read(folder.join(name)).unwrap();
-    done(folder, &arguments(&["--images", "images/000.png", "--out", "masks", "--overlay"]));
-    assert_eq!(files(&folder.join("masks")), ["000.overlay.png", "000.png"]);
+    done(folder, &arguments(&["--images", "images/000.png", "--out", "predicted", "--overlay"]));
+    assert_eq!(files(&folder.join("predicted")), ["000.overlay.png", "000.png"]);
     let said = done(folder, &arguments(&["--images", "images/000.png", "--out", "new/mask.PNG", "--overlay"]));
     assert!(said.ends_with("mask written to new/mask.PNG\n"), "{said}");
     assert_eq!(files(&folder.join("new")), ["mask.PNG", "mask.overlay.png"]);
-    assert!(read("new/mask.PNG") == read("masks/000.png"));
-    assert!(read("new/mask.overlay.png") == read("masks/000.overlay.png"));
+    assert!(read("new/mask.PNG") == read("predicted/000.png"));
+    assert!(read("new/mask.overlay.png") == read("predicted/000.overlay.png"));
     // over an older one
     done(folder, &arguments(&["--images", "images/001.png", "--out", "new/mask.PNG"]));
-    assert!(read("new/mask.PNG") != read("masks/000.png"));
+    assert!(read("new/mask.PNG") != read("predicted/000.png"));
     // a folder stays a folder, whatever its name
     fs::create_dir(folder.join("folder.png")).unwrap();
     done(folder, &arguments(&["--images", "images", "--out", "folder.png"]));
@@ -136,8 +136,8 @@ fn a_list_holds_any_bytes() {
     let name = OsStr::from_bytes(b"\xff\xfe.png");
     fs::rename(folder.join("images/000.png"), folder.join("images").join(name)).unwrap();
     fs::write(folder.join("list.txt"), b"images/\xff\xfe.png\n").unwrap();
-    done(folder, &arguments(&["--list", "list.txt", "--out", "masks"]));
-    assert!(folder.join("masks").join(name).is_file());
+    done(folder, &arguments(&["--list", "list.txt", "--out", "predicted"]));
+    assert!(folder.join("predicted").join(name).is_file());
 }
 
 /// An image that cannot be read costs its own mask only, and exit status 1.
@@ -146,11 +146,11 @@ fn a_broken_image_is_named_and_the_others_are_predicted() {
     let folder = workplace();
     let folder = folder.path();
     fs::write(folder.join("images/001.png"), "no picture").unwrap();
-    let ended = run(folder, &arguments(&["--images", "images", "--out", "masks"]));
+    let ended = run(folder, &arguments(&["--images", "images", "--out", "predicted"]));
     assert_eq!(ended.status, Some(1), "{ended:?}");
     assert!(
         ended.err.contains("images/001.png") && ended.err.ends_with("predict: 1 of 3 images failed, named above\n")
     );
-    assert!(ended.out.ends_with("2 masks written to masks\n"), "{ended:?}");
-    assert_eq!(files(&folder.join("masks")), ["000.png", "002.png"]);
+    assert!(ended.out.ends_with("2 masks written to predicted\n"), "{ended:?}");
+    assert_eq!(files(&folder.join("predicted")), ["000.png", "002.png"]);
 }
