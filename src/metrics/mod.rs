@@ -27,7 +27,6 @@ pub(crate) mod nearest;
 pub(crate) mod pair;
 pub(crate) mod report;
 pub(crate) mod summary;
-
 pub(crate) mod task;
 
 pub use all::{MetricTitle, keys, titles};
@@ -35,5 +34,4 @@ pub use folders::{EvaluationError, FolderScores, PairedFolders};
 pub use pair::{MetricError, PairScores, score_pair};
 pub use report::{JsonReport, table};
 pub use summary::Summary;
-
 pub use task::{Column, Task, columns};

@@ -39,7 +39,7 @@ const MIRROR_MAE: Column = Column::new("MAE", "mirrorMAE");
 
 /// Declares [`Task`] and what a row of the table says of each.
 macro_rules! tasks {
-    ($($(#[$doc:meta])* $Task:ident $name:literal $epochs:literal $multi_scale:ident [$($column:ident),+];)+) => {
+    ($($(#[$doc:meta])* $Task:ident $name:literal $epochs:literal $multi_scale:ident [$($column:expr),+];)+) => {
         choice! {
             /// A task of the SAM2-UNet paper (arXiv 2408.08870, section 4).
             pub enum Task: "task" {
@@ -65,7 +65,7 @@ macro_rules! tasks {
             /// The scores that the paper prints for the task, in its order.
             pub const fn columns(self) -> &'static [Column] {
                 match self {
-                    $(Self::$Task => &[$($column),+]),+
+                    $(Self::$Task => const { &[$($column),+] }),+
                 }
             }
         }

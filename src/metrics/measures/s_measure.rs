@@ -3,7 +3,7 @@
 
 use crate::data::mask::FOREGROUND_ABOVE;
 use crate::metrics::epsilon::EPSILON;
-use crate::metrics::levels::Histogram;
+use crate::metrics::levels::{Histogram, Levels, Tally};
 use crate::metrics::maps::Maps;
 use crate::metrics::metric::{Measure, Pair};
 use crate::metrics::min_max::{MinMax, mean_of_equal};
@@ -94,33 +94,25 @@ fn regions(maps: &Maps<'_>, division: Division) -> [Region; 4] {
     let rows = [division.rows, maps.height() - division.rows];
     let columns = [division.columns, width - division.columns];
 
-    // each region's background and foreground
-    let mut counted = [[[0_u32; 256]; 2]; 4];
-    let mut count = |region: usize, levels: &[u8], mask: &[u8]| {
-        for (&level, &mask) in levels.iter().zip(mask) {
-            counted[region][usize::from(mask > FOREGROUND_ABOVE)][usize::from(level)] += 1;
-        }
-    };
+    // the lower right region is what the other three leave
+    let [mut upper_left, mut upper_right, mut lower_left] = [Tally::default(), Tally::default(), Tally::default()];
     let lines = maps.prediction.chunks_exact(width).zip(maps.mask.chunks_exact(width));
     for (y, (levels, mask)) in lines.enumerate() {
         let (left, right) = levels.split_at(division.columns);
         let (left_mask, right_mask) = mask.split_at(division.columns);
         if y < division.rows {
-            count(0, left, left_mask);
-            count(1, right, right_mask);
+            upper_left.add(left, left_mask);
+            upper_right.add(right, right_mask);
         } else {
-            // the lower right region is what remains
-            count(2, left, left_mask);
+            lower_left.add(left, left_mask);
         }
     }
-    let [others @ .., last] = &mut counted;
-    for (class, all) in [&maps.levels.background, &maps.levels.foreground].into_iter().enumerate() {
-        last[class] = std::array::from_fn(|k| all[k] - others.iter().map(|region| region[class][k]).sum::<u32>());
-    }
-
+    let [first, second, third] = [upper_left, upper_right, lower_left].map(|tally| tally.levels());
+    let last = maps.levels.without(&first).without(&second).without(&third);
+    let levels = [first, second, third, last];
     std::array::from_fn(|k| {
-        let [background, foreground] = counted[k];
         let (rows, columns) = (rows[k / 2], columns[k % 2]);
+        let Levels { foreground, background, .. } = levels[k];
         Region { rows, columns, contiguous: columns == width, foreground, background }
     })
 }
@@ -215,7 +207,6 @@ fn weighted_sum(histogram: &Histogram, value: impl Fn(usize) -> f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::levels::Levels;
     use crate::metrics::min_max;
     use approx::assert_abs_diff_eq;
 
