@@ -7,9 +7,9 @@
 
 /// Has a program load NVIDIA's libraries when it first looks for a GPU, not when it starts.
 ///
-/// With the feature `cuda` a program is linked with the driver, cuBLAS and NVRTC, and the system does not start it
-/// where one of them is missing. Write this line once in a program of your own, outside of functions, if it should
-/// start there:
+/// With the feature `cuda` a program is linked with those of NVIDIA's libraries that it reaches (the driver, cuBLAS,
+/// NVRTC), and the system does not start it where one of them is missing. Write this line once in a program of your
+/// own, outside of functions, if it should start there:
 ///
 /// ```
 /// sam2unet::load_cuda_libraries_late!();
