@@ -3,15 +3,12 @@
 mod checkpoint;
 mod cli;
 mod compile_fail;
-#[cfg(feature = "cuda")]
-mod cuda;
 mod data;
 mod house;
 mod kernels;
 mod metrics;
 mod nn;
 mod programs;
-mod session;
 mod support;
 mod train;
 

@@ -17,4 +17,5 @@ pub mod scores;
 pub mod shared;
 mod shared_tests;
 pub mod small_model;
+pub mod toy;
 pub mod wrong;

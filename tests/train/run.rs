@@ -1,16 +1,13 @@
 //! The training loop on a toy model: its log, its checkpoints, its ends, good and bad.
 
-#[path = "train/toy.rs"]
-mod toy;
-
-use crate::golden::shared;
+use crate::support::shared::shared;
+use crate::support::toy::{Noise, Toy, log, result, run, settings, watched};
 use std::fs;
 use std::path::Path;
 
 use sam2unet::checkpoint::WeightFile;
 use sam2unet::data::{Grey, MultiScale, Rgb, write_png};
 use sam2unet::train::{Choices, Event, Learner, Outcome, Plan, RunFolder, Settings, Sources, TrainError, cosine};
-use toy::{Noise, Toy, log, result, run, settings, watched};
 
 fn sources(images: usize) -> Sources {
     Sources::of(Noise::new(1, images), Some(Noise::new(2, 5)))
