@@ -1,15 +1,12 @@
 //! A run gives the same bytes however often it is stopped or killed, and wherever.
 
-#[path = "../tests/support/toy.rs"]
-mod toy;
-
 use std::fs;
 use std::path::Path;
 
+use crate::support::toy::{Noise, Toy, result, run, settings, watched};
 use proptest::prelude::*;
 use sam2unet::data::MultiScale;
 use sam2unet::train::{Outcome, Settings, Sources};
-use toy::{Noise, Toy, result, run, settings, watched};
 
 #[derive(Clone, Debug)]
 struct Case {

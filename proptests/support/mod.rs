@@ -7,3 +7,5 @@ pub mod archive;
 pub mod gpu;
 #[path = "../../tests/support/shared.rs"]
 pub mod shared;
+#[path = "../../tests/support/toy.rs"]
+pub mod toy;

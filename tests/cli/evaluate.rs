@@ -156,7 +156,7 @@ fn usage_errors_exit_with_2() {
         (evaluate(&[]), "--predictions"),
         (evaluate(&set[..2]), "--masks"),
         (with(&["--threads", "0"]), "--threads"),
-        (with(&["--task", "mirrors"]), "camouflage, salient, marine, mirror and polyp"),
+        (with(&["--task", "mirrors"]), "camouflage, salient, marine, mirror, polyp"),
         (with(&["--pair", "predictions", &predictions, &masks]), "two sets are called predictions"),
         (with(&["--json", &sets.path("absent/scores.json")]), "absent/scores.json"),
     ] {
