@@ -34,7 +34,7 @@ fn main() {
     }
 }
 
-/// Gives the commit to the compiler as `SAM2UNET_COMMIT`: from the environment, else from git's files or a package's note, else none.
+/// Gives the commit that HEAD names to the compiler as `SAM2UNET_COMMIT`: from the environment, else from git's files or a package's note, else none.
 /// A new commit then means a new build; `export SAM2UNET_COMMIT=` spares it while one works.
 fn note_commit() {
     println!("cargo::rerun-if-env-changed=SAM2UNET_COMMIT");
@@ -54,16 +54,18 @@ fn commit_of_package() -> Option<String> {
 
 fn commit_of_git() -> Option<String> {
     let head = fs::read_to_string(".git/HEAD").ok()?;
-    println!("cargo::rerun-if-changed=.git/HEAD");
-    let Some(branch) = head.trim().strip_prefix("ref: ") else { return Some(head.trim().to_string()) };
-    let loose = format!(".git/{branch}");
-    if let Ok(commit) = fs::read_to_string(&loose) {
-        println!("cargo::rerun-if-changed={loose}");
-        return Some(commit.trim().to_string());
+    let branch = head.trim().strip_prefix("ref: ");
+    let loose = branch.map(|branch| format!(".git/{branch}"));
+    // every commit and checkout changes one of these
+    let watched =
+        [Some(".git/HEAD".into()), Some(".git/logs/HEAD".into()), Some(".git/packed-refs".into()), loose.clone()];
+    for file in watched.into_iter().flatten().filter(|file| Path::new(file).exists()) {
+        println!("cargo::rerun-if-changed={file}");
     }
-    let packed = fs::read_to_string(".git/packed-refs").ok()?;
-    println!("cargo::rerun-if-changed=.git/packed-refs");
-    packed.lines().find_map(|line| Some(line.strip_suffix(branch)?.trim().to_string()))
+    let (Some(branch), Some(loose)) = (branch, loose) else { return Some(head.trim().to_string()) };
+    let packed = fs::read_to_string(".git/packed-refs").unwrap_or_default();
+    let in_packed = || packed.lines().find_map(|line| Some(line.strip_suffix(branch)?.trim().to_string()));
+    fs::read_to_string(loose).ok().map(|commit| commit.trim().to_string()).or_else(in_packed)
 }
 
 fn sources() -> Result<Vec<PathBuf>, String> {

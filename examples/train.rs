@@ -1,10 +1,10 @@
 //! Training on a folder of images and masks in a program of your own, in ten lines.
 //!
 //! ```text
-//! cargo run --release --example train -- IMAGES MASKS
+//! cargo run --release --example train -- IMAGES MASKS OUT
 //! ```
 //!
-//! Without arguments it trains for a moment on a few generated scenes.
+//! Without arguments it trains for a moment on a few generated scenes, in a temporary folder.
 
 use sam2unet::data::{Dataset, Synthetic, write_png};
 use sam2unet::nn::Tiny;
@@ -13,9 +13,12 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let place = tempfile::tempdir()?;
+    let temporary = tempfile::tempdir()?;
     let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
-    let [images, masks] = arguments.try_into().or_else(|_| scenes(place.path()))?;
+    let [images, masks, out] = match arguments.len() {
+        0 => scenes(temporary.path())?,
+        _ => arguments.try_into().map_err(|_| "usage: train [IMAGES MASKS OUT]")?,
+    };
 
     let (images, masks, variant) = (Some(images), Some(masks), Tiny::CHOICE);
     let settings = Settings { images, masks, variant, size: 96, batch_size: 4, epochs: Some(2), ..Settings::default() };
@@ -25,18 +28,19 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     };
     // `Trainer::resume(folder)` goes on where a run was stopped; `.data(training, validation)` takes sets of your own
-    let trained = Trainer::new(settings).out(place.path().join("run")).on_event(show).run()?;
+    let trained = Trainer::new(settings).out(out).on_event(show).run()?;
     println!("{:?}; the best model is {}", trained.outcome, trained.best_model().display());
     Ok(())
 }
 
-/// Eight generated scenes as files: the folders of images and masks.
-fn scenes(place: &Path) -> Result<[PathBuf; 2], Box<dyn Error>> {
-    let (scenes, folders) = (Synthetic::new(1, 8, 96), ["images", "masks"].map(|name| place.join(name)));
-    folders.iter().try_for_each(std::fs::create_dir)?;
+/// Eight generated scenes as files: the folders of images and masks, and one for the results.
+fn scenes(place: &Path) -> Result<[PathBuf; 3], Box<dyn Error>> {
+    let (scenes, [images, masks, out]) =
+        (Synthetic::new(1, 8, 96), ["images", "masks", "run"].map(|name| place.join(name)));
+    [&images, &masks].into_iter().try_for_each(std::fs::create_dir)?;
     for index in 0..scenes.len() {
-        write_png(&folders[0].join(format!("{index}.png")), &scenes.image(index)?)?;
-        write_png(&folders[1].join(format!("{index}.png")), &scenes.mask(index)?)?;
+        write_png(&images.join(format!("{index}.png")), &scenes.image(index)?)?;
+        write_png(&masks.join(format!("{index}.png")), &scenes.mask(index)?)?;
     }
-    Ok(folders)
+    Ok([images, masks, out])
 }

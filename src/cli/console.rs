@@ -16,6 +16,11 @@ pub(crate) fn say(line: impl Display) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
+/// Prints a line for people beside the work, on standard error; it does not end because nobody reads any more.
+pub(crate) fn warn(line: impl Display) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 /// Prints what a subcommand was run for. Whoever closed the pipe has read enough; other errors are failures.
 pub(crate) fn print(result: impl AsRef<[u8]>) -> Result<Status, Failure> {
     let mut out = io::stdout();
@@ -103,7 +108,7 @@ impl Console {
 impl Observer for Console {
     fn event(&mut self, event: &Event) {
         match *event {
-            Event::Note(note) if note.is_warning() => eprintln!("warning: {note}"),
+            Event::Note(note) if note.is_warning() => warn(format_args!("warning: {note}")),
             Event::Note(note) => say(format_args!("{:<10} {note}", note.topic())),
             Event::Ready(overview) => self.ready(overview),
             Event::Step { step, epoch, loss, rate, seconds, images } => {

@@ -2,6 +2,7 @@
 
 use super::bench::Bench;
 use super::completions::Completions;
+use super::console::warn;
 use super::convert::Convert;
 use super::evaluate::Evaluate;
 use super::failure::Status;
@@ -82,7 +83,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Man(man) => ("man", man.run(Program::command())),
     };
     let status = ended.unwrap_or_else(|failure| {
-        eprintln!("{name}: {failure}");
+        warn(format_args!("{name}: {failure}"));
         failure.status
     });
     ExitCode::from(status as u8)

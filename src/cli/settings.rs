@@ -1,6 +1,7 @@
 //! The flags of `train`'s settings, made of the table of settings.
 
 use super::flags::Names;
+use crate::metrics::task::Task;
 use crate::train::settings::key::{Flag, Group, Key};
 use crate::train::settings::preset;
 use crate::train::settings::settings::{KEYS, Settings};
@@ -74,12 +75,26 @@ fn help(key: &Key) -> String {
         [preset::paper(), preset::demonstration()].map(|preset| defaults.clone().into_iter().chain(preset).collect())
     });
     let [paper, demonstration] = PRESETS.each_ref().map(|preset| preset.get(key.name).map(shown));
+    let task = Task::ALL.iter().any(|task| preset::of_task(*task).contains_key(key.name));
+    let task = if task { ", or the task's" } else { "" };
     let default = match (paper, demonstration) {
-        (Some(paper), Some(other)) if paper != other => format!(" [default: {paper}; without --images {other}]"),
-        (Some(paper), _) => format!(" [default: {paper}]"),
+        (Some(paper), Some(other)) if paper != other => format!(" [default: {paper}{task}; without --images {other}]"),
+        (Some(paper), _) => format!(" [default: {paper}{task}]"),
+        _ if key.name == "task" => format!(" ({})", tasks()),
         _ => String::new(),
     };
     key.help.trim().to_string() + &default
+}
+
+/// What each task sets.
+fn tasks() -> String {
+    let of = |task: &Task| {
+        let values = preset::of_task(*task)
+            .into_iter()
+            .map(|(key, value)| format!("--{} {}", key.replace('_', "-"), shown(&value)));
+        format!("{task}: {}", values.collect::<Vec<_>>().join(" "))
+    };
+    Task::ALL.iter().map(of).collect::<Vec<_>>().join(", ")
 }
 
 fn shown(value: &Value) -> String {

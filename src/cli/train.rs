@@ -2,9 +2,9 @@
 
 use super::console::{Console, print, say};
 use super::failure::{Failure, Status};
-use super::interrupt::stop_at_interrupt;
+use super::interrupt::Interrupt;
 use super::settings::GivenSettings;
-use crate::train::events::{Observer, Outcome};
+use crate::train::events::{Event, Observer, Outcome};
 use crate::train::settings::error::SettingsError;
 use crate::train::settings::layers::{Layer, Resolved, resolve, resume};
 use crate::train::trainer::Trainer;
@@ -54,7 +54,7 @@ impl Train {
                 Some(folder) => resume(&folder.join("config.toml"), &given)?,
                 None => resolved(self.config, given)?,
             };
-            return print(resolved.annotated());
+            return print(resolved.annotated()?);
         }
         let trainer = match self.resume {
             Some(folder) => Trainer::resume(folder).with(given),
@@ -63,10 +63,16 @@ impl Train {
                 self.out.into_iter().fold(trainer, |trainer, out| trainer.out(out))
             }
         };
-        let stop = stop_at_interrupt()?;
+        let interrupt = Interrupt::watch()?;
         let mut console = Console::new();
         let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
-        let trained = trainer.command(words).stop_when(&stop).on_event(|event| console.event(event)).run();
+        let observe = |event: &Event| {
+            if let Event::Ready(_) = event {
+                interrupt.begin();
+            }
+            console.event(event);
+        };
+        let trained = trainer.command(words).stop_when(interrupt.stop()).on_event(observe).run();
         console.finish();
         let trained = trained?;
         let place = trained.folder.display();

@@ -6,6 +6,7 @@ use crate::metrics::summary::Summary;
 
 /// What happens in a run, as it happens. Epochs and steps count from 1.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Event<'a> {
     /// Something about the run that is not as one might expect, before it starts.
     Note(&'a Note),

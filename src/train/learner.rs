@@ -20,7 +20,7 @@ pub trait Learner {
     ///
     /// # Errors
     /// When the batch's side is not supported, its lengths disagree, or the device fails.
-    fn accumulate(&mut self, batch: &Batch, scale: f32, flavour: Loss) -> Result<(), LearnError>;
+    fn accumulate(&mut self, batch: &Batch, scale: f32, loss: Loss) -> Result<(), LearnError>;
 
     /// The unscaled losses of the batches accumulated since this was last asked, in their order: each the mean over the
     /// batch of the sum over the three outputs (paper, "Loss function"). They are kept until somebody asks.

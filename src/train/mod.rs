@@ -2,12 +2,14 @@
 //!
 //! In the order in which a run goes:
 //!
-//! 1. [`Choices`] (flags, a file) become [`Settings`];
-//! 2. [`Sources`] opens and checks the images, [`RunFolder`] the place for results;
-//! 3. [`open_learner`] builds the model with its optimiser ([`AdamW`]): a [`Session`], which the loop
-//!    knows as a [`Learner`];
-//! 4. [`train`] runs the loop of a [`Plan`]: steps at the rate of the schedule ([`cosine`]), validation,
+//! 1. [`Layer`]s (a file, what was given) become [`Settings`] ([`resolve`]);
+//! 2. [`Start`] checks them and the place for results ([`RunFolder`]);
+//! 3. [`prepare`](prepare()) opens the images ([`Sources`]) and builds the model with its optimiser ([`AdamW`]): a [`Session`],
+//!    which the loop knows as a [`Learner`];
+//! 4. [`train`](train()) runs the loop of a [`Plan`]: steps at the rate of the schedule ([`cosine`]), validation,
 //!    checkpoints, a log, and at the end curves and pictures.
+//!
+//! [`Trainer`] does all of it in one call.
 //!
 //! The same settings, images and starting weights give the same checkpoints to the byte, whether the run
 //! went through in one go or was stopped, or killed, and resumed any number of times. That holds on one kind of
@@ -39,7 +41,7 @@ pub use learner::{EachMoment, LearnError, Learner, LearnerSummary, MomentsOf};
 pub use note::Note;
 pub use overview::Overview;
 pub use plan::{Plan, Step};
-pub use prepare::{PrepareError, Prepared, Run, Start, prepare};
+pub use prepare::{PrepareError, Prepared, PreparedRun, Start, prepare};
 pub use report::curves::write_curves;
 pub use report::error::ReportError;
 pub use report::samples::write_samples;
@@ -51,6 +53,6 @@ pub use run_folder::log::Record;
 pub use run_folder::state::{Best, SELECTION_KEY, State};
 pub use schedule::{FINAL_RATE, cosine};
 pub use session::{Session, open_session, open_session_on};
-pub use settings::{Generated, Layer, Resolved, Settings, SettingsError, resolve};
+pub use settings::{Generated, Layer, Resolved, Settings, SettingsError, resolve, resolve_for_own_images};
 pub use sources::Sources;
 pub use trainer::{RunError, TrainedRun, Trainer};

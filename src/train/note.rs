@@ -9,6 +9,7 @@ use crate::kernels::precision::Precision;
 
 /// What a person should know before a run starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Note {
     /// A GPU was looked for in vain: the CPU computes.
     NoGpu {

@@ -9,7 +9,7 @@ use super::events::{Event, Observer, Outcome};
 use super::learner::{LearnError, Learner};
 use super::note::Note;
 use super::plan::Plan;
-use super::run::{is_finished, train};
+use super::run::{is_finished, position, train};
 use super::run_folder::error::FolderError;
 use super::run_folder::folder::RunFolder;
 use super::run_folder::history::{History, SessionRecord};
@@ -34,6 +34,7 @@ use crate::nn::weights::spec::WeightSpec;
 
 /// Why a run cannot start.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PrepareError {
     /// The settings do not hold.
     #[error(transparent)]
@@ -92,52 +93,75 @@ pub enum PrepareError {
         needs: &'static str,
     },
     /// The settings name no images, and the program gave none.
-    #[error("{}: the images of this run were given by a program; only a program that gives them again can resume it", path.display())]
+    #[error(
+        "{}: the images of this run were given by a program; only a program that gives them again can resume it",
+        path.display()
+    )]
     NoImages {
         /// The run's folder.
         path: PathBuf,
     },
+    /// There is nothing to train on, or to validate on.
+    #[error("the {0} set holds no images")]
+    EmptySet(&'static str),
 }
 
-/// A run that is to begin, or to go on: its settings are known, and its folder was looked at.
+/// A run that is to begin, or to go on: its settings are known and checked, its folder is free or open. Nothing of the run was
+/// changed yet.
 #[derive(Debug)]
 pub struct Start {
     settings: Settings,
     place: Place,
+    /// Images that the program gives; otherwise the settings name them.
+    data: Option<Sources>,
 }
 
 #[derive(Debug)]
 enum Place {
     /// Where a new run is to be.
     New(PathBuf),
-    /// An earlier run, and whether a new length was given.
-    Resumed(RunFolder, bool),
+    /// An earlier run.
+    Resumed {
+        folder: RunFolder,
+        history: History,
+        /// Whether a new length was given.
+        lengthened: bool,
+    },
 }
 
 impl Start {
-    /// A new run in the folder `out`, or else in `runs/demo`, `runs/TASK` or `runs/train`, numbered. Nothing is written yet.
+    /// A new run in the folder `out`, or else in `runs/demo`, `runs/TASK` or `runs/train`, numbered. It trains on `data`, or else
+    /// on the images that the settings name.
     ///
     /// # Errors
-    /// When the settings do not hold together (see [`Settings::check`]), or the folder holds a run.
-    pub fn new(mut settings: Settings, out: Option<PathBuf>, own_images: bool) -> Result<Self, PrepareError> {
-        settings.check(own_images)?;
+    /// When the settings do not hold together (see [`Settings::check`]), a set is empty, or the folder holds a run.
+    pub fn new(mut settings: Settings, out: Option<PathBuf>, data: Option<Sources>) -> Result<Self, PrepareError> {
+        settings.check(data.is_some())?;
         settings.make_absolute();
-        let named = own_images || settings.images.is_some();
+        let named = data.is_some() || settings.images.is_some();
         let name = settings.task.map_or(if named { "train" } else { "demo" }, |task| task.name());
         let out = out.unwrap_or_else(|| RunFolder::unused(Path::new("runs"), name));
         RunFolder::check_unused(&out)?;
-        Ok(Self { settings, place: Place::New(out) })
+        data.iter().try_for_each(not_empty)?;
+        Ok(Self { settings, place: Place::New(out), data })
     }
 
-    /// The run in the folder `path`, with its settings but for those of `given`.
+    /// The run in the folder `path`, with its settings but for those of `given`. A run on `data` goes on with `data` only.
     ///
     /// # Errors
     /// When the folder holds no run, another process trains in it, or `given` holds what a resumed run cannot choose anew.
-    pub fn resume(path: &Path, given: &Layer) -> Result<Self, PrepareError> {
+    pub fn resume(path: &Path, given: &Layer, data: Option<Sources>) -> Result<Self, PrepareError> {
         let folder = RunFolder::open(path)?;
         let settings = resume(&folder.config_path(), given)?.settings;
+        match data {
+            Some(_) => settings.check(true)?,
+            None if settings.names_no_images() => return Err(PrepareError::NoImages { path: path.to_owned() }),
+            None => {}
+        }
+        data.iter().try_for_each(not_empty)?;
+        let history = folder.history()?;
         let lengthened = given.keys().any(|key| key == "steps" || key == "epochs");
-        Ok(Self { settings, place: Place::Resumed(folder, lengthened) })
+        Ok(Self { settings, place: Place::Resumed { folder, history, lengthened }, data })
     }
 
     /// The run's settings.
@@ -149,15 +173,25 @@ impl Start {
     pub fn path(&self) -> &Path {
         match &self.place {
             Place::New(path) => path,
-            Place::Resumed(folder, _) => folder.path(),
+            Place::Resumed { folder, .. } => folder.path(),
         }
+    }
+}
+
+fn not_empty(sources: &Sources) -> Result<(), PrepareError> {
+    if sources.training.is_empty() {
+        return Err(PrepareError::EmptySet("training"));
+    }
+    match &sources.validation {
+        Some(set) if set.is_empty() => Err(PrepareError::EmptySet("validation")),
+        _ => Ok(()),
     }
 }
 
 /// What [`prepare`] gives.
 pub enum Prepared {
     /// A run that is ready to train.
-    Run(Box<Run>),
+    Run(Box<PreparedRun>),
     /// The run had come to its end before.
     AlreadyFinished {
         /// Steps made.
@@ -166,7 +200,7 @@ pub enum Prepared {
 }
 
 /// A run that is ready to train.
-pub struct Run {
+pub struct PreparedRun {
     settings: Settings,
     sources: Sources,
     folder: RunFolder,
@@ -174,20 +208,16 @@ pub struct Run {
     history: History,
 }
 
-/// Opens the device, the images (`data`, or those that the settings name) and the model, in this order, and the folder last: what
-/// is refused leaves no new folder behind. `command` is the command line, if there is one, for the run's history. A resumed run's model and optimiser are read from its newest checkpoint, once.
+/// Opens the device, the images and the model, in this order, and the folder last: what is refused leaves no new folder behind, and
+/// an old one as it was. `command` is the command line, if there is one, for the run's history. A resumed run's model and optimiser
+/// are read from its newest checkpoint, once.
 ///
 /// # Errors
 /// See [`PrepareError`].
-pub fn prepare(
-    start: Start,
-    data: Option<Sources>,
-    command: Vec<String>,
-    observer: &mut dyn Observer,
-) -> Result<Prepared, PrepareError> {
-    let Start { mut settings, place } = start;
+pub fn prepare(start: Start, command: Vec<String>, observer: &mut dyn Observer) -> Result<Prepared, PrepareError> {
+    let Start { mut settings, place, data } = start;
     let mut note = |note: Note| observer.event(&Event::Note(&note));
-    if let Place::Resumed(folder, lengthened) = &place {
+    if let Place::Resumed { folder, lengthened, .. } = &place {
         match folder.state()? {
             Some(state) if is_finished(&state, &Plan::new(&settings, state.images)) => {
                 let (path, step) = (folder.path().to_owned(), state.step);
@@ -209,26 +239,27 @@ pub fn prepare(
     }
     if !device.supports(settings.precision) {
         let (precision, needs) = (settings.precision, device.needs(settings.precision));
-        if let Place::Resumed(folder, _) = &place {
+        if let Place::Resumed { folder, .. } = &place {
             return Err(PrepareError::OtherPrecision { path: folder.path().to_owned(), precision, needs });
         }
         note(Note::PrecisionReplaced { precision, needs });
         settings.precision = Precision::F32;
     }
-    let sources = match (data, &place) {
-        (Some(data), _) => data,
-        (None, Place::Resumed(folder, _)) if settings.names_no_images() => {
-            return Err(PrepareError::NoImages { path: folder.path().to_owned() });
-        }
-        (None, _) => {
+    let sources = match data {
+        Some(data) => data,
+        None => {
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
             Sources::open(&settings, settings.threads.unwrap_or(cores))?
         }
     };
     sources.notes.iter().for_each(|found| note(found.clone()));
-    let resumed = match &place {
-        Place::Resumed(folder, _) if folder.state()?.is_some() => Some(folder),
-        _ => None,
+    let plan = Plan::new(&settings, sources.training.len());
+    let (resumed, from_step) = match &place {
+        Place::New(_) => (None, 0),
+        Place::Resumed { folder, .. } => match position(&plan, &sources, folder)? {
+            Some(state) => (Some(folder), state.step),
+            None => (None, 0),
+        },
     };
     let (mut learner, report) = open_learner(&settings, &device, resumed.map(RunFolder::last_model).as_deref())?;
     if let Some(folder) = resumed {
@@ -237,15 +268,13 @@ pub fn prepare(
     if let Some(report) = report {
         note(Note::Weights(report));
     }
-    let mut folder = match place {
-        Place::New(path) => RunFolder::create(&path, &settings)?,
-        Place::Resumed(folder, _) => folder,
+    let (mut folder, mut history) = match place {
+        Place::New(path) => (RunFolder::create(&path, &settings)?, History::default()),
+        Place::Resumed { folder, history, .. } => (folder, history),
     };
-    let from_step = folder.state()?.map_or(0, |state| state.step);
-    let mut history = folder.history()?;
     history.sessions.push(SessionRecord::begin(command, &device, settings.precision, from_step));
     folder.write_history(&history)?;
-    Ok(Prepared::Run(Box::new(Run { settings, sources, folder, learner, history })))
+    Ok(Prepared::Run(Box::new(PreparedRun { settings, sources, folder, learner, history })))
 }
 
 /// The limits that a run ends at, as its settings have them.
@@ -255,7 +284,7 @@ fn length(settings: &Settings) -> String {
     limits.into_iter().flatten().collect::<Vec<_>>().join(" and ")
 }
 
-impl Run {
+impl PreparedRun {
     /// The run's folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()

@@ -51,15 +51,16 @@ pub fn train(
     observer: &mut dyn Observer,
 ) -> Result<Outcome, TrainError> {
     let plan = Plan::new(settings, sources.training.len());
-    let found = folder.state().map_err(TrainError::Start)?;
+    let found = position(&plan, sources, folder).map_err(TrainError::Start)?;
     if let Some(state) = found.as_ref().filter(|state| is_finished(state, &plan)) {
         return Ok(Outcome::AlreadyFinished { step: state.step });
     }
-    let names = digest(sources);
-    let state = found.clone().unwrap_or_else(|| State::new(plan.images, names.clone()));
-    let checked =
-        plan.check(&state).and_then(|()| if state.names == names { Ok(()) } else { Err(OTHER_IMAGES.into()) });
-    checked.map_err(|reason| TrainError::Start(folder.changed(reason)))?;
+    let saved = found.as_ref().map_or(0, |state| state.step);
+    if learner.optimiser_steps() != saved {
+        let reason = format!("it is of step {saved}, but the optimiser has made {}", learner.optimiser_steps());
+        return Err(TrainError::Start(folder.changed(reason)));
+    }
+    let state = found.clone().unwrap_or_else(|| State::new(plan.images, digest(sources)));
     // only now: a refused resume leaves the run as it was
     if folder.settings().map_err(TrainError::Start)? != *settings {
         folder.write_settings(settings).map_err(TrainError::Start)?;
@@ -79,6 +80,16 @@ pub fn train(
     let (unread, unread_since) = (Vec::new(), last_save);
     Run { settings, sources, plan, folder, learner, stop, observer, state, unread, unread_since, saved, last_save }
         .complete()
+}
+
+/// The position of the folder's newest checkpoint, if there is one, which must be one of this plan and of these images.
+pub(super) fn position(plan: &Plan, sources: &Sources, folder: &RunFolder) -> Result<Option<State>, FolderError> {
+    let Some(state) = folder.state()? else { return Ok(None) };
+    plan.check(&state).map_err(|reason| folder.changed(reason))?;
+    if state.names != digest(sources) {
+        return Err(folder.changed(OTHER_IMAGES.to_string()));
+    }
+    Ok(Some(state))
 }
 
 const OTHER_IMAGES: &str =

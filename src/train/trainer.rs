@@ -44,6 +44,7 @@ enum Begin {
 
 /// Why a run did not come to its end.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RunError {
     /// It could not start: the input was wrong. Nothing was changed.
     #[error(transparent)]
@@ -71,7 +72,7 @@ pub struct TrainedRun {
 }
 
 impl TrainedRun {
-    /// The file of the best model so far.
+    /// The file of the best model so far; there is none yet in a run that was stopped in its first epoch.
     pub fn best_model(&self) -> PathBuf {
         RunFolder::best_model_in(&self.folder)
     }
@@ -92,13 +93,14 @@ impl<'a> Trainer<'a> {
         Self { begin, data: None, observer: Box::new(|_| ()), stop: None, command: Vec::new() }
     }
 
-    /// Images of one's own, in place of folders that the settings name; without `validation` nothing is held out.
+    /// Images of one's own, where the settings name none; without `validation` nothing is held out. A run on such images goes on
+    /// with them only.
     pub fn data(mut self, training: Arc<dyn Dataset>, validation: Option<Arc<dyn Dataset>>) -> Self {
         self.data = Some(Sources::of(training, validation));
         self
     }
 
-    /// The folder for the results of a new run, which must hold none; without it one under `runs`.
+    /// The folder for the results of a new run, which must hold none; without it one under `runs`. A resumed run stays where it is.
     pub fn out(mut self, folder: impl AsRef<Path>) -> Self {
         if let Begin::New { out, .. } = &mut self.begin {
             *out = Some(folder.as_ref().to_owned());
@@ -106,7 +108,8 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// Values that a resumed run takes in place of its own: its length, and what changes its results by rounding at most.
+    /// Values that a resumed run takes in place of its own: its length, and what changes its results by rounding at most
+    /// (`"epochs = 40".parse()?`). A new run has its settings.
     pub fn with(mut self, values: Layer) -> Self {
         if let Begin::Resume { given, .. } = &mut self.begin {
             *given = values;
@@ -139,13 +142,13 @@ impl<'a> Trainer<'a> {
     pub fn run(self) -> Result<TrainedRun, RunError> {
         let Self { begin, data, mut observer, stop, command } = self;
         let start = match begin {
-            Begin::New { settings, out } => Start::new(*settings, out, data.is_some())?,
-            Begin::Resume { folder, given } => Start::resume(&folder, &given)?,
+            Begin::New { settings, out } => Start::new(*settings, out, data)?,
+            Begin::Resume { folder, given } => Start::resume(&folder, &given, data)?,
         };
         let (folder, threads) = (start.path().to_owned(), start.settings().threads);
         let never = AtomicBool::new(false);
         let stop = stop.unwrap_or(&never);
-        let train = || match prepare(start, data, command, &mut observer)? {
+        let train = || match prepare(start, command, &mut observer)? {
             Prepared::Run(run) => Ok(run.train(stop, &mut observer)?),
             Prepared::AlreadyFinished { step } => Ok(Outcome::AlreadyFinished { step }),
         };

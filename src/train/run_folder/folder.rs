@@ -59,7 +59,7 @@ impl RunFolder {
     /// When it holds a run.
     pub fn check_unused(path: &Path) -> Result<(), FolderError> {
         let logged = fs::metadata(path.join(LOG)).is_ok_and(|log| log.len() > 0);
-        if logged || [CONFIG, LAST, BEST].iter().any(|name| path.join(name).exists()) {
+        if logged || [CONFIG, HISTORY, LAST, BEST].iter().any(|name| path.join(name).exists()) {
             return Err(FolderError::Occupied { path: path.to_owned() });
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Who trained a run, when and where: `run.json`. Nothing depends on it.
+//! When and where a run was trained, and by what command: `run.json`. Nothing depends on it.
 
 use std::time::SystemTime;
 
@@ -40,7 +40,7 @@ pub struct SessionRecord {
     pub from_step: u64,
     /// When it ended (UTC); absent if it was killed, or still goes on.
     pub ended: Option<String>,
-    /// Steps made in all at its end.
+    /// Steps of the newest checkpoint at its end.
     pub to_step: Option<u64>,
     /// `finished`, `stopped`, or the error that ended it.
     pub outcome: Option<String>,

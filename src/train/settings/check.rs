@@ -4,6 +4,7 @@ use super::error::{Problem, SettingsError};
 use super::origin::Origin;
 use super::settings::Settings;
 use super::sides::{SIDE_UNIT, largest_side, nearest_sides};
+use super::value::EMPTY_PATH;
 use crate::data::multi_scale::MultiScale;
 use crate::nn::shape::SIDES;
 
@@ -59,10 +60,13 @@ pub(super) fn check(settings: &Settings, own_images: bool) -> Result<(), Problem
     }
     let mut unreadable = None;
     settings.clone().each_path(&mut |key, path| {
-        if path.to_str().is_none() && unreadable.is_none() {
-            let reason = "config.toml holds UTF-8 only; rename it".to_string();
-            unreadable = Some(Problem { key, value: Some(path.display().to_string()), reason });
-        }
+        let reason = match path.to_str() {
+            Some("") => EMPTY_PATH,
+            Some(_) => return,
+            None => "config.toml holds UTF-8 only; rename it",
+        };
+        let (value, reason) = (Some(path.display().to_string()), reason.to_string());
+        unreadable.get_or_insert(Problem { key, value, reason });
     });
     if let Some(problem) = unreadable {
         return Err(problem);
@@ -101,6 +105,25 @@ pub(super) fn check(settings: &Settings, own_images: bool) -> Result<(), Problem
 }
 
 fn check_sources(settings: &Settings, own_images: bool) -> Result<(), Problem> {
+    if settings.backbone.is_some() && settings.init.is_some() {
+        return conflict(
+            "backbone",
+            "`backbone` and `init` exclude each other: a checkpoint given as `init` holds the trunk too",
+        );
+    }
+    if own_images {
+        let named = [
+            ("images", settings.images.is_some()),
+            ("masks", settings.masks.is_some()),
+            ("val_images", settings.val_images.is_some()),
+            ("val_masks", settings.val_masks.is_some()),
+            ("generated", settings.generated.is_some()),
+        ];
+        return match named.iter().find(|(_, given)| *given) {
+            Some((key, _)) => conflict(key, &format!("`{key}` is given, but the program gives the images itself")),
+            None => Ok(()),
+        };
+    }
     match (&settings.images, &settings.masks) {
         (Some(_), None) => return conflict("images", "`images` needs `masks`: the folder with the mask of each image"),
         (None, Some(_)) => return conflict("masks", "`masks` needs `images`: the folder with the image of each mask"),
@@ -116,19 +139,6 @@ fn check_sources(settings: &Settings, own_images: bool) -> Result<(), Problem> {
             );
         }
         _ => {}
-    }
-    if settings.backbone.is_some() && settings.init.is_some() {
-        return conflict(
-            "backbone",
-            "`backbone` and `init` exclude each other: a checkpoint given as `init` holds the trunk too",
-        );
-    }
-    if own_images {
-        return match (&settings.images, &settings.generated) {
-            (Some(_), _) => conflict("images", "`images` names a folder, but the program gives the images itself"),
-            (_, Some(_)) => conflict("generated", "`generated` makes scenes, but the program gives the images itself"),
-            _ => Ok(()),
-        };
     }
     if settings.images.is_none() && settings.task.is_some() {
         return conflict("task", "`task` needs `images` and `masks`");

@@ -35,16 +35,15 @@ macro_rules! settings {
                 help: concat!($($doc),+),
                 group: Group::$group,
                 flag: Flag::$flag $(($text))?,
-                optional: <$Type as SettingValue>::OPTIONAL,
                 resumable: Mark::Resumable.is_in(&[$(Mark::$mark),*]),
-                later: Mark::Later.is_in(&[$(Mark::$mark),*]),
+                always: Mark::Always.is_in(&[$(Mark::$mark),*]),
                 names: <$Type as SettingValue>::names,
                 parse: <$Type as SettingValue>::from_text,
             }),+
         ];
 
         impl $Name {
-            /// Calls `f` with each path and its key.
+            /// Calls `f` with each path that is given and its key.
             pub(super) fn each_path(&mut self, f: &mut dyn FnMut(&'static str, &mut std::path::PathBuf)) {
                 $(if let Some(path) = self.$field.path() {
                     f(stringify!($field), path);

@@ -11,7 +11,7 @@ pub const BATCH_SIZE: usize = 8;
 pub const IMAGES: usize = 192;
 /// Generated validation images.
 pub const VALIDATION_IMAGES: usize = 48;
-/// 144 steps.
+/// Epochs: 144 steps.
 pub const EPOCHS: u64 = 6;
 /// Learning rate of the first epoch: the run is short.
 pub const LR: f64 = 2e-3;

@@ -7,6 +7,7 @@ use super::origin::Origin;
 
 /// What is wrong with settings.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SettingsError {
     /// A settings file cannot be read.
     #[error("cannot read the settings file {}: {source}", path.display())]
@@ -81,11 +82,11 @@ impl fmt::Display for Problem {
     }
 }
 
-/// `run.toml:3: ` for a value of a file.
+/// `run.toml:3: ` for a value of a file, `task polyp: ` for one of the task's.
 fn place(origin: &Origin) -> String {
     match origin {
-        Origin::File { path, line } => format!("{}:{line}: ", path.display()),
-        _ => String::new(),
+        Origin::Default | Origin::Given => String::new(),
+        elsewhere => format!("{elsewhere}: "),
     }
 }
 

@@ -3,14 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::Deserialize;
 use toml::Table;
 use toml::de::DeTable;
 
-use super::check::check;
 use super::error::SettingsError;
-use super::origin::Origin;
-use super::settings::{KEYS, Settings};
+use super::settings::Settings;
 
 /// A settings file whose keys and types are right.
 pub(super) struct SettingsFile {
@@ -34,24 +31,4 @@ pub(super) fn parse(path: &Path) -> Result<SettingsFile, SettingsError> {
     let line = |at: usize| text[..at.min(text.len())].matches('\n').count() + 1;
     let lines = spans.get_ref().iter().map(|(key, _)| (key.get_ref().to_string(), line(key.span().start))).collect();
     Ok(SettingsFile { table, lines })
-}
-
-impl Settings {
-    /// Reads a run's `config.toml`, which is complete: no preset is added.
-    ///
-    /// # Errors
-    /// When the file cannot be read, a key is missing or unknown, or a value is out of range.
-    pub fn read(path: &Path) -> Result<Self, SettingsError> {
-        let SettingsFile { table, lines } = parse(path)?;
-        if let Some(key) = KEYS.iter().find(|key| !key.optional && !key.later && !table.contains_key(key.name)) {
-            return Err(SettingsError::Missing { path: path.to_owned(), key: key.name });
-        }
-        let settings = Self::deserialize(table)
-            .map_err(|e| SettingsError::Syntax { path: path.to_owned(), reason: e.to_string() })?;
-        check(&settings, settings.names_no_images()).map_err(|problem| {
-            let line = lines.get(problem.key).copied().unwrap_or(1);
-            SettingsError::Value { origin: Origin::File { path: path.to_owned(), line }, problem }
-        })?;
-        Ok(settings)
-    }
 }

@@ -15,12 +15,10 @@ pub struct Key {
     pub group: Group,
     /// How a command line gives it.
     pub flag: Flag,
-    /// Whether a complete set of settings may lack it.
-    pub optional: bool,
     /// Whether it may be chosen anew when a run is resumed: it changes the run's length, or its results by rounding at most.
     pub resumable: bool,
-    /// Whether runs of earlier versions may lack it in their config.toml. The default counts then.
-    pub later: bool,
+    /// Whether every run's config.toml has it. Runs of earlier versions lack the others, whose defaults count then.
+    pub always: bool,
     /// The names to choose from; empty if it is no choice.
     pub names: fn() -> Vec<&'static str>,
     /// The TOML value of a text on a command line; the error says what the text should be.
@@ -56,8 +54,8 @@ pub enum Flag {
 pub(super) enum Mark {
     /// See [`Key::resumable`].
     Resumable,
-    /// See [`Key::later`].
-    Later,
+    /// See [`Key::always`].
+    Always,
 }
 
 impl Mark {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::str::FromStr;
 
 use serde::Deserialize;
 use toml::{Table, Value};
@@ -33,8 +34,7 @@ impl Layer {
     /// When the file cannot be read, has an unknown key or a value of the wrong type; with its line.
     pub fn file(path: &Path) -> Result<Self, SettingsError> {
         let file = parse(path)?;
-        let origin =
-            |key: &str| Origin::File { path: path.to_owned(), line: file.lines.get(key).copied().unwrap_or(1) };
+        let origin = |key: &str| Origin::File { path: path.to_owned(), line: file.lines.get(key).copied() };
         Ok(Self::of(file.table, origin))
     }
 
@@ -43,8 +43,17 @@ impl Layer {
     /// # Errors
     /// When a key is unknown, or a value of the wrong type.
     pub fn given(table: Table) -> Result<Self, SettingsError> {
-        Settings::deserialize(table.clone()).map_err(|e| SettingsError::Type(e.to_string().trim().to_string()))?;
+        of_table(table.clone())?;
         Ok(Self::of(table, |_| Origin::Given))
+    }
+
+    /// The settings file of a run, which holds all keys that every run has.
+    fn of_run(path: &Path) -> Result<Self, SettingsError> {
+        let layer = Self::file(path)?;
+        match KEYS.iter().find(|key| key.always && !layer.0.contains_key(key.name)) {
+            Some(key) => Err(SettingsError::Missing { path: path.to_owned(), key: key.name }),
+            None => Ok(layer),
+        }
     }
 
     fn of(mut table: Table, origin: impl Fn(&str) -> Origin) -> Self {
@@ -69,11 +78,23 @@ impl Layer {
     /// The settings that it makes together with the defaults, not checked.
     fn settings(self) -> Result<Resolved, SettingsError> {
         let table: Table = self.0.iter().map(|(key, (value, _))| (key.to_string(), value.clone())).collect();
-        let mut settings =
-            Settings::deserialize(table).map_err(|e| SettingsError::Type(e.to_string().trim().to_string()))?;
+        let mut settings = of_table(table)?;
         settings.make_absolute();
         Ok(Resolved { settings, origins: self.0.into_iter().map(|(key, (_, origin))| (key, origin)).collect() })
     }
+}
+
+impl FromStr for Layer {
+    type Err = SettingsError;
+
+    /// Values that are given, as TOML: `epochs = 40`.
+    fn from_str(text: &str) -> Result<Self, SettingsError> {
+        Self::given(text.parse().map_err(|e: toml::de::Error| SettingsError::Type(e.to_string().trim().to_string()))?)
+    }
+}
+
+fn of_table(table: Table) -> Result<Settings, SettingsError> {
+    Settings::deserialize(table).map_err(|e| SettingsError::Type(e.to_string().trim().to_string()))
 }
 
 /// Complete and checked settings of layers, the lowest first; below them all come the preset (for a folder of images the paper's,
@@ -83,20 +104,33 @@ impl Layer {
 /// # Errors
 /// The first value that is out of range, or the first conflict: with file and line, where the value comes from a file.
 pub fn resolve(layers: &[Layer]) -> Result<Resolved, SettingsError> {
+    resolved(layers, false)
+}
+
+/// The same for a run whose images a program gives itself ([`Trainer::data`](crate::train::Trainer::data)): the preset is the
+/// paper's.
+///
+/// # Errors
+/// As [`resolve`]; and when a layer names images.
+pub fn resolve_for_own_images(layers: &[Layer]) -> Result<Resolved, SettingsError> {
+    resolved(layers, true)
+}
+
+fn resolved(layers: &[Layer], own_images: bool) -> Result<Resolved, SettingsError> {
     let mut given = Layer::default();
     for layer in layers {
         given.put(layer.clone());
     }
-    let (name, table) = match given.0.contains_key("images") {
-        true => ("the paper's, for a folder of images", preset::paper()),
-        false => ("the demonstration without images", preset::demonstration()),
+    let (name, table) = match own_images || given.0.contains_key("images") {
+        true => ("of the paper", preset::paper()),
+        false => ("for the demonstration without images", preset::demonstration()),
     };
     let mut all = Layer::of(table, |_| Origin::Preset(name));
     if let Some(task) = given.clone().settings()?.settings.task {
         all.put(Layer::of(preset::of_task(task), |_| Origin::Task(task)));
     }
     all.put(given);
-    all.settings()?.checked()
+    all.settings()?.checked(own_images)
 }
 
 /// The settings of a resumed run: those of its `config.toml`, but for its length and what changes its results by rounding at most,
@@ -105,15 +139,26 @@ pub fn resolve(layers: &[Layer]) -> Result<Resolved, SettingsError> {
 /// # Errors
 /// As [`Settings::read`]; when another key is given; when the settings do not hold together.
 pub fn resume(config: &Path, given: &Layer) -> Result<Resolved, SettingsError> {
-    Settings::read(config)?;
     let fixed: Vec<_> = KEYS.iter().filter(|key| !key.resumable && given.0.contains_key(key.name)).collect();
     if !fixed.is_empty() {
         let resumable = KEYS.iter().filter(|key| key.resumable).map(|key| key.name).collect();
         return Err(SettingsError::Fixed { keys: fixed.iter().map(|key| key.name).collect(), resumable });
     }
-    let mut all = Layer::file(config)?;
+    let mut all = Layer::of_run(config)?;
     all.0.extend(given.0.clone());
-    all.settings()?.checked()
+    let resolved = all.settings()?;
+    let own_images = resolved.settings.names_no_images();
+    resolved.checked(own_images)
+}
+
+impl Settings {
+    /// Reads a run's `config.toml`, which is complete: no preset is added.
+    ///
+    /// # Errors
+    /// When the file cannot be read, a key is missing or unknown, or a value is out of range.
+    pub fn read(path: &Path) -> Result<Self, SettingsError> {
+        Ok(resume(path, &Layer::default())?.settings)
+    }
 }
 
 impl Resolved {
@@ -122,8 +167,7 @@ impl Resolved {
         self.origins.get(key).cloned().unwrap_or(Origin::Default)
     }
 
-    fn checked(self) -> Result<Self, SettingsError> {
-        let own_images = self.settings.names_no_images();
+    fn checked(self, own_images: bool) -> Result<Self, SettingsError> {
         match check(&self.settings, own_images) {
             Ok(()) => Ok(self),
             Err(problem) => Err(self.located(problem)),
@@ -135,8 +179,11 @@ impl Resolved {
     }
 
     /// The settings as TOML, each with where it comes from as a comment.
-    pub fn annotated(&self) -> String {
-        let Ok(mut table) = Table::try_from(&self.settings) else { return String::new() };
+    ///
+    /// # Errors
+    /// As [`Settings::to_toml`].
+    pub fn annotated(&self) -> Result<String, SettingsError> {
+        let mut table = Table::try_from(&self.settings).map_err(|e| SettingsError::Text(e.to_string()))?;
         let (mut lines, mut tables) = (String::new(), String::new());
         for key in KEYS {
             let (name, origin) = (key.name, self.origin(key.name));
@@ -146,6 +193,6 @@ impl Resolved {
                 None => {}
             }
         }
-        lines + &tables
+        Ok(lines + &tables)
     }
 }

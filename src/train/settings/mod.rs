@@ -18,7 +18,7 @@ pub(in crate::train) mod value;
 
 pub use error::{Problem, SettingsError};
 pub use key::{Flag, Group, Key};
-pub use layers::{Layer, Resolved, resolve, resume};
+pub use layers::{Layer, Resolved, resolve, resolve_for_own_images, resume};
 pub use origin::Origin;
 pub use settings::{Generated, KEYS, Settings};
 pub use value::SettingValue;

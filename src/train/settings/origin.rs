@@ -18,8 +18,8 @@ pub enum Origin {
     File {
         /// The file.
         path: PathBuf,
-        /// The line of the key, from 1.
-        line: usize,
+        /// The line of the key, from 1; `None` for what the file lacks.
+        line: Option<usize>,
     },
     /// Given for this run: by a flag, or by a program.
     Given,
@@ -29,9 +29,10 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
-            Self::Preset(name) => write!(f, "preset: {name}"),
-            Self::Task(task) => write!(f, "task: {task}"),
-            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::Preset(name) => write!(f, "preset {name}"),
+            Self::Task(task) => write!(f, "task {task}"),
+            Self::File { path, line: Some(line) } => write!(f, "{}:{line}", path.display()),
+            Self::File { path, line: None } => write!(f, "{}", path.display()),
             Self::Given => f.write_str("given"),
         }
     }

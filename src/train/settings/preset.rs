@@ -25,7 +25,7 @@ pub fn demonstration() -> Table {
 }
 
 /// What the paper sets for a task.
-pub(super) fn of_task(task: Task) -> Table {
+pub fn of_task(task: Task) -> Table {
     let epochs = Value::Integer(task.epochs() as i64);
     table([("epochs", epochs), ("multi_scale", Value::from(task.multi_scale().name()))])
 }

@@ -22,7 +22,7 @@ settings! {
     /// A run's settings: what `config.toml` in its folder holds.
     ///
     /// The default is the paper's (section 4.1), but has no images and no length yet. [`resolve`](super::layers::resolve) makes
-    /// settings of files and flags.
+    /// settings of files and flags; it alone gives a task's epochs and scales to the settings that name the task.
     pub struct Settings,
     /// Every setting, in the order in which files hold them. Command lines and help texts come from this table.
     KEYS {
@@ -37,47 +37,47 @@ settings! {
         /// The paper's task: decides epochs, multi-scale and which scores are shown
         task: Option<Task> = None, Data, Value("NAME");
         /// Size of the encoder
-        variant: VariantName = Large::CHOICE, Model, Value("NAME");
+        variant: VariantName = Large::CHOICE, Model, Value("NAME"), Always;
         /// Side of the input in pixels, a multiple of 32 from 64 to 1024
-        size: usize = 352, Model, Value("N");
+        size: usize = 352, Model, Value("N"), Always;
         /// Epochs, and the length of the learning rate's cosine. If only `steps` is given, the cosine gets as many epochs as they
         /// need
         epochs: Option<u64> = None, Optimisation, Value("N"), Resumable;
         /// Stop after so many optimiser steps, if the epochs do not end before
         steps: Option<u64> = None, Optimisation, Value("N"), Resumable;
         /// Images in a batch; an epoch's last may hold fewer
-        batch_size: usize = 12, Optimisation, Value("N");
+        batch_size: usize = 12, Optimisation, Value("N"), Always;
         /// Batches whose gradients make one step
-        accumulate: usize = 1, Optimisation, Value("N");
+        accumulate: usize = 1, Optimisation, Value("N"), Always;
         /// Learning rate of the first epoch
-        lr: f64 = 1e-3, Optimisation, Value("RATE");
+        lr: f64 = 1e-3, Optimisation, Value("RATE"), Always;
         /// AdamW's decoupled weight decay
-        weight_decay: f64 = 5e-4, Optimisation, Value("RATE");
+        weight_decay: f64 = 5e-4, Optimisation, Value("RATE"), Always;
         /// SAM2's weights for the frozen trunk, any usual format (weights/README.md); without it the trunk is random
         backbone: Option<PathBuf> = None, Model, Value("FILE");
         /// SAM2-UNet checkpoint to start from
         init: Option<PathBuf> = None, Model, Value("FILE");
         /// Seed of everything random
-        seed: u64 = 0, Optimisation, Value("N");
+        seed: u64 = 0, Optimisation, Value("N"), Always;
         /// The loss: the paper's, or that of the published script, whose cross-entropy is unweighted
-        loss: Loss = Loss::Paper, Optimisation, Value("NAME");
+        loss: Loss = Loss::Paper, Optimisation, Value("NAME"), Always;
         /// How sides are drawn: random: each batch at the side or 1.25 times it; both: at both, an update each
-        multi_scale: MultiScale = MultiScale::Off, Optimisation, Value("NAME");
+        multi_scale: MultiScale = MultiScale::Off, Optimisation, Value("NAME"), Always;
         /// Whether an epoch visits its images in random order
-        shuffle: bool = true, Data, Off("Keep the images in the order of their names");
+        shuffle: bool = true, Data, Off("Keep the images in the order of their names"), Always;
         /// Whether images are flipped at random
-        augment: bool = true, Data, Off("No random flips");
+        augment: bool = true, Data, Off("No random flips"), Always;
         /// Threads to compute with; without it all cores
         threads: Option<usize> = None, Run, Value("N"), Resumable;
         /// Where to compute; auto: on a GPU if this build and this machine have one
-        device: DeviceChoice = DeviceChoice::Auto, Run, Value("NAME"), Resumable;
+        device: DeviceChoice = DeviceChoice::Auto, Run, Value("NAME"), Resumable, Always;
         /// Precision of matrix products. In bf16 the trunk is rounded, in half the memory, and stored so; operands too, where that
         /// is faster. tf32, on a GPU, rounds less, and stores nothing rounded
-        precision: Precision = Precision::F32, Optimisation, Value("NAME"), Later;
+        precision: Precision = Precision::F32, Optimisation, Value("NAME");
         /// What a block keeps for the backward pass: small: its input; fast: most
-        memory: MemoryUse = MemoryUse::Balanced, Run, Value("NAME"), Resumable, Later;
+        memory: MemoryUse = MemoryUse::Balanced, Run, Value("NAME"), Resumable;
         /// Minutes between two saves of `last` inside an epoch; 0 saves after each step
-        checkpoint_minutes: f64 = 5.0, Run, Value("N"), Resumable;
+        checkpoint_minutes: f64 = 5.0, Run, Value("N"), Resumable, Always;
         /// Sizes of the generated sets of a run without images
         generated: Option<Generated> = None, Data, FileOnly;
     }

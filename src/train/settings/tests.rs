@@ -6,7 +6,7 @@ use toml::Table;
 
 use super::error::SettingsError;
 use super::key::Flag;
-use super::layers::{Layer, resolve, resume};
+use super::layers::{Layer, resolve, resolve_for_own_images, resume};
 use super::origin::Origin;
 use super::settings::{KEYS, Settings};
 use crate::data::multi_scale::MultiScale;
@@ -17,7 +17,7 @@ use crate::metrics::task::Task;
 const FOLDER: &str = "images = 'i'\nmasks = 'm'\n";
 
 fn layer(text: &str) -> Layer {
-    Layer::given(text.parse().unwrap()).unwrap()
+    text.parse().unwrap()
 }
 
 /// Settings of a folder of images and what is given beside.
@@ -26,7 +26,7 @@ fn folder(text: &str) -> Settings {
 }
 
 fn refused(text: &str) -> String {
-    let given = Layer::given(text.parse().unwrap());
+    let given = text.parse::<Layer>();
     given.and_then(|given| resolve(&[given])).unwrap_err().to_string()
 }
 
@@ -64,7 +64,7 @@ fn what_is_given_wins_over_the_file_that_over_the_task_that_over_the_preset() {
     assert_eq!((settings.task, settings.multi_scale), (Some(Task::Polyp), MultiScale::Both));
     assert_eq!((settings.epochs, settings.batch_size), (Some(20), 12));
     let origins = ["lr", "multi_scale", "epochs", "batch_size"].map(|key| resolved.origin(key));
-    let in_file = Origin::File { path, line: 4 };
+    let in_file = Origin::File { path, line: Some(4) };
     assert_eq!(origins, [Origin::Given, in_file, Origin::Task(Task::Polyp), Origin::Default]);
 }
 
@@ -94,12 +94,12 @@ fn what_is_written_reads_back_equal() {
 fn printed_settings_are_a_settings_file_and_tell_where_each_value_comes_from() {
     let dir = tempfile::tempdir().unwrap();
     let resolved = resolve(&[layer("lr = 1e-3")]).unwrap();
-    let text = resolved.annotated();
+    let text = resolved.annotated().unwrap();
     let path = file(dir.path(), &text);
     assert_eq!(Settings::read(&path).unwrap(), resolved.settings);
     let line = |key: &str| text.lines().find(|line| line.starts_with(key)).unwrap().to_string();
     assert!(line("lr = 0.001 ").ends_with("# given"), "{text}");
-    assert!(line("size = 128 ").contains("# preset: the demonstration"), "{text}");
+    assert!(line("size = 128 ").contains("# preset for the demonstration"), "{text}");
     assert!(line("seed = 0 ").ends_with("# default"), "{text}");
     assert!(line("[generated] ").contains("# preset"), "{text}");
 }
@@ -128,6 +128,8 @@ fn a_bad_value_is_refused_by_its_key() {
     assert!(refused("task = 'polyp'").contains("`images`"));
     assert!(with("backbone = 'b'\ninit = 'i'").contains("exclude"));
     assert!(with("size = 1024\nmulti_scale = 'random'").contains("1280"));
+    assert!(with("size = 1024\ntask = 'polyp'").starts_with("task polyp: multi_scale = random"));
+    assert!(with("init = ''").starts_with("init = : the path is empty"));
     let seed = Settings { seed: u64::MAX, images: Some("i".into()), masks: Some("m".into()), ..folder("") };
     assert!(seed.check(false).unwrap_err().to_string().contains("seed"));
 }
@@ -255,4 +257,15 @@ fn a_path_that_is_not_utf8_is_refused_by_its_key() {
 fn the_larger_side_is_rounded_to_32() {
     let side = |size| Settings { size, ..Settings::default() }.larger_side();
     assert_eq!([side(352), side(64), side(128), side(224)], [448, 96, 160, 288]);
+}
+
+#[test]
+fn images_of_ones_own_are_named_nowhere_and_the_preset_is_the_papers() {
+    let settings = resolve_for_own_images(&[layer("task = 'polyp'\nsize = 96")]).unwrap().settings;
+    assert_eq!((settings.epochs, settings.multi_scale, settings.batch_size), (Some(20), MultiScale::Random, 12));
+    assert!(settings.images.is_none() && settings.generated.is_none());
+    for named in ["images = 'i'\nmasks = 'm'", "val_images = 'i'", "[generated]\nimages = 1\nval_images = 1"] {
+        let message = resolve_for_own_images(&[layer(named)]).unwrap_err().to_string();
+        assert!(message.contains("the program gives the images itself"), "{message}");
+    }
 }

@@ -10,9 +10,6 @@ use crate::choice::Choice;
 
 /// A setting's type.
 pub trait SettingValue: Serialize + for<'de> Deserialize<'de> {
-    /// Whether the setting may be absent from a complete set of settings.
-    const OPTIONAL: bool = false;
-
     /// The TOML value that a text on a command line stands for.
     ///
     /// # Errors
@@ -30,13 +27,14 @@ pub trait SettingValue: Serialize + for<'de> Deserialize<'de> {
     }
 }
 
+/// What is wrong with a path that an unset variable of a shell gives.
+pub(super) const EMPTY_PATH: &str = "the path is empty";
+
 fn utf8(text: &OsStr) -> Result<&str, String> {
     text.to_str().ok_or_else(|| "it is not UTF-8, and config.toml holds UTF-8 only".to_string())
 }
 
 impl<T: SettingValue> SettingValue for Option<T> {
-    const OPTIONAL: bool = true;
-
     fn from_text(text: &OsStr) -> Result<Value, String> {
         T::from_text(text)
     }
@@ -52,7 +50,11 @@ impl<T: SettingValue> SettingValue for Option<T> {
 
 impl SettingValue for PathBuf {
     fn from_text(text: &OsStr) -> Result<Value, String> {
-        utf8(text).map(Value::from).map_err(|reason| format!("{reason}; rename it"))
+        match utf8(text) {
+            Ok("") => Err(EMPTY_PATH.to_string()),
+            Ok(path) => Ok(Value::from(path)),
+            Err(reason) => Err(format!("{reason}; rename it")),
+        }
     }
 
     fn path(&mut self) -> Option<&mut PathBuf> {
