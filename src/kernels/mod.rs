@@ -20,7 +20,8 @@ pub mod extent;
 pub mod memory_use;
 pub mod patch_embed;
 pub mod precision;
-pub mod profile;
+#[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "only the programs read the counters"))]
+pub(crate) mod profile;
 pub mod resize;
 pub mod structure_loss;
 pub mod up2_concat;
