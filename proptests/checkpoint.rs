@@ -1,4 +1,5 @@
-//! Whatever stands in a weight file, reading it gives values or one error: no panic, no endless loop, no huge allocation.
+//! Whatever stands in a weight file, reading it gives values or one error: no panic, no endless loop, no huge
+//! allocation.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -203,7 +204,10 @@ proptest! {
     }
 
     #[test]
-    fn random_bytes(start in prop::sample::select(vec![&b""[..], b"PK\x03\x04", b"\x10\0\0\0\0\0\0\0{"]), bytes: Vec<u8>) {
+    fn random_bytes(
+        start in prop::sample::select(vec![&b""[..], b"PK\x03\x04", b"\x10\0\0\0\0\0\0\0{"]),
+        bytes: Vec<u8>,
+    ) {
         exercise([start, &bytes].concat())?;
     }
 
@@ -219,7 +223,10 @@ proptest! {
     }
 
     #[test]
-    fn what_is_saved_is_read_back(weights in prop::collection::btree_map("[a-z\"\\\\ é.]{1,12}", prop::collection::vec(0usize..5, 0..4), 0..8), seed: u32) {
+    fn what_is_saved_is_read_back(
+        weights in prop::collection::btree_map("[a-z\"\\\\ é.]{1,12}", prop::collection::vec(0usize..5, 0..4), 0..8),
+        seed: u32,
+    ) {
         let specs: Vec<_> = weights.iter().map(|(name, shape)| spec(name, shape, Role::Trainable)).collect();
         let value = |i: usize, j: usize| f32::from_bits(seed.wrapping_mul(i as u32 + 1).wrapping_add(j as u32));
         let folder = tempfile::tempdir().expect("a folder");

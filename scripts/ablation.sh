@@ -10,7 +10,8 @@ images=$1 masks=$2 val_images=$3 val_masks=$4 out=$5
 shift 5
 root=$(cd "$(dirname "$0")/.." && pwd)
 cargo build --release --manifest-path "$root/Cargo.toml" --bin sam2unet
-sam2unet=$root/target/release/sam2unet
+target=$(realpath -m "${CARGO_TARGET_DIR:-$root/target}")
+sam2unet=$target/release/sam2unet
 pairs=()
 for variant in tiny small base-plus large; do
     flags=()

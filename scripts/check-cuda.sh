@@ -14,6 +14,9 @@ set -euo pipefail
 unset CUDA_VISIBLE_DEVICES # nothing may be hidden: tests without a GPU end without a word of failure
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
+for tool in nm readelf; do
+    command -v "$tool" >/dev/null || { echo "error: no $tool: install GNU binutils" >&2; exit 1; }
+done
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 toolkit=$target/cuda-toolkit standin=$target/cuda-standin
 
@@ -70,7 +73,6 @@ PY
 }
 
 # programs and tests define functions under NVIDIA's names, and the library, which others link with, does not
-command -v nm >/dev/null || { echo "error: no nm: install GNU binutils" >&2; exit 1; }
 defined() {
     # nm complains of what in a library is no object
     nm --defined-only "$1" >"$standin/defined.txt" 2>/dev/null || true
@@ -140,6 +142,10 @@ program=$target/release/sam2unet
 without() { env -u LD_LIBRARY_PATH "$program" bench infer tiny 1 --size 64 --repeat 1 --threads 2 --device "$1"; }
 without cpu >/dev/null
 without auto 2>&1 | grep -q '"device":"cpu"'
+run=$(mktemp -d)
+env -u LD_LIBRARY_PATH "$target/release/train" --size 64 --batch-size 2 --steps 1 --out "$run/run" >"$standin/without.txt" 2>&1 ||
+    { cat "$standin/without.txt" >&2; echo "error: train does not train without NVIDIA's libraries" >&2; exit 1; }
+rm -r "$run"
 if without cuda 2>"$standin/without.txt"; then echo "error: $program found a GPU" >&2; exit 1; fi
 grep -q 'libcuda.so.1' "$standin/without.txt" || { cat "$standin/without.txt" >&2; exit 1; }
 # nor does a library that is newer than the driver do

@@ -14,7 +14,10 @@ if grep -E '^(clap|clap_[a-z]+|indicatif|ctrlc) ' <<<"$tree"; then
     echo "error: the library compiles what only programs need" >&2
     exit 1
 fi
-grep -q '^sam2unet ' <<<"$tree"
+if ! grep -q '^sam2unet ' <<<"$tree"; then
+    printf '%s\nerror: sam2unet is not among what cargo lists for %s\n' "$tree" "$crate" >&2
+    exit 1
+fi
 folder=$(mktemp -d)
 trap 'rm -rf "$crate/Cargo.lock" "$folder"' EXIT
 # compiled in haste: two steps on small images show that it works

@@ -63,7 +63,7 @@ check() { # name, most seconds, command
     rm -f "$log"
 }
 check "kernels, products, memory" 60 ./unit cuda
-check "operations, forward and gradient" 120 ./tests kernels::cuda
+check "operations, forward and gradient" 120 ./tests kernels::cuda::
 check "Pico golden, Tiny and Large at 352" 120 ./tests cuda::pico cuda::tiny_at_352 cuda::large_at_352
 check "CPU to GPU and back" 60 ./tests cuda::resume
 check "Kvasir, twenty steps" 120 ./tests cuda::kvasir --nocapture

@@ -17,8 +17,9 @@ packed=$target/package/$crate.crate unpacked=$target/package/unpacked
 # size and name of each file
 files=$(tar -tvzf "$packed" | awk '{ print $3, $6 }' | sed "s|$crate/||")
 wrong=$(awk '$1 > 1000000 { print $2 " has " $1 " bytes, more than 1 MB" }
-    $2 ~ /^(target|runs|weights)\// && $2 != "weights/README.md" { print $2 " is no source" }' <<<"$files")
-for file in README.md LICENSE-APACHE LICENSE-MIT Cargo.lock build.rs weights/README.md $(find src examples -type f); do
+    $2 ~ /^(target|runs|weights|tests|proptests)\// && $2 != "weights/README.md" { print $2 " does not belong there" }' <<<"$files")
+# .cargo/config.toml has the flags that README.md tells users to copy
+for file in README.md LICENSE-APACHE LICENSE-MIT Cargo.lock build.rs .cargo/config.toml weights/README.md $(find src examples -type f); do
     grep -q " $file$" <<<"$files" || wrong+=$'\n'"$file is missing"
 done
 if [[ -n $wrong ]]; then

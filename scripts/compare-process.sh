@@ -13,6 +13,7 @@ for file in sam2unet_ref.py predict_ref.py; do
 done
 reference=$(cd "$1" && pwd) image=$2 variant=${3:-large} rounds=${4:-5}
 python=${PYTHON:-$("$root/scripts/python.sh")}
+target=$(realpath -m "${CARGO_TARGET_DIR:-$root/target}")
 cargo build --release --manifest-path "$root/Cargo.toml" --bin sam2unet
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -21,8 +22,8 @@ import sys, torch, sam2unet_ref as ref
 torch.manual_seed(0)
 torch.save(ref.Sam2UNet(sys.argv[1]).state_dict(), sys.argv[2])
 PY
-"$root/target/release/sam2unet" convert "$folder/model.pth" "$folder/model.safetensors" > "$folder/log"
-"$python" - "$root/target/release/sam2unet" "$python" "$reference" "$image" "$variant" "$rounds" "$folder" <<'PY'
+"$target/release/sam2unet" convert "$folder/model.pth" "$folder/model.safetensors" > "$folder/log"
+"$python" - "$target/release/sam2unet" "$python" "$reference" "$image" "$variant" "$rounds" "$folder" <<'PY'
 import os, statistics, subprocess, sys, time
 sam2unet, python, reference, image, variant, rounds, folder = sys.argv[1:]
 def ours(weights, *more):

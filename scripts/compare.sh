@@ -17,7 +17,8 @@ python=${PYTHON:-$("$root/scripts/python.sh")}
 cargo build --release --manifest-path "$root/Cargo.toml" --bin sam2unet
 results=$(mktemp)
 trap 'rm -f "$results"' EXIT
-sam2unet=$root/target/release/sam2unet
+target=$(realpath -m "${CARGO_TARGET_DIR:-$root/target}")
+sam2unet=$target/release/sam2unet
 cd "$reference"
 for _ in $(seq "$rounds"); do
     for variant in tiny large; do

@@ -8,7 +8,8 @@ images=$1 masks=$2 val_images=$3 val_masks=$4 out=$5
 shift 5
 root=$(cd "$(dirname "$0")/.." && pwd)
 cargo build --release --quiet --manifest-path "$root/Cargo.toml" --bin sam2unet
-sam2unet=$root/target/release/sam2unet
+target=$(realpath -m "${CARGO_TARGET_DIR:-$root/target}")
+sam2unet=$target/release/sam2unet
 run() { # folder seed precision
     "$sam2unet" train --images "$images" --masks "$masks" --val-images "$val_images" --val-masks "$val_masks" --variant tiny \
         --epochs 1 --seed "$2" --precision "$3" --out "$out/$1" "${@:4}" > "$out/$1.txt"

@@ -5,9 +5,10 @@
 set -euo pipefail
 precision=${1:-f32}
 cd "$(dirname "$0")/.."
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 cargo build --release --quiet --bin sam2unet
 seconds() { # variant batch side threads
-    target/release/sam2unet bench infer "$1" "$2" "$precision" --size "$3" --threads "$4" --device cpu --repeat 3 |
+    "$target/release/sam2unet" bench infer "$1" "$2" "$precision" --size "$3" --threads "$4" --device cpu --repeat 3 |
         sed -E 's/.*"median_s":([0-9.e-]+).*/\1/'
 }
 all=$(nproc)

@@ -25,14 +25,7 @@ fn model(seed: u64) -> Model {
 
 /// Numbers in `-2..2` that depend on the seed.
 fn numbers(seed: u64, count: usize) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 40) as f32 / (1 << 22) as f32 - 2.0
-    };
-    (0..count).map(|_| next()).collect()
+    super::ops::twin::numbers(count, seed).into_iter().map(|x| 2.0 * x).collect()
 }
 
 fn image<S: Side + ConstDim>(seed: u64, batch: usize) -> Image<usize, S, Dev> {

@@ -70,6 +70,7 @@ fn saved_bytes_depend_on_the_weights_only() {
 fn hostile_safetensors_headers() {
     let file =
         |header: &str, data: usize| [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &vec![0; data]].concat();
+    let two_tensors = |other: &str| format!(r#"{{"a":{{"dtype":"F32","shape":[2],"data_offsets":[0,8]}},{other}}}"#);
     let one = r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
     assert_eq!(open(file(one, 8)).expect("well formed").values("a").expect("values"), [0.0, 0.0]);
     for (bytes, part) in [
@@ -83,23 +84,11 @@ fn hostile_safetensors_headers() {
         (file(r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}"#, 4), "shape"),
         (file(r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}}"#, 8), "offset"),
         (file(r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}"#, 12), "offset"),
-        (
-            file(
-                r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}"#,
-                12,
-            ),
-            "offset",
-        ),
+        (file(&two_tensors(r#""b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}"#), 12), "offset"),
         (file(r#"{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,8]}}"#, 8), "overflow"),
         (file(r#"{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,8]}}"#, 8), "header"),
         (file(r#"{"a":{"dtype":"F31","shape":[2],"data_offsets":[0,8]}}"#, 8), "F31"),
-        (
-            file(
-                r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a":{"dtype":"I64","shape":[1],"data_offsets":[0,8]}}"#,
-                8,
-            ),
-            "two tensors are called a",
-        ),
+        (file(&two_tensors(r#""a":{"dtype":"I64","shape":[1],"data_offsets":[0,8]}"#), 8), "two tensors are called a"),
         (file(&format!("{}{}", r#"{"a":"#, "[".repeat(100_000)), 8), "its header is no list of tensors"),
     ] {
         let message = open(bytes).expect_err(part).to_string();

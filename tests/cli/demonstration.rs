@@ -1,7 +1,8 @@
 //! Training with nothing else given.
 
-use super::program::{done, log};
+use super::program::done;
 use crate::support::baselines::baselines;
+use crate::support::run_log::log;
 use dfdx::tensor::Cpu;
 use sam2unet::data::{Dataset, Filter, Grey, Synthetic, normalise, saved_mask};
 use sam2unet::metrics::{Summary, score_pair};

@@ -2,7 +2,7 @@
 
 use super::program::{Ended, done, run, sam2unet};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 const SUBCOMMANDS: [&str; 8] = ["train", "predict", "evaluate", "convert", "info", "bench", "completions", "man"];
 
@@ -10,8 +10,8 @@ fn here() -> &'static Path {
     Path::new(".")
 }
 
-/// The flags that a subcommand's help describes: each on a line of its own, which six columns go before.
-fn flags(subcommand: &str) -> Vec<String> {
+/// The long flags that a subcommand's help describes: each on a line of its own, which six columns go before.
+pub fn flags(subcommand: &str) -> Vec<String> {
     let help = done(here(), &[subcommand, "--help"]);
     let flag = |line: &str| {
         let (before, rest) = line.split_once("--")?;
@@ -88,10 +88,16 @@ fn train_is_an_alias_of_the_subcommand() {
 
 #[test]
 fn completions_name_every_subcommand_and_flag() {
-    for (shell, long) in [("bash", "--"), ("zsh", "--"), ("FISH", "-l ")] {
+    // what stands around a subcommand's name where the shell chooses it
+    let shells = [
+        ("bash", "--", ["sam2unet,", ")\n"]),
+        ("zsh", "--", ["(", ")\n"]),
+        ("FISH", "-l ", ["needs_command\" -f -a \"", "\" -d "]),
+    ];
+    for (shell, long, [before, after]) in shells {
         let script = done(here(), &["completions", shell]);
         for (name, flags) in all() {
-            assert!(script.contains(name), "{shell}: {name}");
+            assert!(script.contains(&format!("{before}{name}{after}")), "{shell}: {name}");
             for flag in flags {
                 assert!(script.contains(&format!("{long}{flag}")), "{shell}: {name} --{flag}");
             }
@@ -121,10 +127,9 @@ fn the_manual_page_names_every_subcommand_and_flag() {
 #[test]
 fn a_closed_pipe_is_no_error() {
     for arguments in [&["man"][..], &["completions", "bash"], &["info", "tiny"]] {
-        let mut command = sam2unet(here(), arguments);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        drop(child.stdout.take());
-        let ended = Ended::from(child.wait_with_output().unwrap());
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ended = Ended::from(sam2unet(here(), arguments).stdout(writer).output().unwrap());
         assert_eq!((ended.status, &ended.err[..]), (Some(0), ""), "{arguments:?}");
     }
 }

@@ -1,61 +1,84 @@
 //! Training that is killed.
 #![cfg(unix)]
 
-use super::program::{done, losses, sam2unet, text};
+use super::program::{Beside, done, sam2unet};
+use crate::support::random::Random;
+use crate::support::run_log::timeless;
+use serde_json::Value;
+use std::env::VarError;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-/// Steps in the log of a run; none where there is no log yet.
-fn logged(run: &Path) -> usize {
-    fs::read_to_string(run.join("log.jsonl"))
-        .map_or(0, |log| log.lines().filter(|line| line.contains("\"step\":")).count())
+/// Steps in a run's newest checkpoint; none where there is no checkpoint yet, or it is being replaced.
+fn saved(run: &Path) -> u64 {
+    let state = fs::read(run.join("last/state.json")).ok();
+    let state = state.and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+    state.and_then(|state| state["step"].as_u64()).unwrap_or(0)
 }
 
-/// SIGKILL at random moments of a run under way, a resume each time: the same bytes as in one go. `SAM2UNET_KILLS` sets how often.
+fn kills() -> u64 {
+    match std::env::var("SAM2UNET_KILLS") {
+        Err(VarError::NotPresent) => 4,
+        given => {
+            let number = given.as_ref().ok().and_then(|n| n.parse().ok());
+            number.unwrap_or_else(|| panic!("SAM2UNET_KILLS is a number of kills, not {given:?}"))
+        }
+    }
+}
+
+/// SIGKILL at random moments, a resume each time: the same bytes as in one go. `SAM2UNET_KILLS` sets how often.
+///
+/// Every second kill comes soon after the start, where the run may not have begun; the others come after a step that
+/// was saved: in a later step, a save, or, as an epoch has six steps, its validation and the save of `best`.
 #[test]
 fn killed_and_resumed_is_the_same_to_the_byte() {
-    let kills: u64 = std::env::var("SAM2UNET_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(4);
+    let kills = kills();
     let dir = tempfile::tempdir().unwrap();
     let (whole, broken) = (dir.path().join("whole"), dir.path().join("broken"));
-    // more than pass until the last kill
-    let steps = (16 + 6 * kills).to_string();
-    let start = |out: &Path| {
+    fs::write(dir.path().join("small.toml"), "[generated]\nimages = 12\nval_images = 3\n").unwrap();
+    // more steps than pass until the last kill, six for each, where a step and its save take as little as 60 ms
+    let epochs = (kills + 1).to_string();
+    let arguments = |out| {
         #[rustfmt::skip]
-        let arguments = ["train", "--size", "64", "--batch-size", "2", "--steps", &steps, "--checkpoint-minutes", "0", "--device",
-            "cpu", "--out", text(out)];
-        sam2unet(dir.path(), &arguments)
+        let arguments = ["train", "--config", "small.toml", "--size", "64", "--batch-size", "2", "--epochs", &epochs,
+            "--checkpoint-minutes", "0", "--device", "cpu", "--out", out];
+        arguments
     };
-    let quietly = |command: &mut Command| command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    assert!(quietly(&mut start(&whole)).wait().unwrap().success());
-    let mut random = 0x2545_F491_4F6C_DD1Du64;
+    done(dir.path(), &arguments("whole"));
+    let mut random = Random::new(0);
     for kill in 0..kills {
-        let before = logged(&broken);
-        let mut child = match kill {
-            0 => quietly(&mut start(&broken)),
-            _ => quietly(&mut sam2unet(dir.path(), &["train", "--resume", "broken"])),
+        let before = saved(&broken);
+        // a kill before the settings were written leaves no run
+        let mut command = match broken.join("config.toml").exists() {
+            true => sam2unet(dir.path(), &["train", "--resume", "broken"]),
+            false => sam2unet(dir.path(), &arguments("broken")),
         };
-        // a resume first cuts off the steps after its checkpoint: its steps have begun, so that the kill hits it at work: between two steps, or in the middle of a save
+        let mut run = Beside(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+        let at_the_start = kill % 2 == 0;
         let begun = Instant::now();
-        while logged(&broken) == before {
+        while !at_the_start && saved(&broken) <= before {
             assert!(begun.elapsed() < Duration::from_secs(300), "no step within five minutes");
-            assert!(child.try_wait().unwrap().is_none(), "it ended before it was killed");
+            assert!(run.0.try_wait().unwrap().is_none(), "it ended before it was killed");
             std::thread::sleep(Duration::from_millis(2));
         }
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        std::thread::sleep(Duration::from_millis((random >> 33) % 100));
-        child.kill().unwrap();
-        let status = child.wait().unwrap();
+        let most = if at_the_start { 300 } else { 400 };
+        std::thread::sleep(Duration::from_millis(u64::from(random.draw()) % most));
+        run.0.kill().unwrap();
+        let status = run.0.wait().unwrap();
         assert_eq!(status.signal(), Some(9), "kill {} came too late: {status}", kill + 1);
-        eprintln!("kill {}: {} steps logged of {steps}", kill + 1, logged(&broken));
+        eprintln!("kill {}: {} of {} steps saved", kill + 1, saved(&broken), saved(&whole));
     }
-    assert!(logged(&broken) > 0 && logged(&broken) < logged(&whole), "{} steps", logged(&broken));
-    done(dir.path(), &["train", "--resume", "broken"]);
-    for file in ["last/model.safetensors", "best/model.safetensors", "last/optimiser.safetensors"] {
+    assert!(saved(&broken) < saved(&whole), "{} steps", saved(&broken));
+    match broken.join("config.toml").exists() {
+        true => done(dir.path(), &["train", "--resume", "broken"]),
+        false => done(dir.path(), &arguments("broken")),
+    };
+    for file in ["last/model.safetensors", "last/optimiser.safetensors", "last/state.json", "best/model.safetensors"] {
         assert!(fs::read(whole.join(file)).unwrap() == fs::read(broken.join(file)).unwrap(), "{file} differs");
     }
-    assert_eq!(losses(&whole), losses(&broken));
+    assert_eq!(timeless(&whole), timeless(&broken));
     assert!(done(dir.path(), &["train", "--resume", "broken"]).contains("finished"));
 }

@@ -30,8 +30,9 @@ fn kvasir_steps_follow_pytorch() {
         let (images, masks) = (data.join(folder).join("images"), data.join(folder).join("masks"));
         // 800 JPEG files would make another epoch of the twenty steps, with another learning rate after them only
         #[rustfmt::skip]
-        done(dir.path(), &["train", "--images", text(&images), "--masks", text(&masks), "--variant", "tiny", "--batch-size", "4",
-            "--steps", &steps.to_string(), "--no-shuffle", "--no-augment", "--init", text(&init), "--out", text(&out)]);
+        done(dir.path(), &["train", "--images", text(&images), "--masks", text(&masks), "--variant", "tiny",
+            "--batch-size", "4", "--steps", &steps.to_string(), "--no-shuffle", "--no-augment",
+            "--init", text(&init), "--out", text(&out)]);
         let found = losses(&out);
         assert!(
             found.len() == steps && expected.len() >= steps,

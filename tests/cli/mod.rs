@@ -10,7 +10,7 @@ mod interrupt;
 mod kill;
 mod kvasir;
 mod predict;
-mod program;
+pub mod program;
 mod refusals;
 mod settings;
 mod story;

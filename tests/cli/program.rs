@@ -1,12 +1,11 @@
 //! Runs the programs.
 
+use crate::support::run_log::log;
 use sam2unet::checkpoint;
 use sam2unet::nn::{Initialiser, Sam2UNet, Tiny};
-use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output};
 
 /// `sam2unet`, where relative paths start in `folder`.
 pub fn sam2unet(folder: &Path, arguments: &[&str]) -> Command {
@@ -56,6 +55,17 @@ pub fn refused(folder: &Path, arguments: &[&str]) -> String {
     err.strip_prefix(&format!("{}: ", arguments[0])).unwrap_or_else(|| panic!("no name: {err}")).trim_end().to_string()
 }
 
+/// A program that runs beside a test, and no longer than that.
+pub struct Beside(pub Child);
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        // it may have ended
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Writes a checkpoint of Tiny with random weights.
 pub fn tiny(path: &Path) {
     let model = Sam2UNet::<Tiny>::from_source(&dfdx::tensor::Cpu::default(), &mut Initialiser::new(3)).unwrap();
@@ -65,12 +75,6 @@ pub fn tiny(path: &Path) {
 /// A path as an argument.
 pub fn text(path: &Path) -> &str {
     path.to_str().unwrap()
-}
-
-/// The records of a run's log.
-pub fn log(run: &Path) -> Vec<Value> {
-    let log = fs::read_to_string(run.join("log.jsonl")).unwrap();
-    log.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// The losses of a run's steps.

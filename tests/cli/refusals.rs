@@ -64,7 +64,8 @@ fn wrong_input_is_refused_by_name() {
         (evaluate, vec!["--predictions", "masks", "--masks", "masks", "--json", "nope/s.json"], &["nope/s.json"]),
         (bench, vec!["infer", "tiny", "1", "--size", "1000000"], &["1000000", "1024"]),
         (train, vec!["--images", "images", "--masks", "images"], &["two folders"]),
-        (train, vec!["--images", "images", "--masks", "masks", "--backbone", text(&model)], &["variant tiny", "--variant tiny"]),
+        (train, vec!["--images", "images", "--masks", "masks", "--backbone", text(&model)],
+            &["variant tiny", "--variant tiny"]),
         (train, vec!["--resume", "run", "--epochs", "9"], &["`epochs` 9 and `steps` 1"]),
         (train, vec!["--lr", "-1"], &["--lr -1"]),
     ];
@@ -85,7 +86,7 @@ fn wrong_input_is_refused_by_name() {
     let mask = Grey { width: 70, height: 70, data: vec![1; 70 * 70] };
     write_png(&at("masks/001.png"), &mask).unwrap();
     #[rustfmt::skip]
-    let Ended { status, err, .. } = run(folder, &["train", "--images", "images", "--masks", "masks", "--variant", "tiny",
-        "--size", "64", "--batch-size", "2", "--steps", "1", "--out", "dark"]);
+    let Ended { status, err, .. } = run(folder, &["train", "--images", "images", "--masks", "masks",
+        "--variant", "tiny", "--size", "64", "--batch-size", "2", "--steps", "1", "--out", "dark"]);
     assert!(status == Some(0) && err.contains("1 masks in") && err.contains("255"), "{err}");
 }

@@ -1,6 +1,7 @@
 //! The subcommands together: training, predicting, measuring.
 
-use super::program::{done, log, losses, text};
+use super::program::{done, losses, text};
+use crate::support::run_log::log;
 use crate::support::scenes::scenes;
 use dfdx::tensor::Cpu;
 use sam2unet::metrics::keys;
@@ -55,7 +56,8 @@ fn memory_and_precision_are_chosen() {
         let out = dir.path().join(name);
         let mut arguments = vec!["train", "--images", text(&images), "--masks", text(&masks), "--variant", "tiny"];
         #[rustfmt::skip]
-        arguments.extend(["--size", "64", "--batch-size", "2", "--epochs", "1", "--device", "cpu", "--out", text(&out)]);
+        arguments.extend(["--size", "64", "--batch-size", "2", "--epochs", "1", "--device", "cpu",
+            "--out", text(&out)]);
         arguments.extend(more);
         (done(dir.path(), &arguments), out.join("last/model.safetensors"))
     };

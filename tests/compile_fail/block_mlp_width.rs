@@ -4,7 +4,10 @@ use sam2unet::nn::*;
 
 type C = Const<96>;
 
-fn lend<'a>(trunk: &'a BlockTrunk<C, C, Cpu>, wrong: &'a FrozenLinear<C, Times<2, C>, Cpu>) -> BlockWeights<'a, C, C, Cpu> {
+fn lend<'a>(
+    trunk: &'a BlockTrunk<C, C, Cpu>,
+    wrong: &'a FrozenLinear<C, Times<2, C>, Cpu>,
+) -> BlockWeights<'a, C, C, Cpu> {
     BlockWeights {
         norm1: trunk.norm1.weights(),
         norm2: trunk.norm2.weights(),

@@ -1,5 +1,5 @@
-//! Who defines functions under NVIDIA's names: every program and test binary, and not the library. This reads the source;
-//! `scripts/check-cuda.sh` reads the symbols of what is built from it.
+//! Who defines functions under NVIDIA's names: every program and test binary, and not the library. This reads the
+//! source; `scripts/check-cuda.sh` reads the symbols of what is built from it.
 
 use std::fs;
 use std::path::{Path, PathBuf};

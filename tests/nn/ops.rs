@@ -165,7 +165,8 @@ fn operations_of_several_maps_refuse_those_that_differ() {
     // the deep map is half the skip, of the same batch
     for (skip, deep) in [([2, 4], [2, 4]), ([2, 4], [2, 3]), ([2, 4], [1, 2]), ([2, 5], [2, 2])] {
         let wanted = format!(
-            "a decoder step joins a skip [{}, {side}, {side}, 4] and a deep map of half its side, not [{}, {half}, {half}, 4]",
+            "a decoder step joins a skip [{}, {side}, {side}, 4] and a deep map of half its side, \
+             not [{}, {half}, {half}, 4]",
             skip[0],
             deep[0],
             side = skip[1],

@@ -62,8 +62,8 @@ fn predictions_of_one_model_beside_each_other() {
     assert!(logits.iter().all(|l| *l == logits[0]));
 }
 
-/// Of an inference's maps the image alone is copied out of a tensor; besides, the weights that are tensors: each adapter's
-/// four and the head's two.
+/// Of an inference's maps the image alone is copied out of a tensor; besides, the weights that are tensors: each
+/// adapter's four and the head's two.
 #[test]
 fn one_map_is_copied_in_an_inference() {
     let predictor = Sam2UNet::<Pico>::from_source(&Cpu::default(), &mut Synthetic).unwrap().into_predictor();

@@ -2,6 +2,7 @@
 
 use super::devices::offers;
 use super::gpu::gpu;
+pub use super::random::numbers;
 use dfdx::prelude::*;
 use half::bf16;
 use sam2unet::nn::{Backend, Precision};
@@ -39,8 +40,8 @@ pub fn check(case: &impl Case, tolerance: f64) {
     check_in(case, [SINGLE; 2], [tolerance; 2]);
 }
 
-/// Runs a case on the GPU, twice, which must give the same bits, and on the CPU. Values, and then gradients, may differ by
-/// `tolerance` of the largest; what is no number on one device is none on the other.
+/// Runs a case on the GPU, twice, which must give the same bits, and on the CPU. Values, and then gradients, may differ
+/// by `tolerance` of the largest; what is no number on one device is none on the other.
 pub fn check_in(case: &impl Case, [here, twin]: [How; 2], [values, gradients]: [f64; 2]) {
     let Some(device) = gpu() else {
         return;
@@ -71,24 +72,14 @@ pub fn check_in(case: &impl Case, [here, twin]: [How; 2], [values, gradients]: [
     }
 }
 
-/// Runs a case in every precision. Its inputs must be factors of its products, and nothing must be rounded between them:
-/// then bf16 gives what single precision gives with rounded inputs. TF32 has no such twin: where a ReLU `switches` it may
-/// do so for other numbers, and gradients tell nothing.
+/// Runs a case in every precision. Its inputs must be factors of its products, and nothing must be rounded between
+/// them: then bf16 gives what single precision gives with rounded inputs. TF32 has no such twin: where a ReLU
+/// `switches` it may do so for other numbers, and gradients tell nothing.
 pub fn check_all(case: &impl Case, switches: bool, tolerance: f64) {
     check(case, tolerance);
     let (bf16, tf32) = (How { precision: Precision::Bf16, ..SINGLE }, How { precision: Precision::Tf32, ..SINGLE });
     check_in(case, [bf16, How { rounded: true, ..SINGLE }], [tolerance; 2]);
     check_in(case, [tf32, SINGLE], [2e-3, if switches { f64::INFINITY } else { 2e-3 }]);
-}
-
-/// Pseudo-random numbers in -1..1.
-pub fn numbers(n: usize, seed: u64) -> Vec<f32> {
-    let mut state = seed.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let mut draw = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    };
-    (0..n).map(|_| draw()).collect()
 }
 
 /// Pseudo-random numbers of few bits: no precision rounds them.
@@ -118,8 +109,8 @@ pub fn factors<S: ConstShape, D: Backend>(device: &D, seed: u64, factor: f32, ho
     device.tensor_from_vec(how.factors(values), S::default())
 }
 
-/// Values of an operation on the first input, traced, and the gradients of all. There are two passes, whose gradients add
-/// up: what an operation gives is added to what is there.
+/// Values of an operation on the first input, traced, and the gradients of all. There are two passes, whose gradients
+/// add up: what an operation gives is added to what is there.
 macro_rules! given {
     ($device:expr, [$first:ident $(, $other:ident)*], $operation:expr) => {{
         let (mut gradients, mut given) = (Gradients::leaky(), Vec::new());

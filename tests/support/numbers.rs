@@ -69,14 +69,14 @@ pub fn differences(found: &[f32], expected: &[f64]) -> Vec<f64> {
 
 /// The largest difference over the largest expected value.
 #[track_caller]
-pub fn largest_difference(found: &[f32], expected: &[f64]) -> f64 {
+pub fn relative_difference(found: &[f32], expected: &[f64]) -> f64 {
     let largest = |numbers: &[f64]| numbers.iter().fold(0f64, |most, x| most.max(x.abs()));
     largest(&differences(found, expected)) / largest(expected)
 }
 
 #[track_caller]
 pub fn close(what: &str, found: &[f32], expected: &[f64], tolerance: f64) {
-    let difference = largest_difference(found, expected);
+    let difference = relative_difference(found, expected);
     println!("{what}: {difference:.1e} of the largest value");
     assert!(difference <= tolerance, "{what}: {difference:e}");
 }

@@ -4,7 +4,7 @@ use sam2unet::data::{Dataset, Synthetic, write_png};
 use std::fs;
 use std::path::Path;
 
-/// Writes generated scenes as files.
+/// Writes `count` scenes of this side into `images` and `masks` below `folder`, as `000.png` and so on.
 pub fn scenes(folder: &Path, seed: u64, count: usize, side: usize) {
     let scenes = Synthetic::new(seed, count, side);
     for part in ["images", "masks"] {

@@ -2,7 +2,7 @@
 
 use super::shared::find;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[test]
 fn a_missing_file_fails_and_a_missing_folder_skips() {
@@ -15,6 +15,10 @@ fn a_missing_file_fails_and_a_missing_folder_skips() {
     assert_eq!(find(Some(&there), &gone, "file"), Ok(Some(there.join("file"))));
     // a machine without such files
     assert_eq!(find(None, &gone, "file"), Ok(None));
+    // set, and empty
+    let empty = Path::new("");
+    assert_eq!(find(Some(empty), &there, "file"), Ok(Some(there.join("file"))));
+    assert_eq!(find(Some(empty), &gone, "file"), Ok(None));
 
     for named in [None, Some(&there)] {
         let message = find(named.map(PathBuf::as_path), &there, "golden/lost.safetensors").unwrap_err();

@@ -1,4 +1,4 @@
-//! A whole small "model" as weight files in every form: one block, an adapter, a norm with its counter, a head and `up4`.
+//! A whole small "model" as weight files in every form.
 
 use super::archive::archive;
 use super::pickle::Pickle;

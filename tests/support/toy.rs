@@ -1,6 +1,7 @@
 //! A model small enough to train in microseconds, and a set of small images: the loop, resume and log
 //! are tested with them, without the network.
 
+use super::run_log::timeless;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -266,22 +267,8 @@ pub fn watched(
 pub fn result(path: &Path) -> Vec<(String, Vec<u8>)> {
     let names = ["last/model.safetensors", "last/optimiser.safetensors", "last/state.json", "best/model.safetensors"];
     let mut files: Vec<_> = names.map(|name| (name.to_string(), fs::read(path.join(name)).unwrap_or_default())).into();
-    let log: Vec<_> = log(path)
-        .into_iter()
-        .map(|mut record| {
-            record.as_object_mut().unwrap().remove("seconds");
-            record.to_string()
-        })
-        .collect();
-    files.push(("log.jsonl".to_string(), log.join("\n").into_bytes()));
+    files.push(("log.jsonl".to_string(), timeless(path).join("\n").into_bytes()));
     files
-}
-
-/// The log's records.
-#[allow(dead_code, reason = "the property tests compare whole runs")]
-pub fn log(path: &Path) -> Vec<serde_json::Value> {
-    let text = fs::read_to_string(path.join("log.jsonl")).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// Training images, and five others to validate on.

@@ -4,7 +4,8 @@ use std::fs;
 
 use sam2unet::train::{Event, Learner, Outcome, RunFolder, Settings, Sources, TrainError};
 
-use crate::support::toy::{Noise, Toy, lagging, log, never, result, run, settings, sources, watched};
+use crate::support::run_log::log;
+use crate::support::toy::{Noise, Toy, lagging, never, result, run, settings, sources, watched};
 
 #[test]
 fn a_loss_that_is_no_number_stops_with_its_cause_and_keeps_the_last_good_checkpoint() {

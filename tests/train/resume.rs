@@ -4,7 +4,8 @@ use std::fs;
 
 use sam2unet::train::{Event, Outcome, Settings, Sources};
 
-use crate::support::toy::{Noise, Toy, log, never, result, run, settings, sources, watched};
+use crate::support::run_log::log;
+use crate::support::toy::{Noise, Toy, never, result, run, settings, sources, watched};
 
 #[test]
 fn a_resume_across_an_epochs_border_is_exact() {

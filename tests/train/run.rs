@@ -6,8 +6,9 @@ use sam2unet::checkpoint::WeightFile;
 use sam2unet::data::MultiScale;
 use sam2unet::train::{Event, Outcome, Plan, RunFolder, Settings, Sources, cosine};
 
+use crate::support::run_log::log;
 use crate::support::shared::shared;
-use crate::support::toy::{Noise, Toy, lagging, log, never, result, run, settings, sources, watched};
+use crate::support::toy::{Noise, Toy, lagging, never, result, run, settings, sources, watched};
 
 #[test]
 fn a_run_logs_each_step_once_validates_each_epoch_and_learns() {

@@ -25,7 +25,8 @@ fn values(text: &str) -> Layer {
     Layer::given(text.parse().unwrap()).unwrap()
 }
 
-/// Stopped and resumed, on other threads, with images that the program gives: the same bytes, and a history of both sessions.
+/// Stopped and resumed, on other threads, with images that the program gives: the same bytes, and a history of both
+/// sessions.
 #[test]
 fn a_run_with_images_of_ones_own_is_stopped_resumed_and_finished() {
     let dir = tempfile::tempdir().unwrap();

@@ -135,7 +135,14 @@ proptest! {
     #![proptest_config(ProptestConfig { max_global_rejects: 12, ..ProptestConfig::with_cases(cases(12)) })]
 
     #[test]
-    fn blocks(batch in 1..3usize, side in 1..10usize, heads in 1..3usize, window in 0..6usize, keep: bool, seed in 0..1000u64) {
+    fn blocks(
+        batch in 1..3usize,
+        side in 1..10usize,
+        heads in 1..3usize,
+        window in 0..6usize,
+        keep: bool,
+        seed in 0..1000u64,
+    ) {
         let memory = if keep { MemoryUse::Balanced } else { MemoryUse::Small };
         let case = BlockCase { batch, side, heads, window, memory, precision: Precision::F32, seed };
         block_case::<8>(case)?;

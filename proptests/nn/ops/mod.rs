@@ -9,5 +9,5 @@ mod conv2d;
 mod conv_norm;
 mod resize;
 mod structure_loss;
-mod twin;
+pub mod twin;
 mod up2_concat;

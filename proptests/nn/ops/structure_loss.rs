@@ -10,7 +10,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(cases(12)))]
 
     #[test]
-    fn loss(batch in 1..3usize, side in prop::sample::select(vec![32usize, 64]), script: bool, soft: bool, seed in 0..1000u64) {
+    fn loss(
+        batch in 1..3usize,
+        side in prop::sample::select(vec![32usize, 64]),
+        script: bool,
+        soft: bool,
+        seed in 0..1000u64,
+    ) {
         const K: usize = 2;
         let n = batch * K * side * side;
         let inputs = [numbers(n, seed).iter().map(|v| 6.0 * v).collect::<Vec<_>>()];

@@ -1,5 +1,5 @@
-//! An operation against its plain twin in double precision: its values, and its gradients as differences of the twin along
-//! random directions.
+//! An operation against its plain twin in double precision: its values, and its gradients as differences of the twin
+//! along random directions.
 
 use super::super::{Dev, device};
 use dfdx::prelude::*;
@@ -66,13 +66,13 @@ pub fn compare(
     }
 }
 
-/// What [`compare`] holds products of factors in this precision to. The twin's are not rounded: each of bf16's is by up to
-/// 2^-9, and sums of such products differ by about a hundredth of the largest.
+/// What [`compare`] holds products of factors in this precision to. The twin's are not rounded: each of bf16's is by up
+/// to 2^-9, and sums of such products differ by about a hundredth of the largest.
 pub fn bounds(precision: Precision) -> [f64; 2] {
     match precision {
         Precision::F32 | Precision::Tf32 => [2e-5, 2e-3],
-        // the twin rounds nothing: of 400 seeds of one small block the worst is 1.6e-2 and 5.3e-2 off (medians 5e-3 and 3e-3),
-        // and another may be worse; a term left out shows as more than this
+        // the twin rounds nothing: of 400 seeds of one small block the worst is 1.6e-2 and 5.3e-2 off (medians 5e-3 and
+        // 3e-3), and another may be worse; a term left out shows as more than this
         Precision::Bf16 => [3e-2, 1e-1],
     }
 }

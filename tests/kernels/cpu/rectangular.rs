@@ -1,8 +1,8 @@
-//! The small network on maps that are not square, put together from the CPU's kernels on plain numbers: the network's own
-//! types are square, the kernels are not.
+//! The small network on maps that are not square, put together from the CPU's kernels on plain numbers: the network's
+//! own types are square, the kernels are not.
 
 use crate::support::golden::{Golden, Pico};
-use crate::support::numbers::largest_difference;
+use crate::support::numbers::relative_difference;
 use sam2unet::kernels::adapted_block::{AdaptedBlockKernel, BlockBuffers, BlockSize};
 use sam2unet::kernels::add_relu::AddReluKernel;
 use sam2unet::kernels::batch_norm::BatchNormKernel;
@@ -258,7 +258,7 @@ impl Net<'_> {
 }
 
 fn close(what: &str, found: &[f32], expected: &Golden) {
-    let difference = largest_difference(found, &expected.get(what).numbers);
+    let difference = relative_difference(found, &expected.get(what).numbers);
     println!("{what}: {difference:.1e} of the largest value");
     assert!(difference <= 1e-4, "{what}: {difference:e}");
 }

@@ -120,8 +120,8 @@ impl<const C: usize, const CO: usize> Case for PoolingBlock<C, CO> {
     }
 }
 
-/// Checks a block in every precision; gradients of one that pools and was rounded otherwise than its twin tell nothing: which
-/// of four a pool takes may change.
+/// Checks a block in every precision; gradients of one that pools and was rounded otherwise than its twin tell nothing:
+/// which of four a pool takes may change.
 fn check_block(case: &impl Case, pools: bool) {
     check(case, 1e-4);
     for (precision, tolerance) in [(Precision::Bf16, [1.5e-2, 4e-2]), (Precision::Tf32, [2e-3, 5e-3])] {

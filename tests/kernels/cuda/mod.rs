@@ -1,5 +1,5 @@
-//! Every operation on a GPU, or its stand-in, against the CPU: values and gradients, over shapes that leave tiles, windows
-//! and warps half full.
+//! Every operation on a GPU, or its stand-in, against the CPU: values and gradients, over shapes that leave tiles,
+//! windows and warps half full.
 
 mod adamw;
 mod add_relu;

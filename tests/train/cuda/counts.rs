@@ -1,5 +1,5 @@
-//! What a training step and a prediction ask of the driver, as the stand-in counts it: the host hands out work and waits
-//! for none of it.
+//! What a training step and a prediction ask of the driver, as the stand-in counts it: the host hands out work and
+//! waits for none of it.
 
 use crate::support::golden::{Pico, Synthetic};
 use crate::support::gpu::gpu;
@@ -65,8 +65,8 @@ impl Counts {
             event_waits: each(|c| c.event_waits),
         };
         println!(
-            "{what}: {} launches, {} copies to the device ({} bytes), {} to the host ({} bytes), {} waits for all work, \
-             {} for an upload",
+            "{what}: {} launches, {} copies to the device ({} bytes), {} to the host ({} bytes), \
+             {} waits for all work, {} for an upload",
             each.launches,
             each.to_device,
             each.to_device_bytes,

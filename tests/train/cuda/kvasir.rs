@@ -1,8 +1,8 @@
 //! Twenty training steps on real images, beside PyTorch's (`reference/train_ref.py`). The stand-in takes ten minutes.
 //!
 //! Single precision alone moves these losses: AdamW's first steps go by the signs of gradients, small ones among them.
-//! PyTorch itself, held to AVX2, differs by 6.0e-4 in step 4 and 4.9e-3 in step 16, and its recorded losses are 2.0e-4 (step
-//! 5) and 4.7e-3 (step 17) from those in double precision.
+//! PyTorch itself, held to AVX2, differs by 6.0e-4 in step 4 and 4.9e-3 in step 16, and its recorded losses are 2.0e-4
+//! (step 5) and 4.7e-3 (step 17) from those in double precision.
 
 use crate::support::golden::Synthetic;
 use crate::support::gpu::gpu;
