@@ -72,7 +72,7 @@ fn golden_model_converts_and_loads_in_pytorch() {
     let output = folder.path().join("model.safetensors");
     convert(&pth, &output, None, &[("pico", specs)], None).expect("converts");
     let run = Command::new(python)
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/checkpoint/torch.py"))
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/checkpoint/pytorch.py"))
         .arg("strict")
         .args([&output, &reference, Path::new("pico"), &pth])
         .output()

@@ -16,7 +16,7 @@ fn files_of_torch_save_in_every_form() {
     let Some(python) = python() else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let run = Command::new(python)
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/checkpoint/torch.py"))
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/checkpoint/pytorch.py"))
         .arg("write")
         .arg(folder.path())
         .output()

@@ -49,7 +49,7 @@ fn settings_are_printed_with_where_they_come_from_and_nothing_runs() {
         ("batch_size = 3 ", "given"),
         ("shuffle = false ", "given"),
         ("loss = \"paper\" ", "given"),
-        ("size = 128 ", "preset: the demonstration without images"),
+        ("size = 128 ", "preset for the demonstration without images"),
         ("weight_decay = 0.0005 ", "default"),
     ] {
         assert!(line(key).ends_with(&format!("# {origin}")), "{printed}");

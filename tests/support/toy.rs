@@ -266,7 +266,7 @@ pub fn watched(
 /// What must be equal after equal runs: the bytes of all checkpoints, and the log but for its seconds.
 pub fn result(path: &Path) -> Vec<(String, Vec<u8>)> {
     let names = ["last/model.safetensors", "last/optimiser.safetensors", "last/state.json", "best/model.safetensors"];
-    let mut files: Vec<_> = names.map(|name| (name.to_string(), fs::read(path.join(name)).unwrap_or_default())).into();
+    let mut files: Vec<_> = names.map(|name| (name.to_string(), fs::read(path.join(name)).unwrap())).into();
     files.push(("log.jsonl".to_string(), timeless(path).join("\n").into_bytes()));
     files
 }

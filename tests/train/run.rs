@@ -101,6 +101,7 @@ fn accumulation_takes_the_step_of_the_large_batch() {
     let (large, steps) = end("large", 6, 1);
     let (small, other) = end("small", 2, 3);
     assert_eq!(steps, other);
+    assert_eq!((large.len(), small.len()), (3, 3));
     for (a, b) in large.iter().zip(&small) {
         assert!((a - b).abs() < 1e-5, "{large:?} {small:?}");
     }

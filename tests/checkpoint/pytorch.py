@@ -1,7 +1,7 @@
 """Cross-checks of weight files with PyTorch, called by tests/checkpoint where a Python with torch is named.
 
-    python torch.py strict FILE.safetensors REFERENCE_FOLDER VARIANT FILE.pth   # load_state_dict(strict=True), values equal
-    python torch.py write FOLDER                                               # files in every form of torch.save
+    python pytorch.py strict FILE.safetensors REFERENCE_FOLDER VARIANT FILE.pth   # load_state_dict(strict=True), values equal
+    python pytorch.py write FOLDER                                               # files in every form of torch.save
 """
 
 import collections
