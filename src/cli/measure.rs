@@ -102,7 +102,7 @@ pub enum MeasureError {
 /// Runs a case on `device`, whose name the case gets.
 ///
 /// # Errors
-/// When the variant or the side is not known.
+/// When the side is not known, the device does not have the precision, or the model cannot run.
 pub fn measure(mut case: Case, device: &Device, memory: MemoryUse) -> Result<Measurement, MeasureError> {
     case.device = device.name().into();
     let repeat = case.repeat;
@@ -137,14 +137,16 @@ fn with_call<R>(
     let source = &mut Initialiser::new(0);
     match case.what {
         What::Infer => {
-            let network = device.network(case.variant.name(), source, case.precision).expect("a named variant")?;
+            let network = device
+                .network(case.variant.name(), source, case.precision)
+                .expect("a variant that has a name can be opened")?;
             run(&mut || Ok(device.keep_busy(|| network.logits(&images, case.batch, case.size)).map(drop)?))
         }
         What::Train => {
             let config = AdamWConfig::default();
             let compute = BuildOptions { precision: case.precision, memory };
-            let mut session =
-                open_session_on(device, case.variant.name(), source, config, compute).expect("a named variant")?;
+            let mut session = open_session_on(device, case.variant.name(), source, config, compute)
+                .expect("a variant that has a name can be opened")?;
             let batch = Batch { side: case.size, indices: (0..case.batch).collect(), images, masks };
             run(&mut || {
                 session.accumulate(&batch, 1.0, Loss::Paper)?;
