@@ -7,7 +7,7 @@
 //! Without arguments it trains for a moment on a few generated scenes, in a temporary folder.
 
 use sam2unet::data::{Dataset, Synthetic, write_png};
-use sam2unet::nn::Tiny;
+use sam2unet::nn::VariantName;
 use sam2unet::train::{Event, Settings, Trainer};
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         _ => arguments.try_into().map_err(|_| "usage: train [IMAGES MASKS OUT]")?,
     };
 
-    let (images, masks, variant) = (Some(images), Some(masks), Tiny::CHOICE);
+    let (images, masks, variant) = (Some(images), Some(masks), VariantName::Tiny);
     let settings = Settings { images, masks, variant, size: 96, batch_size: 4, epochs: Some(2), ..Settings::default() };
     let show = |event: &Event| {
         if let Event::Step { step, loss, .. } = event {

@@ -11,5 +11,10 @@ pub fn cases(wanted: u32) -> u32 {
     wanted
 }
 
+/// How many cases of a property of a whole network to try.
+pub fn network_cases(wanted: u32) -> u32 {
+    wanted
+}
+
 #[path = "nn/mod.rs"]
 mod nn;

@@ -21,6 +21,12 @@ pub fn cases(wanted: u32) -> u32 {
     if gpu().is_some() { wanted } else { 0 }
 }
 
+/// How many cases of a property of a whole network to try: few, as a stand-in takes ten seconds for each, and the
+/// operations' properties try every kernel.
+pub fn network_cases(wanted: u32) -> u32 {
+    cases(wanted.min(3))
+}
+
 // each device has its own copy
 #[allow(clippy::duplicate_mod)]
 #[path = "nn/mod.rs"]

@@ -7,6 +7,7 @@ use crate::nn::backend::bound::Backend;
 #[cfg(feature = "cuda")]
 use crate::nn::backend::open_cuda::{CudaOpenError, open_cuda};
 use crate::nn::network::{Network, open_network};
+use crate::nn::variant::VariantName;
 use crate::nn::weights::build::BuildError;
 use crate::nn::weights::source::WeightSource;
 use dfdx::tensor::Cpu;
@@ -181,13 +182,13 @@ impl Device {
     /// As there.
     pub fn network(
         &self,
-        variant: &str,
+        variant: VariantName,
         source: &mut dyn WeightSource,
         precision: Precision,
-    ) -> Option<Result<Box<dyn Network>, BuildError>> {
-        struct Open<'a>(&'a str, &'a mut dyn WeightSource, Precision);
+    ) -> Result<Box<dyn Network>, BuildError> {
+        struct Open<'a>(VariantName, &'a mut dyn WeightSource, Precision);
         impl WithBackend for Open<'_> {
-            type Output = Option<Result<Box<dyn Network>, BuildError>>;
+            type Output = Result<Box<dyn Network>, BuildError>;
             fn call<D: Backend>(self, device: &D) -> Self::Output {
                 open_network(self.0, device, self.1, self.2)
             }

@@ -3,4 +3,4 @@
 mod ops;
 mod sam2unet;
 
-use super::{Dev, cases, device};
+use super::{Dev, cases, device, network_cases};

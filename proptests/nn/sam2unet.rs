@@ -1,6 +1,6 @@
 //! What holds of the network whatever the weights, the images, the batch and the side.
 
-use super::{Dev, cases, device};
+use super::{Dev, device, network_cases};
 use dfdx::nn::tensor_collection::{
     RecursiveWalker, TensorCollection, TensorOptions, TensorVisitor, ViewTensorName, ViewTensorRef,
 };
@@ -110,7 +110,7 @@ fn exactly_the_trainable_set<S: Side + ConstDim>(seed: u64, batch: usize, nonzer
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(cases(1)))]
+    #![proptest_config(ProptestConfig::with_cases(network_cases(1)))]
 
     #[test]
     fn at_352_every_trainable_weight_has_a_gradient_that_is_not_zero(seed in Just(7u64)) {
@@ -119,7 +119,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(cases(12)))]
+    #![proptest_config(ProptestConfig::with_cases(network_cases(12)))]
 
     #[test]
     fn gradients_exist_for_exactly_the_trainable_set(seed: u64, batch in 1usize..4, wide: bool) {

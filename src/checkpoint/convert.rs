@@ -58,11 +58,11 @@ impl fmt::Display for Converted {
 /// Everything that [`WeightFile::open`], [`detect`], [`load`] and [`Writer`] report; [`CheckpointError::NoTarget`] and
 /// [`CheckpointError::NoRest`] where `to` or `rest` is needed and missing; [`CheckpointError::Request`] where input and
 /// output are one file.
-pub fn convert(
+pub fn convert<N: Copy + PartialEq + fmt::Display>(
     input: &Path,
     output: &Path,
     to: Option<Target>,
-    candidates: &[(&str, Vec<WeightSpec>)],
+    candidates: &[(N, Vec<WeightSpec>)],
     rest: Option<&mut dyn WeightSource>,
 ) -> Result<Converted, CheckpointError> {
     if is_same_file(input, output) {
@@ -77,12 +77,12 @@ pub fn convert(
     let (variant, specs) = match detect(&file, candidates) {
         Ok(variant) => {
             let specs = candidates.iter().find(|(name, _)| *name == variant);
-            (variant, specs.map_or(&[][..], |(_, specs)| specs))
+            (variant.to_string(), specs.map_or(&[][..], |(_, specs)| specs))
         }
         Err(error) => match own_trunk(&file, candidates) {
             Some(specs) if to == Some(Target::Trunk) => {
                 own = specs;
-                ("a variant of its own", &own[..])
+                ("a variant of its own".to_owned(), &own[..])
             }
             _ => return Err(error),
         },
@@ -121,7 +121,7 @@ pub fn convert(
         }
     };
     writer.finish()?;
-    Ok(Converted { variant: variant.to_owned(), from, to, report, written })
+    Ok(Converted { variant, from, to, report, written })
 }
 
 fn write_all(

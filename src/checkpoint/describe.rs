@@ -85,10 +85,13 @@ pub struct ParameterFacts {
 ///
 /// # Errors
 /// None that [`WeightFile::open`] has not reported already; an unknown layout or variant is told, not an error.
-pub fn describe_file(file: &WeightFile, candidates: &[(&str, Vec<WeightSpec>)]) -> Result<FileFacts, CheckpointError> {
+pub fn describe_file<N: Copy + fmt::Display>(
+    file: &WeightFile,
+    candidates: &[(N, Vec<WeightSpec>)],
+) -> Result<FileFacts, CheckpointError> {
     let layout = file.layout();
     let (variant, no_variant) = match layout.map(|_| detect(file, candidates)) {
-        Some(Ok(variant)) => (Some(variant.to_owned()), None),
+        Some(Ok(variant)) => (Some(variant.to_string()), None),
         Some(Err(CheckpointError::Variant { reason, .. })) => (None, Some(reason)),
         Some(Err(other)) => return Err(other),
         None => (None, None),

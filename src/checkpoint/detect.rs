@@ -1,6 +1,6 @@
 //! Which variant a file is of.
 
-use std::fmt;
+use std::fmt::{self, Display};
 
 use crate::nn::weights::spec::{Role, WeightSpec};
 
@@ -12,7 +12,7 @@ use super::load::{Scope, compare, known_layout};
 ///
 /// # Errors
 /// [`CheckpointError::Variant`], which says what was seen against each candidate and how the closest one differs.
-pub fn detect<'c>(file: &WeightFile, candidates: &'c [(&'c str, Vec<WeightSpec>)]) -> Result<&'c str, CheckpointError> {
+pub fn detect<N: Copy + Display>(file: &WeightFile, candidates: &[(N, Vec<WeightSpec>)]) -> Result<N, CheckpointError> {
     known_layout(file)?;
     let mut reports = Vec::new();
     for (variant, specs) in candidates {
@@ -20,7 +20,7 @@ pub fn detect<'c>(file: &WeightFile, candidates: &'c [(&'c str, Vec<WeightSpec>)
         // a variant is told by names and shapes; other types are `load`'s to report
         report.wrong_dtype.clear();
         if report.fits() {
-            return Ok(variant);
+            return Ok(*variant);
         }
         reports.push((report, *variant));
     }
@@ -44,14 +44,14 @@ pub fn detect<'c>(file: &WeightFile, candidates: &'c [(&'c str, Vec<WeightSpec>)
 
 /// The trunk's weights as the file's own size demands, for a trunk of a size that no candidate has (a variant that a user
 /// declared). `None` where a candidate has as many channels: such a file is that variant, or a damaged one.
-pub(super) fn own_trunk(file: &WeightFile, candidates: &[(&str, Vec<WeightSpec>)]) -> Option<Vec<WeightSpec>> {
+pub(super) fn own_trunk<N>(file: &WeightFile, candidates: &[(N, Vec<WeightSpec>)]) -> Option<Vec<WeightSpec>> {
     let spelling = file.spelling()?;
     let shape = |published: &str| file.info(&spelling.spelled(published)).map(|info| info.shape);
     let maps = [shape("encoder.pos_embed")?, shape("encoder.pos_embed_window")?];
     let &[_, channels, ..] = maps[0] else { return None };
     let names = || file.names().filter_map(|key| spelling.published(key));
     let TrunkSize { blocks, .. } = TrunkSize::of(names().map(|name| (name, &[][..])));
-    let known = |(_, specs): &(&str, Vec<WeightSpec>)| {
+    let known = |(_, specs): &(N, Vec<WeightSpec>)| {
         specs.iter().any(|s| s.name == "encoder.pos_embed" && s.shape.get(1) == Some(&channels))
     };
     if candidates.iter().any(known) || blocks > file.names().len() {

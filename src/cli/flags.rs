@@ -56,7 +56,7 @@ mod tests {
     use super::*;
     use crate::device::DeviceChoice;
     use crate::kernels::memory_use::MemoryUse;
-    use crate::nn::variant::{BasePlus, VariantName};
+    use crate::nn::variant::VariantName;
 
     fn command() -> Command {
         Command::new("test")
@@ -71,7 +71,7 @@ mod tests {
             command().get_matches_from(["test", "--device", "CPU", "--memory", "Fast", "--variant", "BASE-plus"]);
         assert_eq!(found.get_one("device"), Some(&DeviceChoice::Cpu));
         assert_eq!(found.get_one("memory"), Some(&MemoryUse::Fast));
-        assert_eq!(found.get_one("variant"), Some(&BasePlus::CHOICE));
+        assert_eq!(found.get_one("variant"), Some(&VariantName::BasePlus));
     }
 
     #[test]

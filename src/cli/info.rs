@@ -4,7 +4,8 @@ use super::console::print;
 use super::failure::{Failure, Status};
 use crate::checkpoint::describe::{describe_file, describe_variant};
 use crate::checkpoint::file::WeightFile;
-use crate::nn::network::catalogue;
+use crate::nn::network::{catalogue, specs};
+use crate::nn::variant::{VARIANTS, VariantName};
 use clap::Args;
 use serde::Serialize;
 use std::fmt::Display;
@@ -31,24 +32,21 @@ pub(crate) struct Info {
 impl Info {
     /// Prints what is known.
     pub fn run(self) -> Result<Status, Failure> {
-        let (catalogue, what) = (catalogue(), &self.what);
-        let of_name = |any_case: bool| {
-            let same = |name: &str| what == name || any_case && what.as_os_str().eq_ignore_ascii_case(name);
-            catalogue.iter().find(|(name, _)| same(name))
-        };
+        let what = &self.what;
         // a file wins over a variant's name in another case
-        if let Some((variant, specs)) = of_name(!what.exists()) {
-            return self.show(&describe_variant(variant, specs));
+        let any_case = !what.exists();
+        let same = |name: &str| what == name || any_case && what.as_os_str().eq_ignore_ascii_case(name);
+        if let Some(&variant) = VariantName::ALL.iter().find(|variant| same(variant.name())) {
+            return self.show(&describe_variant(variant.name(), &specs(variant)));
         }
         if !what.exists() {
-            let variants: Vec<_> = catalogue.iter().map(|(variant, _)| *variant).collect();
-            let what = what.display();
             return Err(Failure::input(format_args!(
-                "`{what}` is neither a file nor a variant ({})",
-                variants.join(", ")
+                "`{}` is neither a file nor a variant ({})",
+                what.display(),
+                VARIANTS.join(", ")
             )));
         }
-        self.show(&describe_file(&WeightFile::open(what)?, &catalogue)?)
+        self.show(&describe_file(&WeightFile::open(what)?, &catalogue())?)
     }
 
     fn show(&self, facts: &(impl Display + Serialize)) -> Result<Status, Failure> {

@@ -137,16 +137,13 @@ fn with_call<R>(
     let source = &mut Initialiser::new(0);
     match case.what {
         What::Infer => {
-            let network = device
-                .network(case.variant.name(), source, case.precision)
-                .expect("a variant that has a name can be opened")?;
+            let network = device.network(case.variant, source, case.precision)?;
             run(&mut || Ok(device.keep_busy(|| network.logits(&images, case.batch, case.size)).map(drop)?))
         }
         What::Train => {
             let config = AdamWConfig::default();
             let compute = BuildOptions { precision: case.precision, memory };
-            let mut session = open_session_on(device, case.variant.name(), source, config, compute)
-                .expect("a variant that has a name can be opened")?;
+            let mut session = open_session_on(device, case.variant, source, config, compute)?;
             let batch = Batch { side: case.size, indices: (0..case.batch).collect(), images, masks };
             run(&mut || {
                 session.accumulate(&batch, 1.0, Loss::Paper)?;
@@ -299,7 +296,7 @@ mod tests {
     fn a_profile_adds_up_and_counts_the_products() {
         let device = crate::device::DeviceChoice::Cpu.open().unwrap();
         for what in [What::Infer, What::Train] {
-            let (variant, threads) = (crate::nn::variant::Tiny::CHOICE, rayon::current_num_threads());
+            let (variant, threads) = (crate::nn::VariantName::Tiny, rayon::current_num_threads());
             let case = Case {
                 what,
                 variant,

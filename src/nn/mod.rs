@@ -37,7 +37,7 @@ pub use layers::linear::{FrozenLinear, FrozenNorm};
 pub use layers::repeat::Repeat;
 pub use layers::widths::{Hidden, Mid};
 pub use losses::table::Loss;
-pub use network::{Network, NetworkError, catalogue, open_network};
+pub use network::{Network, NetworkError, catalogue, open_network, specs};
 pub use ops::activation::Activation;
 pub use predictor::{PredictError, Predictor};
 pub use rfb::{Branch, Rfb};

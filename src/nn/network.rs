@@ -4,7 +4,7 @@ use super::backend::bound::Backend;
 use super::predictor::Predictor;
 use super::sam2unet::Sam2UNet;
 use super::shape::{Classes, Image, ShapeError, check_map, check_side};
-use super::variant::{VARIANTS, Variant, WithVariant, with_variant};
+use super::variant::{Variant, VariantName, WithVariant};
 use super::weights::build::{BuildError, BuildOptions};
 use super::weights::source::WeightSource;
 use super::weights::spec::WeightSpec;
@@ -98,17 +98,16 @@ impl<V: Variant, D: Backend, K: Classes> Network for Predictor<V, D, K> {
     }
 }
 
-/// A predictor of the variant called `variant` on `device`, its products computed in `precision` where the device supports
-/// it; `None` if there is no such variant.
+/// A predictor of a variant on `device`, its products computed in `precision` where the device supports it.
 ///
 /// # Errors
 /// When the source does not hold a weight, or holds it in another shape, or the device fails.
 pub fn open_network<D: Backend>(
-    variant: &str,
+    variant: VariantName,
     device: &D,
     source: &mut dyn WeightSource,
     precision: Precision,
-) -> Option<Result<Box<dyn Network>, BuildError>> {
+) -> Result<Box<dyn Network>, BuildError> {
     struct Open<'a, D>(&'a D, &'a mut dyn WeightSource, Precision);
     impl<D: Backend> WithVariant for Open<'_, D> {
         type Output = Result<Box<dyn Network>, BuildError>;
@@ -117,18 +116,23 @@ pub fn open_network<D: Backend>(
             Ok(Box::new(Sam2UNet::<V, D>::with_options(self.0, self.1, options)?.into_predictor()))
         }
     }
-    with_variant(variant, Open(device, source, precision))
+    variant.visit(Open(device, source, precision))
 }
 
 /// What a model of each built-in variant stores (with one class), smallest first: how a file's variant is
 /// recognised.
-pub fn catalogue() -> Vec<(&'static str, Vec<WeightSpec>)> {
-    struct Entry;
-    impl WithVariant for Entry {
-        type Output = (&'static str, Vec<WeightSpec>);
+pub fn catalogue() -> Vec<(VariantName, Vec<WeightSpec>)> {
+    VariantName::ALL.iter().map(|&variant| (variant, specs(variant))).collect()
+}
+
+/// What a model of that variant stores (with one class), in the order of the published file.
+pub fn specs(variant: VariantName) -> Vec<WeightSpec> {
+    struct Specs;
+    impl WithVariant for Specs {
+        type Output = Vec<WeightSpec>;
         fn call<V: Variant>(self) -> Self::Output {
-            (V::NAME, Sam2UNet::<V, Cpu>::specs())
+            Sam2UNet::<V, Cpu>::specs()
         }
     }
-    VARIANTS.iter().filter_map(|name| with_variant(name, Entry)).collect()
+    variant.visit(Specs)
 }

@@ -178,7 +178,7 @@ variant! {
     pub Large = "large", dim 144, heads 2, blocks [2 6 36 4], global [23 33 43], background 7, windows [8 4 16 8]
 }
 
-/// A function generic over the variant, called with a name known at run time by [`with_variant`].
+/// A function generic over the variant, called with a name known at run time by [`VariantName::visit`] and [`with_variant`].
 pub trait WithVariant {
     /// What it gives, whatever the variant.
     type Output;
@@ -201,31 +201,6 @@ macro_rules! with_variant {
     };
 }
 
-/// The name of a built-in variant: checked, and found in any case. [`Large::CHOICE`] is the paper's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct VariantName(&'static str);
-
-impl VariantName {
-    /// The name, as [`Variant::NAME`] has it.
-    pub const fn name(self) -> &'static str {
-        self.0
-    }
-}
-
-impl Choice for VariantName {
-    const WHAT: &'static str = "variant";
-
-    fn all() -> &'static [Self] {
-        Self::ALL
-    }
-
-    fn name(self) -> &'static str {
-        self.0
-    }
-}
-
-text_of_choice!(VariantName);
-
 /// Makes everything that knows all built-in variants.
 macro_rules! built_in {
     ($($Name:ident),+ $(,)?) => {
@@ -237,15 +212,45 @@ macro_rules! built_in {
         /// The names that [`with_variant`] knows, smallest first.
         pub const VARIANTS: &[&str] = &[$($Name::NAME),+];
 
-        impl VariantName {
-            /// All of them, smallest first.
-            pub const ALL: &'static [Self] = &[$($Name::CHOICE),+];
+        /// The name of a built-in variant, found in any case. [`Large`](Self::Large) is the paper's.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum VariantName {
+            $(#[doc = concat!("[`", stringify!($Name), "`](struct@", stringify!($Name), ").")] $Name),+
         }
 
-        $(impl $Name {
-            /// Its name as a choice among the built-in variants.
-            pub const CHOICE: VariantName = VariantName(Self::NAME);
-        })+
+        impl VariantName {
+            /// All of them, smallest first.
+            pub const ALL: &'static [Self] = &[$(Self::$Name),+];
+
+            /// The name, as [`Variant::NAME`] has it.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$Name => $Name::NAME),+
+                }
+            }
+
+            /// Calls `f` with the variant itself, whose type is known then.
+            pub fn visit<F: WithVariant>(self, f: F) -> F::Output {
+                match self {
+                    $(Self::$Name => f.call::<$Name>()),+
+                }
+            }
+        }
+
+        impl Choice for VariantName {
+            const WHAT: &'static str = "variant";
+
+            fn all() -> &'static [Self] {
+                Self::ALL
+            }
+
+            fn name(self) -> &'static str {
+                self.name()
+            }
+        }
+
+        text_of_choice!(VariantName);
     };
 }
 
@@ -296,8 +301,8 @@ mod tests {
     #[test]
     fn a_name_is_one_of_the_list_in_any_case() {
         assert!(VariantName::ALL.iter().map(|variant| variant.name()).eq(VARIANTS.iter().copied()));
-        assert_eq!("Base-Plus".parse(), Ok(BasePlus::CHOICE));
-        assert_eq!(serde_json::from_str::<VariantName>("\"LARGE\"").unwrap(), Large::CHOICE);
+        assert_eq!("Base-Plus".parse(), Ok(VariantName::BasePlus));
+        assert_eq!(serde_json::from_str::<VariantName>("\"LARGE\"").unwrap(), VariantName::Large);
         let error = "huge".parse::<VariantName>().unwrap_err().to_string();
         assert_eq!(error, format!("variant: there is no `huge`; choose one of {}", VARIANTS.join(", ")));
     }

@@ -14,7 +14,7 @@ use crate::data::resize::Filter;
 use crate::data::write::write_png;
 use crate::device::Device;
 use crate::kernels::precision::Precision;
-use crate::nn::network::{Network, NetworkError, catalogue};
+use crate::nn::network::{Network, NetworkError, catalogue, specs};
 use crate::nn::shape::{SIDES, check_side};
 use std::path::{Path, PathBuf};
 
@@ -52,20 +52,13 @@ impl Predictor {
     /// When the file is damaged, or holds no SAM2-UNet of a known variant.
     pub fn open(path: &Path, device: &Device, precision: Option<Precision>) -> Result<Self, PredictError> {
         let file = WeightFile::open(path)?;
-        let candidates = catalogue();
-        let variant = detect(&file, &candidates)?;
-        let specs = candidates.iter().find(|(name, _)| *name == variant).map_or(&[][..], |(_, specs)| specs);
-        let (mut weights, _) = load(&file, specs, Scope::All)?;
+        let variant = detect(&file, &catalogue())?;
+        let (mut weights, _) = load(&file, &specs(variant), Scope::All)?;
         let build = |source| PredictError::Build { path: path.to_path_buf(), source };
         let trained = file.metadata().get("precision").and_then(|name| name.parse().ok());
         let precision = precision.or(trained).unwrap_or_default();
-        match device.network(variant, &mut weights, precision) {
-            Some(network) => {
-                let trained_size = file.metadata().get("size").cloned();
-                Ok(Self { network: network.map_err(build)?, path: path.to_path_buf(), trained_size })
-            }
-            None => unreachable!("the catalogue's variants can be opened"),
-        }
+        let network = device.network(variant, &mut weights, precision).map_err(build)?;
+        Ok(Self { network, path: path.to_path_buf(), trained_size: file.metadata().get("size").cloned() })
     }
 
     /// The variant's name.

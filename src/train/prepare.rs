@@ -26,7 +26,7 @@ use crate::checkpoint::report::Report;
 use crate::data::error::DataError;
 use crate::device::{Device, DeviceError};
 use crate::kernels::precision::Precision;
-use crate::nn::network::catalogue;
+use crate::nn::network::{catalogue, specs};
 use crate::nn::weights::build::BuildOptions;
 use crate::nn::weights::initialiser::Initialiser;
 use crate::nn::weights::source::WeightSource;
@@ -321,8 +321,7 @@ fn open_learner(
     device: &Device,
     saved: Option<&Path>,
 ) -> Result<(Box<dyn Learner>, Option<Report>), PrepareError> {
-    let specs = catalogue().into_iter().find(|(variant, _)| *variant == settings.variant.name());
-    let (_, specs) = specs.expect("the catalogue holds every variant that has a name");
+    let specs = specs(settings.variant);
     let mut random = Initialiser::new(settings.seed);
     let whole = saved.or(settings.init.as_deref());
     let (learner, report) = match (whole, &settings.backbone) {
@@ -348,7 +347,7 @@ fn from_file(
     let loaded = load(&file, specs, scope);
     if let Err(CheckpointError::Mismatch { .. }) = &loaded
         && let Ok(found) = detect(&file, &catalogue())
-        && found != settings.variant.name()
+        && found != settings.variant
     {
         let (path, wanted) = (path.to_owned(), settings.variant.to_string());
         return Err(PrepareError::OtherVariant { path, found: found.to_string(), wanted });
@@ -364,6 +363,5 @@ fn from_file(
 fn open(settings: &Settings, device: &Device, source: &mut dyn WeightSource) -> Opened {
     let config = AdamWConfig { weight_decay: settings.weight_decay, ..AdamWConfig::default() };
     let compute = BuildOptions { precision: settings.precision, memory: settings.memory };
-    let learner = open_session_on(device, settings.variant.name(), source, config, compute);
-    learner.expect("a session can be opened for every variant that has a name")
+    open_session_on(device, settings.variant, source, config, compute)
 }

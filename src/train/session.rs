@@ -11,7 +11,7 @@ use crate::nn::losses::table::Loss;
 use crate::nn::network::{Network, NetworkError};
 use crate::nn::sam2unet::Sam2UNet;
 use crate::nn::shape::{Image, Masks, ShapeError, check_map, check_side};
-use crate::nn::variant::{Variant, WithVariant, with_variant};
+use crate::nn::variant::{Variant, VariantName, WithVariant};
 use crate::nn::weights::build::{BuildError, BuildOptions};
 use crate::nn::weights::source::WeightSource;
 use crate::nn::weights::spec::{Value, WeightSpec};
@@ -52,17 +52,17 @@ impl<V: Variant, D: Backend> Session<V, D> {
     }
 }
 
-/// A [`Session`] of the variant called `variant`; `None` if there is none.
+/// A [`Session`] of a variant known at run time.
 ///
 /// # Errors
 /// As [`Session::new`].
 pub fn open_session<D: Backend>(
-    variant: &str,
+    variant: VariantName,
     device: D,
     source: &mut dyn WeightSource,
     config: AdamWConfig,
     options: BuildOptions,
-) -> Option<Result<Box<dyn Learner>, LearnError>> {
+) -> Result<Box<dyn Learner>, LearnError> {
     struct Open<'a, D>(D, &'a mut dyn WeightSource, AdamWConfig, BuildOptions);
     impl<D: Backend> WithVariant for Open<'_, D> {
         type Output = Result<Box<dyn Learner>, LearnError>;
@@ -70,7 +70,7 @@ pub fn open_session<D: Backend>(
             Ok(Box::new(Session::<V, D>::new(self.0, self.1, self.2, self.3)?))
         }
     }
-    with_variant(variant, Open(device, source, config, options))
+    variant.visit(Open(device, source, config, options))
 }
 
 /// [`open_session`] on a device that is chosen at run time.
@@ -79,14 +79,14 @@ pub fn open_session<D: Backend>(
 /// As [`Session::new`].
 pub fn open_session_on(
     device: &Device,
-    variant: &str,
+    variant: VariantName,
     source: &mut dyn WeightSource,
     config: AdamWConfig,
     options: BuildOptions,
-) -> Option<Result<Box<dyn Learner>, LearnError>> {
-    struct Open<'a>(&'a str, &'a mut dyn WeightSource, AdamWConfig, BuildOptions);
+) -> Result<Box<dyn Learner>, LearnError> {
+    struct Open<'a>(VariantName, &'a mut dyn WeightSource, AdamWConfig, BuildOptions);
     impl WithBackend for Open<'_> {
-        type Output = Option<Result<Box<dyn Learner>, LearnError>>;
+        type Output = Result<Box<dyn Learner>, LearnError>;
         fn call<D: Backend>(self, device: &D) -> Self::Output {
             open_session(self.0, device.clone(), self.1, self.2, self.3)
         }

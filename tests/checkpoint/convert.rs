@@ -34,7 +34,7 @@ fn golden_trunks_of_every_spelling_convert_to_the_same_bytes() {
 
         // a variant that the caller does not know is taken by its own size
         let own = folder.path().join("own");
-        convert(&path, &own, Some(Target::Trunk), &[], None).expect(name);
+        convert(&path, &own, Some(Target::Trunk), &[] as &[(&str, _)], None).expect(name);
         assert!(std::fs::read(&own).expect("written") == outputs[0], "{name}");
     }
     assert_eq!((outputs.len(), trunk_size), (5, 94));

@@ -12,12 +12,13 @@ use std::collections::BTreeMap;
 #[test]
 fn every_variant_has_its_entry() {
     let entries = catalogue();
-    assert!(entries.iter().map(|(name, _)| *name).eq(VARIANTS.iter().copied()));
+    assert!(entries.iter().map(|(variant, _)| variant.name()).eq(VARIANTS.iter().copied()));
     let blocks = |specs: &[WeightSpec]| {
         let qkv = specs.iter().filter(|s| s.name.ends_with("qkv.weight"));
         qkv.count()
     };
-    let counts: BTreeMap<&str, usize> = entries.iter().map(|(name, specs)| (*name, blocks(specs))).collect();
+    let counts: BTreeMap<&str, usize> =
+        entries.iter().map(|(variant, specs)| (variant.name(), blocks(specs))).collect();
     for (name, count) in [("tiny", 12), ("small", 16), ("base-plus", 24), ("large", 48)] {
         assert_eq!(counts[name], count, "{name}");
     }

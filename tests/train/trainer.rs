@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sam2unet::data::{Dataset, Synthetic};
-use sam2unet::nn::Tiny;
+use sam2unet::nn::VariantName;
 use sam2unet::train::{Event, History, Layer, Outcome, RunError, Settings, Trainer};
 
 fn set(count: usize) -> Arc<dyn Dataset> {
@@ -14,7 +14,7 @@ fn set(count: usize) -> Arc<dyn Dataset> {
 }
 
 fn settings() -> Settings {
-    Settings { variant: Tiny::CHOICE, size: 64, batch_size: 2, steps: Some(4), ..Settings::default() }
+    Settings { variant: VariantName::Tiny, size: 64, batch_size: 2, steps: Some(4), ..Settings::default() }
 }
 
 fn history(run: &Path) -> History {

@@ -16,7 +16,7 @@ use crate::kernels::memory_use::MemoryUse;
 use crate::kernels::precision::Precision;
 use crate::metrics::task::Task;
 use crate::nn::losses::table::Loss;
-use crate::nn::variant::{Large, VariantName};
+use crate::nn::variant::VariantName;
 
 settings! {
     /// A run's settings: what `config.toml` in its folder holds.
@@ -37,7 +37,7 @@ settings! {
         /// The paper's task: decides epochs, multi-scale and which scores are shown
         task: Option<Task> = None, Data, Value("NAME");
         /// Size of the encoder
-        variant: VariantName = Large::CHOICE, Model, Value("NAME"), Always;
+        variant: VariantName = VariantName::Large, Model, Value("NAME"), Always;
         /// Side of the input in pixels, a multiple of 32 from 64 to 1024
         size: usize = 352, Model, Value("N"), Always;
         /// Epochs, and the length of the learning rate's cosine. If only `steps` is given, the cosine gets as many epochs as they

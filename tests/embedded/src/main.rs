@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use sam2unet::data::{Dataset, Synthetic};
 use sam2unet::device::DeviceChoice;
-use sam2unet::nn::Tiny;
+use sam2unet::nn::VariantName;
 use sam2unet::predict::{PredictOptions, Predictor};
 use sam2unet::train::{Outcome, Settings, Trainer};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let out = std::env::args_os().nth(1).ok_or("usage: embedded FOLDER")?;
     let scenes = Arc::new(Synthetic::new(1, 4, 64));
-    let settings = Settings { variant: Tiny::CHOICE, size: 64, batch_size: 2, epochs: Some(1), ..Settings::default() };
+    let settings =
+        Settings { variant: VariantName::Tiny, size: 64, batch_size: 2, epochs: Some(1), ..Settings::default() };
     let trained = Trainer::new(settings).data(scenes.clone(), Some(scenes.clone())).out(out).run()?;
     assert_eq!(trained.outcome, Outcome::Finished);
 
