@@ -68,6 +68,23 @@ impl Console {
         self.bar.suspend(|| say(text));
     }
 
+    /// Images are read before the run starts.
+    fn checking(&mut self, done: usize, of: usize) {
+        if done == 1 {
+            self.bar.finish_and_clear();
+            self.bar = bar(of as u64).with_message("reading images and masks");
+        }
+        if !self.bar.is_hidden() {
+            self.bar.set_position(done as u64);
+        } else if self.last_line.elapsed() >= LINE_EVERY {
+            self.last_line = Instant::now();
+            say(format_args!("reading images and masks: {done} of {of}"));
+        }
+        if done == of {
+            self.bar.finish_and_clear();
+        }
+    }
+
     fn ready(&mut self, overview: &Overview) {
         say(overview);
         self.task = overview.settings.task;
@@ -110,6 +127,7 @@ impl Observer for Console {
         match *event {
             Event::Note(note) if note.is_warning() => warn(format_args!("warning: {note}")),
             Event::Note(note) => say(format_args!("{:<10} {note}", note.topic())),
+            Event::Checking { done, of } => self.checking(done, of),
             Event::Ready(overview) => self.ready(overview),
             Event::Step { step, epoch, loss, rate, seconds, images } => {
                 self.step(step, epoch, loss, rate, images as f64 / seconds);

@@ -1,12 +1,13 @@
 //! `sam2unet evaluate`.
 
-use super::console::{bar, print};
+use super::console::{bar, print, warn};
 use super::failure::{Failure, Status};
 use super::flags::{Threads, choice};
+use crate::data::read::{ExifOrientation, ReadOptions};
 use crate::files::folder::parent;
 use crate::files::write::write;
 use crate::metrics::all::{MetricTitle, titles};
-use crate::metrics::folders::{EvaluationError, FolderScores, PairedFolders};
+use crate::metrics::folders::{EvaluationError, FolderScores, PairedFolders, PairingOptions};
 use crate::metrics::report::{JsonReport, table};
 use crate::metrics::task::Task;
 use clap::Args;
@@ -53,6 +54,12 @@ pub(crate) struct Evaluate {
     /// for each set, under its name
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Look into the folders' subfolders, too
+    #[arg(long)]
+    recursive: bool,
+    /// Divide grey files of 16 bits by 257; without it values above 255 are clipped to white, as Pillow does
+    #[arg(long)]
+    scale_16_bit: bool,
     #[command(flatten)]
     threads: Threads,
 }
@@ -62,7 +69,11 @@ impl Evaluate {
     pub fn run(self) -> Result<Status, Failure> {
         let sets = self.sets()?;
         for set in sets.iter().filter(|set| set.without_mask() > 0) {
-            eprintln!("warning: {}: not scored, because they have no mask: {}", set.name(), set.without_mask());
+            warn(format_args!(
+                "warning: {}: not scored, because they have no mask: {}",
+                set.name(),
+                set.without_mask()
+            ));
         }
         if let Some(path) = &self.json
             // before the scoring, which takes long
@@ -72,6 +83,11 @@ impl Evaluate {
             return Err(Failure::input(format_args!("--json {path}: it must be a file in a folder that exists")));
         }
         let scores = self.threads.start()?.install(|| score(&sets))?;
+        for set in &scores {
+            for warning in set.warnings.iter().filter(|warning| warning.is_suspicious()) {
+                warn(format_args!("warning: {}: {warning}", set.name));
+            }
+        }
         // shown first, so that no failing disk takes them away
         let shown = print(table(&scores, self.task));
         if let Some(path) = &self.json {
@@ -100,7 +116,9 @@ impl Evaluate {
                 "two sets are called {twice}; give each its own name (--name, --pair NAME ...)"
             )));
         }
-        let open = |(name, predictions, masks)| Ok(PairedFolders::open(name, predictions, masks)?);
+        let read = ReadOptions { exif_orientation: ExifOrientation::Ignore, scale_16_bit: self.scale_16_bit };
+        let options = PairingOptions { recursive: self.recursive, read };
+        let open = |(name, predictions, masks)| Ok(PairedFolders::open(name, predictions, masks, options)?);
         named.into_iter().map(open).collect()
     }
 }

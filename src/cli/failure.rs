@@ -88,7 +88,13 @@ impl From<PredictError> for Failure {
 
 impl From<EvaluationError> for Failure {
     fn from(error: EvaluationError) -> Self {
-        Self::input(error)
+        let advice = match &error {
+            EvaluationError::SizesDiffer { .. } => {
+                "\nwrite predictions at the masks' sizes: sam2unet predict --like MASKS"
+            }
+            _ => "",
+        };
+        Self::input(format_args!("{error}{advice}"))
     }
 }
 

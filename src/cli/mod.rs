@@ -2,11 +2,13 @@
 //! it is there with the feature `cli`, which is on by default.
 //!
 //! [`sam2unet`] reads the command line and runs a subcommand. Each subcommand is a file with its flags and what it does
-//! with them. Beside them: how names and threads are read from flags (`flags`), what is printed (`console`), Ctrl-C
+//! with them (`train --check-data` has one of its own). Beside them: how names and threads are read from flags (`flags`), what is printed (`console`), Ctrl-C
 //! (`interrupt`), which error is which exit status, with what a flag can do about it (`failure`), and what `bench`
 //! measures (`measure`).
 
 pub(crate) mod bench;
+pub(crate) mod cache;
+pub(crate) mod check_data;
 pub(crate) mod completions;
 pub(crate) mod console;
 pub(crate) mod convert;

@@ -29,6 +29,7 @@ impl FromArgMatches for GivenSettings {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
         let value = |key: &Key| match key.flag {
             Flag::Value(_) => matches.get_one::<Value>(key.name).cloned(),
+            Flag::On => matches.get_flag(key.name).then_some(Value::Boolean(true)),
             Flag::Off(_) => matches.get_flag(key.name).then_some(Value::Boolean(false)),
             Flag::FileOnly => None,
         };
@@ -54,6 +55,7 @@ fn flag(key: &'static Key) -> Option<Arg> {
             let parser = Names(names).try_map(|name| (key.parse)(OsStr::new(name)));
             arg.value_name(name).help(help(key)).value_parser(parser)
         }
+        Flag::On => arg.action(ArgAction::SetTrue).help(key.help.trim()),
         Flag::Off(help) => arg.action(ArgAction::SetTrue).help(help),
         Flag::FileOnly => return None,
     })

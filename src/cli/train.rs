@@ -1,5 +1,7 @@
 //! `sam2unet train`: from settings to a trained model.
 
+use super::cache::cache_folder;
+use super::check_data::check_data;
 use super::console::{Console, print, say};
 use super::failure::{Failure, Status};
 use super::interrupt::Interrupt;
@@ -43,6 +45,13 @@ pub(crate) struct Train {
     /// Print the settings as they would run, as TOML, each with where it comes from; run nothing
     #[arg(long, help_heading = "Run")]
     print_config: bool,
+    /// Read all images and masks, print what was found and what is likely wrong, train nothing; exit status 2 if a run would be
+    /// refused
+    #[arg(long, help_heading = "Data", conflicts_with_all = ["resume", "out", "print_config"])]
+    check_data: bool,
+    /// With --check-data: write what was found to this file, too
+    #[arg(long, value_name = "FILE", help_heading = "Data", requires = "check_data")]
+    json: Option<PathBuf>,
 }
 
 impl Train {
@@ -56,6 +65,9 @@ impl Train {
             };
             return print(resolved.annotated()?);
         }
+        if self.check_data {
+            return check_data(&resolved(self.config, given)?.settings, self.json.as_deref());
+        }
         let trainer = match self.resume {
             Some(folder) => Trainer::resume(folder).with(given),
             None => {
@@ -63,6 +75,7 @@ impl Train {
                 self.out.into_iter().fold(trainer, |trainer, out| trainer.out(out))
             }
         };
+        let trainer = cache_folder().into_iter().fold(trainer, Trainer::remember_in);
         let interrupt = Interrupt::watch()?;
         let mut console = Console::new();
         let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();

@@ -4,6 +4,16 @@ use super::error::DataError;
 use super::example::{Example, Flips};
 use super::pixels::{Grey, Rgb};
 
+/// Whether a mask may be its image's at another scale: widths and heights, with one of them scaled to the image's, differ by at most
+/// one pixel in the other. Both are resized to a network's side, each by itself, as the field's scripts do; some published sets hold
+/// such pairs (NC4K, CAMO).
+pub fn is_same_shape(image: (usize, usize), mask: (usize, usize)) -> bool {
+    let [width, height, mask_width, mask_height] = [image.0, image.1, mask.0, mask.1].map(|n| n as u128);
+    let difference = (mask_width * height).abs_diff(width * mask_height);
+    // |w_mask * h / h_mask - w| <= 1, or the same for heights
+    difference <= mask_height.max(mask_width)
+}
+
 /// Pairs of image and mask. Implement `len`, `name`, `image` and `mask` to bring your own.
 pub trait Dataset: Send + Sync {
     /// How many pairs there are.
@@ -31,14 +41,14 @@ pub trait Dataset: Send + Sync {
     /// When it cannot be read.
     fn mask(&self, index: usize) -> Result<Grey, DataError>;
 
-    /// Both, checked to have one size.
+    /// Both, checked to have one shape ([`is_same_shape`]).
     ///
     /// # Errors
     ///
-    /// When either cannot be read, and when their sizes differ.
+    /// When either cannot be read, and when their shapes differ.
     fn pair(&self, index: usize) -> Result<(Rgb, Grey), DataError> {
         let (image, mask) = (self.image(index)?, self.mask(index)?);
-        if image.size() == mask.size() {
+        if is_same_shape(image.size(), mask.size()) {
             Ok((image, mask))
         } else {
             Err(DataError::SizesDiffer { name: self.name(index).to_owned(), image: image.size(), mask: mask.size() })
@@ -53,5 +63,23 @@ pub trait Dataset: Send + Sync {
     fn example(&self, index: usize, side: usize, flips: Flips) -> Result<Example, DataError> {
         let (image, mask) = self.pair(index)?;
         Ok(Example::new(&image, &mask, side, flips))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_agree_within_a_pixel() {
+        for (image, mask) in [((70, 37), (72, 37)), ((352, 352), (20, 20)), ((1, 1), (9, 9)), ((1000, 3), (500, 2))] {
+            let told = (image, mask);
+            let (w, h, wm, hm) = (image.0 as f64, image.1 as f64, mask.0 as f64, mask.1 as f64);
+            let expected = (wm * h / hm - w).abs() <= 1.0 || (hm * w / wm - h).abs() <= 1.0;
+            assert_eq!(is_same_shape(image, mask), expected, "{told:?}");
+        }
+        // 72 x 37 scaled to the width 70 is 35.97 high
+        assert!(is_same_shape((70, 36), (72, 37)) && is_same_shape((640, 480), (320, 240)));
+        assert!(!is_same_shape((80, 64), (64, 80)) && !is_same_shape((640, 480), (480, 480)));
     }
 }

@@ -1,8 +1,10 @@
 //! Everything that can go wrong between a folder and a batch.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use super::listing::{Few, Unused};
 use super::pixels::MAX_PIXELS;
 
 /// What is wrong with the data, where, and what to do about it.
@@ -19,31 +21,36 @@ pub enum DataError {
     },
     /// A folder holds no image file.
     #[error(
-        "no image files in {} (looked for files ending in {looked_for}; hidden files are not read)",
-        path.display()
+        "no image files in {} (looked for files ending in {looked_for}){}",
+        path.display(), holds(unused)
     )]
     EmptyFolder {
         /// The folder.
         path: PathBuf,
         /// The endings that count as an image.
         looked_for: String,
+        /// What it holds.
+        unused: Unused,
     },
-    /// An image has no mask of the same stem.
+    /// Images have no mask of the same stem.
     #[error(
-        "{} has no mask in {} ({missing} of {images} images have none); \
-         a mask is an image file of the same stem, whatever its ending",
-        image.display(),
-        masks.display()
+        "{} of {images} images have no mask in {}: {}; a mask is an image file of the same stem, whatever its ending{}",
+        without.len(),
+        masks.display(),
+        Few(without),
+        hints(suffix.as_deref(), *empty_masks)
     )]
     MissingMask {
-        /// The first image without a mask.
-        image: PathBuf,
+        /// The images without a mask.
+        without: Vec<PathBuf>,
         /// The folder of the masks.
         masks: PathBuf,
-        /// How many images have no mask.
-        missing: usize,
         /// How many images there are.
         images: usize,
+        /// What the name of every mask has behind that of its image, if there is such a thing.
+        suffix: Option<String>,
+        /// How many files of the masks' folder are empty.
+        empty_masks: usize,
     },
     /// Images and masks are looked for in one folder: each image would be its own mask.
     #[error("{} is given for the images and for the masks; they must be two folders", path.display())]
@@ -52,12 +59,18 @@ pub enum DataError {
         path: PathBuf,
     },
     /// Two files of one folder share a stem, so that a pair is ambiguous.
-    #[error("{} and {} have the same stem; rename or remove one of them", first.display(), second.display())]
+    #[error(
+        "{} and {} have the same stem{}; rename or remove one of them",
+        first.display(), second.display(),
+        if *others == 0 { String::new() } else { format!(", and {others} more such pairs of files do") }
+    )]
     SameStem {
         /// The first of them, by name.
         first: PathBuf,
         /// The second of them.
         second: PathBuf,
+        /// How many more files share their stem with another.
+        others: usize,
     },
     /// A file cannot be read at all.
     #[error("cannot read {}: {source}", path.display())]
@@ -97,9 +110,10 @@ pub enum DataError {
         /// The height in its header.
         height: usize,
     },
-    /// An image and its mask have different sizes.
+    /// An image and its mask have different shapes.
     #[error(
-        "{name}: the image is {}x{} pixels but its mask is {}x{}; resize the mask to the image's size",
+        "{name}: the image is {}x{} pixels but its mask is {}x{}, another shape; make the mask anew, or set `resize_masks` to take \
+         it as it is",
         image.0, image.1, mask.0, mask.1
     )]
     SizesDiffer {
@@ -110,6 +124,23 @@ pub enum DataError {
         /// Width and height of the mask.
         mask: (usize, usize),
     },
+    /// A mask fits its image only as the image's EXIF orientation shows it, or only as it lies in the file.
+    #[error(
+        "{} and {}: the mask fits the image only if it is turned as viewers show it (EXIF orientation {orientation}); set \
+         `exif_orientation` to \"apply\"",
+        image.display(), mask.display()
+    )]
+    TurnedImage {
+        /// The image.
+        image: PathBuf,
+        /// The mask.
+        mask: PathBuf,
+        /// The image's EXIF orientation.
+        orientation: u8,
+    },
+    /// Several files cannot be used.
+    #[error(transparent)]
+    Bad(#[from] BadFiles),
     /// A picture cannot be written.
     #[error("cannot write {}: {source}", path.display())]
     Write {
@@ -148,4 +179,76 @@ pub enum DataError {
         /// The sample's name.
         name: String,
     },
+}
+
+fn holds(unused: &Unused) -> String {
+    if unused.is_empty() { ": it is empty".to_string() } else { format!("; it holds {unused}") }
+}
+
+/// What may have gone wrong where masks are missing.
+fn hints(suffix: Option<&str>, empty_masks: usize) -> String {
+    let mut hints = String::new();
+    if let Some(suffix) = suffix {
+        hints += &format!(". Every mask is called IMAGE{suffix}: rename the masks");
+    }
+    if empty_masks > 0 {
+        hints += &format!(". {empty_masks} files among the masks have zero bytes");
+    }
+    hints
+}
+
+/// Files that cannot be used, each with its reason. Displays as a list, grouped by cause.
+#[derive(Debug)]
+pub struct BadFiles {
+    /// How many pairs were looked at.
+    pub of: usize,
+    /// What is wrong, in the order of the pairs.
+    pub errors: Vec<DataError>,
+}
+
+impl std::error::Error for BadFiles {}
+
+/// How many of each cause are named.
+const SHOWN: usize = 10;
+
+impl fmt::Display for BadFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let [only] = &self.errors[..] {
+            return only.fmt(f);
+        }
+        let mut groups: Vec<(&str, Vec<&DataError>)> = Vec::new();
+        for error in &self.errors {
+            let cause = error.cause();
+            match groups.iter_mut().find(|(other, _)| *other == cause) {
+                Some((_, errors)) => errors.push(error),
+                None => groups.push((cause, vec![error])),
+            }
+        }
+        write!(f, "{} files of {} pairs cannot be used", self.errors.len(), self.of)?;
+        for (cause, errors) in groups {
+            write!(f, "\n{} {cause}:", errors.len())?;
+            for error in errors.iter().take(SHOWN) {
+                write!(f, "\n  {error}")?;
+            }
+            if errors.len() > SHOWN {
+                write!(f, "\n  and {} more", errors.len() - SHOWN)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl DataError {
+    /// What kind of trouble it is, to group files by.
+    fn cause(&self) -> &'static str {
+        match self {
+            Self::ReadFile { .. } => "cannot be read",
+            Self::NotAnImage { .. } => "are no images",
+            Self::Decode { .. } => "cannot be decoded",
+            Self::TooLarge { .. } => "are too large",
+            Self::SizesDiffer { .. } => "differ in shape from their image",
+            Self::TurnedImage { .. } => "fit their image only when it is turned",
+            _ => "fail otherwise",
+        }
+    }
 }

@@ -1,66 +1,20 @@
 //! Pairs of files: two folders, an image and its mask sharing a stem.
 
-use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::dataset::Dataset;
-use super::error::DataError;
-use super::mask::FOREGROUND_ABOVE;
+use super::dataset::{Dataset, is_same_shape};
+use super::error::{BadFiles, DataError};
+use super::listing::{Listing, Unused, UnusedKind};
+use super::names::{Matched, common_suffix, match_names};
 use super::pixels::{Grey, Rgb};
-use super::read::{read_grey, read_rgb};
-
-/// Endings that mark a file as an image, in lower case. The ending decides only whether a file is looked at: its
-/// format comes from its content.
-const ENDINGS: [&str; 17] = [
-    "png", "jpg", "jpeg", "jpe", "jfif", "bmp", "dib", "gif", "tif", "tiff", "webp", "pbm", "pgm", "ppm", "pnm", "pam",
-    "tga",
-];
-
-/// The image files of a folder, in bytewise order of their names. Hidden files, folders and files with other endings
-/// are passed over.
-///
-/// # Errors
-///
-/// When the folder cannot be listed, when it holds no image, and when two of its images share a stem (so that what
-/// belongs to them could not be told apart).
-pub fn image_files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let unreadable = |source| DataError::ReadFolder { path: folder.to_owned(), source };
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if is_image_name(&path) && path.is_file() {
-            files.push(path);
-        }
-    }
-    if files.is_empty() {
-        return Err(DataError::EmptyFolder { path: folder.to_owned(), looked_for: ENDINGS.join(", ") });
-    }
-    files.sort_unstable_by(|a, b| bytes(a.file_name()).cmp(bytes(b.file_name())));
-    let mut seen: HashMap<&OsStr, &PathBuf> = HashMap::new();
-    for path in &files {
-        if let Some(first) = path.file_stem().and_then(|stem| seen.insert(stem, path)) {
-            return Err(DataError::SameStem { first: first.clone(), second: path.clone() });
-        }
-    }
-    Ok(files)
-}
-
-fn bytes(name: Option<&OsStr>) -> &[u8] {
-    name.map_or(&[], OsStr::as_encoded_bytes)
-}
-
-fn is_image_name(path: &Path) -> bool {
-    let hidden = bytes(path.file_name()).starts_with(b".");
-    let known = |ending: &OsStr| ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known));
-    !hidden && path.extension().is_some_and(known)
-}
+use super::read::{FileFacts, ReadOptions, read_grey_with, read_rgb_with};
 
 /// An image and its mask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pair {
-    /// What their file names share: the name without its last ending.
+    /// What their file names share: the path in the folder without its last ending, for messages (a name that is no Unicode
+    /// has U+FFFD for what is none).
     pub stem: String,
     /// The image's file.
     pub image: PathBuf,
@@ -68,51 +22,91 @@ pub struct Pair {
     pub mask: PathBuf,
 }
 
+/// How a [`Folder`] is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FolderOptions {
+    /// Folders in the folders count too; an image and its mask lie in folders of the same name.
+    pub recursive: bool,
+    /// Masks of another shape than their image are taken, too.
+    pub resize_masks: bool,
+    /// How files are read.
+    pub read: ReadOptions,
+}
+
 /// A [`Dataset`] of two folders. A pair is an image and a mask of the same stem, whatever their endings; pairs stand
 /// in bytewise order of the images' names.
 #[derive(Clone, Debug)]
 pub struct Folder {
     pairs: Vec<Pair>,
+    options: FolderOptions,
+    found: Found,
+}
+
+/// What was found in the two folders of a [`Folder`] beside its pairs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Masks that no image belongs to.
+    pub masks_without_image: Vec<PathBuf>,
+    /// Images whose mask has a name that differs in case or Unicode's form.
+    pub loosely_named: Vec<PathBuf>,
+    /// What else lies among the images.
+    pub among_images: Unused,
+    /// What else lies among the masks.
+    pub among_masks: Unused,
+}
+
+/// A pair as it was read.
+pub(crate) struct ReadPair {
+    pub image: Rgb,
+    pub image_facts: FileFacts,
+    pub mask: Grey,
+    pub mask_facts: FileFacts,
 }
 
 impl Folder {
-    /// Pairs up the files of two folders. Opens no file: see [`check`](Self::check). Also gives the number of masks that
-    /// no image belongs to.
+    /// Pairs up the files of two folders, with the default options. Opens no file: see [`inspect`](super::inspect()).
     ///
     /// # Errors
     ///
-    /// As [`image_files`] for either folder, when they are one folder, and when an image has no mask.
-    pub fn open(images: &Path, masks: &Path) -> Result<(Self, usize), DataError> {
+    /// As [`open_with`](Self::open_with).
+    pub fn open(images: &Path, masks: &Path) -> Result<Self, DataError> {
+        Self::open_with(images, masks, FolderOptions::default())
+    }
+
+    /// Pairs up the files of two folders. Opens no file: see [`inspect`](super::inspect()).
+    ///
+    /// # Errors
+    ///
+    /// As [`Listing::of`] for either folder, when they are one folder, and when images have no mask.
+    pub fn open_with(images: &Path, masks: &Path, options: FolderOptions) -> Result<Self, DataError> {
         if let (Ok(a), Ok(b)) = (images.canonicalize(), masks.canonicalize())
             && a == b
         {
             return Err(DataError::OneFolder { path: images.to_owned() });
         }
-        let images = image_files(images)?;
-        let mut mask_of: HashMap<OsString, PathBuf> = image_files(masks)?
-            .into_iter()
-            .map(|path| (path.file_stem().unwrap_or_default().to_owned(), path))
-            .collect();
-        let mut pairs = Vec::with_capacity(images.len());
+        let [images, masks] = [Listing::of(images, options.recursive)?, Listing::of(masks, options.recursive)?];
+        let (stems, mask_stems) = (images.stems(), masks.stems());
+        let Matched { candidates, loose, left } = match_names(&stems, &mask_stems);
+        let mut pairs = Vec::with_capacity(stems.len());
         let mut without = Vec::new();
-        for image in &images {
-            let stem = image.file_stem().unwrap_or_default();
-            match mask_of.remove(stem) {
+        for ((image, stem), mask) in images.files().iter().zip(&stems).zip(candidates) {
+            match mask.map(|at| masks.files()[at].clone()) {
                 Some(mask) => {
                     pairs.push(Pair { stem: stem.to_string_lossy().into_owned(), image: image.clone(), mask })
                 }
-                None => without.push(image),
+                None => without.push(image.clone()),
             }
         }
-        match without.first() {
-            None => Ok((Self { pairs }, mask_of.len())),
-            Some(&first) => Err(DataError::MissingMask {
-                image: first.clone(),
-                masks: masks.to_owned(),
-                missing: without.len(),
-                images: images.len(),
-            }),
+        if !without.is_empty() {
+            return Err(missing_masks(&images, &masks, without, &stems, &mask_stems));
         }
+        let found = Found {
+            masks_without_image: left.iter().map(|at| masks.files()[*at].clone()).collect(),
+            loosely_named: loose.iter().map(|at| images.files()[*at].clone()).collect(),
+            among_images: images.unused().clone(),
+            among_masks: masks.unused().clone(),
+        };
+        Ok(Self { pairs, options, found })
     }
 
     /// The pairs, in order.
@@ -120,48 +114,68 @@ impl Folder {
         &self.pairs
     }
 
-    /// Decodes every file, on this many threads, so that a bad one shows before hours of training and not after. Gives the
-    /// number of masks that hold something, but nothing that counts as foreground: most likely written as 0 and 1.
+    /// How its files are read.
+    pub fn options(&self) -> FolderOptions {
+        self.options
+    }
+
+    /// What was found beside the pairs.
+    pub fn found(&self) -> &Found {
+        &self.found
+    }
+
+    /// The pair `index` and what is known of its files; sizes are not compared.
+    pub(crate) fn read(&self, index: usize) -> Result<ReadPair, DataError> {
+        let Pair { image, mask, .. } = &self.pairs[index];
+        // both are looked at, so that a bad mask is told together with a bad image
+        match (read_rgb_with(image, &self.options.read), read_grey_with(mask, &self.options.read)) {
+            (Ok((image, image_facts)), Ok((mask, mask_facts))) => Ok(ReadPair { image, image_facts, mask, mask_facts }),
+            (Err(image), Err(mask)) => Err(DataError::Bad(BadFiles { of: self.len(), errors: vec![image, mask] })),
+            (Err(error), _) | (_, Err(error)) => Err(error),
+        }
+    }
+
+    /// Whether the sizes of a pair go together.
     ///
     /// # Errors
     ///
-    /// The error of the first pair, in order, that cannot be decoded or whose sizes differ.
-    pub fn check(&self, threads: usize) -> Result<usize, DataError> {
-        let (next, dark) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let first_bad = std::sync::Mutex::new(None::<(usize, DataError)>);
-        let work = || {
-            loop {
-                // relaxed: the counter only hands out indices
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                if index >= self.pairs.len() {
-                    break;
-                }
-                let pair = self.pair(index);
-                if let Ok((_, mask)) = &pair
-                    && (1..=FOREGROUND_ABOVE).contains(&mask.data.iter().copied().max().unwrap_or(0))
-                {
-                    dark.fetch_add(1, Ordering::Relaxed);
-                }
-                if let Err(error) = pair {
-                    // a poisoned lock only means that another thread panicked, and its panic surfaces by itself
-                    let mut bad = first_bad.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-                    if bad.as_ref().is_none_or(|(other, _)| index < *other) {
-                        *bad = Some((index, error));
-                    }
-                    // nothing after this pair can be the first bad one
-                    next.store(self.pairs.len(), Ordering::Relaxed);
-                }
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 0..threads.clamp(1, self.pairs.len().max(1)) {
-                scope.spawn(work);
-            }
-        });
-        match first_bad.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()) {
-            Some((_, error)) => Err(error),
-            None => Ok(dark.into_inner()),
+    /// When they do not; the files are named.
+    pub(crate) fn check_sizes(
+        &self,
+        index: usize,
+        image: (usize, usize),
+        mask: (usize, usize),
+        orientation: Option<u8>,
+    ) -> Result<(), DataError> {
+        if self.options.resize_masks || is_same_shape(image, mask) {
+            return Ok(());
         }
+        let Pair { image: file, mask: mask_file, .. } = &self.pairs[index];
+        // orientations from 5 on swap width and height
+        let turned = orientation.filter(|orientation| *orientation >= 5 && is_same_shape((image.1, image.0), mask));
+        if let Some(orientation) = turned {
+            let (image, mask) = (file.clone(), mask_file.clone());
+            return Err(DataError::TurnedImage { image, mask, orientation });
+        }
+        let name = format!("{} and {}", file.display(), mask_file.display());
+        Err(DataError::SizesDiffer { name, image, mask })
+    }
+}
+
+fn missing_masks(
+    images: &Listing,
+    masks: &Listing,
+    without: Vec<PathBuf>,
+    stems: &[OsString],
+    mask_stems: &[OsString],
+) -> DataError {
+    let empty = masks.unused().kinds().find(|(kind, _)| *kind == UnusedKind::ZeroBytes);
+    DataError::MissingMask {
+        masks: masks.folder().to_owned(),
+        images: images.files().len(),
+        suffix: common_suffix(stems, mask_stems),
+        empty_masks: empty.map_or(0, |(_, paths)| paths.len()),
+        without,
     }
 }
 
@@ -175,21 +189,17 @@ impl Dataset for Folder {
     }
 
     fn image(&self, index: usize) -> Result<Rgb, DataError> {
-        read_rgb(&self.pairs[index].image)
+        Ok(read_rgb_with(&self.pairs[index].image, &self.options.read)?.0)
     }
 
     fn mask(&self, index: usize) -> Result<Grey, DataError> {
-        read_grey(&self.pairs[index].mask)
+        Ok(read_grey_with(&self.pairs[index].mask, &self.options.read)?.0)
     }
 
     /// Its error names the files.
     fn pair(&self, index: usize) -> Result<(Rgb, Grey), DataError> {
-        let (image, mask) = (self.image(index)?, self.mask(index)?);
-        if image.size() == mask.size() {
-            return Ok((image, mask));
-        }
-        let Pair { image: file, mask: mask_file, .. } = &self.pairs[index];
-        let name = format!("{} and {}", file.display(), mask_file.display());
-        Err(DataError::SizesDiffer { name, image: image.size(), mask: mask.size() })
+        let ReadPair { image, mask, image_facts, .. } = self.read(index)?;
+        self.check_sizes(index, image.size(), mask.size(), image_facts.orientation)?;
+        Ok((image, mask))
     }
 }

@@ -7,7 +7,8 @@
 //!
 //! 1. [`read_rgb`] and [`read_grey`]: a file, as `Image.open(path).convert("RGB")` and `convert("L")` see it;
 //! 2. [`Pixels::resize`]: Pillow's antialiased resizing, equal to the pixel;
-//! 3. [`Dataset`]: pairs of image and mask, from two folders ([`Folder`]) or generated ([`Synthetic`]);
+//! 3. [`Dataset`]: pairs of image and mask, from two folders ([`Listing`], [`Folder`]) or generated ([`Synthetic`]);
+//!    [`inspect()`] reads a whole folder first: what cannot be used, and what is likely wrong ([`Warning`], [`SetReport`]);
 //! 4. [`Example`]: one normalised pair at a network's side, perhaps flipped; [`epoch_order`] and [`flips`] decide
 //!    which and how, from seed, epoch and sample alone;
 //! 5. [`Loader`]: batches of examples, prepared in the background, always in the order asked for;
@@ -18,29 +19,41 @@
 pub(crate) mod dataset;
 pub(crate) mod error;
 pub(crate) mod example;
+pub(crate) mod facts;
 pub(crate) mod folder;
+pub(crate) mod inspect;
+pub(crate) mod kept;
+pub(crate) mod listing;
 pub(crate) mod loader;
 pub(crate) mod mask;
 pub(crate) mod multi_scale;
+pub(crate) mod names;
 pub(crate) mod picture;
 pub(crate) mod pixels;
 pub(crate) mod random;
 pub(crate) mod read;
+pub(crate) mod report;
 pub(crate) mod resize;
 pub(crate) mod synthetic;
+pub(crate) mod warning;
 pub(crate) mod write;
 
-pub use dataset::Dataset;
-pub use error::DataError;
+pub use dataset::{Dataset, is_same_shape};
+pub use error::{BadFiles, DataError};
 pub use example::{Example, Flips, epoch_order, flips, normalise};
-pub use folder::{Folder, Pair, image_files};
+pub use facts::{MaskLevels, PairFacts, PictureFacts};
+pub use folder::{Folder, FolderOptions, Found, Pair};
+pub use inspect::{Inspection, inspect};
+pub use listing::{Listing, Unused, UnusedKind, image_files};
 pub use loader::{Batch, BatchRequest, Loader};
 pub use mask::{FOREGROUND_ABOVE, saved_mask};
 pub use multi_scale::{LARGER_SCALE, MultiScale};
 pub use picture::{SheetRow, contact_sheet, overlay};
 pub use pixels::{Grey, MAX_PIXELS, Pixels, Rgb};
 pub use random::Draws;
-pub use read::{read_grey, read_rgb};
+pub use read::{Clipped, ExifOrientation, FileFacts, ReadOptions, read_grey, read_grey_with, read_rgb, read_rgb_with};
+pub use report::{Depths, SetReport};
 pub use resize::Filter;
 pub use synthetic::Synthetic;
+pub use warning::{Warning, WarningCode, image_warnings, mask_warnings};
 pub use write::write_png;

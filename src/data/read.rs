@@ -12,6 +12,7 @@
 //! What Pillow refuses as truncated is refused here too. Not read, though Pillow reads them: TIFF with a palette,
 //! with grey and alpha, or of 32 bits a channel.
 
+use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::path::Path;
 
@@ -24,6 +25,95 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::error::DataError;
 use super::pixels::{Grey, MAX_PIXELS, Pixels, Rgb};
+use crate::choice::choice;
+
+choice! {
+    /// What is done with an orientation in a file's EXIF data.
+    #[derive(Default)]
+    pub enum ExifOrientation: "EXIF orientation" {
+        /// Nothing, as Pillow's `Image.open` does.
+        #[default]
+        Ignore = "ignore",
+        /// The picture is turned and mirrored as viewers show it.
+        Apply = "apply",
+    }
+}
+
+/// How a file is read, where Pillow's way is not always what is meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// What is done with an orientation in EXIF data.
+    pub exif_orientation: ExifOrientation,
+    /// Whether grey pictures of 16 bits are divided by 257, not clipped.
+    pub scale_16_bit: bool,
+}
+
+const EXIF_KEY: &str = "exif_orientation";
+const SCALE_KEY: &str = "scale_16_bit";
+
+impl ReadOptions {
+    /// What a checkpoint says of them, so that predictions read images as training did: the options that are not the default.
+    pub fn metadata(&self) -> Vec<(String, String)> {
+        let mut entries = Vec::new();
+        if self.exif_orientation != ExifOrientation::default() {
+            entries.push((EXIF_KEY.to_string(), self.exif_orientation.to_string()));
+        }
+        if self.scale_16_bit {
+            entries.push((SCALE_KEY.to_string(), true.to_string()));
+        }
+        entries
+    }
+
+    /// The options that a checkpoint's metadata tell, where it tells them.
+    pub fn of_metadata(metadata: &BTreeMap<String, String>) -> Self {
+        let orientation = metadata.get(EXIF_KEY).and_then(|name| name.parse().ok());
+        Self {
+            exif_orientation: orientation.unwrap_or_default(),
+            scale_16_bit: metadata.get(SCALE_KEY).is_some_and(|value| value == "true"),
+        }
+    }
+}
+
+/// What is known of a file that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileFacts {
+    /// Its format.
+    pub format: &'static str,
+    /// Channels in the file.
+    pub channels: u8,
+    /// Bits of a channel in the file.
+    pub bits: u8,
+    /// Whether the format is lossy.
+    pub lossy: bool,
+    /// The EXIF orientation, 2 to 8, if there is one.
+    pub orientation: Option<u8>,
+    /// What was clipped, of a grey picture of more than 8 bits.
+    pub clipped: Option<Clipped>,
+    /// Whether there are more frames or pages.
+    pub more_frames: bool,
+}
+
+/// Pixels that were clipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clipped {
+    /// To white.
+    pub white: u64,
+    /// To black.
+    pub black: u64,
+}
+
+const NO_FACTS: FileFacts =
+    FileFacts { format: "", channels: 0, bits: 8, lossy: false, orientation: None, clipped: None, more_frames: false };
+
+/// STUB
+pub fn read_rgb_with(path: &Path, _: &ReadOptions) -> Result<(Rgb, FileFacts), DataError> {
+    Ok((read_rgb(path)?, NO_FACTS))
+}
+
+/// STUB
+pub fn read_grey_with(path: &Path, _: &ReadOptions) -> Result<(Grey, FileFacts), DataError> {
+    Ok((read_grey(path)?, NO_FACTS))
+}
 
 /// The file as RGB, 8 bits a channel, at its own size.
 ///

@@ -1,16 +1,17 @@
 //! Two folders of images, predictions and masks, paired by stem and scored.
 
-use std::collections::HashMap;
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
 use super::pair::{MetricError, PairScores, score_pair};
 use super::summary::Summary;
-use crate::data::error::DataError;
-use crate::data::folder::image_files;
-use crate::data::read::read_grey;
+use crate::data::error::{BadFiles, DataError};
+use crate::data::facts::MaskLevels;
+use crate::data::listing::{Few, Listing};
+use crate::data::names::match_names;
+use crate::data::read::{ReadOptions, read_grey_with};
+use crate::data::warning::{Warning, mask_warnings};
 
 /// Why folders cannot be scored.
 #[derive(Debug, thiserror::Error)]
@@ -21,35 +22,26 @@ pub enum EvaluationError {
     Data(#[from] DataError),
     /// Masks without a prediction.
     #[error(
-        "{} has no prediction in {} ({missing} of {masks} masks have none); \
-         a prediction is an image file of the same stem, whatever its ending",
-        mask.display(),
-        predictions.display()
+        "{} of {masks} masks have no prediction in {}: {}; a prediction is an image file of the same stem, whatever its ending",
+        without.len(),
+        predictions.display(),
+        Few(without)
     )]
     MissingPrediction {
-        /// The first mask without a prediction.
-        mask: PathBuf,
+        /// The masks without a prediction.
+        without: Vec<PathBuf>,
         /// The folder of the predictions.
         predictions: PathBuf,
-        /// How many masks have no prediction.
-        missing: usize,
         /// How many masks there are.
         masks: usize,
     },
-    /// A prediction of another size than its mask.
-    #[error(
-        "{} is {}x{} pixels but its mask {} is {}x{}; predictions are scored at the mask's size, so write them at it",
-        prediction.display(), prediction_size.0, prediction_size.1, mask.display(), mask_size.0, mask_size.1
-    )]
+    /// Predictions of another size than their mask.
+    #[error("{} of {of} predictions have another size than their mask, at which they are scored:{}", pairs.len(), listed(pairs))]
     SizesDiffer {
-        /// The prediction.
-        prediction: PathBuf,
-        /// Its width and height.
-        prediction_size: (usize, usize),
-        /// The mask.
-        mask: PathBuf,
-        /// Its width and height.
-        mask_size: (usize, usize),
+        /// Those that differ, in the order of the masks' names.
+        pairs: Vec<SizesOfPair>,
+        /// How many pairs there are.
+        of: usize,
     },
     /// A pair that cannot be scored.
     #[error("{}: {source}", prediction.display())]
@@ -61,12 +53,48 @@ pub enum EvaluationError {
     },
 }
 
+/// A prediction and its mask, and their sizes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SizesOfPair {
+    /// The prediction.
+    pub prediction: PathBuf,
+    /// Its width and height.
+    pub prediction_size: (usize, usize),
+    /// The mask.
+    pub mask: PathBuf,
+    /// Its width and height.
+    pub mask_size: (usize, usize),
+}
+
+/// A line for each of the first few.
+fn listed(pairs: &[SizesOfPair]) -> String {
+    const SHOWN: usize = 10;
+    let line = |pair: &SizesOfPair| {
+        let ((width, height), (mask_width, mask_height)) = (pair.prediction_size, pair.mask_size);
+        let (prediction, mask) = (pair.prediction.display(), pair.mask.display());
+        format!("\n  {prediction} is {width}x{height} pixels, {mask} is {mask_width}x{mask_height}")
+    };
+    let more = pairs.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
+    pairs.iter().take(SHOWN).map(line).collect::<String>() + &more
+}
+
+/// How the files of [`PairedFolders`] are found and read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PairingOptions {
+    /// Folders in the folders count too.
+    pub recursive: bool,
+    /// How files are read.
+    pub read: ReadOptions,
+}
+
 /// The predictions of a data set and their masks, not read yet.
 #[derive(Clone, Debug)]
 pub struct PairedFolders {
     name: String,
     files: Vec<PairedFiles>,
     without_mask: usize,
+    options: PairingOptions,
 }
 
 #[derive(Clone, Debug)]
@@ -81,34 +109,33 @@ impl PairedFolders {
     ///
     /// # Errors
     ///
-    /// As [`image_files`] for either folder, and where a mask has no prediction.
-    pub fn open(name: impl Into<String>, predictions: &Path, masks: &Path) -> Result<Self, EvaluationError> {
-        let prediction_files = image_files(predictions)?;
-        let mask_files = image_files(masks)?;
-        let stem = |path: &Path| path.file_stem().map(OsStr::to_owned).unwrap_or_default();
-        let mut prediction_of: HashMap<_, _> = prediction_files.into_iter().map(|path| (stem(&path), path)).collect();
-
-        let total = mask_files.len();
-        let mut files = Vec::with_capacity(total);
-        let mut without_prediction = Vec::new();
-        for mask in mask_files {
-            let stem = stem(&mask);
-            match prediction_of.remove(&stem) {
+    /// As [`Listing::of`] for either folder, and where masks have no prediction.
+    pub fn open(
+        name: impl Into<String>,
+        predictions: &Path,
+        masks: &Path,
+        options: PairingOptions,
+    ) -> Result<Self, EvaluationError> {
+        let [predictions, masks] =
+            [Listing::of(predictions, options.recursive)?, Listing::of(masks, options.recursive)?];
+        let stems = masks.stems();
+        let matched = match_names(&stems, &predictions.stems());
+        let mut files = Vec::with_capacity(stems.len());
+        let mut without = Vec::new();
+        for ((mask, stem), prediction) in masks.files().iter().zip(stems).zip(matched.candidates) {
+            let mask = mask.clone();
+            match prediction.map(|at| predictions.files()[at].clone()) {
                 Some(prediction) => {
                     files.push(PairedFiles { stem: stem.to_string_lossy().into_owned(), prediction, mask })
                 }
-                None => without_prediction.push(mask),
+                None => without.push(mask),
             }
         }
-        match without_prediction.first() {
-            None => Ok(Self { name: name.into(), files, without_mask: prediction_of.len() }),
-            Some(first) => Err(EvaluationError::MissingPrediction {
-                mask: first.clone(),
-                predictions: predictions.to_owned(),
-                missing: without_prediction.len(),
-                masks: total,
-            }),
+        if !without.is_empty() {
+            let (predictions, masks) = (predictions.folder().to_owned(), masks.files().len());
+            return Err(EvaluationError::MissingPrediction { without, predictions, masks });
         }
+        Ok(Self { name: name.into(), files, without_mask: matched.left.len(), options })
     }
 
     /// The data set's name.
@@ -130,38 +157,68 @@ impl PairedFolders {
     ///
     /// # Errors
     ///
-    /// For the first pair, by the mask's name, that cannot be read or whose sizes differ.
+    /// When files cannot be read, when sizes differ, or a pair cannot be scored: all files of the first of these kinds.
     pub fn score(&self, scored: impl Fn() + Sync) -> Result<FolderScores, EvaluationError> {
-        // in order, so that neither the sums nor the error reported depend on the threads
-        let images: Vec<_> = self
+        // in order, so that neither the sums nor the errors reported depend on the threads
+        let found: Vec<_> = self
             .files
             .par_iter()
             .map(|files| {
-                let scores = files.score();
+                let scores = files.score(&self.options.read);
                 scored();
                 scores
             })
             .collect();
-        let stems = self.files.iter().map(|files| files.stem.clone());
-        let images = stems.zip(images).map(|(stem, scores)| Ok((stem, scores?)));
-        Ok(FolderScores { name: self.name.clone(), images: images.collect::<Result<_, EvaluationError>>()? })
+        let (mut images, mut levels) = (Vec::with_capacity(found.len()), Vec::with_capacity(found.len()));
+        let (mut unreadable, mut differing, mut unscored) = (Vec::new(), Vec::new(), None);
+        for (files, found) in self.files.iter().zip(found) {
+            match found {
+                Ok((scores, mask)) => {
+                    images.push((files.stem.clone(), scores));
+                    levels.push(mask);
+                }
+                Err(Unscored::Data(error)) => unreadable.push(error),
+                Err(Unscored::Sizes(pair)) => differing.push(pair),
+                Err(Unscored::Metric(error)) => unscored = unscored.or(Some(error)),
+            }
+        }
+        let of = self.files.len();
+        if !unreadable.is_empty() {
+            return Err(DataError::Bad(BadFiles { of, errors: unreadable }).into());
+        }
+        if !differing.is_empty() {
+            return Err(EvaluationError::SizesDiffer { pairs: differing, of });
+        }
+        if let Some(error) = unscored {
+            return Err(error);
+        }
+        let masks: Vec<_> = self.files.iter().map(|files| files.mask.as_path()).zip(&levels).collect();
+        Ok(FolderScores { name: self.name.clone(), images, warnings: mask_warnings(&masks) })
     }
 }
 
+/// Why a pair has no scores.
+enum Unscored {
+    Data(DataError),
+    Sizes(SizesOfPair),
+    Metric(EvaluationError),
+}
+
 impl PairedFiles {
-    fn score(&self) -> Result<PairScores, EvaluationError> {
-        let prediction = read_grey(&self.prediction)?;
-        let mask = read_grey(&self.mask)?;
+    fn score(&self, options: &ReadOptions) -> Result<(PairScores, MaskLevels), Unscored> {
+        let (prediction, _) = read_grey_with(&self.prediction, options).map_err(Unscored::Data)?;
+        let (mask, _) = read_grey_with(&self.mask, options).map_err(Unscored::Data)?;
         if prediction.size() != mask.size() {
-            return Err(EvaluationError::SizesDiffer {
+            return Err(Unscored::Sizes(SizesOfPair {
                 prediction: self.prediction.clone(),
                 prediction_size: prediction.size(),
                 mask: self.mask.clone(),
                 mask_size: mask.size(),
-            });
+            }));
         }
-        score_pair(&prediction.data, &mask.data, mask.width, mask.height)
-            .map_err(|source| EvaluationError::Metric { prediction: self.prediction.clone(), source })
+        let failed = |source| EvaluationError::Metric { prediction: self.prediction.clone(), source };
+        let scores = score_pair(&prediction.data, &mask.data, mask.width, mask.height);
+        Ok((scores.map_err(|source| Unscored::Metric(failed(source)))?, MaskLevels::of(&mask)))
     }
 }
 
@@ -172,6 +229,8 @@ pub struct FolderScores {
     pub name: String,
     /// Each image's stem and scores, in bytewise order of the masks' names.
     pub images: Vec<(String, PairScores)>,
+    /// What is likely wrong with the masks.
+    pub warnings: Vec<Warning>,
 }
 
 impl FolderScores {

@@ -120,7 +120,11 @@ mod tests {
     fn set(name: &str) -> FolderScores {
         let perfect = score_pair(&[0, 255], &[0, 255], 2, 1).expect("a valid pair");
         let wrong = score_pair(&[255, 0], &[0, 255], 2, 1).expect("a valid pair");
-        FolderScores { name: name.to_owned(), images: vec![("b".to_owned(), perfect), ("a".to_owned(), wrong)] }
+        FolderScores {
+            name: name.to_owned(),
+            images: vec![("b".to_owned(), perfect), ("a".to_owned(), wrong)],
+            warnings: Vec::new(),
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Which images are predicted, and where their masks go.
 
 use super::error::PredictError;
-use crate::data::folder::image_files;
+use crate::data::listing::image_files;
 use crate::files::folder::{make_writable, parent};
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;

@@ -10,6 +10,13 @@ use crate::metrics::summary::Summary;
 pub enum Event<'a> {
     /// Something about the run that is not as one might expect, before it starts.
     Note(&'a Note),
+    /// The images are being read, once each, before the first step.
+    Checking {
+        /// Pairs of a set read so far.
+        done: usize,
+        /// Pairs in all.
+        of: usize,
+    },
     /// Before the first step.
     Ready(&'a Overview<'a>),
     /// A step was made. A device that lags behind the host tells its loss a few steps late.

@@ -54,5 +54,5 @@ pub use run_folder::state::{Best, SELECTION_KEY, State};
 pub use schedule::{FINAL_RATE, cosine};
 pub use session::{Session, open_session, open_session_on};
 pub use settings::{Generated, Layer, Resolved, Settings, SettingsError, resolve, resolve_for_own_images};
-pub use sources::Sources;
+pub use sources::{DataReport, InspectedFolders, Sources};
 pub use trainer::{RunError, TrainedRun, Trainer};

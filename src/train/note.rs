@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::checkpoint::report::Report;
-use crate::data::mask::FOREGROUND_ABOVE;
+use crate::data::warning::Warning;
 use crate::kernels::precision::Precision;
 
 /// What a person should know before a run starts.
@@ -32,26 +32,14 @@ pub enum Note {
     },
     /// What was found in the weight file that the model starts from.
     Weights(Report),
-    /// Masks that no image belongs to; they are not used.
-    UnusedMasks {
-        /// How many.
-        count: usize,
-        /// Their folder.
-        folder: PathBuf,
-    },
-    /// Masks in which nothing counts as foreground, though they are not black.
-    DarkMasks {
-        /// How many.
-        count: usize,
-        /// Their folder.
-        folder: PathBuf,
-    },
+    /// Something about the images or the masks.
+    Data(Warning),
 }
 
 impl Note {
     /// Whether the data or the settings may be wrong.
     pub fn is_warning(&self) -> bool {
-        matches!(self, Self::UnusedMasks { .. } | Self::DarkMasks { .. })
+        matches!(self, Self::Data(warning) if warning.is_suspicious())
     }
 
     /// What it is about, in a word.
@@ -61,7 +49,7 @@ impl Note {
             Self::Precision(_) | Self::PrecisionReplaced { .. } => "precision",
             Self::NoCheckpoint { .. } => "resumed",
             Self::Weights(_) => "weights",
-            Self::UnusedMasks { .. } | Self::DarkMasks { .. } => "masks",
+            Self::Data(_) => "data",
         }
     }
 }
@@ -78,14 +66,7 @@ impl fmt::Display for Note {
                 write!(f, "{} holds no checkpoint: the run starts at step 0", folder.display())
             }
             Self::Weights(report) => report.fmt(f),
-            Self::UnusedMasks { count, folder } => {
-                write!(f, "{count} masks in {} have no image and are not used", folder.display())
-            }
-            Self::DarkMasks { count, folder } => write!(
-                f,
-                "{count} masks in {} hold nothing above {FOREGROUND_ABOVE}, so no foreground: it must be 255",
-                folder.display()
-            ),
+            Self::Data(warning) => warning.fmt(f),
         }
     }
 }

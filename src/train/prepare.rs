@@ -114,6 +114,8 @@ pub struct Start {
     place: Place,
     /// Images that the program gives; otherwise the settings name them.
     data: Option<Sources>,
+    /// Where is remembered what was found of image files.
+    kept: Option<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -143,7 +145,7 @@ impl Start {
         let out = out.unwrap_or_else(|| RunFolder::unused(Path::new("runs"), name));
         RunFolder::check_unused(&out)?;
         data.iter().try_for_each(not_empty)?;
-        Ok(Self { settings, place: Place::New(out), data })
+        Ok(Self { settings, place: Place::New(out), data, kept: None })
     }
 
     /// The run in the folder `path`, with its settings but for those of `given`. A run on `data` goes on with `data` only.
@@ -161,7 +163,14 @@ impl Start {
         data.iter().try_for_each(not_empty)?;
         let history = folder.history()?;
         let lengthened = given.keys().any(|key| key == "steps" || key == "epochs");
-        Ok(Self { settings, place: Place::Resumed { folder, history, lengthened }, data })
+        Ok(Self { settings, place: Place::Resumed { folder, history, lengthened }, data, kept: None })
+    }
+
+    /// Remembers in this folder what was found of image files, so that those that are as they were are not decoded again before the
+    /// next run.
+    pub fn remember_in(mut self, folder: Option<PathBuf>) -> Self {
+        self.kept = folder;
+        self
     }
 
     /// The run's settings.
@@ -215,8 +224,7 @@ pub struct PreparedRun {
 /// # Errors
 /// See [`PrepareError`].
 pub fn prepare(start: Start, command: Vec<String>, observer: &mut dyn Observer) -> Result<Prepared, PrepareError> {
-    let Start { mut settings, place, data } = start;
-    let mut note = |note: Note| observer.event(&Event::Note(&note));
+    let Start { mut settings, place, data, kept } = start;
     if let Place::Resumed { folder, lengthened, .. } = &place {
         match folder.state()? {
             Some(state) if is_finished(&state, &Plan::new(&settings, state.images)) => {
@@ -227,32 +235,33 @@ pub fn prepare(start: Start, command: Vec<String>, observer: &mut dyn Observer) 
                 };
             }
             Some(_) => {}
-            None => note(Note::NoCheckpoint { folder: folder.path().to_owned() }),
+            None => note(observer, Note::NoCheckpoint { folder: folder.path().to_owned() }),
         }
     }
     let device = settings.device.open()?;
     if let Some(reason) = device.not_a_gpu() {
-        note(Note::NoGpu { reason: reason.to_string() });
+        note(observer, Note::NoGpu { reason: reason.to_string() });
     }
     if let Some(remark) = device.remark(settings.precision) {
-        note(Note::Precision(remark));
+        note(observer, Note::Precision(remark));
     }
     if !device.supports(settings.precision) {
         let (precision, needs) = (settings.precision, device.needs(settings.precision));
         if let Place::Resumed { folder, .. } = &place {
             return Err(PrepareError::OtherPrecision { path: folder.path().to_owned(), precision, needs });
         }
-        note(Note::PrecisionReplaced { precision, needs });
+        note(observer, Note::PrecisionReplaced { precision, needs });
         settings.precision = Precision::F32;
     }
     let sources = match data {
         Some(data) => data,
         None => {
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            Sources::open(&settings, settings.threads.unwrap_or(cores))?
+            let mut progress = |done, of| observer.event(&Event::Checking { done, of });
+            Sources::open(&settings, settings.threads.unwrap_or(cores), kept.as_deref(), &mut progress)?
         }
     };
-    sources.notes.iter().for_each(|found| note(found.clone()));
+    sources.notes.iter().for_each(|found| note(observer, found.clone()));
     let plan = Plan::new(&settings, sources.training.len());
     let (resumed, from_step) = match &place {
         Place::New(_) => (None, 0),
@@ -266,7 +275,7 @@ pub fn prepare(start: Start, command: Vec<String>, observer: &mut dyn Observer) 
         folder.restore_optimiser(&mut *learner)?;
     }
     if let Some(report) = report {
-        note(Note::Weights(report));
+        note(observer, Note::Weights(report));
     }
     let (mut folder, mut history) = match place {
         Place::New(path) => (RunFolder::create(&path, &settings)?, History::default()),
@@ -275,6 +284,10 @@ pub fn prepare(start: Start, command: Vec<String>, observer: &mut dyn Observer) 
     history.sessions.push(SessionRecord::begin(command, &device, settings.precision, from_step));
     folder.write_history(&history)?;
     Ok(Prepared::Run(Box::new(PreparedRun { settings, sources, folder, learner, history })))
+}
+
+fn note(observer: &mut dyn Observer, note: Note) {
+    observer.event(&Event::Note(&note));
 }
 
 /// The limits that a run ends at, as its settings have them.

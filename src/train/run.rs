@@ -378,7 +378,10 @@ impl Run<'_> {
             ("step", self.state.step.to_string()),
             ("precision", self.settings.precision.name().to_string()),
         ];
-        entries.map(|(key, value)| (key.to_string(), value)).into()
+        let mut metadata: BTreeMap<_, _> = entries.map(|(key, value)| (key.to_string(), value)).into();
+        // how images are read, where that is not the default
+        metadata.extend(self.settings.reading().metadata());
+        metadata
     }
 
     fn folder_error(&self, source: FolderError) -> TrainError {

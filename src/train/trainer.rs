@@ -35,6 +35,7 @@ pub struct Trainer<'a> {
     observer: Box<dyn FnMut(&Event) + Send + 'a>,
     stop: Option<&'a AtomicBool>,
     command: Vec<String>,
+    kept: Option<PathBuf>,
 }
 
 enum Begin {
@@ -90,7 +91,7 @@ impl<'a> Trainer<'a> {
     }
 
     fn begin(begin: Begin) -> Self {
-        Self { begin, data: None, observer: Box::new(|_| ()), stop: None, command: Vec::new() }
+        Self { begin, data: None, observer: Box::new(|_| ()), stop: None, command: Vec::new(), kept: None }
     }
 
     /// Images of one's own, where the settings name none; without `validation` nothing is held out. A run on such images goes on
@@ -135,16 +136,24 @@ impl<'a> Trainer<'a> {
         self
     }
 
+    /// Remembers in this folder what was found of image files, so that those that are as they were are not decoded again before the
+    /// next run.
+    pub fn remember_in(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.kept = Some(folder.into());
+        self
+    }
+
     /// Trains: on the current threads of rayon, or on as many of its own as the settings ask for.
     ///
     /// # Errors
     /// When the run cannot start, or ends early.
     pub fn run(self) -> Result<TrainedRun, RunError> {
-        let Self { begin, data, mut observer, stop, command } = self;
+        let Self { begin, data, mut observer, stop, command, kept } = self;
         let start = match begin {
             Begin::New { settings, out } => Start::new(*settings, out, data)?,
             Begin::Resume { folder, given } => Start::resume(&folder, &given, data)?,
         };
+        let start = start.remember_in(kept);
         let (folder, threads) = (start.path().to_owned(), start.settings().threads);
         let never = AtomicBool::new(false);
         let stop = stop.unwrap_or(&never);

@@ -1,7 +1,7 @@
 //! Pairs of images and masks in two folders.
 
 use crate::support::pictures::{Folders, detailed, jpeg_bytes, png_bytes};
-use sam2unet::data::{DataError, Dataset, Grey, image_files};
+use sam2unet::data::{DataError, Dataset, Folder, FolderOptions, Grey, Listing, image_files, inspect};
 use std::fs;
 
 #[test]
@@ -21,13 +21,16 @@ fn pairs_share_a_stem_and_stand_in_bytewise_order() {
     folders.image("c.PNG", 3, 2);
     fs::write(folders.masks().join("c.tif"), png_bytes(&Grey::filled(3, 2, [9]))).unwrap();
 
-    let (folder, unpaired) = folders.open().unwrap();
-    assert_eq!(unpaired, 1);
+    let folder = folders.open().unwrap();
+    assert_eq!(folder.found().masks_without_image, [folders.masks().join("alone.png")]);
     let stems: Vec<_> = folder.pairs().iter().map(|pair| pair.stem.as_str()).collect();
     assert_eq!(stems, ["B", "a.10", "a.9", "b", "c", "\u{e4}"]);
     assert_eq!(folder.name(1), "a.10");
     assert_eq!(folder.mask(4).unwrap(), Grey::filled(3, 2, [9]));
-    folder.check(3).unwrap();
+    let seen = inspect(&folder, 3, None, &mut |_, _| ());
+    assert!(seen.bad.is_empty(), "{:?}", seen.bad);
+    let unused: Vec<_> = folder.found().among_images.kinds().map(|(kind, paths)| (kind.code(), paths.len())).collect();
+    assert_eq!(unused, [("subfolder", 1), ("hidden", 1), ("other", 1)]);
 }
 
 #[test]
@@ -38,8 +41,8 @@ fn an_image_without_a_mask_is_refused_by_name() {
     }
     folders.mask("2.png", 3, 2);
     let error = folders.open().unwrap_err();
-    assert!(matches!(&error, DataError::MissingMask { missing: 2, images: 3, .. }), "{error}");
-    assert!(error.to_string().contains("1.png"), "{error}");
+    let text = error.to_string();
+    assert!(text.starts_with("2 of 3 images have no mask") && text.contains("1.png, 3.png"), "{text}");
 }
 
 #[test]
@@ -60,24 +63,115 @@ fn folders_that_say_nothing_or_two_things_are_refused() {
 }
 
 #[test]
-fn check_names_the_first_bad_pair_whatever_the_threads() {
+fn a_suffix_that_all_masks_have_is_told() {
     let folders = Folders::new();
-    for index in 10..40 {
-        folders.image(&format!("{index}.png"), 30, 20);
-        folders.mask(&format!("{index}.png"), 30, 20);
+    for name in ["ISIC_0", "ISIC_1"] {
+        folders.image(&format!("{name}.jpg"), 3, 2);
+        folders.mask(&format!("{name}_segmentation.png"), 3, 2);
     }
-    folders.open().unwrap().0.check(4).unwrap();
+    let text = folders.open().unwrap_err().to_string();
+    assert!(text.contains("Every mask is called IMAGE_segmentation"), "{text}");
+}
 
-    folders.mask("31.png", 20, 30);
-    fs::write(folders.images().join("17.png"), &png_bytes(&detailed(30, 20))[..300]).unwrap();
-    fs::write(folders.masks().join("23.png"), b"").unwrap();
-    for threads in [0, 1, 2, 7, 100] {
-        let error = folders.open().unwrap().0.check(threads).unwrap_err();
-        assert!(error.to_string().contains("17.png"), "{threads} threads: {error}");
+#[test]
+fn names_that_differ_in_case_or_form_are_matched_where_there_is_one_choice_and_told() {
+    let folders = Folders::new();
+    folders.image("IMG_1.PNG", 3, 2);
+    folders.mask("img_1.png", 3, 2);
+    folders.image("caf\u{e9}.png", 3, 2);
+    folders.mask("cafe\u{301}.png", 3, 2);
+    let folder = folders.open().unwrap();
+    assert_eq!(folder.len(), 2);
+    let seen = inspect(&folder, 1, None, &mut |_, _| ());
+    let [warning] = &seen.warnings.iter().filter(|w| w.code.name() == "names-differ").collect::<Vec<_>>()[..] else {
+        panic!("{:?}", seen.warnings)
+    };
+    assert_eq!((warning.count, warning.is_suspicious()), (2, false));
+
+    // two choices are none
+    folders.mask("Img_1.png", 3, 2);
+    let text = folders.open().unwrap_err().to_string();
+    assert!(text.starts_with("1 of 2 images have no mask") && text.contains("IMG_1.PNG"), "{text}");
+}
+
+#[cfg(unix)]
+#[test]
+fn names_of_any_bytes_make_pairs() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let folders = Folders::new();
+    folders.image("plain.png", 3, 2);
+    folders.mask("plain.png", 3, 2);
+    let name = OsStr::from_bytes(b"\xcd\xbc\xc6\xac.png");
+    fs::rename(folders.images().join("plain.png"), folders.images().join(name)).unwrap();
+    fs::rename(folders.masks().join("plain.png"), folders.masks().join(name)).unwrap();
+    let folder = folders.open().unwrap();
+    assert_eq!(folder.pairs()[0].image, folders.images().join(name));
+    assert_eq!(folder.mask(0).unwrap(), Grey::filled(3, 2, [255]));
+}
+
+#[test]
+fn what_is_not_used_is_told_by_kind() {
+    let folders = Folders::new();
+    folders.image("a.png", 3, 2);
+    folders.mask("a.png", 3, 2);
+    for name in ["b.heic", "c.HIF", "d.avif", "e.dcm", "f.nii.gz", "g.jp2", "h.cr2", "notes.txt", ".hidden.png"] {
+        fs::write(folders.images().join(name), b"x").unwrap();
     }
+    fs::write(folders.images().join("empty.png"), b"").unwrap();
+    fs::create_dir(folders.images().join("more")).unwrap();
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("nowhere", folders.images().join("gone.png")).unwrap();
+    let listing = Listing::of(&folders.images(), false).unwrap();
+    assert_eq!(listing.files().len(), 1);
+    let counts: Vec<_> = listing.unused().kinds().map(|(kind, paths)| (kind.code(), paths.len())).collect();
+    let expected = [
+        ("heic", 2),
+        ("avif", 1),
+        ("jpeg-2000", 1),
+        ("raw", 1),
+        ("dicom", 1),
+        ("nifti", 1),
+        ("zero-bytes", 1),
+        ("broken-link", 1),
+        ("subfolder", 1),
+        ("hidden", 1),
+        ("other", 1),
+    ];
+    assert_eq!(counts, expected);
+    let text = listing.unused().suspicious().to_string();
+    assert!(text.contains("2 HEIC files, not read (save as JPEG or PNG): "), "{text}");
+    assert!(text.contains("1 image file of zero bytes: empty.png") && !text.contains("notes.txt"), "{text}");
 
-    folders.image("17.png", 30, 20);
-    folders.mask("23.png", 30, 20);
-    let error = folders.open().unwrap().0.check(2).unwrap_err().to_string();
-    assert!(error.contains("31") && error.contains("30x20") && error.contains("20x30"), "{error}");
+    // a folder of nothing else says what it holds
+    fs::remove_file(folders.images().join("a.png")).unwrap();
+    let text = folders.open().unwrap_err().to_string();
+    assert!(text.contains("no image files in") && text.contains("2 HEIC files"), "{text}");
+}
+
+#[test]
+fn subfolders_are_paired_by_their_names_when_asked_for() {
+    let folders = Folders::new();
+    for folder in ["b", "a", "a/deep"] {
+        fs::create_dir_all(folders.images().join(folder)).unwrap();
+        fs::create_dir_all(folders.masks().join(folder)).unwrap();
+    }
+    for name in ["x.png", "b/x.png", "a/x.png", "a/deep/x.png"] {
+        folders.image(name, 3, 2);
+        folders.mask(name, 3, 2);
+    }
+    assert_eq!(folders.open().unwrap().len(), 1);
+    // a link back does not lead round and round
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("..", folders.images().join("a/up")).unwrap();
+    let options = FolderOptions { recursive: true, ..FolderOptions::default() };
+    let folder = Folder::open_with(&folders.images(), &folders.masks(), options).unwrap();
+    let stems: Vec<_> = folder.pairs().iter().map(|pair| pair.stem.as_str()).collect();
+    assert_eq!(stems, ["a/deep/x", "a/x", "b/x", "x"]);
+    assert!(
+        folder
+            .pairs()
+            .iter()
+            .all(|pair| pair.mask.strip_prefix(folders.masks()).unwrap().with_extension("") == pair.stem)
+    );
 }

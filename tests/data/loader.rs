@@ -44,7 +44,7 @@ fn a_bad_file_is_reported_in_its_turn_and_the_rest_goes_on() {
         folders.mask(&format!("{index}.png"), 40, 40);
     }
     fs::write(folders.masks().join("3.png"), b"no longer a mask").unwrap();
-    let (folder, _) = folders.open().unwrap();
+    let folder = folders.open().unwrap();
     let results: Vec<_> = Loader::new(Arc::new(folder), requests(4, 2, 64), 2).collect();
     assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true, true]);
     assert!(results[1].as_ref().unwrap_err().to_string().contains("3.png"));

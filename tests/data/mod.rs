@@ -2,6 +2,7 @@
 
 mod example;
 mod folder;
+mod inspect;
 mod loader;
 mod mask;
 mod picture;

@@ -67,7 +67,14 @@ impl Folders {
         write_png(&self.masks().join(name), &Grey::filled(width, height, [255])).unwrap();
     }
 
-    pub fn open(&self) -> Result<(Folder, usize), DataError> {
+    /// A mask of two rows or more, each of one of these levels.
+    pub fn rows(&self, name: &str, levels: &[u8]) {
+        let data = levels.iter().flat_map(|level| [*level; 4]).collect();
+        write_png(&self.masks().join(name), &Grey { width: 4, height: levels.len(), data }).unwrap();
+        write_png(&self.images().join(name), &detailed(4, levels.len())).unwrap();
+    }
+
+    pub fn open(&self) -> Result<Folder, DataError> {
         Folder::open(&self.images(), &self.masks())
     }
 }

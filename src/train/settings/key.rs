@@ -43,6 +43,8 @@ pub enum Group {
 pub enum Flag {
     /// `--key VALUE`, with what stands for the value in help texts.
     Value(&'static str),
+    /// `--key`, which makes it true.
+    On,
     /// `--no-key`, which makes it false, with what that does.
     Off(&'static str),
     /// Only a file does.
@@ -76,7 +78,7 @@ impl Key {
     pub fn flag_name(&self) -> Option<String> {
         let name = self.name.replace('_', "-");
         match self.flag {
-            Flag::Value(_) => Some(name),
+            Flag::Value(_) | Flag::On => Some(name),
             Flag::Off(_) => Some(format!("no-{name}")),
             Flag::FileOnly => None,
         }

@@ -11,6 +11,7 @@ use super::key::{Flag, Group, Key, Mark};
 use super::sides::SIDE_UNIT;
 use super::value::SettingValue;
 use crate::data::multi_scale::{LARGER_SCALE, MultiScale};
+use crate::data::read::{ExifOrientation, ReadOptions};
 use crate::device::DeviceChoice;
 use crate::kernels::memory_use::MemoryUse;
 use crate::kernels::precision::Precision;
@@ -34,6 +35,14 @@ settings! {
         val_images: Option<PathBuf> = None, Data, Value("DIR");
         /// Folder of their masks
         val_masks: Option<PathBuf> = None, Data, Value("DIR");
+        /// Look into the folders' subfolders, too; an image and its mask lie in subfolders of the same name
+        recursive: bool = false, Data, On;
+        /// Take masks of another shape than their image, too: each is resized to the input's side by itself
+        resize_masks: bool = false, Data, On;
+        /// What to do with EXIF orientations: ignore, as Pillow does, or apply, as viewers do
+        exif_orientation: ExifOrientation = ExifOrientation::Ignore, Data, Value("NAME");
+        /// Divide grey images of 16 bits by 257; without it values above 255 are clipped to white, as Pillow does
+        scale_16_bit: bool = false, Data, On;
         /// The paper's task: decides epochs, multi-scale and which scores are shown
         task: Option<Task> = None, Data, Value("NAME");
         /// Size of the encoder
@@ -106,6 +115,11 @@ impl Settings {
     /// When a path has no TOML form because it is not UTF-8; [`check`](Self::check) finds no such settings right.
     pub fn to_toml(&self) -> Result<String, SettingsError> {
         toml::to_string(self).map_err(|e| SettingsError::Text(e.to_string()))
+    }
+
+    /// How image files are read.
+    pub fn reading(&self) -> ReadOptions {
+        ReadOptions { exif_orientation: self.exif_orientation, scale_16_bit: self.scale_16_bit }
     }
 
     /// The larger side of multi-scale training: 1.25 times the side, rounded to a multiple of 32.

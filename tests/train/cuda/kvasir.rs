@@ -25,7 +25,7 @@ fn kvasir_steps_follow_pytorch() {
     let expected: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(expected).unwrap()).unwrap();
     let expected: Vec<f64> = expected["loss"].as_array().unwrap().iter().map(|l| l.as_f64().unwrap()).collect();
     assert_eq!(expected.len(), 20, "losses of the golden file");
-    let (folder, _) = Folder::open(&data.join("images"), &data.join("masks")).unwrap();
+    let folder = Folder::open(&data.join("images"), &data.join("masks")).unwrap();
     let request = |step: usize| BatchRequest {
         side: SIDE,
         samples: (BATCH * step..BATCH * (step + 1)).map(|i| (i, Flips::default())).collect(),

@@ -1,0 +1,139 @@
+//! What is known of a picture and of a mask once they were read.
+
+use serde::{Deserialize, Serialize};
+
+use super::mask::FOREGROUND_ABOVE;
+use super::pixels::Grey;
+use super::read::FileFacts;
+
+/// A pair's files.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PairFacts {
+    /// The image's.
+    pub image: PictureFacts,
+    /// The mask's.
+    pub mask: PictureFacts,
+    /// The mask's levels.
+    pub levels: MaskLevels,
+}
+
+/// A picture's size, and how its file stores it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PictureFacts {
+    /// Pixels in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Channels in the file.
+    pub channels: u8,
+    /// Bits of a channel in the file.
+    pub bits: u8,
+    /// The EXIF orientation, if it asks for a turned picture.
+    pub orientation: Option<u8>,
+    /// Pixels that were clipped to white, of a grey picture with more than 8 bits.
+    pub clipped_white: u64,
+    /// Pixels that were clipped to black.
+    pub clipped_black: u64,
+    /// Whether the file holds more pictures: frames or pages.
+    pub more_frames: bool,
+}
+
+impl PictureFacts {
+    /// Of a picture of this size.
+    pub fn of(size: (usize, usize), facts: &FileFacts) -> Self {
+        let (width, height) = size;
+        let (clipped_white, clipped_black) = facts.clipped.map_or((0, 0), |clipped| (clipped.white, clipped.black));
+        let FileFacts { channels, bits, orientation, more_frames, .. } = *facts;
+        Self { width, height, channels, bits, orientation, clipped_white, clipped_black, more_frames }
+    }
+}
+
+/// More levels than these are not listed: such a mask is soft.
+const MOST_LISTED: usize = 64;
+
+/// The levels of a mask, 0 to 255.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaskLevels {
+    /// How many levels there are.
+    pub distinct: usize,
+    /// Pixels of each level, ascending; empty if there are more than 64.
+    pub pixels: Vec<(u8, u64)>,
+    /// Pixels above [`FOREGROUND_ABOVE`].
+    pub foreground: u64,
+    /// The highest level.
+    pub highest: u8,
+}
+
+impl MaskLevels {
+    /// Counts the levels of a mask.
+    pub fn of(mask: &Grey) -> Self {
+        let mut counts = [0u64; 256];
+        mask.data.iter().for_each(|level| counts[usize::from(*level)] += 1);
+        let mut pixels: Vec<_> = (0..=255).zip(counts).filter(|(_, count)| *count > 0).collect();
+        let (distinct, highest) = (pixels.len(), pixels.last().map_or(0, |(level, _)| *level));
+        let foreground = counts[usize::from(FOREGROUND_ABOVE) + 1..].iter().sum();
+        if distinct > MOST_LISTED {
+            pixels.clear();
+        }
+        Self { distinct, pixels, foreground, highest }
+    }
+
+    /// What kind of mask these levels make.
+    pub(super) fn kind(&self) -> MaskKind {
+        let levels: Vec<u8> = self.pixels.iter().map(|(level, _)| *level).collect();
+        match levels[..] {
+            [0] => MaskKind::Black,
+            [255] => MaskKind::White,
+            [1] | [0, 1] => MaskKind::ZeroOne,
+            _ if self.foreground == 0 => MaskKind::Dark,
+            [_] | [_, _] => MaskKind::TwoLevels,
+            _ if (3..=MOST_CLASSES).contains(&self.distinct) => MaskKind::FewLevels,
+            _ => MaskKind::Soft,
+        }
+    }
+}
+
+/// Masks of more levels are taken for soft ones, not for several classes.
+const MOST_CLASSES: usize = 16;
+
+/// What kind of mask it is, by its levels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MaskKind {
+    /// 0 only.
+    Black,
+    /// 255 only.
+    White,
+    /// 0 and 1.
+    ZeroOne,
+    /// Something, but no foreground.
+    Dark,
+    /// Background and foreground.
+    TwoLevels,
+    /// Three levels or a few more: several classes?
+    FewLevels,
+    /// Many levels: soft edges.
+    Soft,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(levels: &[u8]) -> MaskKind {
+        MaskLevels::of(&Grey { width: levels.len(), height: 1, data: levels.to_vec() }).kind()
+    }
+
+    #[test]
+    fn levels_tell_what_a_mask_is() {
+        assert_eq!(kind(&[0, 0]), MaskKind::Black);
+        assert_eq!(kind(&[255]), MaskKind::White);
+        assert_eq!(kind(&[0, 1, 1]), MaskKind::ZeroOne);
+        assert_eq!(kind(&[0, 1, 2]), MaskKind::Dark);
+        assert_eq!(kind(&[0, 128]), MaskKind::Dark);
+        assert_eq!(kind(&[0, 129]), MaskKind::TwoLevels);
+        assert_eq!(kind(&[0, 100, 255]), MaskKind::FewLevels);
+        assert_eq!(kind(&(0..=255).collect::<Vec<_>>()), MaskKind::Soft);
+        let soft = MaskLevels::of(&Grey { width: 256, height: 1, data: (0..=255).collect() });
+        assert_eq!(soft, MaskLevels { distinct: 256, pixels: vec![], foreground: 127, highest: 255 });
+    }
+}

@@ -1,0 +1,130 @@
+//! Reads a whole set before it is trained on, so that bad files show before hours of training and not after.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+
+use super::dataset::is_same_shape;
+use super::error::{BadFiles, DataError};
+use super::facts::{MaskLevels, PairFacts, PictureFacts};
+use super::folder::Folder;
+use super::kept::KeptFacts;
+use super::listing::Unused;
+use super::read::ExifOrientation;
+use super::warning::{Warning, WarningCode, image_warnings, mask_warnings, size_warnings};
+
+/// What was found by reading a set.
+#[derive(Debug)]
+pub struct Inspection {
+    /// What is known of each pair, in order; `None` for one that cannot be used.
+    pub pairs: Vec<Option<PairFacts>>,
+    /// What cannot be used, in the order of the pairs.
+    pub bad: Vec<DataError>,
+    /// What is likely wrong, or worth knowing.
+    pub warnings: Vec<Warning>,
+}
+
+/// Decodes every file of a set on this many threads. `progress` is called with how many pairs are done, of how many. With a folder
+/// `kept`, what was found is written there, and files whose size and time are as they were are not read again.
+///
+/// What cannot be used is part of the result, not an error: all of it, whatever the threads.
+pub fn inspect(
+    set: &Folder,
+    threads: usize,
+    kept: Option<&Path>,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Inspection {
+    let count = set.pairs().len();
+    let mut memory = kept.map(|folder| KeptFacts::open(folder, set));
+    let known: Vec<Option<PairFacts>> = match &memory {
+        Some(memory) => set.pairs().iter().map(|pair| memory.of(pair)).collect(),
+        None => vec![None; count],
+    };
+    let next = AtomicUsize::new(0);
+    let (sender, receiver) = mpsc::channel();
+    let mut found: Vec<Option<Result<PairFacts, DataError>>> = (0..count).map(|_| None).collect();
+    std::thread::scope(|scope| {
+        let start = |_| {
+            let (sender, next, known) = (sender.clone(), &next, &known);
+            scope.spawn(move || {
+                // relaxed: the counter only hands out indices
+                while let index = next.fetch_add(1, Ordering::Relaxed)
+                    && let Some(known) = known.get(index)
+                {
+                    let facts = known.clone().map_or_else(|| facts_of(set, index), Ok);
+                    if sender.send((index, facts)).is_err() {
+                        break;
+                    }
+                }
+            })
+        };
+        let workers: Vec<_> = (0..threads.clamp(1, count.max(1))).map(start).collect();
+        drop(sender);
+        for (done, (index, facts)) in (1..).zip(receiver) {
+            found[index] = Some(facts);
+            progress(done, count);
+        }
+        // a panic of a worker is told as the error of the pair in its hands
+        workers.into_iter().for_each(|worker| drop(worker.join()));
+    });
+    let (mut pairs, mut bad) = (Vec::with_capacity(count), Vec::new());
+    for (index, found) in found.into_iter().enumerate() {
+        // a thread that panicked has left nothing
+        let lost = || Err(DataError::Worker { name: set.pairs()[index].stem.clone() });
+        match found.unwrap_or_else(lost) {
+            Ok(facts) => pairs.push(Some(facts)),
+            Err(error) => {
+                pairs.push(None);
+                match error {
+                    DataError::Bad(BadFiles { errors, .. }) => bad.extend(errors),
+                    error => bad.push(error),
+                }
+            }
+        }
+    }
+    if let Some(memory) = &mut memory {
+        memory.keep(set, &pairs);
+    }
+    let warnings = warnings(set, &pairs);
+    Inspection { pairs, bad, warnings }
+}
+
+fn facts_of(set: &Folder, index: usize) -> Result<PairFacts, DataError> {
+    let pair = set.read(index)?;
+    let facts = PairFacts {
+        image: PictureFacts::of(pair.image.size(), &pair.image_facts),
+        mask: PictureFacts::of(pair.mask.size(), &pair.mask_facts),
+        levels: MaskLevels::of(&pair.mask),
+    };
+    set.check_sizes(index, pair.image.size(), pair.mask.size(), facts.image.orientation)?;
+    Ok(facts)
+}
+
+fn warnings(set: &Folder, pairs: &[Option<PairFacts>]) -> Vec<Warning> {
+    let read = || set.pairs().iter().zip(pairs).filter_map(|(pair, facts)| Some((pair, facts.as_ref()?)));
+    let images: Vec<_> = read().map(|(pair, facts)| (pair.image.as_path(), &facts.image)).collect();
+    let masks: Vec<_> = read().map(|(pair, facts)| (pair.mask.as_path(), &facts.levels)).collect();
+    let both: Vec<_> = read().map(|(pair, facts)| (pair.mask.as_path(), facts)).collect();
+    let size = |width, height| (width, height);
+    let same_shape = |facts: &PairFacts| {
+        is_same_shape(size(facts.image.width, facts.image.height), size(facts.mask.width, facts.mask.height))
+    };
+    let found = set.found();
+    let unused = |listed: &Unused, folder: &str| {
+        let suspicious = listed.suspicious();
+        let files = suspicious.kinds().flat_map(|(_, paths)| paths.to_vec()).collect();
+        Warning::about(WarningCode::Unused, files, set.pairs().len(), format!("{folder}: {suspicious}"))
+    };
+    let mut warnings = mask_warnings(&masks);
+    warnings.extend(size_warnings(&both, same_shape));
+    warnings.extend(image_warnings(&images, set.options().read.exif_orientation == ExifOrientation::Apply));
+    let of = set.pairs().len();
+    let listed = [
+        Warning::about(WarningCode::MasksWithoutImage, found.masks_without_image.clone(), of, ""),
+        Warning::about(WarningCode::NamesDiffer, found.loosely_named.clone(), of, ""),
+        unused(&found.among_images, "among the images"),
+        unused(&found.among_masks, "among the masks"),
+    ];
+    warnings.extend(listed.into_iter().flatten());
+    warnings
+}

@@ -1,0 +1,127 @@
+//! Which names belong together.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
+
+use unicode_normalization::UnicodeNormalization;
+
+/// Which candidate belongs to each name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Matched {
+    /// For each name, the index of its candidate.
+    pub candidates: Vec<Option<usize>>,
+    /// Names (their indices) that differ from their candidate in case, or in how Unicode spells them.
+    pub loose: Vec<usize>,
+    /// Candidates (their indices) that belong to no name.
+    pub left: Vec<usize>,
+}
+
+/// Gives each name the candidate that is equal to it, byte for byte. A name that has none gets the one that differs in case, or in
+/// Unicode's form (an accented letter is one character or two: NFC and NFD, as macOS and others write it), if there is exactly one
+/// such candidate left, and no second such name.
+pub fn match_names(names: &[OsString], candidates: &[OsString]) -> Matched {
+    let exact: HashMap<&OsStr, usize> =
+        candidates.iter().enumerate().map(|(at, name)| (name.as_os_str(), at)).collect();
+    let mut found: Vec<Option<usize>> = names.iter().map(|name| exact.get(name.as_os_str()).copied()).collect();
+    let mut taken = vec![false; candidates.len()];
+    found.iter().flatten().for_each(|at| taken[*at] = true);
+
+    let mut alike: HashMap<String, (Vec<usize>, Vec<usize>)> = HashMap::new();
+    for (at, name) in names.iter().enumerate().filter(|(at, _)| found[*at].is_none()) {
+        folded(name).into_iter().for_each(|key| alike.entry(key).or_default().0.push(at));
+    }
+    for (at, name) in candidates.iter().enumerate().filter(|(at, _)| !taken[*at]) {
+        // only what some name looks for
+        if let Some((_, same)) = folded(name).and_then(|key| alike.get_mut(&key)) {
+            same.push(at);
+        }
+    }
+    let mut loose = Vec::new();
+    for (same_names, same_candidates) in alike.values() {
+        if let (&[name], &[candidate]) = (&same_names[..], &same_candidates[..]) {
+            found[name] = Some(candidate);
+            taken[candidate] = true;
+            loose.push(name);
+        }
+    }
+    loose.sort_unstable();
+    let left = (0..candidates.len()).filter(|at| !taken[*at]).collect();
+    Matched { candidates: found, loose, left }
+}
+
+/// What names have in common that differ in case or Unicode's form only; `None` for what is no Unicode.
+fn folded(name: &OsStr) -> Option<String> {
+    Some(name.to_str()?.nfc().collect::<String>().to_lowercase().nfc().collect())
+}
+
+/// What every candidate has behind the name that it belongs to (`_segmentation`), if it is the same for all names, each of which has
+/// exactly one such candidate.
+pub fn common_suffix(names: &[OsString], candidates: &[OsString]) -> Option<String> {
+    let first = names.first()?.as_encoded_bytes();
+    let there: HashSet<&OsStr> = candidates.iter().map(OsString::as_os_str).collect();
+    let has = |name: &OsString, suffix: &str| {
+        let mut wanted = name.clone();
+        wanted.push(suffix);
+        there.contains(wanted.as_os_str())
+    };
+    let behind =
+        |candidate: &OsString| String::from_utf8(candidate.as_encoded_bytes().strip_prefix(first)?.to_vec()).ok();
+    let suffixes = candidates.iter().filter_map(behind).filter(|suffix| !suffix.is_empty());
+    let mut fitting = suffixes.filter(|suffix| names.iter().all(|name| has(name, suffix)));
+    let found = fitting.next()?;
+    if fitting.next().is_none() { Some(found) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(names: &[&str]) -> Vec<OsString> {
+        names.iter().map(OsString::from).collect()
+    }
+
+    fn matched(names: &[&str], candidates: &[&str]) -> (Vec<Option<usize>>, Vec<usize>, Vec<usize>) {
+        let Matched { candidates, loose, left } = match_names(&list(names), &list(candidates));
+        (candidates, loose, left)
+    }
+
+    #[test]
+    fn equal_names_come_first() {
+        assert_eq!(matched(&["a", "A"], &["A", "a"]), (vec![Some(1), Some(0)], vec![], vec![]));
+        assert_eq!(matched(&["a", "B"], &["b", "a", "c"]), (vec![Some(1), Some(0)], vec![1], vec![2]));
+        // the candidate that differs in case is another name's
+        assert_eq!(matched(&["a", "A"], &["a"]), (vec![Some(0), None], vec![], vec![]));
+    }
+
+    #[test]
+    fn both_spellings_of_an_accent_are_one_name() {
+        let (nfc, nfd) = ("caf\u{e9}", "cafe\u{301}");
+        assert_eq!(matched(&[nfc], &[nfd]), (vec![Some(0)], vec![0], vec![]));
+        assert_eq!(matched(&[nfd, "x"], &["x", "CAF\u{c9}"]), (vec![Some(1), Some(0)], vec![0], vec![]));
+    }
+
+    #[test]
+    fn what_could_belong_to_two_belongs_to_none() {
+        assert_eq!(matched(&["Ab"], &["aB", "AB"]), (vec![None], vec![], vec![0, 1]));
+        assert_eq!(matched(&["Ab", "aB"], &["ab"]), (vec![None, None], vec![], vec![0]));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn names_of_any_bytes_are_matched_byte_for_byte() {
+        use std::os::unix::ffi::OsStringExt;
+        let gbk = |last| OsString::from_vec(vec![0xcd, 0xbc, 0xc6, last]);
+        let Matched { candidates, loose, left } = match_names(&[gbk(0xac), gbk(0xad)], &[gbk(0xad), gbk(0xac)]);
+        assert_eq!((candidates, loose, left), (vec![Some(1), Some(0)], vec![], vec![]));
+        assert_eq!(match_names(&[gbk(0xac)], &[gbk(0xad)]).candidates, [None]);
+    }
+
+    #[test]
+    fn a_suffix_counts_only_if_all_names_have_it() {
+        let suffix = |names: &[&str], candidates: &[&str]| common_suffix(&list(names), &list(candidates));
+        assert_eq!(suffix(&["a", "b"], &["a_mask", "b_mask", "c"]).as_deref(), Some("_mask"));
+        assert_eq!(suffix(&["a", "b"], &["a_mask", "b_seg"]), None);
+        assert_eq!(suffix(&["a"], &["a_1", "a_2"]), None);
+        assert_eq!(suffix(&["a", "b"], &["a", "b"]), None);
+    }
+}

@@ -1,0 +1,205 @@
+//! What is likely wrong with a set of images and masks, though every file can be read.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::facts::{MaskKind, MaskLevels, PairFacts, PictureFacts};
+use super::listing::Few;
+use super::mask::FOREGROUND_ABOVE;
+use crate::choice::choice;
+
+choice! {
+    /// What is likely wrong, or worth knowing.
+    pub enum WarningCode: "warning" {
+        /// Masks hold 0 and 1 only.
+        MasksZeroOne = "masks-0-1",
+        /// Masks hold something, but nothing that counts as foreground.
+        MasksDark = "masks-dark",
+        /// No mask of the set has foreground: all are black.
+        MasksAllBlack = "masks-all-black",
+        /// Some masks are black.
+        MasksEmpty = "masks-empty",
+        /// Masks are white all over.
+        MasksAllWhite = "masks-all-white",
+        /// Masks hold three levels or a few more, which are read as one class.
+        MasksThreeLevels = "masks-three-levels",
+        /// A few masks hold many levels where the others hold two.
+        MasksUnlikeOthers = "masks-unlike-others",
+        /// Masks that no image belongs to.
+        MasksWithoutImage = "masks-without-image",
+        /// Masks of another size than their image, but of its shape.
+        SizesDiffer = "sizes-differ",
+        /// Masks of another shape than their image.
+        ShapesDiffer = "shapes-differ",
+        /// Images that viewers show turned.
+        ExifOrientation = "exif-orientation",
+        /// Grey images of more than 8 bits that are clipped to white or black.
+        Clipped = "clipped-16-bit",
+        /// Files that hold several pictures.
+        FirstFrame = "first-frame",
+        /// Names that differ from their mask's in case or Unicode's form.
+        NamesDiffer = "names-differ",
+        /// What lies in the folders and is not used.
+        Unused = "unused-files",
+    }
+}
+
+/// Something that is likely wrong, or worth knowing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// What it is.
+    pub code: WarningCode,
+    /// How many files it is true of.
+    pub count: usize,
+    /// The files.
+    pub files: Vec<PathBuf>,
+    /// Of how many.
+    #[serde(skip)]
+    pub of: usize,
+    /// More about it, for people.
+    #[serde(skip)]
+    pub detail: String,
+}
+
+impl Warning {
+    /// About these files, of so many; `None` if there are none.
+    pub(super) fn about(code: WarningCode, files: Vec<PathBuf>, of: usize, detail: impl Into<String>) -> Option<Self> {
+        let (count, detail) = (files.len(), detail.into());
+        (count > 0).then_some(Self { code, count, files, of, detail })
+    }
+
+    /// Whether the data may be wrong; otherwise it is worth knowing only.
+    pub fn is_suspicious(&self) -> bool {
+        !matches!(self.code, WarningCode::SizesDiffer | WarningCode::NamesDiffer | WarningCode::MasksEmpty)
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { code, count, of, detail, files } = self;
+        let few = Few(files);
+        match code {
+            WarningCode::MasksZeroOne => write!(
+                f,
+                "{count} of {of} masks hold 0 and 1 only, so no foreground, which is above {FOREGROUND_ABOVE}: multiply them by 255 ({few})"
+            ),
+            WarningCode::MasksDark => write!(
+                f,
+                "{count} of {of} masks are not black, but hold nothing above {FOREGROUND_ABOVE}, so no foreground: it must be 255 ({few})"
+            ),
+            WarningCode::MasksAllBlack => write!(
+                f,
+                "none of the {of} masks has foreground: all are black. Is the shape in the alpha channel, which is not read, or is \
+                 this another folder?"
+            ),
+            WarningCode::MasksEmpty => write!(f, "{count} of {of} masks are black: no foreground ({few})"),
+            WarningCode::MasksAllWhite => write!(f, "{count} of {of} masks are white all over ({few})"),
+            WarningCode::MasksThreeLevels => write!(
+                f,
+                "{count} of {of} masks hold several levels ({detail}) but are read as one class: what is above {FOREGROUND_ABOVE} is \
+                 foreground ({few})"
+            ),
+            WarningCode::MasksUnlikeOthers => write!(
+                f,
+                "{count} of {of} masks are unlike the others: they hold many levels, where the others hold two. Are they masks? ({few})"
+            ),
+            WarningCode::MasksWithoutImage => write!(f, "{count} masks have no image and are not used ({few})"),
+            WarningCode::SizesDiffer => write!(
+                f,
+                "{count} of {of} masks have another size than their image, but its shape: each is resized to the input's side by itself \
+                 ({few})"
+            ),
+            WarningCode::ShapesDiffer => write!(
+                f,
+                "{count} of {of} masks have another shape than their image, and are stretched to it (`resize_masks`) ({few})"
+            ),
+            WarningCode::ExifOrientation => write!(
+                f,
+                "{count} of {of} images have an EXIF orientation, which is not applied, so viewers show them turned ({few}). If the \
+                 masks were drawn on what viewers show, set `exif_orientation` to \"apply\""
+            ),
+            WarningCode::Clipped => write!(
+                f,
+                "{count} of {of} images are grey with more than 8 bits, and {detail} of their pixels are clipped to white or black \
+                 ({few}). `scale_16_bit` divides by 257 instead"
+            ),
+            WarningCode::FirstFrame => {
+                write!(f, "{count} of {of} files hold several pictures, of which the first is taken ({few})")
+            }
+            WarningCode::NamesDiffer => write!(
+                f,
+                "{count} of {of} images have a mask whose name differs in case, or in how Unicode spells it ({few})"
+            ),
+            WarningCode::Unused => write!(f, "not used: {detail}"),
+        }
+    }
+}
+
+/// What is likely wrong with masks: files, and the levels of each. Training, checking and scoring say the same.
+pub fn mask_warnings(masks: &[(&Path, &MaskLevels)]) -> Vec<Warning> {
+    let of = masks.len();
+    let kinds: Vec<MaskKind> = masks.iter().map(|(_, levels)| levels.kind()).collect();
+    let files = |wanted: MaskKind| -> Vec<PathBuf> {
+        masks.iter().zip(&kinds).filter(|(_, kind)| **kind == wanted).map(|((path, _), _)| path.to_path_buf()).collect()
+    };
+    let black = files(MaskKind::Black);
+    let all_black = of > 0 && black.len() == of;
+    let black_code = if all_black { WarningCode::MasksAllBlack } else { WarningCode::MasksEmpty };
+    let mut levels: Vec<u8> = masks
+        .iter()
+        .zip(&kinds)
+        .filter(|(_, kind)| **kind == MaskKind::FewLevels)
+        .flat_map(|((_, levels), _)| levels.pixels.iter().map(|(level, _)| *level))
+        .collect();
+    levels.sort_unstable();
+    levels.dedup();
+    let levels = levels.iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
+    let soft = files(MaskKind::Soft);
+    // one of ten, or fewer
+    let two_levels = kinds.iter().filter(|kind| **kind == MaskKind::TwoLevels).count();
+    let unlike = if 9 * soft.len() <= two_levels { soft } else { Vec::new() };
+    let found = [
+        Warning::about(black_code, black, of, ""),
+        Warning::about(WarningCode::MasksZeroOne, files(MaskKind::ZeroOne), of, ""),
+        Warning::about(WarningCode::MasksDark, files(MaskKind::Dark), of, ""),
+        Warning::about(WarningCode::MasksAllWhite, files(MaskKind::White), of, ""),
+        Warning::about(WarningCode::MasksThreeLevels, files(MaskKind::FewLevels), of, levels),
+        Warning::about(WarningCode::MasksUnlikeOthers, unlike, of, ""),
+    ];
+    found.into_iter().flatten().collect()
+}
+
+/// What is worth knowing of how images were read: files and what is known of each. `applied` says that EXIF orientations were.
+pub fn image_warnings(images: &[(&Path, &PictureFacts)], applied: bool) -> Vec<Warning> {
+    let of = images.len();
+    let files = |wanted: &dyn Fn(&PictureFacts) -> bool| -> Vec<PathBuf> {
+        images.iter().filter(|(_, facts)| wanted(facts)).map(|(path, _)| path.to_path_buf()).collect()
+    };
+    let clipped = |facts: &PictureFacts| facts.clipped_white + facts.clipped_black;
+    let (pixels, lost) =
+        images.iter().filter(|(_, facts)| clipped(facts) > 0).fold((0, 0), |(pixels, lost), (_, facts)| {
+            (pixels + (facts.width * facts.height) as u64, lost + clipped(facts))
+        });
+    let share = format!("{:.0} %", 100.0 * lost as f64 / (pixels as f64).max(1.0));
+    let found = [
+        Warning::about(WarningCode::ExifOrientation, files(&|facts| !applied && facts.orientation.is_some()), of, ""),
+        Warning::about(WarningCode::Clipped, files(&|facts| clipped(facts) > 0), of, share),
+        Warning::about(WarningCode::FirstFrame, files(&|facts| facts.more_frames), of, ""),
+    ];
+    found.into_iter().flatten().collect()
+}
+
+/// What is worth knowing of how the sizes of pairs differ: the masks' files and what is known of each pair.
+pub(super) fn size_warnings(pairs: &[(&Path, &PairFacts)], same_shape: impl Fn(&PairFacts) -> bool) -> Vec<Warning> {
+    let differ = |facts: &PairFacts| (facts.image.width, facts.image.height) != (facts.mask.width, facts.mask.height);
+    let files = |wanted: &dyn Fn(&PairFacts) -> bool| -> Vec<PathBuf> {
+        pairs.iter().filter(|(_, facts)| differ(facts) && wanted(facts)).map(|(path, _)| path.to_path_buf()).collect()
+    };
+    let found = [
+        Warning::about(WarningCode::SizesDiffer, files(&|facts| same_shape(facts)), pairs.len(), ""),
+        Warning::about(WarningCode::ShapesDiffer, files(&|facts| !same_shape(facts)), pairs.len(), ""),
+    ];
+    found.into_iter().flatten().collect()
+}

@@ -1,0 +1,135 @@
+//! What reading a whole set finds.
+
+use crate::support::pictures::{Folders, detailed, png_bytes};
+use sam2unet::data::{Folder, FolderOptions, Inspection, SetReport, Warning, inspect};
+use std::fs;
+
+fn seen(folders: &Folders) -> Inspection {
+    inspect(&folders.open().unwrap(), 2, None, &mut |_, _| ())
+}
+
+fn codes(found: &Inspection) -> Vec<(&'static str, usize)> {
+    found.warnings.iter().map(|warning| (warning.code.name(), warning.count)).collect()
+}
+
+#[test]
+fn all_bad_files_are_listed_by_cause_whatever_the_threads() {
+    let folders = Folders::new();
+    for index in 10..40 {
+        folders.image(&format!("{index}.png"), 30, 20);
+        folders.mask(&format!("{index}.png"), 30, 20);
+    }
+    assert!(seen(&folders).bad.is_empty());
+    folders.mask("31.png", 20, 30);
+    fs::write(folders.images().join("17.png"), &png_bytes(&detailed(30, 20))[..300]).unwrap();
+    fs::write(folders.masks().join("17.png"), b"text").unwrap();
+    fs::write(folders.masks().join("23.png"), b"more text").unwrap();
+    let mut texts = Vec::new();
+    for threads in [0, 1, 2, 7, 100] {
+        let set = folders.open().unwrap();
+        let mut calls = Vec::new();
+        let found = inspect(&set, threads, None, &mut |done, of| calls.push((done, of)));
+        assert_eq!(calls, (1..=30).map(|done| (done, 30)).collect::<Vec<_>>());
+        assert_eq!(found.pairs.iter().filter(|facts| facts.is_none()).count(), 3);
+        assert_eq!(found.bad.len(), 4);
+        texts.push(SetReport::new(&set, &found).errors);
+    }
+    assert!(texts.iter().all(|text| *text == texts[0]));
+    let names = ["images/17.png", "masks/17.png", "masks/23.png", "masks/31.png"];
+    assert!(texts[0].iter().zip(names).all(|(text, name)| text.contains(name)), "{texts:?}");
+}
+
+#[test]
+fn masks_that_are_likely_wrong_are_told_with_counts() {
+    let folders = Folders::new();
+    for index in 0..3 {
+        folders.rows(&format!("{index}.png"), &[0, 0]);
+    }
+    assert_eq!(codes(&seen(&folders)), [("masks-all-black", 3)]);
+    folders.rows("a.png", &[0, 1]);
+    folders.rows("b.png", &[1]);
+    folders.rows("c.png", &[0, 100]);
+    folders.rows("d.png", &[255, 255]);
+    folders.rows("e.png", &[0, 100, 255]);
+    folders.rows("f.png", &[0, 200, 255]);
+    let found = seen(&folders);
+    let expected =
+        [("masks-empty", 3), ("masks-0-1", 2), ("masks-dark", 1), ("masks-all-white", 1), ("masks-three-levels", 2)];
+    assert_eq!(codes(&found), expected);
+    let text = found.warnings.iter().map(Warning::to_string).collect::<Vec<_>>().join("\n");
+    for part in ["2 of 9 masks hold 0 and 1 only", "a.png, b.png", "(0, 100, 200, 255)", "multiply them by 255"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn a_mask_unlike_the_others_is_named() {
+    let folders = Folders::new();
+    let soft: Vec<u8> = (0..=255).collect();
+    for index in 0..9 {
+        folders.rows(&format!("{index}.png"), &[0, 255]);
+    }
+    folders.rows("photo.png", &soft);
+    let found = seen(&folders);
+    assert_eq!(codes(&found), [("masks-unlike-others", 1)]);
+    assert!(found.warnings[0].to_string().contains("photo.png"));
+    // a set of soft masks is a set of soft masks
+    for index in 0..9 {
+        folders.rows(&format!("{index}.png"), &soft);
+    }
+    assert_eq!(codes(&seen(&folders)), []);
+}
+
+#[test]
+fn pairs_of_one_shape_are_taken_and_told_and_others_only_when_asked_for() {
+    let folders = Folders::new();
+    for (name, image, mask) in [("a.png", (70, 37), (72, 37)), ("b.png", (64, 48), (32, 24)), ("c.png", (9, 9), (9, 9))]
+    {
+        folders.image(name, image.0, image.1);
+        folders.mask(name, mask.0, mask.1);
+    }
+    let found = seen(&folders);
+    assert!(found.bad.is_empty(), "{:?}", found.bad);
+    assert_eq!(codes(&found), [("masks-all-white", 3), ("sizes-differ", 2)]);
+    folders.mask("c.png", 9, 12);
+    folders.mask("b.png", 48, 48);
+    let texts: Vec<_> = seen(&folders).bad.iter().map(ToString::to_string).collect();
+    assert_eq!(texts.len(), 2, "{texts:?}");
+    assert!(texts[0].contains("64x48") && texts[0].contains("48x48") && texts[1].contains("9x12"), "{texts:?}");
+    let options = FolderOptions { resize_masks: true, ..FolderOptions::default() };
+    let set = Folder::open_with(&folders.images(), &folders.masks(), options).unwrap();
+    let found = inspect(&set, 1, None, &mut |_, _| ());
+    assert_eq!(codes(&found), [("masks-all-white", 3), ("sizes-differ", 1), ("shapes-differ", 2)]);
+}
+
+#[test]
+fn files_that_are_as_they_were_are_not_read_again() {
+    let (folders, kept) = (Folders::new(), tempfile::tempdir().unwrap());
+    for name in ["a.png", "b.png"] {
+        folders.rows(name, &[0, 255]);
+    }
+    let again = || inspect(&folders.open().unwrap(), 1, Some(kept.path()), &mut |_, _| ());
+    let first = again();
+    assert!(first.bad.is_empty());
+    // the same size and time, another content: that is what is believed
+    let path = folders.masks().join("a.png");
+    let (bytes, time) = (fs::read(&path).unwrap(), fs::metadata(&path).unwrap().modified().unwrap());
+    fs::write(&path, vec![7; bytes.len()]).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+    assert_eq!(again().pairs, first.pairs);
+    // another time
+    fs::write(&path, vec![7; bytes.len()]).unwrap();
+    fs::File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_modified(time + std::time::Duration::from_secs(1))
+        .unwrap();
+    let found = again();
+    assert_eq!((found.bad.len(), found.pairs[1].is_some()), (1, true));
+    // what is damaged is found anew
+    for file in fs::read_dir(kept.path()).unwrap() {
+        fs::write(file.unwrap().path(), b"{").unwrap();
+    }
+    assert_eq!(again().bad.len(), 1);
+}
