@@ -35,6 +35,7 @@ pub(crate) mod read;
 pub(crate) mod report;
 pub(crate) mod resize;
 pub(crate) mod synthetic;
+pub(crate) mod unused;
 pub(crate) mod warning;
 pub(crate) mod write;
 
@@ -44,7 +45,7 @@ pub use example::{Example, Flips, epoch_order, flips, normalise};
 pub use facts::{MaskLevels, PairFacts, PictureFacts};
 pub use folder::{Folder, FolderOptions, Found, Pair};
 pub use inspect::{Inspection, inspect};
-pub use listing::{Listing, Unused, UnusedKind, image_files};
+pub use listing::{Listing, image_files};
 pub use loader::{Batch, BatchRequest, Loader};
 pub use mask::{FOREGROUND_ABOVE, saved_mask};
 pub use multi_scale::{LARGER_SCALE, MultiScale};
@@ -55,5 +56,6 @@ pub use read::{Clipped, ExifOrientation, FileFacts, ReadOptions, read_grey, read
 pub use report::{Depths, SetReport};
 pub use resize::Filter;
 pub use synthetic::Synthetic;
+pub use unused::{Unused, UnusedKind};
 pub use warning::{Warning, WarningCode, image_warnings, mask_warnings};
 pub use write::write_png;
