@@ -56,6 +56,6 @@ pub use read::{Clipped, ExifOrientation, FileFacts, ReadOptions, read_grey, read
 pub use report::{Depths, SetReport};
 pub use resize::Filter;
 pub use synthetic::Synthetic;
-pub use unused::{Unused, UnusedKind};
+pub use unused::{OtherFormat, Unused, UnusedKind};
 pub use warning::{Warning, WarningCode, image_warnings, mask_warnings};
 pub use write::write_png;

@@ -67,13 +67,14 @@ pub struct SizesOfPair {
     pub mask_size: (usize, usize),
 }
 
-/// A line for each of the first few.
+/// A line for each of the first few; the only one stays on the line.
 fn listed(pairs: &[SizesOfPair]) -> String {
     const SHOWN: usize = 10;
     let line = |pair: &SizesOfPair| {
         let ((width, height), (mask_width, mask_height)) = (pair.prediction_size, pair.mask_size);
         let (prediction, mask) = (pair.prediction.display(), pair.mask.display());
-        format!("\n  {prediction} is {width}x{height} pixels, {mask} is {mask_width}x{mask_height}")
+        let start = if pairs.len() == 1 { " " } else { "\n  " };
+        format!("{start}{prediction} is {width}x{height} pixels, {mask} is {mask_width}x{mask_height}")
     };
     let more = pairs.len().saturating_sub(SHOWN);
     let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
