@@ -88,13 +88,14 @@ impl From<PredictError> for Failure {
 
 impl From<EvaluationError> for Failure {
     fn from(error: EvaluationError) -> Self {
-        let advice = match &error {
-            EvaluationError::SizesDiffer { .. } => {
-                "\nwrite predictions at the masks' sizes: sam2unet predict --like MASKS"
-            }
-            _ => "",
+        let between = match &error {
+            EvaluationError::SizesDiffer { pairs, .. } if pairs.len() == 1 => "; ",
+            EvaluationError::SizesDiffer { .. } => "\n",
+            _ => return Self::input(error),
         };
-        Self::input(format_args!("{error}{advice}"))
+        Self::input(format_args!(
+            "{error}{between}write predictions at the masks' sizes: sam2unet predict --like MASKS"
+        ))
     }
 }
 
