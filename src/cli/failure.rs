@@ -1,7 +1,9 @@
 //! Which error is which exit status, and what a flag can do about it.
 
 use super::measure::MeasureError;
+use super::settings::with_flags;
 use crate::checkpoint::error::CheckpointError;
+use crate::data::error::DataError;
 use crate::device::DeviceError;
 use crate::metrics::folders::EvaluationError;
 use crate::predict::error::PredictError;
@@ -127,11 +129,18 @@ impl From<PrepareError> for Failure {
             PrepareError::Settings(error) => error.into(),
             PrepareError::Folder(error) => error.into(),
             PrepareError::Device(error) => error.into(),
+            PrepareError::Data(error) => error.into(),
             PrepareError::OtherVariant { ref found, .. } => {
                 Self::input(format_args!("{error}: give --variant {found}, or another file"))
             }
             _ => Self::input(error),
         }
+    }
+}
+
+impl From<DataError> for Failure {
+    fn from(error: DataError) -> Self {
+        Self::input(with_flags(error))
     }
 }
 

@@ -62,7 +62,8 @@ fn all_that_a_run_would_be_refused_for_is_listed() {
     // a run says the same
     let Ended { status, err, .. } = run(root, &["train", "--images", "images", "--masks", "masks", "--out", "run"]);
     assert_eq!(status, Some(2), "{err}");
-    for part in ["2 files of 3 pairs cannot be used", "1 are no images", "1 differ in shape", "9x1"] {
+    for part in ["2 files of 3 pairs cannot be used", "1 are no images", "1 differ in shape", "9x1", "`--resize-masks`"]
+    {
         assert!(err.contains(part), "{part}: {err}");
     }
     assert!(!root.join("run").exists());
