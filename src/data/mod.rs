@@ -6,6 +6,7 @@
 //! In the order in which data flows:
 //!
 //! 1. [`read_rgb`] and [`read_grey`]: a file, as `Image.open(path).convert("RGB")` and `convert("L")` see it;
+//!    [`read_rgb_with`] and [`read_grey_with`] take [`ReadOptions`] and give [`FileFacts`] too;
 //! 2. [`Pixels::resize`]: Pillow's antialiased resizing, equal to the pixel;
 //! 3. [`Dataset`]: pairs of image and mask, from two folders ([`Folder`]) or generated ([`Synthetic`]);
 //! 4. [`Example`]: one normalised pair at a network's side, perhaps flipped; [`epoch_order`] and [`flips`] decide
@@ -40,7 +41,8 @@ pub use multi_scale::{LARGER_SCALE, MultiScale};
 pub use picture::{SheetRow, contact_sheet, overlay};
 pub use pixels::{Grey, MAX_PIXELS, Pixels, Rgb};
 pub use random::Draws;
-pub use read::{read_grey, read_rgb};
+pub use read::facts::{Clipped, ExifOrientation, FileFacts, ReadOptions};
+pub use read::{read_grey, read_grey_with, read_rgb, read_rgb_with};
 pub use resize::Filter;
 pub use synthetic::Synthetic;
 pub use write::write_png;
