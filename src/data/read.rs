@@ -16,6 +16,7 @@
 //!   bits; YCbCr and LAB of 8 bits. Compressed with LZW, Deflate, ZSTD, PackBits, Modified Huffman, fax Group 3 and 4, JPEG or WebP;
 //!   predictors. Alpha and further channels are passed over. Not read: old-style JPEG, LZMA and LERC inside TIFF, 64-bit integers, colour in
 //!   floating point. Camera RAW that looks like TIFF (DNG, NEF, ...) is refused: its first picture is a preview.
+//! - **JPEG 2000** with the feature `jpeg2000`; without it, it is refused by name. Lossy files may differ by 1.
 //! - **WebP**, **GIF**, **BMP**, **PNM** (but not PFM), **TGA**.
 //!
 //! Of an animation or of several pages the first counts ([`FileFacts::more_frames`] tells). Whatever else is known (HEIC, AVIF,
@@ -53,6 +54,8 @@ mod decoded;
 mod file;
 mod gif;
 mod jpeg;
+#[cfg(feature = "jpeg2000")]
+mod jpeg2000;
 mod kind;
 mod orientation;
 mod packed;
@@ -150,6 +153,8 @@ fn decode(format: Format, bytes: Vec<u8>) -> Result<Decoded, Problem> {
         Format::Bmp => plain::decode_bmp(&bytes),
         Format::Gif => gif::decode(&bytes),
         Format::Jpeg => jpeg::decode(&bytes),
+        #[cfg(feature = "jpeg2000")]
+        Format::Jpeg2000 => jpeg2000::decode(&bytes),
         Format::Png => png::decode(bytes),
         Format::Pnm => plain::decode_pnm(&bytes),
         Format::Tga => plain::decode_tga(&bytes),

@@ -55,7 +55,9 @@ pub(crate) fn decode_inner(bytes: &[u8], channels: usize, wanted: Wanted) -> Res
     let frame = walk(bytes)?;
     if usize::from(frame.channels) != channels {
         let found = frame.channels;
-        return Err(Problem::Undecodable(format!("its JPEG parts have {found} channels where {channels} are expected")));
+        return Err(Problem::Undecodable(format!(
+            "its JPEG parts have {found} channels where {channels} are expected"
+        )));
     }
     if !matches!(channels, 1 | 3 | 4) {
         return Err(Problem::Undecodable(format!("JPEG parts of {channels} channels are not read")));
@@ -123,10 +125,8 @@ fn walk(bytes: &[u8]) -> Result<Frame, Problem> {
                 };
                 // a frame header; those in between are Huffman tables (c4), JPEG's extensions (c8) and conditioning (cc)
                 if matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc) {
-                    let &[bits, _, _, _, _, components] = bytes
-                        .get(at + 4..at + 10)
-                        .and_then(<[u8]>::first_chunk::<6>)
-                        .ok_or_else(truncated)?;
+                    let &[bits, _, _, _, _, components] =
+                        bytes.get(at + 4..at + 10).and_then(<[u8]>::first_chunk::<6>).ok_or_else(truncated)?;
                     refuse_process(marker, bits)?;
                     channels.get_or_insert(components);
                 }

@@ -8,6 +8,8 @@ pub(crate) enum Format {
     Bmp,
     Gif,
     Jpeg,
+    #[cfg(feature = "jpeg2000")]
+    Jpeg2000,
     Png,
     Pnm,
     Tga,
@@ -21,6 +23,8 @@ impl Format {
             Self::Bmp => "BMP",
             Self::Gif => "GIF",
             Self::Jpeg => "JPEG",
+            #[cfg(feature = "jpeg2000")]
+            Self::Jpeg2000 => "JPEG 2000",
             Self::Png => "PNG",
             Self::Pnm => "PNM",
             Self::Tga => "TGA",
@@ -76,6 +80,8 @@ fn signature(head: &[u8]) -> Option<Format> {
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Format::WebP,
         [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Format::Tiff,
         _ if starts(b"BM") => Format::Bmp,
+        #[cfg(feature = "jpeg2000")]
+        _ if starts(JP2) || starts(CODESTREAM) => Format::Jpeg2000,
         [b'P', b'1'..=b'7', b' ' | b'\t' | b'\r' | b'\n' | b'#', ..] => Format::Pnm,
         _ => return None,
     })
@@ -86,7 +92,11 @@ const LOSSLESS: &str = "save it as 8-bit PNG";
 const RAW: Unread = Unread { name: "a camera's RAW file", advice: "develop it to JPEG, PNG or 8-bit TIFF" };
 const HEIC: Unread = Unread { name: "HEIC (an iPhone photo)", advice: PICTURE };
 const AVIF: Unread = Unread { name: "AVIF", advice: PICTURE };
-const JPEG_2000: Unread = Unread { name: "JPEG 2000", advice: LOSSLESS };
+const JPEG_2000: Unread =
+    Unread { name: "JPEG 2000", advice: "save it as 8-bit PNG (a program built with the feature `jpeg2000` reads it)" };
+/// How JPEG 2000 begins, in a file with boxes and without.
+const JP2: &[u8] = b"\0\0\0\x0cjP  \r\n\x87\n";
+const CODESTREAM: &[u8] = b"\xff\x4f\xff\x51";
 const MEDICAL: &str = "save its slices as 8-bit PNG, with the window that shows what is to be segmented";
 const NIFTI: Unread = Unread { name: "NIfTI", advice: MEDICAL };
 const VIDEO: Unread = Unread { name: "a video", advice: "save its frames as JPEG or PNG" };
@@ -112,8 +122,8 @@ fn unread_signature(head: &[u8]) -> Option<Unread> {
         return Some(base_media(head));
     }
     let known: &[(usize, &[u8], Unread)] = &[
-        (0, b"\0\0\0\x0cjP  \r\n\x87\n", JPEG_2000),
-        (0, b"\xff\x4f\xff\x51", JPEG_2000),
+        (0, JP2, JPEG_2000),
+        (0, CODESTREAM, JPEG_2000),
         (0, b"\xff\x0a", Unread { name: "JPEG XL", advice: PICTURE }),
         (0, b"\0\0\0\x0cJXL \r\n\x87\n", Unread { name: "JPEG XL", advice: PICTURE }),
         (0, b"II\xbc\x01", Unread { name: "JPEG XR", advice: PICTURE }),
@@ -127,13 +137,21 @@ fn unread_signature(head: &[u8]) -> Option<Unread> {
         (344, b"n+1\0", NIFTI),
         (344, b"ni1\0", NIFTI),
         (4, b"n+2\0\r\n\x1a\n", NIFTI),
-        (0, b"\x1f\x8b", Unread { name: "packed with gzip (as .nii.gz is)", advice: "unpack it, and save what it holds as PNG" }),
+        (
+            0,
+            b"\x1f\x8b",
+            Unread { name: "packed with gzip (as .nii.gz is)", advice: "unpack it, and save what it holds as PNG" },
+        ),
         (0, b"8BPS", Unread { name: "PSD (Photoshop)", advice: LOSSLESS }),
         (0, b"gimp xcf", Unread { name: "XCF (GIMP)", advice: LOSSLESS }),
         (0, b"%PDF", Unread { name: "PDF", advice: "save its pages as PNG" }),
         (0, b"%!PS", Unread { name: "PostScript", advice: "save its pages as PNG" }),
         (0, b"\xc5\xd0\xd3\xc6", Unread { name: "PostScript", advice: "save its pages as PNG" }),
-        (0, b"\x93NUMPY", Unread { name: "a NumPy array", advice: "save it as PNG: Image.fromarray(array).save(\"name.png\")" }),
+        (
+            0,
+            b"\x93NUMPY",
+            Unread { name: "a NumPy array", advice: "save it as PNG: Image.fromarray(array).save(\"name.png\")" },
+        ),
         (0, b"MATLAB ", Unread { name: "a MATLAB file", advice: "save its arrays as PNG: imwrite(array, 'name.png')" }),
         (0, b"\x89HDF\r\n\x1a\n", Unread { name: "HDF5", advice: "save its arrays as PNG" }),
         (0, b"\x76\x2f\x31\x01", Unread { name: "OpenEXR", advice: LOSSLESS }),
@@ -197,14 +215,12 @@ fn unread_text(head: &[u8]) -> Option<Unread> {
         _ if text.starts_with(b"<svg") || (text.starts_with(b"<?xml") && holds(b"<svg")) => {
             Unread { name: "SVG (a drawing)", advice: "save it as PNG" }
         }
-        _ if text.starts_with(b"<!doctype html") || text.starts_with(b"<html") || text.starts_with(b"<head") => Unread {
-            name: "a web page (HTML), as a failed download leaves it",
-            advice: "download the picture again",
-        },
-        _ if text.starts_with(b"<?xml") => Unread {
-            name: "an XML text, as a failed download leaves it",
-            advice: "download the picture again",
-        },
+        _ if text.starts_with(b"<!doctype html") || text.starts_with(b"<html") || text.starts_with(b"<head") => {
+            Unread { name: "a web page (HTML), as a failed download leaves it", advice: "download the picture again" }
+        }
+        _ if text.starts_with(b"<?xml") => {
+            Unread { name: "an XML text, as a failed download leaves it", advice: "download the picture again" }
+        }
         _ if text.starts_with(b"{\"") => {
             Unread { name: "a JSON text", advice: "if it holds outlines of masks, draw them as PNG first" }
         }

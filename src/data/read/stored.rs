@@ -138,7 +138,9 @@ impl Stored {
     pub(crate) fn clipped(&self, scale_16_bit: bool) -> Option<Clipped> {
         let (to_white, to_black) = match &self.samples {
             Samples::Grey16(data) if !scale_16_bit => (data.iter().filter(|&&v| v > 255).count(), 0),
-            Samples::Int32(data) => (data.iter().filter(|&&v| v > 255).count(), data.iter().filter(|&&v| v < 0).count()),
+            Samples::Int32(data) => {
+                (data.iter().filter(|&&v| v > 255).count(), data.iter().filter(|&&v| v < 0).count())
+            }
             Samples::Float(data) => {
                 let lost_to_black = |v: f32| v.is_nan() || (v < 1.0 && v != 0.0);
                 (data.iter().filter(|&&v| v > 255.0).count(), data.iter().filter(|&&v| lost_to_black(v)).count())

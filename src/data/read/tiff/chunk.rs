@@ -299,9 +299,7 @@ mod tests {
         // two blocks of 2 x 2 for 3 x 2 pixels
         let data = [1, 2, 4, 5, 100, 200, 3, 9, 6, 9, 101, 201];
         let pixels = spread_chroma(&data, 3, 2, 2, 2);
-        let expected = [
-            1, 100, 200, 2, 100, 200, 3, 101, 201, 4, 100, 200, 5, 100, 200, 6, 101, 201,
-        ];
+        let expected = [1, 100, 200, 2, 100, 200, 3, 101, 201, 4, 100, 200, 5, 100, 200, 6, 101, 201];
         assert_eq!(pixels, expected);
     }
 }

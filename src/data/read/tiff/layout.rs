@@ -95,6 +95,7 @@ const DNG_VERSION: Tag = Tag::Unknown(50706);
 
 impl Layout {
     pub(crate) fn of(bytes: &[u8]) -> Result<Self, Problem> {
+        refuse_endless_text(bytes)?;
         let mut tags = Decoder::new(Cursor::new(bytes)).map_err(|error| tag_problem(&error))?;
         let (width, height) = tags.dimensions().map_err(|error| tag_problem(&error))?;
         let (width, height) = (width as usize, height as usize);
@@ -199,7 +200,10 @@ impl Layout {
         }
         let needed = width.div_ceil(self.chunk_width) * height.div_ceil(self.chunk_height) * self.planes();
         if self.chunks.len() < needed {
-            return Err(undecodable(format!("{} of {needed} parts of the picture are missing", needed - self.chunks.len())));
+            return Err(undecodable(format!(
+                "{} of {needed} parts of the picture are missing",
+                needed - self.chunks.len()
+            )));
         }
         Ok(())
     }
@@ -240,6 +244,30 @@ fn number_kind(format: Option<u16>) -> Result<Number, Problem> {
         Some(5 | 6) => return Err(undecodable("complex numbers are not read")),
         Some(other) => return Err(undecodable(format!("samples of format {other} are not read"))),
     })
+}
+
+/// A text in the first directory that is longer than the file. The crate `tiff` refuses one of more than 256 MB too, but prints a
+/// line when it does.
+fn refuse_endless_text(bytes: &[u8]) -> Result<(), Problem> {
+    const TEXT: u64 = 2;
+    let number = |at: usize, size: usize| -> Option<u64> {
+        let digits = bytes.get(at..at.checked_add(size)?)?;
+        let add = |sum: u64, digit: &u8| sum << 8 | u64::from(*digit);
+        Some(if bytes[0] == b'M' { digits.iter().fold(0, add) } else { digits.iter().rev().fold(0, add) })
+    };
+    let is_big = number(2, 2) == Some(43);
+    // where the directory begins; bytes of an offset or a count, of the number of entries, and of an entry
+    let (directory, long, entries_size, entry_size) = if is_big { (8, 8, 8, 20) } else { (4, 4, 2, 12) };
+    let Some(start) = number(directory, long).and_then(|at| usize::try_from(at).ok()) else { return Ok(()) };
+    let first = start.saturating_add(entries_size);
+    let entries = number(start, entries_size).unwrap_or(0).min((bytes.len() / entry_size) as u64) as usize;
+    for entry in (0..entries).map(|i| first.saturating_add(i * entry_size)) {
+        let count = number(entry.saturating_add(4), long).unwrap_or(0);
+        if number(entry.saturating_add(2), 2) == Some(TEXT) && count > bytes.len() as u64 {
+            return Err(undecodable("the TIFF's tags are damaged (a text longer than the file)"));
+        }
+    }
+    Ok(())
 }
 
 /// A camera's RAW file keeps a small preview where a TIFF has its picture: to read that one would be silently wrong.
