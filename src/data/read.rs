@@ -171,3 +171,35 @@ fn named(path: &Path, problem: Problem) -> DataError {
         Problem::Unread(unread) => DataError::Unread { path, kind: unread.name, advice: unread.advice },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::read::stored::Samples;
+
+    fn stored(name: &str) -> Samples {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/images").join(name);
+        read_stored(&path, &ReadOptions::default()).unwrap().0.samples
+    }
+
+    /// Masks of several classes keep the number of a class as an index or as a value of 16 bits.
+    #[test]
+    fn indices_and_values_are_as_the_file_stores_them() {
+        let Samples::Palette { indices: of_gif, .. } = stored("palette.gif") else { panic!("no palette") };
+        assert!(of_gif.iter().all(|&index| index < 16) && of_gif.contains(&0));
+        for name in ["palette_alpha.png", "palette_transparent.png", "palette.tif", "palette.bmp", "four_bits.bmp"] {
+            let Samples::Palette { indices, colours } = stored(name) else { panic!("{name} has no palette") };
+            assert!(indices.iter().all(|&index| usize::from(index) < colours.len()), "{name}");
+            assert!(indices == of_gif, "{name} holds the same indices");
+        }
+        for name in ["grey16.png", "grey16_be.tif", "grey16.pgm", "grey16_transparent.png", "interlaced16.png"] {
+            let Samples::Grey16(values) = stored(name) else { panic!("{name} is not of 16 bits") };
+            assert!((0..24 * 16).all(|i| usize::from(values[i]) == 7 * (i % 24) + 41 * (i / 24)), "{name}");
+        }
+        assert!(
+            matches!(stored("one_bit.tif"), Samples::Bilevel(_))
+                && matches!(stored("float32_le.tif"), Samples::Float(_))
+        );
+        assert!(matches!(stored("signed32.tif"), Samples::Int32(_)) && matches!(stored("cmyk.tif"), Samples::Cmyk(_)));
+    }
+}
