@@ -7,10 +7,11 @@ use rayon::prelude::*;
 use super::pair::{MetricError, PairScores, score_pair};
 use super::summary::Summary;
 use crate::data::error::{BadFiles, DataError};
-use crate::data::facts::MaskLevels;
 use crate::data::listing::Listing;
 use crate::data::names::match_names;
-use crate::data::read::{ReadOptions, read_grey_with};
+use crate::data::pair_facts::MaskLevels;
+use crate::data::read::facts::ReadOptions;
+use crate::data::read::read_grey_with;
 use crate::data::unused::Few;
 use crate::data::warning::{Warning, mask_warnings};
 
