@@ -1,7 +1,7 @@
 //! What the programs print: lines and results on standard output, progress on standard error.
 
 use super::failure::{Failure, Status};
-use super::settings::with_flags;
+use super::flag_names::with_flags;
 use crate::metrics::summary::Summary;
 use crate::metrics::task::{Task, columns};
 use crate::train::events::{Event, Observer};
