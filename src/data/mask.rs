@@ -32,22 +32,40 @@ pub fn saved_mask(logits: &[f32], side: usize, width: usize, height: usize, stre
     Grey { width, height, data: map.iter().map(|p| (p * 255.0) as u8).collect() }
 }
 
-/// PyTorch's `interpolate(mode="bilinear", align_corners=False)` of a square map: no antialiasing, half-pixel centres,
-/// edges repeated.
-fn resize_bilinear(map: &[f32], side: usize, width: usize, height: usize) -> Vec<f32> {
-    if side == 0 {
-        return vec![0.0; width * height];
+/// PyTorch's `interpolate(mode="bilinear", align_corners=False)`: no antialiasing, half-pixel centres, edges repeated.
+pub(crate) struct Bilinear {
+    /// Pixels in a row of the source.
+    stride: usize,
+    columns: Vec<(usize, usize, f32)>,
+    rows: Vec<(usize, usize, f32)>,
+}
+
+impl Bilinear {
+    /// From one size (width, height) to another.
+    pub(crate) fn new(from: (usize, usize), to: (usize, usize)) -> Self {
+        Self { stride: from.0, columns: positions(from.0, to.0), rows: positions(from.1, to.1) }
     }
-    let columns = positions(side, width);
-    let mut out = Vec::with_capacity(width * height);
-    for (top, bottom, down) in positions(side, height) {
-        let (top, bottom) = (&map[top * side..][..side], &map[bottom * side..][..side]);
-        out.extend(columns.iter().map(|&(left, right, along)| {
+
+    /// Writes the row `y` of the resized map into `out`, which has its width.
+    pub(crate) fn row(&self, map: &[f32], y: usize, out: &mut [f32]) {
+        let (top, bottom, down) = self.rows[y];
+        let (top, bottom) = (&map[top * self.stride..][..self.stride], &map[bottom * self.stride..][..self.stride]);
+        for (out, &(left, right, along)) in out.iter_mut().zip(&self.columns) {
             let upper = top[left] * (1.0 - along) + top[right] * along;
             let lower = bottom[left] * (1.0 - along) + bottom[right] * along;
-            upper * (1.0 - down) + lower * down
-        }));
+            *out = upper * (1.0 - down) + lower * down;
+        }
     }
+}
+
+/// A square map at another size.
+fn resize_bilinear(map: &[f32], side: usize, width: usize, height: usize) -> Vec<f32> {
+    let mut out = vec![0.0; width * height];
+    if side == 0 {
+        return out;
+    }
+    let resize = Bilinear::new((side, side), (width, height));
+    out.chunks_exact_mut(width.max(1)).enumerate().for_each(|(y, row)| resize.row(map, y, row));
     out
 }
 

@@ -17,6 +17,7 @@
 //!
 //! This layer knows no tensor, no tape and no network.
 
+pub(crate) mod classes;
 pub(crate) mod dataset;
 pub(crate) mod error;
 pub(crate) mod example;
@@ -41,6 +42,12 @@ pub(crate) mod unused;
 pub(crate) mod warning;
 pub(crate) mod write;
 
+pub use classes::class::{Class, ClassKind, Classes, ClassesError};
+pub use classes::index::{IGNORED, IndexError, UnknownValues, read_index};
+pub use classes::nearest::resize_nearest;
+pub use classes::palette::voc_palette;
+pub use classes::prediction::{predicted_index, predicted_labels};
+pub use classes::values::{PixelValue, ValueTable};
 pub use dataset::{Dataset, is_same_shape};
 pub use error::{BadFiles, DataError};
 pub use example::{Example, Flips, epoch_order, flips, normalise};

@@ -1,5 +1,6 @@
 //! The data layer against results of Pillow and PyTorch, bad files, pairs, background loading, generated scenes.
 
+mod classes;
 mod example;
 mod folder;
 mod inspect;

@@ -1,0 +1,150 @@
+//! Index maps: for each pixel the number of its class.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::values::{PixelValue, ValueTable};
+use crate::data::error::DataError;
+use crate::data::pixels::Grey;
+use crate::data::read::facts::{FileFacts, ReadOptions};
+use crate::data::read::read_stored;
+use crate::data::read::stored::{Samples, Stored};
+
+/// What an index map holds where nobody knows the class: such pixels count nowhere.
+pub const IGNORED: u8 = 255;
+
+/// Why a mask gives no index map.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IndexError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A value stands twice in a table.
+    #[error("the value {0} is named twice; each value means one class, or is ignored")]
+    ValueTwice(PixelValue),
+    /// The file holds values that mean no class.
+    #[error("{}: {unknown}", path.display())]
+    Unknown {
+        /// The file.
+        path: PathBuf,
+        /// The values.
+        unknown: UnknownValues,
+    },
+    /// The file is compressed with loss, so that its values are not exact.
+    #[error("{}: {format} keeps no exact values, so classes cannot be told; save masks as PNG", path.display())]
+    Lossy {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        format: &'static str,
+    },
+}
+
+/// Values that are in no table, with their pixels: most pixels first, then numbers before colours, then by value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownValues {
+    /// Each value, and how many pixels have it.
+    pub found: Vec<(PixelValue, u64)>,
+    /// The value of the table that is nearest to the first of them, and its class.
+    pub nearest: Option<(PixelValue, u8)>,
+}
+
+impl fmt::Display for UnknownValues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 5;
+        write!(f, "{} values mean no class: ", self.found.len())?;
+        for (number, (value, pixels)) in self.found.iter().take(SHOWN).enumerate() {
+            write!(f, "{}{value} ({pixels} pixels)", if number == 0 { "" } else { ", " })?;
+        }
+        if self.found.len() > SHOWN {
+            write!(f, " and {} more", self.found.len() - SHOWN)?;
+        }
+        match self.nearest {
+            Some((value, IGNORED)) => write!(f, "; nearest to the first is {value}, which is ignored"),
+            Some((value, class)) => write!(f, "; nearest to the first is {value}, class {class}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The index map of a mask's file, at its own size.
+///
+/// Grey of 16 bits counts unclipped, grey of 2 and 4 bits as it is spread over 8 (x85, x17), grey of 1 bit as 0 and 1 where values
+/// are indices and as 0 and 255 otherwise. Alpha is dropped.
+///
+/// # Errors
+/// When the file cannot be read, is compressed with loss, or holds a value that is not in the table: all such values.
+pub fn read_index(path: &Path, table: &ValueTable, options: &ReadOptions) -> Result<(Grey, FileFacts), IndexError> {
+    let (stored, facts) = read_stored(path, options)?;
+    if facts.lossy {
+        return Err(IndexError::Lossy { path: path.to_owned(), format: facts.format });
+    }
+    match index_map(stored, table) {
+        Ok(map) => Ok((map, facts)),
+        Err(unknown) => Err(IndexError::Unknown { path: path.to_owned(), unknown }),
+    }
+}
+
+/// The index map of samples as they are stored.
+pub(crate) fn index_map(stored: Stored, table: &ValueTable) -> Result<Grey, UnknownValues> {
+    let Stored { width, height, samples } = stored;
+    let mut classes = Finder { table, known: HashMap::new(), unknown: HashMap::new() };
+    let number = |value: u8| PixelValue::Number(i64::from(value));
+    let data: Vec<u8> = match samples {
+        Samples::Bilevel(data) if table.takes_indices() => {
+            data.iter().map(|&v| classes.find(number(u8::from(v != 0)))).collect()
+        }
+        Samples::Bilevel(data) | Samples::Grey(data) => data.iter().map(|&v| classes.find(number(v))).collect(),
+        Samples::GreyAlpha(data) => data.as_chunks::<2>().0.iter().map(|&[v, _]| classes.find(number(v))).collect(),
+        Samples::Palette { indices, .. } if table.takes_indices() => {
+            indices.iter().map(|&v| classes.find(number(v))).collect()
+        }
+        Samples::Grey16(data) => data.iter().map(|&v| classes.find(PixelValue::Number(i64::from(v)))).collect(),
+        Samples::Int32(data) => data.iter().map(|&v| classes.find(PixelValue::Number(i64::from(v)))).collect(),
+        // a fraction is no class: it must not become its neighbour
+        Samples::Float(data) => data.iter().map(|&v| classes.find(PixelValue::Number(whole(v)))).collect(),
+        colour => {
+            let rgb = Stored { width, height, samples: colour }.into_rgb(false);
+            rgb.data.as_chunks::<3>().0.iter().map(|&pixel| classes.find(PixelValue::of_rgb(pixel))).collect()
+        }
+    };
+    classes.finish()?;
+    Ok(Grey { width, height, data })
+}
+
+/// A number that is no whole one becomes one that no table holds.
+fn whole(value: f32) -> i64 {
+    if value.fract() == 0.0 && value.abs() < 1e9 { value as i64 } else { i64::MIN }
+}
+
+/// Finds classes of values, and counts the pixels of those that have none.
+struct Finder<'a> {
+    table: &'a ValueTable,
+    known: HashMap<PixelValue, u8>,
+    unknown: HashMap<PixelValue, u64>,
+}
+
+impl Finder<'_> {
+    fn find(&mut self, value: PixelValue) -> u8 {
+        if let Some(class) = self.known.get(&value) {
+            return *class;
+        }
+        match self.table.class(value) {
+            Some(class) => *self.known.entry(value).or_insert(class),
+            None => {
+                *self.unknown.entry(value).or_default() += 1;
+                IGNORED
+            }
+        }
+    }
+
+    fn finish(self) -> Result<(), UnknownValues> {
+        let mut found: Vec<_> = self.unknown.into_iter().collect();
+        found.sort_unstable_by_key(|(value, pixels)| (std::cmp::Reverse(*pixels), *value));
+        let Some((first, _)) = found.first() else { return Ok(()) };
+        let nearest = self.table.nearest(*first);
+        Err(UnknownValues { found, nearest })
+    }
+}
