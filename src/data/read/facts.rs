@@ -28,7 +28,7 @@ pub struct ReadOptions {
 }
 
 /// What a file is, besides its pixels.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileFacts {
     /// The format of the content, which may be another than the name says: `PNG`, `JPEG`, `TIFF` and so on.
     pub format: &'static str,

@@ -123,8 +123,7 @@ fn walk(bytes: &[u8]) -> Result<Frame, Problem> {
                 let Some(length) = bytes.get(at + 2..at + 4).and_then(<[u8]>::first_chunk::<2>) else {
                     return Err(truncated());
                 };
-                // a frame header; those in between are Huffman tables (c4), JPEG's extensions (c8) and conditioning
-                // (cc)
+                // a frame header; in between lie Huffman tables (c4), extensions (c8) and conditioning (cc)
                 if matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc) {
                     let &[bits, _, _, _, _, components] =
                         bytes.get(at + 4..at + 10).and_then(<[u8]>::first_chunk::<6>).ok_or_else(truncated)?;
