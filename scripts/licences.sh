@@ -22,7 +22,7 @@ trap 'rm -rf "$folder"' EXIT
 # `cargo metadata` would list what features do not ask for, too
 tree() { cargo tree --locked --edges normal,build --target all --prefix none --format '{p}|{l}|' "$@"; }
 tree >"$folder/default"
-tree --features cuda >"$folder/cuda"
+for feature in cuda jpeg2000; do tree --features "$feature" >"$folder/$feature"; done
 python3 - "$folder" "${allowed[@]}" <<'PY'
 import re, sys
 
@@ -70,11 +70,13 @@ def permitted(text):
         return False
 
 
-default, cuda = dependencies("default"), dependencies("cuda")
+default = dependencies("default")
+more = {feature: dependencies(feature) for feature in ("cuda", "jpeg2000")}
 print("| crate | version | licence | only with |\n|---|---|---|---|")
-every = sorted({**default, **cuda}.items())
-for (name, version), licence in every:
-    print(f"| {name} | {version[1:]} | {licence} | {'' if (name, version) in default else 'cuda'} |")
+every = sorted({**default, **more["cuda"], **more["jpeg2000"]}.items())
+for package, licence in every:
+    only = "" if package in default else ", ".join(feature for feature in more if package in more[feature])
+    print(f"| {package[0]} | {package[1][1:]} | {licence} | {only} |")
 refused = [f"error: {name} {version[1:]}: {licence}" for (name, version), licence in every if not permitted(licence)]
 if refused:
     sys.exit("\n".join(refused) + "\nIts licence is not among those that scripts/licences.sh allows.")

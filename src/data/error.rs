@@ -136,8 +136,8 @@ pub enum DataError {
     },
     /// A file's header promises more pixels than is sane (a decompression bomb, or a damaged header).
     #[error(
-        "{} says that it is {width}x{height} pixels, more than the limit of {MAX_PIXELS} in all (and of 16384 to a side of a \
-         WebP); scale it down first",
+        "{} says that it is {width}x{height} pixels, more than the limit of {MAX_PIXELS} in all \
+         (and, of a WebP, of 16384 to a side); scale it down first",
         path.display()
     )]
     TooLarge {

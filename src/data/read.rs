@@ -1,4 +1,5 @@
-//! One image file, as Pillow sees it: `Image.open(path).convert("RGB")` and `.convert("L")`. Pillow 13.0 is the yardstick.
+//! One image file, as Pillow sees it: `Image.open(path).convert("RGB")` and `.convert("L")`. Pillow 13.0 is the
+//! yardstick.
 //!
 //! Reading has two steps. [`read_stored`] gives the samples as the file stores them, in the terms of Pillow's modes
 //! ([`Samples`](stored::Samples)): a palette's indices and 16-bit values are still there. Pillow's `convert` follows.
@@ -7,44 +8,45 @@
 //!
 //! The format comes from the content; TGA, which has no signature, from the name.
 //!
-//! - **PNG**: all depths, interlaced or not. As in Pillow the checksum of a chunk of pixels is not compared, and the last
-//!   chunks may be missing; what is packed inside has a checksum of its own, which must be right.
-//! - **JPEG**: 8 bits, baseline and progressive. Refused by name: arithmetic coding (which Pillow reads), 12 bits, lossless,
-//!   hierarchical. A truncated file is refused, as Pillow does.
-//! - **TIFF** and BigTIFF of both byte orders, in strips or tiles, chunky or planar: 1, 2, 4 and 8 bits of grey and palette; 12, 16
-//!   and 32 bits of grey, with and without a sign, and floating point of 16, 32 and 64 bits; RGB and CMYK of 8 and 16
-//!   bits; YCbCr and LAB of 8 bits. Compressed with LZW, Deflate, ZSTD, PackBits, Modified Huffman, fax Group 3 and 4, JPEG or WebP;
-//!   predictors. Alpha and further channels are passed over. Not read: old-style JPEG, LZMA and LERC inside TIFF, 64-bit integers, colour in
-//!   floating point. Camera RAW that looks like TIFF (DNG, NEF, ...) is refused: its first picture is a preview.
+//! - **PNG**: all depths, interlaced or not. As in Pillow the checksum of a chunk of pixels is not compared, and the
+//!   last chunks may be missing; what is packed inside has a checksum of its own, which must be right.
+//! - **JPEG**: 8 bits, baseline and progressive. Refused by name: arithmetic coding (which Pillow reads), 12 bits,
+//!   lossless, hierarchical. A truncated file is refused, as Pillow does.
+//! - **TIFF** and BigTIFF of both byte orders, in strips or tiles, chunky or planar: 1, 2, 4 and 8 bits of grey and
+//!   palette; 12, 16 and 32 bits of grey, with and without a sign, and floating point of 16, 32 and 64 bits; RGB and
+//!   CMYK of 8 and 16 bits; YCbCr and LAB of 8 bits. Compressed with LZW, Deflate, ZSTD, PackBits, Modified Huffman,
+//!   fax Group 3 and 4, JPEG or WebP; predictors. Alpha and further channels are passed over. Not read: old-style JPEG,
+//!   LZMA and LERC inside TIFF, 64-bit integers, colour in floating point. Camera RAW that looks like TIFF (DNG, NEF,
+//!   ...) is refused: its first picture is a preview.
 //! - **JPEG 2000** with the feature `jpeg2000`; without it, it is refused by name. Lossy files may differ by 1.
 //! - **WebP**, **GIF**, **BMP**, **PNM** (but not PFM), **TGA**.
 //!
-//! Of an animation or of several pages the first counts ([`FileFacts::more_frames`] tells). Whatever else is known (HEIC, AVIF,
-//! JPEG 2000, JPEG XL, camera RAW, DICOM, NIfTI, PSD, a web page, a Git LFS pointer, ...) is refused by its
-//! name, with what to do: [`DataError::Unread`].
+//! Of an animation or of several pages the first counts ([`FileFacts::more_frames`] tells). Whatever else is known
+//! (HEIC, AVIF, JPEG 2000, JPEG XL, camera RAW, DICOM, NIfTI, PSD, a web page, a Git LFS pointer, ...) is refused by
+//! its name, with what to do: [`DataError::Unread`].
 //!
 //! # Pixels
 //!
 //! - Alpha is dropped, not blended; a palette's colours are used; colour profiles are not applied.
 //! - Grey of 16 bits or more is clipped to 0..=255, not scaled (Pillow's modes `I;16`, `I` and `F`); floats are rounded
-//!   towards zero. [`FileFacts::clipped`] counts what that loses, [`ReadOptions::scale_16_bit`] divides 16-bit grey by 257.
-//!   Colour of 16 bits keeps its high byte.
+//!   towards zero. [`FileFacts::clipped`] counts what that loses, [`ReadOptions::scale_16_bit`] divides 16-bit grey by
+//!   257. Colour of 16 bits keeps its high byte.
 //! - EXIF's orientation (JPEG, PNG, WebP; where there is none, XMP's) is found and not applied, unless
 //!   [`ReadOptions::exif_orientation`] says so. TIFF's own tag is always applied, as Pillow does since
 //!   version 6.2.
 //! - CMYK JPEG is taken as inverted, the Adobe convention, whether or not Adobe wrote it.
-//! - Lossy formats depend on the decoder: on photos JPEG differs from libjpeg-turbo by up to 4 levels (in luma by 1 or 2); where
-//!   colours change from pixel to pixel and chroma is subsampled, by more in colour.
-//! - Big-endian TIFF with a sign or in floating point, compressed, and planar TIFF of 16 bits or LAB: Pillow mixes up bytes
-//!   there; here they are read as what they say.
+//! - Lossy formats depend on the decoder: on photos JPEG differs from libjpeg-turbo by up to 4 levels (in luma by 1 or
+//!   2); where colours change from pixel to pixel and chroma is subsampled, by more in colour.
+//! - Big-endian TIFF with a sign or in floating point, compressed, and planar TIFF of 16 bits or LAB: Pillow mixes up
+//!   bytes there; here they are read as what they say.
 //! - LAB differs from Pillow's Little CMS by 1 at most.
 //! - PGM and PPM with a largest value that is neither 255 nor 65535 may differ by 1.
 //!
 //! # Bounds
 //!
-//! A path must lead to a regular file (links are followed); a folder, a pipe or a device is refused before a byte is read. A file has
-//! at most 2.9 GB, a picture at most [`MAX_PIXELS`](super::pixels::MAX_PIXELS), and a WebP no side over 16384: all are
-//! checked before memory is taken.
+//! A path must lead to a regular file (links are followed); a folder, a pipe or a device is refused before a byte is
+//! read. A file has at most 2.9 GB, a picture at most [`MAX_PIXELS`](super::pixels::MAX_PIXELS), and a WebP no side
+//! over 16384: all are checked before memory is taken.
 
 pub(crate) mod facts;
 pub(crate) mod stored;
@@ -98,8 +100,8 @@ pub fn read_grey(path: &Path) -> Result<Grey, DataError> {
 ///
 /// # Errors
 ///
-/// When the path leads to no regular file, when the file cannot be read, is empty, is no image, is of a kind that is not
-/// read, is truncated or corrupt, or holds more than [`MAX_PIXELS`](super::pixels::MAX_PIXELS).
+/// When the path leads to no regular file, when the file cannot be read, is empty, is no image, is of a kind that is
+/// not read, is truncated or corrupt, or holds more than [`MAX_PIXELS`](super::pixels::MAX_PIXELS).
 pub fn read_rgb_with(path: &Path, options: &ReadOptions) -> Result<(Rgb, FileFacts), DataError> {
     let (stored, facts) = read_stored(path, options)?;
     Ok((stored.into_rgb(options.scale_16_bit), facts))
@@ -115,8 +117,8 @@ pub fn read_grey_with(path: &Path, options: &ReadOptions) -> Result<(Grey, FileF
     Ok((stored.into_grey(options.scale_16_bit), facts))
 }
 
-/// The samples as the file stores them, turned upright where the options or TIFF say so. For masks, of which the indices or
-/// values themselves count.
+/// The samples as the file stores them, turned upright where the options or TIFF say so. For masks, of which the
+/// indices or values themselves count.
 ///
 /// # Errors
 ///

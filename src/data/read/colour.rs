@@ -34,9 +34,9 @@ pub(crate) fn ycbcr_to_rgb_of_libtiff([y, cb, cr]: [u8; 3]) -> [u8; 3] {
     [r, g, b].map(|v| v.clamp(0, 255) as u8)
 }
 
-/// CIE L*a*b* of white D50 to sRGB; the values are those of [`Samples::Lab`](super::stored::Samples). As Pillow does it, through
-/// Little CMS: that computes a grid of 33 values to a side, and interpolates in it, which shows where colours leave
-/// sRGB. The two differ by at most 1.
+/// CIE L*a*b* of white D50 to sRGB; the values are those of [`Samples::Lab`](super::stored::Samples). As Pillow does
+/// it, through Little CMS: that computes a grid of 33 values to a side, and interpolates in it, which shows where
+/// colours leave sRGB. The two differ by at most 1.
 pub(crate) fn lab_to_rgb(data: &[u8]) -> Vec<u8> {
     const SIDE: usize = 33;
     let step = |i: usize| i as f32 / (SIDE - 1) as f32;

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crate::choice::choice;
 
 choice! {
-    /// What EXIF's tag `Orientation` does to an image. Cameras store how they were held there, and viewers turn the picture.
+    /// What EXIF's tag `Orientation` does to an image. Cameras store how they were held there, and viewers turn the
+    /// picture.
     #[derive(Default)]
     pub enum ExifOrientation: "EXIF orientation" {
         /// Pixels lie as they are stored, which is what `Image.open` of Pillow and `torchvision` give.
@@ -21,7 +22,8 @@ choice! {
 pub struct ReadOptions {
     /// Whether EXIF's tag `Orientation` turns the picture.
     pub exif_orientation: ExifOrientation,
-    /// Whether grey of 16 bits is divided by 257 (and rounded), so that 0..=65535 becomes 0..=255, instead of clipped at
+    /// Whether grey of 16 bits is divided by 257 (and rounded), so that 0..=65535 becomes 0..=255, instead of clipped
+    /// at
     /// 255. Grey of 32 bits and in floating point has no range of its own and is clipped either way; colour of 16
     /// bits always keeps its high byte.
     pub scale_16_bit: bool,
@@ -54,12 +56,12 @@ impl ReadOptions {
 }
 
 /// What a file is, besides its pixels.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileFacts {
     /// The format of the content, which may be another than the name says: `PNG`, `JPEG`, `TIFF` and so on.
     pub format: &'static str,
-    /// Channels as stored, alpha included: 1 of a grey image or a palette, 2 of grey with alpha, 3 of colour, 4 of CMYK or colour
-    /// with alpha.
+    /// Channels as stored, alpha included: 1 of a grey image or a palette, 2 of grey with alpha, 3 of colour, 4 of CMYK
+    /// or colour with alpha.
     pub channels: u8,
     /// Bits of one channel as stored: 1, 2, 4, 8, 12, 16, 32 or 64; those of the index where there is a palette.
     pub bits: u8,

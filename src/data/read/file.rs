@@ -9,8 +9,8 @@ use super::kind::{HEAD, Kind, kind_of};
 use crate::data::error::DataError;
 use crate::data::pixels::MAX_PIXELS;
 
-/// The longest file that is read: [`MAX_PIXELS`] of 16-bit RGBA, not compressed, and as much again for what may come with
-/// it.
+/// The longest file that is read: [`MAX_PIXELS`] of 16-bit RGBA, not compressed, and as much again for what may come
+/// with it.
 const MAX_FILE_BYTES: u64 = MAX_PIXELS as u64 * 16;
 
 /// A file's kind, and all its bytes when it is of a kind that is read (otherwise its first ones).

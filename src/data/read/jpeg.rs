@@ -107,8 +107,8 @@ struct Frame {
     channels: u8,
 }
 
-/// Steps from marker to marker, to the end of the image. Segments are stepped over, since they may hold a thumbnail with
-/// markers of its own. Names the processes that are not decoded; a file without an end is refused.
+/// Steps from marker to marker, to the end of the image. Segments are stepped over, since they may hold a thumbnail
+/// with markers of its own. Names the processes that are not decoded; a file without an end is refused.
 fn walk(bytes: &[u8]) -> Result<Frame, Problem> {
     const END_OF_IMAGE: u8 = 0xd9;
     let truncated = || Problem::Undecodable("the JPEG is truncated (no end-of-image marker)".to_owned());
@@ -123,7 +123,7 @@ fn walk(bytes: &[u8]) -> Result<Frame, Problem> {
                 let Some(length) = bytes.get(at + 2..at + 4).and_then(<[u8]>::first_chunk::<2>) else {
                     return Err(truncated());
                 };
-                // a frame header; those in between are Huffman tables (c4), JPEG's extensions (c8) and conditioning (cc)
+                // a frame header; in between lie Huffman tables (c4), extensions (c8) and conditioning (cc)
                 if matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc) {
                     let &[bits, _, _, _, _, components] =
                         bytes.get(at + 4..at + 10).and_then(<[u8]>::first_chunk::<6>).ok_or_else(truncated)?;

@@ -48,11 +48,18 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded, Problem> {
         stored: Stored { width, height, samples },
         channels: components.len() as u8,
         bits,
-        // the file does not say in one place whether its wavelet lost anything
-        lossy: true,
+        lossy: !is_reversible(bytes),
         orientation: None,
         more_frames: false,
     })
+}
+
+/// Whether the wavelet is the one that loses nothing: the last byte of the coding style's parameters says so.
+fn is_reversible(bytes: &[u8]) -> bool {
+    const CODING_STYLE: [u8; 2] = [0xff, 0x52];
+    const TRANSFORM: usize = 13;
+    let style = bytes.windows(2).position(|marker| marker == CODING_STYLE);
+    style.and_then(|at| bytes.get(at + TRANSFORM)) == Some(&1)
 }
 
 /// A value of `bits` bits to `wanted` bits by shifting, as Pillow does: rounded, where there are more than wanted.

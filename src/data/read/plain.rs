@@ -42,8 +42,8 @@ pub(crate) fn decode_bmp(bytes: &[u8]) -> Result<Decoded, Problem> {
     }
 }
 
-/// How a BMP keeps the indices of a palette, where they are not run-length coded. The `image` crate gives indices of 8 bits
-/// only.
+/// How a BMP keeps the indices of a palette, where they are not run-length coded. The `image` crate gives indices of 8
+/// bits only.
 struct Packing {
     /// 1, 2, 4 or 8.
     bits: u8,

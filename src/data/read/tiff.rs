@@ -1,5 +1,5 @@
-//! TIFF. The crate `tiff` reads the tags (BigTIFF too), and a crate for each compression decodes the chunks. What lies between
-//! is here, since `tiff` itself gives pixels of few of the kinds that Pillow opens: which mode the tags mean,
+//! TIFF. The crate `tiff` reads the tags (BigTIFF too), and a crate for each compression decodes the chunks. What lies
+//! between is here, since `tiff` itself gives pixels of few of the kinds that Pillow opens: which mode the tags mean,
 //! predictors, and strips and tiles put together.
 
 mod chunk;
@@ -206,7 +206,7 @@ fn twelve_bits(data: &[u8], width: usize) -> Vec<u16> {
     let sample = |row: &[u8], x: usize| {
         let at = x * 3 / 2;
         let pair = u16::from_be_bytes([row[at], row[at + 1]]);
-        if x % 2 == 0 { pair >> 4 } else { pair & 0xfff }
+        if x.is_multiple_of(2) { pair >> 4 } else { pair & 0xfff }
     };
     data.chunks_exact(row_bytes).flat_map(|row| (0..width).map(move |x| sample(row, x))).collect()
 }

@@ -126,3 +126,19 @@ fn the_short_forms_read_with_default_options() {
     assert_eq!(read_grey(&path).unwrap(), grey_of("turned_exif.png", &ReadOptions::default()).0);
     assert_eq!("APPLY".parse(), Ok(ExifOrientation::Apply));
 }
+
+#[cfg(feature = "jpeg2000")]
+#[test]
+fn jpeg_2000_tells_its_depth_and_that_its_wavelet_lost_nothing() {
+    for (name, channels, bits) in
+        [("rgb.jp2", 3, 8), ("rgba.j2k", 4, 8), ("grey_alpha.jp2", 2, 8), ("grey16.jp2", 1, 16)]
+    {
+        let path = awkward_folder().with_file_name("jpeg2000").join(name);
+        let facts = read_rgb_with(&path, &ReadOptions::default()).unwrap().1;
+        assert_eq!(
+            (facts.format, facts.channels, facts.bits, facts.lossy),
+            ("JPEG 2000", channels, bits, false),
+            "{name}"
+        );
+    }
+}

@@ -245,8 +245,9 @@ fn add_up<const BYTES: usize>(row: &mut [u8], channels: usize) {
 
 // ------------------------------------------------------------------------------------------------------------ chroma
 
-/// The subsampling of a chunk whose chroma is coarser than its luma, except in JPEG, whose decoder knows it. Files without the tag are
-/// taken as Pillow takes them: not subsampled where they are not compressed, otherwise by 2 as the standard says.
+/// The subsampling of a chunk whose chroma is coarser than its luma, except in JPEG, whose decoder knows it. Files
+/// without the tag are taken as Pillow takes them: not subsampled where they are not compressed, otherwise by 2 as the
+/// standard says.
 fn subsampling(layout: &Layout) -> Option<(usize, usize)> {
     let applies = layout.meaning == Meaning::YCbCr && !layout.planar && layout.compression != 7 && layout.bits == 8;
     let default = if layout.compression == 1 { (1, 1) } else { (2, 2) };

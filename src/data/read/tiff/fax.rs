@@ -1,5 +1,5 @@
-//! Fax codes in TIFF: Modified Huffman, Group 3 (one and two dimensions) and Group 4. The crate `fax` has the code tables;
-//! its own readers take Group 4, and Group 3 of one dimension with markers between rows, only.
+//! Fax codes in TIFF: Modified Huffman, Group 3 (one and two dimensions) and Group 4. The crate `fax` has the code
+//! tables; its own readers take Group 4, and Group 3 of one dimension with markers between rows, only.
 
 use fax::maps::{Mode, black, mode, white};
 use fax::{BitReader, slice_reader};
@@ -39,8 +39,14 @@ pub(crate) fn decode(data: &[u8], code: Code, width: usize, rows: usize) -> Opti
                 };
                 if as_runs { runs(&mut reader, width)? } else { differences(&mut reader, &above, width)?? }
             }
-            // an end of the block before the last row leaves white rows
-            Code::Group4 => differences(&mut reader, &above, width)?.unwrap_or_default(),
+            Code::Group4 => match differences(&mut reader, &above, width)? {
+                Some(row) => row,
+                // the end of the block before the last row leaves white rows, as in libtiff
+                None => {
+                    packed.resize(width.div_ceil(8) * rows, 0);
+                    return Some(packed);
+                }
+            },
         };
         pack(&row, width, &mut packed);
         above = row;
@@ -133,6 +139,40 @@ fn pack(changes: &[usize], width: usize, packed: &mut Vec<u8>) {
         let end = pair.get(1).copied().unwrap_or(width);
         for x in pair[0]..end {
             packed[start + x / 8] |= 0x80 >> (x % 8);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_early_end_of_a_group_4_block_leaves_white_rows() {
+        // horizontal: 4 white, 4 black; the end of the block: two markers of 12 bits
+        let code = [0b0011_0110, 0b1100_0000, 0b0000_0100, 0b0000_0000, 0b0100_0000];
+        let rows = decode(&code, Code::Group4, 8, 5).unwrap();
+        assert_eq!(rows, [0x0f, 0, 0, 0, 0]);
+        assert_eq!(decode(&code[..1], Code::Group4, 8, 5), None);
+    }
+
+    #[test]
+    fn random_bytes_are_no_panic() {
+        let mut state = 1u32;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        };
+        for _ in 0..2000 {
+            let data: Vec<u8> = (0..40).map(|_| next()).collect();
+            for code in [
+                Code::ModifiedHuffman,
+                Code::Group3 { two_dimensional: false },
+                Code::Group3 { two_dimensional: true },
+                Code::Group4,
+            ] {
+                assert!(decode(&data, code, 23, 7).is_none_or(|rows| rows.len() == 3 * 7));
+            }
         }
     }
 }

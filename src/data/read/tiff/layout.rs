@@ -181,7 +181,7 @@ impl Layout {
         if !matches!(self.bits, 1 | 2 | 4 | 8 | 12 | 16 | 32 | 64) {
             return Err(undecodable(format!("samples of {} bits are not read", self.bits)));
         }
-        if self.planar && self.bits % 8 != 0 {
+        if self.planar && !self.bits.is_multiple_of(8) {
             return Err(undecodable(format!("planes of {} bits are not read", self.bits)));
         }
         // more channels than any picture has; the tag may claim 65535
@@ -194,7 +194,7 @@ impl Layout {
         }
         // a tile may stand over the picture's edges, but not by far; a tile's rows must begin at a byte
         let fits = self.chunk_width <= width.next_multiple_of(16).max(8192) && self.chunk_height <= height.max(8192);
-        let at_byte = self.chunk_width == width || self.chunk_width * usize::from(self.bits) % 8 == 0;
+        let at_byte = self.chunk_width == width || (self.chunk_width * usize::from(self.bits)).is_multiple_of(8);
         if self.chunk_width == 0 || self.chunk_height == 0 || !fits || !at_byte {
             return Err(undecodable(format!("chunks of {}x{} are not read", self.chunk_width, self.chunk_height)));
         }
@@ -246,8 +246,8 @@ fn number_kind(format: Option<u16>) -> Result<Number, Problem> {
     })
 }
 
-/// A text in the first directory that is longer than the file. The crate `tiff` refuses one of more than 256 MB too, but prints a
-/// line when it does.
+/// A text in the first directory that is longer than the file. The crate `tiff` refuses one of more than 256 MB too,
+/// but prints a line when it does.
 fn refuse_endless_text(bytes: &[u8]) -> Result<(), Problem> {
     const TEXT: u64 = 2;
     let number = |at: usize, size: usize| -> Option<u64> {
