@@ -161,7 +161,9 @@ fn listed(steps: &[PathBuf]) -> String {
     match steps {
         [] => String::new(),
         [only] => format!("; there is a checkpoint in {}: name it", only.display()),
-        [.., newest] => format!("; there are {} checkpoints, the newest in {}: name one", steps.len(), newest.display()),
+        [.., newest] => {
+            format!("; there are {} checkpoints, the newest in {}: name one", steps.len(), newest.display())
+        }
     }
 }
 

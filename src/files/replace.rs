@@ -186,6 +186,9 @@ mod tests {
         begin("2").commit().unwrap();
         assert_eq!(names(&place), ["x"]);
         assert!(begin("3").commit().is_err());
-        assert_eq!((names(&dir.path().join("checkpoints")), read(&place.join("x")).unwrap()), (vec!["12".to_string()], "2".to_string()));
+        assert_eq!(
+            (names(&dir.path().join("checkpoints")), read(&place.join("x")).unwrap()),
+            (vec!["12".to_string()], "2".to_string())
+        );
     }
 }

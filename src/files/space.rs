@@ -9,5 +9,9 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
 
 /// What to do about an error of a full disk, to be put behind it; nothing for other errors.
 pub(crate) fn advice(error: &io::Error) -> &'static str {
-    if is_full(error) { " (free some space, then try again; a run that is resumed goes on from its last save)" } else { "" }
+    if is_full(error) {
+        " (free some space, then try again; a run that is resumed goes on from its last save)"
+    } else {
+        ""
+    }
 }

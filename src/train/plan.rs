@@ -124,8 +124,13 @@ mod tests {
     /// A position from a damaged file asks for a plan of any number of images.
     #[test]
     fn no_number_of_images_or_steps_is_too_large_to_refuse() {
-        let settings =
-            Settings { batch_size: 1, multi_scale: MultiScale::Both, steps: Some(5), epochs: None, ..Settings::default() };
+        let settings = Settings {
+            batch_size: 1,
+            multi_scale: MultiScale::Both,
+            steps: Some(5),
+            epochs: None,
+            ..Settings::default()
+        };
         for images in [0, 1, 1 << 63, usize::MAX] {
             let plan = Plan::new(&settings, images);
             assert!(plan.steps_per_epoch > 0 && plan.steps <= 5, "{plan:?}");

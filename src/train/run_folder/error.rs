@@ -117,7 +117,9 @@ pub enum FolderError {
 /// `: process 812 on node7, since ...`, and what to do if that is not so.
 fn named(path: &Path, holder: Option<&Holder>) -> String {
     match holder {
-        Some(holder) => format!(": {holder} (if there is no such process any more, remove {})", path.join(RUNNING).display()),
+        Some(holder) => {
+            format!(": {holder} (if there is no such process any more, remove {})", path.join(RUNNING).display())
+        }
         None => String::new(),
     }
 }

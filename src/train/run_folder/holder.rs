@@ -46,7 +46,9 @@ impl Holder {
     /// Whether it is a process of this machine that is gone.
     fn is_gone(&self) -> bool {
         let told = Path::new("/proc/self/stat").exists();
-        self.host == host() && told && !began(self.process).is_some_and(|began| self.began.is_none_or(|own| own == began))
+        self.host == host()
+            && told
+            && !began(self.process).is_some_and(|began| self.began.is_none_or(|own| own == began))
     }
 }
 

@@ -28,7 +28,8 @@ pub(super) fn settle_last(
     }
     let (whole, pointer) = (checkpoints.whole_steps()?, checkpoints.read(LAST)?);
     let newest = whole.last().copied();
-    let missing = |named: Option<String>| FolderError::NoLast { path: checkpoints.run().to_owned(), named, whole: whole.clone() };
+    let missing =
+        |named: Option<String>| FolderError::NoLast { path: checkpoints.run().to_owned(), named, whole: whole.clone() };
     match (&pointer, newest) {
         // an earlier version's, whose move to the numbered checkpoints was cut off, or has not begun
         (Pointer::Folder, newest) => {
