@@ -41,6 +41,10 @@ pub(crate) fn remove(folder: &Path) -> io::Result<()> {
 /// # Errors
 /// When the folder cannot be renamed: it is as it was then.
 pub(crate) fn discard(folder: &Path, bin: &Path) -> io::Result<()> {
+    discard_by(remove, folder, bin)
+}
+
+fn discard_by(remove: impl Fn(&Path) -> io::Result<()>, folder: &Path, bin: &Path) -> io::Result<()> {
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let hidden = |n: u32| bin.join(format!(".{name}.{n}{DISCARDED}"));
     let free = (0..).map(hidden).find(|path| fs::symlink_metadata(path).is_err());
@@ -90,6 +94,12 @@ mod tests {
         discard(&folder, &bin).unwrap();
         assert!(!folder.exists());
         assert_eq!(fs::read_dir(&bin).unwrap().count(), 4);
+        // one with a file that somebody has open
+        fs::create_dir(&folder).unwrap();
+        let held = |_: &Path| Err(io::ErrorKind::DirectoryNotEmpty.into());
+        discard_by(held, &folder, &bin).unwrap();
+        assert!(!folder.exists());
+        assert_eq!(fs::read_dir(&bin).unwrap().count(), 5);
         empty(&bin);
         let mut left: Vec<_> = fs::read_dir(&bin).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         left.sort();
