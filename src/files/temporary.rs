@@ -9,8 +9,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::folder;
-
 /// What the names of temporary files begin and end with; between stand random characters.
 const PREFIX: &str = ".sam2unet-";
 const SUFFIX: &str = ".partial";
@@ -19,9 +17,9 @@ const LEFT_OVER_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often a new name is tried where a sweep took the file for a left-over.
 const ATTEMPTS: usize = 16;
 
-/// A new file in the folder of `target` under a hidden name that nobody else has, locked where there are locks, with the
+/// A new file in `folder` under a hidden name that nobody else has, locked where there are locks, with the
 /// permissions that any new file gets.
-pub(super) fn unique_file(target: &Path) -> io::Result<(File, PathBuf)> {
+pub(super) fn unique_file(folder: &Path) -> io::Result<(File, PathBuf)> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(PREFIX).suffix(SUFFIX);
     #[cfg(unix)]
@@ -31,7 +29,7 @@ pub(super) fn unique_file(target: &Path) -> io::Result<(File, PathBuf)> {
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
     for _ in 0..ATTEMPTS {
-        let (file, path) = builder.tempfile_in(folder::parent(target))?.keep().map_err(|error| error.error)?;
+        let (file, path) = builder.tempfile_in(folder)?.keep().map_err(|error| error.error)?;
         // another process may have swept in the moment between: then it has the lock, or the file is gone
         match file.try_lock() {
             Ok(()) if path.exists() => return Ok((file, path)),
@@ -142,7 +140,7 @@ mod tests {
     #[test]
     fn a_living_writers_file_stays_and_a_dead_ones_goes() {
         let dir = tempfile::tempdir().unwrap();
-        let (living, path) = unique_file(&dir.path().join("mask.png")).unwrap();
+        let (living, path) = unique_file(dir.path()).unwrap();
         let name = path.file_name().unwrap().to_str().unwrap().to_string();
         aged(&dir.path().join(".sam2unet-dead00.partial"), 0);
         sweep(dir.path());
@@ -190,10 +188,10 @@ mod tests {
         let (writers, sweeps) = (4, 4);
         std::thread::scope(|scope| {
             for writer in 0..writers {
-                let target = dir.path().join(format!("{writer}.png"));
+                let (dir, target) = (dir.path(), dir.path().join(format!("{writer}.png")));
                 scope.spawn(move || {
                     for _ in 0..50 {
-                        let (_file, path) = unique_file(&target).unwrap();
+                        let (_file, path) = unique_file(dir).unwrap();
                         fs::rename(&path, &target).unwrap();
                     }
                 });

@@ -121,7 +121,8 @@ fn hold(folder: &Path) -> Hold {
     Hold { running }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(target_os = "linux")]
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::io;
