@@ -1,7 +1,7 @@
 //! Why a run's folder could not be used.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::holder::Holder;
 use super::names::{CONFIG, OPTIMISER, RUNNING, STATE};
@@ -27,12 +27,24 @@ pub enum FolderError {
         path: PathBuf,
     },
     /// Another process trains in it.
-    #[error("another process is training in {}{}", path.display(), named(path, holder.as_ref()))]
+    #[error("another process is training in {}{}", path.display(), named(holder.as_ref()))]
     Busy {
         /// The folder.
         path: PathBuf,
         /// Which, where it is told.
         holder: Option<Holder>,
+    },
+    /// Another process seems to train in it, on a file system that has no locks.
+    #[error(
+        "another process is training in {}: {holder} (its file system has no locks: if that process is gone, remove {})",
+        path.display(),
+        path.join(RUNNING).display()
+    )]
+    Named {
+        /// The folder.
+        path: PathBuf,
+        /// Which.
+        holder: Holder,
     },
     /// It says that it has a checkpoint, but there is none that is whole, or only older ones.
     #[error("{}: {}", path.display(), no_last(named.as_deref(), whole))]
@@ -114,14 +126,9 @@ pub enum FolderError {
     },
 }
 
-/// `: process 812 on node7, since ...`, and what to do if that is not so.
-fn named(path: &Path, holder: Option<&Holder>) -> String {
-    match holder {
-        Some(holder) => {
-            format!(": {holder} (if there is no such process any more, remove {})", path.join(RUNNING).display())
-        }
-        None => String::new(),
-    }
+/// `: process 812 on node7, since ...`.
+fn named(holder: Option<&Holder>) -> String {
+    holder.map_or_else(String::new, |holder| format!(": {holder}"))
 }
 
 fn no_last(named: Option<&str>, whole: &[u64]) -> String {

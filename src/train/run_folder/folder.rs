@@ -103,7 +103,7 @@ impl RunFolder {
             match fs::create_dir(&path) {
                 Ok(()) => match Self::begin(&path, settings, true) {
                     // somebody named this very folder
-                    Err(FolderError::Busy { .. } | FolderError::Occupied { .. }) => {}
+                    Err(FolderError::Busy { .. } | FolderError::Named { .. } | FolderError::Occupied { .. }) => {}
                     begun => return begun,
                 },
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -179,7 +179,8 @@ impl RunFolder {
         let (hold, note) = match take(path, log.file()) {
             Taken::Alone(hold) => (hold, None),
             Taken::WithoutLock(hold, holder) => (hold, Some(FolderNote::NoLocks { holder })),
-            Taken::Busy(holder) => return Err(FolderError::Busy { path: path.to_owned(), holder }),
+            Taken::Locked(holder) => return Err(FolderError::Busy { path: path.to_owned(), holder }),
+            Taken::Named(holder) => return Err(FolderError::Named { path: path.to_owned(), holder }),
         };
         let (path, checkpoints) = (path.to_owned(), Checkpoints::of(path));
         Ok(Self { _hold: hold, path, checkpoints, log, made, saved: None, notes: note.into_iter().collect() })

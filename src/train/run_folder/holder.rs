@@ -91,8 +91,10 @@ pub(super) enum Taken {
     Alone(Hold),
     /// The file system has no locks. The one who is named may still be training there.
     WithoutLock(Hold, Option<Holder>),
-    /// Another process has it; the one that `running.json` names, if that can be.
-    Busy(Option<Holder>),
+    /// Another process has its lock; the one that `running.json` names, if that can be.
+    Locked(Option<Holder>),
+    /// There are no locks, but `running.json` names a process of this machine that goes on.
+    Named(Holder),
 }
 
 /// Takes a folder by the lock of its log.
@@ -104,9 +106,9 @@ fn take_by(try_lock: impl Fn(&File) -> Result<(), TryLockError>, folder: &Path, 
     let before = Holder::read(folder).filter(|holder| !holder.is_gone());
     match try_lock(log) {
         Ok(()) => Taken::Alone(hold(folder)),
-        Err(TryLockError::WouldBlock) => Taken::Busy(before),
+        Err(TryLockError::WouldBlock) => Taken::Locked(before),
         Err(TryLockError::Error(_)) => match before {
-            Some(holder) if holder.host == host() => Taken::Busy(Some(holder)),
+            Some(holder) if holder.host == host() => Taken::Named(holder),
             before => Taken::WithoutLock(hold(folder), before),
         },
     }
@@ -147,18 +149,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let log = File::create(dir.path().join("log.jsonl")).unwrap();
         let Taken::Alone(hold) = take(dir.path(), &log) else { panic!("not taken") };
-        let Taken::Busy(Some(holder)) = take_by(locked, dir.path(), &log) else { panic!("not busy") };
+        let Taken::Locked(Some(holder)) = take_by(locked, dir.path(), &log) else { panic!("not busy") };
         assert_eq!((holder.process, holder.host), (std::process::id(), host()));
         drop(hold);
         assert!(!dir.path().join("running.json").exists());
         // the program of an earlier version names nobody, and what a killed process left names the wrong one
-        assert!(matches!(take_by(locked, dir.path(), &log), Taken::Busy(None)));
+        assert!(matches!(take_by(locked, dir.path(), &log), Taken::Locked(None)));
         let write = |holder: &Holder| fs::write(dir.path().join("running.json"), serde_json::to_vec(holder).unwrap());
         write(&Holder { process: gone(), ..Holder::this() }).unwrap();
-        assert!(matches!(take_by(locked, dir.path(), &log), Taken::Busy(None)));
+        assert!(matches!(take_by(locked, dir.path(), &log), Taken::Locked(None)));
         // the number of a process is used again
         write(&Holder { began: Some(1), ..Holder::this() }).unwrap();
-        assert!(matches!(take_by(locked, dir.path(), &log), Taken::Busy(None)));
+        assert!(matches!(take_by(locked, dir.path(), &log), Taken::Locked(None)));
     }
 
     #[test]
@@ -168,7 +170,7 @@ mod tests {
         let write = |holder: &Holder| fs::write(dir.path().join("running.json"), serde_json::to_vec(holder).unwrap());
         let Taken::WithoutLock(hold, None) = take_by(without_locks, dir.path(), &log) else { panic!("not taken") };
         // this very process has it
-        assert!(matches!(take_by(without_locks, dir.path(), &log), Taken::Busy(Some(_))));
+        assert!(matches!(take_by(without_locks, dir.path(), &log), Taken::Named(_)));
         drop(hold);
         write(&Holder { process: gone(), ..Holder::this() }).unwrap();
         assert!(matches!(take_by(without_locks, dir.path(), &log), Taken::WithoutLock(_, None)));
