@@ -1,5 +1,5 @@
-//! A run of each format is read by this version: `formats/N` holds the texts of one as the version with format N wrote them.
-//! The weights, which are too large to keep, are made here.
+//! A run of each format is read by this version. `formats/N` holds the texts of one, as the version with format N wrote
+//! them. The weights, which are too large to keep, are made here.
 #![cfg(unix)]
 
 use std::collections::BTreeMap;
