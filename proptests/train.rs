@@ -1,8 +1,6 @@
 //! A run gives the same bytes however often it is stopped or killed, and wherever.
 
-use std::fs;
-use std::path::Path;
-
+use crate::support::run_folder::{copy, copy_following};
 use crate::support::toy::{Noise, Toy, result, run, settings, watched};
 use proptest::prelude::*;
 use sam2unet::data::MultiScale;
@@ -46,19 +44,6 @@ fn case() -> impl Strategy<Value = Case> {
     )
 }
 
-/// A copy of a run's folder as it lies on the disk now: what a kill at this moment would leave.
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let (path, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
-        if path.is_dir() {
-            copy(&path, &to.join(name));
-        } else {
-            fs::copy(&path, to.join(name)).unwrap();
-        }
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
@@ -76,18 +61,21 @@ proptest! {
     }
 
     #[test]
-    fn being_killed_anywhere_changes_nothing(case in case(), kills in proptest::collection::vec(0usize..60, 1..3)) {
+    fn being_killed_anywhere_changes_nothing(
+        case in case(),
+        kills in proptest::collection::vec((0usize..60, any::<bool>()), 1..3),
+    ) {
         let dir = tempfile::tempdir().unwrap();
         let one = dir.path().join("one");
         run(&one, &case.settings, &case.sources(), &mut Toy::new(), |_| false).unwrap();
         let mut from = dir.path().join("start");
-        for (number, &kill) in kills.iter().enumerate() {
-            // what lies on the disk at one event of the run, or at its end
+        for (number, &(kill, follow)) in kills.iter().enumerate() {
+            // what lies on the disk at one event of the run, or at its end; or a copy of it, in which links are folders
             let left = dir.path().join(format!("left-{number}"));
             let mut events = 0;
             watched(&from, &case.settings, &case.sources(), &mut Toy::new(), |_| false, |_| {
                 if events == kill {
-                    copy(&from, &left);
+                    if follow { copy_following(&from, &left) } else { copy(&from, &left) }
                 }
                 events += 1;
             }).unwrap();

@@ -5,6 +5,8 @@ pub mod archive;
 #[cfg(feature = "cuda")]
 #[path = "../../tests/support/gpu.rs"]
 pub mod gpu;
+#[path = "../../tests/support/run_folder.rs"]
+pub mod run_folder;
 #[path = "../../tests/support/run_log.rs"]
 pub mod run_log;
 #[path = "../../tests/support/shared.rs"]

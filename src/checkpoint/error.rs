@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::layout::Layout;
 use super::report::Report;
+use crate::files::space::advice;
 
 /// Why a weight file was not read, recognised, written or converted.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +52,29 @@ pub enum CheckpointError {
         path: PathBuf,
         /// What it is and how to bring it.
         reason: String,
+    },
+    /// A file of a later version of this program, which may mean something else by what it holds.
+    #[error(
+        "{path}: made by a newer version of this program (format {found}; this version reads up to {known}): update the program",
+        path = path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The number of its format.
+        found: String,
+        /// The largest that is read.
+        known: u64,
+    },
+    /// A folder that is no run's and holds no model.
+    #[error("{path} is a folder without a model: looked for {looked}{}", listed(steps), path = path.display())]
+    NoModel {
+        /// The folder.
+        path: PathBuf,
+        /// The files that were looked for in it.
+        looked: String,
+        /// Folders below it that do hold a model, the oldest first.
+        steps: Vec<PathBuf>,
     },
     /// A tensor whose numbers are of a type that is not read.
     #[error("{path}: {key}: numbers of type {dtype} are not read here, {expected}", path = path.display())]
@@ -111,7 +135,11 @@ pub enum CheckpointError {
     #[error(transparent)]
     Source(#[from] crate::nn::weights::SourceError),
     /// A file could not be written; a file of that name that was there before is as it was.
-    #[error("{path}: cannot write: {source} (a file of that name that was there before is untouched)", path = path.display())]
+    #[error(
+        "{path}: cannot write: {source}{} (a file of that name that was there before is untouched)",
+        advice(source),
+        path = path.display()
+    )]
     Write {
         /// The file.
         path: PathBuf,
@@ -126,6 +154,17 @@ pub enum CheckpointError {
         /// What does not fit.
         reason: String,
     },
+}
+
+/// `; there are 2 checkpoints, the newest in RUN/checkpoints/12: name one`.
+fn listed(steps: &[PathBuf]) -> String {
+    match steps {
+        [] => String::new(),
+        [only] => format!("; there is a checkpoint in {}: name it", only.display()),
+        [.., newest] => {
+            format!("; there are {} checkpoints, the newest in {}: name one", steps.len(), newest.display())
+        }
+    }
 }
 
 /// A reason found deep inside a file, before the file's name is put to it.

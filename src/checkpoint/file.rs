@@ -17,6 +17,7 @@ use super::safetensors::read::read_header;
 use super::shown::shown;
 use super::tensor::{Dtype, Location, Tensor, TensorInfo};
 use super::torch;
+use super::version::{MODEL_FORMAT, newer};
 use crate::kernels::encoded::{Decode, Encoded};
 
 /// Prefixes that wrappers of PyTorch put before every name (DataParallel, `torch.compile`).
@@ -97,6 +98,9 @@ impl WeightFile {
                 (contents.tensors, BTreeMap::new(), contents.section, Some(contents.archive))
             }
         };
+        if let Some(found) = newer(&metadata) {
+            return Err(CheckpointError::Newer { path: path.to_path_buf(), found, known: MODEL_FORMAT });
+        }
         let tensors = unwrap_names(tensors);
         let spelling = Spelling::recognise(tensors.keys().map(String::as_str));
         Ok(WeightFile { path: path.to_path_buf(), format, bytes, tensors, metadata, section, archive, spelling })

@@ -2,7 +2,7 @@
 //!
 //! In the order that data flows:
 //!
-//! 1. [`WeightFile::open`] maps a `.safetensors` file or a `.pt`/`.pth` archive of `torch.save` and lists its
+//! 1. [`find_model`] says which file is meant where a run's folder is given. [`WeightFile::open`] maps a `.safetensors` file or a `.pt`/`.pth` archive of `torch.save` and lists its
 //!    tensors. Weight files are untrusted input: no code of a pickle is run, every size is checked before memory is
 //!    asked for, and whatever is wrong becomes one [`CheckpointError`].
 //! 2. [`Layout`] is how a file spells the names of SAM2's image encoder (Meta, transformers, timm, SAM2-UNet).
@@ -19,6 +19,7 @@ pub(crate) mod detect;
 pub(crate) mod error;
 pub(crate) mod file;
 pub(crate) mod format;
+pub(crate) mod found;
 pub(crate) mod layout;
 pub(crate) mod load;
 pub(crate) mod numbers;
@@ -28,6 +29,7 @@ pub(crate) mod safetensors;
 pub(crate) mod shown;
 pub(crate) mod tensor;
 pub(crate) mod torch;
+pub(crate) mod version;
 
 pub use convert::{Converted, Target, convert};
 pub use describe::{FileFacts, ParameterFacts, PartFacts, VariantFacts, describe_file, describe_variant};
@@ -35,8 +37,10 @@ pub use detect::detect;
 pub use error::CheckpointError;
 pub use file::WeightFile;
 pub use format::Format;
+pub use found::{FoundAs, FoundModel, find_model};
 pub use layout::{Layout, Part};
 pub use load::{Backbone, Loaded, Scope, load};
 pub use report::{Key, Report, WrongDtype, WrongShape};
 pub use safetensors::write::{Writer, save};
 pub use tensor::{Dtype, TensorInfo};
+pub use version::{FORMAT_KEY, MODEL_FORMAT};

@@ -4,6 +4,7 @@ use super::console::say;
 use super::failure::{Failure, Status};
 use super::flags::choice;
 use crate::checkpoint::convert::{Target, convert};
+use crate::checkpoint::found::{FoundAs, find_model};
 use crate::nn::network::catalogue;
 use crate::nn::weights::initialiser::Initialiser;
 use crate::nn::weights::source::WeightSource;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 const EXAMPLES: &str = "\
 Examples:
   sam2unet convert SAM2-UNet-90.pth model.safetensors
+  sam2unet convert runs/polyp model.safetensors
   sam2unet convert sam2_hiera_large.pt trunk.safetensors --to trunk
   sam2unet convert sam2_hiera_large.pt start.safetensors --to sam2-unet --seed 1";
 
@@ -20,7 +22,8 @@ Examples:
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Convert {
-    /// The weight file to read: .pt, .pth or .safetensors, as Meta, transformers and timm name the weights
+    /// The weight file to read: .pt, .pth or .safetensors, as Meta, transformers and timm name the weights; or the folder of a
+    /// run: its best model
     #[arg(value_name = "IN")]
     input: PathBuf,
     /// The safetensors file to write
@@ -39,7 +42,11 @@ impl Convert {
     pub fn run(self) -> Result<Status, Failure> {
         let mut initial = self.seed.map(Initialiser::new);
         let rest = initial.as_mut().map(|source| source as &mut dyn WeightSource);
-        let converted = convert(&self.input, &self.output, self.to, &catalogue(), rest)?;
+        let found = find_model(&self.input)?;
+        let converted = convert(&found.path, &self.output, self.to, &catalogue(), rest)?;
+        if found.kind != FoundAs::Given {
+            say(&found);
+        }
         say(converted);
         Ok(Status::Done)
     }

@@ -154,7 +154,9 @@ impl From<FolderError> for Failure {
             FolderError::NoRun { .. } => {
                 Self::input(format_args!("{error}. --resume takes the folder that `train` wrote into (its --out)"))
             }
-            FolderError::Busy { .. } => Self::input(format_args!("{error}: stop it first, or choose another --out")),
+            FolderError::Busy { .. } | FolderError::Named { .. } => {
+                Self::input(format_args!("{error}: stop it first, or choose another --out"))
+            }
             _ => Self::input(error),
         }
     }

@@ -1,9 +1,10 @@
 //! `sam2unet info`.
 
-use super::console::print;
+use super::console::{print, warn};
 use super::failure::{Failure, Status};
 use crate::checkpoint::describe::{describe_file, describe_variant};
 use crate::checkpoint::file::WeightFile;
+use crate::checkpoint::found::{FoundAs, find_model};
 use crate::nn::network::{catalogue, specs};
 use crate::nn::variant::{VARIANTS, VariantName};
 use clap::Args;
@@ -15,14 +16,15 @@ const EXAMPLES: &str = "\
 Examples:
   sam2unet info large
   sam2unet info model.safetensors
+  sam2unet info runs/polyp
   sam2unet info sam2_hiera_large.pt --json";
 
 /// Tells what a weight file holds, or how large a variant is
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Info {
-    /// tiny, small, base-plus or large; or a weight file
-    #[arg(value_name = "VARIANT|FILE")]
+    /// tiny, small, base-plus or large; or a weight file, or the folder of a run: its best model
+    #[arg(value_name = "VARIANT|FILE|RUN")]
     what: PathBuf,
     /// Print a JSON object instead of lines
     #[arg(long)]
@@ -46,7 +48,12 @@ impl Info {
                 VARIANTS.join(", ")
             )));
         }
-        self.show(&describe_file(&WeightFile::open(what)?, &catalogue())?)
+        let found = find_model(what)?;
+        if found.kind == FoundAs::Last {
+            // beside the result, which is for programs, too
+            warn(&found);
+        }
+        self.show(&describe_file(&WeightFile::open(&found.path)?, &catalogue())?)
     }
 
     fn show(&self, facts: &(impl Display + Serialize)) -> Result<Status, Failure> {

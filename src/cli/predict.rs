@@ -3,6 +3,7 @@
 use super::console::{bar, say};
 use super::failure::{Failure, Status};
 use super::flags::{Threads, choice};
+use crate::checkpoint::found::{FoundAs, find_model};
 use crate::device::DeviceChoice;
 use crate::kernels::precision::Precision;
 use crate::nn::shape::check_side;
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
 Examples:
-  sam2unet predict --checkpoint run/best/model.safetensors --images PHOTOS --out PREDICTED --overlay
+  sam2unet predict --checkpoint runs/polyp --images PHOTOS --out PREDICTED --overlay
   sam2unet predict --checkpoint model.safetensors --images photo.jpg --out mask.png --threshold 0.5
   find . -name '*.jpg' | sam2unet predict --checkpoint model.safetensors --images - --out PREDICTED";
 
@@ -25,8 +26,8 @@ Examples:
 #[command(after_help = EXAMPLES, allow_negative_numbers = true)]
 #[command(group(ArgGroup::new("source").required(true).args(["images", "list"])))]
 pub(crate) struct Predict {
-    /// SAM2-UNet checkpoint (.safetensors, .pth); its variant is found from its weights
-    #[arg(long, value_name = "FILE")]
+    /// SAM2-UNet checkpoint (.safetensors, .pth), or the folder of a run: its best model; its variant is found from its weights
+    #[arg(long, value_name = "FILE|RUN")]
     checkpoint: PathBuf,
     /// An image, a folder of images, or - for a list as --list takes it, on standard input
     #[arg(long, value_name = "PATH")]
@@ -83,7 +84,8 @@ impl Predict {
         let destination = Destination::of(&self.out);
         let jobs = self.source()?.jobs(&destination, self.overlay)?;
         let device = self.device.open()?;
-        let predictor = Predictor::open(&self.checkpoint, &device, self.precision)?;
+        let found = find_model(&self.checkpoint)?;
+        let predictor = Predictor::open(&found.path, &device, self.precision)?;
         let size = match self.size {
             Some(size) => size,
             None => predictor.trained_size()?.unwrap_or(PredictOptions::default().size),
@@ -91,6 +93,9 @@ impl Predict {
         // only now: what was refused leaves no folder behind
         destination.prepare()?;
         let options = PredictOptions { size, stretch: self.stretch, threshold: self.threshold };
+        if found.kind != FoundAs::Given {
+            say(&found);
+        }
         say(format_args!(
             "{} model at {size} x {size} on {} ({} threads, {})",
             predictor.variant(),

@@ -21,7 +21,7 @@ Examples:
   sam2unet train
       on generated scenes: a demonstration of a few minutes
   sam2unet train --images IMAGES --masks MASKS --backbone sam2_hiera_large.pt --out run
-  sam2unet predict --checkpoint run/best/model.safetensors --images PHOTOS --out PREDICTED
+  sam2unet predict --checkpoint run --images PHOTOS --out PREDICTED
 
 `sam2unet COMMAND --help` tells more, with examples.
 Exit status: 0 done; 2 the input was wrong; 1 something failed later; 130 interrupted.";

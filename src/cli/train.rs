@@ -17,7 +17,8 @@ use std::path::PathBuf;
 const EXAMPLES: &str = "\
 An image and its mask have one file stem and one size; masks are grey, white is foreground.
 
-Results: config.toml, run.json, log.jsonl, best/model.safetensors, last/model.safetensors, curves.svg, samples.png.
+Results: config.toml, run.json, log.jsonl, best/model.safetensors, last/model.safetensors, curves.svg, samples.png;
+`best` and `last` are links into `checkpoints`. `sam2unet predict --checkpoint` takes the folder.
 Ctrl-C saves and stops; --resume goes on exactly where a run was stopped, or killed.
 
 Examples:

@@ -20,11 +20,8 @@ pub struct Replacement<Content> {
 }
 
 /// What makes a [`Replacement`] one of a folder.
-#[derive(Debug, Default)]
-pub struct Folder {
-    /// Where the folder that is replaced is kept.
-    keep: Option<PathBuf>,
-}
+#[derive(Debug)]
+pub struct Folder(());
 
 impl<Content> Replacement<Content> {
     fn new(target: &Path, temporary: PathBuf, content: Content) -> Self {
@@ -53,7 +50,7 @@ impl Replacement<File> {
     /// # Errors
     /// When no file can be made there.
     pub fn file(target: &Path) -> io::Result<Self> {
-        let (file, temporary) = temporary::unique_file(target)?;
+        let (file, temporary) = temporary::unique_file(folder::parent(target))?;
         Ok(Self::new(target, temporary, file))
     }
 
@@ -99,56 +96,31 @@ impl Seek for Replacement<File> {
 
 impl Replacement<Folder> {
     /// Begins the folder `target` as `target.new`, in a folder that only this process writes to: what a killed process left
-    /// under that name is removed.
+    /// under that name is removed. The folder that it lies in is made if need be.
     ///
     /// # Errors
     /// When that cannot be removed, or no folder be made.
     pub fn folder(target: &Path) -> io::Result<Self> {
         let temporary = temporary::new_folder(target);
         folder::remove(&temporary)?;
+        fs::create_dir_all(folder::parent(target))?;
         fs::create_dir(&temporary)?;
-        Ok(Self::new(target, temporary, Folder::default()))
+        Ok(Self::new(target, temporary, Folder(())))
     }
 
-    /// The folder that is replaced is not removed but renamed to `place`, where there must be nothing.
-    pub fn keep_replaced(&mut self, place: PathBuf) {
-        self.content.keep = Some(place);
-    }
-
-    /// Gives the folder its name by two renames: the older one to `target.old`, the new one to its name. Then the older
-    /// one is removed. [`recover`] completes or undoes what was cut off between.
+    /// Gives the folder its name by a rename. There must be none of that name, or an empty one: a folder that is there under its
+    /// name stays as it is for good.
     ///
     /// Files in it must be on the disk already, as those of a committed [`Replacement`] are.
     ///
     /// # Errors
-    /// When a folder cannot be renamed or removed.
+    /// When it cannot be renamed, as there is one already, for example.
     pub fn commit(mut self) -> io::Result<()> {
         folder::sync(&self.temporary)?;
-        // from here on it is whole: `recover` may need it
-        self.discard = false;
-        let keep = self.content.keep.take();
-        let old = keep.clone().unwrap_or_else(|| temporary::old_folder(&self.target));
-        if self.target.exists() {
-            fs::rename(&self.target, &old)?;
-        }
         fs::rename(&self.temporary, &self.target)?;
-        folder::sync(folder::parent(&self.target))?;
-        if keep.is_some() { Ok(()) } else { folder::remove(&old) }
+        self.discard = false;
+        folder::sync(folder::parent(&self.target))
     }
-}
-
-/// Brings the replacement of the folder `target` that was cut off by a kill to its end, or undoes it. The older folder
-/// moves away only once the new one is whole.
-///
-/// # Errors
-/// When a folder cannot be renamed or removed.
-pub fn recover(target: &Path) -> io::Result<()> {
-    let (new, old) = (temporary::new_folder(target), temporary::old_folder(target));
-    if !target.exists() && old.exists() {
-        fs::rename(if new.exists() { &new } else { &old }, target)?;
-    }
-    folder::remove(&new)?;
-    folder::remove(&old)
 }
 
 #[cfg(test)]
@@ -197,55 +169,26 @@ mod tests {
         assert_eq!(mode(&path), mode(&plain));
     }
 
-    /// Every state that a kill can leave the three folders of a replacement in.
     #[test]
-    fn a_replacement_cut_off_anywhere_is_completed_or_undone() {
+    fn a_folder_appears_whole_or_not_at_all_and_is_never_replaced() {
         let dir = tempfile::tempdir().unwrap();
-        let last = dir.path().join("last");
-        let (new, old) = (dir.path().join("last.new"), dir.path().join("last.old"));
-        let fill = |folder: &Path, text: &str| {
-            fs::create_dir(folder).unwrap();
-            fs::write(folder.join("x"), text).unwrap();
-        };
-        // (last, last.new, last.old) before; last after
-        let cases = [
-            (None, None, None, None),
-            (None, Some("half"), None, None),
-            (Some("1"), Some("half"), None, Some("1")),
-            (Some("1"), Some("2"), None, Some("1")),
-            (None, Some("2"), Some("1"), Some("2")),
-            (Some("2"), None, Some("1"), Some("2")),
-            (None, None, Some("1"), Some("1")),
-        ];
-        for (at, at_new, at_old, after) in cases {
-            for (folder, text) in [(&last, at), (&new, at_new), (&old, at_old)] {
-                text.inspect(|text| fill(folder, text));
-            }
-            recover(&last).unwrap();
-            assert_eq!(read(&last.join("x")).as_deref(), after);
-            assert!(!new.exists() && !old.exists());
-            folder::remove(&last).unwrap();
-        }
-    }
-
-    #[test]
-    fn a_folder_that_is_not_committed_leaves_the_old_one() {
-        let dir = tempfile::tempdir().unwrap();
-        let last = dir.path().join("last");
+        let place = dir.path().join("checkpoints/12");
         let begin = |text: &str| {
-            let folder = Replacement::folder(&last).unwrap();
+            let folder = Replacement::folder(&place).unwrap();
             fs::write(folder.path().join("x"), text).unwrap();
             folder
         };
-        begin("1").commit().unwrap();
-        drop(begin("2"));
-        assert_eq!((names(dir.path()), read(&last.join("x")).unwrap()), (vec!["last".to_string()], "1".to_string()));
+        drop(begin("1"));
+        assert!(names(&dir.path().join("checkpoints")).is_empty());
+        // a killed process left its half
+        fs::create_dir(dir.path().join("checkpoints/12.new")).unwrap();
+        fs::write(dir.path().join("checkpoints/12.new/half"), "").unwrap();
         begin("2").commit().unwrap();
-        assert_eq!((names(dir.path()), read(&last.join("x")).unwrap()), (vec!["last".to_string()], "2".to_string()));
-        let mut third = begin("3");
-        third.keep_replaced(dir.path().join("aside"));
-        third.commit().unwrap();
-        assert_eq!(names(dir.path()), ["aside", "last"]);
-        assert_eq!(read(&dir.path().join("aside/x")).unwrap(), "2");
+        assert_eq!(names(&place), ["x"]);
+        assert!(begin("3").commit().is_err());
+        assert_eq!(
+            (names(&dir.path().join("checkpoints")), read(&place.join("x")).unwrap()),
+            (vec!["12".to_string()], "2".to_string())
+        );
     }
 }

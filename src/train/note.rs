@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::run_folder::note::FolderNote;
+use crate::checkpoint::found::FoundModel;
 use crate::checkpoint::report::Report;
 use crate::data::warning::Warning;
 use crate::kernels::precision::Precision;
@@ -30,6 +32,15 @@ pub enum Note {
         /// Its folder.
         folder: PathBuf,
     },
+    /// What a person should know of the folder that is gone on with.
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What.
+        note: FolderNote,
+    },
+    /// Which file was taken where `init` or `backbone` names a folder.
+    Found(FoundModel),
     /// What was found in the weight file that the model starts from.
     Weights(Report),
     /// Something about the images or the masks.
@@ -47,8 +58,8 @@ impl Note {
         match self {
             Self::NoGpu { .. } => "device",
             Self::Precision(_) | Self::PrecisionReplaced { .. } => "precision",
-            Self::NoCheckpoint { .. } => "resumed",
-            Self::Weights(_) => "weights",
+            Self::NoCheckpoint { .. } | Self::Folder { .. } => "resumed",
+            Self::Found(_) | Self::Weights(_) => "weights",
             Self::Data(_) => "data",
         }
     }
@@ -65,6 +76,8 @@ impl fmt::Display for Note {
             Self::NoCheckpoint { folder } => {
                 write!(f, "{} holds no checkpoint: the run starts at step 0", folder.display())
             }
+            Self::Folder { folder, note } => write!(f, "{}: {note}", folder.display()),
+            Self::Found(found) => write!(f, "from {found}"),
             Self::Weights(report) => report.fmt(f),
             Self::Data(warning) => warning.fmt(f),
         }

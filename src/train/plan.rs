@@ -44,9 +44,9 @@ impl Plan {
     /// The plan for `images` training images.
     pub fn new(settings: &Settings, images: usize) -> Self {
         let batches = images.div_ceil(settings.batch_size.max(1)).max(1) as u64;
-        let groups = batches.div_ceil(settings.accumulate.max(1) as u64);
+        let groups = batches.div_ceil((settings.accumulate as u64).max(1));
         let updates = if settings.multi_scale == MultiScale::Both { 2 } else { 1 };
-        let steps_per_epoch = groups * updates;
+        let steps_per_epoch = groups.saturating_mul(updates);
         let horizon = match (settings.epochs, settings.steps) {
             (Some(epochs), _) => epochs,
             (None, steps) => steps.unwrap_or(1).div_ceil(steps_per_epoch),
@@ -69,7 +69,7 @@ impl Plan {
             return Err(format!(
                 "step {} is not step {part} of epoch {} with {} steps an epoch: were settings changed in config.toml?",
                 state.step,
-                state.epoch + 1,
+                state.epoch.saturating_add(1),
                 self.steps_per_epoch
             ));
         }
@@ -119,6 +119,27 @@ mod tests {
         assert_eq!(of(Some(5), None), (3, 5, 15));
         assert_eq!(of(Some(5), Some(7)), (3, 5, 7));
         assert_eq!(of(Some(2), Some(7)), (3, 2, 6));
+    }
+
+    /// A position from a damaged file asks for a plan of any number of images.
+    #[test]
+    fn no_number_of_images_or_steps_is_too_large_to_refuse() {
+        let settings = Settings {
+            batch_size: 1,
+            multi_scale: MultiScale::Both,
+            steps: Some(5),
+            epochs: None,
+            ..Settings::default()
+        };
+        for images in [0, 1, 1 << 63, usize::MAX] {
+            let plan = Plan::new(&settings, images);
+            assert!(plan.steps_per_epoch > 0 && plan.steps <= 5, "{plan:?}");
+            for number in [0, 1, 1 << 63, u64::MAX] {
+                let state = State::new(images, String::new(), None);
+                let state = State { step: number, epoch: number, step_in_epoch: number, ..state };
+                assert_eq!(plan.check(&state).is_ok(), number == 0);
+            }
+        }
     }
 
     #[test]

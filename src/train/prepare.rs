@@ -21,6 +21,7 @@ use super::sources::Sources;
 use crate::checkpoint::detect::detect;
 use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::file::WeightFile;
+use crate::checkpoint::found::{FoundAs, find_model};
 use crate::checkpoint::load::{Scope, load};
 use crate::checkpoint::report::Report;
 use crate::data::error::DataError;
@@ -79,9 +80,8 @@ pub enum PrepareError {
     },
     /// A run goes on in its own precision only.
     #[error(
-        "{} was trained in {precision}, which takes {needs}: resume it on such a device, or start a new run in f32 from its \
-         weights, {}/last/model.safetensors",
-        path.display(),
+        "{} was trained in {precision}, which takes {needs}: resume it on such a device, or start a new run in f32 with it as \
+         `init`",
         path.display()
     )]
     OtherPrecision {
@@ -122,6 +122,12 @@ pub struct Start {
 enum Place {
     /// Where a new run is to be.
     New(PathBuf),
+    /// The name, numbered, of the folder in [`RUNS`] where a new run is to be.
+    Numbered {
+        name: &'static str,
+        /// The folder, if nobody else takes it before.
+        expected: PathBuf,
+    },
     /// An earlier run.
     Resumed {
         folder: RunFolder,
@@ -142,10 +148,15 @@ impl Start {
         settings.make_absolute();
         let named = data.is_some() || settings.images.is_some();
         let name = settings.task.map_or(if named { "train" } else { "demo" }, |task| task.name());
-        let out = out.unwrap_or_else(|| RunFolder::unused(Path::new("runs"), name));
-        RunFolder::check_unused(&out)?;
+        let place = match out {
+            Some(out) => Place::New(out),
+            None => Place::Numbered { name, expected: RunFolder::unused(Path::new(RUNS), name) },
+        };
+        if let Place::New(out) = &place {
+            RunFolder::check_unused(out)?;
+        }
         data.iter().try_for_each(not_empty)?;
-        Ok(Self { settings, place: Place::New(out), data, kept: None })
+        Ok(Self { settings, place, data, kept: None })
     }
 
     /// The run in the folder `path`, with its settings but for those of `given`. A run on `data` goes on with `data` only.
@@ -178,14 +189,18 @@ impl Start {
         &self.settings
     }
 
-    /// The run's folder; a new run's may not exist yet.
+    /// The run's folder. A new run's may not exist yet; without `out` it gets the next number if another run takes this one first
+    /// ([`PreparedRun::folder`] tells).
     pub fn path(&self) -> &Path {
         match &self.place {
-            Place::New(path) => path,
+            Place::New(path) | Place::Numbered { expected: path, .. } => path,
             Place::Resumed { folder, .. } => folder.path(),
         }
     }
 }
+
+/// Where runs go by default.
+const RUNS: &str = "runs";
 
 fn not_empty(sources: &Sources) -> Result<(), PrepareError> {
     if sources.training.is_empty() {
@@ -226,6 +241,8 @@ pub struct PreparedRun {
 pub fn prepare(start: Start, command: Vec<String>, observer: &mut dyn Observer) -> Result<Prepared, PrepareError> {
     let Start { mut settings, place, data, kept } = start;
     if let Place::Resumed { folder, lengthened, .. } = &place {
+        let path = folder.path();
+        folder.notes().iter().for_each(|found| note(observer, Note::Folder { folder: path.to_owned(), note: found.clone() }));
         match folder.state()? {
             Some(state) if is_finished(&state, &Plan::new(&settings, state.images)) => {
                 let (path, step) = (folder.path().to_owned(), state.step);
@@ -264,25 +281,38 @@ pub fn prepare(start: Start, command: Vec<String>, observer: &mut dyn Observer) 
     sources.notes.iter().for_each(|found| note(observer, found.clone()));
     let plan = Plan::new(&settings, sources.training.len());
     let (resumed, from_step) = match &place {
-        Place::New(_) => (None, 0),
+        Place::New(_) | Place::Numbered { .. } => (None, 0),
         Place::Resumed { folder, .. } => match position(&plan, &sources, folder)? {
             Some(state) => (Some(folder), state.step),
             None => (None, 0),
         },
     };
-    let (mut learner, report) = open_learner(&settings, &device, resumed.map(RunFolder::last_model).as_deref())?;
+    let saved = resumed.map(RunFolder::last_model);
+    let (mut learner, report) = open_learner(&settings, &device, saved.as_deref(), &mut |found| note(observer, found))?;
     if let Some(folder) = resumed {
         folder.restore_optimiser(&mut *learner)?;
     }
     if let Some(report) = report {
         note(observer, Note::Weights(report));
     }
-    let (mut folder, mut history) = match place {
-        Place::New(path) => (RunFolder::create(&path, &settings)?, History::default()),
-        Place::Resumed { folder, history, .. } => (folder, history),
+    let (mut folder, mut history, new) = match place {
+        Place::New(path) => (RunFolder::create(&path, &settings)?, History::default(), true),
+        Place::Numbered { name, .. } => {
+            (RunFolder::create_numbered(Path::new(RUNS), name, &settings)?, History::default(), true)
+        }
+        Place::Resumed { folder, history, .. } => (folder, history, false),
     };
+    if new {
+        let path = folder.path();
+        folder.notes().iter().for_each(|found| note(observer, Note::Folder { folder: path.to_owned(), note: found.clone() }));
+    }
     history.sessions.push(SessionRecord::begin(command, &device, settings.precision, from_step));
-    folder.write_history(&history)?;
+    if let Err(error) = folder.write_history(&history) {
+        if new {
+            folder.abandon();
+        }
+        return Err(error.into());
+    }
     Ok(Prepared::Run(Box::new(PreparedRun { settings, sources, folder, learner, history })))
 }
 
@@ -314,7 +344,7 @@ impl PreparedRun {
             Ok(_) => "finished".to_string(),
             Err(error) => error.to_string(),
         };
-        let step = self.folder.state().ok().flatten().map_or(0, |state| state.step);
+        let step = self.folder.saved().unwrap_or(0);
         if let Some(session) = self.history.sessions.last_mut() {
             session.end(step, told);
         }
@@ -333,13 +363,21 @@ fn open_learner(
     settings: &Settings,
     device: &Device,
     saved: Option<&Path>,
+    note: &mut dyn FnMut(Note),
 ) -> Result<(Box<dyn Learner>, Option<Report>), PrepareError> {
     let specs = specs(settings.variant);
     let mut random = Initialiser::new(settings.seed);
     let whole = saved.or(settings.init.as_deref());
+    let mut find = |path: &Path| -> Result<PathBuf, CheckpointError> {
+        let found = find_model(path)?;
+        if found.kind != FoundAs::Given {
+            note(Note::Found(found.clone()));
+        }
+        Ok(found.path)
+    };
     let (learner, report) = match (whole, &settings.backbone) {
-        (Some(path), _) => from_file(settings, device, path, &specs, None)?,
-        (None, Some(path)) => from_file(settings, device, path, &specs, Some(&mut random))?,
+        (Some(path), _) => from_file(settings, device, &find(path)?, &specs, None)?,
+        (None, Some(path)) => from_file(settings, device, &find(path)?, &specs, Some(&mut random))?,
         (None, None) => (open(settings, device, &mut random), None),
     };
     Ok((learner?, report))

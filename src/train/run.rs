@@ -21,6 +21,7 @@ use super::run_folder::state::{Best, SELECTION_KEY, State};
 use super::schedule::cosine;
 use super::settings::settings::Settings;
 use super::sources::Sources;
+use crate::checkpoint::version::{FORMAT_KEY, MODEL_FORMAT};
 use crate::data::dataset::Dataset;
 use crate::data::example::Flips;
 use crate::data::loader::{BatchRequest, Loader};
@@ -60,7 +61,12 @@ pub fn train(
         let reason = format!("it is of step {saved}, but the optimiser has made {}", learner.optimiser_steps());
         return Err(TrainError::Start(folder.changed(reason)));
     }
-    let state = found.clone().unwrap_or_else(|| State::new(plan.images, digest(sources)));
+    let begin = State::new(plan.images, digest(&*sources.training), validation_digest(sources));
+    let state = match found.clone() {
+        // in this version's form, whatever the form of the one that was saved
+        Some(found) => State { format: begin.format, val_names: begin.val_names, ..found },
+        None => begin,
+    };
     // only now: a refused resume leaves the run as it was
     if folder.settings().map_err(TrainError::Start)? != *settings {
         folder.write_settings(settings).map_err(TrainError::Start)?;
@@ -75,30 +81,41 @@ pub fn train(
         log_lost,
     };
     observer.event(&Event::Ready(&overview));
-    let saved = found.map(|state| state.step);
     let last_save = Instant::now();
     let (unread, unread_since) = (Vec::new(), last_save);
-    Run { settings, sources, plan, folder, learner, stop, observer, state, unread, unread_since, saved, last_save }
-        .complete()
+    Run { settings, sources, plan, folder, learner, stop, observer, state, unread, unread_since, last_save }.complete()
 }
 
-/// The position of the folder's newest checkpoint, if there is one, which must be one of this plan and of these images.
+/// The position of the folder's newest checkpoint, if there is one, which must be one of this plan and of these images, and of
+/// one step with its weights.
 pub(super) fn position(plan: &Plan, sources: &Sources, folder: &RunFolder) -> Result<Option<State>, FolderError> {
     let Some(state) = folder.state()? else { return Ok(None) };
     plan.check(&state).map_err(|reason| folder.changed(reason))?;
-    if state.names != digest(sources) {
-        return Err(folder.changed(OTHER_IMAGES.to_string()));
+    if state.names != digest(&*sources.training) {
+        return Err(folder.changed(format!("the images {OTHER_NAMES}")));
     }
+    // an earlier form names the training images only
+    if state.format > 1 && state.val_names != validation_digest(sources) {
+        let what = match (&state.val_names, &sources.validation) {
+            (None, _) => "there was no validation when the run was saved: `best` would be chosen otherwise",
+            (_, None) => "there was a validation when the run was saved: `best` would be chosen otherwise",
+            _ => return Err(folder.changed(format!("the validation images {OTHER_NAMES}"))),
+        };
+        return Err(folder.changed(what.to_string()));
+    }
+    folder.check_steps(&state)?;
     Ok(Some(state))
 }
 
-const OTHER_IMAGES: &str =
-    "the images have other names than when the run was saved: an exact resume needs the same ones";
+const OTHER_NAMES: &str = "have other names than when the run was saved: an exact resume needs the same ones";
 
-/// What tells the training images' names, in their order, from others: FNV-1a, 64 bits.
-fn digest(sources: &Sources) -> String {
-    let names =
-        (0..sources.training.len()).flat_map(|i| sources.training.name(i).bytes().chain([0]).collect::<Vec<_>>());
+fn validation_digest(sources: &Sources) -> Option<String> {
+    sources.validation.as_ref().map(|set| digest(&**set))
+}
+
+/// What tells the names of a set's images, in their order, from others: FNV-1a, 64 bits.
+fn digest(set: &dyn Dataset) -> String {
+    let names = (0..set.len()).flat_map(|i| set.name(i).bytes().chain([0]).collect::<Vec<_>>());
     let hash =
         names.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
     format!("{hash:016x}")
@@ -124,8 +141,6 @@ struct Run<'a> {
     unread: Vec<Unread>,
     /// When the first of them was begun.
     unread_since: Instant,
-    /// The step of the newest checkpoint.
-    saved: Option<u64>,
     last_save: Instant,
 }
 
@@ -135,6 +150,16 @@ struct Unread {
     batches: Vec<BatchRequest>,
     images: usize,
     rate: f64,
+}
+
+/// What a validation found.
+enum Scored {
+    /// It was stopped.
+    Stopped,
+    /// The model is the best so far.
+    Best(Best),
+    /// It is not.
+    NotBest,
 }
 
 /// Whether to go on.
@@ -261,14 +286,16 @@ impl Run<'_> {
             rate,
             side: request.side,
             names: request.samples.iter().map(name).collect(),
-            saved: self.saved,
+            saved: self.folder.saved(),
         }
     }
 
     /// Ends an epoch all of whose steps are made.
     fn close_epoch(&mut self) -> Result<Flow, TrainError> {
-        if self.score_epoch(true)? == Flow::Stop {
-            return Ok(Flow::Stop);
+        match self.score_epoch()? {
+            Scored::Stopped => return Ok(Flow::Stop),
+            Scored::Best(best) => self.state.best = Some(best),
+            Scored::NotBest => {}
         }
         self.state.epoch += 1;
         self.state.step_in_epoch = 0;
@@ -277,18 +304,23 @@ impl Run<'_> {
         Ok(Flow::On)
     }
 
-    /// Ends a run in the middle of an epoch. The checkpoint comes before the validation, so that a run
-    /// made longer afterwards goes on as if it had never stopped here.
+    /// Ends a run in the middle of an epoch. The checkpoint comes before the validation, and names the best model of whole
+    /// epochs, so that a run made longer afterwards goes on as if it had never stopped here.
     fn close_unfinished_epoch(&mut self) -> Result<Flow, TrainError> {
         self.save()?;
-        let state = self.state.clone();
-        let flow = self.score_epoch(false)?;
-        self.state = state;
-        Ok(flow)
+        match self.score_epoch()? {
+            Scored::Stopped => return Ok(Flow::Stop),
+            Scored::Best(_) => {
+                let turned = self.folder.last_is_best(&self.state);
+                turned.map_err(|source| self.folder_error(source))?;
+            }
+            Scored::NotBest => {}
+        }
+        Ok(Flow::On)
     }
 
-    /// Validates, logs it, and saves `best` if the model is the best so far.
-    fn score_epoch(&mut self, whole_epoch: bool) -> Result<Flow, TrainError> {
+    /// Validates, logs it, and says whether the model is the best so far.
+    fn score_epoch(&mut self) -> Result<Scored, TrainError> {
         let (epoch, step) = (self.state.epoch + 1, self.state.step);
         let loss = self.state.epoch_loss / self.state.step_in_epoch as f64;
         let summary = match &self.sources.validation {
@@ -297,7 +329,7 @@ impl Run<'_> {
                 let dataset = dataset.clone();
                 let summary = match self.validate(&dataset) {
                     Ok(Some(summary)) => summary,
-                    Ok(None) => return Ok(Flow::Stop),
+                    Ok(None) => return Ok(Scored::Stopped),
                     Err(error) => {
                         // as in a step: the epoch's steps stay, its validation comes at the resume
                         self.save()?;
@@ -314,14 +346,8 @@ impl Run<'_> {
             None => (loss, |new, old| new < old),
         };
         let best = score.is_finite() && self.state.best.is_none_or(|old| better(score, old.score));
-        if best {
-            let metadata = self.metadata();
-            let saved = self.folder.save_best(self.learner, &metadata, whole_epoch);
-            saved.map_err(|source| self.folder_error(source))?;
-            self.state.best = Some(Best { epoch, step, score });
-        }
         self.observer.event(&Event::Epoch { epoch, loss, validation: summary.as_ref(), best });
-        Ok(Flow::On)
+        Ok(if best { Scored::Best(Best { epoch, step, score }) } else { Scored::NotBest })
     }
 
     /// Scores the maps that `predict` would save; `None` if it was stopped.
@@ -357,13 +383,12 @@ impl Run<'_> {
         Ok(Outcome::Stopped { step: self.state.step })
     }
 
-    /// Writes the checkpoint `last`. A loss that is no number is found first.
+    /// Writes a checkpoint. A loss that is no number is found first.
     fn save(&mut self) -> Result<(), TrainError> {
         self.read_losses()?;
         let metadata = self.metadata();
-        let saved = self.folder.save_last(self.learner, &mut self.state, &metadata);
+        let saved = self.folder.save(self.learner, &mut self.state, &metadata, self.settings.keep);
         saved.map_err(|source| self.folder_error(source))?;
-        self.saved = Some(self.state.step);
         self.last_save = Instant::now();
         self.observer.event(&Event::Saved { step: self.state.step });
         Ok(())
@@ -373,6 +398,7 @@ impl Run<'_> {
     fn metadata(&self) -> BTreeMap<String, String> {
         let entries = [
             ("format", "sam2-unet".to_string()),
+            (FORMAT_KEY, MODEL_FORMAT.to_string()),
             ("variant", self.settings.variant.to_string()),
             ("size", self.settings.size.to_string()),
             ("step", self.state.step.to_string()),
@@ -385,7 +411,7 @@ impl Run<'_> {
     }
 
     fn folder_error(&self, source: FolderError) -> TrainError {
-        TrainError::Folder { source, saved: self.saved }
+        TrainError::Folder { source, saved: self.folder.saved() }
     }
 
     fn stopped(&self) -> bool {

@@ -154,20 +154,24 @@ impl<'a> Trainer<'a> {
             Begin::Resume { folder, given } => Start::resume(&folder, &given, data)?,
         };
         let start = start.remember_in(kept);
-        let (folder, threads) = (start.path().to_owned(), start.settings().threads);
+        let (expected, threads) = (start.path().to_owned(), start.settings().threads);
         let never = AtomicBool::new(false);
         let stop = stop.unwrap_or(&never);
         let train = || match prepare(start, command, &mut observer)? {
-            Prepared::Run(run) => Ok(run.train(stop, &mut observer)?),
-            Prepared::AlreadyFinished { step } => Ok(Outcome::AlreadyFinished { step }),
+            Prepared::Run(run) => {
+                let folder = run.folder().to_owned();
+                Ok(TrainedRun { outcome: run.train(stop, &mut observer)?, folder })
+            }
+            Prepared::AlreadyFinished { step } => {
+                Ok(TrainedRun { outcome: Outcome::AlreadyFinished { step }, folder: expected })
+            }
         };
-        let outcome: Result<Outcome, RunError> = match threads {
+        match threads {
             Some(threads) => {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
                 pool.map_err(|source| RunError::Threads { threads, source })?.install(train)
             }
             None => train(),
-        };
-        Ok(TrainedRun { outcome: outcome?, folder })
+        }
     }
 }

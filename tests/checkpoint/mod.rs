@@ -4,6 +4,7 @@ mod convert;
 mod describe;
 mod detect;
 mod file;
+mod found;
 mod load;
 mod pickle;
 mod report;

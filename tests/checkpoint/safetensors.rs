@@ -95,3 +95,17 @@ fn hostile_safetensors_headers() {
         assert!(message.contains(part) && !message.contains('\n'), "{part}: {message}");
     }
 }
+
+/// What a person reads when the disk is full, and when it is not.
+#[test]
+fn a_full_disk_is_told_with_what_to_do() {
+    use std::io::{Error, ErrorKind};
+    let told = |kind| {
+        let (path, source) = ("model.safetensors".into(), Error::from(kind));
+        sam2unet::checkpoint::CheckpointError::Write { path, source }.to_string()
+    };
+    for kind in [ErrorKind::StorageFull, ErrorKind::QuotaExceeded] {
+        assert!(told(kind).contains("free some space, then try again"), "{}", told(kind));
+    }
+    assert!(!told(ErrorKind::PermissionDenied).contains("free some space"));
+}

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-/// Steps in a run's newest checkpoint; none where there is no checkpoint yet, or it is being replaced.
+/// Steps in a run's newest checkpoint; none where there is no checkpoint yet, or `last` is turned while it is read.
 fn saved(run: &Path) -> u64 {
     let state = fs::read(run.join("last/state.json")).ok();
     let state = state.and_then(|text| serde_json::from_slice::<Value>(&text).ok());
@@ -60,6 +60,7 @@ fn killed_and_resumed_is_the_same_to_the_byte() {
         let at_the_start = kill % 2 == 0;
         let begun = Instant::now();
         while !at_the_start && saved(&broken) <= before {
+            assert!(before == 0 || fs::symlink_metadata(broken.join("last")).is_ok(), "`last` was not there");
             assert!(begun.elapsed() < Duration::from_secs(300), "no step within five minutes");
             assert!(run.0.try_wait().unwrap().is_none(), "it ended before it was killed");
             std::thread::sleep(Duration::from_millis(2));

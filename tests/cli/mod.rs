@@ -13,5 +13,6 @@ mod kvasir;
 mod predict;
 pub mod program;
 mod refusals;
+mod run_folder;
 mod settings;
 mod story;

@@ -14,6 +14,7 @@ pub mod pico;
 pub mod pictures;
 pub mod python;
 pub mod random;
+pub mod run_folder;
 pub mod run_log;
 pub mod scenes;
 pub mod scores;

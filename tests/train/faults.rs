@@ -1,8 +1,9 @@
 //! Training that goes wrong: what is kept, and what is said.
 
 use std::fs;
+use std::path::Path;
 
-use sam2unet::train::{Event, Learner, Outcome, RunFolder, Settings, Sources, TrainError};
+use sam2unet::train::{Event, FolderError, Learner, Outcome, RunFolder, Settings, Sources, TrainError};
 
 use crate::support::run_log::log;
 use crate::support::toy::{Noise, Toy, lagging, never, result, run, settings, sources, watched};
@@ -65,7 +66,7 @@ fn a_weight_that_is_no_number_is_never_saved() {
 fn a_checkpoint_that_cannot_be_written_leaves_the_one_before() {
     let dir = tempfile::tempdir().unwrap();
     let settings = Settings { epochs: Some(3), ..settings() };
-    let block = dir.path().join("last.new");
+    let block = dir.path().join("checkpoints/6.new");
     let look = |event: &Event| {
         if matches!(event, Event::Step { step: 4, .. }) {
             fs::write(&block, "in the way").unwrap();
@@ -74,6 +75,7 @@ fn a_checkpoint_that_cannot_be_written_leaves_the_one_before() {
     let error = watched(dir.path(), &settings, &sources(7), &mut Toy::new(), never, look).unwrap_err();
     assert!(matches!(error, TrainError::Folder { saved: Some(3), .. }), "{error:?}");
     assert!(error.to_string().contains("checkpoint of step 3 is kept"), "{error}");
+    assert_eq!(fs::read_link(dir.path().join("last")).unwrap(), Path::new("checkpoints/3"));
     fs::remove_file(&block).unwrap();
     assert_eq!(run(dir.path(), &settings, &sources(7), &mut Toy::new(), never).unwrap(), Outcome::Finished);
     assert_eq!(log(dir.path()).len(), 9 + 3);
@@ -106,4 +108,89 @@ fn a_file_lost_in_a_validation_keeps_the_epochs_steps() {
     assert_eq!(RunFolder::open(&two).unwrap().state().unwrap().unwrap().step, 3);
     run(&two, &settings, &sources(7), &mut Toy::new(), never).unwrap();
     assert_eq!(result(&one), result(&two));
+}
+
+/// After `last` was turned the new checkpoint is the one that is kept, whatever fails next.
+#[cfg(unix)]
+#[test]
+fn an_error_names_the_checkpoint_that_last_stands_for() {
+    let dir = tempfile::tempdir().unwrap();
+    // each epoch is better than the one before, so that `best` is turned each time
+    let settings = Settings { epochs: Some(3), ..settings() };
+    let sources = Sources::of(Noise::new(1, 7), None);
+    let look = |event: &Event| {
+        if matches!(event, Event::Step { step: 4, .. }) {
+            // neither a link nor a file can take the place of this
+            fs::remove_file(dir.path().join("best")).unwrap();
+            fs::create_dir_all(dir.path().join("best.txt/full")).unwrap();
+            fs::create_dir_all(dir.path().join(".best.new/full")).unwrap();
+        }
+    };
+    let error = watched(dir.path(), &settings, &sources, &mut Toy::new(), never, look).unwrap_err();
+    let TrainError::Folder { source: FolderError::Read { .. } | FolderError::Write { .. }, saved: Some(6) } = &error
+    else {
+        panic!("{error:?}")
+    };
+    assert_eq!(fs::read_link(dir.path().join("last")).unwrap(), Path::new("checkpoints/6"));
+    for name in ["best.txt", ".best.new"] {
+        fs::remove_dir_all(dir.path().join(name)).unwrap();
+    }
+    assert_eq!(run(dir.path(), &settings, &sources, &mut Toy::new(), never).unwrap(), Outcome::Finished);
+    let whole = dir.path().join("whole");
+    run(&whole, &settings, &sources, &mut Toy::new(), never).unwrap();
+    assert_eq!(result(&whole), result(dir.path()));
+}
+
+/// A checkpoint that is named no more and cannot be removed, as on file systems that keep open files, is no error.
+#[cfg(unix)]
+#[test]
+fn an_older_checkpoint_that_cannot_be_removed_is_no_error() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings { epochs: Some(3), ..settings() };
+    let writable = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let held = dir.path().join("checkpoints/3");
+    let sources = Sources::of(Noise::new(1, 7), None);
+    let look = |event: &Event| {
+        if matches!(event, Event::Step { step: 4, .. }) {
+            fs::create_dir(held.join("held")).unwrap();
+            fs::write(held.join("held/.nfs0001"), "").unwrap();
+            writable(&held.join("held"), 0o555);
+        }
+    };
+    assert_eq!(watched(dir.path(), &settings, &sources, &mut Toy::new(), never, look).unwrap(), Outcome::Finished);
+    assert!(!held.exists());
+    let names = |ending: &str| {
+        let all = fs::read_dir(dir.path().join("checkpoints")).unwrap().map(|entry| entry.unwrap().path());
+        all.filter(|path| path.to_str().unwrap().ends_with(ending)).collect::<Vec<_>>()
+    };
+    // root removes it all the same
+    for hidden in names(".discarded") {
+        writable(&hidden.join("held"), 0o755);
+    }
+    // tried again
+    drop(RunFolder::open(dir.path()).unwrap());
+    assert_eq!(names(".discarded").len(), 0);
+}
+
+/// A file whose writes end at a full disk.
+#[cfg(target_os = "linux")]
+#[test]
+fn curves_and_pictures_appear_whole_or_not_at_all_on_a_full_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings { epochs: Some(1), ..settings() };
+    let look = |event: &Event| {
+        if matches!(event, Event::Reporting) {
+            std::os::unix::fs::symlink("/dev/full", dir.path().join("curves.new")).unwrap();
+        }
+    };
+    let error = watched(dir.path(), &settings, &sources(7), &mut Toy::new(), never, look).unwrap_err();
+    let message = error.to_string();
+    assert!(message.contains("trained and saved") && message.contains("curves.svg"), "{message}");
+    assert!(message.contains("free some space"), "{message}");
+    for name in ["curves.svg", "curves.new", "samples.png"] {
+        assert!(!dir.path().join(name).exists(), "{name}");
+    }
+    assert_eq!(run(dir.path(), &settings, &sources(7), &mut Toy::new(), never).unwrap(), Outcome::Finished);
+    assert!(fs::read_to_string(dir.path().join("curves.svg")).unwrap().ends_with("</svg>\n"));
 }

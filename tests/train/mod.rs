@@ -2,7 +2,11 @@
 
 #[cfg(feature = "cuda")]
 mod cuda;
+mod earlier;
 mod faults;
+mod formats;
+mod kills;
+mod layout;
 mod resume;
 mod run;
 mod session;

@@ -19,7 +19,6 @@ fn a_resume_across_an_epochs_border_is_exact() {
     assert_eq!(log(&two).len(), 5 + 2);
     run(&two, &of(10), &sources(10), &mut Toy::new(), never).unwrap();
     assert_eq!(result(&one), result(&two));
-    assert!(!two.join("best.epoch").exists() || one.join("best.epoch").exists());
 }
 
 #[test]
@@ -83,4 +82,22 @@ fn a_log_that_lost_lines_is_told() {
     };
     watched(dir.path(), &settings, &sources(7), &mut Toy::new(), never, look).unwrap();
     assert!(said.contains("2 earlier lines are gone"), "{said}");
+}
+
+#[test]
+fn a_changed_validation_set_is_no_exact_resume() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings { epochs: Some(2), ..settings() };
+    run(dir.path(), &settings, &sources(7), &mut Toy::new(), |step| step == 2).unwrap();
+    let message = |validation| {
+        let sources = Sources::of(Noise::new(1, 7), validation);
+        run(dir.path(), &settings, &sources, &mut Toy::new(), never).unwrap_err().to_string()
+    };
+    let renamed = message(Some(Noise::named(2, 5, "other") as _));
+    assert!(renamed.contains("the validation images have other names"), "{renamed}");
+    let fewer = message(Some(Noise::new(2, 4) as _));
+    assert!(fewer.contains("the validation images have other names"), "{fewer}");
+    let none = message(None);
+    assert!(none.contains("there was a validation"), "{none}");
+    assert_eq!(run(dir.path(), &settings, &sources(7), &mut Toy::new(), never).unwrap(), Outcome::Finished);
 }

@@ -12,6 +12,7 @@ use crate::nn::weights::spec::{Role, Value, WeightSpec};
 use crate::checkpoint::error::CheckpointError;
 use crate::files::folder::parent;
 use crate::files::replace::Replacement;
+use crate::files::temporary::sweep;
 
 /// Writes one `.safetensors` file under a temporary name in the same folder; [`Writer::finish`] puts it in its place.
 ///
@@ -57,6 +58,8 @@ impl Writer {
             return Err(failed(io::Error::new(io::ErrorKind::NotFound, reason)));
         }
         let (header, slots) = header(specs, metadata).map_err(|reason| inconsistent(path, reason))?;
+        // what a killed process left
+        sweep(folder);
         let mut file = Replacement::file(path).map_err(failed)?;
         file.write_all(&header).map_err(failed)?;
         let position = header.len() as u64;

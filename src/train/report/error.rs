@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::data::error::DataError;
+use crate::files::space::advice;
 use crate::train::learner::LearnError;
 
 /// Why curves or pictures could not be made. The model is saved by then.
@@ -27,7 +28,7 @@ pub enum ReportError {
         reason: String,
     },
     /// The curves could not be written.
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}: {source}{}", path.display(), advice(source))]
     Write {
         /// The file.
         path: PathBuf,

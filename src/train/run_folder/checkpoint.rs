@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::error::FolderError;
-use super::names::{MODEL, OPTIMISER};
+use super::names::OPTIMISER;
 use crate::checkpoint::file::WeightFile;
+use crate::checkpoint::found::MODEL;
 use crate::checkpoint::safetensors::write::save;
 use crate::nn::weights::spec::{Role, Value, WeightSpec};
 use crate::train::learner::Learner;
@@ -49,16 +50,42 @@ pub(super) fn write_moments(learner: &dyn Learner, folder: &Path) -> Result<(), 
 /// When the file cannot be read or is not one of this model.
 pub(super) fn restore_optimiser(folder: &Path, learner: &mut dyn Learner) -> Result<(), FolderError> {
     let optimiser = WeightFile::open(&folder.join(OPTIMISER))?;
-    let steps = optimiser.metadata().get("steps").and_then(|steps| steps.parse().ok());
-    let steps = steps.ok_or_else(|| FolderError::Damaged {
-        path: optimiser.path().to_owned(),
-        reason: "it does not say after how many steps it was written (`steps` in its metadata)".to_string(),
-    })?;
+    let steps = optimiser_steps(&optimiser)?;
     let mut moments = |name: &str| {
         let [first, second] = MOMENTS.map(|moment| optimiser.values(&format!("{moment}.{name}")).ok());
         Some((first?, second?))
     };
     Ok(learner.restore_optimiser(&mut moments, steps)?)
+}
+
+/// After how many updates an optimiser's file was written.
+fn optimiser_steps(optimiser: &WeightFile) -> Result<u64, FolderError> {
+    let steps = optimiser.metadata().get("steps").and_then(|steps| steps.parse().ok());
+    steps.ok_or_else(|| FolderError::Damaged {
+        path: optimiser.path().to_owned(),
+        reason: "it does not say after how many steps it was written (`steps` in its metadata)".to_string(),
+    })
+}
+
+/// Sees whether the three files of the checkpoint in `folder` are of one step; `step` is what its position says. Models of early
+/// versions say none.
+///
+/// # Errors
+/// When they are not, or a file cannot be read.
+pub(super) fn check_steps(folder: &Path, step: u64) -> Result<(), FolderError> {
+    let model = WeightFile::open(&folder.join(MODEL))?;
+    let model = model.metadata().get("step").map(|step| shown_step(step));
+    let optimiser = optimiser_steps(&WeightFile::open(&folder.join(OPTIMISER))?)?;
+    let own = step.to_string();
+    if optimiser == step && model.as_ref().is_none_or(|model| *model == own) {
+        return Ok(());
+    }
+    Err(FolderError::MixedSteps { path: folder.to_owned(), model: model.unwrap_or(own), optimiser, state: step })
+}
+
+/// A step as it can be shown: digits, and not many.
+fn shown_step(text: &str) -> String {
+    text.chars().take(24).flat_map(char::escape_debug).collect()
 }
 
 /// A finite loss can have an infinite gradient: then the next loss tells, but no checkpoint must.

@@ -1,20 +1,36 @@
 //! A run's folder, so kept that the process may be killed at any moment.
 //!
 //! ```text
-//! config.toml                 the resolved settings
-//! run.json                    when, where and by what command it was trained
-//! log.jsonl                   one object a step, one a validation
-//! last/model.safetensors      the newest checkpoint; beside it what a resume needs:
-//! last/optimiser.safetensors  AdamW's moments
-//! last/state.json             the position in the run
-//! best/model.safetensors      the best model so far
-//! best.epoch/                 only after a run that ended inside an epoch: the best of whole epochs, for a resume
+//! config.toml                                the resolved settings
+//! run.json                                   when, where and by what command it was trained
+//! running.json                               who trains in it now
+//! log.jsonl                                  one object a step, one a validation
+//! checkpoints/STEP/model.safetensors         the model after STEP steps; beside it what a resume needs:
+//! checkpoints/STEP/optimiser.safetensors     AdamW's moments
+//! checkpoints/STEP/state.json                the position in the run
+//! last -> checkpoints/STEP                   the newest checkpoint
+//! best -> checkpoints/STEP                   the one with the best model so far
 //! ```
 //!
-//! A checkpoint is written into a new folder, `last.new`, which then takes the place of `last` by two
-//! renames; [`RunFolder::open`] finishes an exchange that was cut in two. So model, moments and position
-//! are always of one step. The position says how many lines of the log belong to it; lines after them
-//! are cut off before a run goes on.
+//! `last` and `best` are relative symbolic links; where links cannot be made, the files `last.txt` and `best.txt` hold the
+//! path instead ([`Pointer`]). A model that is both is there once.
+//!
+//! **What a kill leaves.** A checkpoint is written into `checkpoints/STEP.new` and gets its name by a rename, when all of it is on
+//! the disk. Its weights never change after that; a second save at the same step renames a new `state.json` over the old
+//! one. Then `last` is turned to it, by renaming a new link over the old one, then `best`, and only then are checkpoints
+//! removed that neither of them, nor the position, nor the setting `keep` holds: renamed to a hidden name first.
+//! So a reader finds a whole model under both names at any moment. [`RunFolder::open`] puts right what was cut off: the newest
+//! whole checkpoint is where the run stands, and its position names the best one. (To go back to an older one that `keep` kept,
+//! remove the newer ones and `last`.) The position says how many lines of the log belong to it; lines after them are cut off
+//! before a run goes on.
+//!
+//! **A run that ends inside an epoch** is scored there, too. If its end is better than the best of whole epochs, `best` stands for
+//! it, while the position keeps naming the best of whole epochs, whose checkpoint stays; a resume turns `best` back to that one.
+//!
+//! **Folders of earlier versions**, where `last` and `best` are folders, are gone on with; the first save moves them to
+//! `checkpoints` (`earlier`).
+//!
+//! **Other processes** are kept out by a lock on the log (`holder`).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,13 +38,22 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::checkpoint;
+use super::checkpoints::{Checkpoints, is_whole};
+use super::earlier::restore_best;
 use super::error::FolderError;
 use super::history::History;
+use super::holder::{Hold, Taken, take};
 use super::log::{Log, Record};
-use super::names::{BEST, CONFIG, HISTORY, LAST, LOG, MODEL, SET_ASIDE, STATE};
+use super::names::{CONFIG, HISTORY, LOG, STATE};
+use super::note::FolderNote;
+use super::read::read_state;
+use super::settle::{settle_best, settle_last};
 use super::state::State;
-use crate::files::folder::remove;
-use crate::files::replace::{Folder, Replacement, recover};
+use crate::checkpoint::found::{BEST, CHECKPOINTS, LAST, MODEL};
+use crate::files::folder::parent;
+use crate::files::pointer::Pointer;
+use crate::files::replace::Replacement;
+use crate::files::temporary::sweep;
 use crate::files::write::write_in_own_folder;
 use crate::train::learner::Learner;
 use crate::train::settings::settings::Settings;
@@ -36,21 +61,82 @@ use crate::train::settings::settings::Settings;
 /// A run's folder, in the hands of this process alone.
 #[derive(Debug)]
 pub struct RunFolder {
+    // dropped first, as long as the log is locked
+    _hold: Hold,
     path: PathBuf,
+    checkpoints: Checkpoints,
     log: Log,
+    /// Whether this process made the folder.
+    made: bool,
+    /// The step of the newest checkpoint.
+    saved: Option<u64>,
+    notes: Vec<FolderNote>,
 }
 
 impl RunFolder {
-    /// Starts a run in the folder `path`, which is made if it does not exist, and writes its settings.
+    /// Starts a run in the folder `path`, which is made if it does not exist, and writes its settings. Of two that start there at
+    /// once, one gets an error.
     ///
     /// # Errors
-    /// When it holds a run already, or cannot be written to.
+    /// When it holds a run already, another process trains in it, or it cannot be written to. A folder that was made for it is
+    /// removed again then.
     pub fn create(path: &Path, settings: &Settings) -> Result<Self, FolderError> {
         Self::check_unused(path)?;
-        fs::create_dir_all(path).map_err(|source| FolderError::Write { path: path.to_owned(), source })?;
-        let mut folder = Self { path: path.to_owned(), log: Log::lock(path)? };
-        folder.write_settings(settings)?;
-        Ok(folder)
+        let failed = |source| FolderError::Write { path: path.to_owned(), source };
+        fs::create_dir_all(parent(path)).map_err(failed)?;
+        match fs::create_dir(path) {
+            Ok(()) => Self::begin(path, settings, true),
+            Err(_) if path.is_dir() => Self::begin(path, settings, false),
+            Err(source) => Err(failed(source)),
+        }
+    }
+
+    /// The same in the first of `PARENT/NAME`, `PARENT/NAME-2`, ... that does not exist: where a run goes by default. Each of
+    /// several that start at once gets a folder of its own.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn create_numbered(parent: &Path, name: &str, settings: &Settings) -> Result<Self, FolderError> {
+        fs::create_dir_all(parent).map_err(|source| FolderError::Write { path: parent.to_owned(), source })?;
+        loop {
+            let path = Self::unused(parent, name);
+            match fs::create_dir(&path) {
+                Ok(()) => match Self::begin(&path, settings, true) {
+                    // somebody named this very folder
+                    Err(FolderError::Busy { .. } | FolderError::Named { .. } | FolderError::Occupied { .. }) => {}
+                    begun => return begun,
+                },
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(source) => return Err(FolderError::Write { path, source }),
+            }
+        }
+    }
+
+    /// Takes the folder, which exists, and writes the settings.
+    fn begin(path: &Path, settings: &Settings, made: bool) -> Result<Self, FolderError> {
+        let mut folder = Self::take(path, made)?;
+        // once more: another run may have begun and ended meanwhile
+        match Self::check_unused(path).and_then(|()| folder.write_settings(settings)) {
+            Ok(()) => Ok(folder),
+            Err(error @ FolderError::Occupied { .. }) => Err(error),
+            Err(error) => {
+                folder.abandon();
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives up a run that was just created: a folder that was made for it is removed with what was written.
+    pub(in crate::train) fn abandon(self) {
+        let (path, made) = (self.path.clone(), self.made);
+        // what cannot be removed now could not be before, either
+        for name in [CONFIG, HISTORY, LOG] {
+            let _ = fs::remove_file(path.join(name));
+        }
+        drop(self);
+        if made {
+            let _ = fs::remove_dir(path);
+        }
     }
 
     /// Whether [`create`](Self::create) would find a run there: to ask before work that takes long.
@@ -59,33 +145,52 @@ impl RunFolder {
     /// When it holds a run.
     pub fn check_unused(path: &Path) -> Result<(), FolderError> {
         let logged = fs::metadata(path.join(LOG)).is_ok_and(|log| log.len() > 0);
-        if logged || [CONFIG, HISTORY, LAST, BEST].iter().any(|name| path.join(name).exists()) {
+        let there = |name: &&str| fs::symlink_metadata(path.join(name)).is_ok();
+        if logged || [CONFIG, HISTORY, CHECKPOINTS, LAST, BEST].iter().any(there) {
             return Err(FolderError::Occupied { path: path.to_owned() });
         }
         Ok(())
     }
 
-    /// Opens the folder of an earlier run and completes what was cut off when it was killed.
+    /// Opens the folder of an earlier run and puts right what was cut off when it was killed; [`notes`](Self::notes) tell.
     ///
     /// # Errors
-    /// When it holds no run, another process trains in it, or it cannot be written to.
+    /// When it holds no run, another process trains in it, its checkpoint is not there or a later version's, or it cannot be
+    /// written to.
     pub fn open(path: &Path) -> Result<Self, FolderError> {
         if !path.join(CONFIG).is_file() {
             return Err(FolderError::NoRun { path: path.to_owned() });
         }
-        let folder = Self { path: path.to_owned(), log: Log::lock(path)? };
-        for name in [LAST, BEST] {
-            let place = path.join(name);
-            recover(&place).map_err(|source| FolderError::Write { path: place, source })?;
+        let mut folder = Self::take(path, false)?;
+        sweep(path);
+        folder.checkpoints.clean();
+        if let Some(state) = settle_last(&folder.checkpoints, &mut folder.notes)? {
+            folder.saved = Some(state.step);
+            let there = settle_best(&folder.checkpoints, &state, false)?;
+            let missing = state.best.filter(|_| !there).map(|best| FolderNote::BestMissing { step: best.step });
+            folder.notes.extend(missing);
         }
         Ok(folder)
     }
 
-    /// The first of `PARENT/NAME`, `PARENT/NAME-2`, ... that does not exist: where a run goes by default.
+    /// Takes the folder for this process alone.
+    fn take(path: &Path, made: bool) -> Result<Self, FolderError> {
+        let log = Log::open(path)?;
+        let (hold, note) = match take(path, log.file()) {
+            Taken::Alone(hold) => (hold, None),
+            Taken::WithoutLock(hold, holder) => (hold, Some(FolderNote::NoLocks { holder })),
+            Taken::Locked(holder) => return Err(FolderError::Busy { path: path.to_owned(), holder }),
+            Taken::Named(holder) => return Err(FolderError::Named { path: path.to_owned(), holder }),
+        };
+        let (path, checkpoints) = (path.to_owned(), Checkpoints::of(path));
+        Ok(Self { _hold: hold, path, checkpoints, log, made, saved: None, notes: note.into_iter().collect() })
+    }
+
+    /// The first of `PARENT/NAME`, `PARENT/NAME-2`, ... that does not exist now.
     pub fn unused(parent: &Path, name: &str) -> PathBuf {
         let numbered = (2u64..).map(|n| parent.join(format!("{name}-{n}")));
         let mut places = std::iter::once(parent.join(name)).chain(numbered);
-        places.find(|path| !path.exists()).unwrap_or_else(|| parent.join(name))
+        places.find(|path| fs::symlink_metadata(path).is_err()).unwrap_or_else(|| parent.join(name))
     }
 
     /// Where it is.
@@ -93,9 +198,19 @@ impl RunFolder {
         &self.path
     }
 
-    /// The model of the newest checkpoint, in `last`.
+    /// What a person should know of it.
+    pub fn notes(&self) -> &[FolderNote] {
+        &self.notes
+    }
+
+    /// The step of the newest checkpoint.
+    pub fn saved(&self) -> Option<u64> {
+        self.saved
+    }
+
+    /// The model of the newest checkpoint.
     pub fn last_model(&self) -> PathBuf {
-        self.path.join(LAST).join(MODEL)
+        model(&self.path, LAST)
     }
 
     /// The best model so far.
@@ -105,7 +220,7 @@ impl RunFolder {
 
     /// The best model of the run in the folder `path`.
     pub fn best_model_in(path: &Path) -> PathBuf {
-        path.join(BEST).join(MODEL)
+        model(path, BEST)
     }
 
     /// The run's settings file.
@@ -162,21 +277,23 @@ impl RunFolder {
     /// The position of the newest checkpoint; `None` if the run has none yet.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When it cannot be read, or a later version wrote it.
     pub fn state(&self) -> Result<Option<State>, FolderError> {
-        let path = self.path.join(LAST).join(STATE);
-        if !self.path.join(LAST).exists() {
-            return Ok(None);
-        }
-        let text = fs::read(&path).map_err(|source| FolderError::Read { path: path.clone(), source })?;
-        let state = serde_json::from_slice(&text)
-            .map_err(|e| FolderError::Damaged { path, reason: format!("no position of a run: {e}") })?;
-        Ok(Some(state))
+        self.saved.map(|_| read_state(&self.checkpoints.resolve(LAST)?)).transpose()
+    }
+
+    /// Sees whether the files of the newest checkpoint, whose position is `state`, are of one step.
+    ///
+    /// # Errors
+    /// When they are not, as in a copy that was made while the run went on.
+    pub(in crate::train) fn check_steps(&self, state: &State) -> Result<(), FolderError> {
+        checkpoint::check_steps(&self.checkpoints.resolve(LAST)?, state.step)
     }
 
     /// The error that the newest checkpoint's position does not belong to this run any more.
     pub(in crate::train) fn changed(&self, reason: String) -> FolderError {
-        FolderError::Damaged { path: self.path.join(LAST).join(STATE), reason }
+        let last = self.checkpoints.resolve(LAST).unwrap_or_else(|_| self.path.join(LAST));
+        FolderError::Damaged { path: last.join(STATE), reason }
     }
 
     /// Puts the moments and the step count of the newest checkpoint into `learner`, which was built from
@@ -185,23 +302,18 @@ impl RunFolder {
     /// # Errors
     /// When the file cannot be read or is not one of this model.
     pub fn restore_optimiser(&self, learner: &mut dyn Learner) -> Result<(), FolderError> {
-        checkpoint::restore_optimiser(&self.path.join(LAST), learner)
+        checkpoint::restore_optimiser(&self.checkpoints.resolve(LAST)?, learner)
     }
 
-    /// Prepares to go on from `state`: cuts off what the log holds beyond it, and puts the best model of
-    /// whole epochs back where the end of an unfinished one took its place. Gives how many lines of before are lost.
+    /// Prepares to go on from `state`: cuts off what the log holds beyond it, and turns `best` back to the best model of
+    /// whole epochs where the end of an unfinished one took its place. Gives how many lines of before are lost.
     ///
     /// # Errors
     /// When the log or the folder cannot be read or written.
     pub fn rewind(&mut self, state: &State) -> Result<u64, FolderError> {
         let kept = self.log.truncate(state.log_lines)?;
-        let best = self.path.join(BEST);
-        let aside = self.path.join(SET_ASIDE);
-        if aside.exists() {
-            remove(&best)
-                .and_then(|()| fs::rename(&aside, &best))
-                .map_err(|source| FolderError::Write { path: best, source })?;
-        }
+        restore_best(&self.path)?;
+        settle_best(&self.checkpoints, state, true)?;
         Ok(state.log_lines - kept)
     }
 
@@ -213,44 +325,69 @@ impl RunFolder {
         self.log.append(record)
     }
 
-    /// Writes the checkpoint `last`. `state.log_lines` is set to what the log holds now.
+    /// Writes the checkpoint of `state`, and lets `last` stand for it and `best` for the best model that `state` names. Besides these
+    /// the newest `keep` checkpoints are kept. `state.log_lines` is set to what the log holds now.
+    ///
+    /// Weights of one step are equal: where the checkpoint is there already, only its position is replaced.
     ///
     /// # Errors
-    /// When a weight is not finite, or something cannot be written: the checkpoint before is intact then.
-    pub fn save_last(
+    /// When a weight is not finite, or something cannot be written: the checkpoint before is intact then, and
+    /// [`saved`](Self::saved) tells which one `last` stands for.
+    pub fn save(
         &mut self,
         learner: &dyn Learner,
         state: &mut State,
         metadata: &BTreeMap<String, String>,
+        keep: usize,
+    ) -> Result<(), FolderError> {
+        state.log_lines = self.log.sync()?;
+        let place = self.checkpoints.place(state.step);
+        if is_whole(&place) {
+            write_file(&place.join(STATE), &state.to_text())?;
+        } else {
+            self.write_checkpoint(learner, state, metadata, &place)?;
+        }
+        if let (Some(saved), Pointer::Folder) = (self.saved, self.checkpoints.read(LAST)?) {
+            self.checkpoints.adopt(LAST, saved)?;
+        }
+        self.checkpoints.turn(LAST, state.step)?;
+        self.saved = Some(state.step);
+        settle_best(&self.checkpoints, state, true)?;
+        self.checkpoints.prune(state, keep);
+        Ok(())
+    }
+
+    /// Writes a checkpoint that gets its name, `place`, when all of it is there.
+    fn write_checkpoint(
+        &self,
+        learner: &dyn Learner,
+        state: &State,
+        metadata: &BTreeMap<String, String>,
+        place: &Path,
     ) -> Result<(), FolderError> {
         checkpoint::check_finite(learner)?;
-        state.log_lines = self.log.sync()?;
-        let staged = self.begin(LAST)?;
+        let failed = |source| FolderError::Write { path: place.to_owned(), source };
+        let staged = Replacement::folder(place).map_err(failed)?;
         checkpoint::write_model(learner, staged.path(), metadata)?;
         checkpoint::write_moments(learner, staged.path())?;
         write_file(&staged.path().join(STATE), &state.to_text())?;
-        self.commit(staged, LAST)
+        if place.exists() {
+            // a part of one: of a copy that was cut off, or a best model of an earlier version, which had nothing beside it
+            self.checkpoints.discard(place)?;
+        }
+        staged.commit().map_err(failed)
     }
 
-    /// Writes the model as the best so far. With `whole_epoch` false, the best model of whole epochs is
-    /// set aside, so that a run that goes on from here finds it again.
+    /// Lets `best` stand for the newest checkpoint, the end of a run inside an epoch.
     ///
     /// # Errors
-    /// As [`save_last`](Self::save_last).
-    pub fn save_best(
-        &mut self,
-        learner: &dyn Learner,
-        metadata: &BTreeMap<String, String>,
-        whole_epoch: bool,
-    ) -> Result<(), FolderError> {
-        checkpoint::check_finite(learner)?;
-        let mut staged = self.begin(BEST)?;
-        let aside = self.path.join(SET_ASIDE);
-        if !whole_epoch && !aside.exists() {
-            staged.keep_replaced(aside);
+    /// When it cannot be turned.
+    pub fn last_is_best(&mut self, state: &State) -> Result<(), FolderError> {
+        if self.checkpoints.read(BEST)? == Pointer::Folder {
+            // an earlier version's, of a first epoch that was not finished
+            self.checkpoints.discard(&self.path.join(BEST))?;
         }
-        checkpoint::write_model(learner, staged.path(), metadata)?;
-        self.commit(staged, BEST)
+        self.checkpoints.turn(BEST, state.step)
     }
 
     /// Marks the newest checkpoint as the run's end.
@@ -259,19 +396,13 @@ impl RunFolder {
     /// When it cannot be written.
     pub fn finish(&mut self, state: &mut State) -> Result<(), FolderError> {
         state.finished = true;
-        write_file(&self.path.join(LAST).join(STATE), &state.to_text())
+        write_file(&self.checkpoints.resolve(LAST)?.join(STATE), &state.to_text())
     }
+}
 
-    /// A new folder that is to replace the folder `name`.
-    fn begin(&self, name: &str) -> Result<Replacement<Folder>, FolderError> {
-        let path = self.path.join(name);
-        Replacement::folder(&path).map_err(|source| FolderError::Write { path, source })
-    }
-
-    /// Puts it in place.
-    fn commit(&self, staged: Replacement<Folder>, name: &str) -> Result<(), FolderError> {
-        staged.commit().map_err(|source| FolderError::Write { path: self.path.join(name), source })
-    }
+/// The model that `last` or `best` stands for in a run's folder.
+fn model(run: &Path, name: &str) -> PathBuf {
+    Pointer::resolve(run, name).unwrap_or_else(|_| run.join(name)).join(MODEL)
 }
 
 fn write_file(path: &Path, text: &str) -> Result<(), FolderError> {
@@ -282,6 +413,7 @@ fn write_file(path: &Path, text: &str) -> Result<(), FolderError> {
 mod tests {
     use super::*;
     use crate::train::settings::layers::resolve;
+    use std::collections::BTreeSet;
 
     fn settings() -> Settings {
         resolve(&[]).unwrap().settings
@@ -300,9 +432,27 @@ mod tests {
         assert!(message.contains("holds a run already"), "{message}");
         let message = RunFolder::open(dir.path()).unwrap_err().to_string();
         assert!(message.contains("config.toml"), "{message}");
-        assert!(matches!(RunFolder::open(&path), Err(FolderError::Busy { .. })));
+        let message = RunFolder::open(&path).unwrap_err().to_string();
+        let process = format!(": process {} on ", std::process::id());
+        assert!(message.contains("another process is training in") && message.contains(&process), "{message}");
         drop(folder);
+        assert!(!path.join("running.json").exists());
         RunFolder::open(&path).unwrap();
+    }
+
+    /// The program of the last version locks the log, and knows nothing else.
+    #[test]
+    fn an_earlier_programs_lock_keeps_this_one_out() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(RunFolder::create(&dir.path().join("run"), &settings()).unwrap());
+        let log = fs::File::options().append(true).open(dir.path().join("run/log.jsonl")).unwrap();
+        log.try_lock().unwrap();
+        let error = RunFolder::open(&dir.path().join("run")).unwrap_err();
+        assert!(matches!(error, FolderError::Busy { holder: None, .. }), "{error}");
+        drop(log);
+        let folder = RunFolder::open(&dir.path().join("run")).unwrap();
+        let log = fs::File::options().append(true).open(folder.log_path()).unwrap();
+        assert!(log.try_lock().is_err());
     }
 
     #[test]
@@ -312,5 +462,39 @@ mod tests {
         fs::write(&file, "x").unwrap();
         let message = RunFolder::create(&file.join("run"), &settings()).unwrap_err().to_string();
         assert!(message.starts_with("cannot write") && message.contains("file/run"), "{message}");
+    }
+
+    #[test]
+    fn runs_that_start_at_once_share_no_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let parent = dir.path().join("runs");
+        let count = 8;
+        let folders: Vec<_> = std::thread::scope(|scope| {
+            let start = || RunFolder::create_numbered(&parent, "train", &settings()).unwrap();
+            let starts: Vec<_> = (0..count).map(|_| scope.spawn(start)).collect();
+            starts.into_iter().map(|start| start.join().unwrap()).collect()
+        });
+        let places: BTreeSet<_> = folders.iter().map(|folder| folder.path().to_owned()).collect();
+        let names = (2..=count).map(|n| parent.join(format!("train-{n}"))).chain([parent.join("train")]);
+        assert_eq!(places, names.collect());
+        // and of those that are given one folder, one gets it
+        let named = dir.path().join("named");
+        let begun = std::thread::scope(|scope| {
+            let starts: Vec<_> = (0..count).map(|_| scope.spawn(|| RunFolder::create(&named, &settings()))).collect();
+            starts.into_iter().map(|start| start.join().unwrap()).filter(Result::is_ok).count()
+        });
+        assert_eq!(begun, 1);
+    }
+
+    #[test]
+    fn a_start_that_is_refused_leaves_no_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run");
+        RunFolder::create(&path, &settings()).unwrap().abandon();
+        assert!(!path.exists());
+        // one that was there stays
+        fs::create_dir(&path).unwrap();
+        RunFolder::create(&path, &settings()).unwrap().abandon();
+        assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
     }
 }

@@ -78,7 +78,8 @@ impl History {
     }
 }
 
-fn now() -> String {
+/// The time now, to the second (UTC).
+pub(super) fn now() -> String {
     humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }
 

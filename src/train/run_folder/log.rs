@@ -1,6 +1,6 @@
 //! The log of a run, `log.jsonl`: one JSON object a line.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -36,7 +36,7 @@ pub enum Record<'a> {
     },
 }
 
-/// The log, open to be appended to. It also keeps other processes out of the folder.
+/// The log, open to be appended to. Its lock keeps other processes out of the folder, those of earlier versions too.
 #[derive(Debug)]
 pub(super) struct Log {
     path: PathBuf,
@@ -46,17 +46,17 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// Opens the log of the run in `folder`, which shows that the folder can be written to, and locks it.
-    pub(super) fn lock(folder: &Path) -> Result<Self, FolderError> {
+    /// Opens the log of the run in `folder`, which shows that the folder can be written to.
+    pub(super) fn open(folder: &Path) -> Result<Self, FolderError> {
         let path = folder.join(LOG);
         let opened = File::options().read(true).append(true).create(true).open(&path);
         let file = opened.map_err(|source| FolderError::Write { path: path.clone(), source })?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { path, file, lines: 0 }),
-            Err(TryLockError::WouldBlock) => Err(FolderError::Busy { path: folder.to_owned() }),
-            // some network file systems have no locks
-            Err(TryLockError::Error(_)) => Ok(Self { path, file, lines: 0 }),
-        }
+        Ok(Self { path, file, lines: 0 })
+    }
+
+    /// The file that is locked.
+    pub(super) fn file(&self) -> &File {
+        &self.file
     }
 
     /// Where it is.

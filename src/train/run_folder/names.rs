@@ -1,12 +1,11 @@
-//! What the files and folders of a run are called.
+//! What the files and folders of a run are called, beside those of a checkpoint (`checkpoint::found`).
 
 pub(super) const CONFIG: &str = "config.toml";
 pub(super) const HISTORY: &str = "run.json";
 pub(super) const LOG: &str = "log.jsonl";
-pub(super) const LAST: &str = "last";
-pub(super) const BEST: &str = "best";
-pub(super) const MODEL: &str = "model.safetensors";
+/// Who trains in the folder, while somebody does.
+pub(super) const RUNNING: &str = "running.json";
 pub(super) const OPTIMISER: &str = "optimiser.safetensors";
 pub(super) const STATE: &str = "state.json";
-/// The best model of whole epochs, while `best` holds the end of an unfinished one.
+/// In folders of earlier versions: the best model of whole epochs, while `best` holds the end of an unfinished one.
 pub(super) const SET_ASIDE: &str = "best.epoch";

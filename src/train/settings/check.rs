@@ -79,6 +79,7 @@ pub(super) fn check(settings: &Settings, own_images: bool) -> Result<(), Problem
         ("steps", settings.steps),
         ("batch_size", Some(settings.batch_size as u64)),
         ("accumulate", Some(settings.accumulate as u64)),
+        ("keep", Some(settings.keep as u64)),
         ("threads", settings.threads.map(|n| n as u64)),
     ];
     for (key, value) in counts {

@@ -64,8 +64,8 @@ settings! {
         weight_decay: f64 = 5e-4, Optimisation, Value("RATE"), Always;
         /// SAM2's weights for the frozen trunk, any usual format (weights/README.md); without it the trunk is random
         backbone: Option<PathBuf> = None, Model, Value("FILE");
-        /// SAM2-UNet checkpoint to start from
-        init: Option<PathBuf> = None, Model, Value("FILE");
+        /// SAM2-UNet checkpoint to start from, or the folder of a run: its best model
+        init: Option<PathBuf> = None, Model, Value("FILE|RUN");
         /// Seed of everything random
         seed: u64 = 0, Optimisation, Value("N"), Always;
         /// The loss: the paper's, or that of the published script, whose cross-entropy is unweighted
@@ -85,8 +85,10 @@ settings! {
         precision: Precision = Precision::F32, Optimisation, Value("NAME");
         /// What a block keeps for the backward pass: small: its input; fast: most
         memory: MemoryUse = MemoryUse::Balanced, Run, Value("NAME"), Resumable;
-        /// Minutes between two saves of `last` inside an epoch; 0 saves after each step
+        /// Minutes between two saves inside an epoch; 0 saves after each step
         checkpoint_minutes: f64 = 5.0, Run, Value("N"), Resumable, Always;
+        /// Newest checkpoints that are kept, besides the best
+        keep: usize = 1, Run, Value("N"), Resumable;
         /// Sizes of the generated sets of a run without images
         generated: Option<Generated> = None, Data, FileOnly;
     }

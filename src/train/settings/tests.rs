@@ -184,7 +184,7 @@ fn a_resumed_run_may_change_its_length_and_nothing_that_changes_results() {
         assert!(message.contains("config.toml") && message.contains("`checkpoint_minutes`"), "{message}");
     }
     let keys: Vec<_> = KEYS.iter().filter(|key| key.resumable).map(|key| key.name).collect();
-    assert_eq!(keys, ["epochs", "steps", "threads", "device", "memory", "checkpoint_minutes"]);
+    assert_eq!(keys, ["epochs", "steps", "threads", "device", "memory", "checkpoint_minutes", "keep"]);
 }
 
 #[test]
