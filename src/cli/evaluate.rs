@@ -1,6 +1,6 @@
 //! `sam2unet evaluate`.
 
-use super::console::{bar, print};
+use super::console::{bar, print, warn};
 use super::failure::{Failure, Status};
 use super::flags::{Threads, choice};
 use crate::files::folder::parent;
@@ -62,7 +62,11 @@ impl Evaluate {
     pub fn run(self) -> Result<Status, Failure> {
         let sets = self.sets()?;
         for set in sets.iter().filter(|set| set.without_mask() > 0) {
-            eprintln!("warning: {}: not scored, because they have no mask: {}", set.name(), set.without_mask());
+            warn(format_args!(
+                "warning: {}: not scored, because they have no mask: {}",
+                set.name(),
+                set.without_mask()
+            ));
         }
         if let Some(path) = &self.json
             // before the scoring, which takes long

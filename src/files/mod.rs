@@ -6,6 +6,7 @@
 pub(crate) mod folder;
 pub(crate) mod replace;
 pub(crate) mod temporary;
+pub(crate) mod unfinished;
 pub(crate) mod write;
 
 pub use replace::{Folder, Replacement, recover};

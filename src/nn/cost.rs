@@ -158,7 +158,8 @@ pub fn training_bytes<V: Variant>(side: usize, batch: usize, memory: MemoryUse, 
     }
     // images, masks, weights of the loss, logits and their gradients
     kept += side * side * 12;
-    4 * (weights + batch * kept + temporary) as u64
+    let (weights, batch, kept) = (weights as u64, batch as u64, kept as u64);
+    weights.saturating_add(batch.saturating_mul(kept)).saturating_add(temporary as u64).saturating_mul(4)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::memory::Shortage;
 use crate::checkpoint::report::Report;
 use crate::data::mask::FOREGROUND_ABOVE;
 use crate::kernels::precision::Precision;
@@ -30,6 +31,15 @@ pub enum Note {
         /// Its folder.
         folder: PathBuf,
     },
+    /// A file to start from was given to a run that is past its start.
+    StartNotRead {
+        /// Its key.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
+    /// Training may take more memory than there is.
+    Memory(Shortage),
     /// What was found in the weight file that the model starts from.
     Weights(Report),
     /// Masks that no image belongs to; they are not used.
@@ -51,7 +61,7 @@ pub enum Note {
 impl Note {
     /// Whether the data or the settings may be wrong.
     pub fn is_warning(&self) -> bool {
-        matches!(self, Self::UnusedMasks { .. } | Self::DarkMasks { .. })
+        matches!(self, Self::UnusedMasks { .. } | Self::DarkMasks { .. } | Self::Memory(_))
     }
 
     /// What it is about, in a word.
@@ -60,7 +70,8 @@ impl Note {
             Self::NoGpu { .. } => "device",
             Self::Precision(_) | Self::PrecisionReplaced { .. } => "precision",
             Self::NoCheckpoint { .. } => "resumed",
-            Self::Weights(_) => "weights",
+            Self::Memory(_) => "memory",
+            Self::Weights(_) | Self::StartNotRead { .. } => "weights",
             Self::UnusedMasks { .. } | Self::DarkMasks { .. } => "masks",
         }
     }
@@ -77,6 +88,12 @@ impl fmt::Display for Note {
             Self::NoCheckpoint { folder } => {
                 write!(f, "{} holds no checkpoint: the run starts at step 0", folder.display())
             }
+            Self::StartNotRead { key, path } => write!(
+                f,
+                "{} was not read: `{key}` counts when a run begins, and this one goes on with its checkpoint's weights",
+                path.display()
+            ),
+            Self::Memory(shortage) => shortage.fmt(f),
             Self::Weights(report) => report.fmt(f),
             Self::UnusedMasks { count, folder } => {
                 write!(f, "{count} masks in {} have no image and are not used", folder.display())
