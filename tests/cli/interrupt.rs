@@ -113,7 +113,7 @@ fn each_signal_saves_and_ends_with_its_status() {
 #[test]
 fn a_run_that_ignores_hang_ups_goes_on_without_its_terminal() {
     let folder = tempfile::tempdir().unwrap();
-    let arguments = ["train", "--size", "64", "--batch-size", "2", "--steps", "30", "--checkpoint-minutes", "0"];
+    let arguments = ["train", "--size", "64", "--batch-size", "2", "--steps", "12", "--checkpoint-minutes", "0"];
     let plain = sam2unet(folder.path(), &[&arguments[..], &RUN].concat());
     let mut command = Command::new("sh");
     command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(plain.get_program()).args(plain.get_args());
@@ -135,7 +135,7 @@ fn a_run_that_ignores_hang_ups_goes_on_without_its_terminal() {
         std::thread::sleep(Duration::from_millis(10));
     };
     assert_eq!(status.code(), Some(0));
-    assert_eq!(saved(&folder.path().join("run")), Some(30));
+    assert_eq!(saved(&folder.path().join("run")), Some(12));
 }
 
 /// A checkpoint appears in the middle of an epoch, and the end is that of a run that was left alone.
@@ -144,7 +144,7 @@ fn usr2_saves_and_the_run_goes_on_to_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("set.toml"), "[generated]\nimages = 100\nval_images = 2\n").unwrap();
     #[rustfmt::skip]
-    let arguments = ["train", "--config", "set.toml", "--size", "64", "--batch-size", "1", "--steps", "60",
+    let arguments = ["train", "--config", "set.toml", "--size", "64", "--batch-size", "1", "--steps", "40",
         "--epochs", "1", "--checkpoint-minutes", "1000", "--device", "cpu", "--out"];
     done(folder.path(), &[&arguments[..], &["whole"]].concat());
     let mut run = Running::of(sam2unet(folder.path(), &[&arguments[..], &["asked"]].concat()));
@@ -156,7 +156,7 @@ fn usr2_saves_and_the_run_goes_on_to_the_same_bytes() {
         assert!(begun.elapsed() < LONGEST, "nothing was saved");
         std::thread::sleep(Duration::from_millis(1));
     }
-    assert!(saved(&asked).is_some_and(|step| step < 60), "only the end was saved");
+    assert!(saved(&asked).is_some_and(|step| step < 40), "only the end was saved");
     assert_eq!(run.end().0, Some(0));
     for file in ["last/model.safetensors", "last/optimiser.safetensors", "last/state.json", "best/model.safetensors"] {
         assert!(fs::read(whole.join(file)).unwrap() == fs::read(asked.join(file)).unwrap(), "{file} differs");
