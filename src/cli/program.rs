@@ -79,11 +79,11 @@ fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     };
     let (name, ended) = match program.command {
         Command::Train(train) => ("train", train.run()),
-        Command::Predict(predict) => ("predict", until_a_signal(|| predict.run())),
-        Command::Evaluate(evaluate) => ("evaluate", until_a_signal(|| evaluate.run())),
-        Command::Convert(convert) => ("convert", until_a_signal(|| convert.run())),
+        Command::Predict(predict) => ("predict", until_a_signal(|_| predict.run())),
+        Command::Evaluate(evaluate) => ("evaluate", until_a_signal(|_| evaluate.run())),
+        Command::Convert(convert) => ("convert", until_a_signal(|_| convert.run())),
         Command::Info(info) => ("info", info.run()),
-        Command::Bench(bench) => ("bench", until_a_signal(|| bench.run())),
+        Command::Bench(bench) => ("bench", until_a_signal(|_| bench.run())),
         Command::Completions(completions) => ("completions", completions.run(Program::command())),
         Command::Man(man) => ("man", man.run(Program::command())),
     };
@@ -94,10 +94,9 @@ fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     ExitCode::from(status as u8)
 }
 
-/// Runs what a signal may end at any moment.
-fn until_a_signal(work: impl FnOnce() -> Result<Status, Failure>) -> Result<Status, Failure> {
-    Interrupt::watch(STOPPED)?;
-    work()
+/// Runs what a signal may end at any moment, or, once `work` has begun what it can leave in good order, when that is done.
+fn until_a_signal(work: impl FnOnce(&Interrupt) -> Result<Status, Failure>) -> Result<Status, Failure> {
+    work(&Interrupt::watch(STOPPED)?)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod info;
 mod interrupt;
 mod kill;
 mod kvasir;
+mod limits;
 mod output;
 mod predict;
 pub mod program;

@@ -155,6 +155,20 @@ fn a_run_for_which_there_is_no_memory_is_refused_unless_it_is_wanted_anyway() {
 }
 
 #[test]
+fn a_set_of_nothing_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = |training: Arc<dyn Dataset>, validation| {
+        let trainer = Trainer::new(settings()).data(training, validation).out(dir.path().join("run"));
+        trainer.run().unwrap_err().to_string()
+    };
+    assert_eq!(error(set(0), None), "the training set holds no images");
+    assert_eq!(error(set(1), Some(set(0))), "the validation set holds no images");
+    assert!(!dir.path().join("run").exists());
+    let message = error(Arc::new(Synthetic::new(7, 2, 0)), None);
+    assert!(message.contains("scene-0000") && message.contains("0x0 pixels"), "{message}");
+}
+
+#[test]
 fn a_history_that_cannot_be_read_says_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
