@@ -20,6 +20,7 @@ pub(crate) struct Interrupt {
     /// The exit status of the first signal.
     status: Arc<AtomicUsize>,
     /// What is said when the program ends before any work has begun.
+    #[cfg_attr(not(unix), allow(dead_code, reason = "there is no thread that could say it"))]
     nothing_begun: &'static str,
     /// What is said when work that has begun is to come to its end.
     stopping: Arc<OnceLock<&'static str>>,

@@ -10,4 +10,5 @@ pub(crate) mod unfinished;
 pub(crate) mod write;
 
 pub use replace::{Folder, Replacement, recover};
+pub use unfinished::{Held, remove_unfinished};
 pub use write::{write, write_in_own_folder};

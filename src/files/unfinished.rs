@@ -24,13 +24,15 @@ pub(super) fn ended(path: &Path) {
 }
 
 /// No file is begun or ended while this is held.
-#[must_use]
-pub(crate) struct Held {
+#[derive(Debug)]
+#[must_use = "a file that is begun from now on would be left behind"]
+pub struct Held {
     _paths: MutexGuard<'static, Paths>,
 }
 
-/// Removes what is unfinished. For a program that ends at once, in whatever its other threads are.
-pub(crate) fn remove_unfinished() -> Held {
+/// Removes every [`Replacement`](super::Replacement) of a file that this process has begun and not committed, but for those in a folder of
+/// its own. For a program that ends at once, whatever its other threads do: they wait at their next file, until it has ended.
+pub fn remove_unfinished() -> Held {
     let paths = unfinished();
     for path in paths.iter() {
         // the program ends, whatever comes of it
