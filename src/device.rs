@@ -171,7 +171,8 @@ impl Device {
         on!(self, |d| d.kernels().ok()?.peak_bytes())
     }
 
-    /// How much of its own memory is free, and how much it has, in bytes; `None` where it has none or the driver does not tell.
+    /// How much of its own memory is free, and how much it has, in bytes; `None` where it has none or the driver does
+    /// not tell.
     pub fn memory_bytes(&self) -> Option<(u64, u64)> {
         on!(self, |d| d.kernels().ok()?.memory_bytes())
     }

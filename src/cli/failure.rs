@@ -24,7 +24,8 @@ pub(crate) enum Status {
     Failed = 1,
     /// The input was wrong: flags, files. clap's own refusals have this status too.
     WrongInput = 2,
-    /// SIGHUP: the terminal is gone. This and the following numbers are what shells make of a signal: 128 and its number.
+    /// SIGHUP: the terminal is gone. This and the following numbers are what shells make of a signal: 128 and its
+    /// number.
     HungUp = 129,
     /// SIGINT: Ctrl-C.
     Interrupted = 130,

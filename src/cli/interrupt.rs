@@ -1,9 +1,9 @@
 //! Signals: what a program does when it is asked to end, or to save.
 //!
-//! SIGINT (Ctrl-C), SIGTERM, SIGUSR1 (what SLURM and MPI send ahead of a job's end) and SIGHUP (the terminal is gone) ask a program
-//! to end. After the first of them work that has begun comes to an end in good order; a second one ends the program at once. The
-//! exit status tells which it was ([`Status`]). SIGHUP stays ignored where it was when the program started, as `nohup` has it.
-//! SIGUSR2 asks `train` to save and go on.
+//! SIGINT (Ctrl-C), SIGTERM, SIGUSR1 (what SLURM and MPI send ahead of a job's end) and SIGHUP (the terminal is gone)
+//! ask a program to end. After the first of them work that has begun comes to an end in good order; a second one ends
+//! the program at once. The exit status tells which it was ([`Status`]). SIGHUP stays ignored where it was when the
+//! program started, as `nohup` has it. SIGUSR2 asks `train` to save and go on.
 
 use super::failure::{Failure, Status};
 use std::io;
@@ -132,7 +132,8 @@ mod system {
         tell(interrupt.stopping.get().copied().unwrap_or_default());
     }
 
-    /// Prints a line, but does not wait for long: nobody may read what standard error holds, and the next signal must be heard.
+    /// Prints a line, but does not wait for long: nobody may read what standard error holds, and the next signal must
+    /// be heard.
     fn tell(line: &'static str) {
         let (told, is_told) = channel();
         let print = move || {
@@ -148,8 +149,8 @@ mod system {
         register(SIGUSR2, interrupt.save.clone()).map(drop)
     }
 
-    /// Whether SIGHUP was not ignored when the program started. Where the system does not say (elsewhere than on Linux), it is left
-    /// as it is.
+    /// Whether SIGHUP was not ignored when the program started. Where the system does not say (elsewhere than on
+    /// Linux), it is left as it is.
     fn takes_hang_ups() -> bool {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         ignored(&status).is_some_and(|ignored| ignored & 1 << (SIGHUP - 1) == 0)

@@ -110,7 +110,11 @@ pub enum MeasureError {
         needs: &'static str,
     },
     /// There is not so much memory.
-    #[error("this takes more than {:.1} GB of memory, and this machine has {:.1} GB", *needed as f64 / 1e9, *total as f64 / 1e9)]
+    #[error(
+        "this takes more than {:.1} GB of memory, and this machine has {:.1} GB",
+        *needed as f64 / 1e9,
+        *total as f64 / 1e9
+    )]
     Memory {
         /// What it takes at least, in bytes.
         needed: u64,

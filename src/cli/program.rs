@@ -94,7 +94,8 @@ fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     ExitCode::from(status as u8)
 }
 
-/// Runs what a signal may end at any moment, or, once `work` has begun what it can leave in good order, when that is done.
+/// Runs what a signal may end at any moment, or, once `work` has begun what it can leave in good order, when that is
+/// done.
 fn until_a_signal(work: impl FnOnce(&Interrupt) -> Result<Status, Failure>) -> Result<Status, Failure> {
     work(&Interrupt::watch(STOPPED)?)
 }

@@ -15,11 +15,11 @@ const EXAMPLES: &str = "\
 An image and its mask have one file stem and one size; masks are grey, white is foreground.
 
 Results: config.toml, run.json, log.jsonl, best/model.safetensors, last/model.safetensors, curves.svg, samples.png.
-Ctrl-C saves and stops; --resume goes on exactly where a run was stopped, or killed. It takes the command that began the run,
-as it was, and beside it new places of the data, another length, device, --memory, --threads and --checkpoint-minutes.
+Ctrl-C saves and stops; --resume goes on exactly where a run was stopped, or killed. It takes the command that began
+the run, as it was, or new places of the data, another length, device, --memory, --threads and --checkpoint-minutes.
 
-Signals: SIGINT, SIGTERM, SIGUSR1 and SIGHUP save and stop (exit status 130, 143, 138, 129), a second one stops at once; SIGUSR2
-saves and goes on. Under nohup SIGHUP stays ignored.
+Signals: SIGINT, SIGTERM, SIGUSR1 and SIGHUP save and stop (exit status 130, 143, 138, 129), a second one stops at
+once; SIGUSR2 saves and goes on. Under nohup SIGHUP stays ignored.
 
 Examples:
   sam2unet train

@@ -49,7 +49,8 @@ pub struct Batch {
 /// How many batches beyond the one handed out are in work or ready: two, so that a slow file in one does not hold up
 /// the model while memory stays bounded.
 const AHEAD: usize = 2;
-/// How many batches are in memory at most: those, the one handed out, and the examples of which it is being put together.
+/// How many batches are in memory at most: those, the one handed out, and the examples of which it is being put
+/// together.
 pub(crate) const BATCHES_HELD: usize = AHEAD + 2;
 
 /// An iterator over batches, in the order of their requests whatever the number of threads.
@@ -82,8 +83,8 @@ struct InWork {
 }
 
 impl Loader {
-    /// Starts `threads` threads (at least one) and the first batches. Where the system gives fewer threads, those do the work; where
-    /// it gives none, a sample's error says so.
+    /// Starts `threads` threads (at least one) and the first batches. Where the system gives fewer threads, those do
+    /// the work; where it gives none, a sample's error says so.
     pub fn new(dataset: Arc<dyn Dataset>, requests: Vec<BatchRequest>, threads: usize) -> Self {
         let (jobs, queue) = mpsc::channel();
         let queue = Arc::new(Mutex::new(queue));

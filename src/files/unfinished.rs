@@ -30,8 +30,9 @@ pub struct Held {
     _paths: MutexGuard<'static, Paths>,
 }
 
-/// Removes every [`Replacement`](super::Replacement) of a file that this process has begun and not committed, but for those in a folder of
-/// its own. For a program that ends at once, whatever its other threads do: they wait at their next file, until it has ended.
+/// Removes every [`Replacement`](super::Replacement) of a file that this process has begun and not committed, but for
+/// those in a folder of its own. For a program that ends at once, whatever its other threads do: they wait at their
+/// next file, until it has ended.
 pub fn remove_unfinished() -> Held {
     let paths = unfinished();
     for path in paths.iter() {

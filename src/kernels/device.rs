@@ -89,8 +89,8 @@ pub trait Device: Clone + Debug + Send + Sync + 'static {
     /// without memory of its own, or if the driver does not tell.
     fn peak_bytes(&self) -> Option<u64>;
 
-    /// How much of the device's own memory is free, and how much it has, in bytes; `None` for a device without memory of its own, or
-    /// if the driver does not tell.
+    /// How much of the device's own memory is free, and how much it has, in bytes; `None` for a device without memory
+    /// of its own, or if the driver does not tell.
     fn memory_bytes(&self) -> Option<(u64, u64)> {
         None
     }

@@ -162,8 +162,8 @@ pub fn training_bytes<V: Variant>(side: usize, batch: usize, memory: MemoryUse, 
     weights.saturating_add(batch.saturating_mul(kept)).saturating_add(temporary as u64).saturating_mul(4)
 }
 
-/// What inference of a batch takes at least beside the model, in bytes: the images, their masks, and a block of the first stage at
-/// its widest (its input, its norm and the hidden layer of its MLP).
+/// What inference of a batch takes at least beside the model, in bytes: the images, their masks, and a block of the
+/// first stage at its widest (its input, its norm and the hidden layer of its MLP).
 pub fn inference_bytes<V: Variant>(side: usize, batch: usize) -> u64 {
     let (pixels, tokens) = ((side * side) as u64, (side / 4 * (side / 4)) as u64);
     (batch as u64).saturating_mul(4 * (4 * pixels + 6 * tokens * V::CHANNELS[0] as u64))

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Flags by which another thread, or a handler of signals, asks something of a run. It looks at them between two steps and between
-/// two images of a validation.
+/// Flags by which another thread, or a handler of signals, asks something of a run. It looks at them between two steps
+/// and between two images of a validation.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Control<'a> {
     /// Save and stop: set by whoever asks, and left so.

@@ -63,7 +63,8 @@ impl fmt::Display for Shortage {
     }
 }
 
-/// What a run with these settings on `images` training images lacks on `device`; `None` if it seems to fit, or nobody tells.
+/// What a run with these settings on `images` training images lacks on `device`; `None` if it seems to fit, or nobody
+/// tells.
 pub(super) fn shortage(settings: &Settings, images: usize, device: &Device) -> Option<Shortage> {
     let (model, batches) = (model_bytes(settings, images), batch_bytes(settings, images));
     let machine = machine_memory(Path::new("/"));
@@ -126,7 +127,8 @@ fn remedies(settings: &Settings) -> Vec<&'static str> {
     all.into_iter().filter_map(|(helps, remedy)| helps.then_some(remedy)).collect()
 }
 
-/// What the system says in the files below `root`, which is `/` but in tests; `None` where it does not (elsewhere than on Linux).
+/// What the system says in the files below `root`, which is `/` but in tests; `None` where it does not (elsewhere than
+/// on Linux).
 pub(crate) fn machine_memory(root: &Path) -> Option<MachineMemory> {
     let text = fs::read_to_string(root.join("proc/meminfo")).ok()?;
     let field = |name: &str| {
@@ -142,8 +144,8 @@ pub(crate) fn machine_memory(root: &Path) -> Option<MachineMemory> {
     }))
 }
 
-/// The folders of the groups that limit this process's memory: its own, and all above it. In a container, whose files show its own
-/// group only, that is the topmost folder.
+/// The folders of the groups that limit this process's memory: its own, and all above it. In a container, whose files
+/// show its own group only, that is the topmost folder.
 fn groups(root: &Path) -> Vec<PathBuf> {
     let text = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
     let mut folders = Vec::new();

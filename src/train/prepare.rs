@@ -158,11 +158,12 @@ impl Start {
         Ok(Self { settings, place: Place::New(out), data, any_memory: false })
     }
 
-    /// The run in the folder `path`, with its settings but for those of `given` that may be others ([`Change`]). A run on `data`
-    /// goes on with `data` only.
+    /// The run in the folder `path`, with its settings but for those of `given` that may be others ([`Change`]). A run
+    /// on `data` goes on with `data` only.
     ///
     /// # Errors
-    /// When the folder holds no run, another process trains in it, or `given` holds a value that would make another run of it.
+    /// When the folder holds no run, another process trains in it, or `given` holds a value that would make another run
+    /// of it.
     pub fn resume(path: &Path, given: &Layer, data: Option<Sources>) -> Result<Self, PrepareError> {
         let folder = RunFolder::open(path)?;
         let settings = resume(&folder.config_path(), given)?.settings;

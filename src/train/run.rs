@@ -38,8 +38,8 @@ const TIME_UNREAD: Duration = Duration::from_secs(1);
 /// Threads that prepare images; more would take cores from the model.
 const MOST_LOADER_THREADS: usize = 4;
 
-/// Trains `learner` until the end of the run that `settings` describe, or until `control` stops it. Where `folder` has a checkpoint, the
-/// learner must be as it was saved there: [`prepare`](super::prepare()) makes it so.
+/// Trains `learner` until the end of the run that `settings` describe, or until `control` stops it. Where `folder` has
+/// a checkpoint, the learner must be as it was saved there: [`prepare`](super::prepare()) makes it so.
 ///
 /// # Errors
 /// See [`TrainError`].
@@ -202,8 +202,8 @@ impl Run<'_> {
         Ok(Flow::On)
     }
 
-    /// One optimiser step, whose batches are in memory one after the other. It is made whole or not at all, as it is saved whole
-    /// or not at all.
+    /// One optimiser step, whose batches are in memory one after the other. It is made whole or not at all, as it is
+    /// saved whole or not at all.
     fn step(&mut self, step: &Step, loader: &mut Loader, rate: f64) -> Result<(), TrainError> {
         if self.unread.is_empty() {
             self.unread_since = Instant::now();

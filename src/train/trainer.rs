@@ -117,8 +117,8 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// Values for a resumed run: in place of its own its length, what changes its results by rounding at most, and where its data
-    /// lies (`"epochs = 40".parse()?`); others only as the run has them. A new run has its settings.
+    /// Values for a resumed run: in place of its own its length, what changes its results by rounding at most, and
+    /// where its data lies (`"epochs = 40".parse()?`); others only as the run has them. A new run has its settings.
     pub fn with(mut self, values: Layer) -> Self {
         if let Begin::Resume { given, .. } = &mut self.begin {
             *given = values;

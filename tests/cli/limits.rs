@@ -54,8 +54,8 @@ fn names_are_read_in_any_case() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("mine.toml"), "loss = \"Published-Script\"\nmemory = \"FAST\"\n").unwrap();
     #[rustfmt::skip]
-    let printed = done(folder.path(), &["train", "--print-config", "--config", "mine.toml", "--images", "i", "--masks", "m",
-        "--task", "Polyp", "--variant", "Large", "--device", "CPU"]);
+    let printed = done(folder.path(), &["train", "--print-config", "--config", "mine.toml", "--images", "i",
+        "--masks", "m", "--task", "Polyp", "--variant", "Large", "--device", "CPU"]);
     for line in [
         "task = \"polyp\"",
         "variant = \"large\"",

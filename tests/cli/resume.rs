@@ -60,8 +60,9 @@ fn the_command_that_began_a_run_goes_on_with_it() {
     scenes(folder, 5, 2, 64);
     fs::write(folder.join("mine.toml"), "seed = 3\nlr = 1e-4\nepochs = 7\nmulti_scale = \"OFF\"\n").unwrap();
     #[rustfmt::skip]
-    let given = ["cpu", "--images", "images", "--masks", "masks", "--task", "Polyp", "--config", "mine.toml", "--steps", "1",
-        "--no-shuffle", "--no-augment", "--precision", "TF32", "--weight-decay", "1e-3", "--out", "run"];
+    let given = ["cpu", "--images", "images", "--masks", "masks", "--task", "Polyp", "--config", "mine.toml",
+        "--steps", "1", "--no-shuffle", "--no-augment", "--precision", "TF32", "--weight-decay", "1e-3",
+        "--out", "run"];
     let begin = [&MODEL[..], &given].concat();
     done(folder, &begin);
     let resumed = |more: &[&'static str]| [&begin[..], &["--resume", "run"], more].concat();

@@ -1,8 +1,8 @@
 //! The macro that makes a struct of settings and the table of its keys out of one list.
 
-/// Declares a struct of settings. A row is a documented field, its type, its default, the group it belongs to, how a command
-/// line gives it ([`Flag`](super::key::Flag)), what another value means for a resumed run ([`Change`](super::key::Change)), and
-/// what else is true of it ([`Mark`](super::key::Mark)).
+/// Declares a struct of settings. A row is a documented field, its type, its default, the group it belongs to, how a
+/// command line gives it ([`Flag`](super::key::Flag)), what another value means for a resumed run
+/// ([`Change`](super::key::Change)), and what else is true of it ([`Mark`](super::key::Mark)).
 macro_rules! settings {
     (
         $(#[$meta:meta])*

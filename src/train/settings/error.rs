@@ -123,7 +123,7 @@ pub(crate) fn fixed(config: &Path, differences: &[Difference], as_text: impl Fn(
     let listed = differences.iter().map(as_text).collect::<Vec<_>>().join(", ");
     let folder = config.parent().unwrap_or(Path::new("")).display();
     format!(
-        "a resumed run keeps what its weights and scores depend on, but other values were given: {listed}. Leave them out, or \
-         start a new run from this one's weights (`init`: {folder}/last/model.safetensors)"
+        "a resumed run keeps what its weights and scores depend on, but other values were given: {listed}. Leave them \
+         out, or start a new run from this one's weights (`init`: {folder}/last/model.safetensors)"
     )
 }

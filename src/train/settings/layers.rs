@@ -148,13 +148,13 @@ fn resolved(layers: &[Layer], own_images: bool) -> Result<Resolved, SettingsErro
     all.settings()?.checked(own_images)
 }
 
-/// The settings of a resumed run: those of its `config.toml`, with what is given in the place of its own: its length, what changes
-/// its results by rounding at most, and where files lie that it has (see [`Change`]). Any other key may be given with the run's
-/// value, so that the very command that began a run goes on with it.
+/// The settings of a resumed run: those of its `config.toml`, with what is given in the place of its own: its length,
+/// what changes its results by rounding at most, and where files lie that it has (see [`Change`]). Any other key may be
+/// given with the run's value, so that the very command that began a run goes on with it.
 ///
 /// # Errors
-/// As [`Settings::read`]; [`SettingsError::Fixed`] with every other key that is given with another value; when the settings do
-/// not hold together.
+/// As [`Settings::read`]; [`SettingsError::Fixed`] with every other key that is given with another value; when the
+/// settings do not hold together.
 pub fn resume(config: &Path, given: &Layer) -> Result<Resolved, SettingsError> {
     let run = Layer::of_run(config)?;
     let before = run.clone().settings()?;
@@ -173,8 +173,8 @@ pub fn resume(config: &Path, given: &Layer) -> Result<Resolved, SettingsError> {
     }
 }
 
-/// Whether the device has no products in the precision asked for. A run computes in f32 then, and its settings say so: the same
-/// precision asked for again means the same. A device that cannot be opened is the business of who opens it.
+/// Whether the device has no products in the precision asked for. A run computes in f32 then, and its settings say so:
+/// the same precision asked for again means the same. A device that cannot be opened is the business of who opens it.
 fn gives_way_to_f32(settings: &Settings) -> bool {
     settings.precision != Precision::F32
         && settings.device.open().is_ok_and(|device| !device.supports(settings.precision))
