@@ -6,6 +6,7 @@ mod metrics;
 mod on_cpu;
 #[cfg(feature = "cuda")]
 mod on_cuda;
+mod settings;
 mod support;
 mod train;
 

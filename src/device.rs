@@ -171,6 +171,12 @@ impl Device {
         on!(self, |d| d.kernels().ok()?.peak_bytes())
     }
 
+    /// How much of its own memory is free, and how much it has, in bytes; `None` where it has none or the driver does
+    /// not tell.
+    pub fn memory_bytes(&self) -> Option<(u64, u64)> {
+        on!(self, |d| d.kernels().ok()?.memory_bytes())
+    }
+
     /// Calls `f` with the device itself, whose type is known then.
     pub fn visit<F: WithBackend>(&self, f: F) -> F::Output {
         on!(self, |d| f.call(d))

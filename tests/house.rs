@@ -81,7 +81,7 @@ fn data_metrics_and_checkpoints_know_no_dfdx() {
 #[test]
 fn only_the_command_line_reads_flags_and_draws_progress() {
     let others: Vec<Source> = sources("src").into_iter().filter(|s| !s.path.starts_with("src/cli/")).collect();
-    none("the command line outside src/cli", &lines_with(&others, &["clap", "indicatif", "ctrlc"]));
+    none("the command line outside src/cli", &lines_with(&others, &["clap", "indicatif", "signal_hook"]));
 }
 
 /// A `mod.rs` declares modules and names what users outside the crate see.

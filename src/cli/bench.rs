@@ -1,6 +1,6 @@
 //! `sam2unet bench`.
 
-use super::console::print;
+use super::console::{print, warn};
 use super::failure::{Failure, Status};
 use super::flags::{Threads, choice};
 use super::measure::{Case, What, measure, profile};
@@ -68,7 +68,7 @@ impl Bench {
         let text = pool.install(|| {
             let device = self.device.open()?;
             if let Some(remark) = device.remark(case.precision) {
-                eprintln!("bench: {remark}");
+                warn(format_args!("bench: {remark}"));
             }
             match self.profile {
                 true => Ok(profile(&case, &device, self.memory)?.to_string()),

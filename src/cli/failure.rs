@@ -10,9 +10,10 @@ use crate::predict::error::PredictError;
 use crate::train::error::TrainError;
 use crate::train::prepare::PrepareError;
 use crate::train::run_folder::error::FolderError;
-use crate::train::settings::error::Problem;
-use crate::train::settings::error::SettingsError;
+use crate::train::settings::error::{Difference, Problem, SettingsError, fixed};
+use crate::train::settings::key::{Flag, Key};
 use crate::train::settings::origin::Origin;
+use crate::train::settings::settings::KEYS;
 use crate::train::trainer::RunError;
 use std::fmt::{self, Display};
 
@@ -25,8 +26,15 @@ pub(crate) enum Status {
     Failed = 1,
     /// The input was wrong: flags, files. clap's own refusals have this status too.
     WrongInput = 2,
-    /// Ctrl-C or SIGTERM; the number is what shells make of Ctrl-C.
+    /// SIGHUP: the terminal is gone. This and the following numbers are what shells make of a signal: 128 and its
+    /// number.
+    HungUp = 129,
+    /// SIGINT: Ctrl-C.
     Interrupted = 130,
+    /// SIGUSR1: what SLURM and MPI send ahead of a job's end.
+    EndIsNear = 138,
+    /// SIGTERM.
+    Terminated = 143,
 }
 
 /// Why a subcommand failed: the message, which the program prints after the subcommand's name, and the exit status.
@@ -118,8 +126,20 @@ impl From<SettingsError> for Failure {
             SettingsError::Value { origin: Origin::Given, problem: Problem { key, value: Some(value), reason } } => {
                 Self::input(format_args!("--{} {value}: {reason}", key.replace('_', "-")))
             }
+            SettingsError::Fixed { config, differences } => Self::input(fixed(config, differences, as_given)),
             _ => Self::input(error),
         }
+    }
+}
+
+/// What was given, as it was given, and what the run has.
+fn as_given(difference: &Difference) -> String {
+    let key: Option<&Key> = KEYS.iter().find(|key| key.name == difference.key);
+    let (Origin::Given, Some(key)) = (&difference.origin, key) else { return difference.to_string() };
+    let (flag, of_run) = (key.flag_name().unwrap_or_default(), difference.of_run());
+    match key.flag {
+        Flag::On | Flag::Off(_) => format!("--{flag} ({of_run})"),
+        Flag::Value(_) | Flag::FileOnly => format!("--{flag} {} ({of_run})", difference.given),
     }
 }
 
@@ -130,6 +150,10 @@ impl From<PrepareError> for Failure {
             PrepareError::Folder(error) => error.into(),
             PrepareError::Device(error) => error.into(),
             PrepareError::Data(error) => error.into(),
+            PrepareError::Moved(_) => Self::input(format_args!("{error}, as in --images DIR beside --resume")),
+            PrepareError::Memory(_) => Self::input(format_args!(
+                "{error} (as flags: --memory small, --batch-size, ...); --any-memory begins anyway"
+            )),
             PrepareError::OtherVariant { ref found, .. } => {
                 Self::input(format_args!("{error}: give --variant {found}, or another file"))
             }

@@ -1,44 +1,201 @@
-//! Ctrl-C: the first asks for an end in good order, the second ends the program.
+//! Signals: what a program does when it is asked to end, or to save.
+//!
+//! SIGINT (Ctrl-C), SIGTERM, SIGUSR1 (what SLURM and MPI send ahead of a job's end) and SIGHUP (the terminal is gone)
+//! ask a program to end. After the first of them work that has begun comes to an end in good order; a second one ends
+//! the program at once. The exit status tells which it was ([`Status`]). SIGHUP stays ignored where it was when the
+//! program started, as `nohup` has it. SIGUSR2 asks `train` to save and go on.
 
-use super::console::warn;
 use super::failure::{Failure, Status};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
-/// What Ctrl-C (or SIGTERM, or SIGHUP) does. For a program that does its work once: there can be one.
-#[derive(Clone, Default)]
+/// What signals have asked for. There can be one in a program.
+#[derive(Clone)]
 pub(crate) struct Interrupt {
-    /// Whether there is work that is saved before the program ends.
-    begun: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
+    save: Arc<AtomicBool>,
+    /// Whether the next signal ends the program.
+    at_once: Arc<AtomicBool>,
+    /// The exit status of the first signal.
+    status: Arc<AtomicUsize>,
+    /// What is said when the program ends before any work has begun.
+    #[cfg_attr(not(unix), allow(dead_code, reason = "there is no thread that could say it"))]
+    nothing_begun: &'static str,
+    /// What is said when work that has begun is to come to its end.
+    stopping: Arc<OnceLock<&'static str>>,
 }
 
 impl Interrupt {
-    /// From now on Ctrl-C ends the program at once, with [`Status::Interrupted`].
-    pub fn watch() -> Result<Self, Failure> {
-        let interrupt = Self::default();
-        let Self { begun, stop } = interrupt.clone();
-        ctrlc::set_handler(move || {
-            if !begun.load(Ordering::Relaxed) {
-                warn("\nstopped before the first step; nothing was written");
-                std::process::exit(Status::Interrupted as i32);
-            }
-            if stop.swap(true, Ordering::Relaxed) {
-                std::process::exit(Status::Interrupted as i32);
-            }
-            warn("\nstopping after this step; Ctrl-C again quits at once, without saving");
-        })
-        .map_err(|e| Failure::later(format_args!("cannot set up the Ctrl-C handler: {e}")))?;
+    /// From now on a signal ends the program at once and says `nothing_begun`; files that are not finished are removed.
+    ///
+    /// # Errors
+    /// When the system does not let the program catch signals.
+    pub fn watch(nothing_begun: &'static str) -> Result<Self, Failure> {
+        let interrupt = Self {
+            stop: Arc::default(),
+            save: Arc::default(),
+            at_once: Arc::new(AtomicBool::new(true)),
+            status: Arc::default(),
+            nothing_begun,
+            stopping: Arc::default(),
+        };
+        caught(system::watch(&interrupt))?;
         Ok(interrupt)
     }
 
-    /// From now on the first one sets the flag, and the second ends the program.
-    pub fn begin(&self) {
-        self.begun.store(true, Ordering::Relaxed);
+    /// From now on SIGUSR2 sets [`save`](Self::save).
+    ///
+    /// # Errors
+    /// When the system does not let the program catch it.
+    pub fn watch_for_saves(&self) -> Result<(), Failure> {
+        caught(system::watch_for_saves(self))
     }
 
-    /// The flag.
+    /// From now on the first signal sets [`stop`](Self::stop) and says `stopping`; the second ends the program.
+    pub fn begin(&self, stopping: &'static str) {
+        // set before: a program begins one kind of work
+        let _ = self.stopping.set(stopping);
+        self.at_once.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether the work is to come to its end.
     pub fn stop(&self) -> &AtomicBool {
         &self.stop
+    }
+
+    /// Whether the work is to be saved; whoever saves takes it back.
+    pub fn save(&self) -> &AtomicBool {
+        &self.save
+    }
+
+    /// How a program ends that was stopped.
+    pub fn status(&self) -> Status {
+        let first = self.status.load(Ordering::Relaxed);
+        let all = [Status::HungUp, Status::Interrupted, Status::EndIsNear, Status::Terminated];
+        all.into_iter().find(|status| *status as usize == first).unwrap_or(Status::Interrupted)
+    }
+}
+
+fn caught(result: io::Result<()>) -> Result<(), Failure> {
+    result.map_err(|error| Failure::later(format_args!("cannot catch signals: {error}")))
+}
+
+#[cfg(unix)]
+mod system {
+    use super::{Interrupt, Status};
+    use crate::cli::console::warn;
+    use crate::files::unfinished::remove_unfinished;
+    use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+    use signal_hook::flag::register;
+    use signal_hook::iterator::Signals;
+    use std::io;
+    use std::process::exit;
+    use std::sync::atomic::Ordering;
+    use std::sync::mpsc::channel;
+    use std::thread::Builder;
+    use std::time::Duration;
+
+    /// A thread waits for signals.
+    pub(super) fn watch(interrupt: &Interrupt) -> io::Result<()> {
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1])?;
+        if takes_hang_ups() {
+            signals.add_signal(SIGHUP)?;
+        }
+        let interrupt = interrupt.clone();
+        let wait = move || {
+            for signal in signals.forever() {
+                let status = match signal {
+                    SIGHUP => Status::HungUp,
+                    SIGUSR1 => Status::EndIsNear,
+                    SIGTERM => Status::Terminated,
+                    _ => Status::Interrupted,
+                };
+                end(&interrupt, status);
+            }
+        };
+        Builder::new().name("signals".to_string()).spawn(wait).map(drop)
+    }
+
+    /// What is done when a signal asks for an end with this status.
+    fn end(interrupt: &Interrupt, status: Status) {
+        if interrupt.at_once.swap(true, Ordering::Relaxed) {
+            if !interrupt.stop.load(Ordering::Relaxed) {
+                tell(interrupt.nothing_begun);
+            }
+            // no file is begun any more while it is held
+            let _held = remove_unfinished();
+            exit(status as i32);
+        }
+        interrupt.status.store(status as usize, Ordering::Relaxed);
+        interrupt.stop.store(true, Ordering::Relaxed);
+        tell(interrupt.stopping.get().copied().unwrap_or_default());
+    }
+
+    /// Prints a line, but does not wait for long: nobody may read what standard error holds, and the next signal must
+    /// be heard.
+    fn tell(line: &'static str) {
+        let (told, is_told) = channel();
+        let print = move || {
+            warn(format_args!("\n{line}"));
+            let _ = told.send(());
+        };
+        if Builder::new().spawn(print).is_ok() {
+            let _ = is_told.recv_timeout(Duration::from_millis(200));
+        }
+    }
+
+    pub(super) fn watch_for_saves(interrupt: &Interrupt) -> io::Result<()> {
+        register(SIGUSR2, interrupt.save.clone()).map(drop)
+    }
+
+    /// Whether SIGHUP was not ignored when the program started. Where the system does not say (elsewhere than on
+    /// Linux), it is left as it is.
+    fn takes_hang_ups() -> bool {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        ignored(&status).is_some_and(|ignored| ignored & 1 << (SIGHUP - 1) == 0)
+    }
+
+    /// The set of ignored signals, one bit each, of a `/proc/PID/status`.
+    fn ignored(status: &str) -> Option<u64> {
+        let set = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+        u64::from_str_radix(set.trim(), 16).ok()
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::ignored;
+
+        #[test]
+        fn ignored_signals_are_read() {
+            // under nohup, and with SIGPIPE ignored, as Rust has it
+            assert_eq!(ignored("Name:\tx\nSigIgn:\t0000000000001001\nSigCgt:\t0\n"), Some(0x1001));
+            assert_eq!(ignored("SigIgn:\tnone\n"), None);
+            assert_eq!(ignored("Name:\tx\n"), None);
+        }
+    }
+}
+
+/// Ctrl-C and requests to end, as far as the system has them. There is no thread that could say something.
+#[cfg(not(unix))]
+mod system {
+    use super::{Interrupt, Status};
+    use signal_hook::consts::signal::{SIGINT, SIGTERM};
+    use signal_hook::flag::{register, register_conditional_shutdown, register_usize};
+    use std::io;
+
+    pub(super) fn watch(interrupt: &Interrupt) -> io::Result<()> {
+        for (signal, status) in [(SIGINT, Status::Interrupted), (SIGTERM, Status::Terminated)] {
+            // they are run in this order
+            register_conditional_shutdown(signal, status as i32, interrupt.at_once.clone())?;
+            register_usize(signal, interrupt.status.clone(), status as usize)?;
+            register(signal, interrupt.stop.clone())?;
+            register(signal, interrupt.at_once.clone())?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn watch_for_saves(_: &Interrupt) -> io::Result<()> {
+        Ok(())
     }
 }

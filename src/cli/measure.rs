@@ -9,17 +9,20 @@ use crate::kernels::memory_use::MemoryUse;
 use crate::kernels::precision::Precision;
 use crate::kernels::profile::{self, Kind, scope};
 use crate::nn::backend::cpu::copies;
+use crate::nn::cost::{inference_bytes, training_bytes};
 use crate::nn::losses::table::Loss;
 use crate::nn::network::NetworkError;
 use crate::nn::shape::check_side;
-use crate::nn::variant::VariantName;
+use crate::nn::variant::{Variant, VariantName, WithVariant};
 use crate::nn::weights::build::{BuildError, BuildOptions};
 use crate::nn::weights::initialiser::Initialiser;
 use crate::train::adamw::AdamWConfig;
 use crate::train::learner::LearnError;
+use crate::train::memory::{MachineMemory, machine_memory};
 use crate::train::session::open_session_on;
 use serde::Serialize;
 use std::fmt;
+use std::path::Path;
 use std::time::Instant;
 
 choice! {
@@ -53,6 +56,27 @@ pub struct Case {
     pub threads: usize,
 }
 
+impl Case {
+    /// What it takes of the machine's memory at least: on a GPU the batch alone.
+    fn needed_bytes(&self, device: &Device, memory: MemoryUse) -> u64 {
+        struct Needed<'a>(&'a Case, MemoryUse);
+        impl WithVariant for Needed<'_> {
+            type Output = u64;
+            fn call<V: Variant>(self) -> u64 {
+                let Case { what, size, batch, precision, .. } = *self.0;
+                match what {
+                    What::Infer => inference_bytes::<V>(size, batch),
+                    What::Train => training_bytes::<V>(size, batch, self.1, precision),
+                }
+            }
+        }
+        match device.name() == "cpu" {
+            true => self.variant.visit(Needed(self, memory)),
+            false => 16 * (self.batch * self.size * self.size) as u64,
+        }
+    }
+}
+
 /// What was measured.
 #[derive(Clone, Debug, Serialize)]
 pub struct Measurement {
@@ -84,6 +108,18 @@ pub enum MeasureError {
         precision: Precision,
         /// What a device must have for it.
         needs: &'static str,
+    },
+    /// There is not so much memory.
+    #[error(
+        "this takes more than {:.1} GB of memory, and this machine has {:.1} GB",
+        *needed as f64 / 1e9,
+        *total as f64 / 1e9
+    )]
+    Memory {
+        /// What it takes at least, in bytes.
+        needed: u64,
+        /// What there is, in bytes.
+        total: u64,
     },
     /// It is another device's work.
     #[error("a profile counts work on the CPU only")]
@@ -129,6 +165,10 @@ fn with_call<R>(
     check_side(case.size).map_err(NetworkError::from)?;
     if !device.supports(case.precision) {
         return Err(MeasureError::Precision { precision: case.precision, needs: device.needs(case.precision) });
+    }
+    let (needed, machine) = (case.needed_bytes(device, memory), machine_memory(Path::new("/")));
+    if let Some(MachineMemory { total, .. }) = machine.filter(|machine| needed > machine.total) {
+        return Err(MeasureError::Memory { needed, total });
     }
     let pixels = case.batch * case.size * case.size;
     // Any spread of numbers does: the arithmetic takes the same time for all.

@@ -1,6 +1,6 @@
 //! `sam2unet predict`.
 
-use super::console::{bar, say};
+use super::console::{bar, say, warn};
 use super::failure::{Failure, Status};
 use super::flags::{Threads, choice};
 use crate::checkpoint::found::{FoundAs, find_model};
@@ -118,7 +118,7 @@ impl Predict {
         for job in &jobs {
             if let Err(error) = device.keep_busy(|| predictor.run(job, &options)) {
                 failed += 1;
-                bar.suspend(|| eprintln!("predict: {error}"));
+                bar.suspend(|| warn(format_args!("predict: {error}")));
             }
             bar.inc(1);
         }

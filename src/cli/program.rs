@@ -5,8 +5,9 @@ use super::completions::Completions;
 use super::console::warn;
 use super::convert::Convert;
 use super::evaluate::Evaluate;
-use super::failure::Status;
+use super::failure::{Failure, Status};
 use super::info::Info;
+use super::interrupt::Interrupt;
 use super::man::Man;
 use super::predict::Predict;
 use super::train::Train;
@@ -24,7 +25,11 @@ Examples:
   sam2unet predict --checkpoint run --images PHOTOS --out PREDICTED
 
 `sam2unet COMMAND --help` tells more, with examples.
-Exit status: 0 done; 2 the input was wrong; 1 something failed later; 130 interrupted.";
+Exit status: 0 done; 2 the input was wrong; 1 something failed later; ended by a signal: 129 SIGHUP (the terminal is
+gone; ignored under nohup), 130 SIGINT (Ctrl-C), 138 SIGUSR1 (what SLURM sends ahead of a job's end), 143 SIGTERM.";
+
+/// What is said when a signal ends a subcommand that is not `train`.
+const STOPPED: &str = "stopped; files that were finished are whole, the others were removed";
 
 /// SAM2-UNet (arXiv 2408.08870): trains, predicts and measures image segmentation
 #[derive(Parser)]
@@ -74,11 +79,11 @@ fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     };
     let (name, ended) = match program.command {
         Command::Train(train) => ("train", train.run()),
-        Command::Predict(predict) => ("predict", predict.run()),
-        Command::Evaluate(evaluate) => ("evaluate", evaluate.run()),
-        Command::Convert(convert) => ("convert", convert.run()),
+        Command::Predict(predict) => ("predict", until_a_signal(|_| predict.run())),
+        Command::Evaluate(evaluate) => ("evaluate", until_a_signal(|_| evaluate.run())),
+        Command::Convert(convert) => ("convert", until_a_signal(|_| convert.run())),
         Command::Info(info) => ("info", info.run()),
-        Command::Bench(bench) => ("bench", bench.run()),
+        Command::Bench(bench) => ("bench", until_a_signal(|_| bench.run())),
         Command::Completions(completions) => ("completions", completions.run(Program::command())),
         Command::Man(man) => ("man", man.run(Program::command())),
     };
@@ -87,6 +92,12 @@ fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         failure.status
     });
     ExitCode::from(status as u8)
+}
+
+/// Runs what a signal may end at any moment, or, once `work` has begun what it can leave in good order, when that is
+/// done.
+fn until_a_signal(work: impl FnOnce(&Interrupt) -> Result<Status, Failure>) -> Result<Status, Failure> {
+    work(&Interrupt::watch(STOPPED)?)
 }
 
 #[cfg(test)]

@@ -7,11 +7,10 @@ use super::failure::{Failure, Status};
 use super::interrupt::Interrupt;
 use super::settings::GivenSettings;
 use crate::train::events::{Event, Observer, Outcome};
-use crate::train::settings::error::SettingsError;
-use crate::train::settings::layers::{Layer, Resolved, resolve, resume};
+use crate::train::settings::layers::{Layer, resolve, resume};
 use crate::train::trainer::Trainer;
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf, absolute};
 
 /// What `--help` says after the flags.
 const EXAMPLES: &str = "\
@@ -19,7 +18,12 @@ An image and its mask have one file stem and one size; masks are grey, white is 
 
 Results: config.toml, run.json, log.jsonl, best/model.safetensors, last/model.safetensors, curves.svg, samples.png;
 `best` and `last` are links into `checkpoints`. `sam2unet predict --checkpoint` takes the folder.
-Ctrl-C saves and stops; --resume goes on exactly where a run was stopped, or killed.
+Ctrl-C saves and stops; --resume goes on exactly where a run was stopped, or killed. It takes the command that began
+the run, as it was, or new places of the data, another length, device, --memory, --threads, --keep and
+--checkpoint-minutes.
+
+Signals: SIGINT, SIGTERM, SIGUSR1 and SIGHUP save and stop (exit status 130, 143, 138, 129), a second one stops at
+once; SIGUSR2 saves and goes on. Under nohup SIGHUP stays ignored.
 
 Examples:
   sam2unet train
@@ -38,7 +42,7 @@ pub(crate) struct Train {
     #[arg(long, value_name = "DIR", help_heading = "Run")]
     out: Option<PathBuf>,
     /// Go on in the folder of an earlier run, with its settings
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "config"], help_heading = "Run")]
+    #[arg(long, value_name = "DIR", help_heading = "Run")]
     resume: Option<PathBuf>,
     /// Settings from a file, with the keys of a run's config.toml; flags win over it, paths in it start where you are
     #[arg(long, value_name = "FILE.toml", help_heading = "Run")]
@@ -53,47 +57,65 @@ pub(crate) struct Train {
     /// With --check-data: write what was found to this file, too
     #[arg(long, value_name = "FILE", help_heading = "Data", requires = "check_data")]
     json: Option<PathBuf>,
+    /// Begin even if training is estimated to take more memory than there is
+    #[arg(long, help_heading = "Run")]
+    any_memory: bool,
 }
+
+/// What is said when a signal comes before the first step.
+const NOTHING_BEGUN: &str = "stopped before the first step; nothing was written";
+/// What is said when one comes later.
+const STOPPING: &str = "stopping after this step; Ctrl-C again quits at once, without saving";
 
 impl Train {
     /// Trains, or prints the settings.
     pub fn run(self) -> Result<Status, Failure> {
+        let file = self.config.map(|path| Layer::file(&path)).transpose()?;
         let given = Layer::given(self.given.0)?;
+        let layers: Vec<Layer> = file.into_iter().chain([given]).collect();
+        // what a resume is given in a file counts as what it is given by flags
+        let together = || layers.iter().cloned().fold(Layer::default(), Layer::with);
+        if let (Some(folder), Some(out)) = (&self.resume, &self.out) {
+            check_same_folder(folder, out)?;
+        }
         if self.print_config {
             let resolved = match &self.resume {
-                Some(folder) => resume(&folder.join("config.toml"), &given)?,
-                None => resolved(self.config, given)?,
+                Some(folder) => resume(&folder.join("config.toml"), &together())?,
+                None => resolve(&layers)?,
             };
             return print(resolved.annotated()?);
         }
         if self.check_data {
-            return check_data(&resolved(self.config, given)?.settings, self.json.as_deref());
+            return check_data(&resolve(&layers)?.settings, self.json.as_deref());
         }
         let trainer = match self.resume {
-            Some(folder) => Trainer::resume(folder).with(given),
+            Some(folder) => Trainer::resume(folder).with(together()),
             None => {
-                let trainer = Trainer::new(resolved(self.config, given)?.settings);
+                let trainer = Trainer::new(resolve(&layers)?.settings);
                 self.out.into_iter().fold(trainer, |trainer, out| trainer.out(out))
             }
         };
         let trainer = cache_folder().into_iter().fold(trainer, Trainer::remember_in);
-        let interrupt = Interrupt::watch()?;
+        let trainer = if self.any_memory { trainer.any_memory() } else { trainer };
+        let interrupt = Interrupt::watch(NOTHING_BEGUN)?;
+        interrupt.watch_for_saves()?;
         let mut console = Console::new();
         let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
         let observe = |event: &Event| {
             if let Event::Ready(_) = event {
-                interrupt.begin();
+                interrupt.begin(STOPPING);
             }
             console.event(event);
         };
-        let trained = trainer.command(words).stop_when(interrupt.stop()).on_event(observe).run();
+        let trainer = trainer.command(words).stop_when(interrupt.stop()).save_when(interrupt.save());
+        let trained = trainer.on_event(observe).run();
         console.finish();
         let trained = trained?;
         let place = trained.folder.display();
         Ok(match trained.outcome {
             Outcome::Stopped { step } => {
                 say(format_args!("stopped after step {step}; go on with: sam2unet train --resume {place}"));
-                Status::Interrupted
+                interrupt.status()
             }
             Outcome::Finished => {
                 say(format_args!("done: {place} holds best/model.safetensors, log.jsonl, curves.svg, samples.png"));
@@ -111,8 +133,15 @@ impl Train {
     }
 }
 
-/// The settings of a file, if there is one, and over it those given.
-fn resolved(file: Option<PathBuf>, given: Layer) -> Result<Resolved, SettingsError> {
-    let file = file.map(|path| Layer::file(&path)).transpose()?;
-    resolve(&file.into_iter().chain([given]).collect::<Vec<_>>())
+/// A resumed run stays where it is: `--out` may name that folder, and no other.
+fn check_same_folder(resumed: &Path, out: &Path) -> Result<(), Failure> {
+    let place = |path: &Path| path.canonicalize().or_else(|_| absolute(path)).unwrap_or_else(|_| path.to_owned());
+    match place(resumed) == place(out) {
+        true => Ok(()),
+        false => Err(Failure::input(format_args!(
+            "--out {} is another folder than --resume {}: a resumed run stays where it is",
+            out.display(),
+            resumed.display()
+        ))),
+    }
 }

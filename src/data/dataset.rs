@@ -59,10 +59,13 @@ pub trait Dataset: Send + Sync {
     ///
     /// # Errors
     ///
-    /// As [`pair`](Self::pair).
+    /// As [`pair`](Self::pair), and when there are no pixels.
     fn example(&self, index: usize, side: usize, flips: Flips) -> Result<Example, DataError> {
         let (image, mask) = self.pair(index)?;
-        Ok(Example::new(&image, &mask, side, flips))
+        match image.data.is_empty() || mask.data.is_empty() {
+            true => Err(DataError::NoPixels { name: self.name(index).to_owned(), size: image.size() }),
+            false => Ok(Example::new(&image, &mask, side, flips)),
+        }
     }
 }
 

@@ -179,6 +179,14 @@ pub enum DataError {
     /// Several files cannot be used.
     #[error(transparent)]
     Bad(#[from] BadFiles),
+    /// An image of a [`Dataset`](super::dataset::Dataset) of one's own has no pixels.
+    #[error("{name}: the image is {}x{} pixels: there is nothing to see", size.0, size.1)]
+    NoPixels {
+        /// The sample's name.
+        name: String,
+        /// Width and height.
+        size: (usize, usize),
+    },
     /// A picture cannot be written.
     #[error("cannot write {}: {source}", path.display())]
     Write {

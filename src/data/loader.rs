@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{Builder, JoinHandle};
 
 use super::dataset::Dataset;
 use super::error::DataError;
@@ -49,6 +49,9 @@ pub struct Batch {
 /// How many batches beyond the one handed out are in work or ready: two, so that a slow file in one does not hold up
 /// the model while memory stays bounded.
 const AHEAD: usize = 2;
+/// How many batches are in memory at most: those, the one handed out, and the examples of which it is being put
+/// together.
+pub(crate) const BATCHES_HELD: usize = AHEAD + 2;
 
 /// An iterator over batches, in the order of their requests whatever the number of threads.
 ///
@@ -80,15 +83,16 @@ struct InWork {
 }
 
 impl Loader {
-    /// Starts `threads` threads (at least one) and the first batches.
+    /// Starts `threads` threads (at least one) and the first batches. Where the system gives fewer threads, those do
+    /// the work; where it gives none, a sample's error says so.
     pub fn new(dataset: Arc<dyn Dataset>, requests: Vec<BatchRequest>, threads: usize) -> Self {
         let (jobs, queue) = mpsc::channel();
         let queue = Arc::new(Mutex::new(queue));
         let stop = Arc::new(AtomicBool::new(false));
         let threads = (0..threads.max(1))
-            .map(|_| {
+            .filter_map(|_| {
                 let (dataset, queue, stop) = (dataset.clone(), queue.clone(), stop.clone());
-                std::thread::spawn(move || work(&*dataset, &queue, &stop))
+                Builder::new().spawn(move || work(&*dataset, &queue, &stop)).ok()
             })
             .collect();
         let mut loader =

@@ -43,11 +43,11 @@ pub(crate) mod warning;
 pub(crate) mod write;
 
 pub use classes::class::{Class, ClassKind, Classes, ClassesError};
-pub use classes::index::{IGNORED, IndexError, UnknownValues, read_index};
+pub use classes::index::{IndexError, UnknownValues, read_index};
 pub use classes::nearest::resize_nearest;
 pub use classes::palette::voc_palette;
 pub use classes::prediction::{predicted_index, predicted_labels};
-pub use classes::values::{PixelValue, ValueTable};
+pub use classes::values::{IGNORED, PixelValue, ValueTable, ValueTwice};
 pub use dataset::{Dataset, is_same_shape};
 pub use error::{BadFiles, DataError};
 pub use example::{Example, Flips, epoch_order, flips, normalise};

@@ -13,7 +13,6 @@ use std::f32::consts::{PI, TAU};
 
 use super::dataset::Dataset;
 use super::error::DataError;
-use super::example::{Example, Flips};
 use super::pixels::{Grey, Rgb};
 use super::random::Draws;
 
@@ -26,7 +25,7 @@ pub struct Synthetic {
 }
 
 impl Synthetic {
-    /// `count` scenes of `side` x `side` pixels. Sets of different seeds share no scene.
+    /// `count` scenes of `side` x `side` pixels, each with a name in memory. Sets of different seeds share no scene.
     pub fn new(seed: u64, count: usize, side: usize) -> Self {
         let names = (0..count).map(|index| format!("scene-{index:05}")).collect();
         Self { seed, side, names }
@@ -59,11 +58,6 @@ impl Dataset for Synthetic {
 
     fn pair(&self, index: usize) -> Result<(Rgb, Grey), DataError> {
         Ok(self.scene(index).paint(self.side))
-    }
-
-    fn example(&self, index: usize, side: usize, flips: Flips) -> Result<Example, DataError> {
-        let (image, mask) = self.scene(index).paint(self.side);
-        Ok(Example::new(&image, &mask, side, flips))
     }
 }
 

@@ -12,8 +12,10 @@ pub(crate) mod pointer;
 pub(crate) mod replace;
 pub(crate) mod space;
 pub(crate) mod temporary;
+pub(crate) mod unfinished;
 pub(crate) mod write;
 
 pub use pointer::Pointer;
 pub use replace::{Folder, Replacement};
+pub use unfinished::{Held, remove_unfinished};
 pub use write::{write, write_in_own_folder};

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::{folder, temporary};
+use super::{folder, temporary, unfinished};
 
 /// A file (`Replacement<File>`, which is written to) or a folder (`Replacement<Folder>`, in whose [`path`](Self::path)
 /// files are made) under a temporary name. `commit` gives it its own name, over an older one. Dropped without, it is
@@ -41,6 +41,7 @@ impl<Content> Drop for Replacement<Content> {
             let is_folder = fs::symlink_metadata(&self.temporary).is_ok_and(|found| found.is_dir());
             let _ = if is_folder { fs::remove_dir_all(&self.temporary) } else { fs::remove_file(&self.temporary) };
         }
+        unfinished::ended(&self.temporary);
     }
 }
 
@@ -51,6 +52,7 @@ impl Replacement<File> {
     /// When no file can be made there.
     pub fn file(target: &Path) -> io::Result<Self> {
         let (file, temporary) = temporary::unique_file(folder::parent(target))?;
+        unfinished::begun(&temporary);
         Ok(Self::new(target, temporary, file))
     }
 

@@ -89,6 +89,12 @@ pub trait Device: Clone + Debug + Send + Sync + 'static {
     /// without memory of its own, or if the driver does not tell.
     fn peak_bytes(&self) -> Option<u64>;
 
+    /// How much of the device's own memory is free, and how much it has, in bytes; `None` for a device without memory
+    /// of its own, or if the driver does not tell.
+    fn memory_bytes(&self) -> Option<(u64, u64)> {
+        None
+    }
+
     /// Runs `work`, many short operations. On the CPU the pool's threads spin between them instead of sleeping, and take up
     /// any work that the pool is given meanwhile; the calling thread keeps more freed memory for reuse.
     fn keep_busy<R>(&self, work: impl FnOnce() -> R) -> R {

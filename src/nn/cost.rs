@@ -158,7 +158,15 @@ pub fn training_bytes<V: Variant>(side: usize, batch: usize, memory: MemoryUse, 
     }
     // images, masks, weights of the loss, logits and their gradients
     kept += side * side * 12;
-    4 * (weights + batch * kept + temporary) as u64
+    let (weights, batch, kept) = (weights as u64, batch as u64, kept as u64);
+    weights.saturating_add(batch.saturating_mul(kept)).saturating_add(temporary as u64).saturating_mul(4)
+}
+
+/// What inference of a batch takes at least beside the model, in bytes: the images, their masks, and a block of the
+/// first stage at its widest (its input, its norm and the hidden layer of its MLP).
+pub fn inference_bytes<V: Variant>(side: usize, batch: usize) -> u64 {
+    let (pixels, tokens) = ((side * side) as u64, (side / 4 * (side / 4)) as u64);
+    (batch as u64).saturating_mul(4 * (4 * pixels + 6 * tokens * V::CHANNELS[0] as u64))
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ pub use backend::bound::{Backend, BufferOf, FrozenOf, KernelError, SliceMutOf, S
 #[cfg(feature = "cuda")]
 pub use backend::open_cuda::{CudaOpenError, open_cuda};
 pub use backend::tape::{Inference, Training};
-pub use cost::{Gflop, Parameters, gflop, parameters, training_bytes};
+pub use cost::{Gflop, Parameters, gflop, inference_bytes, parameters, training_bytes};
 pub use decoder::{DoubleConv, Head, Up};
 pub use dfdx::shapes::Const;
 pub use hiera::{Activations, Block, BlockTrunk, Features, Hiera, PatchEmbed, PoolBlock, Stage};

@@ -3,6 +3,7 @@
 use super::learner::LearnError;
 use super::report::error::ReportError;
 use super::run_folder::error::FolderError;
+use super::sources::EmptySet;
 use crate::data::error::DataError;
 use crate::metrics::pair::MetricError;
 
@@ -43,6 +44,9 @@ pub enum TrainError {
     /// The run's folder could not be used at all.
     #[error(transparent)]
     Start(FolderError),
+    /// A set is empty.
+    #[error(transparent)]
+    Empty(#[from] EmptySet),
     /// The run was trained, but its curves or pictures could not be made.
     #[error("the model is trained and saved, but: {0}")]
     Report(#[from] ReportError),

@@ -15,6 +15,14 @@ pub type MomentsOf<'a> = &'a mut (dyn FnMut(&str) -> Option<(Vec<f32>, Vec<f32>)
 /// A model in training together with its optimiser, behind a trait that has no type parameters, so
 /// that the loop, the run's folder and the programs are compiled once.
 pub trait Learner {
+    /// Remembers what [`accumulate`](Self::accumulate) changes, until the next [`update`](Self::update): before the
+    /// first of several batches of a step.
+    fn begin_step(&mut self);
+
+    /// Forgets the batches accumulated since [`begin_step`](Self::begin_step): gradients, losses and running statistics
+    /// are as they were then. Without it there is nothing to forget.
+    fn abandon_step(&mut self);
+
     /// Forward and backward over one batch: adds the gradients of `scale * loss` to those already
     /// gathered. Running statistics of the batch norms change here.
     ///

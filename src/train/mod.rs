@@ -16,9 +16,11 @@
 //! device: a GPU rounds otherwise than the CPU, and a run may move from one to the other.
 
 pub(crate) mod adamw;
+pub(crate) mod control;
 pub(crate) mod error;
 pub(crate) mod events;
 pub(crate) mod learner;
+pub(crate) mod memory;
 pub(crate) mod note;
 pub(crate) mod overview;
 pub(crate) mod plan;
@@ -35,9 +37,11 @@ pub(crate) mod trainer;
 pub use crate::device::DeviceChoice;
 pub use crate::nn::Loss;
 pub use adamw::{AdamW, AdamWConfig};
+pub use control::Control;
 pub use error::TrainError;
 pub use events::{Event, Observer, Outcome};
 pub use learner::{EachMoment, LearnError, Learner, LearnerSummary, MomentsOf};
+pub use memory::{MachineMemory, MemoryOf, Shortage};
 pub use note::Note;
 pub use overview::Overview;
 pub use plan::{Plan, Step};
@@ -56,5 +60,5 @@ pub use run_folder::state::{Best, SELECTION_KEY, STATE_FORMAT, State};
 pub use schedule::{FINAL_RATE, cosine};
 pub use session::{Session, open_session, open_session_on};
 pub use settings::{Generated, Layer, Resolved, Settings, SettingsError, resolve, resolve_for_own_images};
-pub use sources::{DataReport, InspectedFolders, Sources};
+pub use sources::{DataReport, EmptySet, InspectedFolders, Sources};
 pub use trainer::{RunError, TrainedRun, Trainer};

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::memory::Shortage;
 use super::run_folder::note::FolderNote;
 use crate::checkpoint::found::FoundModel;
 use crate::checkpoint::report::Report;
@@ -41,6 +42,15 @@ pub enum Note {
     },
     /// Which file was taken where `init` or `backbone` names a folder.
     Found(FoundModel),
+    /// A file to start from was given to a run that is past its start.
+    StartNotRead {
+        /// Its key.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
+    /// Training may take more memory than there is.
+    Memory(Shortage),
     /// What was found in the weight file that the model starts from.
     Weights(Report),
     /// Something about the images or the masks.
@@ -50,7 +60,11 @@ pub enum Note {
 impl Note {
     /// Whether the data or the settings may be wrong.
     pub fn is_warning(&self) -> bool {
-        matches!(self, Self::Data(warning) if warning.is_suspicious())
+        match self {
+            Self::Data(warning) => warning.is_suspicious(),
+            Self::Memory(_) => true,
+            _ => false,
+        }
     }
 
     /// What it is about, in a word.
@@ -59,7 +73,8 @@ impl Note {
             Self::NoGpu { .. } => "device",
             Self::Precision(_) | Self::PrecisionReplaced { .. } => "precision",
             Self::NoCheckpoint { .. } | Self::Folder { .. } => "resumed",
-            Self::Found(_) | Self::Weights(_) => "weights",
+            Self::Memory(_) => "memory",
+            Self::Found(_) | Self::Weights(_) | Self::StartNotRead { .. } => "weights",
             Self::Data(_) => "data",
         }
     }
@@ -78,6 +93,12 @@ impl fmt::Display for Note {
             }
             Self::Folder { folder, note } => write!(f, "{}: {note}", folder.display()),
             Self::Found(found) => write!(f, "from {found}"),
+            Self::StartNotRead { key, path } => write!(
+                f,
+                "{} was not read: `{key}` counts when a run begins, and this one goes on with its checkpoint's weights",
+                path.display()
+            ),
+            Self::Memory(shortage) => shortage.fmt(f),
             Self::Weights(report) => report.fmt(f),
             Self::Data(warning) => warning.fmt(f),
         }

@@ -1,12 +1,13 @@
 //! From settings to a run that is ready to train: folder, device, images, model.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
 use super::adamw::AdamWConfig;
+use super::control::Control;
 use super::error::TrainError;
 use super::events::{Event, Observer, Outcome};
 use super::learner::{LearnError, Learner};
+use super::memory::{Shortage, shortage};
 use super::note::Note;
 use super::plan::Plan;
 use super::run::{is_finished, position, train};
@@ -15,9 +16,10 @@ use super::run_folder::folder::RunFolder;
 use super::run_folder::history::{History, SessionRecord};
 use super::session::open_session_on;
 use super::settings::error::SettingsError;
+use super::settings::key::Change;
 use super::settings::layers::{Layer, resume};
-use super::settings::settings::Settings;
-use super::sources::Sources;
+use super::settings::settings::{KEYS, Settings};
+use super::sources::{EmptySet, Sources};
 use crate::checkpoint::detect::detect;
 use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::file::WeightFile;
@@ -101,9 +103,15 @@ pub enum PrepareError {
         /// The run's folder.
         path: PathBuf,
     },
-    /// There is nothing to train on, or to validate on.
-    #[error("the {0} set holds no images")]
-    EmptySet(&'static str),
+    /// A set is empty.
+    #[error(transparent)]
+    Empty(#[from] EmptySet),
+    /// The data of a resumed run is not where it was.
+    #[error("{0}: if the data was moved, give its new place (`images`, `masks`, `val_images`, `val_masks`)")]
+    Moved(DataError),
+    /// Training takes more memory than there is.
+    #[error("{0}")]
+    Memory(Box<Shortage>),
 }
 
 /// A run that is to begin, or to go on: its settings are known and checked, its folder is free or open. Nothing of the run was
@@ -116,6 +124,8 @@ pub struct Start {
     data: Option<Sources>,
     /// Where is remembered what was found of image files.
     kept: Option<PathBuf>,
+    /// Whether the run begins though it is estimated to take more memory than there is.
+    any_memory: bool,
 }
 
 #[derive(Debug)]
@@ -132,8 +142,10 @@ enum Place {
     Resumed {
         folder: RunFolder,
         history: History,
-        /// Whether a new length was given.
+        /// Whether another length was given.
         lengthened: bool,
+        /// Files to start from that were given in the place of others, with their keys.
+        moved: Vec<(&'static str, PathBuf)>,
     },
 }
 
@@ -155,32 +167,43 @@ impl Start {
         if let Place::New(out) = &place {
             RunFolder::check_unused(out)?;
         }
-        data.iter().try_for_each(not_empty)?;
-        Ok(Self { settings, place, data, kept: None })
+        data.iter().try_for_each(Sources::check_not_empty)?;
+        Ok(Self { settings, place, data, kept: None, any_memory: false })
     }
 
-    /// The run in the folder `path`, with its settings but for those of `given`. A run on `data` goes on with `data` only.
+    /// The run in the folder `path`, with its settings but for those of `given` that may be others ([`Change`]). A run
+    /// on `data` goes on with `data` only.
     ///
     /// # Errors
-    /// When the folder holds no run, another process trains in it, or `given` holds what a resumed run cannot choose anew.
+    /// When the folder holds no run, another process trains in it, or `given` holds a value that would make another run
+    /// of it.
     pub fn resume(path: &Path, given: &Layer, data: Option<Sources>) -> Result<Self, PrepareError> {
         let folder = RunFolder::open(path)?;
         let settings = resume(&folder.config_path(), given)?.settings;
+        let run = folder.settings()?;
         match data {
             Some(_) => settings.check(true)?,
             None if settings.names_no_images() => return Err(PrepareError::NoImages { path: path.to_owned() }),
             None => {}
         }
-        data.iter().try_for_each(not_empty)?;
+        data.iter().try_for_each(Sources::check_not_empty)?;
         let history = folder.history()?;
-        let lengthened = given.keys().any(|key| key == "steps" || key == "epochs");
-        Ok(Self { settings, place: Place::Resumed { folder, history, lengthened }, data, kept: None })
+        let lengthened = (run.epochs, run.steps) != (settings.epochs, settings.steps);
+        let moved = moved(run, settings.clone());
+        let place = Place::Resumed { folder, history, lengthened, moved };
+        Ok(Self { settings, place, data, kept: None, any_memory: false })
     }
 
     /// Remembers in this folder what was found of image files, so that those that are as they were are not decoded again before the
     /// next run.
     pub fn remember_in(mut self, folder: Option<PathBuf>) -> Self {
         self.kept = folder;
+        self
+    }
+
+    /// Begins even if training is estimated to take more memory than there is.
+    pub fn any_memory(mut self) -> Self {
+        self.any_memory = true;
         self
     }
 
@@ -202,14 +225,18 @@ impl Start {
 /// Where runs go by default.
 const RUNS: &str = "runs";
 
-fn not_empty(sources: &Sources) -> Result<(), PrepareError> {
-    if sources.training.is_empty() {
-        return Err(PrepareError::EmptySet("training"));
-    }
-    match &sources.validation {
-        Some(set) if set.is_empty() => Err(PrepareError::EmptySet("validation")),
-        _ => Ok(()),
-    }
+/// The files to start from whose place is another one than the run's.
+fn moved(mut run: Settings, mut settings: Settings) -> Vec<(&'static str, PathBuf)> {
+    let mut before = Vec::new();
+    run.each_path(&mut |key, path| before.push((key, path.clone())));
+    let mut moved = Vec::new();
+    settings.each_path(&mut |key, path| {
+        let is_start = KEYS.iter().any(|known| known.name == key && known.change == Change::Start);
+        if is_start && !before.contains(&(key, path.clone())) {
+            moved.push((key, path.clone()));
+        }
+    });
+    moved
 }
 
 /// What [`prepare`] gives.
@@ -239,10 +266,13 @@ pub struct PreparedRun {
 /// # Errors
 /// See [`PrepareError`].
 pub fn prepare(start: Start, command: Vec<String>, observer: &mut dyn Observer) -> Result<Prepared, PrepareError> {
-    let Start { mut settings, place, data, kept } = start;
+    let Start { mut settings, place, data, kept, any_memory } = start;
     if let Place::Resumed { folder, lengthened, .. } = &place {
         let path = folder.path();
-        folder.notes().iter().for_each(|found| note(observer, Note::Folder { folder: path.to_owned(), note: found.clone() }));
+        folder
+            .notes()
+            .iter()
+            .for_each(|found| note(observer, Note::Folder { folder: path.to_owned(), note: found.clone() }));
         match folder.state()? {
             Some(state) if is_finished(&state, &Plan::new(&settings, state.images)) => {
                 let (path, step) = (folder.path().to_owned(), state.step);
@@ -275,7 +305,12 @@ pub fn prepare(start: Start, command: Vec<String>, observer: &mut dyn Observer) 
         None => {
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
             let mut progress = |done, of| observer.event(&Event::Checking { done, of });
-            Sources::open(&settings, settings.threads.unwrap_or(cores), kept.as_deref(), &mut progress)?
+            let threads = settings.threads.unwrap_or(cores);
+            let opened = Sources::open(&settings, threads, kept.as_deref(), &mut progress);
+            opened.map_err(|error| match (&error, &place) {
+                (DataError::ReadFolder { .. }, Place::Resumed { .. }) => PrepareError::Moved(error),
+                _ => error.into(),
+            })?
         }
     };
     sources.notes.iter().for_each(|found| note(observer, found.clone()));
@@ -287,6 +322,18 @@ pub fn prepare(start: Start, command: Vec<String>, observer: &mut dyn Observer) 
             None => (None, 0),
         },
     };
+    if let Place::Resumed { moved, .. } = &place
+        && resumed.is_some()
+    {
+        moved.iter().for_each(|(key, path)| note(observer, Note::StartNotRead { key, path: path.clone() }));
+    }
+    // before the model, which takes memory
+    if let Some(shortage) = shortage(&settings, sources.training.len(), &device) {
+        match shortage.is_hopeless() && !any_memory {
+            true => return Err(PrepareError::Memory(Box::new(shortage))),
+            false => note(observer, Note::Memory(shortage)),
+        }
+    }
     let saved = resumed.map(RunFolder::last_model);
     let (mut learner, report) = open_learner(&settings, &device, saved.as_deref(), &mut |found| note(observer, found))?;
     if let Some(folder) = resumed {
@@ -304,7 +351,10 @@ pub fn prepare(start: Start, command: Vec<String>, observer: &mut dyn Observer) 
     };
     if new {
         let path = folder.path();
-        folder.notes().iter().for_each(|found| note(observer, Note::Folder { folder: path.to_owned(), note: found.clone() }));
+        folder
+            .notes()
+            .iter()
+            .for_each(|found| note(observer, Note::Folder { folder: path.to_owned(), note: found.clone() }));
     }
     history.sessions.push(SessionRecord::begin(command, &device, settings.precision, from_step));
     if let Err(error) = folder.write_history(&history) {
@@ -333,12 +383,12 @@ impl PreparedRun {
         self.folder.path()
     }
 
-    /// Trains to the end of the run, or until `stop` is set; then it is saved.
+    /// Trains to the end of the run, or until `control` stops it; then it is saved.
     ///
     /// # Errors
     /// See [`TrainError`].
-    pub fn train(mut self, stop: &AtomicBool, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
-        let outcome = train(&self.settings, &self.sources, &mut self.folder, &mut *self.learner, stop, observer);
+    pub fn train(mut self, control: Control<'_>, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
+        let outcome = train(&self.settings, &self.sources, &mut self.folder, &mut *self.learner, control, observer);
         let told = match &outcome {
             Ok(Outcome::Stopped { .. }) => "stopped".to_string(),
             Ok(_) => "finished".to_string(),

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
+use super::control::Control;
 use super::error::TrainError;
 use super::events::{Event, Observer, Outcome};
-use super::learner::{LearnError, Learner};
+use super::learner::{LearnError, Learner, LearnerSummary};
+use super::memory::{largest_batch, largest_side};
 use super::overview::Overview;
 use super::plan::{Plan, Step};
 use super::report::curves::write_curves;
@@ -38,8 +39,8 @@ const TIME_UNREAD: Duration = Duration::from_secs(1);
 /// Threads that prepare images; more would take cores from the model.
 const MOST_LOADER_THREADS: usize = 4;
 
-/// Trains `learner` until the end of the run that `settings` describe, or until `stop` is set. Where `folder` has a checkpoint, the
-/// learner must be as it was saved there: [`prepare`](super::prepare()) makes it so.
+/// Trains `learner` until the end of the run that `settings` describe, or until `control` stops it. Where `folder` has
+/// a checkpoint, the learner must be as it was saved there: [`prepare`](super::prepare()) makes it so.
 ///
 /// # Errors
 /// See [`TrainError`].
@@ -48,9 +49,10 @@ pub fn train(
     sources: &Sources,
     folder: &mut RunFolder,
     learner: &mut dyn Learner,
-    stop: &AtomicBool,
+    control: Control<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Outcome, TrainError> {
+    sources.check_not_empty()?;
     let plan = Plan::new(settings, sources.training.len());
     let found = position(&plan, sources, folder).map_err(TrainError::Start)?;
     if let Some(state) = found.as_ref().filter(|state| is_finished(state, &plan)) {
@@ -72,18 +74,21 @@ pub fn train(
         folder.write_settings(settings).map_err(TrainError::Start)?;
     }
     let log_lost = folder.rewind(&state).map_err(TrainError::Start)?;
+    let batch = largest_batch(settings, plan.images);
+    let training_bytes = learner.summary(largest_side(settings), batch).training_bytes;
     let overview = Overview {
         settings,
         sources,
         plan,
-        model: learner.summary(settings.size, settings.batch_size),
+        model: LearnerSummary { training_bytes, ..learner.summary(settings.size, batch) },
         resumed: found.as_ref().map(|state| state.step),
         log_lost,
     };
     observer.event(&Event::Ready(&overview));
     let last_save = Instant::now();
     let (unread, unread_since) = (Vec::new(), last_save);
-    Run { settings, sources, plan, folder, learner, stop, observer, state, unread, unread_since, last_save }.complete()
+    Run { settings, sources, plan, folder, learner, control, observer, state, unread, unread_since, last_save }
+        .complete()
 }
 
 /// The position of the folder's newest checkpoint, if there is one, which must be one of this plan and of these images, and of
@@ -133,7 +138,7 @@ struct Run<'a> {
     plan: Plan,
     folder: &'a mut RunFolder,
     learner: &'a mut dyn Learner,
-    stop: &'a AtomicBool,
+    control: Control<'a>,
     observer: &'a mut dyn Observer,
     /// Its sum of losses and the log lack the steps in `unread`; no checkpoint is written while there are any.
     state: State,
@@ -207,7 +212,8 @@ impl Run<'_> {
                 return Ok(Flow::Stop);
             }
             self.step(step, &mut loader, rate)?;
-            if self.last_save.elapsed() >= Duration::from_secs_f64(self.settings.checkpoint_minutes * 60.0) {
+            let asked = self.control.saves();
+            if asked || self.last_save.elapsed() >= Duration::from_secs_f64(self.settings.checkpoint_minutes * 60.0) {
                 self.save()?;
             }
         }
@@ -222,25 +228,30 @@ impl Run<'_> {
         Ok(Flow::On)
     }
 
-    /// One optimiser step.
+    /// One optimiser step, whose batches are in memory one after the other. It is made whole or not at all, as it is
+    /// saved whole or not at all.
     fn step(&mut self, step: &Step, loader: &mut Loader, rate: f64) -> Result<(), TrainError> {
         if self.unread.is_empty() {
             self.unread_since = Instant::now();
         }
         let (images, loss) = (step.images(), self.settings.loss);
-        // all of them before the first is learnt from: batch norms keep statistics of each, and a step is
-        // saved whole or not at all
-        let batches: Result<Vec<_>, _> = loader.take(step.batches.len()).collect();
-        let batches = match batches {
-            Ok(batches) if batches.len() == step.batches.len() => batches,
-            Ok(_) => return Err(LearnError::Batch("the loader ended early".to_string()).into()),
-            Err(error) => {
-                // a file went away: what was learnt so far should not go with it
-                self.save()?;
-                return Err(error.into());
-            }
-        };
-        for (request, batch) in step.batches.iter().zip(batches) {
+        let several = step.batches.len() > 1;
+        if several {
+            self.learner.begin_step();
+        }
+        for request in &step.batches {
+            let batch = match loader.next() {
+                Some(Ok(batch)) => batch,
+                None => return Err(LearnError::Batch("the loader ended early".to_string()).into()),
+                Some(Err(error)) => {
+                    // a file went away: what was learnt in the steps before should not go with it
+                    if several {
+                        self.learner.abandon_step();
+                    }
+                    self.save()?;
+                    return Err(error.into());
+                }
+            };
             self.learner.accumulate(&batch, share(request, images) as f32, loss)?;
         }
         self.learner.update(rate)?;
@@ -363,6 +374,10 @@ impl Run<'_> {
             if self.stopped() {
                 return Ok(None);
             }
+            if self.control.saves() {
+                // all steps of the epoch; a resume from here validates anew
+                self.save()?;
+            }
             let batch = loader.next().ok_or_else(|| LearnError::Batch("the loader ended early".to_string()))??;
             unscored.push((index, self.learner.predict(&batch.images, 1, side)?));
             if unscored.len() == SCORED_TOGETHER || index + 1 == count {
@@ -415,7 +430,7 @@ impl Run<'_> {
     }
 
     fn stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.control.stops()
     }
 
     fn loader_threads(&self) -> usize {

@@ -27,6 +27,8 @@ pub struct Session<V: Variant, D: Backend> {
     gradients: Option<Gradients<f32, D>>,
     /// Losses that nobody asked for yet, in their order, on the device.
     losses: Vec<Tensor<(), f32, D>>,
+    /// The model before the step of several batches under way, and how many losses there were.
+    before: Option<(Sam2UNet<V, D>, usize)>,
     device: D,
     options: BuildOptions,
 }
@@ -43,7 +45,8 @@ impl<V: Variant, D: Backend> Session<V, D> {
         options: BuildOptions,
     ) -> Result<Self, LearnError> {
         let model = build(&device, source, options)?;
-        Ok(Self { model, optimiser: AdamW::new(config), gradients: None, losses: Vec::new(), device, options })
+        let (optimiser, losses) = (AdamW::new(config), Vec::new());
+        Ok(Self { model, optimiser, gradients: None, losses, before: None, device, options })
     }
 
     /// The model as it stands.
@@ -114,6 +117,19 @@ fn device_error<D: Backend>(error: D::Err) -> LearnError {
 }
 
 impl<V: Variant, D: Backend> Learner for Session<V, D> {
+    fn begin_step(&mut self) {
+        // a copy shares each tensor's numbers until one of the two changes them, as batch norms change their statistics
+        self.before = Some((self.model.clone(), self.losses.len()));
+    }
+
+    fn abandon_step(&mut self) {
+        if let Some((model, losses)) = self.before.take() {
+            self.model = model;
+            self.losses.truncate(losses);
+            self.gradients = None;
+        }
+    }
+
     fn accumulate(&mut self, batch: &Batch, scale: f32, loss: Loss) -> Result<(), LearnError> {
         let (side, count) = (batch.side, batch.indices.len());
         let refused = |e: ShapeError| LearnError::Batch(e.to_string());
@@ -159,6 +175,8 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
         let Some(mut gradients) = self.gradients.take() else {
             return Err(LearnError::Batch("no batch was seen since the last update".into()));
         };
+        // the optimiser changes weights where they are, if nothing shares them
+        self.before = None;
         // they were allocated for the whole model
         self.optimiser.use_up(&mut self.model, &mut gradients, rate)?;
         gradients.drop_non_leafs();

@@ -16,6 +16,11 @@ use crate::data::inspect::{Inspection, inspect};
 use crate::data::report::SetReport;
 use crate::data::synthetic::Synthetic;
 
+/// There is nothing to train on, or to validate on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the {0} set holds no images")]
+pub struct EmptySet(pub &'static str);
+
 /// The training set, and the validation set if there is one.
 #[derive(Clone)]
 pub struct Sources {
@@ -153,6 +158,20 @@ impl Sources {
         match InspectedFolders::open(settings, threads, kept, progress)? {
             Some(folders) => folders.sources(settings),
             None => Ok(Self::generated(settings)),
+        }
+    }
+
+    /// Whether there is something to train on and, if there is a validation set, to validate on.
+    ///
+    /// # Errors
+    /// When a set holds no images.
+    pub(super) fn check_not_empty(&self) -> Result<(), EmptySet> {
+        if self.training.is_empty() {
+            return Err(EmptySet("training"));
+        }
+        match &self.validation {
+            Some(set) if set.is_empty() => Err(EmptySet("validation")),
+            _ => Ok(()),
         }
     }
 

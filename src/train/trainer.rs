@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use super::control::Control;
 use super::error::TrainError;
 use super::events::{Event, Outcome};
 use super::prepare::{PrepareError, Prepared, Start, prepare};
@@ -33,7 +34,8 @@ pub struct Trainer<'a> {
     begin: Begin,
     data: Option<Sources>,
     observer: Box<dyn FnMut(&Event) + Send + 'a>,
-    stop: Option<&'a AtomicBool>,
+    control: Control<'a>,
+    any_memory: bool,
     command: Vec<String>,
     kept: Option<PathBuf>,
 }
@@ -91,7 +93,15 @@ impl<'a> Trainer<'a> {
     }
 
     fn begin(begin: Begin) -> Self {
-        Self { begin, data: None, observer: Box::new(|_| ()), stop: None, command: Vec::new(), kept: None }
+        Self {
+            begin,
+            data: None,
+            observer: Box::new(|_| ()),
+            control: Control::default(),
+            any_memory: false,
+            command: Vec::new(),
+            kept: None,
+        }
     }
 
     /// Images of one's own, where the settings name none; without `validation` nothing is held out. A run on such images goes on
@@ -109,8 +119,8 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// Values that a resumed run takes in place of its own: its length, and what changes its results by rounding at most
-    /// (`"epochs = 40".parse()?`). A new run has its settings.
+    /// Values for a resumed run: in place of its own its length, what changes its results by rounding at most, and
+    /// where its data lies (`"epochs = 40".parse()?`); others only as the run has them. A new run has its settings.
     pub fn with(mut self, values: Layer) -> Self {
         if let Begin::Resume { given, .. } = &mut self.begin {
             *given = values;
@@ -126,7 +136,19 @@ impl<'a> Trainer<'a> {
 
     /// Saves and stops soon after `flag` is set.
     pub fn stop_when(mut self, flag: &'a AtomicBool) -> Self {
-        self.stop = Some(flag);
+        self.control.stop = Some(flag);
+        self
+    }
+
+    /// Saves soon after `flag` is set, takes it back, and goes on: to the same bytes as without.
+    pub fn save_when(mut self, flag: &'a AtomicBool) -> Self {
+        self.control.save = Some(flag);
+        self
+    }
+
+    /// Begins even if training is estimated to take more memory than there is.
+    pub fn any_memory(mut self) -> Self {
+        self.any_memory = true;
         self
     }
 
@@ -148,19 +170,18 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// When the run cannot start, or ends early.
     pub fn run(self) -> Result<TrainedRun, RunError> {
-        let Self { begin, data, mut observer, stop, command, kept } = self;
+        let Self { begin, data, mut observer, control, any_memory, command, kept } = self;
         let start = match begin {
             Begin::New { settings, out } => Start::new(*settings, out, data)?,
             Begin::Resume { folder, given } => Start::resume(&folder, &given, data)?,
         };
         let start = start.remember_in(kept);
+        let start = if any_memory { start.any_memory() } else { start };
         let (expected, threads) = (start.path().to_owned(), start.settings().threads);
-        let never = AtomicBool::new(false);
-        let stop = stop.unwrap_or(&never);
         let train = || match prepare(start, command, &mut observer)? {
             Prepared::Run(run) => {
                 let folder = run.folder().to_owned();
-                Ok(TrainedRun { outcome: run.train(stop, &mut observer)?, folder })
+                Ok(TrainedRun { outcome: run.train(control, &mut observer)?, folder })
             }
             Prepared::AlreadyFinished { step } => {
                 Ok(TrainedRun { outcome: Outcome::AlreadyFinished { step }, folder: expected })

@@ -35,7 +35,8 @@ fn masks_as_files_mean_what_they_mean() {
             None => ValueTable::indices(case["classes"].as_u64().unwrap() as usize, ignored.as_deref()),
         };
         let path = folder.join("decode").join(case["file"].as_str().unwrap());
-        let found = table.and_then(|table| read_index(&path, &table, &ReadOptions::default()));
+        let found =
+            table.map_err(IndexError::from).and_then(|table| read_index(&path, &table, &ReadOptions::default()));
         match (found, case.get("expect"), case.get("unknown")) {
             (Ok((map, _)), Some(expected), _) => {
                 let expected = maps.tensor(expected.as_str().unwrap()).unwrap();
@@ -157,6 +158,8 @@ fn predictions_are_those_of_pytorch() {
 
 #[test]
 fn the_first_of_equal_logits_counts() {
-    let map = predicted_index(&[1.0, 1.0, 2.0, f32::NAN, 1.0, 3.0, 2.0, 0.0, 1.0, 3.0, 2.0, 0.0], 3, 2, 2, 2);
+    let map = predicted_index(&[1.0, 1.0, 2.0, -1.0, 1.0, 3.0, 2.0, 0.0, 1.0, 3.0, 2.0, 0.0], 3, 2, 2, 2);
     assert_eq!(map.data, [0, 1, 0, 1]);
+    let map = predicted_index(&[f32::NAN, -9.0], 2, 1, 2, 1);
+    assert_eq!(map.data, [1, 1]);
 }

@@ -5,12 +5,12 @@ use super::run_log::timeless;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use dfdx::nn::modules::Linear;
 use dfdx::prelude::*;
 use sam2unet::checkpoint::WeightFile;
-use sam2unet::data::{Batch, DataError, Dataset, Draws, Grey, Rgb};
+use sam2unet::data::{Batch, DataError, Dataset, Draws, Example, Flips, Grey, Rgb};
 use sam2unet::nn::Precision;
 use sam2unet::nn::weights::{Role, Value, WeightSpec};
 use sam2unet::train::{
@@ -35,6 +35,13 @@ pub struct Toy {
     pub asked: usize,
     /// Whether it is asked for its losses late, as a GPU is.
     pub lags: bool,
+    /// What batches change, before the step of several batches under way: the running mean, the count and the losses.
+    before: Option<(Vec<f32>, i64, usize)>,
+    /// How many images the set has been asked for each time that a batch is learnt from.
+    #[allow(dead_code, reason = "the property tests compare whole runs")]
+    pub loaded: Vec<usize>,
+    /// The set whose images are counted.
+    pub counted: Option<Arc<Noise>>,
 }
 
 impl Toy {
@@ -54,6 +61,9 @@ impl Toy {
             losses: Vec::new(),
             asked: 0,
             lags: false,
+            before: None,
+            loaded: Vec::new(),
+            counted: None,
         }
     }
 
@@ -81,7 +91,20 @@ fn pixels(images: &[f32], batch: usize, side: usize) -> Tensor<(usize, Const<3>)
 }
 
 impl Learner for Toy {
+    fn begin_step(&mut self) {
+        self.before = Some((self.running_mean.clone(), self.batches, self.losses.len()));
+    }
+
+    fn abandon_step(&mut self) {
+        if let Some((mean, batches, losses)) = self.before.take() {
+            (self.running_mean, self.batches) = (mean, batches);
+            self.losses.truncate(losses);
+            self.gradients = Gradients::leaky();
+        }
+    }
+
     fn accumulate(&mut self, batch: &Batch, scale: f32, _: Loss) -> Result<(), LearnError> {
+        self.loaded.extend(self.counted.as_ref().map(|set| set.asked.load(Ordering::SeqCst)));
         let count = batch.indices.len();
         let x = pixels(&batch.images, count, batch.side);
         let mask = Cpu::default().tensor_from_vec(batch.masks.clone(), (batch.masks.len(), Const::<1>));
@@ -110,6 +133,7 @@ impl Learner for Toy {
     }
 
     fn update(&mut self, rate: f64) -> Result<(), LearnError> {
+        self.before = None;
         let gradients = std::mem::replace(&mut self.gradients, Gradients::leaky());
         self.optimiser.update(&mut self.model, &gradients, rate)
     }
@@ -176,6 +200,8 @@ pub struct Noise {
     names: Vec<String>,
     /// An image that cannot be read.
     lost: Option<usize>,
+    /// How often it was asked for an example.
+    asked: AtomicUsize,
 }
 
 impl Noise {
@@ -184,13 +210,18 @@ impl Noise {
     }
 
     pub fn named(seed: u64, count: usize, name: &str) -> Arc<Self> {
-        Arc::new(Self { seed, names: (0..count).map(|index| format!("{name}-{index}")).collect(), lost: None })
+        Arc::new(Self {
+            seed,
+            names: (0..count).map(|index| format!("{name}-{index}")).collect(),
+            lost: None,
+            asked: AtomicUsize::new(0),
+        })
     }
 
     #[allow(dead_code, reason = "the property tests lose nothing")]
     pub fn without(seed: u64, count: usize, lost: usize) -> Arc<Self> {
         let names = (0..count).map(|index| format!("noise-{index}")).collect();
-        Arc::new(Self { seed, names, lost: Some(lost) })
+        Arc::new(Self { seed, names, lost: Some(lost), asked: AtomicUsize::new(0) })
     }
 }
 
@@ -217,6 +248,12 @@ impl Dataset for Noise {
         let Rgb { width, height, data } = self.image(index)?;
         let red = data.chunks_exact(3).map(|pixel| if pixel[0] > pixel[1] { 255 } else { 0 });
         Ok(Grey { width, height, data: red.collect() })
+    }
+
+    fn example(&self, index: usize, side: usize, flips: Flips) -> Result<Example, DataError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let (image, mask) = self.pair(index)?;
+        Ok(Example::new(&image, &mask, side, flips))
     }
 }
 
@@ -260,7 +297,7 @@ pub fn watched(
     if folder.state().unwrap().is_some_and(|state| !is_finished(&state, &Plan::new(settings, sources.training.len()))) {
         learner.restore(&folder);
     }
-    train(settings, sources, &mut folder, learner, &stop, &mut observer)
+    train(settings, sources, &mut folder, learner, (&stop).into(), &mut observer)
 }
 
 /// What must be equal after equal runs: the bytes of all checkpoints, and the log but for its seconds.

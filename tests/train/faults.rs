@@ -95,6 +95,24 @@ fn a_file_lost_within_a_step_loses_nothing_and_leaves_no_trace() {
     assert_eq!(RunFolder::open(&two).unwrap().state().unwrap().unwrap().step, 1);
     run(&two, &settings, &sources(8), &mut Toy::new(), never).unwrap();
     assert_eq!(result(&one), result(&two));
+    // a device whose losses are read late, and the second batch of the last step of an epoch
+    let (late, broken) = (dir.path().join("late"), Sources::of(Noise::without(1, 8, 7), Some(Noise::new(2, 5))));
+    run(&late, &settings, &broken, &mut lagging(), never).unwrap_err();
+    assert_eq!(RunFolder::open(&late).unwrap().state().unwrap().unwrap().step, 2);
+    run(&late, &settings, &sources(8), &mut lagging(), never).unwrap();
+    assert_eq!(result(&one), result(&late));
+}
+
+#[test]
+fn an_empty_set_is_refused_before_the_first_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings { epochs: Some(1), ..settings() };
+    for (name, sources) in
+        [("training", sources(0)), ("validation", Sources::of(Noise::new(1, 3), Some(Noise::new(2, 0))))]
+    {
+        let error = run(&dir.path().join(name), &settings, &sources, &mut Toy::new(), never).unwrap_err();
+        assert_eq!(error.to_string(), format!("the {name} set holds no images"));
+    }
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! The training loop on a toy model: its log, its checkpoints, its end.
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sam2unet::checkpoint::WeightFile;
 use sam2unet::data::MultiScale;
-use sam2unet::train::{Event, Outcome, Plan, RunFolder, Settings, Sources, cosine};
+use sam2unet::train::{Control, Event, Outcome, Plan, RunFolder, Settings, Sources, cosine, train};
 
 use crate::support::run_log::log;
 use crate::support::shared::shared;
@@ -105,6 +106,60 @@ fn accumulation_takes_the_step_of_the_large_batch() {
     for (a, b) in large.iter().zip(&small) {
         assert!((a - b).abs() < 1e-5, "{large:?} {small:?}");
     }
+}
+
+/// However many batches make a step: the one learnt from, and those that are being prepared.
+#[test]
+fn a_step_holds_one_of_its_batches_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings { batch_size: 2, accumulate: 20, epochs: Some(1), ..settings() };
+    let set = Noise::new(1, 40);
+    let mut learner = Toy::new();
+    learner.counted = Some(set.clone());
+    run(dir.path(), &settings, &Sources::of(set, None), &mut learner, never).unwrap();
+    assert_eq!(learner.loaded.len(), 20);
+    for (before, asked) in learner.loaded.iter().enumerate() {
+        assert!(*asked <= 2 * (before + 3), "{asked} images were read for batch {}", before + 1);
+    }
+}
+
+/// A save that is asked for is made after the step, and changes nothing of the run.
+#[test]
+fn a_run_saves_when_asked_and_goes_on_to_the_same_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, two) = (dir.path().join("one"), dir.path().join("two"));
+    let settings = Settings { epochs: Some(3), ..settings() };
+    run(&one, &settings, &sources(7), &mut Toy::new(), never).unwrap();
+    let (save, mut saved) = (AtomicBool::new(false), Vec::new());
+    let mut observer = |event: &Event| match event {
+        // in the middle of an epoch, and in a validation
+        Event::Step { step: 2, .. } | Event::Validating { done: 2, .. } => save.store(true, Ordering::Relaxed),
+        Event::Saved { step } => saved.push(*step),
+        _ => {}
+    };
+    let mut folder = RunFolder::create(&two, &settings).unwrap();
+    let control = Control { save: Some(&save), ..Control::default() };
+    let outcome = train(&settings, &sources(7), &mut folder, &mut Toy::new(), control, &mut observer).unwrap();
+    assert_eq!(outcome, Outcome::Finished);
+    assert_eq!(saved, [2, 3, 3, 6, 6, 9, 9]);
+    drop(folder);
+    assert_eq!(result(&one), result(&two));
+}
+
+/// Lengths near the largest number there is.
+#[test]
+fn a_run_without_an_end_is_stopped_and_saved() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings { epochs: Some(u64::MAX >> 1), steps: Some(u64::MAX >> 1), ..settings() };
+    let mut said = String::new();
+    let look = |event: &Event| {
+        if let Event::Ready(overview) = event {
+            said = overview.to_string();
+        }
+    };
+    let outcome = watched(dir.path(), &settings, &sources(7), &mut Toy::new(), |step| step == 4, look).unwrap();
+    assert_eq!(outcome, Outcome::Stopped { step: 4 });
+    assert!(said.contains("9223372036854775807 steps"), "{said}");
 }
 
 #[test]

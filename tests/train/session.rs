@@ -1,11 +1,12 @@
 //! Training steps of the network: batches of wrong shapes, and what a checkpoint is given.
 
+use crate::support::devices::on_each_device;
 use crate::support::golden::{Pico, Synthetic, batch};
 use crate::support::wrong::EMPTY;
 use dfdx::prelude::*;
 use sam2unet::data::Batch;
 use sam2unet::nn::weights::Role;
-use sam2unet::nn::{BuildOptions, Loss, Sam2UNet};
+use sam2unet::nn::{Backend, BuildOptions, Loss, Sam2UNet};
 use sam2unet::train::{AdamWConfig, Learner, Session};
 
 #[test]
@@ -32,6 +33,49 @@ fn a_training_step_refuses_batches_of_a_wrong_shape() {
     let batch = Batch { side: 64, indices: vec![0], images, masks };
     session.accumulate(&batch, 1.0, Loss::Paper).unwrap();
     assert_eq!(session.losses().unwrap().len(), 1);
+}
+
+on_each_device!(an_abandoned_step_leaves_no_trace);
+
+/// Weights, running statistics, counts, gradients and losses are as before its first batch.
+fn an_abandoned_step_leaves_no_trace<D: Backend>(device: &D) {
+    let open = || {
+        let (config, options) = (AdamWConfig::default(), BuildOptions::default());
+        Session::<Pico, D>::new(device.clone(), &mut Synthetic, config, options).unwrap()
+    };
+    let of = |count: usize| {
+        let (images, masks) = batch(64, count);
+        Batch { side: 64, indices: (0..count).collect(), images, masks }
+    };
+    let learn = |session: &mut Session<Pico, D>, images| session.accumulate(&of(images), 0.5, Loss::Paper).unwrap();
+    let values = |session: &Session<Pico, D>| {
+        let mut values = Vec::new();
+        session.each_value(&mut |spec, value| values.push((spec.name, value)));
+        values
+    };
+    let (mut plain, mut broken) = (open(), open());
+    for session in [&mut plain, &mut broken] {
+        learn(session, 2);
+        session.update(1e-3).unwrap();
+    }
+    let before = values(&broken);
+    broken.begin_step();
+    learn(&mut broken, 1);
+    learn(&mut broken, 2);
+    assert!(before != values(&broken), "batch norms keep statistics");
+    broken.abandon_step();
+    assert!(before == values(&broken), "something is left");
+    // the next step is that of a session that never began another
+    for session in [&mut plain, &mut broken] {
+        session.begin_step();
+        learn(session, 1);
+        learn(session, 2);
+        session.update(1e-3).unwrap();
+        // nothing to abandon any more
+        session.abandon_step();
+    }
+    assert!(values(&plain) == values(&broken), "the next step differs");
+    assert_eq!(broken.losses().unwrap(), plain.losses().unwrap());
 }
 
 #[test]

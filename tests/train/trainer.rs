@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use sam2unet::data::{Dataset, Synthetic};
 use sam2unet::nn::VariantName;
-use sam2unet::train::{Event, History, Layer, Outcome, RunError, Settings, Trainer};
+use sam2unet::train::{Event, History, Layer, Note, Outcome, PrepareError, RunError, Settings, Trainer};
 
 fn set(count: usize) -> Arc<dyn Dataset> {
     Arc::new(Synthetic::new(7, count, 64))
@@ -86,6 +86,86 @@ fn a_finished_run_is_told_and_not_made_shorter_or_longer_in_vain() {
     assert_eq!(again().with(values("steps = 2\nepochs = 2")).run().unwrap().outcome, Outcome::Finished);
     let error = Trainer::new(one).data(set(2), None).out(&run).run().unwrap_err();
     assert!(error.to_string().contains("holds a run already"), "{error}");
+}
+
+/// Asked for in another form than the run has it, and for a device that it was not begun on.
+#[test]
+fn a_run_goes_on_with_the_values_that_it_began_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let one = Settings { steps: Some(1), ..settings() };
+    Trainer::new(one.clone()).data(set(2), None).out(&run).run().unwrap();
+    let again = |text: &str| Trainer::resume(&run).data(set(2), None).with(values(text)).run();
+    // its own length given again is no other length
+    let trained = again("variant = 'TINY'\nsize = 64\nsteps = 1\nbatch_size = 2").unwrap();
+    assert_eq!(trained.outcome, Outcome::AlreadyFinished { step: 1 });
+    let message = again("seed = 1\nsteps = 2").unwrap_err().to_string();
+    assert!(message.contains("seed = 1 (the run has 0)"), "{message}");
+    assert_eq!(fs::read_to_string(run.join("config.toml")).unwrap(), one.to_toml().unwrap());
+}
+
+/// A file that a run starts from may be gone or elsewhere when it goes on.
+#[test]
+fn a_moved_file_to_start_from_is_told_and_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, second) = (dir.path().join("first"), dir.path().join("second"));
+    let one = Settings { steps: Some(1), ..settings() };
+    Trainer::new(one.clone()).data(set(2), None).out(&first).run().unwrap();
+    let start = Settings { init: Some(first.join("last/model.safetensors")), ..one };
+    Trainer::new(start).data(set(2), None).out(&second).run().unwrap();
+    let mut notes = Vec::new();
+    let look = |event: &Event| {
+        if let Event::Note(note) = event {
+            notes.push(note.to_string());
+        }
+    };
+    let more = values("init = '/nowhere/model.safetensors'\nsteps = 2");
+    let trained = Trainer::resume(&second).data(set(2), None).with(more).on_event(look).run().unwrap();
+    assert_eq!(trained.outcome, Outcome::Finished);
+    assert!(notes.iter().any(|note| note.starts_with("/nowhere/model.safetensors was not read")), "{notes:?}");
+    assert!(fs::read_to_string(second.join("config.toml")).unwrap().contains("/nowhere/model.safetensors"));
+}
+
+/// Hundreds of gigabytes, and nothing is built or written.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_for_which_there_is_no_memory_is_refused_unless_it_is_wanted_anyway() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let large = Settings { size: 1024, batch_size: 65_536, ..settings() };
+    let trainer = || Trainer::new(large.clone()).data(set(65_536), None).out(&run);
+    let error = trainer().run().unwrap_err();
+    assert!(matches!(error, RunError::Prepare(PrepareError::Memory(_))), "{error:?}");
+    let message = error.to_string();
+    assert!(
+        ["GB of memory", "`batch_size`", "`memory` = small"].iter().all(|part| message.contains(part)),
+        "{message}"
+    );
+    assert!(!run.exists());
+    let mut notes = Vec::new();
+    let look = |event: &Event| {
+        if let Event::Note(note @ Note::Memory(_)) = event {
+            notes.push(note.to_string());
+        }
+    };
+    // stopped before it takes the memory
+    let stop = AtomicBool::new(true);
+    let trained = trainer().any_memory().stop_when(&stop).on_event(look).run().unwrap();
+    assert_eq!((trained.outcome, notes.len()), (Outcome::Stopped { step: 0 }, 1));
+}
+
+#[test]
+fn a_set_of_nothing_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = |training: Arc<dyn Dataset>, validation| {
+        let trainer = Trainer::new(settings()).data(training, validation).out(dir.path().join("run"));
+        trainer.run().unwrap_err().to_string()
+    };
+    assert_eq!(error(set(0), None), "the training set holds no images");
+    assert_eq!(error(set(1), Some(set(0))), "the validation set holds no images");
+    assert!(!dir.path().join("run").exists());
+    let message = error(Arc::new(Synthetic::new(7, 2, 0)), None);
+    assert!(message.contains("scene-0000") && message.contains("0x0 pixels"), "{message}");
 }
 
 #[test]

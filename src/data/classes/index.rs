@@ -4,15 +4,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::values::{PixelValue, ValueTable};
+use super::values::{IGNORED, PixelValue, ValueTable, ValueTwice};
 use crate::data::error::DataError;
 use crate::data::pixels::Grey;
 use crate::data::read::facts::{FileFacts, ReadOptions};
 use crate::data::read::read_stored;
 use crate::data::read::stored::{Samples, Stored};
-
-/// What an index map holds where nobody knows the class: such pixels count nowhere.
-pub const IGNORED: u8 = 255;
 
 /// Why a mask gives no index map.
 #[derive(Debug, thiserror::Error)]
@@ -22,8 +19,8 @@ pub enum IndexError {
     #[error(transparent)]
     Data(#[from] DataError),
     /// A value stands twice in a table.
-    #[error("the value {0} is named twice; each value means one class, or is ignored")]
-    ValueTwice(PixelValue),
+    #[error(transparent)]
+    Twice(#[from] ValueTwice),
     /// The file holds values that mean no class.
     #[error("{}: {unknown}", path.display())]
     Unknown {

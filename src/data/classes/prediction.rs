@@ -1,6 +1,6 @@
 //! From a model's logits to the classes of pixels, at an image's size.
 
-use super::index::IGNORED;
+use super::values::IGNORED;
 use crate::data::mask::Bilinear;
 use crate::data::pixels::Grey;
 

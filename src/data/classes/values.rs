@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
-use super::index::{IGNORED, IndexError};
+/// What an index map holds where nobody knows the class: such pixels count nowhere.
+pub const IGNORED: u8 = 255;
 
 /// A value of a mask's pixel: a number where it is grey (or a palette's index), otherwise a colour. A colour of equal channels is
 /// that grey.
@@ -60,6 +61,11 @@ impl FromStr for PixelValue {
     }
 }
 
+/// A value stands twice in a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the value {0} is named twice; each value means one class, or is ignored")]
+pub struct ValueTwice(pub PixelValue);
+
 /// Which values mean which class, and which are ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValueTable {
@@ -73,7 +79,7 @@ impl ValueTable {
     ///
     /// # Errors
     /// When a value is named twice.
-    pub fn indices(classes: usize, ignored: Option<&[PixelValue]>) -> Result<Self, IndexError> {
+    pub fn indices(classes: usize, ignored: Option<&[PixelValue]>) -> Result<Self, ValueTwice> {
         let values: Vec<_> = (0..classes).map(|class| vec![PixelValue::Number(class as i64)]).collect();
         let usual = [PixelValue::Number(i64::from(IGNORED))];
         Self::new(&values, ignored.unwrap_or(&usual), true)
@@ -83,11 +89,11 @@ impl ValueTable {
     ///
     /// # Errors
     /// When a value is named twice, by two classes or by a class and `ignored`.
-    pub fn table(values: &[Vec<PixelValue>], ignored: &[PixelValue]) -> Result<Self, IndexError> {
+    pub fn table(values: &[Vec<PixelValue>], ignored: &[PixelValue]) -> Result<Self, ValueTwice> {
         Self::new(values, ignored, false)
     }
 
-    fn new(values: &[Vec<PixelValue>], ignored: &[PixelValue], indices: bool) -> Result<Self, IndexError> {
+    fn new(values: &[Vec<PixelValue>], ignored: &[PixelValue], indices: bool) -> Result<Self, ValueTwice> {
         let classes =
             values.iter().zip(0..=254).flat_map(|(values, class)| values.iter().map(move |value| (*value, class)));
         let named = classes.chain(ignored.iter().map(|value| (*value, IGNORED)));
@@ -95,7 +101,7 @@ impl ValueTable {
         for (value, class) in named {
             let value = if let PixelValue::Colour(rgb) = value { PixelValue::of_rgb(rgb) } else { value };
             if of.insert(value, class).is_some() {
-                return Err(IndexError::ValueTwice(value));
+                return Err(ValueTwice(value));
             }
         }
         Ok(Self { of, indices })

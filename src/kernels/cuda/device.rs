@@ -6,6 +6,7 @@ use super::gpu::{Gpu, supported};
 use super::view::SliceMut;
 use crate::kernels::device::Device;
 use crate::kernels::precision::Precision;
+use cudarc::driver::result::mem_get_info;
 use cudarc::driver::sys;
 use half::bf16;
 use std::sync::Arc;
@@ -89,6 +90,12 @@ impl Device for Gpu {
         }
         Some(bytes)
     }
+
+    fn memory_bytes(&self) -> Option<(u64, u64)> {
+        self.device().bind_to_thread().ok()?;
+        let (free, total) = mem_get_info().ok()?;
+        Some((free as u64, total as u64))
+    }
 }
 
 #[cfg(test)]
@@ -123,6 +130,15 @@ mod tests {
             assert!(frozen.precision() == if shape.len() == 2 { precision } else { Precision::F32 });
             assert_eq!(gpu.thaw(&frozen).unwrap(), *held);
         }
+    }
+
+    #[test]
+    fn free_memory_is_a_part_of_all() {
+        let Some(gpu) = tested_gpu() else {
+            return;
+        };
+        let (free, all) = gpu.memory_bytes().unwrap();
+        assert!(0 < free && free <= all, "{free} of {all}");
     }
 
     #[test]

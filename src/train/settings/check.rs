@@ -8,8 +8,12 @@ use super::value::EMPTY_PATH;
 use crate::data::multi_scale::MultiScale;
 use crate::nn::shape::SIDES;
 
-/// More threads are a slip of the keyboard.
+// More of each is a slip of the keyboard, and what is counted in memory must not take all of it before anybody notices.
 const MOST_THREADS: usize = 1024;
+const MOST_IN_A_BATCH: usize = 65_536;
+const MOST_BATCHES_IN_A_STEP: usize = 65_536;
+/// Images of a generated set: each has a name.
+const MOST_GENERATED: usize = 1_000_000;
 /// Two years between two saves.
 const MOST_MINUTES: f64 = 1e6;
 
@@ -75,23 +79,22 @@ pub(super) fn check(settings: &Settings, own_images: bool) -> Result<(), Problem
         return conflict("epochs", "neither `epochs` nor `steps` say how long to train");
     }
     let counts = [
-        ("epochs", settings.epochs),
-        ("steps", settings.steps),
-        ("batch_size", Some(settings.batch_size as u64)),
-        ("accumulate", Some(settings.accumulate as u64)),
-        ("keep", Some(settings.keep as u64)),
-        ("threads", settings.threads.map(|n| n as u64)),
+        ("epochs", settings.epochs, u64::MAX),
+        ("steps", settings.steps, u64::MAX),
+        ("batch_size", Some(settings.batch_size as u64), MOST_IN_A_BATCH as u64),
+        ("accumulate", Some(settings.accumulate as u64), MOST_BATCHES_IN_A_STEP as u64),
+        ("keep", Some(settings.keep as u64), u64::MAX),
+        ("threads", settings.threads.map(|n| n as u64), MOST_THREADS as u64),
     ];
-    for (key, value) in counts {
-        if value == Some(0) {
-            return Err(range(key, 0, "at least 1"));
+    for (key, value, most) in counts {
+        match value {
+            Some(0) => return Err(range(key, 0, "at least 1")),
+            Some(value) if value > most => return Err(range(key, value, &format!("at most {most}"))),
+            _ => {}
         }
     }
     if settings.seed > i64::MAX as u64 {
         return Err(range("seed", settings.seed, "at most 9223372036854775807, TOML's largest number"));
-    }
-    if settings.threads.is_some_and(|threads| threads > MOST_THREADS) {
-        return Err(range("threads", settings.threads.unwrap_or_default(), "at most 1024"));
     }
     if !(settings.lr.is_finite() && settings.lr > 0.0) {
         return Err(range("lr", settings.lr, "a positive number, for example 1e-3"));
@@ -150,6 +153,13 @@ fn check_sources(settings: &Settings, own_images: bool) -> Result<(), Problem> {
         }
         (false, Some(sets)) if sets.images == 0 || sets.val_images == 0 => {
             conflict("generated", "`generated`: both sets need at least one image")
+        }
+        (false, Some(sets)) if sets.images.max(sets.val_images) > MOST_GENERATED => {
+            let (key, count) = match sets.images > MOST_GENERATED {
+                true => ("images", sets.images),
+                false => ("val_images", sets.val_images),
+            };
+            conflict("generated", &format!("`generated`: {key} = {count}: a set has at most {MOST_GENERATED} scenes"))
         }
         (true, Some(_)) => conflict("generated", "`generated` is for runs without `images`"),
         _ => Ok(()),

@@ -1,14 +1,16 @@
 //! The macro that makes a struct of settings and the table of its keys out of one list.
 
-/// Declares a struct of settings. A row is a documented field, its type, its default, the group it belongs to, how a command
-/// line gives it ([`Flag`](super::key::Flag)), and what else is true of it ([`Mark`](super::key::Mark)).
+/// Declares a struct of settings. A row is a documented field, its type, its default, the group it belongs to, how a
+/// command line gives it ([`Flag`](super::key::Flag)), what another value means for a resumed run
+/// ([`Change`](super::key::Change)), and what else is true of it ([`Mark`](super::key::Mark)).
 macro_rules! settings {
     (
         $(#[$meta:meta])*
         pub struct $Name:ident, $(#[$keys_meta:meta])* $KEYS:ident {
             $(
                 $(#[doc = $doc:literal])+
-                $field:ident: $Type:ty = $default:expr, $group:ident, $flag:ident $(($text:literal))? $(, $mark:ident)*;
+                $field:ident: $Type:ty = $default:expr, $group:ident, $flag:ident $(($text:literal))?, $change:ident
+                    $(, $mark:ident)?;
             )+
         }
     ) => {
@@ -35,8 +37,8 @@ macro_rules! settings {
                 help: concat!($($doc),+),
                 group: Group::$group,
                 flag: Flag::$flag $(($text))?,
-                resumable: Mark::Resumable.is_in(&[$(Mark::$mark),*]),
-                always: Mark::Always.is_in(&[$(Mark::$mark),*]),
+                change: Change::$change,
+                always: !<[Mark]>::is_empty(&[$(Mark::$mark)?]),
                 names: <$Type as SettingValue>::names,
                 parse: <$Type as SettingValue>::from_text,
             }),+
@@ -44,7 +46,7 @@ macro_rules! settings {
 
         impl $Name {
             /// Calls `f` with each path that is given and its key.
-            pub(super) fn each_path(&mut self, f: &mut dyn FnMut(&'static str, &mut std::path::PathBuf)) {
+            pub(in crate::train) fn each_path(&mut self, f: &mut dyn FnMut(&'static str, &mut std::path::PathBuf)) {
                 $(if let Some(path) = self.$field.path() {
                     f(stringify!($field), path);
                 })+

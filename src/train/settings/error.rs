@@ -1,7 +1,7 @@
 //! What can be wrong with settings.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::origin::Origin;
 
@@ -44,22 +44,50 @@ pub enum SettingsError {
         /// What is wrong with it.
         problem: Problem,
     },
-    /// What a resumed run takes from its settings file was given anew.
-    #[error(
-        "a resumed run takes {} from its config.toml; only {} can be given. For other settings start a new run, from this \
-         one's weights with `init` (last/model.safetensors)",
-        listed(keys),
-        listed(resumable)
-    )]
+    /// What a resumed run's weights and scores depend on was given with other values than the run has.
+    #[error("{}", fixed(config, differences, ToString::to_string))]
     Fixed {
-        /// The keys given.
-        keys: Vec<&'static str>,
-        /// The keys that may be given.
-        resumable: Vec<&'static str>,
+        /// The run's settings file.
+        config: PathBuf,
+        /// Each of them.
+        differences: Vec<Difference>,
     },
     /// The settings have no TOML text.
     #[error("config.toml cannot hold the settings: {0}")]
     Text(String),
+}
+
+/// A setting of a resumed run that was given with another value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The key.
+    pub key: &'static str,
+    /// The run's value, as text; `None` if it has none.
+    pub run: Option<String>,
+    /// The value given, as text.
+    pub given: String,
+    /// Where that comes from.
+    pub origin: Origin,
+}
+
+impl Difference {
+    /// What the run has, for people.
+    pub(crate) fn of_run(&self) -> String {
+        match &self.run {
+            Some(value) => format!("the run has {value}"),
+            None => "the run has none".to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, given, origin, .. } = self;
+        match origin {
+            Origin::Given => write!(f, "{key} = {given} ({})", self.of_run()),
+            elsewhere => write!(f, "{key} = {given} in {elsewhere} ({})", self.of_run()),
+        }
+    }
 }
 
 /// What is wrong with the value of a key.
@@ -90,6 +118,12 @@ fn place(origin: &Origin) -> String {
     }
 }
 
-fn listed(keys: &[&str]) -> String {
-    keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
+/// The message of [`SettingsError::Fixed`], where each difference is worded by `as_text`.
+pub(crate) fn fixed(config: &Path, differences: &[Difference], as_text: impl Fn(&Difference) -> String) -> String {
+    let listed = differences.iter().map(as_text).collect::<Vec<_>>().join(", ");
+    let folder = config.parent().unwrap_or(Path::new("")).display();
+    format!(
+        "a resumed run keeps what its weights and scores depend on, but other values were given: {listed}. Leave them \
+         out, or start a new run from this one's weights (`init`: {folder}/last/model.safetensors)"
+    )
 }

@@ -15,8 +15,8 @@ pub struct Key {
     pub group: Group,
     /// How a command line gives it.
     pub flag: Flag,
-    /// Whether it may be chosen anew when a run is resumed: it changes the run's length, or its results by rounding at most.
-    pub resumable: bool,
+    /// What another value means for a run that is resumed.
+    pub change: Change,
     /// Whether every run's config.toml has it. Runs of earlier versions lack the others, whose defaults count then.
     pub always: bool,
     /// The names to choose from; empty if it is no choice.
@@ -51,26 +51,24 @@ pub enum Flag {
     FileOnly,
 }
 
+/// What another value of a setting means for a run that is resumed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It is taken: it changes the run's length, or its results by rounding at most.
+    Free,
+    /// A place of data, which may have moved: it is taken, and the run goes on if the same names are there.
+    Place,
+    /// A file that is read when a run begins: it is taken, but without effect as soon as there is a checkpoint.
+    Start,
+    /// It is refused: it would change the weights, or what they are judged by.
+    Fixed,
+}
+
 /// What else is true of a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mark {
-    /// See [`Key::resumable`].
-    Resumable,
     /// See [`Key::always`].
     Always,
-}
-
-impl Mark {
-    pub(super) const fn is_in(self, marks: &[Self]) -> bool {
-        let mut i = 0;
-        while i < marks.len() {
-            if marks[i] as u8 == self as u8 {
-                return true;
-            }
-            i += 1;
-        }
-        false
-    }
 }
 
 impl Key {

@@ -8,11 +8,14 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::check::check;
-use super::error::{Problem, SettingsError};
+use super::error::{Difference, Problem, SettingsError};
 use super::file::parse;
+use super::key::{Change, Key};
 use super::origin::Origin;
 use super::preset;
 use super::settings::{KEYS, Settings};
+use super::value::shown;
+use crate::kernels::precision::Precision;
 
 /// Values of some settings, each with its origin.
 #[derive(Clone, Debug, Default)]
@@ -66,6 +69,12 @@ impl Layer {
         self.0.keys().copied()
     }
 
+    /// This layer with `higher` over it, as [`resolve`] puts one over the other.
+    pub fn with(mut self, higher: Self) -> Self {
+        self.put(higher);
+        self
+    }
+
     /// Puts `higher` over this layer. A layer with `epochs` or `steps` decides a run's length alone.
     fn put(&mut self, higher: Self) {
         if higher.0.contains_key("epochs") || higher.0.contains_key("steps") {
@@ -73,6 +82,12 @@ impl Layer {
             self.0.remove("steps");
         }
         self.0.extend(higher.0);
+    }
+
+    /// This layer with each value of `higher` in the place of its own: `epochs` and `steps` for themselves.
+    fn with_each(mut self, higher: &Self) -> Self {
+        self.0.extend(higher.0.clone());
+        self
     }
 
     /// The settings that it makes together with the defaults, not checked.
@@ -133,22 +148,54 @@ fn resolved(layers: &[Layer], own_images: bool) -> Result<Resolved, SettingsErro
     all.settings()?.checked(own_images)
 }
 
-/// The settings of a resumed run: those of its `config.toml`, but for its length and what changes its results by rounding at most,
-/// which may be given anew.
+/// The settings of a resumed run: those of its `config.toml`, with what is given in the place of its own: its length,
+/// what changes its results by rounding at most, and where files lie that it has (see [`Change`]). Any other key may be
+/// given with the run's value, so that the very command that began a run goes on with it.
 ///
 /// # Errors
-/// As [`Settings::read`]; when another key is given; when the settings do not hold together.
+/// As [`Settings::read`]; [`SettingsError::Fixed`] with every other key that is given with another value; when the
+/// settings do not hold together.
 pub fn resume(config: &Path, given: &Layer) -> Result<Resolved, SettingsError> {
-    let fixed: Vec<_> = KEYS.iter().filter(|key| !key.resumable && given.0.contains_key(key.name)).collect();
-    if !fixed.is_empty() {
-        let resumable = KEYS.iter().filter(|key| key.resumable).map(|key| key.name).collect();
-        return Err(SettingsError::Fixed { keys: fixed.iter().map(|key| key.name).collect(), resumable });
+    let run = Layer::of_run(config)?;
+    let before = run.clone().settings()?;
+    let own_images = before.settings.names_no_images();
+    let before = before.checked(own_images)?.settings;
+    let mut given = given.clone();
+    let mut after = run.clone().with_each(&given).settings()?;
+    if before.precision == Precision::F32 && gives_way_to_f32(&after.settings) {
+        given.0.remove("precision");
+        after = run.with_each(&given).settings()?;
     }
-    let mut all = Layer::of_run(config)?;
-    all.0.extend(given.0.clone());
-    let resolved = all.settings()?;
-    let own_images = resolved.settings.names_no_images();
-    resolved.checked(own_images)
+    let differences = differences(&before, &after.settings, &given)?;
+    match differences.is_empty() {
+        true => after.checked(own_images),
+        false => Err(SettingsError::Fixed { config: config.to_owned(), differences }),
+    }
+}
+
+/// Whether the device has no products in the precision asked for. A run computes in f32 then, and its settings say so:
+/// the same precision asked for again means the same. A device that cannot be opened is the business of who opens it.
+fn gives_way_to_f32(settings: &Settings) -> bool {
+    settings.precision != Precision::F32
+        && settings.device.open().is_ok_and(|device| !device.supports(settings.precision))
+}
+
+/// Each given key that would make another run of it.
+fn differences(before: &Settings, after: &Settings, given: &Layer) -> Result<Vec<Difference>, SettingsError> {
+    let table = |settings| Table::try_from(settings).map_err(|e| SettingsError::Text(e.to_string()));
+    let (before, after) = (table(before)?, table(after)?);
+    let difference = |key: &Key| {
+        let (_, origin) = given.0.get(key.name)?;
+        let (run, new) = (before.get(key.name), after.get(key.name)?);
+        let differs = match key.change {
+            Change::Free => false,
+            // a set or a file that the run does not have cannot have moved
+            Change::Place | Change::Start => run.is_none(),
+            Change::Fixed => run != Some(new),
+        };
+        differs.then(|| Difference { key: key.name, run: run.map(shown), given: shown(new), origin: origin.clone() })
+    };
+    Ok(KEYS.iter().filter_map(difference).collect())
 }
 
 impl Settings {

@@ -16,8 +16,8 @@ mod sides;
 mod tests;
 pub(in crate::train) mod value;
 
-pub use error::{Problem, SettingsError};
-pub use key::{Flag, Group, Key};
+pub use error::{Difference, Problem, SettingsError};
+pub use key::{Change, Flag, Group, Key};
 pub use layers::{Layer, Resolved, resolve, resolve_for_own_images, resume};
 pub use origin::Origin;
 pub use settings::{Generated, KEYS, Settings};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::declare::settings;
 use super::error::SettingsError;
-use super::key::{Flag, Group, Key, Mark};
+use super::key::{Change, Flag, Group, Key, Mark};
 use super::sides::SIDE_UNIT;
 use super::value::SettingValue;
 use crate::data::multi_scale::{LARGER_SCALE, MultiScale};
@@ -28,69 +28,69 @@ settings! {
     /// Every setting, in the order in which files hold them. Command lines and help texts come from this table.
     KEYS {
         /// Folder of training images
-        images: Option<PathBuf> = None, Data, Value("DIR");
+        images: Option<PathBuf> = None, Data, Value("DIR"), Place;
         /// Folder of their masks
-        masks: Option<PathBuf> = None, Data, Value("DIR");
+        masks: Option<PathBuf> = None, Data, Value("DIR"), Place;
         /// Folder of validation images: scored after each epoch, `best` is chosen by them; without it nothing is held out
-        val_images: Option<PathBuf> = None, Data, Value("DIR");
+        val_images: Option<PathBuf> = None, Data, Value("DIR"), Place;
         /// Folder of their masks
-        val_masks: Option<PathBuf> = None, Data, Value("DIR");
+        val_masks: Option<PathBuf> = None, Data, Value("DIR"), Place;
         /// Look into the folders' subfolders, too; an image and its mask lie in subfolders of the same name
-        recursive: bool = false, Data, On;
+        recursive: bool = false, Data, On, Fixed;
         /// Take masks of another shape than their image, too: each is resized to the input's side by itself
-        resize_masks: bool = false, Data, On;
+        resize_masks: bool = false, Data, On, Fixed;
         /// What to do with EXIF orientations: ignore, as Pillow does, or apply, as viewers do
-        exif_orientation: ExifOrientation = ExifOrientation::Ignore, Data, Value("NAME");
+        exif_orientation: ExifOrientation = ExifOrientation::Ignore, Data, Value("NAME"), Fixed;
         /// Divide grey images of 16 bits by 257; without it values above 255 are clipped to white, as Pillow does
-        scale_16_bit: bool = false, Data, On;
+        scale_16_bit: bool = false, Data, On, Fixed;
         /// The paper's task: decides epochs, multi-scale and which scores are shown
-        task: Option<Task> = None, Data, Value("NAME");
+        task: Option<Task> = None, Data, Value("NAME"), Fixed;
         /// Size of the encoder
-        variant: VariantName = VariantName::Large, Model, Value("NAME"), Always;
+        variant: VariantName = VariantName::Large, Model, Value("NAME"), Fixed, Always;
         /// Side of the input in pixels, a multiple of 32 from 64 to 1024
-        size: usize = 352, Model, Value("N"), Always;
+        size: usize = 352, Model, Value("N"), Fixed, Always;
         /// Epochs, and the length of the learning rate's cosine. If only `steps` is given, the cosine gets as many epochs as they
         /// need
-        epochs: Option<u64> = None, Optimisation, Value("N"), Resumable;
+        epochs: Option<u64> = None, Optimisation, Value("N"), Free;
         /// Stop after so many optimiser steps, if the epochs do not end before
-        steps: Option<u64> = None, Optimisation, Value("N"), Resumable;
+        steps: Option<u64> = None, Optimisation, Value("N"), Free;
         /// Images in a batch; an epoch's last may hold fewer
-        batch_size: usize = 12, Optimisation, Value("N"), Always;
+        batch_size: usize = 12, Optimisation, Value("N"), Fixed, Always;
         /// Batches whose gradients make one step
-        accumulate: usize = 1, Optimisation, Value("N"), Always;
+        accumulate: usize = 1, Optimisation, Value("N"), Fixed, Always;
         /// Learning rate of the first epoch
-        lr: f64 = 1e-3, Optimisation, Value("RATE"), Always;
+        lr: f64 = 1e-3, Optimisation, Value("RATE"), Fixed, Always;
         /// AdamW's decoupled weight decay
-        weight_decay: f64 = 5e-4, Optimisation, Value("RATE"), Always;
+        weight_decay: f64 = 5e-4, Optimisation, Value("RATE"), Fixed, Always;
         /// SAM2's weights for the frozen trunk, any usual format (weights/README.md); without it the trunk is random
-        backbone: Option<PathBuf> = None, Model, Value("FILE");
+        backbone: Option<PathBuf> = None, Model, Value("FILE"), Start;
         /// SAM2-UNet checkpoint to start from, or the folder of a run: its best model
-        init: Option<PathBuf> = None, Model, Value("FILE|RUN");
+        init: Option<PathBuf> = None, Model, Value("FILE|RUN"), Start;
         /// Seed of everything random
-        seed: u64 = 0, Optimisation, Value("N"), Always;
+        seed: u64 = 0, Optimisation, Value("N"), Fixed, Always;
         /// The loss: the paper's, or that of the published script, whose cross-entropy is unweighted
-        loss: Loss = Loss::Paper, Optimisation, Value("NAME"), Always;
+        loss: Loss = Loss::Paper, Optimisation, Value("NAME"), Fixed, Always;
         /// How sides are drawn: random: each batch at the side or 1.25 times it; both: at both, an update each
-        multi_scale: MultiScale = MultiScale::Off, Optimisation, Value("NAME"), Always;
+        multi_scale: MultiScale = MultiScale::Off, Optimisation, Value("NAME"), Fixed, Always;
         /// Whether an epoch visits its images in random order
-        shuffle: bool = true, Data, Off("Keep the images in the order of their names"), Always;
+        shuffle: bool = true, Data, Off("Keep the images in the order of their names"), Fixed, Always;
         /// Whether images are flipped at random
-        augment: bool = true, Data, Off("No random flips"), Always;
+        augment: bool = true, Data, Off("No random flips"), Fixed, Always;
         /// Threads to compute with; without it all cores
-        threads: Option<usize> = None, Run, Value("N"), Resumable;
+        threads: Option<usize> = None, Run, Value("N"), Free;
         /// Where to compute; auto: on a GPU if this build and this machine have one
-        device: DeviceChoice = DeviceChoice::Auto, Run, Value("NAME"), Resumable, Always;
+        device: DeviceChoice = DeviceChoice::Auto, Run, Value("NAME"), Free, Always;
         /// Precision of matrix products. In bf16 the trunk is rounded, in half the memory, and stored so; operands too, where that
         /// is faster. tf32, on a GPU, rounds less, and stores nothing rounded
-        precision: Precision = Precision::F32, Optimisation, Value("NAME");
+        precision: Precision = Precision::F32, Optimisation, Value("NAME"), Fixed;
         /// What a block keeps for the backward pass: small: its input; fast: most
-        memory: MemoryUse = MemoryUse::Balanced, Run, Value("NAME"), Resumable;
+        memory: MemoryUse = MemoryUse::Balanced, Run, Value("NAME"), Free;
         /// Minutes between two saves inside an epoch; 0 saves after each step
-        checkpoint_minutes: f64 = 5.0, Run, Value("N"), Resumable, Always;
+        checkpoint_minutes: f64 = 5.0, Run, Value("N"), Free, Always;
         /// Newest checkpoints that are kept, besides the best
-        keep: usize = 1, Run, Value("N"), Resumable;
+        keep: usize = 1, Run, Value("N"), Free;
         /// Sizes of the generated sets of a run without images
-        generated: Option<Generated> = None, Data, FileOnly;
+        generated: Option<Generated> = None, Data, FileOnly, Fixed;
     }
 }
 

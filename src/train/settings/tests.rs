@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use toml::Table;
 
 use super::error::SettingsError;
-use super::key::Flag;
+use super::key::{Change, Flag};
 use super::layers::{Layer, resolve, resolve_for_own_images, resume};
 use super::origin::Origin;
 use super::settings::{KEYS, Settings};
 use crate::data::multi_scale::MultiScale;
+use crate::device::DeviceChoice;
 use crate::kernels::memory_use::MemoryUse;
 use crate::kernels::precision::Precision;
 use crate::metrics::task::Task;
@@ -162,29 +163,144 @@ fn a_value_given_over_a_files_is_not_the_files_fault() {
     assert!(matches!(&error, SettingsError::Value { origin: Origin::Given, .. }), "{error}");
 }
 
+/// Each choice, given and in a file.
 #[test]
 fn names_are_taken_in_any_case() {
-    let settings = folder("task = 'Polyp'\nloss = 'PUBLISHED-SCRIPT'\nprecision = 'BF16'");
-    assert_eq!((settings.task, settings.precision), (Some(Task::Polyp), Precision::Bf16));
-    assert!(settings.to_toml().unwrap().contains("loss = \"published-script\""));
+    let dir = tempfile::tempdir().unwrap();
+    let text = "task = 'Polyp'\nvariant = 'Base-Plus'\nloss = 'PUBLISHED-SCRIPT'\nprecision = 'BF16'\n\
+                memory = 'Small'\ndevice = 'CPU'\nmulti_scale = 'Both'";
+    let path = file(dir.path(), &format!("{FOLDER}{text}"));
+    for settings in [folder(text), resolve(&[Layer::file(&path).unwrap()]).unwrap().settings] {
+        assert_eq!((settings.task, settings.variant.name()), (Some(Task::Polyp), "base-plus"));
+        assert_eq!((settings.precision, settings.memory), (Precision::Bf16, MemoryUse::Small));
+        assert_eq!((settings.device, settings.multi_scale), (DeviceChoice::Cpu, MultiScale::Both));
+        assert!(settings.to_toml().unwrap().contains("loss = \"published-script\""));
+    }
+}
+
+/// A run's `config.toml`, and what a resume makes of it and of other values.
+fn resumed(dir: &Path, run: &Settings, given: &str) -> Result<Settings, SettingsError> {
+    let path = dir.join("config.toml");
+    std::fs::write(&path, run.to_toml().unwrap()).unwrap();
+    resume(&path, &layer(given)).map(|resolved| resolved.settings)
 }
 
 #[test]
-fn a_resumed_run_may_change_its_length_and_nothing_that_changes_results() {
+fn a_resumed_run_takes_another_length_and_what_changes_results_by_rounding_at_most() {
     let dir = tempfile::tempdir().unwrap();
     let settings = folder("epochs = 2\nsteps = 5");
-    let path = file(dir.path(), &settings.to_toml().unwrap());
-    let resumed = |text: &str| resume(&path, &layer(text)).map(|resolved| resolved.settings);
-    assert_eq!(resumed("").unwrap(), settings);
-    let longer = resumed("steps = 10\nthreads = 1").unwrap();
+    let resumed = |text: &str| resumed(dir.path(), &settings, text).unwrap();
+    assert_eq!(resumed(""), settings);
+    let longer = resumed("steps = 10\nthreads = 1\nmemory = 'small'\ndevice = 'cpu'\ncheckpoint_minutes = 0");
     assert_eq!((longer.steps, longer.epochs, longer.threads), (Some(10), Some(2), Some(1)));
-    assert_eq!(resumed("memory = 'small'").unwrap().memory, MemoryUse::Small);
-    for other in ["lr = 1e-4", "precision = 'bf16'"] {
-        let message = resumed(other).unwrap_err().to_string();
-        assert!(message.contains("config.toml") && message.contains("`checkpoint_minutes`"), "{message}");
+    assert_eq!((longer.memory, longer.device, longer.checkpoint_minutes), (MemoryUse::Small, DeviceChoice::Cpu, 0.0));
+}
+
+/// Every setting says what another value means; the kinds are those that the documentation of a resume lists.
+#[test]
+fn every_setting_says_what_another_value_means_for_a_resumed_run() {
+    let of = |change| KEYS.iter().filter(|key| key.change == change).map(|key| key.name).collect::<Vec<_>>();
+    assert_eq!(of(Change::Free), ["epochs", "steps", "threads", "device", "memory", "checkpoint_minutes", "keep"]);
+    assert_eq!(of(Change::Place), ["images", "masks", "val_images", "val_masks"]);
+    assert_eq!(of(Change::Start), ["backbone", "init"]);
+    for key in ["loss", "lr", "weight_decay", "seed", "size", "batch_size", "accumulate", "augment", "shuffle"] {
+        assert!(of(Change::Fixed).contains(&key), "{key}");
     }
-    let keys: Vec<_> = KEYS.iter().filter(|key| key.resumable).map(|key| key.name).collect();
-    assert_eq!(keys, ["epochs", "steps", "threads", "device", "memory", "checkpoint_minutes", "keep"]);
+}
+
+#[test]
+fn a_resumed_run_takes_new_places_of_what_it_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = folder("backbone = 'trunk.pt'");
+    let moved = resumed(dir.path(), &settings, "images = 'new/i'\nmasks = 'new/m'\nbackbone = '/b'").unwrap();
+    assert!(moved.images.unwrap().ends_with("new/i") && moved.masks.unwrap().ends_with("new/m"));
+    assert_eq!(moved.backbone, Some("/b".into()));
+    // no set or file that it never had
+    let error = resumed(dir.path(), &settings, "val_images = '/v'\nval_masks = '/w'\ninit = '/x'").unwrap_err();
+    let message = error.to_string();
+    for part in ["init = /x (the run has none)", "val_images = /v (the run has none)", "val_masks = /w"] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    let demonstration = resolve(&[]).unwrap().settings;
+    let message = resumed(dir.path(), &demonstration, "images = '/i'\nmasks = '/m'").unwrap_err().to_string();
+    assert!(message.contains("images = /i (the run has none)"), "{message}");
+}
+
+/// The command that began a run, given again: flags, a file, names in another case.
+#[test]
+fn a_resumed_run_takes_its_own_values_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "task = 'Polyp'\nvariant = 'TINY'\nlr = 1e-4\nseed = 3\nsize = 96\nshuffle = false\nprecision = 'BF16'";
+    let settings = folder(text);
+    assert_eq!(resumed(dir.path(), &settings, &format!("{FOLDER}{text}")).unwrap(), settings);
+    let whole = settings.to_toml().unwrap();
+    assert_eq!(resumed(dir.path(), &settings, &whole).unwrap(), settings);
+    // an integer where a real number is meant
+    let one = Settings { lr: 1.0, ..settings };
+    assert_eq!(resumed(dir.path(), &one, "lr = 1").unwrap(), one);
+    let demonstration = resolve(&[]).unwrap().settings;
+    let sets = "[generated]\nimages = 192\nval_images = 48";
+    assert_eq!(resumed(dir.path(), &demonstration, sets).unwrap(), demonstration);
+}
+
+/// The CPU has no tf32, so that a run of this command was trained in f32.
+#[test]
+fn a_precision_that_gave_way_is_taken_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = folder("device = 'cpu'");
+    assert_eq!(resumed(dir.path(), &run, "precision = 'tf32'").unwrap(), run);
+    let message = resumed(dir.path(), &run, "precision = 'bf16'").unwrap_err().to_string();
+    assert!(message.contains("precision = bf16 (the run has f32)"), "{message}");
+}
+
+#[test]
+fn other_values_are_refused_together_with_both_values_and_where_they_come_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = folder("lr = 1e-2");
+    let other = file(dir.path(), "seed = 7\n\nsize = 96\nloss = 'published-script'");
+    let path = dir.path().join("config.toml");
+    std::fs::write(&path, settings.to_toml().unwrap()).unwrap();
+    let given = "lr = 1e-4\nbatch_size = 3\naccumulate = 2\naugment = false\ntask = 'polyp'\nweight_decay = nan";
+    let error = resume(&path, &Layer::file(&other).unwrap().with(layer(given))).unwrap_err();
+    let SettingsError::Fixed { differences, .. } = &error else { panic!("{error:?}") };
+    let keys: Vec<_> = differences.iter().map(|difference| difference.key).collect();
+    let wanted = ["task", "size", "batch_size", "accumulate", "lr", "weight_decay", "seed", "loss", "augment"];
+    assert_eq!(keys, wanted);
+    let message = error.to_string();
+    let at = other.display();
+    for part in [
+        "task = polyp (the run has none)".to_string(),
+        format!("size = 96 in {at}:3 (the run has 352)"),
+        "lr = 0.0001 (the run has 0.01)".to_string(),
+        format!("seed = 7 in {at}:1 (the run has 0)"),
+        format!("loss = published-script in {at}:4 (the run has paper)"),
+        "augment = false (the run has true)".to_string(),
+        "last/model.safetensors".to_string(),
+    ] {
+        assert!(message.contains(&part), "{part}: {message}");
+    }
+}
+
+/// Before memory is taken for them, and without overflow.
+#[test]
+fn numbers_beyond_all_measure_are_refused() {
+    let with = |text: &str| refused(&format!("{FOLDER}{text}"));
+    assert!(with("batch_size = 99999999999").starts_with("batch_size = 99999999999: it must be at most 65536"));
+    assert!(with("accumulate = 9223372036854775807").contains("at most 65536"));
+    assert!(with("threads = 1025").contains("at most 1024"));
+    let sets =
+        |images: u64, val_images: u64| refused(&format!("[generated]\nimages = {images}\nval_images = {val_images}"));
+    assert!(sets(9_000_000_000_000_000_000, 1).contains("images = 9000000000000000000: a set has at most 1000000"));
+    assert!(sets(1, 1_000_000_000).contains("val_images = 1000000000"));
+    let long = folder("epochs = 9223372036854775807\nsteps = 9223372036854775807");
+    assert_eq!(long.steps, Some(i64::MAX as u64));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_settings_file_without_an_end_is_refused() {
+    let message = Layer::file(Path::new("/dev/zero")).unwrap_err().to_string();
+    assert!(message.contains("/dev/zero") && message.contains("no settings file"), "{message}");
 }
 
 #[test]

@@ -30,6 +30,11 @@ pub trait SettingValue: Serialize + for<'de> Deserialize<'de> {
 /// What is wrong with a path that an unset variable of a shell gives.
 pub(super) const EMPTY_PATH: &str = "the path is empty";
 
+/// A value for people: a name or a path without quotation marks.
+pub(super) fn shown(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_string)
+}
+
 fn utf8(text: &OsStr) -> Result<&str, String> {
     text.to_str().ok_or_else(|| "it is not UTF-8, and config.toml holds UTF-8 only".to_string())
 }
