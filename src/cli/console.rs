@@ -1,6 +1,8 @@
 //! What the programs print: lines and results on standard output, progress on standard error.
 
 use super::failure::{Failure, Status};
+use crate::data::listing::{Unused, UnusedKind};
+use crate::data::warning::{Warning, WarningCode};
 use crate::metrics::summary::Summary;
 use crate::metrics::task::{Task, columns};
 use crate::train::events::{Event, Observer};
@@ -19,6 +21,28 @@ pub(crate) fn say(line: impl Display) {
 /// Prints a line for people beside the work, on standard error; it does not end because nobody reads any more.
 pub(crate) fn warn(line: impl Display) {
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Tells, on standard error, what may be wrong with files. `of` says whose files they are, with a colon; or nothing.
+pub(crate) fn tell(warning: &Warning, of: &str) {
+    let word = if warning.is_suspicious() { "warning" } else { "note" };
+    let flag = match warning.code {
+        WarningCode::ExifOrientation => " (--exif-orientation apply)",
+        WarningCode::Clipped => " (--scale-16-bit)",
+        _ => "",
+    };
+    let of = if of.is_empty() { String::new() } else { format!("{of} ") };
+    warn(format_args!("{word}: {of}{warning}{flag}"));
+}
+
+/// Tells what lies in a folder and is not used, if it may have been meant to be. `of` says whose files they are.
+pub(crate) fn tell_unused(unused: &Unused, of: impl Display) {
+    let unused = unused.suspicious();
+    let has_folders = unused.kinds().any(|(kind, _)| kind == UnusedKind::Subfolder);
+    let flag = if has_folders { " (--recursive looks into subfolders)" } else { "" };
+    if !unused.is_empty() {
+        warn(format_args!("warning: {of}: not used: {unused}{flag}"));
+    }
 }
 
 /// Prints what a subcommand was run for. Whoever closed the pipe has read enough; other errors are failures.

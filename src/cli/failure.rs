@@ -77,7 +77,12 @@ impl From<PredictError> for Failure {
     fn from(error: PredictError) -> Self {
         let advice = match &error {
             PredictError::TrainedSize { .. } => "; give --size N",
-            PredictError::OverImages(_) | PredictError::Folder { .. } => "; give another --out",
+            PredictError::OverImages(_) | PredictError::OverSource(_) | PredictError::Folder { .. } => {
+                "; give another --out"
+            }
+            PredictError::InTheWay(_) => "; remove it, or give another --out",
+            PredictError::Existing { .. } => "\ngive another --out, or --overwrite to replace them",
+            PredictError::NoMask { .. } => "\nleave out --like to predict at the images' sizes",
             PredictError::OneFile { .. } => "; give a folder as --out",
             PredictError::NoImages { .. } => "; --images takes an image or a folder of images",
             _ => "",

@@ -12,7 +12,8 @@
 //! 4. [`Example`]: one normalised pair at a network's side, perhaps flipped; [`epoch_order`] and [`flips`] decide
 //!    which and how, from seed, epoch and sample alone;
 //! 5. [`Loader`]: batches of examples, prepared in the background, always in the order asked for;
-//! 6. [`saved_mask`], [`overlay`], [`contact_sheet`], [`write_png`]: predictions as pictures.
+//! 6. [`saved_mask`], [`overlay`], [`contact_sheet`]: predictions as pictures; [`write_png`]; [`write_prediction`], whose files are known
+//!    again ([`is_prediction`], [`whole_prediction`]).
 //!
 //! This layer knows no tensor, no tape and no network.
 
@@ -34,9 +35,11 @@ pub(crate) mod random;
 pub(crate) mod read;
 pub(crate) mod report;
 pub(crate) mod resize;
+pub(crate) mod size;
 pub(crate) mod synthetic;
 pub(crate) mod warning;
 pub(crate) mod write;
+pub(crate) mod written;
 
 pub use dataset::{Dataset, is_same_shape};
 pub use error::{BadFiles, DataError};
@@ -54,6 +57,8 @@ pub use random::Draws;
 pub use read::{Clipped, ExifOrientation, FileFacts, ReadOptions, read_grey, read_grey_with, read_rgb, read_rgb_with};
 pub use report::{Depths, SetReport};
 pub use resize::Filter;
+pub use size::picture_size;
 pub use synthetic::Synthetic;
 pub use warning::{Warning, WarningCode, image_warnings, mask_warnings};
-pub use write::write_png;
+pub use write::{write_png, write_prediction};
+pub use written::{is_prediction, whole_prediction};

@@ -4,6 +4,7 @@
 //! does that for a small file in one call. Both return the system's error as it is: callers add the path.
 
 pub(crate) mod folder;
+pub(crate) mod place;
 pub(crate) mod replace;
 pub(crate) mod temporary;
 pub(crate) mod write;
