@@ -69,6 +69,7 @@ impl Listing {
         let mut listing = Self { folder: folder.to_owned(), files: Vec::new(), unused: Unused::default() };
         let mut entered = HashSet::new();
         listing.enter(folder, recursive, &mut entered)?;
+        listing.unused.0.values_mut().for_each(|paths| paths.sort_unstable());
         if listing.files.is_empty() {
             let (path, looked_for) = (folder.to_owned(), ENDINGS.join(", "));
             return Err(DataError::EmptyFolder { path, looked_for, unused: listing.unused });

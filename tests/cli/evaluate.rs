@@ -1,6 +1,6 @@
 //! `sam2unet evaluate`.
 
-use super::program::{Ended, done, refused, run, text};
+use super::program::{Ended, done, run, text};
 use crate::support::scores::{assert_close, expected, golden};
 use sam2unet::data::{Grey, write_png};
 use serde_json::Value;
@@ -23,8 +23,11 @@ fn the_program_writes_the_golden_values() {
     let json = scratch.path().join("scores.json");
     let (predictions, masks) = (folder.join("preds"), folder.join("masks"));
     #[rustfmt::skip]
-    let table = done(Path::new("."), &evaluate(&["--predictions", text(&predictions), "--masks", text(&masks),
-        "--json", text(&json), "--threads", "2"]));
+    let Ended { status, out: table, err } = run(Path::new("."), &evaluate(&["--predictions", text(&predictions),
+        "--masks", text(&masks), "--json", text(&json), "--threads", "2"]));
+    assert_eq!(status, Some(0), "{err}");
+    // degenerate ones are among them
+    assert!(err.lines().all(|line| line.starts_with("warning: ") || line.starts_with("note: ")), "{err}");
     assert_eq!(table.lines().count(), 2, "{table}");
     assert!(table.contains("preds") && table.contains("34") && table.contains("0.7459"), "{table}");
 
@@ -67,7 +70,13 @@ impl Sets {
 
     /// What is said of one set's folders, which must be refused.
     fn refusal(&self, predictions: &str, masks: &str) -> String {
-        refused(self.path(), &evaluate(&["--predictions", predictions, "--masks", masks]))
+        let Ended { status, out, err } = self.run(predictions, masks, &[]);
+        assert_eq!((status, &out[..]), (Some(2), ""), "{err}");
+        err.strip_prefix("evaluate: ").expect("the subcommand's name").to_owned()
+    }
+
+    fn run(&self, predictions: &str, masks: &str, more: &[&str]) -> Ended {
+        run(self.path(), &evaluate(&[&["--predictions", predictions, "--masks", masks], more].concat()))
     }
 }
 
@@ -95,11 +104,11 @@ fn faults_are_named() {
 
     std::fs::remove_file(sets.path().join("a/predictions/2.png")).expect("the prediction was there");
     let message = sets.refusal("a/predictions", "a/masks");
-    assert!(message.contains("2.png has no prediction in") && message.contains("(1 of 2 masks"), "{message}");
+    assert!(message.starts_with("1 of 2 masks have no prediction in a/predictions: 2.png; "), "{message}");
 
     sets.write("a/predictions/2", 2, &[0, 255, 0, 255, 0, 255]);
     let message = sets.refusal("a/predictions", "a/masks");
-    assert!(message.contains("predictions/2.png is 2x3 pixels") && message.contains("is 3x2"), "{message}");
+    assert!(message.contains("predictions/2.png is 2x3 pixels, a/masks/2.png is 3x2"), "{message}");
 
     std::fs::write(sets.path().join("a/predictions/1.png"), b"no picture").expect("a written file");
     let message = sets.refusal("a/predictions", "a/masks");
@@ -139,4 +148,111 @@ fn predictions_without_a_mask_are_counted() {
         run(sets.path(), &evaluate(&["--predictions", "b/predictions", "--masks", "b/masks"]));
     let warning = "warning: predictions: not scored, because they have no mask: 1\n";
     assert_eq!((status, &err[..]), (Some(0), warning));
+}
+
+#[test]
+fn all_pairs_that_differ_in_size_are_listed_at_once() {
+    let sets = Sets::new();
+    for number in 0..12 {
+        sets.write(&format!("c/predictions/{number:02}"), 3, &[0; 6]);
+        sets.write(&format!("c/masks/{number:02}"), if number == 3 { 3 } else { 2 }, &[0; 6]);
+    }
+    let message = sets.refusal("c/predictions", "c/masks");
+    let lines: Vec<&str> = message.lines().collect();
+    assert_eq!(lines[0], "11 of 12 predictions have another size than their mask, at which they are scored:");
+    assert_eq!(lines[1], "  c/predictions/00.png is 3x2 pixels, c/masks/00.png is 2x3");
+    assert_eq!(lines[10], "  c/predictions/10.png is 3x2 pixels, c/masks/10.png is 2x3");
+    assert_eq!(lines[11], "  and 1 more");
+    assert_eq!(lines[12], "write predictions at the masks' sizes: sam2unet predict --like MASKS");
+}
+
+#[test]
+fn every_file_that_cannot_be_read_is_named() {
+    let sets = Sets::new();
+    for name in ["a/predictions/1.png", "a/masks/1.png", "a/masks/2.png"] {
+        std::fs::write(sets.path().join(name), b"no picture").expect("a written file");
+    }
+    let message = sets.refusal("a/predictions", "a/masks");
+    assert!(message.starts_with("3 files of 2 pairs cannot be used"), "{message}");
+    for name in ["a/predictions/1.png", "a/masks/1.png", "a/masks/2.png"] {
+        assert!(message.contains(name), "{message}");
+    }
+}
+
+/// The same words as for training.
+#[test]
+fn masks_that_are_likely_wrong_are_told() {
+    let sets = Sets::new();
+    let cases: [(&str, &[&[u8]], &str); 4] = [
+        ("zero-one", &[&[0, 1, 0, 1, 0, 1], &[1, 1, 0, 1, 0, 1]], "2 of 2 masks hold 0 and 1 only"),
+        ("black", &[&[0; 6], &[0; 6]], "none of the 2 masks has foreground"),
+        ("white", &[&[255; 6], &[0, 0, 0, 255, 255, 255]], "1 of 2 masks are white all over (0.png)"),
+        ("levels", &[&[0, 120, 255, 0, 0, 0], &[0, 255, 0, 0, 0, 0]], "1 of 2 masks hold several levels (0, 120, 255)"),
+    ];
+    for (name, masks, expected) in cases {
+        for (number, mask) in masks.iter().enumerate() {
+            sets.write(&format!("{name}/masks/{number}"), 3, mask);
+            sets.write(&format!("{name}/predictions/{number}"), 3, &[0, 0, 0, 255, 255, 255]);
+        }
+        let Ended { status, err, .. } = sets.run(&format!("{name}/predictions"), &format!("{name}/masks"), &[]);
+        assert_eq!(status, Some(0), "{err}");
+        assert!(err.starts_with(&format!("warning: predictions: masks: {expected}")), "{name}: {err}");
+        assert_eq!(err.lines().count(), 1, "{err}");
+    }
+}
+
+#[test]
+fn what_is_not_scored_is_told_of_both_folders() {
+    let sets = Sets::new();
+    for name in ["a/predictions/x.heic", "a/masks/y.dcm", "a/masks/notes.txt"] {
+        std::fs::write(sets.path().join(name), b"x").expect("a written file");
+    }
+    std::fs::create_dir(sets.path().join("a/masks/more")).expect("a new folder");
+    let Ended { status, err, .. } = sets.run("a/predictions", "a/masks", &["--name", "A"]);
+    assert_eq!(status, Some(0), "{err}");
+    let lines: Vec<&str> = err.lines().collect();
+    assert_eq!(lines[0], "warning: A: predictions: not used: 1 HEIC file, not read (save as JPEG or PNG): x.heic");
+    assert!(lines[1].starts_with("warning: A: masks: not used: 1 DICOM file, not read"), "{err}");
+    assert!(lines[1].contains("1 subfolder") && lines[1].contains("--recursive") && lines.len() == 2, "{err}");
+}
+
+#[test]
+fn names_that_differ_in_case_or_form_are_matched_and_told() {
+    let sets = Sets::new();
+    let levels = [255, 0, 0, 255, 0, 0];
+    for (prediction, mask) in [("IMG_1", "img_1"), ("caf\u{e9}", "cafe\u{301}"), ("same", "same")] {
+        sets.write(&format!("d/predictions/{prediction}"), 3, &levels);
+        sets.write(&format!("d/masks/{mask}"), 3, &levels);
+    }
+    let Ended { status, out, err } = sets.run("d/predictions", "d/masks", &[]);
+    assert!(status == Some(0) && out.contains("1.0000"), "{err}");
+    assert!(err.starts_with("note: predictions: 2 of 3 files have a mask whose name differs in case"), "{err}");
+    assert_eq!(err.lines().count(), 1, "{err}");
+}
+
+#[test]
+fn folders_in_folders_are_scored_when_asked_for() {
+    let sets = Sets::new();
+    for name in ["1", "x/1", "x/y/1"] {
+        sets.write(&format!("e/predictions/{name}"), 3, &[255, 0, 0, 255, 0, 0]);
+        sets.write(&format!("e/masks/{name}"), 3, &[255, 0, 0, 255, 0, 0]);
+    }
+    let more = ["--recursive", "--json", "e.json"];
+    let Ended { status, err, .. } = sets.run("e/predictions", "e/masks", &more);
+    assert_eq!((status, &err[..]), (Some(0), ""));
+    let written = std::fs::read_to_string(sets.path().join("e.json")).expect("the scores");
+    let scores: Value = serde_json::from_str(&written).expect("JSON");
+    let images: Vec<&String> = scores["per_image"].as_object().expect("an object").keys().collect();
+    assert_eq!(images, ["1", "x/1", "x/y/1"]);
+}
+
+#[test]
+fn how_files_are_read_can_be_chosen() {
+    let sets = Sets::new();
+    for more in [&["--scale-16-bit"][..], &["--scale-16-bit=false", "--exif-orientation", "Apply"]] {
+        let Ended { status, err, .. } = sets.run("a/predictions", "a/masks", more);
+        assert_eq!((status, &err[..]), (Some(0), ""), "{more:?}");
+    }
+    let Ended { status, err, .. } = sets.run("a/predictions", "a/masks", &["--exif-orientation", "turn"]);
+    assert!(status == Some(2) && err.contains("ignore, apply"), "{err}");
 }
