@@ -3,6 +3,7 @@
 use super::cache::cache_folder;
 use super::console::{bar, print, say, tell, warn};
 use super::failure::{Failure, Status};
+use super::settings::with_flags;
 use crate::files::write::write;
 use crate::train::settings::settings::Settings;
 use crate::train::sources::{DataReport, InspectedFolders};
@@ -18,7 +19,7 @@ pub(super) fn check_data(settings: &Settings, json: Option<&Path>) -> Result<Sta
     };
     let kept = cache_folder();
     let threads = settings.threads.unwrap_or(cores);
-    let folders = InspectedFolders::open(settings, threads, kept.as_deref(), &mut progress).map_err(Failure::input)?;
+    let folders = InspectedFolders::open(settings, threads, kept.as_deref(), &mut progress).map_err(Failure::from)?;
     bar.finish_and_clear();
     let Some(folders) = folders else {
         return Err(Failure::input("--check-data needs files: give --images and --masks"));
@@ -47,7 +48,7 @@ fn tell_report(report: &DataReport) {
             tell(warning, &format!("{name}:"));
         }
         for error in &set.errors {
-            warn(format_args!("error: {name}: {error}"));
+            warn(with_flags(format_args!("error: {name}: {error}")));
         }
     }
 }

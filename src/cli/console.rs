@@ -1,8 +1,9 @@
 //! What the programs print: lines and results on standard output, progress on standard error.
 
 use super::failure::{Failure, Status};
-use crate::data::listing::{Unused, UnusedKind};
-use crate::data::warning::{Warning, WarningCode};
+use super::settings::with_flags;
+use crate::data::unused::Unused;
+use crate::data::warning::Warning;
 use crate::metrics::summary::Summary;
 use crate::metrics::task::{Task, columns};
 use crate::train::events::{Event, Observer};
@@ -26,22 +27,15 @@ pub(crate) fn warn(line: impl Display) {
 /// Tells, on standard error, what may be wrong with files. `of` says whose files they are, with a colon; or nothing.
 pub(crate) fn tell(warning: &Warning, of: &str) {
     let word = if warning.is_suspicious() { "warning" } else { "note" };
-    let flag = match warning.code {
-        WarningCode::ExifOrientation => " (--exif-orientation apply)",
-        WarningCode::Clipped => " (--scale-16-bit)",
-        _ => "",
-    };
-    let of = if of.is_empty() { String::new() } else { format!("{of} ") };
-    warn(format_args!("{word}: {of}{warning}{flag}"));
+    let between = if of.is_empty() { "" } else { " " };
+    warn(with_flags(format_args!("{word}: {of}{between}{warning}")));
 }
 
 /// Tells what lies in a folder and is not used, if it may have been meant to be. `of` says whose files they are.
 pub(crate) fn tell_unused(unused: &Unused, of: impl Display) {
     let unused = unused.suspicious();
-    let has_folders = unused.kinds().any(|(kind, _)| kind == UnusedKind::Subfolder);
-    let flag = if has_folders { " (--recursive looks into subfolders)" } else { "" };
     if !unused.is_empty() {
-        warn(format_args!("warning: {of}: not used: {unused}{flag}"));
+        warn(with_flags(format_args!("warning: {of}: not used: {unused}")));
     }
 }
 
@@ -149,8 +143,8 @@ impl Console {
 impl Observer for Console {
     fn event(&mut self, event: &Event) {
         match *event {
-            Event::Note(note) if note.is_warning() => warn(format_args!("warning: {note}")),
-            Event::Note(note) => say(format_args!("{:<10} {note}", note.topic())),
+            Event::Note(note) if note.is_warning() => warn(with_flags(format_args!("warning: {note}"))),
+            Event::Note(note) => say(with_flags(format_args!("{:<10} {note}", note.topic()))),
             Event::Checking { done, of } => self.checking(done, of),
             Event::Ready(overview) => self.ready(overview),
             Event::Step { step, epoch, loss, rate, seconds, images } => {

@@ -1,7 +1,9 @@
 //! Which error is which exit status, and what a flag can do about it.
 
 use super::measure::MeasureError;
+use super::settings::with_flags;
 use crate::checkpoint::error::CheckpointError;
+use crate::data::error::DataError;
 use crate::device::DeviceError;
 use crate::metrics::folders::EvaluationError;
 use crate::predict::error::PredictError;
@@ -13,6 +15,7 @@ use crate::train::settings::error::SettingsError;
 use crate::train::settings::origin::Origin;
 use crate::train::trainer::RunError;
 use std::fmt::{self, Display};
+use std::path::PathBuf;
 
 /// How a subcommand ends. The numbers are exit statuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,31 +78,38 @@ impl From<CheckpointError> for Failure {
 
 impl From<PredictError> for Failure {
     fn from(error: PredictError) -> Self {
-        let advice = match &error {
-            PredictError::TrainedSize { .. } => "; give --size N",
+        // behind a list it stands on a line of its own
+        let after = |listed: &[PathBuf]| if listed.len() == 1 { "; " } else { "\n" };
+        let (between, advice) = match &error {
+            PredictError::TrainedSize { .. } => ("; ", "give --size N"),
             PredictError::OverImages(_) | PredictError::OverSource(_) | PredictError::Folder { .. } => {
-                "; give another --out"
+                ("; ", "give another --out")
             }
-            PredictError::InTheWay(_) => "; remove it, or give another --out",
-            PredictError::Existing { .. } => "\ngive another --out, or --overwrite to replace them",
-            PredictError::NoMask { .. } => "\nleave out --like to predict at the images' sizes",
-            PredictError::OneFile { .. } => "; give a folder as --out",
-            PredictError::NoImages { .. } => "; --images takes an image or a folder of images",
-            _ => "",
+            PredictError::InTheWay(_) => ("; ", "remove it, or give another --out"),
+            PredictError::Existing { files, .. } => {
+                (after(files), "give another --out, or --overwrite to replace what is there")
+            }
+            PredictError::NoMask { without, .. } => {
+                (after(without), "leave out --like to predict at the images' sizes")
+            }
+            PredictError::OneFile { .. } => ("; ", "give a folder as --out"),
+            PredictError::NoImages { .. } => ("; ", "--images takes an image or a folder of images"),
+            _ => ("", ""),
         };
-        Self::input(format_args!("{error}{advice}"))
+        Self::input(with_flags(format_args!("{error}{between}{advice}")))
     }
 }
 
 impl From<EvaluationError> for Failure {
     fn from(error: EvaluationError) -> Self {
-        let advice = match &error {
-            EvaluationError::SizesDiffer { .. } => {
-                "\nwrite predictions at the masks' sizes: sam2unet predict --like MASKS"
-            }
-            _ => "",
+        let between = match &error {
+            EvaluationError::SizesDiffer { pairs, .. } if pairs.len() == 1 => "; ",
+            EvaluationError::SizesDiffer { .. } => "\n",
+            _ => return Self::input(with_flags(error)),
         };
-        Self::input(format_args!("{error}{advice}"))
+        Self::input(format_args!(
+            "{error}{between}write predictions at the masks' sizes: sam2unet predict --like MASKS"
+        ))
     }
 }
 
@@ -131,11 +141,18 @@ impl From<PrepareError> for Failure {
             PrepareError::Settings(error) => error.into(),
             PrepareError::Folder(error) => error.into(),
             PrepareError::Device(error) => error.into(),
+            PrepareError::Data(error) => error.into(),
             PrepareError::OtherVariant { ref found, .. } => {
                 Self::input(format_args!("{error}: give --variant {found}, or another file"))
             }
             _ => Self::input(error),
         }
+    }
+}
+
+impl From<DataError> for Failure {
+    fn from(error: DataError) -> Self {
+        Self::input(with_flags(error))
     }
 }
 

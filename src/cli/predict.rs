@@ -3,6 +3,7 @@
 use super::console::{bar, say, tell, tell_unused, warn};
 use super::failure::{Failure, Status};
 use super::flags::{Reading, Threads, choice};
+use super::settings::with_flags;
 use crate::data::read::{ExifOrientation, ReadOptions};
 use crate::data::warning::{Warning, WarningCode, image_warnings};
 use crate::device::{Device, DeviceChoice};
@@ -217,7 +218,7 @@ fn run_jobs(
     let mut predict = |job: &Job| device.keep_busy(|| predictor.run(job, options));
     let mut done = |_: &Job, error: Option<&PredictError>| {
         if let Some(error) = error {
-            bar.suspend(|| warn(format_args!("predict: {error}")));
+            bar.suspend(|| warn(with_flags(format_args!("predict: {error}"))));
         }
         bar.inc(1);
     };

@@ -4,8 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use super::listing::{Few, Unused};
 use super::pixels::MAX_PIXELS;
+use super::unused::{Few, Unused};
 
 /// What is wrong with the data, where, and what to do about it.
 #[derive(Debug, thiserror::Error)]

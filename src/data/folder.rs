@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use super::dataset::{Dataset, is_same_shape};
 use super::error::{BadFiles, DataError};
-use super::listing::{Listing, Unused, UnusedKind};
+use super::listing::Listing;
 use super::names::{Matched, common_suffix, match_names};
 use super::pixels::{Grey, Rgb};
 use super::read::{FileFacts, ReadOptions, read_grey_with, read_rgb_with};
+use super::unused::{Unused, UnusedKind};
 
 /// An image and its mask.
 #[derive(Clone, Debug, PartialEq, Eq)]

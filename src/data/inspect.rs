@@ -9,8 +9,8 @@ use super::error::{BadFiles, DataError};
 use super::facts::{MaskLevels, PairFacts, PictureFacts};
 use super::folder::Folder;
 use super::kept::KeptFacts;
-use super::listing::Unused;
 use super::read::ExifOrientation;
+use super::unused::Unused;
 use super::warning::{Warning, WarningCode, image_warnings, mask_warnings, size_warnings};
 
 /// What was found by reading a set.

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::facts::{MaskKind, MaskLevels, PairFacts, PictureFacts};
-use super::listing::Few;
 use super::mask::FOREGROUND_ABOVE;
+use super::unused::Few;
 use crate::choice::choice;
 
 choice! {

@@ -8,9 +8,10 @@ use super::pair::{MetricError, PairScores, score_pair};
 use super::summary::Summary;
 use crate::data::error::{BadFiles, DataError};
 use crate::data::facts::{MaskLevels, PictureFacts};
-use crate::data::listing::{Few, Listing, Unused};
+use crate::data::listing::Listing;
 use crate::data::names::{match_names, name_as_text};
 use crate::data::read::{ExifOrientation, ReadOptions, read_grey_with};
+use crate::data::unused::{Few, Unused};
 use crate::data::warning::{Warning, image_warnings, mask_warnings};
 
 /// Why folders cannot be scored.
@@ -66,13 +67,14 @@ pub struct SizesOfPair {
     pub mask_size: (usize, usize),
 }
 
-/// A line for each of the first few.
+/// A line for each of the first few; the only one stays on the line.
 fn listed(pairs: &[SizesOfPair]) -> String {
     const SHOWN: usize = 10;
     let line = |pair: &SizesOfPair| {
         let ((width, height), (mask_width, mask_height)) = (pair.prediction_size, pair.mask_size);
         let (prediction, mask) = (pair.prediction.display(), pair.mask.display());
-        format!("\n  {prediction} is {width}x{height} pixels, {mask} is {mask_width}x{mask_height}")
+        let start = if pairs.len() == 1 { " " } else { "\n  " };
+        format!("{start}{prediction} is {width}x{height} pixels, {mask} is {mask_width}x{mask_height}")
     };
     let more = pairs.len().saturating_sub(SHOWN);
     let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };

@@ -158,9 +158,12 @@ impl PredictError {
     }
 }
 
-/// The first few of many paths, each on a line of its own, and how many there are beside them.
+/// The first few of many paths, each on a line of its own, and how many there are beside them; the only one stays on the line.
 fn listed(paths: &[PathBuf]) -> String {
     const SHOWN: usize = 10;
+    if let [only] = paths {
+        return format!(" {}", only.display());
+    }
     let mut lines: String = paths.iter().take(SHOWN).map(|path| format!("\n  {}", path.display())).collect();
     if paths.len() > SHOWN {
         lines += &format!("\n  and {} more", paths.len() - SHOWN);

@@ -1,7 +1,8 @@
 //! Which images are predicted.
 
 use super::error::PredictError;
-use crate::data::listing::{Listing, Unused};
+use crate::data::listing::Listing;
+use crate::data::unused::Unused;
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};

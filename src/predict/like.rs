@@ -2,8 +2,9 @@
 
 use super::error::PredictError;
 use super::images::Images;
-use crate::data::listing::{Listing, Unused};
+use crate::data::listing::Listing;
 use crate::data::names::{Matched, common_suffix, match_names};
+use crate::data::unused::Unused;
 use std::path::{Path, PathBuf};
 
 /// A mask for each image, found by name; predictions are written at the masks' sizes.

@@ -83,7 +83,7 @@ fn a_mask_unlike_the_others_is_named() {
 #[test]
 fn pairs_of_one_shape_are_taken_and_told_and_others_only_when_asked_for() {
     let folders = Folders::new();
-    for (name, image, mask) in [("a.png", (70, 37), (72, 37)), ("b.png", (64, 48), (32, 24)), ("c.png", (9, 9), (9, 9))]
+    for (name, image, mask) in [("a.png", (36, 55), (38, 57)), ("b.png", (64, 48), (32, 24)), ("c.png", (9, 9), (9, 9))]
     {
         folders.image(name, image.0, image.1);
         folders.mask(name, mask.0, mask.1);
