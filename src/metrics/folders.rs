@@ -1,5 +1,7 @@
 //! Two folders of images, predictions and masks, paired by stem and scored.
 
+use std::collections::HashSet;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -102,7 +104,7 @@ pub struct PairedFolders {
 /// What was found in the two folders of [`PairedFolders`] beside their pairs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FoundBeside {
-    /// Predictions without a mask; they are not scored.
+    /// Predictions without a mask; they are not scored. Overlays (`STEM.overlay` beside `STEM`) are none.
     pub without_mask: Vec<PathBuf>,
     /// Predictions whose mask has a name that differs in case or Unicode's form.
     pub loosely_named: Vec<PathBuf>,
@@ -135,7 +137,8 @@ impl PairedFolders {
         let [predictions, masks] =
             [Listing::of(predictions, options.recursive)?, Listing::of(masks, options.recursive)?];
         let stems = masks.stems();
-        let matched = match_names(&stems, &predictions.stems());
+        let predicted = predictions.stems();
+        let matched = match_names(&stems, &predicted);
         let mut files = Vec::with_capacity(stems.len());
         let mut without = Vec::new();
         let at = |prediction: usize| predictions.files()[prediction].clone();
@@ -151,7 +154,7 @@ impl PairedFolders {
             return Err(EvaluationError::MissingPrediction { without, predictions, masks });
         }
         let found = FoundBeside {
-            without_mask: matched.left.iter().copied().map(at).collect(),
+            without_mask: without_overlays(&matched.left, &predicted).map(at).collect(),
             loosely_named: matched.loose.iter().map(|index| files[*index].prediction.clone()).collect(),
             among_predictions: predictions.unused().clone(),
             among_masks: masks.unused().clone(),
@@ -230,6 +233,16 @@ struct Scored {
     prediction: PictureFacts,
     mask: PictureFacts,
     levels: MaskLevels,
+}
+
+/// Those of the stems `left` that are not what `predict` calls another one's overlay.
+fn without_overlays(left: &[usize], stems: &[OsString]) -> impl Iterator<Item = usize> {
+    let all: HashSet<&[u8]> = stems.iter().map(|stem| stem.as_encoded_bytes()).collect();
+    let is_overlay = move |at: &usize| {
+        let of = stems[*at].as_encoded_bytes().strip_suffix(b".overlay");
+        of.is_some_and(|stem| all.contains(stem))
+    };
+    left.iter().copied().filter(move |at| !is_overlay(at))
 }
 
 /// Why a pair has no scores.

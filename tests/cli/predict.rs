@@ -382,7 +382,8 @@ fn names_of_any_bytes_go_there_and_back() {
     }
     let Ended { status, err, .. } =
         run(folder, &["evaluate", "--predictions", "out", "--masks", "masks", "--json", "scores.json"]);
-    assert!(status == Some(0) && err.contains("not scored, because they have no mask: 3"), "{err}");
+    // overlays are not missed among the masks
+    assert!(status == Some(0) && !err.contains("no mask"), "{err}");
     let scores: serde_json::Value = serde_json::from_slice(&fs::read(folder.join("scores.json")).unwrap()).unwrap();
     let images: Vec<&String> = scores["per_image"].as_object().unwrap().keys().collect();
     assert_eq!(images, ["x\\xFE", "x\\xFF", "\u{37c}\\xB6\\xFE"]);
