@@ -4,7 +4,7 @@ use super::program::{Ended, done, refused, run, sam2unet, tiny, tiny_with};
 use crate::support::scenes::scenes;
 use sam2unet::data::{Filter, Grey, is_prediction, overlay, read_grey, read_rgb, write_png};
 use sam2unet::device::DeviceChoice;
-use sam2unet::predict::{PredictOptions, Predictor};
+use sam2unet::predict::{Destination, Images, PlanOptions, PredictOptions, Predictor, plan};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
@@ -208,6 +208,29 @@ fn files_that_predict_did_not_write_stay() {
         let message = refused(folder, &arguments(&["--images", images, "--out", out, "--overwrite"]));
         assert!(message.contains("over the images"), "{message}");
     }
+}
+
+/// Hours lie between the look at the folder and the last mask.
+#[test]
+fn a_file_that_came_in_the_meantime_stays() {
+    let folder = workplace();
+    let at = |name: &str| folder.path().join(name);
+    let predictor = Predictor::open(&at("model.safetensors"), &DeviceChoice::Cpu.open().unwrap(), None).unwrap();
+    let options = PredictOptions { size: 64, ..PredictOptions::default() };
+    let images = Images::at(&at("images/000.png"), false).unwrap();
+    let planned = |overwrite| {
+        let wanted = PlanOptions { overwrite, ..PlanOptions::default() };
+        plan(&images, &Destination::of(&at("out")), &wanted).unwrap().remove(0)
+    };
+    let (careful, bold) = (planned(false), planned(true));
+    fs::create_dir(at("out")).unwrap();
+    fs::write(at("out/000.png"), "mine").unwrap();
+    let error = predictor.run(&careful, &options).unwrap_err().to_string();
+    assert!(error.contains("not written by `predict`") && error.ends_with("out/000.png"), "{error}");
+    assert_eq!(fs::read(at("out/000.png")).unwrap(), b"mine");
+    predictor.run(&bold, &options).unwrap();
+    predictor.run(&careful, &options).unwrap();
+    assert!(is_prediction(&at("out/000.png")).unwrap());
 }
 
 #[test]
