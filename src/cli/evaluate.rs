@@ -22,9 +22,10 @@ Examples:
   sam2unet evaluate --predictions PREDICTED --masks MASKS --task polyp --json scores.json
   sam2unet evaluate --pair CAMO p/CAMO t/CAMO --pair COD10K p/COD10K t/COD10K --task camouflage
 
-A prediction belongs to the mask with the same file stem; names that differ in case, or in how Unicode spells them, match where
-there is one choice. Predictions are 8-bit maps of the mask's size (`sam2unet predict --like MASKS` writes such),
-stretched between their own lowest and highest level; a mask is foreground above 128 (for mirrors: at 255).";
+A prediction belongs to the mask with the same file stem. Where there is one choice, case and
+Unicode's form do not matter. Predictions are 8-bit maps of the mask's size, as written by
+`sam2unet predict --like MASKS`, stretched between their own lowest and highest level; a mask is
+foreground above 128 (for mirrors: at 255).";
 
 /// What `--help` says after the flags: what is computed, with the names of the scores in JSON.
 fn notes() -> String {

@@ -55,12 +55,12 @@ impl Threads {
 /// How image files are read.
 #[derive(Args, Clone, Copy)]
 pub(crate) struct Reading {
-    /// Turn pictures as viewers show them, by the EXIF orientation of their files, or take them as they are stored, as Pillow does
-    /// [default: ignore; with a checkpoint, what it was trained with]
+    /// Turn pictures as viewers show them, by the EXIF orientation of their files, or take them as they are stored, as
+    /// Pillow does [default: ignore; for `predict`, as the checkpoint was trained]
     #[arg(long, value_name = "NAME", value_parser = choice::<ExifOrientation>())]
     exif_orientation: Option<ExifOrientation>,
-    /// Divide grey files of 16 bits by 257; `=false` clips values above 255 to white, as Pillow does [default: false; with a
-    /// checkpoint, what it was trained with]
+    /// Divide grey files of 16 bits by 257; `=false` clips values above 255 to white, as Pillow does [default: false;
+    /// for `predict`, as the checkpoint was trained]
     #[arg(
         long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
         hide_possible_values = true

@@ -24,15 +24,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 const EXAMPLES: &str = "\
-A file that is there already is replaced if an earlier `predict` wrote it; any other stays, and nothing is computed.
+An existing file is replaced if `predict` wrote it. If any other is in the way, nothing is done.
 
 Examples:
   sam2unet predict --checkpoint run/best/model.safetensors --images PHOTOS --out PREDICTED --overlay
   sam2unet predict --checkpoint model.safetensors --images photo.jpg --out mask.png --threshold 0.5
   sam2unet predict --checkpoint model.safetensors --images NC4K/Imgs --like NC4K/GT --out PREDICTED
       at the sizes of the masks, to be scored by `sam2unet evaluate`
-  sam2unet predict --checkpoint model.safetensors --images PHOTOS --recursive --out PREDICTED --skip-existing
-      of a folder with folders in it; goes on where an earlier call was stopped
+  sam2unet predict --checkpoint model.safetensors --images SCANS --recursive --out PREDICTED
+      of a folder with folders in it; with --skip-existing it goes on where an earlier call stopped
   find . -name '*.jpg' | sam2unet predict --checkpoint model.safetensors --images - --out PREDICTED";
 
 /// Writes a mask for every image: 8 bit, at the image's size or a given mask's
@@ -106,7 +106,6 @@ fn share(text: &str) -> Result<f32, String> {
 impl Predict {
     /// Predicts.
     pub fn run(self) -> Result<Status, Failure> {
-        // nobody sets it yet
         let stop = AtomicBool::new(false);
         self.threads.start()?.install(|| self.predict(&stop))
     }
@@ -232,7 +231,8 @@ fn ended(predicted: &Predicted, jobs: usize) -> Result<Status, Failure> {
     let Predicted { failed, left, end, .. } = predicted;
     match (end, failed) {
         (End::Full, _) => Err(Failure::later(format_args!(
-            "there is no room for more: stopped with {left} of {jobs} images left. Free some space; --skip-existing then does the rest"
+            "there is no room for more: stopped with {left} of {jobs} images left. Free some space; --skip-existing \
+             then does the rest"
         ))),
         (End::Stopped, _) => {
             warn(format_args!("predict: stopped with {left} of {jobs} images left; --skip-existing does the rest"));

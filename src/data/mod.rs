@@ -12,8 +12,8 @@
 //! 4. [`Example`]: one normalised pair at a network's side, perhaps flipped; [`epoch_order`] and [`flips`] decide
 //!    which and how, from seed, epoch and sample alone;
 //! 5. [`Loader`]: batches of examples, prepared in the background, always in the order asked for;
-//! 6. [`saved_mask`], [`overlay`], [`contact_sheet`]: predictions as pictures; [`write_png`]; [`write_prediction`], whose files are known
-//!    again ([`is_prediction`], [`whole_prediction`]).
+//! 6. [`saved_mask`], [`overlay`], [`contact_sheet`]: predictions as pictures; [`write_png`], and [`write_prediction`],
+//!    whose files are known again ([`is_prediction`], [`whole_prediction`]).
 //!
 //! This layer knows no tensor, no tape and no network.
 

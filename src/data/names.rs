@@ -16,9 +16,9 @@ pub struct Matched {
     pub left: Vec<usize>,
 }
 
-/// Gives each name the candidate that is equal to it, byte for byte. A name that has none gets the one that differs in case, or in
-/// Unicode's form (an accented letter is one character or two: NFC and NFD, as macOS and others write it), if there is exactly one
-/// such candidate left, and no second such name.
+/// Gives each name the candidate that is equal to it, byte for byte. A name that has none gets the one that differs in
+/// case, or in Unicode's form (an accented letter is one character or two: NFC and NFD, as macOS and others write it),
+/// if there is exactly one such candidate left, and no second such name.
 pub fn match_names(names: &[OsString], candidates: &[OsString]) -> Matched {
     let exact: HashMap<&OsStr, usize> =
         candidates.iter().enumerate().map(|(at, name)| (name.as_os_str(), at)).collect();
@@ -54,8 +54,8 @@ fn folded(name: &OsStr) -> Option<String> {
     Some(name.to_str()?.nfc().collect::<String>().to_lowercase().nfc().collect())
 }
 
-/// What every candidate has behind the name that it belongs to (`_segmentation`), if it is the same for all names, each of which has
-/// exactly one such candidate.
+/// What every candidate has behind the name that it belongs to (`_segmentation`), if it is the same for all names, each
+/// of which has exactly one such candidate.
 pub fn common_suffix(names: &[OsString], candidates: &[OsString]) -> Option<String> {
     let first = names.first()?.as_encoded_bytes();
     let there: HashSet<&OsStr> = candidates.iter().map(OsString::as_os_str).collect();
@@ -72,8 +72,8 @@ pub fn common_suffix(names: &[OsString], candidates: &[OsString]) -> Option<Stri
     if fitting.next().is_none() { Some(found) } else { None }
 }
 
-/// A name as text that no other name has: itself where it is Unicode; otherwise bytes that are none stand as `\xFF`. A backslash is
-/// doubled in such names, and in names that hold `\x` themselves.
+/// A name as text that no other name has: itself where it is Unicode; otherwise bytes that are none stand as `\xFF`. A
+/// backslash is doubled in such names, and in names that hold `\x` themselves.
 pub fn name_as_text(name: &OsStr) -> String {
     const MARK: &str = "\\x";
     if let Some(text) = name.to_str().filter(|text| !text.contains(MARK)) {

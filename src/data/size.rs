@@ -10,8 +10,9 @@ use super::error::DataError;
 use super::pixels::MAX_PIXELS;
 use super::read::{ExifOrientation, ReadOptions, read_grey_with};
 
-/// Width and height that [`read_grey_with`] and [`read_rgb_with`](super::read_rgb_with) give the picture. Of PNG and JPEG only the
-/// header is read, unless an EXIF orientation is applied, which may turn the picture; other files are read whole.
+/// Width and height that [`read_grey_with`] and [`read_rgb_with`](super::read_rgb_with) give the picture. Of PNG and
+/// JPEG only the header is read, unless an EXIF orientation is applied, which may turn the picture; other files are
+/// read whole.
 ///
 /// # Errors
 ///

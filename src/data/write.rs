@@ -22,7 +22,8 @@ pub fn write_png<const C: usize>(path: &Path, picture: &Pixels<C>) -> Result<(),
     write_with(path, picture, None)
 }
 
-/// As [`write_png`], with the text chunk `Software` = `sam2unet`, which [`is_prediction`](super::is_prediction) looks for.
+/// As [`write_png`], with the text chunk `Software` = `sam2unet`, which [`is_prediction`](super::is_prediction) looks
+/// for.
 ///
 /// # Errors
 ///

@@ -9,11 +9,13 @@ use png::{DecodeOptions, Decoded, StreamingDecoder};
 
 use super::write::MARK;
 
-/// How much of a file is looked at for the mark, in bytes. It stands in the first hundred of those that this crate writes.
+/// How much of a file is looked at for the mark, in bytes. It stands in the first hundred of those that this crate
+/// writes.
 const HEAD: u64 = 4096;
 
-/// Whether [`write_prediction`](super::write_prediction) wrote the file: it is a PNG with the text chunk `Software` = `sam2unet` before
-/// its pixels. Only the beginning of the file is read; what comes after the chunk may be damaged or missing.
+/// Whether [`write_prediction`](super::write_prediction) wrote the file: it is a PNG with the text chunk `Software` =
+/// `sam2unet` before its pixels. Only the beginning of the file is read; what comes after the chunk may be damaged or
+/// missing.
 ///
 /// # Errors
 ///
@@ -31,8 +33,8 @@ pub fn is_prediction(path: &Path) -> io::Result<bool> {
     Ok(is_marked(&decoder))
 }
 
-/// Width and height of a file that [`write_prediction`](super::write_prediction) wrote, if it is whole: all of its chunks are there, to
-/// the one that ends a PNG, and their checksums are right. `None` for every other file.
+/// Width and height of a file that [`write_prediction`](super::write_prediction) wrote, if it is whole: all of its
+/// chunks are there, to the one that ends a PNG, and their checksums are right. `None` for every other file.
 ///
 /// # Errors
 ///

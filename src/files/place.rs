@@ -3,7 +3,8 @@
 use std::path::{Component, Path, PathBuf};
 use std::{fs, io};
 
-/// What two paths have in common that lead to one file: by links, by hard links where the system tells, or by another spelling.
+/// What two paths have in common that lead to one file: by links, by hard links where the system tells, or by another
+/// spelling.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FileId(#[cfg(unix)] (u64, u64), #[cfg(not(unix))] PathBuf);
 
@@ -24,7 +25,8 @@ impl FileId {
     }
 }
 
-/// The path without links, `.` and `..`, as far as its folders are there; the rest is what it would be once they are made.
+/// The path without links, `.` and `..`, as far as its folders are there; the rest is what it would be once they are
+/// made.
 pub(crate) fn resolved(path: &Path) -> PathBuf {
     let mut at = PathBuf::new();
     if path.is_relative() {

@@ -31,9 +31,9 @@ pub enum End {
     Full,
 }
 
-/// Does one job after the other with `predict` ([`Predictor::run`](super::Predictor::run)). An image that fails does not keep the others
-/// from their turn, unless the disk is full. `stop` is looked at before each image; `done` is told of each with its
-/// error, if it failed.
+/// Does one job after the other with `predict` ([`Predictor::run`](super::Predictor::run)). An image that fails does
+/// not keep the others from their turn, unless the disk is full. `stop` is looked at before each image; `done` is told
+/// of each with its error, if it failed.
 pub fn predict_all(
     jobs: &[Job],
     stop: &AtomicBool,

@@ -85,7 +85,7 @@ pub enum PredictError {
         "{} of {images} images have no mask in {}; a mask is an image file of the same stem, whatever its ending{}:{}",
         without.len(),
         masks.display(),
-        suffix.as_ref().map(|suffix| format!(" (every mask is called IMAGE{suffix}: rename the masks)")).unwrap_or_default(),
+        renamed(suffix.as_deref()),
         listed(without)
     )]
     NoMask {
@@ -158,7 +158,13 @@ impl PredictError {
     }
 }
 
-/// The first few of many paths, each on a line of its own, and how many there are beside them; the only one stays on the line.
+/// What may be wrong with the names of masks.
+fn renamed(suffix: Option<&str>) -> String {
+    suffix.map(|suffix| format!(" (every mask is called IMAGE{suffix}: rename the masks)")).unwrap_or_default()
+}
+
+/// The first few of many paths, each on a line of its own, and how many there are beside them; the only one stays on
+/// the line.
 fn listed(paths: &[PathBuf]) -> String {
     const SHOWN: usize = 10;
     if let [only] = paths {

@@ -1,4 +1,5 @@
-//! What is there already where files are to be written: files of an earlier prediction may be replaced or kept, all others stay.
+//! What is there already where files are to be written: files of an earlier prediction may be replaced or kept, all
+//! others stay.
 
 use super::error::PredictError;
 use super::job::Job;
@@ -65,7 +66,8 @@ pub(super) fn check_target(target: &Path, overwrite: bool) -> Result<(), Predict
     }
 }
 
-/// The jobs that are still to be done: those of which a file is missing, is not whole, or is of another size than it would have.
+/// The jobs that are still to be done: those of which a file is missing, is not whole, or is of another size than it
+/// would have.
 pub fn not_done(jobs: Vec<Job>, read: &ReadOptions) -> Vec<Job> {
     jobs.into_par_iter().filter(|job| !is_done(job, read)).collect()
 }

@@ -19,7 +19,8 @@ pub struct Images {
 }
 
 impl Images {
-    /// One image file, or those of a folder in bytewise order of their names; with `recursive` also those of the folders in it.
+    /// One image file, or those of a folder in bytewise order of their names; with `recursive` also those of the
+    /// folders in it.
     ///
     /// # Errors
     /// When there is no image, or two images of a folder share a stem.
@@ -37,9 +38,9 @@ impl Images {
         Ok(Self::by_themselves(vec![path.to_path_buf()]))
     }
 
-    /// The image files that a list names, in its order: one path a line, relative to the current folder. Empty lines are
-    /// passed over; a line may end in `\r\n`. Paths may be any bytes where the system's are, elsewhere UTF-8. `name` is
-    /// the list's, for errors.
+    /// The image files that a list names, in its order: one path a line, relative to the current folder. Empty lines
+    /// are passed over; a line may end in `\r\n`. Paths may be any bytes where the system's are, elsewhere UTF-8.
+    /// `name` is the list's, for errors.
     ///
     /// # Errors
     /// When the list cannot be read, or is empty, or a file that it names is not there.
@@ -82,8 +83,8 @@ impl Images {
         &self.files
     }
 
-    /// What the files are called without their endings: the path in the folder whose images these are, else the name alone. A mask
-    /// is called the same.
+    /// What the files are called without their endings: the path in the folder whose images these are, else the name
+    /// alone. A mask is called the same.
     pub fn stems(&self) -> &[OsString] {
         &self.stems
     }

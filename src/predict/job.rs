@@ -25,7 +25,8 @@ pub struct Job {
     pub mask: PathBuf,
     /// The image with its mask drawn over it, if that is asked for.
     pub overlay: Option<PathBuf>,
-    /// Whether files are replaced that are there already and that [`write_prediction`](crate::data::write_prediction) did not write.
+    /// Whether files are replaced that are there already and that [`write_prediction`](crate::data::write_prediction)
+    /// did not write.
     pub overwrite: bool,
 }
 

@@ -17,8 +17,8 @@ pub struct Like {
 }
 
 impl Like {
-    /// Finds the mask of each image in a folder: the image file of the same stem, whatever its ending; with `recursive`, of the same
-    /// path in the folder. Opens no file.
+    /// Finds the mask of each image in a folder: the image file of the same stem, whatever its ending; with
+    /// `recursive`, of the same path in the folder. Opens no file.
     ///
     /// # Errors
     /// As [`Listing::of`], and when images have no mask.

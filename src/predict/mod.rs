@@ -1,8 +1,8 @@
 //! From image files to mask files.
 //!
-//! [`Images`] are found first, and [`Like`], the masks whose sizes are wanted; with a [`Destination`] they become [`Job`]s ([`plan()`]),
-//! which are checked before anything is written; of these some may be done already ([`not_done`]). A [`Predictor`] does
-//! one after the other ([`predict_all`]).
+//! [`Images`] are found first, and [`Like`], the masks whose sizes are wanted; with a [`Destination`] they become
+//! [`Job`]s ([`plan()`]), which are checked before anything is written; of these some may be done already
+//! ([`not_done`]). A [`Predictor`] does one after the other ([`predict_all`]).
 
 pub(crate) mod all;
 pub(crate) mod error;

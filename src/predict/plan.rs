@@ -17,17 +17,17 @@ pub struct PlanOptions<'a> {
     pub overlay: bool,
     /// Masks whose sizes predictions take.
     pub like: Option<&'a Like>,
-    /// Whether files are replaced that are there already and that [`write_prediction`](crate::data::write_prediction) did not write:
-    /// never images and masks that are read.
+    /// Whether files are replaced that are there already and that [`write_prediction`](crate::data::write_prediction)
+    /// did not write: never images and masks that are read.
     pub overwrite: bool,
 }
 
 /// What is to be made of these images. Writes nothing.
 ///
 /// # Errors
-/// When one file is to take the masks of several images, when two images would give one file, when masks would be written over
-/// files that are read or among the images of the folder that was given, and, unless `overwrite` is set, when files are in
-/// the way that no prediction made.
+/// When one file is to take the masks of several images, when two images would give one file, when masks would be
+/// written over files that are read or among the images of the folder that was given, and, unless `overwrite` is set,
+/// when files are in the way that no prediction made.
 pub fn plan(images: &Images, to: &Destination, options: &PlanOptions) -> Result<Vec<Job>, PredictError> {
     if let Destination::File(path) = to
         && images.files().len() != 1

@@ -53,8 +53,8 @@ impl Default for PredictOptions {
 }
 
 impl Predictor {
-    /// Reads a SAM2-UNet checkpoint of one class, ours or the published `.pth`, to compute on `device` in
-    /// `precision`, or in what the file was trained in, where the device offers it ([`precision`](Self::precision) tells).
+    /// Reads a SAM2-UNet checkpoint of one class, ours or the published `.pth`, to compute on `device` in `precision`,
+    /// or in what the file was trained in, where the device offers it ([`precision`](Self::precision) tells).
     ///
     /// # Errors
     /// When the file is damaged, or holds no SAM2-UNet of a known variant.
@@ -104,8 +104,8 @@ impl Predictor {
         self.mask_at(image, image.size(), options)
     }
 
-    /// The mask of one image at another size, `(width, height)`: logits are resized to it before the sigmoid, as the published
-    /// script does with the size of the true mask.
+    /// The mask of one image at another size, `(width, height)`: logits are resized to it before the sigmoid, as the
+    /// published script does with the size of the true mask.
     ///
     /// # Errors
     /// When `options.size` is not a supported side.
@@ -129,9 +129,9 @@ impl Predictor {
         Ok(mask)
     }
 
-    /// Reads the job's image and writes its mask, and its overlay if there is to be one, in folders made as needed. Both have the size
-    /// of the image as it was read (an EXIF orientation that is applied turns it), or of the mask `job.like`; the image
-    /// under an overlay is resized to it. Says what is known of the image.
+    /// Reads the job's image and writes its mask, and its overlay if there is to be one, in folders made as needed.
+    /// Both have the size of the image as it was read (an EXIF orientation that is applied turns it), or of the mask
+    /// `job.like`; the image under an overlay is resized to it. Says what is known of the image.
     ///
     /// # Errors
     /// When the image cannot be read or the mask not be written; either is named.

@@ -365,8 +365,8 @@ fn images_are_read_as_for_training_or_as_is_asked_for() {
     let said = |more: &[&str]| done(folder, &arguments(&[&["--images", "images", "--out", "out"], more].concat()));
     assert!(!said(&[]).contains("images are read"));
     let asked = said(&["--exif-orientation", "APPLY", "--scale-16-bit"]);
-    let line = "images are read with EXIF orientation apply, grey of 16 bits divided by 257; the model was trained with \
-                EXIF orientation ignore, grey of 16 bits clipped\n";
+    let line = "images are read with EXIF orientation apply, grey of 16 bits divided by 257; the model was trained \
+                with EXIF orientation ignore, grey of 16 bits clipped\n";
     assert!(asked.contains(line), "{asked}");
 
     tiny_with(&folder.join("model.safetensors"), &[("exif_orientation", "apply"), ("scale_16_bit", "true")]);
