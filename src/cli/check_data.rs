@@ -3,7 +3,7 @@
 use super::cache::cache_folder;
 use super::console::{bar, print, say, tell, warn};
 use super::failure::{Failure, Status};
-use super::settings::with_flags;
+use super::flag_names::with_flags;
 use crate::files::write::write;
 use crate::train::settings::settings::Settings;
 use crate::train::sources::{DataReport, InspectedFolders};

@@ -1,7 +1,7 @@
 //! What the programs print: lines and results on standard output, progress on standard error.
 
 use super::failure::{Failure, Status};
-use super::settings::with_flags;
+use super::flag_names::with_flags;
 use crate::data::unused::Unused;
 use crate::data::warning::Warning;
 use crate::metrics::summary::Summary;

@@ -3,7 +3,7 @@
 use super::console::{bar, print, tell, tell_unused, warn};
 use super::failure::{Failure, Status};
 use super::flags::{Reading, Threads, choice};
-use crate::data::read::ReadOptions;
+use crate::data::read::facts::ReadOptions;
 use crate::data::warning::{Warning, WarningCode};
 use crate::files::folder::parent;
 use crate::files::write::write;

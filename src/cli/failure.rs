@@ -1,7 +1,7 @@
 //! Which error is which exit status, and what a flag can do about it.
 
+use super::flag_names::with_flags;
 use super::measure::MeasureError;
-use super::settings::with_flags;
 use crate::checkpoint::error::CheckpointError;
 use crate::data::error::DataError;
 use crate::device::DeviceError;

@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use crate::choice::Choice;
-use crate::data::read::{ExifOrientation, ReadOptions};
+use crate::data::read::facts::{ExifOrientation, ReadOptions};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, Args, Command, Error, value_parser};

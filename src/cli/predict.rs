@@ -2,9 +2,9 @@
 
 use super::console::{bar, say, tell, tell_unused, warn};
 use super::failure::{Failure, Status};
+use super::flag_names::with_flags;
 use super::flags::{Reading, Threads, choice};
-use super::settings::with_flags;
-use crate::data::read::{ExifOrientation, ReadOptions};
+use crate::data::read::facts::ReadOptions;
 use crate::data::warning::{Warning, WarningCode, image_warnings};
 use crate::device::{Device, DeviceChoice};
 use crate::kernels::precision::Precision;
@@ -132,7 +132,7 @@ impl Predict {
         self.describe(&predictor, &device, &options);
         let predicted = run_jobs(&jobs, &predictor, &device, &options, stop);
         let facts: Vec<_> = predicted.images.iter().map(|(path, facts)| (path.as_path(), facts)).collect();
-        for warning in image_warnings(&facts, read.exif_orientation == ExifOrientation::Apply) {
+        for warning in image_warnings(&facts) {
             tell(&warning, "");
         }
         let (written, kept, out) = (predicted.images.len(), all - jobs.len(), self.out.display());

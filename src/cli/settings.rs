@@ -8,7 +8,6 @@ use crate::train::settings::settings::{KEYS, Settings};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches};
 use std::ffi::{OsStr, OsString};
-use std::fmt::Display;
 use std::sync::LazyLock;
 use toml::{Table, Value};
 
@@ -60,17 +59,6 @@ fn flag(key: &'static Key) -> Option<Arg> {
         Flag::Off(help) => arg.action(ArgAction::SetTrue).help(help),
         Flag::FileOnly => return None,
     })
-}
-
-/// A text of the library with flags in the place of settings' keys: `` `resize_masks` `` becomes `` `--resize-masks` ``.
-pub(crate) fn with_flags(text: impl Display) -> String {
-    let mut text = text.to_string();
-    for key in KEYS.iter().filter(|key| !matches!(key.flag, Flag::Off(_))) {
-        if let Some(flag) = key.flag_name() {
-            text = text.replace(&format!("`{}`", key.name), &format!("`--{flag}`"));
-        }
-    }
-    text
 }
 
 fn heading(group: Group) -> &'static str {

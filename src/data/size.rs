@@ -8,7 +8,8 @@ use zune_jpeg::JpegDecoder;
 
 use super::error::DataError;
 use super::pixels::MAX_PIXELS;
-use super::read::{ExifOrientation, ReadOptions, read_grey_with};
+use super::read::facts::{ExifOrientation, ReadOptions};
+use super::read::read_grey_with;
 
 /// Width and height that [`read_grey_with`] and [`read_rgb_with`](super::read_rgb_with) give the picture. Of PNG and
 /// JPEG only the header is read, unless an EXIF orientation is applied, which may turn the picture; other files are

@@ -9,10 +9,11 @@ use rayon::prelude::*;
 use super::pair::{MetricError, PairScores, score_pair};
 use super::summary::Summary;
 use crate::data::error::{BadFiles, DataError};
-use crate::data::facts::{MaskLevels, PictureFacts};
 use crate::data::listing::Listing;
 use crate::data::names::{match_names, name_as_text};
-use crate::data::read::{ExifOrientation, ReadOptions, read_grey_with};
+use crate::data::pair_facts::{MaskLevels, PictureFacts};
+use crate::data::read::facts::ReadOptions;
+use crate::data::read::read_grey_with;
 use crate::data::unused::{Few, Unused};
 use crate::data::warning::{Warning, image_warnings, mask_warnings};
 
@@ -216,13 +217,12 @@ impl PairedFolders {
         if let Some(error) = unscored {
             return Err(error);
         }
-        let applied = self.options.read.exif_orientation == ExifOrientation::Apply;
         let predictions: Vec<_> = read.iter().map(|(files, facts, ..)| (files.prediction.as_path(), facts)).collect();
         let masks: Vec<_> = read.iter().map(|(files, _, facts, _)| (files.mask.as_path(), facts)).collect();
         let levels: Vec<_> = read.iter().map(|(files, .., levels)| (files.mask.as_path(), levels)).collect();
         let mut about_masks = mask_warnings(&levels);
-        about_masks.extend(image_warnings(&masks, applied));
-        let about_predictions = image_warnings(&predictions, applied);
+        about_masks.extend(image_warnings(&masks));
+        let about_predictions = image_warnings(&predictions);
         Ok(FolderScores { name: self.name.clone(), images, about_predictions, about_masks })
     }
 }

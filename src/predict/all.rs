@@ -2,7 +2,7 @@
 
 use super::error::PredictError;
 use super::job::Job;
-use crate::data::facts::PictureFacts;
+use crate::data::pair_facts::PictureFacts;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -66,7 +66,8 @@ pub fn predict_all(
 mod tests {
     use super::*;
     use crate::data::error::DataError;
-    use crate::data::read::{ReadOptions, read_rgb_with};
+    use crate::data::read::facts::ReadOptions;
+    use crate::data::read::read_rgb_with;
     use std::io;
     use std::path::Path;
 

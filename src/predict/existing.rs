@@ -3,7 +3,7 @@
 
 use super::error::PredictError;
 use super::job::Job;
-use crate::data::read::ReadOptions;
+use crate::data::read::facts::ReadOptions;
 use crate::data::size::picture_size;
 use crate::data::written::{is_prediction, whole_prediction};
 use crate::files::folder::parent;
