@@ -1,6 +1,7 @@
 //! `sam2unet evaluate`.
 
 use super::program::{Ended, done, run, text};
+use crate::support::pictures::{detailed, png_of_16_bits, turned_png};
 use crate::support::scores::{assert_close, expected, golden};
 use sam2unet::data::{Grey, write_png};
 use serde_json::Value;
@@ -250,10 +251,32 @@ fn folders_in_folders_are_scored_when_asked_for() {
 #[test]
 fn how_files_are_read_can_be_chosen() {
     let sets = Sets::new();
-    for more in [&["--scale-16-bit"][..], &["--scale-16-bit=false", "--exif-orientation", "Apply"]] {
-        let Ended { status, err, .. } = sets.run("a/predictions", "a/masks", more);
-        assert_eq!((status, &err[..]), (Some(0), ""), "{more:?}");
+    let grey = detailed(20, 10).to_grey();
+    let mask: Vec<u8> = grey.data.iter().map(|level| if *level > 90 { 255 } else { 0 }).collect();
+    for name in ["f/predictions/1", "g/predictions/1"] {
+        sets.write(name, 20, &grey.data);
     }
+    for name in ["f/masks/1", "g/masks/1"] {
+        sets.write(name, 20, &mask);
+    }
+    std::fs::write(sets.path().join("g/predictions/1.png"), png_of_16_bits(&grey)).expect("a written file");
+    let expected = sets.run("f/predictions", "f/masks", &[]);
+    assert_eq!((expected.status, &expected.err[..]), (Some(0), ""));
+    assert_eq!(sets.run("g/predictions", "g/masks", &["--scale-16-bit"]), expected);
+    let Ended { status, out, err } = sets.run("g/predictions", "g/masks", &["--scale-16-bit=false"]);
+    assert!(status == Some(0) && out != expected.out, "{out}");
+    assert!(
+        err.starts_with("warning: predictions: predictions: 1 of 1 images are grey with more than 8 bits"),
+        "{err}"
+    );
+    assert!(err.contains("`--scale-16-bit`") && err.lines().count() == 1, "{err}");
+
+    // masks, too
+    std::fs::write(sets.path().join("f/masks/1.png"), turned_png(&detailed(10, 20))).expect("a written file");
+    let Ended { status, err, .. } = sets.run("f/predictions", "f/masks", &[]);
+    assert!(status == Some(2) && err.contains("is 20x10 pixels, f/masks/1.png is 10x20"), "{err}");
+    let Ended { status, err, .. } = sets.run("f/predictions", "f/masks", &["--exif-orientation", "Apply"]);
+    assert_eq!(status, Some(0), "{err}");
     let Ended { status, err, .. } = sets.run("a/predictions", "a/masks", &["--exif-orientation", "turn"]);
     assert!(status == Some(2) && err.contains("ignore, apply"), "{err}");
 }

@@ -1,6 +1,7 @@
 //! What `sam2unet predict` takes and where its masks go. Masks themselves are tested elsewhere.
 
 use super::program::{Ended, done, refused, run, sam2unet, tiny, tiny_with};
+use crate::support::pictures::{detailed, png_of_16_bits, turned_png};
 use crate::support::scenes::scenes;
 use sam2unet::data::{Filter, Grey, is_prediction, overlay, read_grey, read_rgb, write_png};
 use sam2unet::device::DeviceChoice;
@@ -378,6 +379,59 @@ fn images_are_read_as_for_training_or_as_is_asked_for() {
     let line = "images are read with EXIF orientation ignore, grey of 16 bits clipped; the model was trained with EXIF \
                 orientation apply, grey of 16 bits divided by 257\n";
     assert!(asked.contains(line), "{asked}");
+}
+
+#[test]
+fn turned_images_are_told_and_turned_when_asked_for() {
+    let folder = workplace();
+    let folder = folder.path();
+    fs::write(folder.join("images/001.png"), turned_png(&detailed(70, 40))).unwrap();
+    let size = || read_grey(&folder.join("out/001.png")).unwrap().size();
+    let with =
+        |more: &[&'static str]| arguments(&[&["--images", "images", "--out", "out", "--overlay"], more].concat());
+    let Ended { status, err, .. } = run(folder, &with(&[]));
+    assert!(status == Some(0) && err.starts_with("warning: 1 of 3 images have an EXIF orientation"), "{err}");
+    assert!(err.contains("001.png") && err.contains("--exif-orientation") && err.lines().count() == 1, "{err}");
+    assert_eq!(size(), (70, 40));
+    // a mask of the other size is not what is wanted now
+    let apply = ["--exif-orientation", "apply", "--skip-existing"];
+    let said = done(folder, &with(&apply));
+    assert!(said.ends_with("1 masks written to out; 2 were there already\n"), "{said}");
+    assert_eq!((size(), read_rgb(&folder.join("out/001.overlay.png")).unwrap().size()), ((40, 70), (40, 70)));
+    let said = done(folder, &with(&apply));
+    assert!(said.ends_with("0 masks written to out; 3 were there already\n"), "{said}");
+    // and so for a mask whose size is wanted
+    fs::create_dir(folder.join("like")).unwrap();
+    for name in files(&folder.join("images")) {
+        fs::write(folder.join("like").join(name), turned_png(&detailed(30, 20))).unwrap();
+    }
+    done(folder, &with(&["--exif-orientation", "apply", "--like", "like"]));
+    assert_eq!(size(), (20, 30));
+}
+
+#[test]
+fn clipped_images_are_told_and_scaled_when_asked_for() {
+    let folder = workplace();
+    let folder = folder.path();
+    let grey = detailed(50, 40).to_grey();
+    let image = folder.join("images/001.png");
+    let predicted = |out: &str, more: &[&str]| {
+        let ended = run(folder, &arguments(&[&["--images", "images", "--out", out], more].concat()));
+        assert_eq!(ended.status, Some(0), "{ended:?}");
+        (fs::read(folder.join(out).join("001.png")).unwrap(), ended.err)
+    };
+    write_png(&image, &grey).unwrap();
+    let (expected, said) = predicted("eight", &[]);
+    assert_eq!(said, "");
+    fs::write(&image, png_of_16_bits(&grey)).unwrap();
+    let (clipped, said) = predicted("clipped", &[]);
+    assert!(said.starts_with("warning: 1 of 3 images are grey with more than 8 bits"), "{said}");
+    assert!(said.contains("`--scale-16-bit`") && said.lines().count() == 1 && clipped != expected, "{said}");
+    assert!(predicted("scaled", &["--scale-16-bit"]) == (expected.clone(), String::new()));
+    // as the model was trained
+    tiny_with(&folder.join("model.safetensors"), &[("scale_16_bit", "true")]);
+    assert!(predicted("trained", &[]) == (expected, String::new()));
+    assert!(predicted("otherwise", &["--scale-16-bit=false"]).0 == clipped);
 }
 
 /// Names made on another system need not be Unicode: masks keep their bytes, and scoring finds them.

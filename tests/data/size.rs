@@ -1,6 +1,6 @@
 //! The size of a picture without its pixels.
 
-use crate::support::pictures::{detailed, jpeg_bytes, png_bytes};
+use crate::support::pictures::{detailed, jpeg_bytes, png_bytes, turned_png};
 use image::{DynamicImage, ImageFormat};
 use sam2unet::data::{DataError, ExifOrientation, ReadOptions, picture_size, read_grey_with};
 use std::fs;
@@ -23,6 +23,7 @@ fn it_is_the_size_of_the_picture_that_is_read() {
         jpeg_bytes(&picture),
         encoded(ImageFormat::Bmp),
         encoded(ImageFormat::Pnm),
+        turned_png(&picture),
         // square
         png_bytes(&detailed(9, 9)),
     ];
