@@ -47,8 +47,8 @@ pub fn plan(images: &Images, to: &Destination, options: &PlanOptions) -> Result<
         })
         .collect();
     check_names(&jobs)?;
-    check_folders(images, &jobs)?;
     check_sources(&jobs)?;
+    check_folders(images, to, &jobs)?;
     check_existing(&jobs, options.overwrite)?;
     Ok(jobs)
 }
@@ -77,10 +77,24 @@ fn same_target(first: &Path, second: &Path, target: &Path) -> PredictError {
     PredictError::SameTarget { first: first.into(), second: second.into(), target: target.into() }
 }
 
-/// That no mask is written into the folder that the images are in, where it would be an image the next time.
-fn check_folders(images: &Images, jobs: &[Job]) -> Result<(), PredictError> {
-    let Some(folder) = images.folder() else { return Ok(()) };
-    let of_images: HashSet<&Path> = images.files().iter().map(|file| parent(file)).chain([folder]).collect();
+/// That nothing is written over a file that is read.
+fn check_sources(jobs: &[Job]) -> Result<(), PredictError> {
+    let read = jobs.iter().flat_map(|job| std::iter::once(&job.image).chain(&job.like));
+    let read: HashSet<FileId> = read.filter_map(|path| FileId::of(path).ok()).collect();
+    let is_read = |path: &&Path| FileId::of(path).is_ok_and(|id| read.contains(&id));
+    match jobs.iter().flat_map(Job::targets).find(is_read) {
+        Some(target) => Err(PredictError::OverSource(target.to_path_buf())),
+        None => Ok(()),
+    }
+}
+
+/// That no mask is written into a folder of the images, where it would be an image the next time. The mask of one image
+/// that was named by itself may lie beside it, if it is named, too.
+fn check_folders(images: &Images, to: &Destination, jobs: &[Job]) -> Result<(), PredictError> {
+    if let (None, Destination::File(_)) = (images.folder(), to) {
+        return Ok(());
+    }
+    let of_images: HashSet<&Path> = images.files().iter().map(|file| parent(file)).chain(images.folder()).collect();
     let of_images: HashSet<PathBuf> = of_images.into_iter().map(resolved).collect();
     let of_masks: HashSet<&Path> = jobs.iter().map(|job| parent(&job.mask)).collect();
     // where folders in folders count, a folder below one of the images' is one, too
@@ -91,15 +105,4 @@ fn check_folders(images: &Images, jobs: &[Job]) -> Result<(), PredictError> {
         }
     }
     Ok(())
-}
-
-/// That nothing is written over a file that is read.
-fn check_sources(jobs: &[Job]) -> Result<(), PredictError> {
-    let read = jobs.iter().flat_map(|job| std::iter::once(&job.image).chain(&job.like));
-    let read: HashSet<FileId> = read.filter_map(|path| FileId::of(path).ok()).collect();
-    let is_read = |path: &&Path| FileId::of(path).is_ok_and(|id| read.contains(&id));
-    match jobs.iter().flat_map(Job::targets).find(is_read) {
-        Some(target) => Err(PredictError::OverSource(target.to_path_buf())),
-        None => Ok(()),
-    }
 }

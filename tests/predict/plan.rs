@@ -98,6 +98,16 @@ fn masks_never_come_among_the_images() {
         let text = place.refusal("in", false, out);
         assert!(text.ends_with("masks would be written over the images, or among them"), "{out}: {text}");
     }
+    // images that are named one by one have a folder, too; one mask may be put beside its image by name
+    let text = place.refusal("in/a.jpg", false, "in");
+    assert!(text.ends_with("among them"), "{text}");
+    let listed = format!("{}\n{}", place.at("in/b/c.jpg").display(), place.at("elsewhere/d.jpg").display());
+    let images = Images::listed(listed.as_bytes(), Path::new("list")).unwrap();
+    let plan_to = |out: &str| plan(&images, &Destination::of(&place.at(out)), &PlanOptions::default());
+    assert!(matches!(plan_to("in/b"), Err(PredictError::OverImages(_))));
+    assert!(matches!(plan_to("elsewhere"), Err(PredictError::OverImages(_))));
+    assert_eq!(plan_to("in").unwrap().len(), 2);
+    assert_eq!(place.masks("in/a.jpg", false, "in/mask.png"), ["in/mask.png"]);
     // where subfolders are not looked into, masks may lie in one
     assert_eq!(place.masks("in", false, "in/b"), ["in/b/a.png"]);
     // otherwise they would be images the next time
