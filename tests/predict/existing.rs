@@ -150,24 +150,18 @@ fn the_right_size_is_that_of_the_mask_where_masks_are_given() {
     assert_eq!((open(root, &options), open(root, &PLAIN)), (vec![0], vec![1]));
 }
 
-/// Of ten thousand files the beginning is read, whatever their length.
+/// Of files that are there the beginning is read, whatever their length.
 #[test]
 fn many_files_are_looked_at_in_no_time() {
-    let root = images(1);
+    let root = images(1000);
     let (root, out) = (root.path(), root.path().join("out"));
-    let bytes = fs::read(root.join("in/00000.jpg")).unwrap();
-    let noise = detailed(600, 400);
-    write_prediction(&out.join("00000.png"), &noise).unwrap();
+    write_prediction(&out.join("00000.png"), &detailed(120, 100)).unwrap();
     let mask = fs::read(out.join("00000.png")).unwrap();
-    for number in 1..2000 {
-        fs::write(root.join(format!("in/{number:05}.jpg")), &bytes).unwrap();
-        fs::write(out.join(format!("{number:05}.png")), &mask).unwrap();
-    }
+    (1..1000).for_each(|number| fs::write(out.join(format!("{number:05}.png")), &mask).unwrap());
     let start = Instant::now();
     let jobs = planned(root, &PLAIN).unwrap();
-    let (planned, start) = (start.elapsed(), Instant::now());
+    let seconds = start.elapsed().as_secs_f64();
+    assert!(seconds < 5.0, "{seconds}");
     // all are of another size than their image
-    assert_eq!(not_done(jobs, &ReadOptions::default()).len(), 2000);
-    eprintln!("{} bytes a file: planned in {planned:?}, checked in {:?}", mask.len(), start.elapsed());
-    assert!(planned.as_secs_f64() < 5.0, "{planned:?}");
+    assert_eq!(not_done(jobs, &ReadOptions::default()).len(), 1000);
 }
