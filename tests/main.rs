@@ -8,6 +8,7 @@ mod house;
 mod kernels;
 mod metrics;
 mod nn;
+mod predict;
 mod support;
 mod train;
 

@@ -1,7 +1,7 @@
 //! `sam2unet train --check-data`: reads the images and masks of a run, and trains nothing.
 
 use super::cache::cache_folder;
-use super::console::{bar, print, say, warn};
+use super::console::{bar, print, say, tell, warn};
 use super::failure::{Failure, Status};
 use super::flag_names::with_flags;
 use crate::files::write::write;
@@ -30,7 +30,7 @@ pub(super) fn check_data(settings: &Settings, json: Option<&Path>) -> Result<Sta
         write(path, text).map_err(|error| Failure::input(format_args!("cannot write {}: {error}", path.display())))?;
     }
     say(&report);
-    tell(&report);
+    tell_report(&report);
     match report.is_refused() {
         false => print("these images can be trained on\n"),
         true => {
@@ -42,11 +42,10 @@ pub(super) fn check_data(settings: &Settings, json: Option<&Path>) -> Result<Sta
     }
 }
 
-fn tell(report: &DataReport) {
+fn tell_report(report: &DataReport) {
     for (name, set) in report.sets() {
         for warning in &set.warnings {
-            let word = if warning.is_suspicious() { "warning" } else { "note" };
-            warn(with_flags(format_args!("{word}: {name}: {warning}")));
+            tell(warning, &format!("{name}:"));
         }
         for error in &set.errors {
             warn(with_flags(format_args!("error: {name}: {error}")));

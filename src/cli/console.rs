@@ -2,6 +2,8 @@
 
 use super::failure::{Failure, Status};
 use super::flag_names::with_flags;
+use crate::data::unused::Unused;
+use crate::data::warning::Warning;
 use crate::metrics::summary::Summary;
 use crate::metrics::task::{Task, columns};
 use crate::train::events::{Event, Observer};
@@ -20,6 +22,21 @@ pub(crate) fn say(line: impl Display) {
 /// Prints a line for people beside the work, on standard error; it does not end because nobody reads any more.
 pub(crate) fn warn(line: impl Display) {
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Tells, on standard error, what may be wrong with files. `of` says whose files they are, with a colon; or nothing.
+pub(crate) fn tell(warning: &Warning, of: &str) {
+    let word = if warning.is_suspicious() { "warning" } else { "note" };
+    let between = if of.is_empty() { "" } else { " " };
+    warn(with_flags(format_args!("{word}: {of}{between}{warning}")));
+}
+
+/// Tells what lies in a folder and is not used, if it may have been meant to be. `of` says whose files they are.
+pub(crate) fn tell_unused(unused: &Unused, of: impl Display) {
+    let unused = unused.suspicious();
+    if !unused.is_empty() {
+        warn(with_flags(format_args!("warning: {of}: not used: {unused}")));
+    }
 }
 
 /// Prints what a subcommand was run for. Whoever closed the pipe has read enough; other errors are failures.

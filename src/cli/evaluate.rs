@@ -1,9 +1,10 @@
 //! `sam2unet evaluate`.
 
-use super::console::{bar, print, warn};
+use super::console::{bar, print, tell, tell_unused, warn};
 use super::failure::{Failure, Status};
-use super::flags::{Threads, choice};
-use crate::data::read::facts::{ExifOrientation, ReadOptions};
+use super::flags::{Reading, Threads, choice};
+use crate::data::read::facts::ReadOptions;
+use crate::data::warning::{Warning, WarningCode};
 use crate::files::folder::parent;
 use crate::files::write::write;
 use crate::metrics::all::{MetricTitle, titles};
@@ -21,8 +22,10 @@ Examples:
   sam2unet evaluate --predictions PREDICTED --masks MASKS --task polyp --json scores.json
   sam2unet evaluate --pair CAMO p/CAMO t/CAMO --pair COD10K p/COD10K t/COD10K --task camouflage
 
-A prediction belongs to the mask with the same file stem. Predictions are 8-bit maps of the mask's size, stretched
-between their own lowest and highest level; a mask is foreground above 128 (for mirrors: at 255).";
+A prediction belongs to the mask with the same file stem. Where there is one choice, case and
+Unicode's form do not matter. Predictions are 8-bit maps of the mask's size, as written by
+`sam2unet predict --like MASKS`, stretched between their own lowest and highest level; a mask is
+foreground above 128 (for mirrors: at 255).";
 
 /// What `--help` says after the flags: what is computed, with the names of the scores in JSON.
 fn notes() -> String {
@@ -54,12 +57,11 @@ pub(crate) struct Evaluate {
     /// for each set, under its name
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Look into the folders' subfolders, too
+    /// Look into the folders' subfolders, too: a prediction and its mask lie in subfolders of the same names
     #[arg(long)]
     recursive: bool,
-    /// Divide grey files of 16 bits by 257; without it values above 255 are clipped to white, as Pillow does
-    #[arg(long)]
-    scale_16_bit: bool,
+    #[command(flatten)]
+    reading: Reading,
     #[command(flatten)]
     threads: Threads,
 }
@@ -68,13 +70,7 @@ impl Evaluate {
     /// Scores.
     pub fn run(self) -> Result<Status, Failure> {
         let sets = self.sets()?;
-        for set in sets.iter().filter(|set| set.without_mask() > 0) {
-            warn(format_args!(
-                "warning: {}: not scored, because they have no mask: {}",
-                set.name(),
-                set.without_mask()
-            ));
-        }
+        sets.iter().for_each(tell_found);
         if let Some(path) = &self.json
             // before the scoring, which takes long
             && (path.is_dir() || !parent(path).is_dir())
@@ -83,10 +79,9 @@ impl Evaluate {
             return Err(Failure::input(format_args!("--json {path}: it must be a file in a folder that exists")));
         }
         let scores = self.threads.start()?.install(|| score(&sets))?;
-        for set in &scores {
-            for warning in set.warnings.iter().filter(|warning| warning.is_suspicious()) {
-                warn(format_args!("warning: {}: {warning}", set.name));
-            }
+        for FolderScores { name, about_predictions, about_masks, .. } in &scores {
+            about_predictions.iter().for_each(|warning| tell(warning, &format!("{name}: predictions:")));
+            about_masks.iter().for_each(|warning| tell(warning, &format!("{name}: masks:")));
         }
         // shown first, so that no failing disk takes them away
         let shown = print(table(&scores, self.task));
@@ -116,10 +111,25 @@ impl Evaluate {
                 "two sets are called {twice}; give each its own name (--name, --pair NAME ...)"
             )));
         }
-        let read = ReadOptions { exif_orientation: ExifOrientation::Ignore, scale_16_bit: self.scale_16_bit };
+        let read = self.reading.over(ReadOptions::default());
         let options = PairingOptions { recursive: self.recursive, read };
         let open = |(name, predictions, masks)| Ok(PairedFolders::open(name, predictions, masks, options)?);
         named.into_iter().map(open).collect()
+    }
+}
+
+/// Warns of what lies in the folders of a set and is not scored, and of names that match loosely.
+fn tell_found(set: &PairedFolders) {
+    let (name, found) = (set.name(), set.found());
+    if !found.without_mask.is_empty() {
+        let count = found.without_mask.len();
+        warn(format_args!("warning: {name}: not scored, because they have no mask: {count}"));
+    }
+    tell_unused(&found.among_predictions, &format!("{name}: predictions"));
+    tell_unused(&found.among_masks, &format!("{name}: masks"));
+    let loose = Warning::about(WarningCode::NamesDiffer, found.loosely_named.clone(), set.pairs(), "");
+    if let Some(loose) = loose {
+        tell(&loose, &format!("{name}:"));
     }
 }
 

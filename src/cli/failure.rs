@@ -16,6 +16,7 @@ use crate::train::settings::origin::Origin;
 use crate::train::settings::settings::KEYS;
 use crate::train::trainer::RunError;
 use std::fmt::{self, Display};
+use std::path::PathBuf;
 
 /// How a subcommand ends. The numbers are exit statuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,14 +86,25 @@ impl From<CheckpointError> for Failure {
 
 impl From<PredictError> for Failure {
     fn from(error: PredictError) -> Self {
-        let advice = match &error {
-            PredictError::TrainedSize { .. } => "; give --size N",
-            PredictError::OverImages(_) | PredictError::Folder { .. } => "; give another --out",
-            PredictError::OneFile { .. } => "; give a folder as --out",
-            PredictError::NoImages { .. } => "; --images takes an image or a folder of images",
-            _ => "",
+        // behind a list it stands on a line of its own
+        let after = |listed: &[PathBuf]| if listed.len() == 1 { "; " } else { "\n" };
+        let (between, advice) = match &error {
+            PredictError::TrainedSize { .. } => ("; ", "give --size N"),
+            PredictError::OverImages(_) | PredictError::OverSource(_) | PredictError::Folder { .. } => {
+                ("; ", "give another --out")
+            }
+            PredictError::InTheWay(_) => ("; ", "remove it, or give another --out"),
+            PredictError::Existing { files, .. } => {
+                (after(files), "give another --out, or --overwrite to replace what is there")
+            }
+            PredictError::NoMask { without, .. } => {
+                (after(without), "leave out --like to predict at the images' sizes")
+            }
+            PredictError::OneFile { .. } => ("; ", "give a folder as --out"),
+            PredictError::NoImages { .. } => ("; ", "--images takes an image or a folder of images"),
+            _ => ("", ""),
         };
-        Self::input(format_args!("{error}{advice}"))
+        Self::input(with_flags(format_args!("{error}{between}{advice}")))
     }
 }
 
@@ -101,7 +113,7 @@ impl From<EvaluationError> for Failure {
         let between = match &error {
             EvaluationError::SizesDiffer { pairs, .. } if pairs.len() == 1 => "; ",
             EvaluationError::SizesDiffer { .. } => "\n",
-            _ => return Self::input(error),
+            _ => return Self::input(with_flags(error)),
         };
         Self::input(format_args!(
             "{error}{between}write predictions at the masks' sizes: sam2unet predict --like MASKS"

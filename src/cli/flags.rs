@@ -2,6 +2,7 @@
 
 use super::failure::Failure;
 use crate::choice::Choice;
+use crate::data::read::facts::{ExifOrientation, ReadOptions};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, Args, Command, Error, value_parser};
@@ -48,6 +49,32 @@ impl Threads {
         let threads = self.threads.map_or(0, usize::from);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         pool.map_err(|e| Failure::later(format_args!("cannot start the threads: {e}")))
+    }
+}
+
+/// How image files are read.
+#[derive(Args, Clone, Copy)]
+pub(crate) struct Reading {
+    /// Turn pictures as viewers show them, by the EXIF orientation of their files, or take them as they are stored, as
+    /// Pillow does [default: ignore; for `predict`, as the checkpoint was trained]
+    #[arg(long, value_name = "NAME", value_parser = choice::<ExifOrientation>())]
+    exif_orientation: Option<ExifOrientation>,
+    /// Divide grey files of 16 bits by 257; `=false` clips values above 255 to white, as Pillow does [default: false;
+    /// for `predict`, as the checkpoint was trained]
+    #[arg(
+        long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        hide_possible_values = true
+    )]
+    scale_16_bit: Option<bool>,
+}
+
+impl Reading {
+    /// What is given, and elsewhere what these options say.
+    pub fn over(self, options: ReadOptions) -> ReadOptions {
+        ReadOptions {
+            exif_orientation: self.exif_orientation.unwrap_or(options.exif_orientation),
+            scale_16_bit: self.scale_16_bit.unwrap_or(options.scale_16_bit),
+        }
     }
 }
 

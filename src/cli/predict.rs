@@ -1,27 +1,43 @@
 //! `sam2unet predict`.
 
-use super::console::{bar, say, warn};
+use super::console::{bar, say, tell, tell_unused, warn};
 use super::failure::{Failure, Status};
-use super::flags::{Threads, choice};
+use super::flag_names::with_flags;
+use super::flags::{Reading, Threads, choice};
+use super::interrupt::Interrupt;
 use crate::checkpoint::found::{FoundAs, find_model};
-use crate::device::DeviceChoice;
+use crate::data::read::facts::ReadOptions;
+use crate::data::warning::{Warning, WarningCode, image_warnings};
+use crate::device::{Device, DeviceChoice};
 use crate::kernels::precision::Precision;
 use crate::nn::shape::check_side;
+use crate::predict::all::{End, Predicted, predict_all};
 use crate::predict::error::PredictError;
-use crate::predict::images::{Destination, Images};
+use crate::predict::existing::not_done;
+use crate::predict::images::Images;
+use crate::predict::job::{Destination, Job};
+use crate::predict::like::Like;
+use crate::predict::plan::{PlanOptions, plan};
 use crate::predict::predictor::{PredictOptions, Predictor};
 use clap::{ArgGroup, Args};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 const EXAMPLES: &str = "\
+An existing file is replaced if `predict` wrote it. If any other is in the way, nothing is done.
+
 Examples:
   sam2unet predict --checkpoint runs/polyp --images PHOTOS --out PREDICTED --overlay
   sam2unet predict --checkpoint model.safetensors --images photo.jpg --out mask.png --threshold 0.5
+  sam2unet predict --checkpoint model.safetensors --images NC4K/Imgs --like NC4K/GT --out PREDICTED
+      at the sizes of the masks, to be scored by `sam2unet evaluate`
+  sam2unet predict --checkpoint model.safetensors --images SCANS --recursive --out PREDICTED
+      of a folder with folders in it; with --skip-existing it goes on where an earlier call stopped
   find . -name '*.jpg' | sam2unet predict --checkpoint model.safetensors --images - --out PREDICTED";
 
-/// Writes a mask for every image: 8 bit, at the image's size
+/// Writes a mask for every image: 8 bit, at the image's size or a given mask's
 #[derive(Args)]
 #[command(after_help = EXAMPLES, allow_negative_numbers = true)]
 #[command(group(ArgGroup::new("source").required(true).args(["images", "list"])))]
@@ -35,9 +51,22 @@ pub(crate) struct Predict {
     /// File with the paths of images, one a line, relative to the current folder
     #[arg(long, value_name = "FILE")]
     list: Option<PathBuf>,
+    /// With --images DIR: look into its subfolders, too; the masks lie in folders of the same names
+    #[arg(long, conflicts_with = "list")]
+    recursive: bool,
     /// Folder for the masks, STEM.png each, made if need be; or, if it ends in .png, the file for the mask of one image
     #[arg(long, value_name = "DIR|FILE.png")]
     out: PathBuf,
+    /// Folder with a mask for each image, of the same stem: predictions are written at the sizes of these masks, as the
+    /// published script does
+    #[arg(long, value_name = "DIR")]
+    like: Option<PathBuf>,
+    /// Replace files that are there already and that `predict` did not write; never those that are read
+    #[arg(long)]
+    overwrite: bool,
+    /// Keep the masks and overlays of an earlier `predict` that are whole and of the right size, and compute the others
+    #[arg(long)]
+    skip_existing: bool,
     /// Side of the network's input [default: what the checkpoint was trained with, or 352]
     #[arg(long, value_name = "N", value_parser = side)]
     size: Option<usize>,
@@ -50,6 +79,8 @@ pub(crate) struct Predict {
     /// Also write the image with its mask drawn over it: STEM.overlay.png, or FILE.overlay.png
     #[arg(long)]
     overlay: bool,
+    #[command(flatten)]
+    reading: Reading,
     #[command(flatten)]
     threads: Threads,
     /// Where to compute; auto is a GPU if this build and this machine have one
@@ -74,15 +105,21 @@ fn share(text: &str) -> Result<f32, String> {
     }
 }
 
+/// What is said when a signal comes.
+const STOPPING: &str = "stopping after this image; Ctrl-C again quits at once";
+
 impl Predict {
-    /// Predicts.
-    pub fn run(self) -> Result<Status, Failure> {
-        self.threads.start()?.install(|| self.predict())
+    /// Predicts. After a signal the image in hand is the last one.
+    pub fn run(self, interrupt: &Interrupt) -> Result<Status, Failure> {
+        self.threads.start()?.install(|| self.predict(interrupt))
     }
 
-    fn predict(&self) -> Result<Status, Failure> {
+    fn predict(&self, interrupt: &Interrupt) -> Result<Status, Failure> {
         let destination = Destination::of(&self.out);
-        let jobs = self.source()?.jobs(&destination, self.overlay)?;
+        let images = self.source()?;
+        let like = self.like.as_ref().map(|masks| Like::of(&images, masks, images.is_recursive())).transpose()?;
+        let options = PlanOptions { overlay: self.overlay, like: like.as_ref(), overwrite: self.overwrite };
+        let jobs = plan(&images, &destination, &options)?;
         let device = self.device.open()?;
         let found = find_model(&self.checkpoint)?;
         let predictor = Predictor::open(&found.path, &device, self.precision)?;
@@ -90,12 +127,35 @@ impl Predict {
             Some(size) => size,
             None => predictor.trained_size()?.unwrap_or(PredictOptions::default().size),
         };
+        let read = self.reading.over(predictor.trained_reading());
+        let options = PredictOptions { size, stretch: self.stretch, threshold: self.threshold, read };
         // only now: what was refused leaves no folder behind
         destination.prepare()?;
-        let options = PredictOptions { size, stretch: self.stretch, threshold: self.threshold };
         if found.kind != FoundAs::Given {
             say(&found);
         }
+        tell_found(&images, like.as_ref());
+        let all = jobs.len();
+        let jobs = if self.skip_existing { not_done(jobs, &read) } else { jobs };
+        self.describe(&predictor, &device, &options);
+        interrupt.begin(STOPPING);
+        let predicted = run_jobs(&jobs, &predictor, &device, &options, interrupt.stop());
+        let facts: Vec<_> = predicted.images.iter().map(|(path, facts)| (path.as_path(), facts)).collect();
+        for warning in image_warnings(&facts) {
+            tell(&warning, "");
+        }
+        let (written, kept, out) = (predicted.images.len(), all - jobs.len(), self.out.display());
+        match (&destination, kept) {
+            (Destination::File(_), 0) if written == 1 => say(format_args!("mask written to {out}")),
+            (_, 0) => say(format_args!("{written} masks written to {out}")),
+            _ => say(format_args!("{written} masks written to {out}; {kept} were there already")),
+        }
+        ended(&predicted, jobs.len(), interrupt.status())
+    }
+
+    /// Says what computes, and how.
+    fn describe(&self, predictor: &Predictor, device: &Device, options: &PredictOptions) {
+        let PredictOptions { size, read, .. } = options;
         say(format_args!(
             "{} model at {size} x {size} on {} ({} threads, {})",
             predictor.variant(),
@@ -113,24 +173,11 @@ impl Predict {
         if let Some(remark) = device.remark(predictor.precision()) {
             say(remark);
         }
-        let bar = bar(jobs.len() as u64).with_message("images");
-        let mut failed = 0;
-        for job in &jobs {
-            if let Err(error) = device.keep_busy(|| predictor.run(job, &options)) {
-                failed += 1;
-                bar.suspend(|| warn(format_args!("predict: {error}")));
-            }
-            bar.inc(1);
-        }
-        bar.finish_and_clear();
-        let (written, out) = (jobs.len() - failed, self.out.display());
-        match destination {
-            Destination::File(_) if written == 1 => say(format_args!("mask written to {out}")),
-            _ => say(format_args!("{written} masks written to {out}")),
-        }
-        match failed {
-            0 => Ok(Status::Done),
-            _ => Err(Failure::later(format_args!("{failed} of {} images failed, named above", jobs.len()))),
+        let trained = predictor.trained_reading();
+        if *read != trained {
+            say(format_args!("images are read with {}; the model was trained with {}", shown(read), shown(&trained)));
+        } else if *read != ReadOptions::default() {
+            say(format_args!("images are read as for the model's training: with {}", shown(read)));
         }
     }
 
@@ -138,12 +185,69 @@ impl Predict {
     fn source(&self) -> Result<Images, PredictError> {
         match (&self.images, &self.list) {
             (Some(path), _) if path.as_os_str() == "-" => Images::listed(io::stdin(), Path::new("standard input")),
-            (Some(path), _) => Images::at(path),
+            (Some(path), _) => Images::at(path, self.recursive),
             (None, Some(list)) => match File::open(list) {
                 Ok(file) => Images::listed(file, list),
                 Err(source) => Err(PredictError::List { list: list.clone(), source }),
             },
             (None, None) => unreachable!("one of the group is required"),
         }
+    }
+}
+
+/// Options of reading, for people.
+fn shown(read: &ReadOptions) -> String {
+    let scaled = if read.scale_16_bit { "divided by 257" } else { "clipped" };
+    format!("EXIF orientation {}, grey of 16 bits {scaled}", read.exif_orientation)
+}
+
+/// Warns of what lies in the folders and is not used, and of names that match loosely.
+fn tell_found(images: &Images, like: Option<&Like>) {
+    if let (Some(unused), Some(folder)) = (images.unused(), images.folder()) {
+        tell_unused(unused, folder.display());
+    }
+    let Some(like) = like else { return };
+    tell_unused(like.unused(), like.folder().display());
+    let loose = Warning::about(WarningCode::NamesDiffer, like.loosely_named().to_vec(), images.files().len(), "");
+    if let Some(loose) = loose {
+        tell(&loose, "");
+    }
+}
+
+/// Does the jobs under a progress bar; errors are told as they come.
+fn run_jobs(
+    jobs: &[Job],
+    predictor: &Predictor,
+    device: &Device,
+    options: &PredictOptions,
+    stop: &AtomicBool,
+) -> Predicted {
+    let bar = bar(jobs.len() as u64).with_message("images");
+    let mut predict = |job: &Job| device.keep_busy(|| predictor.run(job, options));
+    let mut done = |_: &Job, error: Option<&PredictError>| {
+        if let Some(error) = error {
+            bar.suspend(|| warn(with_flags(format_args!("predict: {error}"))));
+        }
+        bar.inc(1);
+    };
+    let predicted = predict_all(jobs, stop, &mut predict, &mut done);
+    bar.finish_and_clear();
+    predicted
+}
+
+/// The exit status after so many jobs, or that of the signal that stopped them.
+fn ended(predicted: &Predicted, jobs: usize, signal: Status) -> Result<Status, Failure> {
+    let Predicted { failed, left, end, .. } = predicted;
+    match (end, failed) {
+        (End::Full, _) => Err(Failure::later(format_args!(
+            "there is no room for more: stopped with {left} of {jobs} images left. Free some space; --skip-existing \
+             then does the rest"
+        ))),
+        (End::Stopped, _) => {
+            warn(format_args!("predict: stopped with {left} of {jobs} images left; --skip-existing does the rest"));
+            Ok(signal)
+        }
+        (End::All, 0) => Ok(Status::Done),
+        (End::All, _) => Err(Failure::later(format_args!("{failed} of {jobs} images failed, named above"))),
     }
 }

@@ -79,7 +79,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     };
     let (name, ended) = match program.command {
         Command::Train(train) => ("train", train.run()),
-        Command::Predict(predict) => ("predict", until_a_signal(|_| predict.run())),
+        Command::Predict(predict) => ("predict", until_a_signal(|interrupt| predict.run(interrupt))),
         Command::Evaluate(evaluate) => ("evaluate", until_a_signal(|_| evaluate.run())),
         Command::Convert(convert) => ("convert", until_a_signal(|_| convert.run())),
         Command::Info(info) => ("info", info.run()),

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::DataError;
@@ -55,8 +56,11 @@ impl Listing {
         if !entered.insert(folder.canonicalize().map_err(unreadable)?) {
             return Ok(());
         }
-        for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-            let path = entry.map_err(unreadable)?.path();
+        let entries = std::fs::read_dir(folder).map_err(unreadable)?.map(|entry| Ok(entry?.path()));
+        let mut paths = entries.collect::<io::Result<Vec<PathBuf>>>().map_err(unreadable)?;
+        // the system's order is any
+        paths.sort_unstable();
+        for path in paths {
             let hidden = bytes(path.file_name().unwrap_or_default()).starts_with(b".");
             let unused = match path.metadata() {
                 _ if hidden => UnusedKind::Hidden,

@@ -13,7 +13,8 @@
 //! 4. [`Example`]: one normalised pair at a network's side, perhaps flipped; [`epoch_order`] and [`flips`] decide
 //!    which and how, from seed, epoch and sample alone;
 //! 5. [`Loader`]: batches of examples, prepared in the background, always in the order asked for;
-//! 6. [`saved_mask`], [`overlay`], [`contact_sheet`], [`write_png`]: predictions as pictures.
+//! 6. [`saved_mask`], [`overlay`], [`contact_sheet`]: predictions as pictures; [`write_png`], and [`write_prediction`],
+//!    whose files are known again ([`is_prediction`], [`whole_prediction`]).
 //!
 //! This layer knows no tensor, no tape and no network.
 
@@ -37,10 +38,12 @@ pub(crate) mod random;
 pub(crate) mod read;
 pub(crate) mod report;
 pub(crate) mod resize;
+pub(crate) mod size;
 pub(crate) mod synthetic;
 pub(crate) mod unused;
 pub(crate) mod warning;
 pub(crate) mod write;
+pub(crate) mod written;
 
 pub use classes::class::{Class, ClassKind, Classes, ClassesError};
 pub use classes::index::{IndexError, UnknownValues, read_index};
@@ -65,7 +68,9 @@ pub use read::facts::{Clipped, ExifOrientation, FileFacts, ReadOptions};
 pub use read::{read_grey, read_grey_with, read_rgb, read_rgb_with};
 pub use report::{Depths, SetReport};
 pub use resize::Filter;
+pub use size::picture_size;
 pub use synthetic::Synthetic;
 pub use unused::{OtherFormat, Unused, UnusedKind};
 pub use warning::{Warning, WarningCode, image_warnings, mask_warnings};
-pub use write::write_png;
+pub use write::{write_png, write_prediction};
+pub use written::{is_prediction, whole_prediction};

@@ -16,9 +16,9 @@ pub struct Matched {
     pub left: Vec<usize>,
 }
 
-/// Gives each name the candidate that is equal to it, byte for byte. A name that has none gets the one that differs in case, or in
-/// Unicode's form (an accented letter is one character or two: NFC and NFD, as macOS and others write it), if there is exactly one
-/// such candidate left, and no second such name.
+/// Gives each name the candidate that is equal to it, byte for byte. A name that has none gets the one that differs in
+/// case, or in Unicode's form (an accented letter is one character or two: NFC and NFD, as macOS and others write it),
+/// if there is exactly one such candidate left, and no second such name.
 pub fn match_names(names: &[OsString], candidates: &[OsString]) -> Matched {
     let exact: HashMap<&OsStr, usize> =
         candidates.iter().enumerate().map(|(at, name)| (name.as_os_str(), at)).collect();
@@ -54,8 +54,8 @@ fn folded(name: &OsStr) -> Option<String> {
     Some(name.to_str()?.nfc().collect::<String>().to_lowercase().nfc().collect())
 }
 
-/// What every candidate has behind the name that it belongs to (`_segmentation`), if it is the same for all names, each of which has
-/// exactly one such candidate.
+/// What every candidate has behind the name that it belongs to (`_segmentation`), if it is the same for all names, each
+/// of which has exactly one such candidate.
 pub fn common_suffix(names: &[OsString], candidates: &[OsString]) -> Option<String> {
     let first = names.first()?.as_encoded_bytes();
     let there: HashSet<&OsStr> = candidates.iter().map(OsString::as_os_str).collect();
@@ -70,6 +70,21 @@ pub fn common_suffix(names: &[OsString], candidates: &[OsString]) -> Option<Stri
     let mut fitting = suffixes.filter(|suffix| names.iter().all(|name| has(name, suffix)));
     let found = fitting.next()?;
     if fitting.next().is_none() { Some(found) } else { None }
+}
+
+/// A name as text that no other name has: itself where it is Unicode; otherwise bytes that are none stand as `\xFF`. A
+/// backslash is doubled in such names, and in names that hold `\x` themselves.
+pub fn name_as_text(name: &OsStr) -> String {
+    const MARK: &str = "\\x";
+    if let Some(text) = name.to_str().filter(|text| !text.contains(MARK)) {
+        return text.to_owned();
+    }
+    let mut text = String::new();
+    for chunk in name.as_encoded_bytes().utf8_chunks() {
+        text += &chunk.valid().replace('\\', "\\\\");
+        chunk.invalid().iter().for_each(|byte| text += &format!("{MARK}{byte:02X}"));
+    }
+    text
 }
 
 #[cfg(test)]
@@ -110,7 +125,7 @@ mod tests {
     #[test]
     fn names_of_any_bytes_are_matched_byte_for_byte() {
         use std::os::unix::ffi::OsStringExt;
-        let gbk = |last| OsString::from_vec(vec![0xcd, 0xbc, 0xc6, last]);
+        let gbk = |last| OsString::from_vec(vec![0xcd, 0xbc, 0xb6, last]);
         let Matched { candidates, loose, left } = match_names(&[gbk(0xac), gbk(0xad)], &[gbk(0xad), gbk(0xac)]);
         assert_eq!((candidates, loose, left), (vec![Some(1), Some(0)], vec![], vec![]));
         assert_eq!(match_names(&[gbk(0xac)], &[gbk(0xad)]).candidates, [None]);
@@ -123,5 +138,18 @@ mod tests {
         assert_eq!(suffix(&["a", "b"], &["a_mask", "b_seg"]), None);
         assert_eq!(suffix(&["a"], &["a_1", "a_2"]), None);
         assert_eq!(suffix(&["a", "b"], &["a", "b"]), None);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn names_of_any_bytes_are_told_apart_as_text() {
+        use std::os::unix::ffi::OsStrExt;
+        let text = |bytes: &[u8]| name_as_text(OsStr::from_bytes(bytes));
+        assert_eq!(text("caf\u{e9}/1".as_bytes()), "caf\u{e9}/1");
+        assert_eq!(text(b"a\\b"), "a\\b");
+        assert_eq!(text(b"a\xcd\xbc\xff"), "a\u{37c}\\xFF");
+        let alike: [&[u8]; 7] = [b"\xff", b"\xfe", b"\\xFF", b"\\\\xFF", b"\\\xff", b"\\\\\xff", "\u{fffd}".as_bytes()];
+        let texts: HashSet<String> = alike.iter().map(|name| text(name)).collect();
+        assert_eq!(texts.len(), alike.len(), "{texts:?}");
     }
 }

@@ -65,7 +65,7 @@ pub struct Warning {
 
 impl Warning {
     /// About these files, of so many; `None` if there are none.
-    pub(super) fn about(code: WarningCode, files: Vec<PathBuf>, of: usize, detail: impl Into<String>) -> Option<Self> {
+    pub(crate) fn about(code: WarningCode, files: Vec<PathBuf>, of: usize, detail: impl Into<String>) -> Option<Self> {
         let (count, detail) = (files.len(), detail.into());
         (count > 0).then_some(Self { code, count, files, of, detail })
     }
@@ -130,7 +130,7 @@ impl fmt::Display for Warning {
             }
             WarningCode::NamesDiffer => write!(
                 f,
-                "{count} of {of} images have a mask whose name differs in case, or in how Unicode spells it ({few})"
+                "{count} of {of} files have a mask whose name differs in case, or in how Unicode spells it ({few})"
             ),
             WarningCode::Unused => write!(f, "not used: {detail}"),
         }

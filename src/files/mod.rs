@@ -8,6 +8,7 @@
 //! (`temporary::sweep`).
 
 pub(crate) mod folder;
+pub(crate) mod place;
 pub(crate) mod pointer;
 pub(crate) mod replace;
 pub(crate) mod space;

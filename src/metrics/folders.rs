@@ -1,5 +1,7 @@
 //! Two folders of images, predictions and masks, paired by stem and scored.
 
+use std::collections::HashSet;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -8,12 +10,12 @@ use super::pair::{MetricError, PairScores, score_pair};
 use super::summary::Summary;
 use crate::data::error::{BadFiles, DataError};
 use crate::data::listing::Listing;
-use crate::data::names::match_names;
-use crate::data::pair_facts::MaskLevels;
+use crate::data::names::{match_names, name_as_text};
+use crate::data::pair_facts::{MaskLevels, PictureFacts};
 use crate::data::read::facts::ReadOptions;
 use crate::data::read::read_grey_with;
-use crate::data::unused::Few;
-use crate::data::warning::{Warning, mask_warnings};
+use crate::data::unused::{Few, Unused};
+use crate::data::warning::{Warning, image_warnings, mask_warnings};
 
 /// Why folders cannot be scored.
 #[derive(Debug, thiserror::Error)]
@@ -96,13 +98,27 @@ pub struct PairingOptions {
 pub struct PairedFolders {
     name: String,
     files: Vec<PairedFiles>,
-    without_mask: usize,
+    found: FoundBeside,
     options: PairingOptions,
+}
+
+/// What was found in the two folders of [`PairedFolders`] beside their pairs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FoundBeside {
+    /// Predictions without a mask; they are not scored. Overlays (`STEM.overlay` beside `STEM`) are none.
+    pub without_mask: Vec<PathBuf>,
+    /// Predictions whose mask has a name that differs in case or Unicode's form.
+    pub loosely_named: Vec<PathBuf>,
+    /// What else lies among the predictions.
+    pub among_predictions: Unused,
+    /// What else lies among the masks.
+    pub among_masks: Unused,
 }
 
 #[derive(Clone, Debug)]
 struct PairedFiles {
-    stem: String,
+    /// The stem as text that no other stem has.
+    name: String,
     prediction: PathBuf,
     mask: PathBuf,
 }
@@ -122,15 +138,15 @@ impl PairedFolders {
         let [predictions, masks] =
             [Listing::of(predictions, options.recursive)?, Listing::of(masks, options.recursive)?];
         let stems = masks.stems();
-        let matched = match_names(&stems, &predictions.stems());
+        let predicted = predictions.stems();
+        let matched = match_names(&stems, &predicted);
         let mut files = Vec::with_capacity(stems.len());
         let mut without = Vec::new();
-        for ((mask, stem), prediction) in masks.files().iter().zip(stems).zip(matched.candidates) {
+        let at = |prediction: usize| predictions.files()[prediction].clone();
+        for ((mask, stem), prediction) in masks.files().iter().zip(stems).zip(&matched.candidates) {
             let mask = mask.clone();
-            match prediction.map(|at| predictions.files()[at].clone()) {
-                Some(prediction) => {
-                    files.push(PairedFiles { stem: stem.to_string_lossy().into_owned(), prediction, mask })
-                }
+            match prediction.map(at) {
+                Some(prediction) => files.push(PairedFiles { name: name_as_text(&stem), prediction, mask }),
                 None => without.push(mask),
             }
         }
@@ -138,7 +154,13 @@ impl PairedFolders {
             let (predictions, masks) = (predictions.folder().to_owned(), masks.files().len());
             return Err(EvaluationError::MissingPrediction { without, predictions, masks });
         }
-        Ok(Self { name: name.into(), files, without_mask: matched.left.len(), options })
+        let found = FoundBeside {
+            without_mask: without_overlays(&matched.left, &predicted).map(at).collect(),
+            loosely_named: matched.loose.iter().map(|index| files[*index].prediction.clone()).collect(),
+            among_predictions: predictions.unused().clone(),
+            among_masks: masks.unused().clone(),
+        };
+        Ok(Self { name: name.into(), files, found, options })
     }
 
     /// The data set's name.
@@ -151,9 +173,9 @@ impl PairedFolders {
         self.files.len()
     }
 
-    /// How many predictions have no mask; they are not scored.
-    pub fn without_mask(&self) -> usize {
-        self.without_mask
+    /// What was found beside the pairs.
+    pub fn found(&self) -> &FoundBeside {
+        &self.found
     }
 
     /// Reads and scores every pair, on rayon's threads; calls `scored` after each pair.
@@ -172,15 +194,15 @@ impl PairedFolders {
                 scores
             })
             .collect();
-        let (mut images, mut levels) = (Vec::with_capacity(found.len()), Vec::with_capacity(found.len()));
+        let (mut images, mut read) = (Vec::with_capacity(found.len()), Vec::with_capacity(found.len()));
         let (mut unreadable, mut differing, mut unscored) = (Vec::new(), Vec::new(), None);
         for (files, found) in self.files.iter().zip(found) {
             match found {
-                Ok((scores, mask)) => {
-                    images.push((files.stem.clone(), scores));
-                    levels.push(mask);
+                Ok(scored) => {
+                    images.push((files.name.clone(), scored.scores));
+                    read.push((files, scored.prediction, scored.mask, scored.levels));
                 }
-                Err(Unscored::Data(error)) => unreadable.push(error),
+                Err(Unscored::Data(errors)) => unreadable.extend(errors),
                 Err(Unscored::Sizes(pair)) => differing.push(pair),
                 Err(Unscored::Metric(error)) => unscored = unscored.or(Some(error)),
             }
@@ -195,22 +217,49 @@ impl PairedFolders {
         if let Some(error) = unscored {
             return Err(error);
         }
-        let masks: Vec<_> = self.files.iter().map(|files| files.mask.as_path()).zip(&levels).collect();
-        Ok(FolderScores { name: self.name.clone(), images, warnings: mask_warnings(&masks) })
+        let predictions: Vec<_> = read.iter().map(|(files, facts, ..)| (files.prediction.as_path(), facts)).collect();
+        let masks: Vec<_> = read.iter().map(|(files, _, facts, _)| (files.mask.as_path(), facts)).collect();
+        let levels: Vec<_> = read.iter().map(|(files, .., levels)| (files.mask.as_path(), levels)).collect();
+        let mut about_masks = mask_warnings(&levels);
+        about_masks.extend(image_warnings(&masks));
+        let about_predictions = image_warnings(&predictions);
+        Ok(FolderScores { name: self.name.clone(), images, about_predictions, about_masks })
     }
+}
+
+/// A pair's scores, and what is known of its files.
+struct Scored {
+    scores: PairScores,
+    prediction: PictureFacts,
+    mask: PictureFacts,
+    levels: MaskLevels,
+}
+
+/// Those of the stems `left` that are not what `predict` calls another one's overlay.
+fn without_overlays(left: &[usize], stems: &[OsString]) -> impl Iterator<Item = usize> {
+    let all: HashSet<&[u8]> = stems.iter().map(|stem| stem.as_encoded_bytes()).collect();
+    let is_overlay = move |at: &usize| {
+        let of = stems[*at].as_encoded_bytes().strip_suffix(b".overlay");
+        of.is_some_and(|stem| all.contains(stem))
+    };
+    left.iter().copied().filter(move |at| !is_overlay(at))
 }
 
 /// Why a pair has no scores.
 enum Unscored {
-    Data(DataError),
+    /// One or both of its files cannot be read.
+    Data(Vec<DataError>),
     Sizes(SizesOfPair),
     Metric(EvaluationError),
 }
 
 impl PairedFiles {
-    fn score(&self, options: &ReadOptions) -> Result<(PairScores, MaskLevels), Unscored> {
-        let (prediction, _) = read_grey_with(&self.prediction, options).map_err(Unscored::Data)?;
-        let (mask, _) = read_grey_with(&self.mask, options).map_err(Unscored::Data)?;
+    fn score(&self, options: &ReadOptions) -> Result<Scored, Unscored> {
+        let read = [&self.prediction, &self.mask].map(|path| read_grey_with(path, options));
+        let ((prediction, prediction_facts), (mask, mask_facts)) = match read {
+            [Ok(prediction), Ok(mask)] => (prediction, mask),
+            read => return Err(Unscored::Data(read.into_iter().filter_map(Result::err).collect())),
+        };
         if prediction.size() != mask.size() {
             return Err(Unscored::Sizes(SizesOfPair {
                 prediction: self.prediction.clone(),
@@ -221,7 +270,12 @@ impl PairedFiles {
         }
         let failed = |source| EvaluationError::Metric { prediction: self.prediction.clone(), source };
         let scores = score_pair(&prediction.data, &mask.data, mask.width, mask.height);
-        Ok((scores.map_err(|source| Unscored::Metric(failed(source)))?, MaskLevels::of(&mask)))
+        Ok(Scored {
+            scores: scores.map_err(|source| Unscored::Metric(failed(source)))?,
+            prediction: PictureFacts::of(prediction.size(), &prediction_facts),
+            mask: PictureFacts::of(mask.size(), &mask_facts),
+            levels: MaskLevels::of(&mask),
+        })
     }
 }
 
@@ -230,10 +284,13 @@ impl PairedFiles {
 pub struct FolderScores {
     /// The data set's name.
     pub name: String,
-    /// Each image's stem and scores, in bytewise order of the masks' names.
+    /// Each image's stem and scores, in bytewise order of the masks' names. A stem that is no Unicode has `\xFF` for a byte that is
+    /// none, so that no two are alike.
     pub images: Vec<(String, PairScores)>,
-    /// What is likely wrong with the masks.
-    pub warnings: Vec<Warning>,
+    /// What is worth knowing of how the predictions were read.
+    pub about_predictions: Vec<Warning>,
+    /// What is likely wrong with the masks, and what is worth knowing of how they were read.
+    pub about_masks: Vec<Warning>,
 }
 
 impl FolderScores {

@@ -123,7 +123,8 @@ mod tests {
         FolderScores {
             name: name.to_owned(),
             images: vec![("b".to_owned(), perfect), ("a".to_owned(), wrong)],
-            warnings: Vec::new(),
+            about_predictions: Vec::new(),
+            about_masks: Vec::new(),
         }
     }
 

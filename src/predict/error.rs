@@ -4,6 +4,7 @@ use crate::checkpoint::error::CheckpointError;
 use crate::data::error::DataError;
 use crate::nn::network::NetworkError;
 use crate::nn::weights::build::BuildError;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 /// Why there is no prediction.
@@ -58,9 +59,45 @@ pub enum PredictError {
         /// How many images there are.
         images: usize,
     },
-    /// Masks would replace, or be taken for, the images they are made of.
-    #[error("{0}: masks would be written over the images, or among them")]
+    /// Masks would lie among the images, and be taken for images the next time.
+    #[error("{}: masks would be written over the images, or among them", .0.display())]
     OverImages(PathBuf),
+    /// A file would be written over one that is read.
+    #[error("{}: this would be written over the images or masks that are read", .0.display())]
+    OverSource(PathBuf),
+    /// Files are in the way that no prediction made.
+    #[error(
+        "{} of {of} files to write are there already, and were not written by `predict`:{}",
+        files.len(),
+        listed(files)
+    )]
+    Existing {
+        /// The files.
+        files: Vec<PathBuf>,
+        /// How many files there are to write.
+        of: usize,
+    },
+    /// A folder, a pipe or a device is where a file is to be.
+    #[error("{} is no file: nothing can be written in its place", .0.display())]
+    InTheWay(PathBuf),
+    /// Images have no mask whose size their prediction could take.
+    #[error(
+        "{} of {images} images have no mask in {}; a mask is an image file of the same stem, whatever its ending{}:{}",
+        without.len(),
+        masks.display(),
+        renamed(suffix.as_deref()),
+        listed(without)
+    )]
+    NoMask {
+        /// The images without a mask.
+        without: Vec<PathBuf>,
+        /// The folder of the masks.
+        masks: PathBuf,
+        /// How many images there are.
+        images: usize,
+        /// What the name of every mask has behind that of its image, if there is such a thing.
+        suffix: Option<String>,
+    },
     /// There is no image.
     #[error("{path}: {source}")]
     NoImages {
@@ -107,4 +144,35 @@ pub enum PredictError {
         /// Why.
         source: std::io::Error,
     },
+}
+
+impl PredictError {
+    /// Whether there is no room to write to: what fails for it fails for every image.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Data(DataError::Write { source, .. }) | Self::Folder { source, .. } => {
+                matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What may be wrong with the names of masks.
+fn renamed(suffix: Option<&str>) -> String {
+    suffix.map(|suffix| format!(" (every mask is called IMAGE{suffix}: rename the masks)")).unwrap_or_default()
+}
+
+/// The first few of many paths, each on a line of its own, and how many there are beside them; the only one stays on
+/// the line.
+fn listed(paths: &[PathBuf]) -> String {
+    const SHOWN: usize = 10;
+    if let [only] = paths {
+        return format!(" {}", only.display());
+    }
+    let mut lines: String = paths.iter().take(SHOWN).map(|path| format!("\n  {}", path.display())).collect();
+    if paths.len() > SHOWN {
+        lines += &format!("\n  and {} more", paths.len() - SHOWN);
+    }
+    lines
 }

@@ -1,6 +1,7 @@
 //! `sam2unet evaluate`.
 
-use super::program::{Ended, done, refused, run, text};
+use super::program::{Ended, done, run, text};
+use crate::support::pictures::{detailed, png_of_16_bits, turned_png};
 use crate::support::scores::{assert_close, expected, golden};
 use sam2unet::data::{Grey, write_png};
 use serde_json::Value;
@@ -26,8 +27,8 @@ fn the_program_writes_the_golden_values() {
     let Ended { status, out: table, err } = run(Path::new("."), &evaluate(&["--predictions", text(&predictions),
         "--masks", text(&masks), "--json", text(&json), "--threads", "2"]));
     // three of the set's pairs are degenerate on purpose
-    let told =
-        "warning: preds: 3 of 34 masks are white all over (e_full_full.png, e_noise_full.png, e_zero_full.png)\n";
+    let told = "warning: preds: masks: 3 of 34 masks are white all over (e_full_full.png, e_noise_full.png, \
+                e_zero_full.png)\n";
     assert_eq!((status, &err[..]), (Some(0), told));
     assert_eq!(table.lines().count(), 2, "{table}");
     assert!(table.contains("preds") && table.contains("34") && table.contains("0.7459"), "{table}");
@@ -71,7 +72,13 @@ impl Sets {
 
     /// What is said of one set's folders, which must be refused.
     fn refusal(&self, predictions: &str, masks: &str) -> String {
-        refused(self.path(), &evaluate(&["--predictions", predictions, "--masks", masks]))
+        let Ended { status, out, err } = self.run(predictions, masks, &[]);
+        assert_eq!((status, &out[..]), (Some(2), ""), "{err}");
+        err.strip_prefix("evaluate: ").expect("the subcommand's name").to_owned()
+    }
+
+    fn run(&self, predictions: &str, masks: &str, more: &[&str]) -> Ended {
+        run(self.path(), &evaluate(&[&["--predictions", predictions, "--masks", masks], more].concat()))
     }
 }
 
@@ -143,4 +150,133 @@ fn predictions_without_a_mask_are_counted() {
         run(sets.path(), &evaluate(&["--predictions", "b/predictions", "--masks", "b/masks"]));
     let warning = "warning: predictions: not scored, because they have no mask: 1\n";
     assert_eq!((status, &err[..]), (Some(0), warning));
+}
+
+#[test]
+fn all_pairs_that_differ_in_size_are_listed_at_once() {
+    let sets = Sets::new();
+    for number in 0..12 {
+        sets.write(&format!("c/predictions/{number:02}"), 3, &[0; 6]);
+        sets.write(&format!("c/masks/{number:02}"), if number == 3 { 3 } else { 2 }, &[0; 6]);
+    }
+    let message = sets.refusal("c/predictions", "c/masks");
+    let lines: Vec<&str> = message.lines().collect();
+    assert_eq!(lines[0], "11 of 12 predictions have another size than their mask, at which they are scored:");
+    assert_eq!(lines[1], "  c/predictions/00.png is 3x2 pixels, c/masks/00.png is 2x3");
+    assert_eq!(lines[10], "  c/predictions/10.png is 3x2 pixels, c/masks/10.png is 2x3");
+    assert_eq!(lines[11], "  and 1 more");
+    assert_eq!(lines[12], "write predictions at the masks' sizes: sam2unet predict --like MASKS");
+}
+
+#[test]
+fn every_file_that_cannot_be_read_is_named() {
+    let sets = Sets::new();
+    for name in ["a/predictions/1.png", "a/masks/1.png", "a/masks/2.png"] {
+        std::fs::write(sets.path().join(name), b"no picture").expect("a written file");
+    }
+    let message = sets.refusal("a/predictions", "a/masks");
+    assert!(message.starts_with("3 files of 2 pairs cannot be used"), "{message}");
+    for name in ["a/predictions/1.png", "a/masks/1.png", "a/masks/2.png"] {
+        assert!(message.contains(name), "{message}");
+    }
+}
+
+/// The same words as for training.
+#[test]
+fn masks_that_are_likely_wrong_are_told() {
+    let sets = Sets::new();
+    let cases: [(&str, &[&[u8]], &str); 4] = [
+        ("zero-one", &[&[0, 1, 0, 1, 0, 1], &[1, 1, 0, 1, 0, 1]], "2 of 2 masks hold 0 and 1 only"),
+        ("black", &[&[0; 6], &[0; 6]], "none of the 2 masks has foreground"),
+        ("white", &[&[255; 6], &[0, 0, 0, 255, 255, 255]], "1 of 2 masks are white all over (0.png)"),
+        ("levels", &[&[0, 120, 255, 0, 0, 0], &[0, 255, 0, 0, 0, 0]], "1 of 2 masks hold several levels (0, 120, 255)"),
+    ];
+    for (name, masks, expected) in cases {
+        for (number, mask) in masks.iter().enumerate() {
+            sets.write(&format!("{name}/masks/{number}"), 3, mask);
+            sets.write(&format!("{name}/predictions/{number}"), 3, &[0, 0, 0, 255, 255, 255]);
+        }
+        let Ended { status, err, .. } = sets.run(&format!("{name}/predictions"), &format!("{name}/masks"), &[]);
+        assert_eq!(status, Some(0), "{err}");
+        assert!(err.starts_with(&format!("warning: predictions: masks: {expected}")), "{name}: {err}");
+        assert_eq!(err.lines().count(), 1, "{err}");
+    }
+}
+
+#[test]
+fn what_is_not_scored_is_told_of_both_folders() {
+    let sets = Sets::new();
+    for name in ["a/predictions/x.heic", "a/masks/y.dcm", "a/masks/notes.txt"] {
+        std::fs::write(sets.path().join(name), b"x").expect("a written file");
+    }
+    std::fs::create_dir(sets.path().join("a/masks/more")).expect("a new folder");
+    let Ended { status, err, .. } = sets.run("a/predictions", "a/masks", &["--name", "A"]);
+    assert_eq!(status, Some(0), "{err}");
+    let lines: Vec<&str> = err.lines().collect();
+    assert_eq!(lines[0], "warning: A: predictions: not used: 1 HEIC file, not read (save as JPEG or PNG): x.heic");
+    assert!(lines[1].starts_with("warning: A: masks: not used: 1 DICOM file, not read"), "{err}");
+    assert!(lines[1].contains("1 subfolder") && lines[1].contains("--recursive") && lines.len() == 2, "{err}");
+}
+
+#[test]
+fn names_that_differ_in_case_or_form_are_matched_and_told() {
+    let sets = Sets::new();
+    let levels = [255, 0, 0, 255, 0, 0];
+    for (prediction, mask) in [("IMG_1", "img_1"), ("caf\u{e9}", "cafe\u{301}"), ("same", "same")] {
+        sets.write(&format!("d/predictions/{prediction}"), 3, &levels);
+        sets.write(&format!("d/masks/{mask}"), 3, &levels);
+    }
+    let Ended { status, out, err } = sets.run("d/predictions", "d/masks", &[]);
+    assert!(status == Some(0) && out.contains("1.0000"), "{err}");
+    assert!(err.starts_with("note: predictions: 2 of 3 files have a mask whose name differs in case"), "{err}");
+    assert_eq!(err.lines().count(), 1, "{err}");
+}
+
+#[test]
+fn folders_in_folders_are_scored_when_asked_for() {
+    let sets = Sets::new();
+    for name in ["1", "x/1", "x/y/1"] {
+        sets.write(&format!("e/predictions/{name}"), 3, &[255, 0, 0, 255, 0, 0]);
+        sets.write(&format!("e/masks/{name}"), 3, &[255, 0, 0, 255, 0, 0]);
+    }
+    let more = ["--recursive", "--json", "e.json"];
+    let Ended { status, err, .. } = sets.run("e/predictions", "e/masks", &more);
+    assert_eq!((status, &err[..]), (Some(0), ""));
+    let written = std::fs::read_to_string(sets.path().join("e.json")).expect("the scores");
+    let scores: Value = serde_json::from_str(&written).expect("JSON");
+    let images: Vec<&String> = scores["per_image"].as_object().expect("an object").keys().collect();
+    assert_eq!(images, ["1", "x/1", "x/y/1"]);
+}
+
+#[test]
+fn how_files_are_read_can_be_chosen() {
+    let sets = Sets::new();
+    let grey = detailed(20, 10).to_grey();
+    let mask: Vec<u8> = grey.data.iter().map(|level| if *level > 90 { 255 } else { 0 }).collect();
+    for name in ["f/predictions/1", "g/predictions/1"] {
+        sets.write(name, 20, &grey.data);
+    }
+    for name in ["f/masks/1", "g/masks/1"] {
+        sets.write(name, 20, &mask);
+    }
+    std::fs::write(sets.path().join("g/predictions/1.png"), png_of_16_bits(&grey)).expect("a written file");
+    let expected = sets.run("f/predictions", "f/masks", &[]);
+    assert_eq!((expected.status, &expected.err[..]), (Some(0), ""));
+    assert_eq!(sets.run("g/predictions", "g/masks", &["--scale-16-bit"]), expected);
+    let Ended { status, out, err } = sets.run("g/predictions", "g/masks", &["--scale-16-bit=false"]);
+    assert!(status == Some(0) && out != expected.out, "{out}");
+    assert!(
+        err.starts_with("warning: predictions: predictions: 1 of 1 images are grey with more than 8 bits"),
+        "{err}"
+    );
+    assert!(err.contains("`--scale-16-bit`") && err.lines().count() == 1, "{err}");
+
+    // masks, too
+    std::fs::write(sets.path().join("f/masks/1.png"), turned_png(&detailed(10, 20))).expect("a written file");
+    let Ended { status, err, .. } = sets.run("f/predictions", "f/masks", &[]);
+    assert!(status == Some(2) && err.contains("is 20x10 pixels, f/masks/1.png is 10x20"), "{err}");
+    let Ended { status, err, .. } = sets.run("f/predictions", "f/masks", &["--exif-orientation", "Apply"]);
+    assert_eq!(status, Some(0), "{err}");
+    let Ended { status, err, .. } = sets.run("a/predictions", "a/masks", &["--exif-orientation", "turn"]);
+    assert!(status == Some(2) && err.contains("ignore, apply"), "{err}");
 }

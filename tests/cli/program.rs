@@ -3,7 +3,6 @@
 use crate::support::run_log::log;
 use sam2unet::checkpoint;
 use sam2unet::nn::{Initialiser, Sam2UNet, Tiny};
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Child, Command, Output};
 
@@ -70,8 +69,14 @@ impl Drop for Beside {
 
 /// Writes a checkpoint of Tiny with random weights.
 pub fn tiny(path: &Path) {
+    tiny_with(path, &[]);
+}
+
+/// The same, with metadata.
+pub fn tiny_with(path: &Path, metadata: &[(&str, &str)]) {
     let model = Sam2UNet::<Tiny>::from_source(&dfdx::tensor::Cpu::default(), &mut Initialiser::new(3)).unwrap();
-    checkpoint::save(path, &Sam2UNet::<Tiny>::specs(), |put| model.each_value(put), &BTreeMap::new()).unwrap();
+    let metadata = metadata.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+    checkpoint::save(path, &Sam2UNet::<Tiny>::specs(), |put| model.each_value(put), &metadata).unwrap();
 }
 
 /// A path as an argument.

@@ -9,5 +9,7 @@ mod mask;
 mod picture;
 mod read;
 mod resize;
+mod size;
 mod synthetic;
 mod write;
+mod written;

@@ -92,3 +92,29 @@ impl Folders {
         Folder::open(&self.images(), &self.masks())
     }
 }
+
+/// A PNG whose EXIF block says that viewers turn it by a quarter.
+pub fn turned_png(picture: &Rgb) -> Vec<u8> {
+    let quarter = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    let mut info = png::Info::with_size(picture.width as u32, picture.height as u32);
+    info.color_type = png::ColorType::Rgb;
+    info.bit_depth = png::BitDepth::Eight;
+    info.exif_metadata = Some(quarter[..].into());
+    let mut bytes = Vec::new();
+    let mut writer = png::Encoder::with_info(&mut bytes, info).unwrap().write_header().unwrap();
+    writer.write_image_data(&picture.data).unwrap();
+    writer.finish().unwrap();
+    bytes
+}
+
+/// A grey PNG of 16 bits whose values are 257 times the picture's.
+pub fn png_of_16_bits(picture: &Grey) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, picture.width as u32, picture.height as u32);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_depth(png::BitDepth::Sixteen);
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(&picture.data.iter().flat_map(|level| [*level; 2]).collect::<Vec<_>>()).unwrap();
+    writer.finish().unwrap();
+    bytes
+}

@@ -218,7 +218,8 @@ fn stopped(run: &Path, settings: &Settings) -> TrainError {
     let steps = folder.state().unwrap().unwrap().step;
     let mut moments = |_: &str| Some((vec![0.0; 3], vec![0.0; 3]));
     let _ = sam2unet::train::Learner::restore_optimiser(&mut learner, &mut moments, steps);
-    sam2unet::train::train(settings, &sources(7), &mut folder, &mut learner, (&stop).into(), &mut |_: &Event| ()).unwrap_err()
+    sam2unet::train::train(settings, &sources(7), &mut folder, &mut learner, (&stop).into(), &mut |_: &Event| ())
+        .unwrap_err()
 }
 
 /// Where links cannot be made: every save of the run ends in texts.

@@ -1,0 +1,108 @@
+//! What is to be made of images, checked before anything is written.
+
+use super::error::PredictError;
+use super::existing::check_existing;
+use super::images::Images;
+use super::job::{Destination, Job};
+use super::like::Like;
+use crate::files::folder::parent;
+use crate::files::place::{FileId, resolved};
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+/// What is to be made of images.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PlanOptions<'a> {
+    /// An overlay too.
+    pub overlay: bool,
+    /// Masks whose sizes predictions take.
+    pub like: Option<&'a Like>,
+    /// Whether files are replaced that are there already and that [`write_prediction`](crate::data::write_prediction)
+    /// did not write: never images and masks that are read.
+    pub overwrite: bool,
+}
+
+/// What is to be made of these images. Writes nothing.
+///
+/// # Errors
+/// When one file is to take the masks of several images, when two images would give one file, when masks would be
+/// written over files that are read or among the images of the folder that was given, and, unless `overwrite` is set,
+/// when files are in the way that no prediction made.
+pub fn plan(images: &Images, to: &Destination, options: &PlanOptions) -> Result<Vec<Job>, PredictError> {
+    if let Destination::File(path) = to
+        && images.files().len() != 1
+    {
+        return Err(PredictError::OneFile { path: path.clone(), images: images.files().len() });
+    }
+    let masks = options.like.map(Like::masks).unwrap_or_default();
+    let jobs: Vec<Job> = images
+        .files()
+        .iter()
+        .zip(images.stems())
+        .enumerate()
+        .map(|(index, (image, stem))| {
+            let (mask, drawn) = to.files(stem);
+            let (like, overlay) = (masks.get(index).cloned(), options.overlay.then_some(drawn));
+            Job { image: image.clone(), like, mask, overlay, overwrite: options.overwrite }
+        })
+        .collect();
+    check_names(&jobs)?;
+    check_sources(&jobs)?;
+    check_folders(images, to, &jobs)?;
+    check_existing(&jobs, options.overwrite)?;
+    Ok(jobs)
+}
+
+/// That each file is made once, and none is to be a file and a folder.
+fn check_names(jobs: &[Job]) -> Result<(), PredictError> {
+    let mut made: HashMap<&Path, &Path> = HashMap::new();
+    for job in jobs {
+        for target in job.targets() {
+            match made.insert(target, &job.image) {
+                None => {}
+                Some(first) if first == job.image => return Err(PredictError::Twice { image: job.image.clone() }),
+                Some(first) => return Err(same_target(first, &job.image, target)),
+            }
+        }
+    }
+    for job in jobs {
+        if let Some((folder, file)) = job.mask.ancestors().skip(1).find_map(|folder| made.get_key_value(folder)) {
+            return Err(same_target(file, &job.image, folder));
+        }
+    }
+    Ok(())
+}
+
+fn same_target(first: &Path, second: &Path, target: &Path) -> PredictError {
+    PredictError::SameTarget { first: first.into(), second: second.into(), target: target.into() }
+}
+
+/// That nothing is written over a file that is read.
+fn check_sources(jobs: &[Job]) -> Result<(), PredictError> {
+    let read = jobs.iter().flat_map(|job| std::iter::once(&job.image).chain(&job.like));
+    let read: HashSet<FileId> = read.filter_map(|path| FileId::of(path).ok()).collect();
+    let is_read = |path: &&Path| FileId::of(path).is_ok_and(|id| read.contains(&id));
+    match jobs.iter().flat_map(Job::targets).find(is_read) {
+        Some(target) => Err(PredictError::OverSource(target.to_path_buf())),
+        None => Ok(()),
+    }
+}
+
+/// That no mask is written into a folder of the images, where it would be an image the next time. The mask of one image
+/// that was named by itself may lie beside it, if it is named, too.
+fn check_folders(images: &Images, to: &Destination, jobs: &[Job]) -> Result<(), PredictError> {
+    if let (None, Destination::File(_)) = (images.folder(), to) {
+        return Ok(());
+    }
+    let of_images: HashSet<&Path> = images.files().iter().map(|file| parent(file)).chain(images.folder()).collect();
+    let of_images: HashSet<PathBuf> = of_images.into_iter().map(resolved).collect();
+    let of_masks: HashSet<&Path> = jobs.iter().map(|job| parent(&job.mask)).collect();
+    // where folders in folders count, a folder below one of the images' is one, too
+    let looked_into = if images.is_recursive() { usize::MAX } else { 1 };
+    for of_mask in of_masks {
+        if resolved(of_mask).ancestors().take(looked_into).any(|folder| of_images.contains(folder)) {
+            return Err(PredictError::OverImages(of_mask.to_path_buf()));
+        }
+    }
+    Ok(())
+}
