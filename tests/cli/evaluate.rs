@@ -27,7 +27,8 @@ fn the_program_writes_the_golden_values() {
     let Ended { status, out: table, err } = run(Path::new("."), &evaluate(&["--predictions", text(&predictions),
         "--masks", text(&masks), "--json", text(&json), "--threads", "2"]));
     // three of the set's pairs are degenerate on purpose
-    let told = "warning: preds: masks: 3 of 34 masks are white all over (e_full_full.png, e_noise_full.png, \
+    let told = "note: preds: masks: 3 of 34 masks are black: no foreground (e_full_zero.png, e_noise_zero.png, \
+        e_zero_zero.png)\nwarning: preds: masks: 3 of 34 masks are white all over (e_full_full.png, e_noise_full.png, \
                 e_zero_full.png)\n";
     assert_eq!((status, &err[..]), (Some(0), told));
     assert_eq!(table.lines().count(), 2, "{table}");
