@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn names_of_any_bytes_are_matched_byte_for_byte() {
         use std::os::unix::ffi::OsStringExt;
-        let gbk = |last| OsString::from_vec(vec![0xcd, 0xbc, 0xc6, last]);
+        let gbk = |last| OsString::from_vec(vec![0xcd, 0xbc, 0xb6, last]);
         let Matched { candidates, loose, left } = match_names(&[gbk(0xac), gbk(0xad)], &[gbk(0xad), gbk(0xac)]);
         assert_eq!((candidates, loose, left), (vec![Some(1), Some(0)], vec![], vec![]));
         assert_eq!(match_names(&[gbk(0xac)], &[gbk(0xad)]).candidates, [None]);

@@ -3,6 +3,7 @@
 mod example;
 mod folder;
 mod inspect;
+mod layout;
 mod loader;
 mod mask;
 mod picture;

@@ -22,4 +22,5 @@ mod shared_tests;
 pub mod small_model;
 pub mod source;
 pub mod toy;
+pub mod tree;
 pub mod wrong;

@@ -6,7 +6,7 @@ use super::error::LayoutError;
 use super::kind::LayoutKind;
 use super::parts::{Labels, Layout, Part};
 use super::tree::{Dir, file_name};
-use super::vocabulary::{Meaning, Role, Split, words};
+use super::vocabulary::{Meaning, Role, Split, words_of};
 
 /// First words of COCO's files that hold no outlines of objects.
 const OTHERS: [&str; 5] = ["captions", "person", "image", "panoptic", "stuff"];
@@ -65,13 +65,13 @@ fn layouts(dir: &Dir, parts: Vec<(Split, Part)>) -> Vec<Layout> {
 
 fn is_annotations(file: &Path) -> bool {
     let is_json = file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
-    let words = words(&file.file_stem().unwrap_or_default().to_string_lossy());
+    let words = words_of(&file.file_stem().unwrap_or_default().to_string_lossy());
     is_json && words.first().is_some_and(|first| !OTHERS.contains(&&first[..]))
 }
 
 /// What a file is for, by its name: `instances_train2017` is for training, and so is one that does not say.
 fn split_of(name: &str) -> Split {
-    let words = words(name);
+    let words = words_of(name);
     let of = |word: &String| Meaning::of(word.trim_end_matches(|c: char| c.is_ascii_digit()).as_ref()).split_alone();
     words.iter().find_map(of).unwrap_or(Split::Training)
 }
@@ -87,9 +87,9 @@ fn images_of(dir: &Dir, name: &str) -> Result<Option<PathBuf>, LayoutError> {
         .collect::<Result<_, _>>()?;
     let has_no_role = |path: &&Path| Meaning::of(file_name(path)).role.is_none();
     let places = || named.iter().chain(std::iter::once(dir)).flat_map(Dir::folders_with_images).filter(has_no_role);
-    let words_of = |path: &Path| words(&file_name(path).to_string_lossy());
-    let file = words(name);
-    let by_name = places().find(|path| words_of(path).iter().any(|word| file.contains(word)));
+    let in_name = |path: &Path| words_of(&file_name(path).to_string_lossy());
+    let file = words_of(name);
+    let by_name = places().find(|path| in_name(path).iter().any(|word| file.contains(word)));
     let by_split = || {
         let mut split = places().filter(|path| Meaning::of(file_name(path)).split_alone() == Some(split_of(name)));
         split.next()

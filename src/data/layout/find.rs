@@ -63,7 +63,9 @@ fn says(layout: &Layout, split: Split, part: &Part) -> bool {
         Split::Validation => layout.validation.iter().collect(),
         Split::Test => layout.tests.iter().collect(),
     };
-    own.is_empty() || own.iter().any(|own| is_same(own.labels.path(), part.labels.path()))
+    let masks = part.labels.path();
+    // a list of images may be of several folders of the one of masks
+    own.is_empty() || own.iter().any(|own| masks.starts_with(own.labels.path()) || is_same(own.labels.path(), masks))
 }
 
 /// The layout of folders that are told by their names only.

@@ -17,16 +17,16 @@ pub(super) enum Split {
     Test,
 }
 
-/// A name of folders, in lower case and without what separates its words, and a set that uses it.
+/// A name of folders, which stands for all that have the same letters ([`words_of`]), and a set that uses it.
 type Name = (&'static str, &'static str);
 
 /// Folders of images.
 const IMAGES: [Name; 7] = [
     ("images", "Kvasir-SEG, ADE20K, and most sets"),
     ("image", "DUTS (DUTS-TR-Image), COD10K as published, PraNet's training set"),
-    ("imgs", "CAMO and COD10K as SINet packs them"),
+    ("Imgs", "CAMO and COD10K as SINet packs them"),
     ("img", "many of one's own"),
-    ("jpegimages", "PASCAL VOC"),
+    ("JPEGImages", "PASCAL VOC"),
     ("original", "CVC-ClinicDB"),
     ("originals", "many of one's own"),
 ];
@@ -36,10 +36,10 @@ const IMAGES: [Name; 7] = [
 const MASKS: [Name; 19] = [
     ("masks", "Kvasir-SEG, and most sets"),
     ("mask", "DUTS (DUTS-TR-Mask), PraNet's training set"),
-    ("gt", "CAMO and COD10K as SINet packs them"),
+    ("GT", "CAMO and COD10K as SINet packs them"),
     ("gts", "many of one's own"),
-    ("gtobject", "COD10K as published"),
-    ("groundtruth", "CVC-ClinicDB"),
+    ("GT_Object", "COD10K as published"),
+    ("Ground Truth", "CVC-ClinicDB"),
     ("labels", "nnU-Net (labelsTr), and many of one's own"),
     ("label", "many of one's own"),
     ("annotations", "ADE20K"),
@@ -48,11 +48,11 @@ const MASKS: [Name; 19] = [
     ("annots", "many of one's own"),
     ("segmentation", "many of one's own"),
     ("segmentations", "many of one's own"),
-    ("segmentationclass", "PASCAL VOC, and what CVAT and Labelme export as VOC"),
-    ("segmentationclasspng", "Labelme's labelme2voc, older versions"),
-    ("segmentationclassaug", "VOC with the masks of SBD"),
+    ("SegmentationClass", "PASCAL VOC, and what CVAT and Labelme export as VOC"),
+    ("SegmentationClassPNG", "Labelme's labelme2voc, older versions"),
+    ("SegmentationClassAug", "VOC with the masks of SBD"),
     // DRIVE's `mask` is the camera's field of view: with this row its two folders are told apart by whoever asks
-    ("1stmanual", "DRIVE"),
+    ("1st_manual", "DRIVE"),
     ("manual", "sets of retinal vessels"),
 ];
 
@@ -88,7 +88,7 @@ pub(super) struct Meaning {
 impl Meaning {
     /// A name that is no Unicode means nothing.
     pub fn of(name: &OsStr) -> Self {
-        let mut words = words(name.to_str().unwrap_or_default());
+        let mut words = words_of(name.to_str().unwrap_or_default());
         let role = take_role(&mut words);
         let split_of = |word: &String| SPLITS.iter().find(|(known, _)| known == word).map(|(_, split)| *split);
         let split = match words.iter().position(|word| split_of(word).is_some()) {
@@ -110,7 +110,7 @@ fn take_role(words: &mut Vec<String>) -> Option<Role> {
     for length in (1..=words.len()).rev() {
         for start in 0..=words.len() - length {
             let joined = words[start..start + length].concat();
-            let named = |names: &[Name]| names.iter().any(|(name, _)| *name == joined);
+            let named = |names: &[Name]| names.iter().any(|(name, _)| words_of(name).concat() == joined);
             let role = if named(&IMAGES) { Some(Role::Images) } else { named(&MASKS).then_some(Role::Masks) };
             if role.is_some() {
                 words.drain(start..start + length);
@@ -122,7 +122,7 @@ fn take_role(words: &mut Vec<String>) -> Option<Role> {
 }
 
 /// The words of a name, in lower case: they end at what is neither letter nor digit, and where capitals begin.
-pub(super) fn words(name: &str) -> Vec<String> {
+pub(super) fn words_of(name: &str) -> Vec<String> {
     let letters: Vec<char> = name.chars().collect();
     let mut words = vec![String::new()];
     for (at, letter) in letters.iter().enumerate() {
@@ -158,12 +158,12 @@ mod tests {
 
     #[test]
     fn names_are_read_as_words() {
-        assert_eq!(words("DUTS-TR-Image"), ["duts", "tr", "image"]);
-        assert_eq!(words("imagesTr"), ["images", "tr"]);
-        assert_eq!(words("JPEGImages"), ["jpeg", "images"]);
-        assert_eq!(words("GT_Object 2"), ["gt", "object", "2"]);
-        assert_eq!(words("IMAGES"), ["images"]);
-        assert_eq!(words("--"), [""; 0]);
+        assert_eq!(words_of("DUTS-TR-Image"), ["duts", "tr", "image"]);
+        assert_eq!(words_of("imagesTr"), ["images", "tr"]);
+        assert_eq!(words_of("JPEGImages"), ["jpeg", "images"]);
+        assert_eq!(words_of("GT_Object 2"), ["gt", "object", "2"]);
+        assert_eq!(words_of("IMAGES"), ["images"]);
+        assert_eq!(words_of("--"), [""; 0]);
     }
 
     #[test]
