@@ -1,6 +1,6 @@
 //! Finds out which layout a folder has.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::error::LayoutError;
 use super::kind::LayoutKind;
@@ -106,6 +106,16 @@ fn hints(dir: &Dir) -> Vec<String> {
         hints.push(format!("a folder of masks is called one of {}", looked_for(Role::Masks)));
     } else if roles.contains(&Role::Masks) && !roles.contains(&Role::Images) {
         hints.push(format!("a folder of images is called one of {}", looked_for(Role::Images)));
+    }
+    let named_as_masks = |path: &&PathBuf| Meaning::of(file_name(path)).role == Some(Role::Masks);
+    for folder in dir.folders.iter().filter(named_as_masks) {
+        let is_text = |path: &PathBuf| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("txt"));
+        if Dir::read(folder).is_ok_and(|inner| inner.images().next().is_none() && inner.files.iter().any(is_text)) {
+            hints.push(format!(
+                "{} holds text files, as Ultralytics writes polygons: set `data` to the YAML file that names their classes",
+                folder.display()
+            ));
+        }
     }
     for folder in dir.folders.iter().take(LOOKED_INTO) {
         if let Ok(inner) = Dir::read(folder)

@@ -1,16 +1,32 @@
 //! Where the files of a data set are: [`find_layout`] looks at a folder's names, and says which of the usual layouts it has.
 //!
-//! | layout | what it is known by | sets | source |
-//! |---|---|---|---|
-//! | folders | `images` beside `masks`, or names that mean the same (`Imgs`, `GT`, `labels`, ...) | all is trained on | [Kvasir-SEG](https://datasets.simula.no/kvasir-seg/) |
-//! | | the same in folders `train`, `val`, `test` (`TrainDataset`, `valid`, ...) | as they are called | [PraNet](https://github.com/DengPingFan/PraNet), [COD10K and CAMO](https://github.com/DengPingFan/SINet) |
-//! | | `images/train`, `masks/train` | as they are called | [ADE20K](https://sceneparsing.csail.mit.edu/) |
-//! | | `DUTS-TR/DUTS-TR-Image`, `DUTS-TR/DUTS-TR-Mask` | TR is trained, TE tested on | [DUTS](http://saliencydetection.net/duts/) |
-//! | VOC | `JPEGImages`, `SegmentationClass`, `ImageSets/Segmentation/*.txt` | the lists `train`, `val`, `test` | [VOC 2012](http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/) |
-//! | nnU-Net | `imagesTr/CASE_0000.png`, `labelsTr/CASE.png`, `dataset.json` | `Tr` is trained, `Ts` tested on | [nnU-Net](https://github.com/MIC-DKFZ/nnUNet/blob/master/documentation/dataset_format.md) |
-//! | Cityscapes | `leftImg8bit/train/CITY`, `gtFine/train/CITY` | `train`, `val` | [cityscapesScripts](https://github.com/mcordts/cityscapesScripts) |
-//! | Ultralytics | a YAML file with `train`, `val`, `names`, and `masks_dir` or polygons in `labels` | as it says | [Ultralytics](https://docs.ultralytics.com/datasets/semantic) |
-//! | COCO | `annotations/instances_train2017.json`; `train/_annotations.coco.json` | as they are called | [COCO](https://cocodataset.org/#format-data) |
+//! - **Folders**: `images` beside `masks`, or names that mean the same (`Imgs` and `GT`, `JPEGImages` and `labels`, ...), as
+//!   [Kvasir-SEG] and most sets have it. All is trained on, unless
+//!   - they lie in folders `train`, `val`, `test` (`TrainDataset`, `valid`, ...), as [PraNet] packs polyps, and [SINet] packs
+//!     CAMO and COD10K; several sets in `test` are several to test on;
+//!   - both have folders `train`, `val`, `test` (`images/train`, `masks/train`), as [ADE20K] has;
+//!   - their names say more: `DUTS-TR-Image` and `DUTS-TR-Mask` of [DUTS] are trained on, those with `TE` tested on.
+//! - **VOC**: `JPEGImages`, `SegmentationClass`, and the lists `train.txt`, `val.txt`, `test.txt` of `ImageSets/Segmentation`;
+//!   see [VOC 2012].
+//! - **nnU-Net**, pictures of two dimensions: `imagesTr/CASE_0000.png`, `labelsTr/CASE.png`, and the classes of
+//!   `dataset.json`; see [nnU-Net]. Several channels are refused.
+//! - **Cityscapes**: `leftImg8bit/train/CITY/X_leftImg8bit.png` with `gtFine/train/CITY/X_gtFine_labelTrainIds.png`, or
+//!   `..._labelIds.png` where there are none of the first; see [cityscapesScripts].
+//! - **Ultralytics**: a YAML file with the keys `train`, `val`, `names`, and `masks_dir`, without which the labels are text
+//!   files with polygons; see [Ultralytics].
+//! - **COCO**: `annotations/instances_train2017.json` with images in `train2017` (or `images/train`, or `images`);
+//!   `train/_annotations.coco.json` beside the images, as Roboflow writes it; see [COCO].
+//!
+//! [Kvasir-SEG]: https://datasets.simula.no/kvasir-seg/
+//! [PraNet]: https://github.com/DengPingFan/PraNet
+//! [SINet]: https://github.com/DengPingFan/SINet
+//! [ADE20K]: https://sceneparsing.csail.mit.edu/
+//! [DUTS]: http://saliencydetection.net/duts/
+//! [VOC 2012]: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/
+//! [nnU-Net]: https://github.com/MIC-DKFZ/nnUNet/blob/master/documentation/dataset_format.md
+//! [cityscapesScripts]: https://github.com/mcordts/cityscapesScripts
+//! [Ultralytics]: https://docs.ultralytics.com/datasets/semantic
+//! [COCO]: https://cocodataset.org/#format-data
 //!
 //! Names are read as words, in any case (`src/data/layout/vocabulary.rs` lists them). A folder counts only if there are image files in it. Links count
 //! as what they lead to. A layout with files of its own (VOC, nnU-Net, Cityscapes, Ultralytics, COCO) counts more than the names of the

@@ -80,12 +80,17 @@ impl Part {
         Self { images, labels, names: None, stems: StemRule::default(), recursive: false }
     }
 
-    /// `options` with what this set needs: its names, the suffixes of its masks, folders in folders.
+    /// `options` with what this set needs: its names, the suffixes of its masks, folders in folders. A suffix of masks that is in
+    /// `options` already stays; what they select stays where the set has no list.
     pub fn options(&self, options: FolderOptions) -> FolderOptions {
+        let own = |given: String, own: &String| if given.is_empty() { own.clone() } else { given };
         FolderOptions {
             recursive: options.recursive || self.recursive,
-            stems: self.stems.clone(),
-            selection: self.names.clone().map_or(Selection::All, Selection::Only),
+            stems: StemRule {
+                image_suffix: own(options.stems.image_suffix, &self.stems.image_suffix),
+                mask_suffix: own(options.stems.mask_suffix, &self.stems.mask_suffix),
+            },
+            selection: self.names.clone().map_or(options.selection, Selection::Only),
             ..options
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
+use std::fs::{DirEntry, FileType};
 use std::path::{Path, PathBuf};
 
 use super::error::LayoutError;
@@ -24,16 +25,9 @@ impl Dir {
         let mut dir = Self { path: path.to_owned(), ..Self::default() };
         for entry in std::fs::read_dir(path).map_err(unreadable)? {
             let entry = entry.map_err(unreadable)?;
-            let path = entry.path();
-            if entry.file_name().as_encoded_bytes().starts_with(b".") {
-                continue;
-            }
-            // only links need a look at what they lead to
-            let kind = entry.file_type().map_err(unreadable)?;
-            let kind = if kind.is_symlink() { path.metadata().ok().map(|found| found.file_type()) } else { Some(kind) };
-            match kind {
-                Some(kind) if kind.is_dir() => dir.folders.push(path),
-                Some(kind) if kind.is_file() => dir.files.push(path),
+            match kind_of(&entry) {
+                Some(kind) if kind.is_dir() => dir.folders.push(entry.path()),
+                Some(kind) if kind.is_file() => dir.files.push(entry.path()),
                 _ => {}
             }
         }
@@ -95,10 +89,29 @@ pub(super) fn holds_images(folder: &Path) -> bool {
         if !folder.canonicalize().is_ok_and(|folder| entered.insert(folder)) {
             return false;
         }
-        let Ok(dir) = Dir::read(folder) else { return false };
-        dir.images().next().is_some() || depth > 0 && dir.folders.iter().any(|path| look(path, depth - 1, entered))
+        let Ok(entries) = std::fs::read_dir(folder) else { return false };
+        let mut folders = Vec::new();
+        // the first image ends it: there may be a hundred thousand
+        for entry in entries.flatten() {
+            match kind_of(&entry) {
+                Some(kind) if kind.is_file() && has_image_ending(&entry.path()) => return true,
+                Some(kind) if kind.is_dir() => folders.push(entry.path()),
+                _ => {}
+            }
+        }
+        depth > 0 && folders.iter().any(|path| look(path, depth - 1, entered))
     }
     look(folder, DEPTH, &mut HashSet::new())
+}
+
+/// What an entry is, or what it leads to; `None` for hidden names and links to nothing.
+fn kind_of(entry: &DirEntry) -> Option<FileType> {
+    if entry.file_name().as_encoded_bytes().starts_with(b".") {
+        return None;
+    }
+    let kind = entry.file_type().ok()?;
+    // only links need a look at what they lead to
+    if kind.is_symlink() { entry.path().metadata().ok().map(|found| found.file_type()) } else { Some(kind) }
 }
 
 /// Whether two paths lead to one folder or file.

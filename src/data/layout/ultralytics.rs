@@ -10,7 +10,7 @@ use super::folders;
 use super::kind::LayoutKind;
 use super::name_list::NameList;
 use super::parts::{Labels, Layout, Part};
-use super::tree::Dir;
+use super::tree::{Dir, is_same};
 use super::vocabulary::Split;
 use super::yaml::{DataSet, OneFolder, bad, looks_like_one};
 use crate::files::folder::parent;
@@ -163,7 +163,7 @@ impl Described<'_> {
     }
 }
 
-/// A path without `.`, and without `x/..`.
+/// A path without `.`, and without `x/..`; as it is where that leads elsewhere (`x` is a link).
 fn plain(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {
@@ -175,5 +175,5 @@ fn plain(path: &Path) -> PathBuf {
             part => plain.push(part),
         }
     }
-    plain
+    if path.exists() && !is_same(&plain, path) { path.to_owned() } else { plain }
 }

@@ -2,7 +2,7 @@
 
 use crate::support::tree::Tree;
 use sam2unet::data::layout::{Labels, LayoutKind, find_layout};
-use sam2unet::data::{Folder, FolderOptions};
+use sam2unet::data::{Folder, FolderOptions, StemRule};
 
 /// The stems of the pairs of a set.
 fn stems(folder: &Folder) -> Vec<&str> {
@@ -164,7 +164,12 @@ fn cityscapes_pairs_cities_and_prefers_the_classes_that_are_scored() {
     assert_eq!(folder.found().masks_without_suffix.len(), 4);
 
     let layout = find_layout(cityscapes(&["labelIds.png", "labelTrainIds.png"]).root()).unwrap();
-    assert_eq!(layout.training.unwrap().stems.mask_suffix, "_gtFine_labelTrainIds");
+    let part = layout.training.unwrap();
+    assert_eq!(part.stems.mask_suffix, "_gtFine_labelTrainIds");
+    // a suffix that is set counts more
+    let stems = StemRule::with_mask_suffix("_gtFine_labelIds");
+    let options = part.options(FolderOptions { stems, ..FolderOptions::default() });
+    assert_eq!([&options.stems.image_suffix[..], &options.stems.mask_suffix], ["_leftImg8bit", "_gtFine_labelIds"]);
 }
 
 #[test]

@@ -67,6 +67,15 @@ fn a_folder_one_level_up_is_told_where_the_set_is() {
 }
 
 #[test]
+fn polygons_without_their_yaml_file_are_told() {
+    let text = refusal(&["images/train/a.jpg", "labels/a.txt"]);
+    assert!(
+        text.contains("; ROOT/labels holds text files, as Ultralytics writes polygons: set `data` to the YAML file"),
+        "{text}"
+    );
+}
+
+#[test]
 fn what_is_no_folder_is_refused() {
     let tree = Tree::new(&["a.png"]);
     let error = find_layout(&tree.at("a.png")).unwrap_err();

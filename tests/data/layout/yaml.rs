@@ -63,7 +63,7 @@ fn masks_stand_for_images_in_the_path() {
 
 #[test]
 fn without_masks_there_are_polygons() {
-    let tree = tree("train: images/train\nval: [images/val]\nnames: [person, 'car']\n");
+    let tree = tree("train: images/train\nval: [images/val]\ntest: # none\nnames: [person, 'car']\n");
     std::fs::remove_dir_all(tree.at("masks")).unwrap();
     let layout = find_layout(tree.root()).unwrap();
     assert_eq!(
