@@ -19,8 +19,8 @@ fn held(names: &[OsString], fraction: f64, seed: u64) -> BTreeSet<&OsString> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Adding names moves none of those that were there, but for the one that fills a set that would be empty; and the order of
-    /// the names counts for nothing.
+    /// Adding names moves none of those that were there, but for the one that fills a set that would be empty; and the
+    /// order of the names counts for nothing.
     #[test]
     fn who_is_held_out_does_not_depend_on_the_others(
         few in names(2..40), more in names(0..40), fraction in 0.02..0.98f64, seed in any::<u64>(),

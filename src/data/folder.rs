@@ -40,8 +40,8 @@ pub struct FolderOptions {
     pub selection: Selection,
 }
 
-/// A [`Dataset`] of two folders. A pair is an image and a mask of the same stem (or of the stem that [`StemRule`] makes of it),
-/// whatever their endings; pairs stand in bytewise order of the images' names.
+/// A [`Dataset`] of two folders. A pair is an image and a mask of the same stem (or of the stem that [`StemRule`] makes
+/// of it), whatever their endings; pairs stand in bytewise order of the images' names.
 #[derive(Clone, Debug)]
 pub struct Folder {
     pairs: Vec<Pair>,
@@ -86,7 +86,8 @@ impl Folder {
     ///
     /// # Errors
     ///
-    /// As [`Listing::of`] for either folder, as [`Selection::of`], when they are one folder, and when images have no mask.
+    /// As [`Listing::of`] for either folder, as [`Selection::of`], when they are one folder, and when images have no
+    /// mask.
     pub fn open_with(images: &Path, masks: &Path, options: FolderOptions) -> Result<Self, DataError> {
         if let (Ok(a), Ok(b)) = (images.canonicalize(), masks.canonicalize())
             && a == b

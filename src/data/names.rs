@@ -6,8 +6,8 @@ use std::fmt;
 
 use unicode_normalization::UnicodeNormalization;
 
-/// How the stem of a mask follows from its image's: what the image has at its end is taken away, and what the mask has is added.
-/// By default both are equal.
+/// How the stem of a mask follows from its image's: what the image has at its end is taken away, and what the mask has
+/// is added. By default both are equal.
 ///
 /// `a_leftImg8bit` becomes `a_gtFine_labelIds` with the suffixes `_leftImg8bit` and `_gtFine_labelIds`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,9 +72,9 @@ pub struct Matched {
     pub left: Vec<usize>,
 }
 
-/// Gives each name the candidate that is equal to it, byte for byte. A name that has none gets the one that differs in case, or in
-/// Unicode's form (an accented letter is one character or two: NFC and NFD, as macOS and others write it), if there is exactly one
-/// such candidate left, and no second such name.
+/// Gives each name the candidate that is equal to it, byte for byte. A name that has none gets the one that differs in
+/// case, or in Unicode's form (an accented letter is one character or two: NFC and NFD, as macOS and others write it),
+/// if there is exactly one such candidate left, and no second such name.
 pub fn match_names(names: &[OsString], candidates: &[OsString]) -> Matched {
     let exact: HashMap<&OsStr, usize> =
         candidates.iter().enumerate().map(|(at, name)| (name.as_os_str(), at)).collect();
@@ -110,8 +110,8 @@ fn folded(name: &OsStr) -> Option<String> {
     Some(name.to_str()?.nfc().collect::<String>().to_lowercase().nfc().collect())
 }
 
-/// What every candidate has behind the name that it belongs to (`_segmentation`), if it is the same for all names, each of which has
-/// exactly one such candidate.
+/// What every candidate has behind the name that it belongs to (`_segmentation`), if it is the same for all names, each
+/// of which has exactly one such candidate.
 pub fn common_suffix(names: &[OsString], candidates: &[OsString]) -> Option<String> {
     let first = names.first()?.as_encoded_bytes();
     let there: HashSet<&OsStr> = candidates.iter().map(OsString::as_os_str).collect();

@@ -9,8 +9,9 @@ use super::tree::{Dir, holds_images};
 use super::vocabulary::Split;
 use crate::data::names::StemRule;
 
-/// Masks of the 19 classes that are scored (`labelTrainIds`, which cityscapesScripts makes) are taken where all sets have them,
-/// otherwise those of all labels (`labelIds`), as they are downloaded. The published masks of `test` hold nothing: it is left out.
+/// Masks of the 19 classes that are scored (`labelTrainIds`, which cityscapesScripts makes) are taken where all sets
+/// have them, otherwise those of all labels (`labelIds`), as they are downloaded. The published masks of `test` hold
+/// nothing: it is left out.
 pub(super) fn find(dir: &Dir) -> Result<Option<Layout>, LayoutError> {
     let (Some(images), Some(masks)) = (dir.folder("leftImg8bit"), dir.folder("gtFine")) else { return Ok(None) };
     let [images, masks] = [Dir::read(images)?, Dir::read(masks)?];

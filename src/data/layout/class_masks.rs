@@ -37,7 +37,8 @@ pub const IGNORE: &str = "ignore";
 pub struct ClassMasks {
     /// The classes, in the order of their planes: as they were given, otherwise in bytewise order.
     pub classes: Vec<String>,
-    /// For each image, in the order of the listing, its mask of each class. An image without a file shows nothing of that class.
+    /// For each image, in the order of the listing, its mask of each class. An image without a file shows nothing of
+    /// that class.
     pub masks: Vec<Vec<Option<PathBuf>>>,
     /// For each image its mask of ignored pixels.
     pub ignored: Vec<Option<PathBuf>>,
@@ -53,15 +54,16 @@ pub struct ClassMasks {
     pub other_classes: Vec<String>,
 }
 
-/// Finds the masks of each class. With `classes` these are taken, in that order; otherwise those that there are. A further one called
-/// `ignore` holds what is ignored.
+/// Finds the masks of each class. With `classes` these are taken, in that order; otherwise those that there are. A
+/// further one called `ignore` holds what is ignored.
 ///
-/// Where the end of a mask's name could be read in two ways (images `a` and `a_1`, mask `a_1_polyp`), the longer image counts.
+/// Where the end of a mask's name could be read in two ways (images `a` and `a_1`, mask `a_1_polyp`), the longer image
+/// counts.
 ///
 /// # Errors
 ///
-/// When there are no masks of classes, when a class has no mask of any image, when a class is given twice or called `ignore`, when a
-/// mask may be of two of the given classes, and when the masks' folder cannot be listed.
+/// When there are no masks of classes, when a class has no mask of any image, when a class is given twice or called
+/// `ignore`, when a mask may be of two of the given classes, and when the masks' folder cannot be listed.
 pub fn class_masks(
     images: &Listing,
     masks: &Path,
@@ -176,7 +178,8 @@ fn in_folders(
     Ok(files)
 }
 
-/// The given class that a folder or suffix stands for: the one that is equal, otherwise the one that differs in case only.
+/// The given class that a folder or suffix stands for: the one that is equal, otherwise the one that differs in case
+/// only.
 fn same_name<'a>(classes: &'a [String], found: &str) -> Option<&'a String> {
     let equal = classes.iter().find(|class| *class == found);
     equal.or_else(|| {
@@ -205,7 +208,8 @@ fn with_suffixes(
                 return Err(LayoutError::ClassUnclear { mask: file.clone(), classes: [first.clone(), second.clone()] });
             }
             (Some(first), _) => Some(*first),
-            // a class that was not given; or, without an image of just this name, a given one: the name may differ in case
+            // a class that was not given; or, without an image of just this name, a given one: the name may differ in
+            // case
             _ => of_images.first().copied().or_else(|| {
                 let given = |(_, class): &&(OsString, String)| classes.is_some() && named(class);
                 ways.iter().find(given)
@@ -231,7 +235,8 @@ fn with_suffixes(
     Ok(files)
 }
 
-/// The ways to read a mask's stem as an image and a class, the longest image first: at each `_` with something on both sides.
+/// The ways to read a mask's stem as an image and a class, the longest image first: at each `_` with something on both
+/// sides.
 fn splits(stem: &OsStr) -> Vec<(OsString, String)> {
     let bytes = stem.as_encoded_bytes();
     let at = (1..bytes.len().saturating_sub(1)).rev().filter(|at| bytes[*at] == b'_');

@@ -76,8 +76,8 @@ fn split_of(name: &str) -> Split {
     words.iter().find_map(of).unwrap_or(Split::Training)
 }
 
-/// The folder of the images that a file is of: the one whose name is a word of the file's, beside the folder of annotations or in one
-/// of images; otherwise the one of that set; otherwise the one of images.
+/// The folder of the images that a file is of: the one whose name is a word of the file's, beside the folder of
+/// annotations or in one of images; otherwise the one of that set; otherwise the one of images.
 fn images_of(dir: &Dir, name: &str) -> Result<Option<PathBuf>, LayoutError> {
     let named: Vec<Dir> = dir
         .folders

@@ -26,7 +26,8 @@ pub enum LayoutError {
     },
     /// A folder has none of the known layouts.
     #[error(
-        "{} has no layout that is known. Looked for: {looked_for}. There is: {there}{}; set `images` and `masks` to the two folders",
+        "{} has no layout that is known. Looked for: {looked_for}. There is: {there}{}; set `images` and `masks` to \
+         the two folders",
         root.display(), also(hints)
     )]
     NotFound {
@@ -72,8 +73,8 @@ pub enum LayoutError {
     },
     /// Images of nnU-Net have several channels, each in a file.
     #[error(
-        "{} holds images of {channels} channels, each a file ({example}); the network takes one picture of up to three colours: \
-         make one of them, or copy the files of one channel to a folder, and set `images` and `masks`",
+        "{} holds images of {channels} channels, each a file ({example}); the network takes one picture of up to \
+         three colours: make one of them, or copy the files of one channel to a folder, and set `images` and `masks`",
         images.display()
     )]
     Channels {

@@ -9,13 +9,13 @@ use super::tree::{Dir, file_name, is_same};
 use super::vocabulary::{Meaning, Role, Split, looked_for};
 use super::{cityscapes, coco, folders, nn_unet, ultralytics, voc};
 
-/// Finds out which of the usual layouts a folder has. `root` may be the YAML file that describes a data set, too. Lists folders and
-/// reads what describes the set (lists, YAML, `dataset.json`); opens no image.
+/// Finds out which of the usual layouts a folder has. `root` may be the YAML file that describes a data set, too. Lists
+/// folders and reads what describes the set (lists, YAML, `dataset.json`); opens no image.
 ///
 /// # Errors
 ///
-/// When there is no such layout: what was looked for, and what is there instead. When there are two: both are named. When a file that
-/// describes the set is wrong: the file and the line.
+/// When there is no such layout: what was looked for, and what is there instead. When there are two: both are named.
+/// When a file that describes the set is wrong: the file and the line.
 pub fn find_layout(root: &Path) -> Result<Layout, LayoutError> {
     if root.is_file() {
         if ultralytics::is_yaml(root) {
@@ -112,7 +112,8 @@ fn hints(dir: &Dir) -> Vec<String> {
         let is_text = |path: &PathBuf| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("txt"));
         if Dir::read(folder).is_ok_and(|inner| inner.images().next().is_none() && inner.files.iter().any(is_text)) {
             hints.push(format!(
-                "{} holds text files, as Ultralytics writes polygons: set `data` to the YAML file that names their classes",
+                "{} holds text files, as Ultralytics writes polygons: set `data` to the YAML file that names their \
+                 classes",
                 folder.display()
             ));
         }

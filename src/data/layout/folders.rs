@@ -9,8 +9,10 @@ use super::vocabulary::{Meaning, Role, Split};
 
 /// The sets of images and masks that a folder's names tell of, each with what it is for.
 ///
-/// - a folder of images beside one of masks (`images`, `masks`): what is trained on, unless their names say more (`imagesTs`);
-/// - the same in folders `train`, `val`, `test`; of `test` also a level deeper, as several sets are tested on (`TestDataset/CAMO`);
+/// - a folder of images beside one of masks (`images`, `masks`): what is trained on, unless their names say more
+///   (`imagesTs`);
+/// - the same in folders `train`, `val`, `test`; of `test` also a level deeper, as several sets are tested on
+///   (`TestDataset/CAMO`);
 /// - folders `train`, `val`, `test` in both (`images/train`, `masks/train`).
 pub(super) fn find(dir: &Dir) -> Result<Vec<(Split, Part)>, LayoutError> {
     let mut found = pairs(dir)?;
@@ -30,7 +32,8 @@ pub(super) fn find(dir: &Dir) -> Result<Vec<(Split, Part)>, LayoutError> {
     Ok(found.into_iter().map(|(split, part)| (split.unwrap_or(Split::Training), part)).collect())
 }
 
-/// The folders of images and of masks in a folder that belong together, each pair with what its names say that it is for.
+/// The folders of images and of masks in a folder that belong together, each pair with what its names say that it is
+/// for.
 fn pairs(dir: &Dir) -> Result<Vec<(Option<Split>, Part)>, LayoutError> {
     let mut named: Vec<(Role, &Path, Meaning)> = Vec::new();
     for folder in &dir.folders {

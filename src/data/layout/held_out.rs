@@ -7,13 +7,13 @@ use unicode_normalization::UnicodeNormalization;
 use super::error::LayoutError;
 use crate::data::random::Draws;
 
-/// Holds out a share of the names for validation: their indices, ascending. A name is held out if the number in `0.0..1.0` that is
-/// drawn from `seed` and the name alone is below `fraction`.
+/// Holds out a share of the names for validation: their indices, ascending. A name is held out if the number in
+/// `0.0..1.0` that is drawn from `seed` and the name alone is below `fraction`.
 ///
-/// So a name stays where it is when others are added or taken away, and is the same on every machine: the folder's path, the order
-/// of names and Unicode's form do not count. The share is right on average; of n names its standard deviation is
-/// sqrt(fraction (1 - fraction) / n). If all names or none would be held out, the nearest one to the limit changes sides, so that
-/// both sets have one; that one alone may move back as names are added.
+/// So a name stays where it is when others are added or taken away, and is the same on every machine: the folder's
+/// path, the order of names and Unicode's form do not count. The share is right on average; of n names its standard
+/// deviation is sqrt(fraction (1 - fraction) / n). If all names or none would be held out, the nearest one to the limit
+/// changes sides, so that both sets have one; that one alone may move back as names are added.
 ///
 /// Names are stems ([`Listing::stems`](crate::data::listing::Listing::stems)). To record who was held out, make a
 /// [`NameList`](super::name_list::NameList) of them.

@@ -37,8 +37,8 @@ impl LayoutKind {
     pub(super) fn looked_for(self) -> &'static str {
         match self {
             Self::Folders => {
-                "a folder of images beside one of masks (images and masks, Imgs and GT, DUTS-TR-Image and DUTS-TR-Mask, ...), \
-                 with folders train, val and test above or below them"
+                "a folder of images beside one of masks (images and masks, Imgs and GT, DUTS-TR-Image and \
+                 DUTS-TR-Mask, ...), with folders train, val and test above or below them"
             }
             Self::Voc => "VOC (JPEGImages, SegmentationClass and ImageSets/Segmentation)",
             Self::NnUnet => "nnU-Net (imagesTr and labelsTr)",

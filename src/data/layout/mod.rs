@@ -1,19 +1,20 @@
-//! Where the files of a data set are: [`find_layout`] looks at a folder's names, and says which of the usual layouts it has.
+//! Where the files of a data set are: [`find_layout`] looks at a folder's names, and says which of the usual layouts it
+//! has.
 //!
-//! - **Folders**: `images` beside `masks`, or names that mean the same (`Imgs` and `GT`, `JPEGImages` and `labels`, ...), as
-//!   [Kvasir-SEG] and most sets have it. All is trained on, unless
-//!   - they lie in folders `train`, `val`, `test` (`TrainDataset`, `valid`, ...), as [PraNet] packs polyps, and [SINet] packs
-//!     CAMO and COD10K; several sets in `test` are several to test on;
+//! - **Folders**: `images` beside `masks`, or names that mean the same (`Imgs` and `GT`, `JPEGImages` and `labels`,
+//!   ...), as [Kvasir-SEG] and most sets have it. All is trained on, unless
+//!   - they lie in folders `train`, `val`, `test` (`TrainDataset`, `valid`, ...), as [PraNet] packs polyps, and [SINet]
+//!     packs CAMO and COD10K; several sets in `test` are several to test on;
 //!   - both have folders `train`, `val`, `test` (`images/train`, `masks/train`), as [ADE20K] has;
 //!   - their names say more: `DUTS-TR-Image` and `DUTS-TR-Mask` of [DUTS] are trained on, those with `TE` tested on.
-//! - **VOC**: `JPEGImages`, `SegmentationClass`, and the lists `train.txt`, `val.txt`, `test.txt` of `ImageSets/Segmentation`;
-//!   see [VOC 2012].
+//! - **VOC**: `JPEGImages`, `SegmentationClass`, and the lists `train.txt`, `val.txt`, `test.txt` of
+//!   `ImageSets/Segmentation`; see [VOC 2012].
 //! - **nnU-Net**, pictures of two dimensions: `imagesTr/CASE_0000.png`, `labelsTr/CASE.png`, and the classes of
 //!   `dataset.json`; see [nnU-Net]. Several channels are refused.
 //! - **Cityscapes**: `leftImg8bit/train/CITY/X_leftImg8bit.png` with `gtFine/train/CITY/X_gtFine_labelTrainIds.png`, or
 //!   `..._labelIds.png` where there are none of the first; see [cityscapesScripts].
-//! - **Ultralytics**: a YAML file with the keys `train`, `val`, `names`, and `masks_dir`, without which the labels are text
-//!   files with polygons; see [Ultralytics].
+//! - **Ultralytics**: a YAML file with the keys `train`, `val`, `names`, and `masks_dir`, without which the labels are
+//!   text files with polygons; see [Ultralytics].
 //! - **COCO**: `annotations/instances_train2017.json` with images in `train2017` (or `images/train`, or `images`);
 //!   `train/_annotations.coco.json` beside the images, as Roboflow writes it; see [COCO].
 //!
@@ -28,9 +29,10 @@
 //! [Ultralytics]: https://docs.ultralytics.com/datasets/semantic
 //! [COCO]: https://cocodataset.org/#format-data
 //!
-//! Names are read as words, in any case (`src/data/layout/vocabulary.rs` lists them). A folder counts only if there are image files in it. Links count
-//! as what they lead to. A layout with files of its own (VOC, nnU-Net, Cityscapes, Ultralytics, COCO) counts more than the names of the
-//! same folders; two layouts that differ in the masks they name are an error.
+//! Names are read as words, in any case (`src/data/layout/vocabulary.rs` lists them). A folder counts only if there are
+//! image files in it. Links count as what they lead to. A layout with files of its own (VOC, nnU-Net, Cityscapes,
+//! Ultralytics, COCO) counts more than the names of the same folders; two layouts that differ in the masks they name
+//! are an error.
 //!
 //! Which images are used, and what their masks are called:
 //!

@@ -12,11 +12,11 @@ use crate::files::write::write;
 
 /// Names of images, as a text file lists them: one a line.
 ///
-/// - A name is a path in the folder of the images, with or without its ending (`a`, `a.jpg`, `b/a`). It may begin with the folder
-///   itself (`images/train/a.jpg`), or be an absolute path.
+/// - A name is a path in the folder of the images, with or without its ending (`a`, `a.jpg`, `b/a`). It may begin with
+///   the folder itself (`images/train/a.jpg`), or be an absolute path.
 /// - Empty lines count for nothing, nor do lines that begin with `#` (write `./#1` for the name `#1`).
-/// - Lines end in `\n` or `\r\n`. Text is UTF-8, or UTF-16 with a byte order mark, as PowerShell writes it. Names that are no
-///   Unicode are taken byte for byte where the system has such.
+/// - Lines end in `\n` or `\r\n`. Text is UTF-8, or UTF-16 with a byte order mark, as PowerShell writes it. Names that
+///   are no Unicode are taken byte for byte where the system has such.
 /// - `\` stands for `/` where there is no such name otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameList {
@@ -107,8 +107,8 @@ impl NameList {
         write(path, text)
     }
 
-    /// The images (their indices, ascending) that the list names. A name that no image has to the letter may differ from an image's
-    /// in case or Unicode's form, if only one image comes into question.
+    /// The images (their indices, ascending) that the list names. A name that no image has to the letter may differ
+    /// from an image's in case or Unicode's form, if only one image comes into question.
     ///
     /// # Errors
     ///
@@ -278,7 +278,8 @@ fn inside(file: &Path, folder: &Path) -> PathBuf {
     file.strip_prefix(folder).unwrap_or(file).to_owned()
 }
 
-/// The lines of a text without their ends, decoded by its byte order mark. A line that cannot be decoded is the encoding's name.
+/// The lines of a text without their ends, decoded by its byte order mark. A line that cannot be decoded is the
+/// encoding's name.
 fn lines(bytes: &[u8]) -> Vec<Result<OsString, &'static str>> {
     let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let units: Vec<u16> = bytes.chunks(2).map(|two| unit([two[0], two.get(1).copied().unwrap_or(0)])).collect();

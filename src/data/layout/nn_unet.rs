@@ -13,8 +13,8 @@ use super::tree::{Dir, file_name, holds_images};
 use super::vocabulary::Split;
 use crate::data::names::StemRule;
 
-/// `imagesTs` with `labelsTs` is the test set. Images without the channel's number behind their name are no nnU-Net set (of version 2):
-/// the folders are then taken for what they are called.
+/// `imagesTs` with `labelsTs` is the test set. Images without the channel's number behind their name are no nnU-Net set
+/// (of version 2): the folders are then taken for what they are called.
 ///
 /// # Errors
 ///
@@ -66,8 +66,9 @@ struct DataSet {
     labels: Option<serde_json::Map<String, Value>>,
 }
 
-/// The classes of `dataset.json`: `"labels": {"background": 0, "road": 1, "ignore": 2}`, or `{"0": "background"}` as version 1 wrote
-/// them. Labels that are regions (lists of values) overlap, which no table of classes can say: then `None`.
+/// The classes of `dataset.json`: `"labels": {"background": 0, "road": 1, "ignore": 2}`, or `{"0": "background"}` as
+/// version 1 wrote them. Labels that are regions (lists of values) overlap, which no table of classes can say: then
+/// `None`.
 fn classes(file: &Path) -> Result<Option<ClassTable>, LayoutError> {
     let bytes = std::fs::read(file).map_err(|source| LayoutError::Read { path: file.to_owned(), source })?;
     let bad = |reason: String| LayoutError::Json { path: file.to_owned(), reason };

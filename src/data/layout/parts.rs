@@ -62,7 +62,8 @@ pub enum Labels {
 pub struct ClassTable {
     /// Their names; the position is the class's index.
     pub names: Vec<String>,
-    /// Values of masks that do not mean the class of that index: the class that they mean, or `None` for pixels that are ignored.
+    /// Values of masks that do not mean the class of that index: the class that they mean, or `None` for pixels that
+    /// are ignored.
     pub values: BTreeMap<i64, Option<usize>>,
 }
 
@@ -80,8 +81,8 @@ impl Part {
         Self { images, labels, names: None, stems: StemRule::default(), recursive: false }
     }
 
-    /// `options` with what this set needs: its names, the suffixes of its masks, folders in folders. A suffix of masks that is in
-    /// `options` already stays; what they select stays where the set has no list.
+    /// `options` with what this set needs: its names, the suffixes of its masks, folders in folders. A suffix of masks
+    /// that is in `options` already stays; what they select stays where the set has no list.
     pub fn options(&self, options: FolderOptions) -> FolderOptions {
         let own = |given: String, own: &String| if given.is_empty() { own.clone() } else { given };
         FolderOptions {

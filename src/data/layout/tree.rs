@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use super::error::LayoutError;
 use crate::data::listing::has_image_ending;
 
-/// What lies in a folder, in bytewise order of names: no hidden names, no broken links. Links count as what they lead to.
+/// What lies in a folder, in bytewise order of names: no hidden names, no broken links. Links count as what they lead
+/// to.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Dir {
     pub path: PathBuf,

@@ -27,10 +27,11 @@ pub(super) fn find(dir: &Dir) -> Result<Vec<Layout>, LayoutError> {
 
 /// The layout that a YAML file describes.
 ///
-/// - Folders (`train`, `val`, `test`) are relative to `path`, and `path` to the file. A file that came from another machine need not
-///   be edited: where nothing is under `path`, folders are looked for beside the file, and without a leading `../` too, as
-///   Roboflow writes it.
-/// - With `masks_dir`, masks are where its name stands for the last `images` of a path. Without, the polygons are where `labels` does.
+/// - Folders (`train`, `val`, `test`) are relative to `path`, and `path` to the file. A file that came from another
+///   machine need not be edited: where nothing is under `path`, folders are looked for beside the file, and without a
+///   leading `../` too, as Roboflow writes it.
+/// - With `masks_dir`, masks are where its name stands for the last `images` of a path. Without, the polygons are where
+///   `labels` does.
 /// - A text file for a folder lists images, relative to the file (`./images/train/a.jpg`).
 ///
 /// # Errors
@@ -110,9 +111,10 @@ impl Described<'_> {
         let parts: Vec<Component> = images.components().collect();
         let Some(at) = parts.iter().rposition(|part| part.as_os_str() == "images") else {
             return Err(self.bad(format!(
-                "`{}`: {} has no folder `images` in its path, which `{name}` is to stand for; move the images to a folder \
-                 `images`, or set `images` and `masks`",
-                self.key, images.display()
+                "`{}`: {} has no folder `images` in its path, which `{name}` is to stand for; move the images to a \
+                 folder `images`, or set `images` and `masks`",
+                self.key,
+                images.display()
             )));
         };
         let mut labels: PathBuf = parts[..at].iter().collect();

@@ -7,8 +7,8 @@ use super::parts::{Labels, Layout, Part};
 use super::tree::{Dir, holds_images};
 use super::vocabulary::Split;
 
-/// `train.txt`, `val.txt` and `test.txt` are the three sets. Where `train.txt` is missing, all of `trainval.txt` is trained on, and
-/// nothing is validated on.
+/// `train.txt`, `val.txt` and `test.txt` are the three sets. Where `train.txt` is missing, all of `trainval.txt` is
+/// trained on, and nothing is validated on.
 pub(super) fn find(dir: &Dir) -> Result<Option<Layout>, LayoutError> {
     let [images, masks, sets] =
         ["JPEGImages", "SegmentationClass", "ImageSets"].map(|name| dir.folder(name).map(ToOwned::to_owned));

@@ -31,8 +31,8 @@ const IMAGES: [Name; 7] = [
     ("originals", "many of one's own"),
 ];
 
-/// Folders of masks. Folders of such a name without any image file (VOC's `Annotations` are XML, Ultralytics' `labels` are text) count
-/// for nothing.
+/// Folders of masks. Folders of such a name without any image file (VOC's `Annotations` are XML, Ultralytics' `labels`
+/// are text) count for nothing.
 const MASKS: [Name; 19] = [
     ("masks", "Kvasir-SEG, and most sets"),
     ("mask", "DUTS (DUTS-TR-Mask), PraNet's training set"),
@@ -75,8 +75,8 @@ const SPLITS: [(&str, Split); 12] = [
 /// Words that say nothing (`TrainDataset`, `test_set`).
 const EMPTY: [&str; 4] = ["dataset", "data", "set", "sets"];
 
-/// What a folder's name says. Names are read as words, in any case: `DUTS-TR-Image` is images, training, and `duts`; `imagesTr` is
-/// images, training.
+/// What a folder's name says. Names are read as words, in any case: `DUTS-TR-Image` is images, training, and `duts`;
+/// `imagesTr` is images, training.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Meaning {
     pub role: Option<Role>,

@@ -38,7 +38,8 @@ struct Target(Option<u64>);
 /// Larger files are none that describe a data set.
 const LARGEST: u64 = 4 << 20;
 
-/// Whether a file looks like one that describes a data set: it has lines that begin with `names:`, and with `train:` or `val:`.
+/// Whether a file looks like one that describes a data set: it has lines that begin with `names:`, and with `train:` or
+/// `val:`.
 pub(super) fn looks_like_one(file: &Path) -> bool {
     let small = file.metadata().is_ok_and(|found| found.len() <= LARGEST);
     let Some(bytes) = small.then(|| std::fs::read(file).ok()).flatten() else { return false };

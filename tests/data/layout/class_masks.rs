@@ -101,8 +101,8 @@ fn folders_without_classes_are_refused() {
     let text = tree.told(find(&tree, ClassNaming::Folders, None).unwrap_err());
     assert_eq!(
         text,
-        "ROOT/masks holds no masks of classes: looked for folders with the names of classes, with masks in them; there is: 1 image \
-         file"
+        "ROOT/masks holds no masks of classes: looked for folders with the names of classes, with masks in them; \
+         there is: 1 image file"
     );
     let text = tree.told(find(&tree, ClassNaming::Suffixes, None).unwrap_err());
     assert!(text.contains("looked for files called as an image, with `_` and a class behind it"), "{text}");

@@ -121,7 +121,8 @@ fn channels_in_files_of_their_own_are_refused() {
     let tree = Tree::new(&["imagesTr/a_0000.png", "imagesTr/a_0001.png", "labelsTr/a.png"]);
     assert_eq!(
         tree.told(find_layout(tree.root()).unwrap_err()),
-        "ROOT/imagesTr holds images of 2 channels, each a file (a_0000.png, a_0001.png); the network takes one picture of up to \
+        "ROOT/imagesTr holds images of 2 channels, each a file (a_0000.png, a_0001.png); the network takes one \
+         picture of up to \
          three colours: make one of them, or copy the files of one channel to a folder, and set `images` and `masks`"
     );
 }

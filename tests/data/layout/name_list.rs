@@ -116,7 +116,8 @@ fn names_that_stand_twice_are_told() {
     let text = tree.told(try_found(&tree, "a\nb.9\na.jpg\nA\nimages/b.9.png\n").unwrap_err());
     assert_eq!(
         text,
-        "ROOT/list.txt: 3 names of 5 stand there before:\n  a.jpg (line 3)\n  A (line 4)\n  images/b.9.png (line 5)\nLeave each of them out once"
+        "ROOT/list.txt: 3 names of 5 stand there before:\n  a.jpg (line 3)\n  A (line 4)\n  images/b.9.png (line \
+         5)\nLeave each of them out once"
     );
 }
 

@@ -41,8 +41,8 @@ fn a_suffix_that_no_mask_has_is_told() {
     let text = tree.told(open(&tree, StemRule::with_mask_suffix("_mask"), Selection::All).unwrap_err());
     assert!(
         text.starts_with(
-            "2 of 2 images have no mask in ROOT/masks: ISIC_0.jpg, ISIC_1.jpg; a mask is an image file called IMAGE_mask, \
-             whatever its ending. Every mask is called IMAGE_segmentation: set `mask_suffix` to "
+            "2 of 2 images have no mask in ROOT/masks: ISIC_0.jpg, ISIC_1.jpg; a mask is an image file called \
+             IMAGE_mask, whatever its ending. Every mask is called IMAGE_segmentation: set `mask_suffix` to "
         ),
         "{text}"
     );

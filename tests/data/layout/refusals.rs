@@ -14,8 +14,8 @@ fn refusal(paths: &[&str]) -> String {
 fn two_folders_of_masks_are_both_named() {
     assert_eq!(
         refusal(&["images/a.jpg", "masks/a.png", "gt/a.png"]),
-        "ROOT can be read in 2 ways:\n  folders: images, gt\n  folders: images, masks\nSet `images` and `masks` (or `annotations`) \
-         to say which"
+        "ROOT can be read in 2 ways:\n  folders: images, gt\n  folders: images, masks\nSet `images` and `masks` (or \
+         `annotations`) to say which"
     );
     // DRIVE: `mask` is what the camera sees, `1st_manual` what is to be learnt
     let drive = refusal(&["training/images/21.tif", "training/1st_manual/21.gif", "training/mask/21.gif"]);
@@ -49,8 +49,8 @@ fn an_empty_folder_is_told_what_was_looked_for() {
 #[test]
 fn what_is_there_is_told() {
     let text = refusal(&["images/a.jpg", "masks/", "notes/n.txt", "b.jpg", "c.csv", "d.csv"]);
-    let there = "There is: folders images, masks (no image file in it), notes (no image file in it); 1 image file; 2 other files; \
-                 a folder of masks is called one of masks, mask, GT, ";
+    let there = "There is: folders images, masks (no image file in it), notes (no image file in it); 1 image file; 2 \
+    other files; a folder of masks is called one of masks, mask, GT, ";
     assert!(text.contains(there), "{text}");
     let text = refusal(&["pictures/a.jpg", "masks/a.png"]);
     assert!(text.contains("; a folder of images is called one of images, image, Imgs, "), "{text}");

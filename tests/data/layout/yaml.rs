@@ -152,7 +152,8 @@ fn what_is_not_there_is_named_with_where_it_was_looked_for() {
     );
     assert_eq!(
         refusal("names: [a]\ntrain: images/train\nmasks_dir: semantic\n"),
-        "ROOT/data.yaml, line 2, column 8: `train`: there is no folder ROOT/semantic/train with the masks of ROOT/images/train"
+        "ROOT/data.yaml, line 2, column 8: `train`: there is no folder ROOT/semantic/train with the masks of \
+         ROOT/images/train"
     );
     assert!(
         refusal("names: [a]\ntrain: masks/train\nmasks_dir: masks\n").contains("has no folder `images` in its path")
