@@ -1,8 +1,8 @@
 //! Masks of classes that may overlap: one file for each image and class, in folders or with suffixes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 use super::error::LayoutError;
 use super::tree::{Dir, file_name, holds_images};
@@ -156,6 +156,25 @@ fn check_names(classes: &[String]) -> Result<(), LayoutError> {
     Ok(())
 }
 
+/// What a folder or suffix stands for, and whether it was asked for: `ignore` in any case; a class that is given, in
+/// its own spelling; otherwise what it says, which was asked for where no classes are given.
+fn class_of(found: &str, classes: Option<&[String]>) -> (String, bool) {
+    if found.eq_ignore_ascii_case(IGNORE) {
+        return (IGNORE.to_string(), true);
+    }
+    let Some(classes) = classes else { return (found.to_string(), true) };
+    // the one that is equal, otherwise the only one that differs in case
+    let equal = classes.iter().find(|class| *class == found);
+    let alike = || {
+        let mut alike = classes.iter().filter(|class| class.to_lowercase() == found.to_lowercase());
+        alike.next().filter(|_| alike.next().is_none())
+    };
+    match equal.or_else(alike) {
+        Some(class) => (class.clone(), true),
+        None => (found.to_string(), false),
+    }
+}
+
 fn in_folders(
     masks: &Path,
     stems: &[OsString],
@@ -166,26 +185,14 @@ fn in_folders(
     let deep = recursive || stems.iter().any(|stem| Path::new(stem).components().count() > 1);
     for folder in &Dir::read(masks)?.folders {
         // a class's name goes into reports and checkpoints
-        let Some(class) = file_name(folder).to_str() else { continue };
-        let given = classes.and_then(|classes| same_name(classes, class));
-        let class = if class.eq_ignore_ascii_case(IGNORE) { IGNORE } else { given.map_or(class, String::as_str) };
-        let of_class = files.by_class.entry(class.to_string()).or_default();
+        let Some(name) = file_name(folder).to_str() else { continue };
+        let of_class = files.by_class.entry(class_of(name, classes).0).or_default();
         if holds_images(folder) {
             let listing = Listing::of(folder, deep)?;
             of_class.extend(listing.stems().into_iter().zip(listing.files().iter().cloned()));
         }
     }
     Ok(files)
-}
-
-/// The given class that a folder or suffix stands for: the one that is equal, otherwise the one that differs in case
-/// only.
-fn same_name<'a>(classes: &'a [String], found: &str) -> Option<&'a String> {
-    let equal = classes.iter().find(|class| *class == found);
-    equal.or_else(|| {
-        let mut alike = classes.iter().filter(|class| class.to_lowercase() == found.to_lowercase());
-        alike.next().filter(|_| alike.next().is_none())
-    })
 }
 
 fn with_suffixes(
@@ -195,56 +202,54 @@ fn with_suffixes(
     recursive: bool,
 ) -> Result<Files, LayoutError> {
     let listing = Listing::of(masks, recursive)?;
-    let by_stem: HashMap<&OsStr, ()> = stems.iter().map(|stem| (stem.as_os_str(), ())).collect();
+    let images: HashSet<&OsStr> = stems.iter().map(OsString::as_os_str).collect();
     let mut files = Files { by_class: BTreeMap::new(), unclaimed: Vec::new() };
+    let mut left = Vec::new();
     for (stem, file) in listing.stems().into_iter().zip(listing.files()) {
-        let ways = splits(&stem);
-        // images that there are, the longest first
-        let of_images: Vec<_> = ways.iter().filter(|(image, _)| by_stem.contains_key(image.as_os_str())).collect();
-        let named = |class: &str| classes.is_none_or(|classes| same_name(classes, class).is_some()) || class == IGNORE;
-        let mut fitting = of_images.iter().filter(|(_, class)| named(class));
-        let chosen = match (fitting.next(), fitting.next()) {
-            (Some((_, first)), Some((_, second))) if classes.is_some() => {
-                return Err(LayoutError::ClassUnclear { mask: file.clone(), classes: [first.clone(), second.clone()] });
-            }
-            (Some(first), _) => Some(*first),
-            // a class that was not given; or, without an image of just this name, a given one: the name may differ in
-            // case
-            _ => of_images.first().copied().or_else(|| {
-                let given = |(_, class): &&(OsString, String)| classes.is_some() && named(class);
-                ways.iter().find(given)
-            }),
-        };
-        match chosen {
-            Some((image, class)) => {
-                let class = classes.and_then(|classes| same_name(classes, class)).unwrap_or(class);
-                files.by_class.entry(class.clone()).or_default().push((image.clone(), file.clone()));
-            }
-            None => files.unclaimed.push(file.clone()),
+        let ways: Vec<Way> = splits(&stem, classes);
+        let of_image = || ways.iter().filter(|way| images.contains(way.image.as_os_str()));
+        let asked: Vec<&Way> = of_image().filter(|way| way.is_asked_for).collect();
+        if let ([first, second, ..], Some(_)) = (&asked[..], classes) {
+            let classes = [first.class.clone(), second.class.clone()];
+            return Err(LayoutError::ClassUnclear { mask: file.clone(), classes });
+        }
+        match asked.first().copied().or_else(|| of_image().next()) {
+            Some(way) => files.by_class.entry(way.class.clone()).or_default().push((way.image.clone(), file.clone())),
+            None => left.push((ways, file)),
         }
     }
-    // classes that others have shown: the image's name may differ in case
-    for file in std::mem::take(&mut files.unclaimed) {
-        let stem = file.strip_prefix(masks).unwrap_or(&file).with_extension("");
-        let ways = splits(stem.as_os_str());
-        match ways.into_iter().find(|(_, class)| files.by_class.contains_key(class)) {
-            Some((image, class)) => files.by_class.entry(class).or_default().push((image, file)),
-            None => files.unclaimed.push(file),
+    // no image has just this name: it may differ in case, if the class is given, or was seen with others
+    for (ways, file) in left {
+        let is_known = |way: &&Way| match classes {
+            Some(_) => way.is_asked_for,
+            None => files.by_class.contains_key(&way.class),
+        };
+        match ways.iter().find(is_known) {
+            Some(way) => files.by_class.entry(way.class.clone()).or_default().push((way.image.clone(), file.clone())),
+            None => files.unclaimed.push(file.clone()),
         }
     }
     Ok(files)
 }
 
+/// A way to read a mask's stem.
+struct Way {
+    image: OsString,
+    class: String,
+    is_asked_for: bool,
+}
+
 /// The ways to read a mask's stem as an image and a class, the longest image first: at each `_` with something on both
 /// sides.
-fn splits(stem: &OsStr) -> Vec<(OsString, String)> {
+fn splits(stem: &OsStr, classes: Option<&[String]>) -> Vec<Way> {
     let bytes = stem.as_encoded_bytes();
     let at = (1..bytes.len().saturating_sub(1)).rev().filter(|at| bytes[*at] == b'_');
-    at.filter_map(|at| {
-        let class = std::str::from_utf8(&bytes[at + 1..]).ok()?.to_string();
-        (!class.contains(std::path::MAIN_SEPARATOR)).then_some((prefix(stem, at)?, class))
-    })
-    .collect()
+    let way = |at: usize| {
+        let found = std::str::from_utf8(&bytes[at + 1..]).ok().filter(|name| !name.contains(MAIN_SEPARATOR))?;
+        let (class, is_asked_for) = class_of(found, classes);
+        Some(Way { image: prefix(stem, at)?, class, is_asked_for })
+    };
+    at.filter_map(way).collect()
 }
 
 /// The first `length` bytes of a name, which end before a `_`.

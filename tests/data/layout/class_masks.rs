@@ -28,7 +28,7 @@ fn folders() -> Tree {
         "masks/polyp/a.png",
         "masks/polyp/b.png",
         "masks/polyp/z.png",
-        "masks/ignore/b.png",
+        "masks/Ignore/b.png",
     ])
 }
 
@@ -41,7 +41,7 @@ fn suffixes() -> Tree {
         "masks/a_polyp.png",
         "masks/b_polyp.png",
         "masks/z_polyp.png",
-        "masks/b_ignore.png",
+        "masks/b_Ignore.png",
     ])
 }
 

@@ -81,7 +81,7 @@ fn names_of_any_bytes_are_read_and_written() {
     let tree = images();
     let name = OsStr::from_bytes(b"\xff\xbc");
     std::fs::rename(tree.at("images/a.jpg"), tree.at("images").join(OsStr::from_bytes(b"\xff\xbc.jpg"))).unwrap();
-    tree.write("list.txt", b"\xff\xbc\n#x\nb.9\n");
+    tree.write("list.txt", b"\xff\xbc\r\n#x\r\nb.9\r\n");
     let listing = Listing::of(&tree.at("images"), false).unwrap();
     let list = NameList::read(&tree.at("list.txt")).unwrap();
     let found: Vec<_> = list.find(&listing).unwrap().iter().map(|at| listing.stem(*at)).collect();

@@ -97,6 +97,11 @@ fn a_file_from_another_machine_need_not_be_edited() {
         find_layout(tree.root()).unwrap().name(),
         "Ultralytics (data.yaml): train/images, train/labels (polygons)"
     );
+    // the last `images` counts
+    let tree = Tree::new(&["images/roads/images/a.jpg", "images/roads/masks/a.png"]);
+    tree.write("data.yaml", "train: images/roads/images\nmasks_dir: masks\nnames: [road]\n");
+    let part = find_layout(&tree.at("data.yaml")).unwrap().training.unwrap();
+    assert_eq!(part.labels, Labels::Masks(tree.at("images/roads/masks")));
     // a set elsewhere
     let elsewhere = Tree::new(&["images/a.jpg", "masks/a.png"]);
     let tree = Tree::new(&[]);
