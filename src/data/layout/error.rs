@@ -1,5 +1,6 @@
 //! What can be wrong with the layout of a data set.
 
+use std::fmt::Display;
 use std::io;
 use std::path::PathBuf;
 
@@ -26,15 +27,15 @@ pub enum LayoutError {
     },
     /// A folder has none of the known layouts.
     #[error(
-        "{} has no layout that is known. Looked for: {looked_for}. There is: {there}{}; set `images` and `masks` to \
-         the two folders",
-        root.display(), also(hints)
+        "{} has no layout that is known; set `images` and `masks` to the two folders. There is: {there}{}\nLooked \
+         for:{}",
+        root.display(), lines(hints), lines(looked_for)
     )]
     NotFound {
         /// The folder.
         root: PathBuf,
         /// The layouts.
-        looked_for: String,
+        looked_for: Vec<&'static str>,
         /// What the folder holds.
         there: String,
         /// What may have been meant.
@@ -147,10 +148,6 @@ pub enum LayoutError {
     },
 }
 
-fn also(hints: &[String]) -> String {
-    hints.iter().map(|hint| format!("; {hint}")).collect()
-}
-
-fn lines(candidates: &[String]) -> String {
-    candidates.iter().map(|candidate| format!("\n  {candidate}")).collect()
+fn lines<T: Display>(texts: &[T]) -> String {
+    texts.iter().map(|text| format!("\n  {text}")).collect()
 }

@@ -28,7 +28,7 @@ pub fn find_layout(root: &Path) -> Result<Layout, LayoutError> {
         Some(layout) => Ok(layout),
         None => Err(LayoutError::NotFound {
             root: root.to_owned(),
-            looked_for: LayoutKind::ALL.iter().map(|kind| kind.looked_for()).collect::<Vec<_>>().join("; "),
+            looked_for: LayoutKind::ALL.iter().map(|kind| kind.looked_for()).collect(),
             there: dir.told(),
             hints: hints(&dir),
         }),
@@ -112,7 +112,7 @@ fn hints(dir: &Dir) -> Vec<String> {
         let is_text = |path: &PathBuf| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("txt"));
         if Dir::read(folder).is_ok_and(|inner| inner.images().next().is_none() && inner.files.iter().any(is_text)) {
             hints.push(format!(
-                "{} holds text files, as Ultralytics writes polygons: set `data` to the YAML file that names their \
+                "{} holds text files, as Ultralytics writes polygons; set `data` to the YAML file that names their \
                  classes",
                 folder.display()
             ));
@@ -122,7 +122,7 @@ fn hints(dir: &Dir) -> Vec<String> {
         if let Ok(inner) = Dir::read(folder)
             && let Ok(Some(layout)) = layout_of(&inner)
         {
-            hints.push(format!("{} has one: {}; set `data` to it", folder.display(), layout.name()));
+            hints.push(format!("{} has one ({}); set `data` to it", folder.display(), layout.name()));
         }
     }
     hints

@@ -222,12 +222,9 @@ impl<'a> Known<'a> {
         Self { folder, stems, names }
     }
 
-    /// The image of a name: as it was written, then without space around it, then with `\` for `/`.
+    /// The image of a name: as it was written, then without space around it.
     fn find(&self, written: &OsStr) -> Option<usize> {
-        let text = written.to_str();
-        let trimmed = text.map(|text| OsString::from(text.trim()));
-        let slashes = text.map(|text| OsString::from(text.trim().replace('\\', "/")));
-        [Some(written.to_owned()), trimmed, slashes].iter().flatten().find_map(|name| self.exactly(name))
+        self.exactly(written).or_else(|| self.exactly(OsStr::new(written.to_str()?.trim())))
     }
 
     fn exactly(&self, name: &OsStr) -> Option<usize> {

@@ -65,6 +65,14 @@ fn names_are_paths_in_the_folder_or_lead_to_it() {
     assert_eq!(found(&tree, format!("{}\n", tree.at("images/a.jpg").display())), ["a"]);
 }
 
+#[cfg(unix)]
+#[test]
+fn absolute_names_may_lead_through_links() {
+    let tree = images();
+    std::os::unix::fs::symlink("images", tree.at("link")).unwrap();
+    assert_eq!(found(&tree, format!("{}\n", tree.at("link/sub/g.png").display())), ["sub/g"]);
+}
+
 #[test]
 fn names_may_differ_in_case_and_form_if_one_image_is_meant() {
     let tree = Tree::new(&["images/IMG_1.JPG", "images/caf\u{e9}.jpg"]);

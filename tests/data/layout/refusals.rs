@@ -38,41 +38,43 @@ fn sets_in_two_places_are_both_named() {
 #[test]
 fn an_empty_folder_is_told_what_was_looked_for() {
     let text = refusal(&[]);
-    assert!(
-        text.starts_with("ROOT has no layout that is known. Looked for: a folder of images beside one of masks"),
-        "{text}"
-    );
-    assert!(text.contains("; VOC (JPEGImages, ") && text.contains("; COCO (annotations/*.json"), "{text}");
-    assert!(text.ends_with(". There is: nothing; set `images` and `masks` to the two folders"), "{text}");
+    let lines: Vec<&str> = text.lines().collect();
+    let first = "ROOT has no layout that is known; set `images` and `masks` to the two folders. There is: nothing";
+    assert_eq!(lines[..2], [first, "Looked for:"]);
+    let begin = ["a folder of images beside one of masks", "VOC", "nnU-Net", "Cityscapes", "a YAML file", "COCO"];
+    assert_eq!(lines.len(), 2 + begin.len(), "{text}");
+    for (line, begin) in lines[2..].iter().zip(begin) {
+        assert!(line.starts_with(&format!("  {begin}")), "{line}");
+    }
 }
 
 #[test]
 fn what_is_there_is_told() {
+    let second = |paths: &[&str]| refusal(paths).lines().nth(1).unwrap().to_string();
     let text = refusal(&["images/a.jpg", "masks/", "notes/n.txt", "b.jpg", "c.csv", "d.csv"]);
-    let there = "There is: folders images, masks (no image file in it), notes (no image file in it); 1 image file; 2 \
-    other files; a folder of masks is called one of masks, mask, GT, ";
+    let there = "There is: folders images, masks (no image file in it), notes (no image file in it); 1 image file; \
+                 2 other files\n  a folder of masks is called one of masks, mask, GT, ";
     assert!(text.contains(there), "{text}");
-    let text = refusal(&["pictures/a.jpg", "masks/a.png"]);
-    assert!(text.contains("; a folder of images is called one of images, image, Imgs, "), "{text}");
-    // words that only one of the two has
-    assert!(refusal(&["images_2024/a.jpg", "masks/a.png"]).contains("There is: folders images_2024, masks"));
-    // sets in the one that the other has not
-    assert!(refusal(&["images/train/a.jpg", "masks/a.png"]).contains("There is: folders images, masks"));
+    let text = second(&["pictures/a.jpg", "masks/a.png"]);
+    assert!(text.starts_with("  a folder of images is called one of images, image, Imgs, "), "{text}");
+    // words that only one of the two has; sets in the one that the other has not
+    assert!(refusal(&["images_2024/a.jpg", "masks/a.png"]).contains("There is: folders images_2024, masks\n"));
+    assert!(refusal(&["images/train/a.jpg", "masks/a.png"]).contains("There is: folders images, masks\n"));
 }
 
 #[test]
 fn a_folder_one_level_up_is_told_where_the_set_is() {
     let text = refusal(&["Kvasir-SEG/images/a.jpg", "Kvasir-SEG/masks/a.jpg", "__MACOSX/Kvasir-SEG/x"]);
-    assert!(text.contains("; ROOT/Kvasir-SEG has one: folders: images, masks; set `data` to it;"), "{text}");
+    assert!(text.contains("\n  ROOT/Kvasir-SEG has one (folders: images, masks); set `data` to it\n"), "{text}");
 }
 
 #[test]
 fn polygons_without_their_yaml_file_are_told() {
     let text = refusal(&["images/train/a.jpg", "labels/a.txt"]);
-    assert!(
-        text.contains("; ROOT/labels holds text files, as Ultralytics writes polygons: set `data` to the YAML file"),
-        "{text}"
-    );
+    let hint = "\n  ROOT/labels holds text files, as Ultralytics writes polygons; set `data` to the YAML file that \
+    names \
+                their classes\n";
+    assert!(text.contains(hint), "{text}");
 }
 
 #[test]
