@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod data;
+mod layout;
 mod metrics;
 mod on_cpu;
 #[cfg(feature = "cuda")]

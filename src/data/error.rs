@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use super::layout::list_error::NameListError;
 use super::pixels::MAX_PIXELS;
 use super::unused::{Few, Unused};
 
@@ -34,10 +35,11 @@ pub enum DataError {
     },
     /// Images have no mask of the same stem.
     #[error(
-        "{} of {images} images have no mask in {}: {}; a mask is an image file of the same stem, whatever its ending{}",
+        "{} of {images} images have no mask in {}: {}; a mask is an image file {}, whatever its ending{}",
         without.len(),
         masks.display(),
         Few(without),
+        if called == "IMAGE" { "of the same stem".to_string() } else { format!("called {called}") },
         hints(suffix.as_deref(), *empty_masks)
     )]
     MissingMask {
@@ -47,11 +49,16 @@ pub enum DataError {
         masks: PathBuf,
         /// How many images there are.
         images: usize,
+        /// What a mask would be called: `IMAGE` with what comes behind an image's stem.
+        called: String,
         /// What the name of every mask has behind that of its image, if there is such a thing.
         suffix: Option<String>,
         /// How many files of the masks' folder are empty.
         empty_masks: usize,
     },
+    /// A list of names is wrong.
+    #[error(transparent)]
+    Names(#[from] NameListError),
     /// Images and masks are looked for in one folder: each image would be its own mask.
     #[error("{} is given for the images and for the masks; they must be two folders", path.display())]
     OneFolder {
@@ -235,7 +242,7 @@ fn holds(unused: &Unused) -> String {
 fn hints(suffix: Option<&str>, empty_masks: usize) -> String {
     let mut hints = String::new();
     if let Some(suffix) = suffix {
-        hints += &format!(". Every mask is called IMAGE{suffix}: rename the masks");
+        hints += &format!(". Every mask is called IMAGE{suffix}: set `mask_suffix` to \"{suffix}\"");
     }
     if empty_masks > 0 {
         hints += &format!(". {empty_masks} files among the masks have zero bytes");

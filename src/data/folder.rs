@@ -1,12 +1,14 @@
 //! Pairs of files: two folders, an image and its mask sharing a stem.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::dataset::{Dataset, is_same_shape};
 use super::error::{BadFiles, DataError};
+use super::layout::name_list::Selection;
 use super::listing::Listing;
-use super::names::{Matched, common_suffix, match_names};
+use super::names::{Matched, StemRule, common_suffix, match_names};
 use super::pixels::{Grey, Rgb};
 use super::read::facts::{FileFacts, ReadOptions};
 use super::read::{read_grey_with, read_rgb_with};
@@ -25,7 +27,7 @@ pub struct Pair {
 }
 
 /// How a [`Folder`] is read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FolderOptions {
     /// Folders in the folders count too; an image and its mask lie in folders of the same name.
     pub recursive: bool,
@@ -33,10 +35,14 @@ pub struct FolderOptions {
     pub resize_masks: bool,
     /// How files are read.
     pub read: ReadOptions,
+    /// What a mask is called: by default as its image.
+    pub stems: StemRule,
+    /// Which of the images are used.
+    pub selection: Selection,
 }
 
-/// A [`Dataset`] of two folders. A pair is an image and a mask of the same stem, whatever their endings; pairs stand
-/// in bytewise order of the images' names.
+/// A [`Dataset`] of two folders. A pair is an image and a mask of the same stem (or of the stem that [`StemRule`] makes
+/// of it), whatever their endings; pairs stand in bytewise order of the images' names.
 #[derive(Clone, Debug)]
 pub struct Folder {
     pairs: Vec<Pair>,
@@ -47,8 +53,10 @@ pub struct Folder {
 /// What was found in the two folders of a [`Folder`] beside its pairs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// Masks that no image belongs to.
+    /// Masks that no image belongs to. Images that are there but not used have their masks.
     pub masks_without_image: Vec<PathBuf>,
+    /// Pictures among the masks that have not the suffix that masks have.
+    pub masks_without_suffix: Vec<PathBuf>,
     /// Images whose mask has a name that differs in case or Unicode's form.
     pub loosely_named: Vec<PathBuf>,
     /// What else lies among the images.
@@ -79,7 +87,8 @@ impl Folder {
     ///
     /// # Errors
     ///
-    /// As [`Listing::of`] for either folder, when they are one folder, and when images have no mask.
+    /// As [`Listing::of`] for either folder, as [`Selection::of`], when they are one folder, and when images have no
+    /// mask.
     pub fn open_with(images: &Path, masks: &Path, options: FolderOptions) -> Result<Self, DataError> {
         if let (Ok(a), Ok(b)) = (images.canonicalize(), masks.canonicalize())
             && a == b
@@ -88,11 +97,18 @@ impl Folder {
         }
         let [images, masks] = [Listing::of(images, options.recursive)?, Listing::of(masks, options.recursive)?];
         let (stems, mask_stems) = (images.stems(), masks.stems());
-        let Matched { candidates, loose, left } = match_names(&stems, &mask_stems);
-        let mut pairs = Vec::with_capacity(stems.len());
+        let used = options.selection.of(&images)?;
+        // all images are matched, used or not: a mask of an image that is not used is not one without an image
+        let (with_name, wanted): (Vec<usize>, Vec<OsString>) =
+            (0..).zip(&stems).filter_map(|(at, stem)| Some((at, options.stems.mask_of(stem)?))).unzip();
+        let Matched { candidates, loose, left } = match_names(&wanted, &mask_stems);
+        let mask_of: HashMap<usize, usize> =
+            with_name.iter().zip(candidates).filter_map(|(image, mask)| Some((*image, mask?))).collect();
+        let mut pairs = Vec::with_capacity(used.len());
         let mut without = Vec::new();
-        for ((image, stem), mask) in images.files().iter().zip(&stems).zip(candidates) {
-            match mask.map(|at| masks.files()[at].clone()) {
+        for at in &used {
+            let (image, stem) = (&images.files()[*at], &stems[*at]);
+            match mask_of.get(at).map(|mask| masks.files()[*mask].clone()) {
                 Some(mask) => {
                     pairs.push(Pair { stem: stem.to_string_lossy().into_owned(), image: image.clone(), mask })
                 }
@@ -100,11 +116,17 @@ impl Folder {
             }
         }
         if !without.is_empty() {
-            return Err(missing_masks(&images, &masks, without, &stems, &mask_stems));
+            let stems: Vec<OsString> = used.iter().map(|at| stems[*at].clone()).collect();
+            return Err(missing_masks(&masks, without, &options.stems, &stems, &mask_stems));
         }
+        let (masks_without_image, masks_without_suffix): (Vec<usize>, Vec<usize>) =
+            left.into_iter().partition(|at| options.stems.is_mask(&mask_stems[*at]));
+        let loose = loose.iter().map(|at| with_name[*at]).filter(|at| used.binary_search(at).is_ok());
+        let files = |of: Vec<usize>| of.iter().map(|at| masks.files()[*at].clone()).collect();
         let found = Found {
-            masks_without_image: left.iter().map(|at| masks.files()[*at].clone()).collect(),
-            loosely_named: loose.iter().map(|at| images.files()[*at].clone()).collect(),
+            masks_without_image: files(masks_without_image),
+            masks_without_suffix: files(masks_without_suffix),
+            loosely_named: loose.map(|at| images.files()[at].clone()).collect(),
             among_images: images.unused().clone(),
             among_masks: masks.unused().clone(),
         };
@@ -117,8 +139,8 @@ impl Folder {
     }
 
     /// How its files are read.
-    pub fn options(&self) -> FolderOptions {
-        self.options
+    pub fn options(&self) -> &FolderOptions {
+        &self.options
     }
 
     /// What was found beside the pairs.
@@ -165,17 +187,20 @@ impl Folder {
 }
 
 fn missing_masks(
-    images: &Listing,
     masks: &Listing,
     without: Vec<PathBuf>,
+    rule: &StemRule,
     stems: &[OsString],
     mask_stems: &[OsString],
 ) -> DataError {
     let empty = masks.unused().kinds().find(|(kind, _)| *kind == UnusedKind::ZeroBytes);
+    // a suffix explains what is missing only where nothing fits without
+    let none_fits = without.len() == stems.len();
     DataError::MissingMask {
         masks: masks.folder().to_owned(),
-        images: images.files().len(),
-        suffix: common_suffix(stems, mask_stems),
+        images: stems.len(),
+        called: rule.to_string(),
+        suffix: if none_fits { common_suffix(stems, mask_stems) } else { None },
         empty_masks: empty.map_or(0, |(_, paths)| paths.len()),
         without,
     }

@@ -125,11 +125,12 @@ fn bytes<T: AsRef<OsStr> + ?Sized>(name: &T) -> &[u8] {
     name.as_ref().as_encoded_bytes()
 }
 
+/// Whether a name's ending is an image's.
+pub(super) fn has_image_ending(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known)))
+}
+
 /// What a file is by its ending, if it is no image that is read.
 fn kind_of(path: &Path) -> Option<UnusedKind> {
-    let Some(ending) = path.extension() else { return Some(UnusedKind::Other) };
-    if ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known)) {
-        return None;
-    }
-    Some(UnusedKind::of_ending(path))
+    if has_image_ending(path) { None } else { Some(UnusedKind::of_ending(path)) }
 }

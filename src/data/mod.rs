@@ -8,12 +8,13 @@
 //! 1. [`read_rgb`] and [`read_grey`]: a file, as `Image.open(path).convert("RGB")` and `convert("L")` see it;
 //!    [`read_rgb_with`] and [`read_grey_with`] take [`ReadOptions`] and give [`FileFacts`] too;
 //! 2. [`Pixels::resize`]: Pillow's antialiased resizing, equal to the pixel;
-//! 3. [`Dataset`]: pairs of image and mask, from two folders ([`Listing`], [`Folder`]) or generated ([`Synthetic`]);
+//! 3. [`layout`]: where a data set's images, masks and lists are;
+//! 4. [`Dataset`]: pairs of image and mask, from two folders ([`Listing`], [`Folder`]) or generated ([`Synthetic`]);
 //!    [`inspect()`] reads a whole folder first: what cannot be used, and what is likely wrong ([`Warning`], [`SetReport`]);
-//! 4. [`Example`]: one normalised pair at a network's side, perhaps flipped; [`epoch_order`] and [`flips`] decide
+//! 5. [`Example`]: one normalised pair at a network's side, perhaps flipped; [`epoch_order`] and [`flips`] decide
 //!    which and how, from seed, epoch and sample alone;
-//! 5. [`Loader`]: batches of examples, prepared in the background, always in the order asked for;
-//! 6. [`saved_mask`], [`overlay`], [`contact_sheet`]: predictions as pictures; [`write_png`], and [`write_prediction`],
+//! 6. [`Loader`]: batches of examples, prepared in the background, always in the order asked for;
+//! 7. [`saved_mask`], [`overlay`], [`contact_sheet`]: predictions as pictures; [`write_png`], and [`write_prediction`],
 //!    whose files are known again ([`is_prediction`], [`whole_prediction`]).
 //!
 //! This layer knows no tensor, no tape and no network.
@@ -26,6 +27,7 @@ pub(crate) mod example;
 pub(crate) mod folder;
 pub(crate) mod inspect;
 pub(crate) mod kept;
+pub mod layout;
 pub(crate) mod listing;
 pub(crate) mod loader;
 pub(crate) mod mask;
@@ -60,6 +62,7 @@ pub use listing::{Listing, image_files};
 pub use loader::{Batch, BatchRequest, Loader};
 pub use mask::{FOREGROUND_ABOVE, saved_mask};
 pub use multi_scale::{LARGER_SCALE, MultiScale};
+pub use names::StemRule;
 pub use pair_facts::{MaskLevels, PairFacts, PictureFacts};
 pub use picture::{SheetRow, contact_sheet, overlay};
 pub use pixels::{Grey, MAX_PIXELS, Pixels, Rgb};

@@ -2,8 +2,64 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 
 use unicode_normalization::UnicodeNormalization;
+
+/// How the stem of a mask follows from its image's: what the image has at its end is taken away, and what the mask has
+/// is added. By default both are equal.
+///
+/// `a_leftImg8bit` becomes `a_gtFine_labelIds` with the suffixes `_leftImg8bit` and `_gtFine_labelIds`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StemRule {
+    /// What every image has at the end of its stem, and its mask has not.
+    pub image_suffix: String,
+    /// What every mask has at the end of its stem, and its image has not.
+    pub mask_suffix: String,
+}
+
+impl StemRule {
+    /// Masks are called as their image, with `suffix` behind it.
+    pub fn with_mask_suffix(suffix: &str) -> Self {
+        Self { mask_suffix: suffix.to_string(), ..Self::default() }
+    }
+
+    /// The stem of the mask of the image `stem`; `None` if the image has not the suffix that it must have.
+    pub fn mask_of(&self, stem: &OsStr) -> Option<OsString> {
+        let mut mask = without_suffix(stem, &self.image_suffix)?;
+        mask.push(&self.mask_suffix);
+        Some(mask)
+    }
+
+    /// Whether a mask may have this stem.
+    pub fn is_mask(&self, stem: &OsStr) -> bool {
+        stem.as_encoded_bytes().ends_with(self.mask_suffix.as_bytes())
+    }
+}
+
+/// What a mask is called, for people: `IMAGE_segmentation`.
+impl fmt::Display for StemRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "IMAGE{}", self.mask_suffix)?;
+        if self.image_suffix.is_empty() { Ok(()) } else { write!(f, " of an image IMAGE{}", self.image_suffix) }
+    }
+}
+
+fn without_suffix(name: &OsStr, suffix: &str) -> Option<OsString> {
+    if suffix.is_empty() {
+        return Some(name.to_owned());
+    }
+    match name.to_str() {
+        Some(text) => text.strip_suffix(suffix).map(OsString::from),
+        #[cfg(unix)]
+        None => {
+            use std::os::unix::ffi::OsStrExt;
+            name.as_bytes().strip_suffix(suffix.as_bytes()).map(|bytes| OsStr::from_bytes(bytes).to_owned())
+        }
+        #[cfg(not(unix))]
+        None => None,
+    }
+}
 
 /// Which candidate belongs to each name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -119,6 +175,30 @@ mod tests {
     fn what_could_belong_to_two_belongs_to_none() {
         assert_eq!(matched(&["Ab"], &["aB", "AB"]), (vec![None], vec![], vec![0, 1]));
         assert_eq!(matched(&["Ab", "aB"], &["ab"]), (vec![None, None], vec![], vec![0]));
+    }
+
+    #[test]
+    fn the_stem_of_a_mask_follows_from_its_images() {
+        let mask = |image: &str, mask: &str, stem: &str| {
+            let rule = StemRule { image_suffix: image.to_string(), mask_suffix: mask.to_string() };
+            rule.mask_of(OsStr::new(stem)).map(|mask| mask.into_string().unwrap())
+        };
+        assert_eq!(mask("", "", "a").as_deref(), Some("a"));
+        assert_eq!(mask("", "_mask", "b/a").as_deref(), Some("b/a_mask"));
+        assert_eq!(mask("_left", "_ids", "b/a_left").as_deref(), Some("b/a_ids"));
+        assert_eq!(mask("_0000", "", "a_0000").as_deref(), Some("a"));
+        assert_eq!(mask("_0000", "", "a_0001"), None);
+        assert!(StemRule::with_mask_suffix("_mask").is_mask(OsStr::new("a_mask")));
+        assert!(!StemRule::with_mask_suffix("_mask").is_mask(OsStr::new("a")));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn suffixes_of_names_of_any_bytes() {
+        use std::os::unix::ffi::OsStrExt;
+        let rule = StemRule { image_suffix: "_left".to_string(), mask_suffix: "_ids".to_string() };
+        assert_eq!(rule.mask_of(OsStr::from_bytes(b"\xcd_left")).unwrap(), OsStr::from_bytes(b"\xcd_ids"));
+        assert_eq!(rule.mask_of(OsStr::from_bytes(b"\xcd_right")), None);
     }
 
     #[cfg(unix)]

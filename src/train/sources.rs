@@ -76,9 +76,10 @@ impl InspectedFolders {
             recursive: settings.recursive,
             resize_masks: settings.resize_masks,
             read: settings.reading(),
+            ..FolderOptions::default()
         };
         let (Some(images), Some(masks)) = (images, masks) else { return Ok(None) };
-        let training = Folder::open_with(images, masks, options)?;
+        let training = Folder::open_with(images, masks, options.clone())?;
         // before files are read, which takes long
         let validation = match (val_images, val_masks) {
             (Some(images), Some(masks)) => Some(Folder::open_with(images, masks, options)?),

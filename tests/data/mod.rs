@@ -4,6 +4,7 @@ mod classes;
 mod example;
 mod folder;
 mod inspect;
+mod layout;
 mod loader;
 mod mask;
 mod picture;

@@ -24,4 +24,5 @@ pub mod small_model;
 pub mod source;
 pub mod tiff;
 pub mod toy;
+pub mod tree;
 pub mod wrong;
