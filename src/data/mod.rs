@@ -16,6 +16,7 @@
 //!
 //! This layer knows no tensor, no tape and no network.
 
+pub(crate) mod annotations;
 pub(crate) mod dataset;
 pub(crate) mod error;
 pub(crate) mod example;
@@ -39,6 +40,17 @@ pub(crate) mod unused;
 pub(crate) mod warning;
 pub(crate) mod write;
 
+pub use annotations::annotated::Annotated;
+pub use annotations::classes::{Classes, MOST_CLASSES};
+pub use annotations::coco::file::{Coco, CocoImage};
+pub use annotations::drawing::{Drawing, IGNORED, Mark, Shape};
+pub use annotations::files::{FileMatch, files_beside};
+pub use annotations::flaw::{AnnotationError, BadAnnotation, BadAnnotations, Flaw, Id, Place};
+pub use annotations::labelme::Labelme;
+pub use annotations::notes::{Note, NoteKind, Notes};
+pub use annotations::polygon_text::PolygonText;
+pub use annotations::region::Region;
+pub use annotations::runs::{Runs, RunsError};
 pub use dataset::{Dataset, is_same_shape};
 pub use error::{BadFiles, DataError};
 pub use example::{Example, Flips, epoch_order, flips, normalise};
