@@ -9,6 +9,8 @@
 //! 2. [`Pixels::resize`]: Pillow's antialiased resizing, equal to the pixel;
 //! 3. [`Dataset`]: pairs of image and mask, from two folders ([`Listing`], [`Folder`]) or generated ([`Synthetic`]);
 //!    [`inspect()`] reads a whole folder first: what cannot be used, and what is likely wrong ([`Warning`], [`SetReport`]);
+//!    Masks may also come from annotation files: [`Coco`], [`Labelme`] and [`PolygonText`] give the shapes of each image as a
+//!    [`Drawing`], which paints them;
 //! 4. [`Example`]: one normalised pair at a network's side, perhaps flipped; [`epoch_order`] and [`flips`] decide
 //!    which and how, from seed, epoch and sample alone;
 //! 5. [`Loader`]: batches of examples, prepared in the background, always in the order asked for;

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use super::drawing::Mark;
 use super::flaw::{AnnotationError, few};
 
-/// The most classes beside the background: an index map has 256 values, of which 0 is the background and 255 is ignored.
+/// The most classes beside the background: an index map has 256 values, of which 0 is the background and 255 is
+/// ignored.
 pub const MOST_CLASSES: usize = 254;
 
 /// The names of class 0, in any case.
@@ -16,9 +17,9 @@ const IGNORE: &str = "__ignore__";
 
 /// The classes of a set, in their order.
 ///
-/// Class 0 is the background, and stands for no shape. A name `background` or `_background_` (as Labelme has it) is class 0 itself,
-/// wherever it stands in a file and whatever its number there: what is marked so is painted with 0. `__ignore__` is no class: what is
-/// marked so is ignored.
+/// Class 0 is the background, and stands for no shape. A name `background` or `_background_` (as Labelme has it) is
+/// class 0 itself, wherever it stands in a file and whatever its number there: what is marked so is painted with 0.
+/// `__ignore__` is no class: what is marked so is ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Classes {
     background: String,
@@ -55,9 +56,11 @@ impl Classes {
         let reason = match self.names.len() {
             0 => "there is no class beside the background; there must be one".to_string(),
             many if many > MOST_CLASSES => {
-                format!("there are {many} classes beside the background, more than {MOST_CLASSES}; name those that are wanted")
+                format!("there are {many} classes beside the background, more than {MOST_CLASSES}; name those to take")
             }
-            _ if !twice.is_empty() => format!("classes are there twice ({}); give each its own name", few(&twice, twice.len())),
+            _ if !twice.is_empty() => {
+                format!("classes are there twice ({}); give each its own name", few(&twice, twice.len()))
+            }
             _ => return Ok(self),
         };
         Err(AnnotationError::Classes(reason))

@@ -1,11 +1,11 @@
 //! Polygons as pycocotools rasterises them (`rleFrPoly` of its `maskApi.c`), to the pixel.
 //!
-//! Corners are brought to a grid of five points a pixel and rounded. The outline is walked on that grid, along its longer axis, one
-//! point a step. Wherever it passes the middle of a column of pixels, the column changes between outside and inside, at the next
-//! pixel below.
+//! Corners are brought to a grid of five points a pixel and rounded. The outline is walked on that grid, along its
+//! longer axis, one point a step. Wherever it passes the middle of a column of pixels, the column changes between
+//! outside and inside, at the next pixel below.
 //!
-//! pycocotools makes all points of the walk. Here only those are computed at which a column's middle is passed, by the same
-//! floating-point operations, so that a corner far outside the image costs no more than any other.
+//! pycocotools makes all points of the walk. Here only those are computed at which a column's middle is passed, by the
+//! same floating-point operations, so that a corner far outside the image costs no more than any other.
 //!
 //! Source: <https://github.com/ppwwyyxx/cocoapi/blob/master/common/maskApi.c>
 
@@ -58,7 +58,8 @@ struct Columns {
 }
 
 impl Columns {
-    /// Those of a picture whose middle lies between two points of the grid: column `k` is passed between `5 k + 2` and `5 k + 3`.
+    /// Those of a picture whose middle lies between two points of the grid: column `k` is passed between `5 k + 2` and
+    /// `5 k + 3`.
     fn between(low: i32, high: i32, width: usize) -> Self {
         let first = (i64::from(low) + 2).div_euclid(5).max(0);
         let end = ((i64::from(high) - 3).div_euclid(5) + 1).min(width as i64);
@@ -97,7 +98,8 @@ fn passed(from: [i32; 2], to: [i32; 2], columns: Columns, found: &mut impl FnMut
         for column in columns.first..columns.end {
             let middle = (5 * column + 2) as i32;
             // the first step behind the column's middle; the walk goes one way, so it can be searched for by halves
-            let behind = |step: i32| if rising { along(x, slope, step) > middle } else { along(x, slope, step) <= middle };
+            let behind =
+                |step: i32| if rising { along(x, slope, step) > middle } else { along(x, slope, step) <= middle };
             let (mut before, mut first) = (0, steps);
             while first - before > 1 {
                 let half = before + (first - before) / 2;

@@ -42,8 +42,8 @@ pub enum Mark {
 }
 
 impl Drawing {
-    /// An index map: 0 is the background, the class `Class(k)` is `k + 1`, 255 is ignored. A later shape is painted over an earlier
-    /// one.
+    /// An index map: 0 is the background, the class `Class(k)` is `k + 1`, 255 is ignored. A later shape is painted
+    /// over an earlier one.
     pub fn exclusive(&self) -> Grey {
         self.painted(|mark| match mark {
             Mark::Background => Some(0),
@@ -52,14 +52,14 @@ impl Drawing {
         })
     }
 
-    /// The mask of one class, whatever other classes its pixels belong to: 255 inside, 0 outside. Background shapes clear what
-    /// earlier shapes marked; the order of other shapes changes nothing.
+    /// The mask of one class, whatever other classes its pixels belong to: 255 inside, 0 outside. Background shapes
+    /// clear what earlier shapes marked; the order of other shapes changes nothing.
     pub fn class(&self, class: u8) -> Grey {
         self.plane(Mark::Class(class))
     }
 
-    /// Where pixels are ignored in every class: 255 there, 0 elsewhere. A later shape of a class changes nothing about that, as it
-    /// says nothing of the other classes; a background shape does.
+    /// Where pixels are ignored in every class: 255 there, 0 elsewhere. A later shape of a class changes nothing about
+    /// that, as it says nothing of the other classes; a background shape does.
     pub fn ignored(&self) -> Grey {
         self.plane(Mark::Ignored)
     }

@@ -18,8 +18,8 @@ pub struct FileMatch {
 }
 
 impl Coco {
-    /// Finds the listed images among the files of a folder: by their paths in it, otherwise by their names alone, where these are
-    /// there once. Names may differ in case, or in how Unicode spells them, as those of masks may.
+    /// Finds the listed images among the files of a folder: by their paths in it, otherwise by their names alone, where
+    /// these are there once. Names may differ in case, or in how Unicode spells them, as those of masks may.
     pub fn matched(&self, folder: &Path, files: &[PathBuf]) -> FileMatch {
         let paths: Vec<OsString> = files.iter().map(|file| plain(file.strip_prefix(folder).unwrap_or(file))).collect();
         let listed: Vec<OsString> = self.listed().iter().map(|image| OsString::from(&image.file_name)).collect();

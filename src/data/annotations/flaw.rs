@@ -5,9 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::region::FARTHEST;
 use super::runs::RunsError;
 use crate::data::pixels::MAX_PIXELS;
+
+/// No coordinate is farther from the image's corner, in pixels: so far, all sums and products of painting fit into
+/// their numbers.
+pub(super) const FARTHEST: f64 = 10_000_000.0;
 
 /// Why annotations cannot be used, where, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -184,13 +187,18 @@ pub enum Flaw {
     #[error("its `segmentation` is a list of numbers; COCO has a list of polygons: [[x, y, x, y, ...]]")]
     Flat,
     /// A segmentation of another kind.
-    #[error("its `segmentation` is neither a list of polygons nor run lengths (`counts` and `size`); export it as one of these")]
+    #[error(
+        "its `segmentation` is neither a list of polygons nor run lengths (`counts`, `size`); export it as one of these"
+    )]
     Segmentation,
     /// Run lengths that say nothing.
     #[error("{0}; export the annotation again")]
     Runs(#[from] RunsError),
     /// Run lengths of another size than their image.
-    #[error("its run lengths are of {}x{} pixels, but the image has {}x{}; export the annotation again", .0.0, .0.1, .1.0, .1.1)]
+    #[error(
+        "its run lengths are of {}x{} pixels, but the image has {}x{}; export the annotation again",
+        .0.0, .0.1, .1.0, .1.1
+    )]
     RunsSize((usize, usize), (usize, usize)),
     /// A shape with a number of points that it cannot have.
     #[error("a {shape} has {needs}, not {found}; draw the shape again, or remove it")]
@@ -203,13 +211,18 @@ pub enum Flaw {
         found: usize,
     },
     /// A kind of shape that is not known.
-    #[error("shapes of type `{0}` are not known (polygon, rectangle, oriented_rectangle, circle, point, line, linestrip, mask are)")]
+    #[error(
+        "shapes of type `{0}` are not known (polygon, rectangle, oriented_rectangle, circle, point, line, \
+         linestrip, mask are)"
+    )]
     UnknownShape(String),
     /// A label that is none of the classes.
     #[error("its label is none of the classes ({0}); rename the label, or add it to the classes")]
     UnknownLabel(String),
     /// The number of a class that is not there.
-    #[error("its class {class} is not among the {classes} classes, which count from 0; add the class, or correct the number")]
+    #[error(
+        "its class {class} is not among the {classes} classes, which count from 0; add the class, or correct the number"
+    )]
     UnknownClass {
         /// The number.
         class: String,

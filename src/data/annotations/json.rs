@@ -191,8 +191,8 @@ impl<'de> Visitor<'de> for NumberVisitor {
 
 /// Parses JSON.
 ///
-/// Python writes `NaN` and `Infinity`, which JSON does not have. Where there are such, they are read as text, so that what they
-/// belong to can be named. A byte order mark is passed over.
+/// Python writes `NaN` and `Infinity`, which JSON does not have. Where there are such, they are read as text, so that
+/// what they belong to can be named. A byte order mark is passed over.
 pub(super) fn parse<T>(mut json: Vec<u8>, read: impl Fn(&[u8]) -> serde_json::Result<T>) -> serde_json::Result<T> {
     let start = if json.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
     let json = &mut json[start..];

@@ -1,7 +1,7 @@
 //! Labelme's annotation files: one JSON for each image.
 //!
-//! Shapes are painted as Labelme's own converters do it (`shapes_to_label`, which draws with Pillow), in the file's order. That is
-//! Labelme 7; before that, lines of several pieces had no rounded corners.
+//! Shapes are painted as Labelme's own converters do it (`shapes_to_label`, which draws with Pillow), in the file's
+//! order. That is Labelme 7; before that, lines of several pieces had no rounded corners.
 //!
 //! Source: <https://github.com/wkentaro/labelme/blob/v7.9.1/labelme/_utils/_mask.py>
 
@@ -24,10 +24,10 @@ use super::stamp;
 /// Labelme's annotations of a set of images.
 ///
 /// - `_background_` is class 0 and paints over what is below; `__ignore__` is ignored.
-/// - Without given names, classes follow in the order in which their labels are first met: files in their order, shapes in theirs.
-///   With given names, another label is an error, as it is to Labelme.
-/// - `point` is a disc of radius 5; `line` and `linestrip` are ten pixels wide. Shapes of type `points`, which Labelme's converters
-///   refuse, mark nothing.
+/// - Without given names, classes follow in the order in which their labels are first met: files in their order, shapes
+///   in theirs. With given names, another label is an error, as it is to Labelme.
+/// - `point` is a disc of radius 5; `line` and `linestrip` are ten pixels wide. Shapes of type `points`, which
+///   Labelme's converters refuse, mark nothing.
 /// - An image without a file is background.
 #[derive(Clone, Debug)]
 pub struct Labelme {
@@ -72,13 +72,13 @@ struct Labelled {
 }
 
 impl Labelme {
-    /// Reads the files of a set of images, in the order of these; `None` for an image that has none. With `names`, these are the
-    /// classes, in their order; the first may be the background's.
+    /// Reads the files of a set of images, in the order of these; `None` for an image that has none. With `names`,
+    /// these are the classes, in their order; the first may be the background's.
     ///
     /// # Errors
     ///
-    /// When there is no class, more than 254, or a name twice; and, all together, when files cannot be read, are not Labelme's, or
-    /// have labels, shapes, points or masks that cannot be used.
+    /// When there is no class, more than 254, or a name twice; and, all together, when files cannot be read, are not
+    /// Labelme's, or have labels, shapes, points or masks that cannot be used.
     pub fn read(files: &[Option<PathBuf>], names: Option<&[String]>) -> Result<Self, AnnotationError> {
         let given = names.map(Classes::given).transpose()?;
         let mut reading = Reading::default();
@@ -229,7 +229,9 @@ fn region(shape: &RawShape) -> Result<Result<Region, NoteKind>, Flaw> {
         "points" => Ok(Err(NoteKind::PointLists)),
         "polygon" => Region::polygon(&points).map(Ok),
         "oriented_rectangle" if points.len() == 4 => Region::polygon(&points).map(Ok),
-        "oriented_rectangle" => Err(Flaw::Points { shape: "oriented_rectangle", needs: "four points", found: points.len() }),
+        "oriented_rectangle" => {
+            Err(Flaw::Points { shape: "oriented_rectangle", needs: "four points", found: points.len() })
+        }
         "rectangle" => Region::rectangle(&points).map(Ok),
         "circle" => Region::circle(&points).map(Ok),
         "point" => Region::point(&points).map(Ok),

@@ -1,7 +1,8 @@
-//! Polygons as OpenCV's `fillPoly` fills them (8-connected, no fraction), which is how Ultralytics rasterises its labels.
+//! Polygons as OpenCV's `fillPoly` fills them (8-connected, no fraction), which is how Ultralytics rasterises its
+//! labels.
 //!
-//! The outline is drawn by Bresenham's algorithm. The inside of each row lies between where edges cross it, in steps of 1/65536
-//! pixel. An edge that leaves the picture is clipped to it first.
+//! The outline is drawn by Bresenham's algorithm. The inside of each row lies between where edges cross it, in steps of
+//! 1/65536 pixel. An edge that leaves the picture is clipped to it first.
 //!
 //! Source: `CollectPolyEdges`, `FillEdgeCollection` and `LineIterator` of
 //! <https://github.com/opencv/opencv/blob/4.x/modules/imgproc/src/drawing.cpp>

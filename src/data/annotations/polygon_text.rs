@@ -1,9 +1,10 @@
-//! Ultralytics' polygon labels: a text file for each image, with a line for each polygon: its class, and x y x y ... divided by
-//! the image's width and height.
+//! Ultralytics' polygon labels: a text file for each image, with a line for each polygon: its class, and x y x y ...
+//! divided by the image's width and height.
 //!
-//! Painted as Ultralytics does it for semantic segmentation: coordinates in single precision, without their fraction, OpenCV's
-//! `fillPoly`, larger polygons first, so that smaller ones lie over them. Its background is the last class; here it is class 0.
-//! Lines that are there twice count twice, which changes nothing.
+//! Painted as Ultralytics does it for semantic segmentation: coordinates in single precision, without their fraction,
+//! OpenCV's `fillPoly`, larger polygons first, so that smaller ones lie over them. Polygons of exactly equal area keep
+//! their order, which in Ultralytics depends on NumPy's sort. Its background is the last class; here it is class 0. A
+//! line that is there twice counts once there and twice here, which changes no pixel.
 //!
 //! Source: `PolygonSemanticDataset` and `polygons2masks_overlap` of
 //! <https://github.com/ultralytics/ultralytics/blob/main/ultralytics/data/dataset.py>
@@ -24,8 +25,15 @@ use super::region::Region;
 #[derive(Clone, Debug)]
 pub struct PolygonText {
     classes: Classes,
-    files: Vec<Vec<Polygon>>,
+    files: Vec<Labels>,
     notes: Notes,
+}
+
+/// The labels of one image.
+#[derive(Clone, Debug, Default)]
+struct Labels {
+    path: Option<Arc<Path>>,
+    polygons: Vec<Polygon>,
 }
 
 /// A line: what it is of, and its corners, from 0 to 1.
@@ -39,14 +47,14 @@ struct Polygon {
 const TOLERANCE: f32 = 0.01;
 
 impl PolygonText {
-    /// Reads the files of a set of images, in the order of these; `None` for an image that has none. `names` are those of the
-    /// classes 0, 1, ... of the files. A class called `background` is class 0 of the index map; otherwise the index map's class 0
-    /// is what no polygon covers, and the others follow.
+    /// Reads the files of a set of images, in the order of these; `None` for an image that has none. `names` are those
+    /// of the classes 0, 1, ... of the files. A class called `background` is class 0 of the index map; otherwise the
+    /// index map's class 0 is what no polygon covers, and the others follow.
     ///
     /// # Errors
     ///
-    /// When there is no class, more than 254, or a name twice; and, all together, when files cannot be read, or have lines that are
-    /// no polygons, classes that are not there, or coordinates that are not normalised.
+    /// When there is no class, more than 254, or a name twice; and, all together, when files cannot be read, or have
+    /// lines that are no polygons, classes that are not there, or coordinates that are not normalised.
     pub fn read(files: &[Option<PathBuf>], names: &[String]) -> Result<Self, AnnotationError> {
         let classes = Classes::collected(names.iter().cloned())?;
         let marks: Vec<Mark> = names.iter().filter_map(|name| classes.mark(name)).collect();
@@ -56,7 +64,7 @@ impl PolygonText {
             let mut polygons = Vec::new();
             let Some(file) = file else {
                 notes.add(NoteKind::WithoutFile, || format!("image number {}", number + 1));
-                read.push(polygons);
+                read.push(Labels::default());
                 continue;
             };
             let path: Arc<Path> = file.as_path().into();
@@ -88,14 +96,14 @@ impl PolygonText {
             if polygons.is_empty() {
                 notes.add(NoteKind::Unannotated, || path.display().to_string());
             }
-            read.push(polygons);
+            read.push(Labels { path: Some(path), polygons });
         }
         if !bad.is_empty() {
             return Err(BadAnnotations { of: lines.max(bad.len()), bad }.into());
         }
         let used: HashSet<u8> = read
             .iter()
-            .flatten()
+            .flat_map(|labels| &labels.polygons)
             .filter_map(|polygon| if let Mark::Class(class) = polygon.mark { Some(class) } else { None })
             .collect();
         for (number, name) in classes.names().iter().enumerate() {
@@ -114,8 +122,7 @@ fn polygon(words: &[&str], marks: &[Mark]) -> Result<Option<Polygon>, Flaw> {
     let class = number(&words[0]).ok().filter(|class| class.fract() == 0.0 && *class >= 0.0);
     let mark = class.and_then(|class| marks.get(class as usize)).copied();
     let mark = mark.ok_or_else(|| Flaw::UnknownClass { class: words[0].to_string(), classes: marks.len() })?;
-    let coordinates: Vec<f32> =
-        words[1..].iter().map(|word| Ok(number(word)? as f32)).collect::<Result<_, Flaw>>()?;
+    let coordinates: Vec<f32> = words[1..].iter().map(|word| Ok(number(word)? as f32)).collect::<Result<_, Flaw>>()?;
     let (pairs, rest) = coordinates.as_chunks::<2>();
     if !rest.is_empty() || pairs.len() < 2 {
         return Err(Flaw::Line(words.len()));
@@ -145,8 +152,13 @@ impl Annotated for PolygonText {
             let points: Vec<[f64; 2]> = polygon.corners.iter().map(scaled).collect();
             Ok(Shape { mark: polygon.mark, region: Region::open_cv(&points)? })
         };
-        let shapes = self.files[image].iter().map(shape).collect::<Result<_, Flaw>>();
-        let shapes = shapes.map_err(|flaw| AnnotationError::Classes(flaw.to_string()))?;
+        let labels = &self.files[image];
+        let shapes = labels.polygons.iter().map(shape).collect::<Result<_, Flaw>>();
+        // only in an image so wide that it cannot be painted
+        let shapes = shapes.map_err(|flaw| {
+            let file = labels.path.clone().unwrap_or_else(|| Path::new("").into());
+            BadAnnotations { of: 1, bad: vec![BadAnnotation { file, place: Place::File, flaw }] }
+        })?;
         let mut drawing = Drawing { width, height, shapes };
         drawing.largest_first();
         Ok(drawing)

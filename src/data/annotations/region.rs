@@ -2,13 +2,10 @@
 
 use super::canvas::Canvas;
 use super::coco_polygon::{self, on_grid};
-use super::flaw::Flaw;
+use super::flaw::{FARTHEST, Flaw};
 use super::open_cv;
 use super::pillow::{ellipse, line, polygon};
 use super::runs::Runs;
-
-/// No coordinate is farther from the image's corner, in pixels: there all sums and products below fit into their numbers.
-pub(super) const FARTHEST: f64 = 10_000_000.0;
 
 /// The width of Labelme's lines, in pixels.
 const LINE_WIDTH: i32 = 10;
@@ -34,7 +31,8 @@ enum Kind {
 }
 
 impl Region {
-    /// Polygons as pycocotools rasterises them, united. Each is a list of x, y, x, y, ... in pixels; 0 is the left end of the first.
+    /// Polygons as pycocotools rasterises them, united. Each is a list of x, y, x, y, ... in pixels; 0 is the left end
+    /// of the first.
     ///
     /// # Errors
     ///
@@ -152,11 +150,16 @@ impl Region {
             Kind::Coco(parts) => parts.iter().flatten().any(|at| coco_polygon::is_outside(*at, size)),
             Kind::Runs(runs, (x, y)) => {
                 let (width, height) = runs.size();
-                outside(*x, size.0) || outside(*y, size.1) || outside(x + width as i64, size.0) || outside(y + height as i64, size.1)
+                outside(*x, size.0)
+                    || outside(*y, size.1)
+                    || outside(x + width as i64, size.0)
+                    || outside(y + height as i64, size.1)
             }
             Kind::Polygon(corners) | Kind::OpenCv(corners) => corners.iter().any(corner),
             Kind::Rectangle(corners) | Kind::Ellipse(corners) => corners.iter().any(corner),
-            Kind::Line(points) => points.iter().any(|[x, y]| outside(x.floor() as i64, size.0) || outside(y.floor() as i64, size.1)),
+            Kind::Line(points) => {
+                points.iter().any(|[x, y]| outside(x.floor() as i64, size.0) || outside(y.floor() as i64, size.1))
+            }
         }
     }
 }

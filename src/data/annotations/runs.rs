@@ -1,8 +1,8 @@
 //! COCO's run lengths: how many pixels are outside, inside, outside, ..., down the columns from left to right.
 //!
-//! In files they are a list of numbers, or that list as text: six bits a character from `0` on, of which the lowest five are the
-//! number's and the sixth says that more follow; from the fourth number on it is the difference from the number two before. They are
-//! kept as text here, which takes one or two bytes a number.
+//! In files they are a list of numbers, or that list as text: six bits a character from `0` on, of which the lowest
+//! five are the number's and the sixth says that more follow; from the fourth number on it is the difference from the
+//! number two before. They are kept as text here, which takes one or two bytes a number.
 //!
 //! Source: `rleToString` and `rleFrString` of <https://github.com/ppwwyyxx/cocoapi/blob/master/common/maskApi.c>
 
@@ -60,6 +60,11 @@ impl Runs {
             sum if sum == (size.0 * size.1) as u64 => Ok(Self { size, text }),
             sum => Err(RunsError::Sum { sum, size }),
         }
+    }
+
+    /// Of text that was checked before.
+    pub(super) fn known(text: Vec<u8>, size: (usize, usize)) -> Self {
+        Self { size, text }
     }
 
     /// Of the pixels of a mask that are not 0.

@@ -11,8 +11,8 @@ use crate::data::pixels::{Grey, MAX_PIXELS};
 
 /// The region of a mask: a PNG, whose pixels that are not 0 count, between two points.
 ///
-/// As Labelme has it: the points are rounded, halves to even. Where they are whole, they are the first and the last pixel, and what
-/// the PNG holds beyond the last is left out. Otherwise the PNG tells the size.
+/// As Labelme has it: the points are rounded, halves to even. Where they are whole, they are the first and the last
+/// pixel, and what the PNG holds beyond the last is left out. Otherwise the PNG tells the size.
 pub(super) fn region(base64: &str, points: &[[f64; 2]]) -> Result<Region, Flaw> {
     let &[first, last] = points else {
         return Err(Flaw::Points { shape: "mask", needs: "two points", found: points.len() });
@@ -31,7 +31,10 @@ pub(super) fn region(base64: &str, points: &[[f64; 2]]) -> Result<Region, Flaw> 
 fn part(mask: Grey, (width, height): (i64, i64)) -> Result<Grey, Flaw> {
     let fits = |wanted: i64, there: usize| usize::try_from(wanted).ok().filter(|wanted| (1..=there).contains(wanted));
     let (Some(width), Some(height)) = (fits(width, mask.width), fits(height, mask.height)) else {
-        let reason = format!("it has {}x{} pixels, but its two points are {width}x{height} pixels apart", mask.width, mask.height);
+        let reason = format!(
+            "it has {}x{} pixels, but its two points are {width}x{height} pixels apart",
+            mask.width, mask.height
+        );
         return Err(Flaw::Mask(reason));
     };
     let data = (0..height).flat_map(|y| mask.row(y)[..width].to_vec()).collect();

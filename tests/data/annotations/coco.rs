@@ -8,7 +8,10 @@ const TRIANGLE: [f64; 6] = [0.0, 0.0, 4.0, 0.0, 0.0, 4.0];
 
 fn file(annotations: Value) -> Value {
     json!({
-        "images": [{"id": 1, "file_name": "a.png", "width": 4, "height": 3}, {"id": 2, "file_name": "sub/b.png", "width": 4, "height": 3}],
+        "images": [
+            {"id": 1, "file_name": "a.png", "width": 4, "height": 3},
+            {"id": 2, "file_name": "sub/b.png", "width": 4, "height": 3}
+        ],
         "categories": [{"id": 9, "name": "dog"}, {"id": 3, "name": "cat"}],
         "annotations": annotations
     })
@@ -101,7 +104,10 @@ fn what_marks_no_pixels_and_what_is_clipped_is_counted() {
     assert_eq!(counted.map(|kind| count(&coco, kind)), [2, 1, 1, 1]);
     assert_eq!((count(&coco, NoteKind::Unused), count(&coco, NoteKind::Unannotated)), (1, 1));
     let notes: Vec<String> = coco.notes().all().iter().map(ToString::to_string).collect();
-    assert!(notes[0].contains("1 shapes reach beyond their image") && notes[0].ends_with("(annotation 5)"), "{notes:?}");
+    assert!(
+        notes[0].contains("1 shapes reach beyond their image") && notes[0].ends_with("(annotation 5)"),
+        "{notes:?}"
+    );
     assert!(notes.contains(&"1 classes have no annotation (dog)".to_string()), "{notes:?}");
     let drawing = coco.drawing(0, (4, 3)).unwrap();
     assert_eq!(drawing.shapes.len(), 3);
@@ -167,7 +173,8 @@ fn images_and_categories_are_checked() {
         {"id": 6, "file_name": "f.png", "width": 4.5, "height": 3},
         {"id": 7, "file_name": "g.png", "width": 4}
     ]);
-    content["categories"] = json!([{"id": 1, "name": "cat"}, {"id": 1, "name": "dog"}, {"id": 2, "name": "cat"}, {"name": "x"}]);
+    content["categories"] =
+        json!([{"id": 1, "name": "cat"}, {"id": 1, "name": "dog"}, {"id": 2, "name": "cat"}, {"name": "x"}]);
     let text = refused(&content);
     for part in [
         "image 1: its size 0x3 is not that of an image",
@@ -225,7 +232,10 @@ fn another_size_than_the_images_is_refused() {
     ]);
     let coco = read(&content).unwrap();
     let error = coco.drawing(0, (3, 4)).unwrap_err().to_string();
-    assert!(error.contains("says that a.png is 4x3 pixels, but it is 3x4") && error.contains("exif_orientation"), "{error}");
+    assert!(
+        error.contains("says that a.png is 4x3 pixels, but it is 3x4") && error.contains("exif_orientation"),
+        "{error}"
+    );
     let error = coco.drawing(0, (8, 6)).unwrap_err().to_string();
     assert!(error.contains("put back the one that was annotated"), "{error}");
     // the run lengths tell the size where the list of images does not

@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 
 fn file(shapes: Value) -> String {
-    json!({"version": "7.9.1", "shapes": shapes, "imagePath": "a.png", "imageData": null, "imageHeight": 5, "imageWidth": 6})
-        .to_string()
+    json!({"shapes": shapes, "imagePath": "a.png", "imageData": null, "imageHeight": 5, "imageWidth": 6}).to_string()
 }
 
 fn read(contents: &[String], names: Option<&[&str]>) -> Result<Labelme, AnnotationError> {
@@ -81,7 +80,9 @@ fn masks_are_read_as_labelme_reads_them() {
 #[test]
 fn a_mask_that_is_no_grey_png_is_refused() {
     let colour = base64(&png_bytes(&sam2unet::data::Rgb::filled(1, 1, [1, 2, 3])));
-    for (mask, reason) in [(&colour[..], "it is no grey PNG"), ("AAAA", "its mask cannot be used"), ("*", "it is no base64")] {
+    for (mask, reason) in
+        [(&colour[..], "it is no grey PNG"), ("AAAA", "its mask cannot be used"), ("*", "it is no base64")]
+    {
         let shapes = json!([{"label": "a", "points": [[0, 0], [0, 0]], "shape_type": "mask", "mask": mask}]);
         let error = read(&[file(shapes)], None).unwrap_err().to_string();
         assert!(error.contains("shape 1 (a)") && error.contains(reason), "{error}");

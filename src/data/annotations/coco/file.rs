@@ -1,6 +1,7 @@
 //! COCO's annotation files: one JSON for a whole set.
 //!
-//! Source: <https://cocodataset.org/#format-data>, and `annToRLE` of <https://github.com/ppwwyyxx/cocoapi/blob/master/PythonAPI/pycocotools/coco.py>
+//! Source: <https://cocodataset.org/#format-data>, and `annToRLE` of
+//! <https://github.com/ppwwyyxx/cocoapi/blob/master/PythonAPI/pycocotools/coco.py>
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -12,9 +13,7 @@ use super::raw::{Outlines, RawAnnotation, RawCategory, RawFile, RawImage, Segmen
 use crate::data::annotations::annotated::Annotated;
 use crate::data::annotations::classes::Classes;
 use crate::data::annotations::drawing::{Drawing, Mark, Shape};
-use crate::data::annotations::flaw::{
-    AnnotationError, BadAnnotation, BadAnnotations, Flaw, Id, Place, few,
-};
+use crate::data::annotations::flaw::{AnnotationError, BadAnnotation, BadAnnotations, Flaw, Id, Place, few};
 use crate::data::annotations::json::{Value, parse, size};
 use crate::data::annotations::notes::{NoteKind, Notes};
 use crate::data::annotations::region::Region;
@@ -22,9 +21,10 @@ use crate::data::annotations::runs::Runs;
 
 /// The annotations of a COCO file.
 ///
-/// - Class 0 is the background; classes follow in the order of their categories' ids, whatever gaps these have (numbers before
-///   text). A category called `background` or `_background_` is class 0 itself, `__ignore__` is ignored.
-/// - Where names are given, these are the classes, in their order. What is marked as another category counts as background.
+/// - Class 0 is the background; classes follow in the order of their categories' ids, whatever gaps these have (numbers
+///   before text). A category called `background` or `_background_` is class 0 itself, `__ignore__` is ignored.
+/// - Where names are given, these are the classes, in their order. What is marked as another category counts as
+///   background.
 /// - Shapes are painted in the order in which their annotations stand in the file.
 /// - Crowds (`iscrowd`) are ignored, whatever their category.
 /// - Polygons of one annotation are united; there are no holes. Those of fewer than three points mark nothing.
@@ -67,15 +67,17 @@ impl Coco {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, is no JSON, or is no COCO file; when there is no class, more than 254, or a name twice; when a
-    /// given name is none of the file's categories; and, all together, when entries cannot be used: ids that are not there or are
-    /// there twice, sizes and run lengths that do not fit, coordinates that are no finite numbers.
+    /// When the file cannot be read, is no JSON, or is no COCO file; when there is no class, more than 254, or a name
+    /// twice; when a given name is none of the file's categories; and, all together, when entries cannot be used: ids
+    /// that are not there or are there twice, sizes and run lengths that do not fit, coordinates that are no finite
+    /// numbers.
     pub fn read(path: &Path, names: Option<&[String]>) -> Result<Self, AnnotationError> {
         let json = fs::read(path).map_err(|source| AnnotationError::Read { path: path.to_owned(), source })?;
-        let file = parse(json, |json| serde_json::from_slice::<RawFile>(json)).map_err(|error| match error.classify() {
-            serde_json::error::Category::Data => not_coco(path, error.to_string()),
-            _ => AnnotationError::Json { path: path.to_owned(), reason: error.to_string() },
-        })?;
+        let file =
+            parse(json, |json| serde_json::from_slice::<RawFile>(json)).map_err(|error| match error.classify() {
+                serde_json::error::Category::Data => not_coco(path, error.to_string()),
+                _ => AnnotationError::Json { path: path.to_owned(), reason: error.to_string() },
+            })?;
         Self::of(path, file, names)
     }
 
@@ -99,7 +101,8 @@ impl Coco {
             return Err(BadAnnotations { of: entries, bad: reading.bad }.into());
         }
         let mut notes = reading.notes;
-        let used: HashSet<u8> = images.iter().flat_map(|image| &image.shapes).filter_map(|shape| class(shape.mark)).collect();
+        let used: HashSet<u8> =
+            images.iter().flat_map(|image| &image.shapes).filter_map(|shape| class(shape.mark)).collect();
         for (number, name) in classes.names().iter().enumerate() {
             if !used.contains(&(number as u8)) {
                 notes.add(NoteKind::Unused, || name.clone());
@@ -149,11 +152,11 @@ impl Annotated for Coco {
             return Err(AnnotationError::SizeDiffers { path, image, said, is: size });
         }
         let region = |outline: &Outline| match outline {
-            Outline::Polygons(at) => Some(Region::on_grid(self.outlines.polygons(at.clone()))),
-            Outline::Runs(at, size) => Runs::of_text(self.outlines.text[at.clone()].to_vec(), *size).ok().map(Region::runs),
+            Outline::Polygons(at) => Region::on_grid(self.outlines.polygons(at.clone())),
+            Outline::Runs(at, size) => Region::runs(Runs::known(self.outlines.text[at.clone()].to_vec(), *size)),
         };
-        let shape = |shape: &Outlined| Some(Shape { mark: shape.mark, region: region(&shape.outline)? });
-        Ok(Drawing { width: size.0, height: size.1, shapes: image.shapes.iter().filter_map(shape).collect() })
+        let shape = |shape: &Outlined| Shape { mark: shape.mark, region: region(&shape.outline) };
+        Ok(Drawing { width: size.0, height: size.1, shapes: image.shapes.iter().map(shape).collect() })
     }
 }
 
@@ -288,24 +291,23 @@ impl Reading {
             Some(id) => Place::Annotation(id),
             None => Place::AnnotationNumber(number + 1),
         };
-        let name = place.to_string();
         match outlined(annotation, numbers, marks) {
             Err(flaw) => self.flaw(place, flaw),
             Ok(Found { image, shape, few, why }) => {
                 let Some(image) = image.and_then(|image| images.get_mut(image)) else { return };
-                (0..few).for_each(|_| self.notes.add(NoteKind::FewPoints, || name.clone()));
+                (0..few).for_each(|_| self.notes.add(NoteKind::FewPoints, || place.to_string()));
                 if let Some(why) = why {
-                    self.notes.add(why, || name.clone());
+                    self.notes.add(why, || place.to_string());
                 }
                 let Some(shape) = shape else { return };
                 match (&shape.outline, image.size) {
                     (Outline::Runs(_, runs), Some(size)) if *runs != size => {
                         return self.flaw(place, Flaw::RunsSize(*runs, size));
                     }
-                    (Outline::Polygons(at), Some(size)) => {
-                        if Region::on_grid(outlines.polygons(at.clone())).leaves(size) {
-                            self.notes.add(NoteKind::Clipped, || name.clone());
-                        }
+                    (Outline::Polygons(at), Some(size))
+                        if Region::on_grid(outlines.polygons(at.clone())).leaves(size) =>
+                    {
+                        self.notes.add(NoteKind::Clipped, || place.to_string());
                     }
                     _ => (),
                 }

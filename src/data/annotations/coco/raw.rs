@@ -1,7 +1,7 @@
 //! What a COCO file holds, as it is written.
 //!
-//! Coordinates and run lengths go straight into two long lists, in the form in which they are kept: a coordinate takes four bytes,
-//! a run length one or two. There are no objects in between.
+//! Coordinates and run lengths go straight into two long lists, in the form in which they are kept: a coordinate takes
+//! four bytes, a run length one or two. There are no objects in between.
 
 use std::fmt;
 use std::ops::Range;
@@ -301,7 +301,8 @@ impl<'de> Visitor<'de> for Outline<'_> {
         Ok(Segmentation::Missing)
     }
 
-    always!({ Segmentation::Bad(Flaw::Segmentation) } visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str);
+    always!({ Segmentation::Bad(Flaw::Segmentation) }
+        visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str);
 }
 
 /// Reads one polygon; false if it has too few points to be kept.

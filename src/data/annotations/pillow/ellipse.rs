@@ -1,7 +1,7 @@
 //! Ellipses, and slices of them, as Pillow's `ImageDraw` fills them.
 //!
-//! An ellipse lies in a grid of two points a pixel around its centre. One quarter of its outline is walked by Bresenham's
-//! algorithm; the other three mirror it.
+//! An ellipse lies in a grid of two points a pixel around its centre. One quarter of its outline is walked by
+//! Bresenham's algorithm; the other three mirror it.
 //!
 //! Source: `ellipse_*` and `pie_init` of <https://github.com/python-pillow/Pillow/blob/13.0.0/src/libImaging/Draw.c>
 

@@ -1,10 +1,10 @@
 //! Wide lines as Pillow's `ImageDraw.line` draws them.
 //!
-//! Each piece is a rectangle across its direction. With `joint="curve"` each corner gets a slice of a circle, and a thin line to
-//! fill what may gape between them.
+//! Each piece is a rectangle across its direction. With `joint="curve"` each corner gets a slice of a circle, and a
+//! thin line to fill what may gape between them.
 //!
-//! Source: `ImageDraw.line` of <https://github.com/python-pillow/Pillow/blob/13.0.0/src/PIL/ImageDraw.py>, and `ImagingDrawWideLine`
-//! of its `src/libImaging/Draw.c`
+//! Source: `ImageDraw.line` of <https://github.com/python-pillow/Pillow/blob/13.0.0/src/PIL/ImageDraw.py>, and
+//! `ImagingDrawWideLine` of its `src/libImaging/Draw.c`
 
 use super::ellipse::fill_slice;
 use super::polygon::{Corner, Edge, fill_between};
@@ -53,9 +53,8 @@ fn round_down(value: f64) -> i32 {
 
 /// The corner at `point`.
 fn fill_joint(before: [f64; 2], point: [f64; 2], after: [f64; 2], width: i32, canvas: &mut Canvas) {
-    let angle = |start: [f64; 2], end: [f64; 2]| {
-        (end[0] - start[0]).atan2(start[1] - end[1]).to_degrees().rem_euclid(360.0)
-    };
+    let angle =
+        |start: [f64; 2], end: [f64; 2]| (end[0] - start[0]).atan2(start[1] - end[1]).to_degrees().rem_euclid(360.0);
     let (first, second) = (angle(before, point), angle(point, after));
     if first == second {
         return;

@@ -1,7 +1,7 @@
 //! Polygons and rectangles as Pillow's `ImageDraw` fills them with `outline=1, fill=1`.
 //!
-//! Corners lose their fraction (`(int)`). Rows are filled between where edges cross them, in single precision, corners and
-//! horizontal edges included; some corners are widened so that thin shapes hang together.
+//! Corners lose their fraction (`(int)`). Rows are filled between where edges cross them, in single precision, corners
+//! and horizontal edges included; some corners are widened so that thin shapes hang together.
 //!
 //! Source: `polygon_generic` of <https://github.com/python-pillow/Pillow/blob/13.0.0/src/libImaging/Draw.c>
 
@@ -60,7 +60,8 @@ pub(in crate::data::annotations) fn fill_rectangle(first: Corner, last: Corner, 
     rows.for_each(|row| canvas.row(row, i64::from(first[0]), i64::from(last[0])));
 }
 
-/// The edges of a polygon. A horizontal edge that goes on in the direction of the horizontal edge before it is one with it.
+/// The edges of a polygon. A horizontal edge that goes on in the direction of the horizontal edge before it is one with
+/// it.
 fn edges(corners: &[Corner]) -> Vec<Edge> {
     let (Some(first), Some(last)) = (corners.first(), corners.last()) else { return Vec::new() };
     let mut edges: Vec<Edge> = Vec::with_capacity(corners.len());
@@ -133,13 +134,12 @@ pub(super) fn fill_between(edges: &[Edge], canvas: &mut Canvas) {
     }
 }
 
-/// Where an edge that ends in a row crosses it: where it meets one of `others` and both go far to one side, next to where they are
-/// in the neighbouring row.
+/// Where an edge that ends in a row crosses it: where it meets one of `others` and both go far to one side, next to
+/// where they are in the neighbouring row.
 fn joined(edge: &Edge, row: i32, crossing: f32, others: &[&Edge]) -> f32 {
     let neighbour = if row == edge.bottom { row - 1 } else { row + 1 };
-    let meets = |other: &&&Edge| {
-        crossing.round() == other.at(row).round() && (other.top..=other.bottom).contains(&neighbour)
-    };
+    let meets =
+        |other: &&&Edge| crossing.round() == other.at(row).round() && (other.top..=other.bottom).contains(&neighbour);
     let Some(other) = others.iter().find(meets) else { return crossing };
     let (here, there) = (edge.at(neighbour), other.at(neighbour));
     if crossing > here + 1.0 && crossing > there + 1.0 {
