@@ -80,6 +80,8 @@ def shapes(count, seed):
             w, h = r.randrange(1, 48), r.randrange(1, 48)
             points = outline(r, w, h)
             points = {"rectangle": points[:2], "circle": points[:2], "line": points[:4]}.get(kind, points)
+            if kind == "circle" and r.random() < 0.5:
+                points[1] = [v + r.choice([0, 0.5, 1, r.uniform(-2, 2)]) for v in points[0]]
             pixels = mask(kind, points, w, h)
             # few shapes without any pixel
             if pixels.any() or r.random() < 0.2:
