@@ -1,12 +1,14 @@
 //! What all kinds of annotations have in common.
 
+use std::fmt;
+
 use super::classes::Classes;
 use super::drawing::Drawing;
 use super::flaw::AnnotationError;
 use super::notes::Notes;
 
 /// Annotations of a set of images, whatever files they come from.
-pub trait Annotated {
+pub trait Annotated: fmt::Debug + Send + Sync {
     /// The classes.
     fn classes(&self) -> &Classes;
 

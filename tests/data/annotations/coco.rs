@@ -208,6 +208,17 @@ fn numbers_that_json_does_not_have_are_told_by_annotation() {
 }
 
 #[test]
+fn a_byte_order_mark_and_ids_as_text_are_read() {
+    let mut content = file(json!([{"id": "z", "image_id": "im", "category_id": 3.0, "segmentation": [TRIANGLE]}]));
+    content["images"] = json!([{"id": "im", "file_name": "a.png"}]);
+    content["categories"] = json!([{"id": "b", "name": "dog"}, {"id": 3, "name": "cat"}]);
+    let files = Files::new();
+    let coco = Coco::read(&files.write("coco.json", format!("\u{feff}{content}")), None).unwrap();
+    assert_eq!(coco.classes().names(), ["cat", "dog"]);
+    assert_eq!(coco.drawing(0, (5, 5)).unwrap().shapes[0].mark, Mark::Class(0));
+}
+
+#[test]
 fn files_of_another_kind_are_refused() {
     let files = Files::new();
     let refused = |content: &str| Coco::read(&files.write("x.json", content), None).unwrap_err().to_string();
