@@ -1,5 +1,5 @@
-//! The data layer against results of Pillow and PyTorch, bad files, pairs, background loading, generated scenes, annotation
-//! files.
+//! The data layer against results of Pillow and PyTorch, bad files, pairs, background loading, generated scenes,
+//! annotation files.
 
 mod annotations;
 mod example;
