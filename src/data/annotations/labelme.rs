@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::annotated::Annotated;
 use super::classes::Classes;
-use super::drawing::{Drawing, Mark, Shape};
+use super::drawing::{Drawing, Shape};
 use super::flaw::{AnnotationError, BadAnnotation, BadAnnotations, Flaw, Place};
 use super::json::{Number, Value, parse, size};
 use super::notes::{NoteKind, Notes};
@@ -92,7 +92,6 @@ impl Labelme {
                 Classes::collected(labels.filter(|label| seen.insert(*label)).cloned())?
             }
         };
-        let mut used = HashSet::new();
         let mut done = Vec::with_capacity(read.len());
         for (number, file) in read.into_iter().enumerate() {
             let Some((mut file, shapes)) = file else {
@@ -109,12 +108,7 @@ impl Labelme {
                     reading.notes.add(NoteKind::Clipped, || format!("{}, {place}", file.path.display()));
                 }
                 match classes.mark(&label) {
-                    Some(mark) => {
-                        if let Mark::Class(class) = mark {
-                            used.insert(class);
-                        }
-                        file.shapes.push(Shape { mark, region });
-                    }
+                    Some(mark) => file.shapes.push(Shape { mark, region }),
                     None => reading.flaw(&file.path, place, Flaw::UnknownLabel(classes.with_background().join(", "))),
                 }
             }
@@ -123,11 +117,8 @@ impl Labelme {
         if !reading.bad.is_empty() {
             return Err(reading.failed());
         }
-        for (number, name) in classes.names().iter().enumerate() {
-            if !used.contains(&(number as u8)) {
-                reading.notes.add(NoteKind::Unused, || name.clone());
-            }
-        }
+        let marks = done.iter().flatten().flat_map(|file: &LabelmeFile| &file.shapes).map(|shape| shape.mark);
+        reading.notes.add_unused(&classes, marks);
         Ok(Self { classes, files: done, notes: reading.notes })
     }
 }

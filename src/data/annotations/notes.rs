@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::classes::Classes;
+use super::drawing::Mark;
 use super::flaw::{NAMED, few};
 use crate::choice::choice;
 
@@ -62,6 +64,21 @@ impl Notes {
         note.count += 1;
         if note.examples.len() < NAMED {
             note.examples.push(example());
+        }
+    }
+
+    /// Counts the classes that no shape is of.
+    pub(super) fn add_unused(&mut self, classes: &Classes, marks: impl Iterator<Item = Mark>) {
+        let mut used = vec![false; classes.names().len()];
+        for mark in marks {
+            if let Mark::Class(class) = mark
+                && let Some(used) = used.get_mut(usize::from(class))
+            {
+                *used = true;
+            }
+        }
+        for (name, _) in classes.names().iter().zip(used).filter(|(_, used)| !used) {
+            self.add(NoteKind::Unused, || name.clone());
         }
     }
 

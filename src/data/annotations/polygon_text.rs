@@ -9,7 +9,6 @@
 //! Source: `PolygonSemanticDataset` and `polygons2masks_overlap` of
 //! <https://github.com/ultralytics/ultralytics/blob/main/ultralytics/data/dataset.py>
 
-use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -101,16 +100,7 @@ impl PolygonText {
         if !bad.is_empty() {
             return Err(BadAnnotations { of: lines.max(bad.len()), bad }.into());
         }
-        let used: HashSet<u8> = read
-            .iter()
-            .flat_map(|labels| &labels.polygons)
-            .filter_map(|polygon| if let Mark::Class(class) = polygon.mark { Some(class) } else { None })
-            .collect();
-        for (number, name) in classes.names().iter().enumerate() {
-            if !used.contains(&(number as u8)) {
-                notes.add(NoteKind::Unused, || name.clone());
-            }
-        }
+        notes.add_unused(&classes, read.iter().flat_map(|labels| &labels.polygons).map(|polygon| polygon.mark));
         Ok(Self { classes, files: read, notes })
     }
 }

@@ -101,13 +101,7 @@ impl Coco {
             return Err(BadAnnotations { of: entries, bad: reading.bad }.into());
         }
         let mut notes = reading.notes;
-        let used: HashSet<u8> =
-            images.iter().flat_map(|image| &image.shapes).filter_map(|shape| class(shape.mark)).collect();
-        for (number, name) in classes.names().iter().enumerate() {
-            if !used.contains(&(number as u8)) {
-                notes.add(NoteKind::Unused, || name.clone());
-            }
-        }
+        notes.add_unused(&classes, images.iter().flat_map(|image| &image.shapes).map(|shape| shape.mark));
         for image in images.iter_mut() {
             image.shapes.shrink_to_fit();
             if image.shapes.is_empty() {
@@ -162,13 +156,6 @@ impl Annotated for Coco {
 
 fn not_coco(path: &Path, reason: String) -> AnnotationError {
     AnnotationError::NotCoco { path: path.to_owned(), reason }
-}
-
-fn class(mark: Mark) -> Option<u8> {
-    match mark {
-        Mark::Class(class) => Some(class),
-        _ => None,
-    }
 }
 
 /// What each category stands for: nothing, if it is none of the classes that were given.
