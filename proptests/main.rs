@@ -1,5 +1,6 @@
 //! One binary for all property tests.
 
+mod annotations;
 mod checkpoint;
 mod data;
 mod layout;

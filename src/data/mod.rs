@@ -11,6 +11,7 @@
 //! 3. [`layout`]: where a data set's images, masks and lists are;
 //! 4. [`Dataset`]: pairs of image and mask, from two folders ([`Listing`], [`Folder`]) or generated ([`Synthetic`]);
 //!    [`inspect()`] reads a whole folder first: what cannot be used, and what is likely wrong ([`Warning`], [`SetReport`]);
+//!    Masks may also come from annotation files: [`annotations`] gives the shapes of each image as a drawing, which paints them;
 //! 5. [`Example`]: one normalised pair at a network's side, perhaps flipped; [`epoch_order`] and [`flips`] decide
 //!    which and how, from seed, epoch and sample alone;
 //! 6. [`Loader`]: batches of examples, prepared in the background, always in the order asked for;
@@ -19,6 +20,7 @@
 //!
 //! This layer knows no tensor, no tape and no network.
 
+pub mod annotations;
 pub(crate) mod classes;
 pub(crate) mod dataset;
 pub(crate) mod error;

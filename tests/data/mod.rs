@@ -1,5 +1,7 @@
-//! The data layer against results of Pillow and PyTorch, bad files, pairs, background loading, generated scenes.
+//! The data layer against results of Pillow and PyTorch, bad files, pairs, background loading, generated scenes,
+//! annotation files.
 
+mod annotations;
 mod classes;
 mod example;
 mod folder;

@@ -1,0 +1,4 @@
+//! COCO's annotation files.
+
+pub(crate) mod file;
+mod raw;
