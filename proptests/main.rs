@@ -1,6 +1,7 @@
 //! One binary for all property tests.
 
 mod checkpoint;
+mod classes;
 mod data;
 mod metrics;
 mod on_cpu;

@@ -35,6 +35,7 @@ pub(crate) mod read;
 pub(crate) mod report;
 pub(crate) mod resize;
 pub(crate) mod synthetic;
+pub(crate) mod text;
 pub(crate) mod unused;
 pub(crate) mod warning;
 pub(crate) mod write;
