@@ -60,9 +60,8 @@ fn summary(set: &[Pair]) -> ClassSummary {
     ClassSummary::of(&scores(set)).expect("images of the same classes")
 }
 
-const OF_CLASS: [&str; 10] = [
-    "IoU", "Dice", "Precision", "Recall", "image.IoU", "image.Dice", "HD95", "HD95_infinite", "NSD", "BoundaryIoU",
-];
+const OF_CLASS: [&str; 10] =
+    ["IoU", "Dice", "Precision", "Recall", "image.IoU", "image.Dice", "HD95", "HD95_infinite", "NSD", "BoundaryIoU"];
 
 fn of_class(summary: &ClassSummary, key: &str) -> Vec<f64> {
     summary.of_class(key).unwrap_or_else(|| panic!("no score {key}")).to_vec()

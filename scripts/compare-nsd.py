@@ -4,7 +4,7 @@
     scripts/compare-nsd.py           # computes them anew with MONAI and compares; says SKIPPED where there is no MONAI
     scripts/compare-nsd.py --write   # makes the cases anew and writes the file
 
-The tests of this crate compare its own scores with that file. Needs monai 1.6.0 (with torch, scipy and numpy) from PyPI.
+The tests of this crate compare its own scores with that file. Needs monai 1.6.0 and scipy from PyPI.
 """
 
 import json
@@ -98,7 +98,8 @@ def main():
             warnings.simplefilter("ignore")
             import monai
     except ImportError as error:
-        print(f"SKIPPED: nothing was compared with MONAI: {error} (pip install monai=={VERSION} scipy)", file=sys.stderr)
+        reason = f"{error} (pip install monai=={VERSION} scipy)"
+        print(f"SKIPPED: nothing was compared with MONAI: {reason}", file=sys.stderr)
         return
     if monai.__version__ != VERSION:
         print(f"note: this is MONAI {monai.__version__}, the file is of {VERSION}", file=sys.stderr)
@@ -109,7 +110,8 @@ def main():
             hd95 = [hausdorff(value, other) for value, other in zip(hd95, nsd)]
             found.append({**case, "NSD": [written(v) for v in nsd], "HD95": [written(v) for v in hd95]})
         lines = ",\n".join(json.dumps(case, separators=(",", ":")) for case in found)
-        FILE.write_text(f'{{"by":"MONAI {monai.__version__}, scripts/compare-nsd.py","classes":3,"cases":[\n{lines}\n]}}\n')
+        by = f"MONAI {monai.__version__}, scripts/compare-nsd.py"
+        FILE.write_text(f'{{"by":"{by}","classes":3,"cases":[\n{lines}\n]}}\n')
         print(f"wrote {len(found)} cases to {FILE}")
         return
     kept, compared, wrong = json.loads(FILE.read_text()), 0, 0
@@ -119,9 +121,11 @@ def main():
         for key, values in (("NSD", nsd), ("HD95", hd95)):
             for k, (value, other) in enumerate(zip(values, map(read, case[key]))):
                 compared += 1
-                if not (value == other or abs(value - other) <= 1e-6 * abs(other) or math.isnan(value) and math.isnan(other)):
+                both_nan = math.isnan(value) and math.isnan(other)
+                if not (value == other or both_nan or abs(value - other) <= 1e-6 * abs(other)):
                     wrong += 1
-                    print(f"case {number}, class {k}: {key} is {value} by MONAI, {other} in {FILE.name}", file=sys.stderr)
+                    where = f"case {number}, class {k}"
+                    print(f"{where}: {key} is {value} by MONAI, {other} in {FILE.name}", file=sys.stderr)
     print(f"{compared} numbers of {len(kept['cases'])} cases compared with MONAI {monai.__version__}: {wrong} differ")
     sys.exit(1 if wrong else 0)
 

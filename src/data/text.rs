@@ -9,8 +9,8 @@ const HEIGHT: usize = 7;
 /// Letters in a band of the font.
 const IN_A_BAND: usize = 16;
 
-/// Draws a line of text whose left upper corner is in column `x` of row `y`, each pixel of the font `scale` pixels wide and high. What
-/// lies outside of the picture is left out; a letter that the font lacks is a `?`.
+/// Draws a line of text whose left upper corner is in column `x` of row `y`, each pixel of the font `scale` pixels wide
+/// and high. What lies outside of the picture is left out; a letter that the font lacks is a `?`.
 pub(crate) fn draw_text(picture: &mut Rgb, text: &str, (x, y): (usize, usize), scale: usize, colour: [u8; 3]) {
     let (width, height) = picture.size();
     for (number, letter) in text.chars().enumerate() {

@@ -4,12 +4,16 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use super::classes::error::{ClassError, IndexMap};
+use super::classes::options::ClassOptions;
+use super::classes::pair::{ClassPairScores, score_classes};
 use super::pair::{MetricError, PairScores, score_pair};
 use super::summary::Summary;
 use crate::data::error::{BadFiles, DataError};
 use crate::data::facts::MaskLevels;
 use crate::data::listing::Listing;
 use crate::data::names::match_names;
+use crate::data::pixels::Grey;
 use crate::data::read::{ReadOptions, read_grey_with};
 use crate::data::unused::Few;
 use crate::data::warning::{Warning, mask_warnings};
@@ -52,6 +56,23 @@ pub enum EvaluationError {
         /// The reason.
         source: MetricError,
     },
+    /// Pairs of index maps that cannot be scored.
+    #[error("{} of {of} pairs cannot be scored:{}", pairs.len(), refused(pairs))]
+    Classes {
+        /// Those, in the order of the masks' names.
+        pairs: Vec<RefusedPair>,
+        /// How many pairs there are.
+        of: usize,
+    },
+}
+
+/// A pair of index maps that cannot be scored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RefusedPair {
+    /// The map that is wrong, the prediction if both are.
+    pub map: PathBuf,
+    /// The reason.
+    pub reason: ClassError,
 }
 
 /// A prediction and its mask, and their sizes.
@@ -69,15 +90,24 @@ pub struct SizesOfPair {
 
 /// A line for each of the first few.
 fn listed(pairs: &[SizesOfPair]) -> String {
-    const SHOWN: usize = 10;
-    let line = |pair: &SizesOfPair| {
+    few_lines(pairs, |pair| {
         let ((width, height), (mask_width, mask_height)) = (pair.prediction_size, pair.mask_size);
         let (prediction, mask) = (pair.prediction.display(), pair.mask.display());
-        format!("\n  {prediction} is {width}x{height} pixels, {mask} is {mask_width}x{mask_height}")
-    };
-    let more = pairs.len().saturating_sub(SHOWN);
+        format!("{prediction} is {width}x{height} pixels, {mask} is {mask_width}x{mask_height}")
+    })
+}
+
+/// A line for each of the first few.
+fn refused(pairs: &[RefusedPair]) -> String {
+    few_lines(pairs, |pair| format!("{}: {}", pair.map.display(), pair.reason))
+}
+
+/// A line for each of the first few, and how many more there are.
+fn few_lines<T>(all: &[T], line: impl Fn(&T) -> String) -> String {
+    const SHOWN: usize = 10;
+    let more = all.len().saturating_sub(SHOWN);
     let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
-    pairs.iter().take(SHOWN).map(line).collect::<String>() + &more
+    all.iter().take(SHOWN).map(|one| format!("\n  {}", line(one))).collect::<String>() + &more
 }
 
 /// How the files of [`PairedFolders`] are found and read.
@@ -160,30 +190,72 @@ impl PairedFolders {
     ///
     /// When files cannot be read, when sizes differ, or a pair cannot be scored: all files of the first of these kinds.
     pub fn score(&self, scored: impl Fn() + Sync) -> Result<FolderScores, EvaluationError> {
-        // in order, so that neither the sums nor the errors reported depend on the threads
-        let found: Vec<_> = self
-            .files
-            .par_iter()
-            .map(|files| {
-                let scores = files.score(&self.options.read);
-                scored();
-                scores
+        let found = self.each(|files| files.score(&self.options.read), scored)?;
+        let stems = self.files.iter().map(|files| files.stem.clone());
+        let (scores, levels): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+        let masks: Vec<_> = self.files.iter().map(|files| files.mask.as_path()).zip(&levels).collect();
+        Ok(FolderScores {
+            name: self.name.clone(),
+            images: stems.zip(scores).collect(),
+            warnings: mask_warnings(&masks),
+        })
+    }
+
+    /// Reads and scores every pair of index maps, on rayon's threads: `read_prediction` and `read_mask` give a file's
+    /// map, whose values are classes (255 in a mask where a pixel is ignored); calls `scored` after each pair. Gives
+    /// each image's stem and scores, in bytewise order of the masks' names. One pair for each thread is in memory at a
+    /// time.
+    ///
+    /// # Errors
+    ///
+    /// When files cannot be read, when sizes differ, or a map has values that are no class: all files of the first of
+    /// these kinds.
+    pub fn score_classes(
+        &self,
+        options: &ClassOptions,
+        read_prediction: impl Fn(&Path) -> Result<Grey, DataError> + Sync,
+        read_mask: impl Fn(&Path) -> Result<Grey, DataError> + Sync,
+        scored: impl Fn() + Sync,
+    ) -> Result<Vec<(String, ClassPairScores)>, EvaluationError> {
+        let score = |files: &PairedFiles| {
+            let prediction = read_prediction(&files.prediction).map_err(Unscored::Data)?;
+            let mask = read_mask(&files.mask).map_err(Unscored::Data)?;
+            files.same_size(&prediction, &mask)?;
+            score_classes(&prediction.data, &mask.data, mask.width, mask.height, options).map_err(|reason| {
+                let of_mask = matches!(&reason, ClassError::Unknown { map: IndexMap::Mask, .. });
+                let map = if of_mask { &files.mask } else { &files.prediction };
+                Unscored::Classes(RefusedPair { map: map.clone(), reason })
             })
-            .collect();
-        let (mut images, mut levels) = (Vec::with_capacity(found.len()), Vec::with_capacity(found.len()));
-        let (mut unreadable, mut differing, mut unscored) = (Vec::new(), Vec::new(), None);
-        for (files, found) in self.files.iter().zip(found) {
+        };
+        let stems = self.files.iter().map(|files| files.stem.clone());
+        Ok(stems.zip(self.each(score, scored)?).collect())
+    }
+
+    /// What `score` makes of each pair, on rayon's threads; calls `scored` after each pair.
+    fn each<T: Send>(
+        &self,
+        score: impl Fn(&PairedFiles) -> Result<T, Unscored> + Sync,
+        scored: impl Fn() + Sync,
+    ) -> Result<Vec<T>, EvaluationError> {
+        // in order, so that neither the sums nor the errors reported depend on the threads
+        let score = |files: &PairedFiles| {
+            let found = score(files);
+            scored();
+            found
+        };
+        let found: Vec<_> = self.files.par_iter().map(score).collect();
+        let of = found.len();
+        let mut scores = Vec::with_capacity(of);
+        let (mut unreadable, mut differing, mut unscored, mut refused) = (Vec::new(), Vec::new(), None, Vec::new());
+        for found in found {
             match found {
-                Ok((scores, mask)) => {
-                    images.push((files.stem.clone(), scores));
-                    levels.push(mask);
-                }
+                Ok(found) => scores.push(found),
                 Err(Unscored::Data(error)) => unreadable.push(error),
                 Err(Unscored::Sizes(pair)) => differing.push(pair),
                 Err(Unscored::Metric(error)) => unscored = unscored.or(Some(error)),
+                Err(Unscored::Classes(pair)) => refused.push(pair),
             }
         }
-        let of = self.files.len();
         if !unreadable.is_empty() {
             return Err(DataError::Bad(BadFiles { of, errors: unreadable }).into());
         }
@@ -193,8 +265,10 @@ impl PairedFolders {
         if let Some(error) = unscored {
             return Err(error);
         }
-        let masks: Vec<_> = self.files.iter().map(|files| files.mask.as_path()).zip(&levels).collect();
-        Ok(FolderScores { name: self.name.clone(), images, warnings: mask_warnings(&masks) })
+        if !refused.is_empty() {
+            return Err(EvaluationError::Classes { pairs: refused, of });
+        }
+        Ok(scores)
     }
 }
 
@@ -203,23 +277,29 @@ enum Unscored {
     Data(DataError),
     Sizes(SizesOfPair),
     Metric(EvaluationError),
+    Classes(RefusedPair),
 }
 
 impl PairedFiles {
     fn score(&self, options: &ReadOptions) -> Result<(PairScores, MaskLevels), Unscored> {
         let (prediction, _) = read_grey_with(&self.prediction, options).map_err(Unscored::Data)?;
         let (mask, _) = read_grey_with(&self.mask, options).map_err(Unscored::Data)?;
-        if prediction.size() != mask.size() {
-            return Err(Unscored::Sizes(SizesOfPair {
-                prediction: self.prediction.clone(),
-                prediction_size: prediction.size(),
-                mask: self.mask.clone(),
-                mask_size: mask.size(),
-            }));
-        }
+        self.same_size(&prediction, &mask)?;
         let failed = |source| EvaluationError::Metric { prediction: self.prediction.clone(), source };
         let scores = score_pair(&prediction.data, &mask.data, mask.width, mask.height);
         Ok((scores.map_err(|source| Unscored::Metric(failed(source)))?, MaskLevels::of(&mask)))
+    }
+
+    fn same_size(&self, prediction: &Grey, mask: &Grey) -> Result<(), Unscored> {
+        if prediction.size() == mask.size() {
+            return Ok(());
+        }
+        Err(Unscored::Sizes(SizesOfPair {
+            prediction: self.prediction.clone(),
+            prediction_size: prediction.size(),
+            mask: self.mask.clone(),
+            mask_size: mask.size(),
+        }))
     }
 }
 

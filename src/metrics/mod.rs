@@ -35,7 +35,7 @@ pub(crate) mod summary;
 pub(crate) mod task;
 
 pub use all::{MetricTitle, keys, titles};
-pub use folders::{EvaluationError, FolderScores, PairedFolders, PairingOptions, SizesOfPair};
+pub use folders::{EvaluationError, FolderScores, PairedFolders, PairingOptions, RefusedPair, SizesOfPair};
 pub use pair::{MetricError, PairScores, score_pair};
 pub use report::{JsonReport, table};
 pub use spacing::{Spacing, SpacingError};

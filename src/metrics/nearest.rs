@@ -31,8 +31,8 @@ pub(super) struct NearestForeground {
     places: Vec<Place>,
 }
 
-/// A column's squared distance `(x - place)^2 + height`, the smallest of all from the column `from` up to the next one's
-/// `from`.
+/// A column's squared distance `(x - place)^2 + height`, the smallest of all from the column `from` up to the next
+/// one's `from`.
 #[derive(Clone, Copy)]
 struct Parabola {
     /// Columns times their distance.
@@ -85,6 +85,28 @@ impl NearestForeground {
         }
     }
 
+    /// The distance from a pixel to the nearest foreground pixel, found by looking at the columns beside it: at as many
+    /// to either side as the distance is long. Each takes one of `steps`; `None` where these do not suffice.
+    pub(super) fn distance_near(&self, y: usize, x: usize, steps: &mut usize) -> Option<f64> {
+        let nearest_row = &self.nearest_row[y * self.width..][..self.width];
+        let squared = |column: usize| match nearest_row[column] {
+            row if row.abs() == NOWHERE => f64::INFINITY,
+            row => (f64::from(row - y as i32) * self.spacing.row()).powi(2),
+        };
+        let mut least = squared(x);
+        for beside in 1..self.width {
+            let right = (beside as f64 * self.spacing.column()).powi(2);
+            if right >= least {
+                break;
+            }
+            *steps = steps.checked_sub(1)?;
+            for column in [x.checked_sub(beside), Some(x + beside).filter(|column| *column < self.width)] {
+                least = column.map_or(least, |column| least.min(right + squared(column)));
+            }
+        }
+        Some(least.sqrt())
+    }
+
     /// The nearest foreground pixel of each pixel of row `y`.
     pub(super) fn row(&mut self, y: usize) -> &[Place] {
         let nearest_row = &self.nearest_row[y * self.width..][..self.width];
@@ -94,8 +116,7 @@ impl NearestForeground {
         for &column in &self.columns {
             let row = nearest_row[column] as usize;
             let height = row.abs_diff(y) as f64 * down;
-            let mut parabola =
-                Parabola { place: column as f64 * right, height: height * height, column, row, from: 0 };
+            let mut parabola = Parabola { place: column as f64 * right, height: height * height, column, row, from: 0 };
             let is_higher = |last: &mut Parabola| {
                 let from = last.from as f64 * right;
                 last.at(from) > parabola.at(from)
@@ -180,14 +201,22 @@ mod tests {
                 let (mask, width) = random_mask(&mut state);
                 let foreground: Vec<usize> = (0..mask.len()).filter(|&at| mask[at] > 0).collect();
                 let mut transform = NearestForeground::new(&mask, width, spacing, |level| level > 0);
+                let mut places = Vec::new();
                 for y in 0..mask.len() / width {
                     for (x, place) in transform.row(y).iter().enumerate() {
                         let to = |at: &usize| spacing.distance((at / width).abs_diff(y), (at % width).abs_diff(x));
                         let least = foreground.iter().map(to).fold(f64::INFINITY, f64::min);
                         let found = spacing.distance(place.row.abs_diff(y), place.column.abs_diff(x));
+                        places.push((y, x, least));
                         assert!(mask[place.row * width + place.column] > 0);
                         assert!(found <= least * (1.0 + 1e-12), "case {case}, {spacing}, ({y}, {x}): {found}, {least}");
                     }
+                }
+                for (y, x, least) in places {
+                    let (mut few, mut enough) = (1, width);
+                    let found = transform.distance_near(y, x, &mut enough);
+                    assert_eq!(found, Some(least), "case {case}, {spacing}, ({y}, {x})");
+                    assert!(transform.distance_near(y, x, &mut few).is_none_or(|found| found == least));
                 }
             }
         }

@@ -7,8 +7,8 @@ use std::str::FromStr;
 /// The distances between neighbours that are taken.
 const DISTANCES: RangeInclusive<f64> = 1e-6..=1e6;
 
-/// The distances between neighbouring rows and between neighbouring columns, in any unit (a scan's millimetres, say). By
-/// default 1 and 1: distances are then in pixels. Written `ROW,COLUMN`.
+/// The distances between neighbouring rows and between neighbouring columns, in any unit (a scan's millimetres, say).
+/// By default 1 and 1: distances are then in pixels. Written `ROW,COLUMN`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spacing {
     row: f64,
@@ -18,7 +18,8 @@ pub struct Spacing {
 /// Two numbers that are no spacing.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error(
-    "a spacing is two distances, between rows and between columns, each from 0.000001 to 1000000, written as in 0.5,0.7; not {given}"
+    "a spacing is two distances, between rows and between columns, each from 0.000001 to 1000000, written as in 0.5,0.7; \
+     not {given}"
 )]
 pub struct SpacingError {
     /// What was given.
@@ -35,7 +36,11 @@ impl Spacing {
     /// When one of them is not between 1e-6 and 1e6.
     pub fn new(row: f64, column: f64) -> Result<Self, SpacingError> {
         let fits = |distance: f64| DISTANCES.contains(&distance);
-        if fits(row) && fits(column) { Ok(Self { row, column }) } else { Err(SpacingError { given: format!("{row},{column}") }) }
+        if fits(row) && fits(column) {
+            Ok(Self { row, column })
+        } else {
+            Err(SpacingError { given: format!("{row},{column}") })
+        }
     }
 
     /// From a row to the next.

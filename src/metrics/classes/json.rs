@@ -11,13 +11,15 @@ use super::summary::{ClassSummary, ClassValue};
 
 /// The scores of sets, to be serialised. Numbers that do not exist are `null`.
 ///
-/// A set is an object: `classes`, the names of the classes, or their number where they have no names; `ignore`, the value of ignored
-/// pixels, of exclusive classes; `all`, the scores of the set; and the same for each image, under its stem (with ` (image)` behind a stem
-/// that is one of these three words). The only set stands alone unless it is `named`; several stand under their names.
+/// A set is an object: `classes`, the names of the classes, or their number where they have no names; `ignore`, the
+/// value of ignored pixels, of exclusive classes; `all`, the scores of the set; and the same for each image, under its
+/// stem (with ` (image)` behind a stem that is one of these three words). The only set stands alone unless it is
+/// `named`; several stand under their names.
 ///
-/// Scores are: `confusion`, rows `[truth][prediction]` of pixels, of exclusive classes, or `counts`, by class true and false positives,
-/// false and true negatives, of classes that overlap; each score of [`class_titles`](super::all::class_titles) as an array over
-/// the classes; each number of [`ClassSummary::means`]. A name with a dot lies within an object: `image.Dice` is `Dice` in `image`.
+/// Scores are: `confusion`, rows `[truth][prediction]` of pixels, of exclusive classes, or `counts`, by class true and
+/// false positives, false and true negatives, of classes that overlap; each score of
+/// [`class_titles`](super::all::class_titles) as an array over the classes; each number of [`ClassSummary::means`]. A
+/// name with a dot lies within an object: `image.Dice` is `Dice` in `image`.
 #[derive(Clone, Copy, Debug)]
 pub struct ClassJson<'a> {
     /// The sets, in order.

@@ -142,7 +142,9 @@ mod tests {
         let iou = ClassKey::MEAN_IOU;
         assert!(iou.is_better(0.6, 0.5) && !iou.is_better(0.5, 0.6) && !iou.needs_outlines());
         for key in [distance, iou] {
-            assert!(key.is_better(0.0, f64::NAN) && !key.is_better(f64::NAN, 0.0) && !key.is_better(f64::NAN, f64::NAN));
+            assert!(
+                key.is_better(0.0, f64::NAN) && !key.is_better(f64::NAN, 0.0) && !key.is_better(f64::NAN, f64::NAN)
+            );
         }
     }
 }

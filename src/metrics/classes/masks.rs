@@ -1,8 +1,8 @@
 //! The pixels of one class in the mask and in the prediction of an image.
 
 use super::bounds::Bounds;
-use super::outline::edge;
 use super::options::OutlineOptions;
+use super::outline::edge;
 use super::region::Region;
 use crate::metrics::nearest::NearestForeground;
 
@@ -57,6 +57,9 @@ impl EdgeDistances {
     }
 }
 
+/// Steps of a search for each pixel of a row, which take about as long as the whole row at once.
+const STEPS: usize = 4;
+
 /// From each pixel of a region to the nearest pixel of another of the same size.
 fn distances(from: &Region, to: &Region, options: &OutlineOptions) -> Vec<f64> {
     if to.is_empty() {
@@ -66,10 +69,17 @@ fn distances(from: &Region, to: &Region, options: &OutlineOptions) -> Vec<f64> {
     let mut nearest = NearestForeground::new(&to.pixels, to.width, spacing, |pixel| pixel == 1);
     let mut found = Vec::new();
     for (y, row) in from.pixels.chunks_exact(from.width).enumerate() {
-        // the others' rows need not be known
-        if row.contains(&1) {
-            let pixels = row.iter().zip(nearest.row(y)).enumerate().filter(|(_, (pixel, _))| **pixel == 1);
-            found.extend(pixels.map(|(x, (_, to))| spacing.distance(to.row.abs_diff(y), to.column.abs_diff(x))));
+        let columns = || (0..row.len()).filter(|&x| row[x] == 1);
+        // edges mostly lie near each other, and are short; where they do not, all of the row is computed at once, in
+        // linear time
+        let (before, mut steps) = (found.len(), STEPS * row.len());
+        let near = columns().map_while(|x| nearest.distance_near(y, x, &mut steps));
+        found.extend(near);
+        if found.len() - before < columns().count() {
+            found.truncate(before);
+            let places = nearest.row(y);
+            let distance = |x: usize| spacing.distance(places[x].row.abs_diff(y), places[x].column.abs_diff(x));
+            found.extend(columns().map(distance));
         }
     }
     found

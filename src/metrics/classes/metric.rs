@@ -9,8 +9,8 @@ use crate::metrics::confusion::Confusion;
 pub(super) struct ClassPair<'a> {
     /// Pixels of the class and of all others together.
     pub(super) counts: &'a Confusion,
-    /// What the metric's own [`ClassMeasure::OF_MASKS`] gave; `None` where mask and prediction both lack the class, where
-    /// outlines are not compared, and for a metric that has none.
+    /// What the metric's own [`ClassMeasure::OF_MASKS`] gave; `None` where mask and prediction both lack the class,
+    /// where outlines are not compared, and for a metric that has none.
     pub(super) of_masks: Option<Numbers>,
 }
 
@@ -30,8 +30,8 @@ pub(super) trait ClassMeasure<const N: usize>: Default + 'static {
     /// The only kind of classes that has this metric, if not both have it.
     const KIND: Option<ClassKind> = None;
 
-    /// Numbers that need the pixels' positions, of a class that is in the mask or in the prediction of an image. They are computed
-    /// once for each image and class; the masks themselves are not kept.
+    /// Numbers that need the pixels' positions, of a class that is in the mask or in the prediction of an image. They
+    /// are computed once for each image and class; the masks themselves are not kept.
     const OF_MASKS: Option<fn(&ClassMasks<'_>) -> Numbers> = None;
 
     /// Adds an image to the sums.
@@ -79,11 +79,7 @@ pub(super) struct MeanKeys {
 /// `image.mDice` and `image.foreground_mDice`.
 macro_rules! score {
     ($name:literal) => {
-        $crate::metrics::classes::metric::ClassScore::new(
-            $name,
-            concat!("m", $name),
-            concat!("foreground_m", $name),
-        )
+        $crate::metrics::classes::metric::ClassScore::new($name, concat!("m", $name), concat!("foreground_m", $name))
     };
     ($object:literal . $name:literal) => {
         $crate::metrics::classes::metric::ClassScore::new(

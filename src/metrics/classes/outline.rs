@@ -4,25 +4,22 @@ use super::region::Region;
 
 /// The pixels of a region that have one of their four neighbours outside of it.
 pub(super) fn edge(region: &Region) -> Region {
-    let Region { width, pixels } = region;
-    let row = |y: usize| pixels.get(y * width..(y + 1) * width);
-    let outside = vec![0; *width];
-    let mut edge = Vec::with_capacity(pixels.len());
-    for (y, here) in pixels.chunks_exact(*width).enumerate() {
-        let above = y.checked_sub(1).and_then(row).unwrap_or(&outside);
-        let below = row(y + 1).unwrap_or(&outside);
-        let mut left = 0;
-        for (x, &pixel) in here.iter().enumerate() {
-            let right = here.get(x + 1).copied().unwrap_or(0);
-            edge.push(pixel & !(left & right & above[x] & below[x]));
-            left = pixel;
+    let (width, mut edge) = (region.width, region.pixels.clone());
+    let rows: Vec<&[u8]> = region.pixels.chunks_exact(width).collect();
+    // pixels at the ends of the region's box have a neighbour outside
+    for (three, edge) in rows.windows(3).zip(edge.chunks_exact_mut(width).skip(1)) {
+        let [above, here, below] = [three[0], three[1], three[2]];
+        let beside = here.windows(3).map(|pixels| pixels[0] & pixels[2]);
+        let inner = edge.iter_mut().zip(above).zip(below).skip(1);
+        for (((pixel, above), below), beside) in inner.zip(beside) {
+            *pixel &= !(above & below & beside);
         }
     }
-    Region { width: *width, pixels: edge }
+    Region { width, pixels: edge }
 }
 
-/// The pixels of a region that `reach` erosions with 3 x 3 pixels take away: those with a pixel outside of the region at
-/// most so many rows and columns away.
+/// The pixels of a region that `reach` erosions with 3 x 3 pixels take away: those with a pixel outside of the region
+/// at most so many rows and columns away.
 pub(super) fn rim(region: &Region, reach: usize) -> Region {
     let Region { width, pixels } = region;
     let (width, side) = (*width, 2 * reach + 1);

@@ -21,13 +21,13 @@ pub struct ClassPairScores {
     cells: Vec<(u8, u8, u64)>,
     /// For each class, its pixels and all others.
     counts: Vec<Confusion>,
-    /// For each class, for each metric of the table, the numbers that needed the pixels' positions, if it has any; nothing for
-    /// a class that is in neither map, and where outlines are not compared.
+    /// For each class, for each metric of the table, the numbers that needed the pixels' positions, if it has any;
+    /// nothing for a class that is in neither map, and where outlines are not compared.
     of_masks: Vec<Vec<Option<Numbers>>>,
 }
 
-/// Scores an index map against another, both (H, W), row after row: a value is a class, below `options.classes`, and 255 in
-/// the mask is a pixel that is ignored, whatever the prediction says there.
+/// Scores an index map against another, both (H, W), row after row: a value is a class, below `options.classes`, and
+/// 255 in the mask is a pixel that is ignored, whatever the prediction says there.
 ///
 /// # Errors
 /// When the options are not in their range, the maps are not of the size, or a map has a value that is no class.
@@ -57,9 +57,9 @@ pub fn score_classes(
     Ok(ClassPairScores { kind: ClassKind::Exclusive, cells, counts, of_masks })
 }
 
-/// Scores masks of classes that may overlap, (K, H, W), class after class and row after row: a pixel is of the class above 128, in
-/// the masks and in the prediction. A pixel counts nowhere, or for that class, where `ignored` is above 128: (H, W) for all
-/// classes, (K, H, W) for each, or empty where nothing is ignored.
+/// Scores masks of classes that may overlap, (K, H, W), class after class and row after row: a pixel is of the class
+/// above 128, in the masks and in the prediction. A pixel counts nowhere, or for that class, where `ignored` is above
+/// 128: (H, W) for all classes, (K, H, W) for each, or empty where nothing is ignored.
 ///
 /// # Errors
 /// When the options are not in their range, or the masks are not of the size.

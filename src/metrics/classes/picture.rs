@@ -7,26 +7,29 @@ use crate::data::text::{draw_text, has_letters, text_size};
 
 const WHITE: [u8; 3] = [255; 3];
 const BLACK: [u8; 3] = [0; 3];
-/// Behind all.
-const PAPER: [u8; 3] = WHITE;
+/// Around the matrix, and between its cells.
+const LINE: [u8; 3] = [190; 3];
 /// A cell of all of a class's pixels; a cell of none is white.
 const FULL: [u8; 3] = [8, 48, 107];
 /// The cells of a class without pixels.
-const ABSENT: [u8; 3] = [224, 224, 224];
+const ABSENT: [u8; 3] = [224; 3];
 /// Around everything, and between its parts, in pixels.
 const GAP: usize = 12;
+/// What stands above.
+const HEADING: &str = "rows: truth, columns: prediction, in % of the row";
 /// The letters of a class's name that are shown.
 const LONGEST: usize = 24;
 
-/// Draws a confusion matrix: a row for each class of the masks, a column for each predicted class, cells shaded by their share of the
-/// row's pixels, from white (none) to dark blue (all); rows without pixels are grey. `names` are those of the classes; without them, and
-/// where the font lacks a letter, classes have numbers. Up to 40 classes have their names and numbers written beside; up to 16 have the
-/// shares in per cent in the cells.
+/// Draws a confusion matrix: a row for each class of the masks, a column for each predicted class, cells shaded by
+/// their share of the row's pixels, from white (none) to dark blue (all); rows without pixels are grey. `names` are
+/// those of the classes; without them, and where the font lacks a letter, classes have numbers. Up to 40 classes have
+/// their names and numbers written beside; up to 16 have the shares in per cent in the cells.
 pub fn confusion_picture(matrix: &ConfusionMatrix, names: &[String]) -> Rgb {
     let layout = Layout::of(matrix.classes(), names);
     let (left, top, side) = (layout.left, layout.top, layout.cell);
-    let mut picture = Rgb::filled(layout.width(), layout.height(), PAPER);
-    draw_text(&mut picture, "rows: truth, columns: prediction", (GAP, GAP), layout.scale, BLACK);
+    let mut picture = Rgb::filled(layout.width(), layout.height(), WHITE);
+    draw_text(&mut picture, HEADING, (GAP, GAP), layout.scale, BLACK);
+    fill(&mut picture, (left - 1, top - 1), matrix.classes() * side + 2 - layout.line, LINE);
     for (row, pixels) in matrix.rows().enumerate() {
         let all: u64 = pixels.iter().sum();
         for (column, &count) in pixels.iter().enumerate() {
@@ -79,7 +82,7 @@ impl Layout {
         };
         let shown: Vec<String> = if classes <= 40 { labels(classes, names) } else { Vec::new() };
         let widest = shown.iter().map(|name| text_size(name, scale).0).max().unwrap_or(0);
-        let heading = text_size("rows: truth, columns: prediction", scale);
+        let heading = text_size(HEADING, scale);
         let top = GAP + heading.1 + GAP + if shown.is_empty() { 0 } else { heading.1 + GAP / 2 };
         Self { classes, names: shown, scale, cell, line, left: GAP + widest + GAP / 2, top, heading: heading.0 }
     }

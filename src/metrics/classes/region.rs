@@ -12,8 +12,11 @@ pub(super) struct Region {
 impl Region {
     /// The pixels of an image within `bounds` for which `is_in` says yes, by their number.
     pub(super) fn within(bounds: &Bounds, width: usize, is_in: impl Fn(usize) -> bool) -> Self {
-        let row = |y: usize| y * width + bounds.columns.start..y * width + bounds.columns.end;
-        let pixels = bounds.rows.clone().flat_map(row).map(|at| u8::from(is_in(at))).collect();
+        let mut pixels = Vec::with_capacity(bounds.rows.len() * bounds.columns.len());
+        for y in bounds.rows.clone() {
+            let row = y * width + bounds.columns.start..y * width + bounds.columns.end;
+            pixels.extend(row.map(|at| u8::from(is_in(at))));
+        }
         Self { width: bounds.columns.len(), pixels }
     }
 

@@ -7,8 +7,8 @@ use super::set::{ClassSetScores, shown_names};
 use super::summary::{ClassSummary, ClassValue};
 use crate::metrics::aligned::aligned;
 
-/// Tables of the sets' scores, one after the other: a row for each class, and the means over the classes that have a score. `pixels` are
-/// the masks'; `-` stands where there is no score.
+/// Tables of the sets' scores, one after the other: a row for each class, and the means over the classes that have a
+/// score. `pixels` are the masks'; `-` stands where there is no score.
 pub fn class_table(sets: &[ClassSetScores]) -> String {
     sets.iter().map(of_set).collect::<Vec<_>>().join("\n")
 }
@@ -121,7 +121,8 @@ mod tests {
 
     #[test]
     fn labels_have_no_background() {
-        let scores = score_labels(&[255, 0, 0, 0], &[255, 0, 255, 0], &[], 2, 1, &ClassOptions::new(2)).expect("a pair");
+        let scores =
+            score_labels(&[255, 0, 0, 0], &[255, 0, 255, 0], &[], 2, 1, &ClassOptions::new(2)).expect("a pair");
         let table = class_table(&[set("labels", &["cat", "dog"], vec![scores])]);
         assert!(!table.contains("without") && !table.contains("aAcc"), "{table}");
         assert!(table.contains("mean           0.5000"), "{table}");

@@ -57,12 +57,7 @@ impl Scan {
     }
 
     /// Refuses the values that `unknown` gives for some pixels.
-    fn refuse(
-        &self,
-        classes: usize,
-        map: IndexMap,
-        unknown: impl Fn(u8, u8) -> Option<u8>,
-    ) -> Result<(), ClassError> {
+    fn refuse(&self, classes: usize, map: IndexMap, unknown: impl Fn(u8, u8) -> Option<u8>) -> Result<(), ClassError> {
         let mut counts = [0; 256];
         for (truth, prediction, pixels) in self.pixels() {
             if let Some(value) = unknown(truth, prediction) {

@@ -14,7 +14,8 @@ pub struct ClassSetScores {
 }
 
 impl ClassSetScores {
-    /// Of a set's name, the names of its classes in order (none where they have only numbers), and its images: stems and scores.
+    /// Of a set's name, the names of its classes in order (none where they have only numbers), and its images: stems
+    /// and scores.
     ///
     /// # Errors
     /// Without images, when they differ in the kind or the number of classes, or when there is another number of names.

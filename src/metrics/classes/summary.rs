@@ -9,7 +9,8 @@ use super::metric::{ClassScore, Scores};
 use super::pair::ClassPairScores;
 use crate::metrics::confusion::Confusion;
 
-/// The scores of a set of images: of each class, and of all together. Pixels are added up over the set in whole numbers.
+/// The scores of a set of images: of each class, and of all together. Pixels are added up over the set in whole
+/// numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClassSummary {
     kind: ClassKind,
@@ -29,7 +30,8 @@ pub(super) enum ClassValue {
 }
 
 impl ClassSummary {
-    /// The scores of these images, which must be of the same classes. They depend on the order of the slice and nothing else.
+    /// The scores of these images, which must be of the same classes. They depend on the order of the slice and nothing
+    /// else.
     ///
     /// # Errors
     /// Without images, or when they differ in the kind or the number of classes.
@@ -113,7 +115,8 @@ impl ClassSummary {
         self.counts.iter().map(|counts| counts.foreground).collect()
     }
 
-    /// For each class, the pixels that the prediction rightly and wrongly takes for it, wrongly leaves out, and rightly leaves out.
+    /// For each class, the pixels that the prediction rightly and wrongly takes for it, wrongly leaves out, and rightly
+    /// leaves out.
     pub fn counts(&self) -> Vec<[u64; 4]> {
         let of = |counts: &Confusion| {
             [counts.true_positive, counts.false_positive, counts.false_negative(), counts.true_negative()]
@@ -129,8 +132,9 @@ impl ClassSummary {
         })
     }
 
-    /// The score of that name of all classes together: `aAcc`; the mean of a score over the classes that have it, `mIoU` or
-    /// `image.mDice`; and of exclusive classes over all but class 0, the background, `foreground_mIoU`. NaN where there is none.
+    /// The score of that name of all classes together: `aAcc`; the mean of a score over the classes that have it,
+    /// `mIoU` or `image.mDice`; and of exclusive classes over all but class 0, the background, `foreground_mIoU`. NaN
+    /// where there is none.
     pub fn get(&self, key: &str) -> Option<f64> {
         self.means().into_iter().find_map(|(name, value)| (name == key).then_some(value))
     }

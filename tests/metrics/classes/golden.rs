@@ -25,7 +25,8 @@ fn json(names: Vec<String>, images: Vec<(String, ClassPairScores)>) -> Value {
     serde_json::to_value(ClassJson { sets: &[set], named: false }).expect("numbers and strings")
 }
 
-/// All that is expected is there: whole numbers and `null` exactly, others to 1e-9. Gives the names of what is there besides.
+/// All that is expected is there: whole numbers and `null` exactly, others to 1e-9. Gives the names of what is there
+/// besides.
 fn compare(found: &Value, expected: &Value, place: &str) -> Vec<String> {
     match (found, expected) {
         (Value::Object(found), Value::Object(expected)) => {
@@ -40,7 +41,9 @@ fn compare(found: &Value, expected: &Value, place: &str) -> Vec<String> {
         (Value::Array(found), Value::Array(expected)) => {
             assert_eq!(found.len(), expected.len(), "{place}");
             let pairs = found.iter().zip(expected).enumerate();
-            pairs.flat_map(|(number, (found, expected))| compare(found, expected, &format!("{place}[{number}]"))).collect()
+            pairs
+                .flat_map(|(number, (found, expected))| compare(found, expected, &format!("{place}[{number}]")))
+                .collect()
         }
         (Value::Number(found), Value::Number(expected)) if expected.is_f64() => {
             let difference = (found.as_f64().expect("a number") - expected.as_f64().expect("a number")).abs();
@@ -58,7 +61,8 @@ fn compare(found: &Value, expected: &Value, place: &str) -> Vec<String> {
 fn indices(path: &Path) -> Grey {
     let picture = read_rgb(path).expect("a golden prediction");
     let colours = [[0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0]];
-    let index = |pixel: &[u8]| colours.iter().position(|colour| colour == pixel).expect("one of the four colours") as u8;
+    let index =
+        |pixel: &[u8]| colours.iter().position(|colour| colour == pixel).expect("one of the four colours") as u8;
     Grey { width: picture.width, height: picture.height, data: picture.data.chunks(3).map(index).collect() }
 }
 

@@ -1,4 +1,5 @@
-//! Distances between outlines against MONAI's: `monai.json`, which scripts/compare-nsd.py writes and compares with MONAI.
+//! Distances between outlines against MONAI's: `monai.json`, which scripts/compare-nsd.py writes and compares with
+//! MONAI.
 
 use sam2unet::metrics::Spacing;
 use sam2unet::metrics::classes::{ClassOptions, ClassSummary, OutlineOptions, score_classes};

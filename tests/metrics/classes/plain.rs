@@ -41,9 +41,7 @@ impl Plain {
         let places = (0..height).flat_map(|y| (0..width).map(move |x| (y, x)));
         let near = || (-reach..=reach).flat_map(|down| (-reach..=reach).map(move |right| (down, right)));
         let open = |y: i64, x: i64| {
-            near().any(|(down, right)| {
-                (corners || down.abs() + right.abs() <= reach) && !is_in(y + down, x + right)
-            })
+            near().any(|(down, right)| (corners || down.abs() + right.abs() <= reach) && !is_in(y + down, x + right))
         };
         places.filter(|&(y, x)| is_in(y, x) && open(y, x)).collect()
     }
@@ -249,7 +247,12 @@ fn labels_equal_the_plain_formulas() {
                 let is_in = |levels: &[u8]| levels[class * pixels..][..pixels].iter().map(|l| *l > 128).collect();
                 let plane = if of == classes { class } else { 0 };
                 let known = |at: usize| of == 0 || ignored[plane * pixels + at] <= 128;
-                Plain { width, truth: is_in(&masks), prediction: is_in(&prediction), known: (0..pixels).map(known).collect() }
+                Plain {
+                    width,
+                    truth: is_in(&masks),
+                    prediction: is_in(&prediction),
+                    known: (0..pixels).map(known).collect(),
+                }
             };
             plain.push((0..classes).map(of_class).collect());
             scored.push(score_labels(&prediction, &masks, &ignored, width, height, &options).expect("a pair"));

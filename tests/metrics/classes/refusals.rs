@@ -1,9 +1,12 @@
 //! What scoring several classes refuses, and what it says then.
 
+use sam2unet::data::{Grey, read_grey, write_png};
 use sam2unet::metrics::classes::{
     ClassError, ClassJson, ClassKind, ClassOptions, ClassPairScores, ClassSetScores, ClassSummary, OutlineOptions,
     score_classes, score_labels,
 };
+use sam2unet::metrics::{EvaluationError, PairedFolders, PairingOptions};
+use std::fs;
 
 fn score(prediction: &[u8], mask: &[u8], classes: usize) -> Result<ClassPairScores, ClassError> {
     score_classes(prediction, mask, mask.len(), 1, &ClassOptions::new(classes))
@@ -18,13 +21,14 @@ fn values_that_are_no_class_are_named_with_their_pixels() {
     let refused = message(score(&[0, 7, 7, 255, 4], &[0, 1, 2, 3, 0], 4));
     assert_eq!(
         refused,
-        "the prediction has values that are no class: 7 (2 pixels), 4 (1 pixel), 255 (1 pixel); with 4 classes they are 0 to 3; \
-         only masks may have ignored pixels (255)"
+        "the prediction has values that are no class: 7 (2 pixels), 4 (1 pixel), 255 (1 pixel); with 4 classes they are 0 \
+         to 3; only masks may have ignored pixels (255)"
     );
     let refused = message(score(&[0, 0, 0], &[0, 4, 255], 4));
     assert_eq!(
         refused,
-        "the mask has values that are no class: 4 (1 pixel); with 4 classes they are 0 to 3, and 255 where a pixel is ignored"
+        "the mask has values that are no class: 4 (1 pixel); with 4 classes they are 0 to 3, and 255 where a pixel is \
+         ignored"
     );
     let many: Vec<u8> = (0..=254).collect();
     let refused = message(score(&many, &vec![0; many.len()], 2));
@@ -71,7 +75,8 @@ fn sets_are_of_the_same_classes() {
     assert_eq!(refused, "cannot add up images of different sets: one has 2 exclusive classes, another 3 exclusive");
     let (first, other) = ((ClassKind::Exclusive, 2), (ClassKind::Overlapping, 2));
     assert_eq!(ClassSummary::of(&[two.clone(), labels]), Err(ClassError::Mixed(first, other)));
-    let refused = ClassSetScores::new("x", vec!["cat".to_string()], vec![("a".to_string(), two)]).expect_err("one name");
+    let refused =
+        ClassSetScores::new("x", vec!["cat".to_string()], vec![("a".to_string(), two)]).expect_err("one name");
     assert_eq!(refused, ClassError::Names { classes: 2, names: 1 });
 }
 
@@ -85,6 +90,49 @@ fn outlines_can_be_left_out() {
     for key in ["HD95", "NSD", "BoundaryIoU"] {
         assert!(summary.of_class(key).expect(key).iter().all(|value| value.is_nan()), "{key}");
     }
+}
+
+/// All wrong files are named.
+#[test]
+fn folders_of_index_maps() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let kinds = ["masks", "predictions"].map(|kind| folder.path().join(kind));
+    let write = |name: &str, maps: [&[u8]; 2]| {
+        for (kind, map) in kinds.iter().zip(maps) {
+            fs::create_dir_all(kind).expect("a folder");
+            let map = Grey { width: map.len(), height: 1, data: map.to_vec() };
+            write_png(&kind.join(name), &map).expect("a file");
+        }
+    };
+    let options = ClassOptions::new(3);
+    let score = || {
+        let [masks, predictions] = &kinds;
+        let paired = PairedFolders::open("set", predictions, masks, PairingOptions::default()).expect("pairs");
+        paired.score_classes(&options, read_grey, read_grey, || {})
+    };
+    write("a.png", [&[0, 255, 2], &[0, 9, 1]]);
+    write("b.png", [&[1, 1], &[1, 2]]);
+    let scored = score().expect("scores");
+    let expected = [(&[0, 9, 1][..], &[0, 255, 2][..]), (&[1, 2], &[1, 1])];
+    let expected = expected.map(|(prediction, mask)| score_classes(prediction, mask, mask.len(), 1, &options));
+    let expected: Vec<_> =
+        ["a", "b"].map(String::from).into_iter().zip(expected.map(|one| one.expect("a pair"))).collect();
+    assert_eq!(scored, expected);
+
+    write("c.png", [&[0, 7], &[0, 0]]);
+    write("d.png", [&[0, 0], &[8, 8]]);
+    let refused = score().expect_err("two files").to_string().replace(&format!("{}/", folder.path().display()), "");
+    assert_eq!(
+        refused,
+        "2 of 4 pairs cannot be scored:\n  masks/c.png: the mask has values that are no class: 7 (1 pixel); with 3 classes \
+         they are 0 to 2, and 255 where a pixel is ignored\n  predictions/d.png: the prediction has values that are no \
+         class: 8 (2 pixels); with 3 classes they are 0 to 2; only masks may have ignored pixels (255)"
+    );
+
+    write("e.png", [&[0, 0], &[0]]);
+    assert!(matches!(score(), Err(EvaluationError::SizesDiffer { of: 5, .. })));
+    fs::write(kinds[0].join("e.png"), "no image").expect("a file");
+    assert!(matches!(score(), Err(EvaluationError::Data(_))));
 }
 
 /// Three words are taken in a set's object.

@@ -1,10 +1,10 @@
 //! Boundary IoU (Cheng, Girshick, Dollar, Berg and Kirillov, "Boundary IoU: improving object-centric image segmentation
 //! evaluation", CVPR 2021), of the set's rims.
 
-use crate::metrics::classes::outline::rim;
 use crate::metrics::classes::masks::ClassMasks;
 use crate::metrics::classes::mean::share;
 use crate::metrics::classes::metric::{ClassMeasure, ClassPair, ClassScore, Numbers, score};
+use crate::metrics::classes::outline::rim;
 
 /// A rim's width: this share of the image's diagonal.
 const SHARE_OF_DIAGONAL: f64 = 0.02;
@@ -17,7 +17,8 @@ pub(crate) struct BoundaryIou {
 }
 
 impl ClassMeasure<1> for BoundaryIou {
-    const TITLE: &'static str = "boundary IoU, over the set: IoU of rims as wide as 2 % of the image's diagonal (Cheng et al., CVPR 2021)";
+    const TITLE: &'static str =
+        "boundary IoU, over the set: IoU of rims as wide as 2 % of the image's diagonal (Cheng et al., CVPR 2021)";
     const SCORES: [ClassScore; 1] = [score!("BoundaryIoU").column("boundary IoU", 4)];
     const OF_MASKS: Option<fn(&ClassMasks<'_>) -> Numbers> = Some(rims);
 

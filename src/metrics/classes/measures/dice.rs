@@ -12,7 +12,8 @@ pub(crate) struct Dice {
 }
 
 impl ClassMeasure<2> for Dice {
-    const TITLE: &'static str = "Dice coefficient, over the set (mmsegmentation), and as the mean over the images that show or predict the class (nnU-Net)";
+    const TITLE: &'static str = "Dice coefficient, over the set (mmsegmentation), and as the mean over the images that \
+        show or predict the class (nnU-Net)";
     const SCORES: [ClassScore; 2] = [score!("Dice").column("Dice", 4), score!("image"."Dice")];
 
     fn add(&mut self, pair: &ClassPair<'_>) {

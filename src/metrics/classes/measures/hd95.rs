@@ -15,8 +15,8 @@ pub(crate) struct Hausdorff {
 }
 
 impl ClassMeasure<2> for Hausdorff {
-    const TITLE: &'static str = "95th percentile of the Hausdorff distance between edges (MONAI): the mean over the images where it is finite, \
-        and the number of images where only one of mask and prediction has the class";
+    const TITLE: &'static str = "95th percentile of the Hausdorff distance between edges (MONAI): the mean over the \
+        images where it is finite, and the number of images where only one of mask and prediction has the class";
     const SCORES: [ClassScore; 2] =
         [score!("HD95").lower_is_better().column("HD95", 2), ClassScore::count("HD95_infinite")];
     const OF_MASKS: Option<fn(&ClassMasks<'_>) -> Numbers> = Some(|masks| [hd95(&masks.distances), 0.0]);
@@ -32,7 +32,8 @@ impl ClassMeasure<2> for Hausdorff {
     }
 }
 
-/// The larger of the 95th percentiles of the distances from either edge to the other; infinite where one edge is missing.
+/// The larger of the 95th percentiles of the distances from either edge to the other; infinite where one edge is
+/// missing.
 fn hd95(distances: &EdgeDistances) -> f64 {
     let each_way = [&distances.of_truth, &distances.of_prediction];
     if each_way.iter().any(|distances| distances.is_empty()) {

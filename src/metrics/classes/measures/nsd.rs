@@ -11,8 +11,8 @@ use crate::metrics::classes::metric::{ClassMeasure, ClassPair, ClassScore, Numbe
 pub(crate) struct SurfaceDistance(Mean);
 
 impl ClassMeasure<1> for SurfaceDistance {
-    const TITLE: &'static str = "normalised surface distance, or surface Dice (MONAI, without subvoxels): share of both edges' pixels that are within \
-        the tolerance of the other edge; the mean over images";
+    const TITLE: &'static str = "normalised surface distance, or surface Dice (MONAI, without subvoxels): share of \
+        both edges' pixels that are within the tolerance of the other edge; the mean over images";
     const SCORES: [ClassScore; 1] = [score!("NSD").column("NSD", 4)];
     const OF_MASKS: Option<fn(&ClassMasks<'_>) -> Numbers> =
         Some(|masks| [nsd(&masks.distances, masks.options.nsd_tolerance), 0.0]);

@@ -9,7 +9,8 @@ use crate::metrics::confusion::Confusion;
 pub(crate) struct Recall(Confusion);
 
 impl ClassMeasure<1> for Recall {
-    const TITLE: &'static str = "recall: share of the pixels of the class that are predicted as it, over the set (Acc of mmsegmentation)";
+    const TITLE: &'static str =
+        "recall: share of the pixels of the class that are predicted as it, over the set (Acc of mmsegmentation)";
     const SCORES: [ClassScore; 1] = [score!("Recall").column("Recall", 4)];
 
     fn add(&mut self, pair: &ClassPair<'_>) {
