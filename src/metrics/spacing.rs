@@ -18,8 +18,8 @@ pub struct Spacing {
 /// Two numbers that are no spacing.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error(
-    "a spacing is two distances, between rows and between columns, each from 0.000001 to 1000000, written as in 0.5,0.7; \
-     not {given}"
+    "a spacing is two distances, between rows and between columns, each from 0.000001 to 1000000, written as in \
+     0.5,0.7; not {given}"
 )]
 pub struct SpacingError {
     /// What was given.

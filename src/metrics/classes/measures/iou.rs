@@ -12,8 +12,8 @@ pub(crate) struct Iou {
 }
 
 impl ClassMeasure<2> for Iou {
-    const TITLE: &'static str = "intersection over union, over the set (mmsegmentation), and as the mean over the images \
-        that show or predict the class (nnU-Net)";
+    const TITLE: &'static str = "intersection over union, over the set (mmsegmentation), and as the mean over the \
+        images that show or predict the class (nnU-Net)";
     const SCORES: [ClassScore; 2] = [score!("IoU").column("IoU", 4), score!("image"."IoU")];
 
     fn add(&mut self, pair: &ClassPair<'_>) {
