@@ -3,6 +3,7 @@
 use super::cache::cache_folder;
 use super::console::{bar, print, say, warn};
 use super::failure::{Failure, Status};
+use super::flag_names::with_flags;
 use crate::files::write::write;
 use crate::train::settings::settings::Settings;
 use crate::train::sources::{DataReport, InspectedFolders};
@@ -18,7 +19,7 @@ pub(super) fn check_data(settings: &Settings, json: Option<&Path>) -> Result<Sta
     };
     let kept = cache_folder();
     let threads = settings.threads.unwrap_or(cores);
-    let folders = InspectedFolders::open(settings, threads, kept.as_deref(), &mut progress).map_err(Failure::input)?;
+    let folders = InspectedFolders::open(settings, threads, kept.as_deref(), &mut progress).map_err(Failure::from)?;
     bar.finish_and_clear();
     let Some(folders) = folders else {
         return Err(Failure::input("--check-data needs files: give --images and --masks"));
@@ -45,10 +46,10 @@ fn tell(report: &DataReport) {
     for (name, set) in report.sets() {
         for warning in &set.warnings {
             let word = if warning.is_suspicious() { "warning" } else { "note" };
-            warn(format_args!("{word}: {name}: {warning}"));
+            warn(with_flags(format_args!("{word}: {name}: {warning}")));
         }
         for error in &set.errors {
-            warn(format_args!("error: {name}: {error}"));
+            warn(with_flags(format_args!("error: {name}: {error}")));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the programs print: lines and results on standard output, progress on standard error.
 
 use super::failure::{Failure, Status};
+use super::flag_names::with_flags;
 use crate::metrics::summary::Summary;
 use crate::metrics::task::{Task, columns};
 use crate::train::events::{Event, Observer};
@@ -125,8 +126,8 @@ impl Console {
 impl Observer for Console {
     fn event(&mut self, event: &Event) {
         match *event {
-            Event::Note(note) if note.is_warning() => warn(format_args!("warning: {note}")),
-            Event::Note(note) => say(format_args!("{:<10} {note}", note.topic())),
+            Event::Note(note) if note.is_warning() => warn(with_flags(format_args!("warning: {note}"))),
+            Event::Note(note) => say(with_flags(format_args!("{:<10} {note}", note.topic()))),
             Event::Checking { done, of } => self.checking(done, of),
             Event::Ready(overview) => self.ready(overview),
             Event::Step { step, epoch, loss, rate, seconds, images } => {

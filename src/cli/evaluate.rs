@@ -3,7 +3,7 @@
 use super::console::{bar, print, warn};
 use super::failure::{Failure, Status};
 use super::flags::{Threads, choice};
-use crate::data::read::{ExifOrientation, ReadOptions};
+use crate::data::read::facts::{ExifOrientation, ReadOptions};
 use crate::files::folder::parent;
 use crate::files::write::write;
 use crate::metrics::all::{MetricTitle, titles};

@@ -1,7 +1,9 @@
 //! Which error is which exit status, and what a flag can do about it.
 
+use super::flag_names::with_flags;
 use super::measure::MeasureError;
 use crate::checkpoint::error::CheckpointError;
+use crate::data::error::DataError;
 use crate::device::DeviceError;
 use crate::metrics::folders::EvaluationError;
 use crate::predict::error::PredictError;
@@ -88,13 +90,14 @@ impl From<PredictError> for Failure {
 
 impl From<EvaluationError> for Failure {
     fn from(error: EvaluationError) -> Self {
-        let advice = match &error {
-            EvaluationError::SizesDiffer { .. } => {
-                "\nwrite predictions at the masks' sizes: sam2unet predict --like MASKS"
-            }
-            _ => "",
+        let between = match &error {
+            EvaluationError::SizesDiffer { pairs, .. } if pairs.len() == 1 => "; ",
+            EvaluationError::SizesDiffer { .. } => "\n",
+            _ => return Self::input(error),
         };
-        Self::input(format_args!("{error}{advice}"))
+        Self::input(format_args!(
+            "{error}{between}write predictions at the masks' sizes: sam2unet predict --like MASKS"
+        ))
     }
 }
 
@@ -126,11 +129,18 @@ impl From<PrepareError> for Failure {
             PrepareError::Settings(error) => error.into(),
             PrepareError::Folder(error) => error.into(),
             PrepareError::Device(error) => error.into(),
+            PrepareError::Data(error) => error.into(),
             PrepareError::OtherVariant { ref found, .. } => {
                 Self::input(format_args!("{error}: give --variant {found}, or another file"))
             }
             _ => Self::input(error),
         }
+    }
+}
+
+impl From<DataError> for Failure {
+    fn from(error: DataError) -> Self {
+        Self::input(with_flags(error))
     }
 }
 

@@ -2,7 +2,7 @@
 //! it is there with the feature `cli`, which is on by default.
 //!
 //! [`sam2unet`] reads the command line and runs a subcommand. Each subcommand is a file with its flags and what it does
-//! with them (`train --check-data` has one of its own). Beside them: how names and threads are read from flags (`flags`), what is printed (`console`), Ctrl-C
+//! with them (`train --check-data` has one of its own). Beside them: how names and threads are read from flags (`flags`), flags in the place of keys (`flag_names`), what is printed (`console`), Ctrl-C
 //! (`interrupt`), which error is which exit status, with what a flag can do about it (`failure`), and what `bench`
 //! measures (`measure`).
 
@@ -14,6 +14,7 @@ pub(crate) mod console;
 pub(crate) mod convert;
 pub(crate) mod evaluate;
 pub(crate) mod failure;
+pub(crate) mod flag_names;
 pub(crate) mod flags;
 pub(crate) mod info;
 pub(crate) mod interrupt;

@@ -80,7 +80,44 @@ pub enum DataError {
         /// The system's reason.
         source: io::Error,
     },
-    /// A file's content is no known image format, whatever its name says.
+    /// A path leads to something that is no regular file.
+    #[error("{} is {what}; an image must be a regular file", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+        /// What it leads to: `a folder`, `a pipe (FIFO)`, `a device`.
+        what: &'static str,
+    },
+    /// A file of no bytes.
+    #[error("{} is empty (0 bytes): copy or download it again, or remove it", path.display())]
+    EmptyFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file is longer than any image that is read.
+    #[error(
+        "{} has {bytes} bytes, more than the limit of {limit} for an image; scale it down or compress it first",
+        path.display()
+    )]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        bytes: u64,
+        /// The most that is read.
+        limit: u64,
+    },
+    /// A file's content is known, but is of a kind that is not read, whatever its name says.
+    #[error("{} is {kind}, which is not read; {advice}", path.display())]
+    Unread {
+        /// The file.
+        path: PathBuf,
+        /// What it is: `HEIC (an iPhone photo)`.
+        kind: &'static str,
+        /// How to come by a file that is read.
+        advice: &'static str,
+    },
+    /// A file's content is nothing that is known, whatever its name says.
     #[error(
         "{} is not an image (its content is none of PNG, JPEG, BMP, GIF, TIFF, WebP, PNM, TGA)",
         path.display()
@@ -99,7 +136,8 @@ pub enum DataError {
     },
     /// A file's header promises more pixels than is sane (a decompression bomb, or a damaged header).
     #[error(
-        "{} says that it is {width}x{height} pixels, more than the limit of {MAX_PIXELS}; scale it down first",
+        "{} says that it is {width}x{height} pixels, more than the limit of {MAX_PIXELS} in all (and of 16384 to a side of a \
+         WebP); scale it down first",
         path.display()
     )]
     TooLarge {
@@ -243,9 +281,11 @@ impl DataError {
     fn cause(&self) -> &'static str {
         match self {
             Self::ReadFile { .. } => "cannot be read",
-            Self::NotAnImage { .. } => "are no images",
+            Self::NotAnImage { .. } | Self::Unread { .. } => "are no images that are read",
+            Self::EmptyFile { .. } => "are empty",
+            Self::NotAFile { .. } => "are no files",
             Self::Decode { .. } => "cannot be decoded",
-            Self::TooLarge { .. } => "are too large",
+            Self::TooLarge { .. } | Self::TooLong { .. } => "are too large",
             Self::SizesDiffer { .. } => "differ in shape from their image",
             Self::TurnedImage { .. } => "fit their image only when it is turned",
             _ => "fail otherwise",

@@ -8,7 +8,8 @@ use super::error::{BadFiles, DataError};
 use super::listing::Listing;
 use super::names::{Matched, common_suffix, match_names};
 use super::pixels::{Grey, Rgb};
-use super::read::{FileFacts, ReadOptions, read_grey_with, read_rgb_with};
+use super::read::facts::{FileFacts, ReadOptions};
+use super::read::{read_grey_with, read_rgb_with};
 use super::unused::{Unused, UnusedKind};
 
 /// An image and its mask.
@@ -200,7 +201,8 @@ impl Dataset for Folder {
     /// Its error names the files.
     fn pair(&self, index: usize) -> Result<(Rgb, Grey), DataError> {
         let ReadPair { image, mask, image_facts, .. } = self.read(index)?;
-        self.check_sizes(index, image.size(), mask.size(), image_facts.orientation)?;
+        let turn = image_facts.orientation.filter(|_| !image_facts.turned);
+        self.check_sizes(index, image.size(), mask.size(), turn)?;
         Ok((image, mask))
     }
 }

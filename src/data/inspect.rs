@@ -6,10 +6,9 @@ use std::sync::mpsc;
 
 use super::dataset::is_same_shape;
 use super::error::{BadFiles, DataError};
-use super::facts::{MaskLevels, PairFacts, PictureFacts};
 use super::folder::Folder;
 use super::kept::KeptFacts;
-use super::read::ExifOrientation;
+use super::pair_facts::{MaskLevels, PairFacts, PictureFacts};
 use super::unused::Unused;
 use super::warning::{Warning, WarningCode, image_warnings, mask_warnings, size_warnings};
 
@@ -117,7 +116,7 @@ fn warnings(set: &Folder, pairs: &[Option<PairFacts>]) -> Vec<Warning> {
     };
     let mut warnings = mask_warnings(&masks);
     warnings.extend(size_warnings(&both, same_shape));
-    warnings.extend(image_warnings(&images, set.options().read.exif_orientation == ExifOrientation::Apply));
+    warnings.extend(image_warnings(&images));
     let of = set.pairs().len();
     let listed = [
         Warning::about(WarningCode::MasksWithoutImage, found.masks_without_image.clone(), of, ""),

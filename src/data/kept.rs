@@ -7,8 +7,8 @@ use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
-use super::facts::PairFacts;
 use super::folder::{Folder, Pair};
+use super::pair_facts::PairFacts;
 use crate::files::write::write;
 
 /// Counts the versions of what is kept: another one is not read.

@@ -6,6 +6,7 @@
 //! In the order in which data flows:
 //!
 //! 1. [`read_rgb`] and [`read_grey`]: a file, as `Image.open(path).convert("RGB")` and `convert("L")` see it;
+//!    [`read_rgb_with`] and [`read_grey_with`] take [`ReadOptions`] and give [`FileFacts`] too;
 //! 2. [`Pixels::resize`]: Pillow's antialiased resizing, equal to the pixel;
 //! 3. [`Dataset`]: pairs of image and mask, from two folders ([`Listing`], [`Folder`]) or generated ([`Synthetic`]);
 //!    [`inspect()`] reads a whole folder first: what cannot be used, and what is likely wrong ([`Warning`], [`SetReport`]);
@@ -19,7 +20,7 @@
 pub(crate) mod dataset;
 pub(crate) mod error;
 pub(crate) mod example;
-pub(crate) mod facts;
+
 pub(crate) mod folder;
 pub(crate) mod inspect;
 pub(crate) mod kept;
@@ -28,6 +29,7 @@ pub(crate) mod loader;
 pub(crate) mod mask;
 pub(crate) mod multi_scale;
 pub(crate) mod names;
+pub(crate) mod pair_facts;
 pub(crate) mod picture;
 pub(crate) mod pixels;
 pub(crate) mod random;
@@ -43,20 +45,21 @@ pub(crate) mod write;
 pub use dataset::{Dataset, is_same_shape};
 pub use error::{BadFiles, DataError};
 pub use example::{Example, Flips, epoch_order, flips, normalise};
-pub use facts::{MaskLevels, PairFacts, PictureFacts};
 pub use folder::{Folder, FolderOptions, Found, Pair};
 pub use inspect::{Inspection, inspect};
 pub use listing::{Listing, image_files};
 pub use loader::{Batch, BatchRequest, Loader};
 pub use mask::{FOREGROUND_ABOVE, saved_mask};
 pub use multi_scale::{LARGER_SCALE, MultiScale};
+pub use pair_facts::{MaskLevels, PairFacts, PictureFacts};
 pub use picture::{SheetRow, contact_sheet, overlay};
 pub use pixels::{Grey, MAX_PIXELS, Pixels, Rgb};
 pub use random::Draws;
-pub use read::{Clipped, ExifOrientation, FileFacts, ReadOptions, read_grey, read_grey_with, read_rgb, read_rgb_with};
+pub use read::facts::{Clipped, ExifOrientation, FileFacts, ReadOptions};
+pub use read::{read_grey, read_grey_with, read_rgb, read_rgb_with};
 pub use report::{Depths, SetReport};
 pub use resize::Filter;
 pub use synthetic::Synthetic;
-pub use unused::{Unused, UnusedKind};
+pub use unused::{OtherFormat, Unused, UnusedKind};
 pub use warning::{Warning, WarningCode, image_warnings, mask_warnings};
 pub use write::write_png;

@@ -4,17 +4,60 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Endings of pictures that are not read: code, name for people, endings in lower case.
-const NOT_READ: [(&str, &str, &[&str]); 8] = [
-    ("heic", "HEIC", &["heic", "heif", "hif"]),
-    ("avif", "AVIF", &["avif"]),
-    ("jpeg-2000", "JPEG 2000", &["jp2", "j2k", "j2c", "jpc", "jpf", "jpx", "jpm"]),
-    ("jpeg-xl", "JPEG XL", &["jxl"]),
-    ("raw", "camera RAW", &["dng", "cr2", "cr3", "nef", "arw", "raf", "orf", "rw2", "pef", "srw"]),
-    ("dicom", "DICOM", &["dcm", "dicom"]),
-    ("nifti", "NIfTI", &["nii", "nii.gz"]),
-    ("vector", "vector or layered picture", &["svg", "psd", "ai", "eps", "pdf"]),
-];
+use crate::choice::choice;
+
+choice! {
+    /// A format of pictures that is not read.
+    #[derive(PartialOrd, Ord)]
+    pub enum OtherFormat: "format" {
+        /// HEIC, as iPhones write it.
+        Heic = "heic",
+        /// AVIF.
+        Avif = "avif",
+        /// JPEG 2000.
+        Jpeg2000 = "jpeg-2000",
+        /// JPEG XL.
+        JpegXl = "jpeg-xl",
+        /// What a camera's sensor saw.
+        Raw = "raw",
+        /// DICOM, as medical devices write it.
+        Dicom = "dicom",
+        /// NIfTI, volumes of medical devices.
+        Nifti = "nifti",
+        /// Vectors, or layers.
+        Vector = "vector",
+    }
+}
+
+impl OtherFormat {
+    /// Its name for people.
+    fn title(self) -> &'static str {
+        match self {
+            Self::Heic => "HEIC",
+            Self::Avif => "AVIF",
+            Self::Jpeg2000 => "JPEG 2000",
+            Self::JpegXl => "JPEG XL",
+            Self::Raw => "camera RAW",
+            Self::Dicom => "DICOM",
+            Self::Nifti => "NIfTI",
+            Self::Vector => "vector or layered picture",
+        }
+    }
+
+    /// The endings of its files, in lower case.
+    fn endings(self) -> &'static [&'static str] {
+        match self {
+            Self::Heic => &["heic", "heif", "hif"],
+            Self::Avif => &["avif"],
+            Self::Jpeg2000 => &["jp2", "j2k", "j2c", "jpc", "jpf", "jpx", "jpm"],
+            Self::JpegXl => &["jxl"],
+            Self::Raw => &["dng", "cr2", "cr3", "nef", "arw", "raf", "orf", "rw2", "pef", "srw"],
+            Self::Dicom => &["dcm", "dicom"],
+            Self::Nifti => &["nii", "nii.gz"],
+            Self::Vector => &["svg", "psd", "ai", "eps", "pdf"],
+        }
+    }
+}
 
 /// What a folder holds beside the images that are used, by kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,8 +66,8 @@ pub struct Unused(BTreeMap<UnusedKind, Vec<PathBuf>>);
 /// Why something in a folder is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum UnusedKind {
-    /// A picture of a format that is not read: its place in the list of such formats.
-    Format(usize),
+    /// A picture of a format that is not read.
+    Format(OtherFormat),
     /// An image file of zero bytes.
     ZeroBytes,
     /// A link to nothing.
@@ -66,14 +109,14 @@ impl UnusedKind {
     pub(super) fn of_ending(path: &Path) -> Self {
         let name = path.file_name().unwrap_or_default().to_ascii_lowercase();
         let ends = |ending: &&str| name.as_encoded_bytes().ends_with(format!(".{ending}").as_bytes());
-        let format = NOT_READ.iter().position(|(_, _, endings)| endings.iter().any(|ending| ends(ending)));
-        format.map_or(Self::Other, Self::Format)
+        let format = OtherFormat::ALL.iter().find(|format| format.endings().iter().any(ends));
+        format.copied().map_or(Self::Other, Self::Format)
     }
 
     /// What reports call it.
     pub fn code(self) -> &'static str {
         match self {
-            Self::Format(at) => NOT_READ[at].0,
+            Self::Format(format) => format.name(),
             Self::ZeroBytes => "zero-bytes",
             Self::BrokenLink => "broken-link",
             Self::Subfolder => "subfolder",
@@ -104,7 +147,9 @@ impl fmt::Display for Unused {
         for (number, (kind, paths)) in self.0.iter().enumerate() {
             let (count, several) = (paths.len(), if paths.len() == 1 { "" } else { "s" });
             let what = match kind {
-                UnusedKind::Format(at) => format!("{} file{several}, not read (save as JPEG or PNG)", NOT_READ[*at].1),
+                UnusedKind::Format(format) => {
+                    format!("{} file{several}, not read (save as JPEG or PNG)", format.title())
+                }
                 UnusedKind::ZeroBytes => format!("image file{several} of zero bytes"),
                 UnusedKind::BrokenLink => format!("broken link{several}"),
                 UnusedKind::Subfolder => format!("subfolder{several}, not looked into (`recursive`)"),

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::facts::{MaskKind, MaskLevels, PairFacts, PictureFacts};
 use super::mask::FOREGROUND_ABOVE;
+use super::pair_facts::{MaskKind, MaskLevels, PairFacts, PictureFacts};
 use super::unused::Few;
 use crate::choice::choice;
 
@@ -171,8 +171,8 @@ pub fn mask_warnings(masks: &[(&Path, &MaskLevels)]) -> Vec<Warning> {
     found.into_iter().flatten().collect()
 }
 
-/// What is worth knowing of how images were read: files and what is known of each. `applied` says that EXIF orientations were.
-pub fn image_warnings(images: &[(&Path, &PictureFacts)], applied: bool) -> Vec<Warning> {
+/// What is worth knowing of how images were read: files and what is known of each.
+pub fn image_warnings(images: &[(&Path, &PictureFacts)]) -> Vec<Warning> {
     let of = images.len();
     let files = |wanted: &dyn Fn(&PictureFacts) -> bool| -> Vec<PathBuf> {
         images.iter().filter(|(_, facts)| wanted(facts)).map(|(path, _)| path.to_path_buf()).collect()
@@ -184,7 +184,7 @@ pub fn image_warnings(images: &[(&Path, &PictureFacts)], applied: bool) -> Vec<W
         });
     let share = format!("{:.0} %", 100.0 * lost as f64 / (pixels as f64).max(1.0));
     let found = [
-        Warning::about(WarningCode::ExifOrientation, files(&|facts| !applied && facts.orientation.is_some()), of, ""),
+        Warning::about(WarningCode::ExifOrientation, files(&|facts| facts.orientation.is_some()), of, ""),
         Warning::about(WarningCode::Clipped, files(&|facts| clipped(facts) > 0), of, share),
         Warning::about(WarningCode::FirstFrame, files(&|facts| facts.more_frames), of, ""),
     ];

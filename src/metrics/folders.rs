@@ -10,11 +10,12 @@ use super::classes::pair::{ClassPairScores, score_classes};
 use super::pair::{MetricError, PairScores, score_pair};
 use super::summary::Summary;
 use crate::data::error::{BadFiles, DataError};
-use crate::data::facts::MaskLevels;
 use crate::data::listing::Listing;
 use crate::data::names::match_names;
+use crate::data::pair_facts::MaskLevels;
 use crate::data::pixels::Grey;
-use crate::data::read::{ReadOptions, read_grey_with};
+use crate::data::read::facts::ReadOptions;
+use crate::data::read::read_grey_with;
 use crate::data::unused::Few;
 use crate::data::warning::{Warning, mask_warnings};
 
@@ -88,7 +89,7 @@ pub struct SizesOfPair {
     pub mask_size: (usize, usize),
 }
 
-/// A line for each of the first few.
+/// A line for each of the first few; the only one stays on the line.
 fn listed(pairs: &[SizesOfPair]) -> String {
     few_lines(pairs, |pair| {
         let ((width, height), (mask_width, mask_height)) = (pair.prediction_size, pair.mask_size);
@@ -102,12 +103,13 @@ fn refused(pairs: &[RefusedPair]) -> String {
     few_lines(pairs, |pair| format!("{}: {}", pair.map.display(), pair.reason))
 }
 
-/// A line for each of the first few, and how many more there are.
+/// A line for each of the first few, and how many more there are; the only one stays on the line.
 fn few_lines<T>(all: &[T], line: impl Fn(&T) -> String) -> String {
     const SHOWN: usize = 10;
+    let start = if all.len() == 1 { " " } else { "\n  " };
     let more = all.len().saturating_sub(SHOWN);
     let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
-    all.iter().take(SHOWN).map(|one| format!("\n  {}", line(one))).collect::<String>() + &more
+    all.iter().take(SHOWN).map(|one| format!("{start}{}", line(one))).collect::<String>() + &more
 }
 
 /// How the files of [`PairedFolders`] are found and read.

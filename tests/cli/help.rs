@@ -16,7 +16,8 @@ pub fn flags(subcommand: &str) -> Vec<String> {
     let flag = |line: &str| {
         let (before, rest) = line.split_once("--")?;
         let is_description = before.len() == 6 && (before.trim().is_empty() || before.starts_with("  -"));
-        is_description.then(|| rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect())
+        is_description
+            .then(|| rest.chars().take_while(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-').collect())
     };
     help.lines().filter_map(flag).collect()
 }

@@ -1,5 +1,6 @@
 //! The command line as a user has it.
 
+mod check_data;
 mod convert;
 mod demonstration;
 mod dependencies;

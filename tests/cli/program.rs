@@ -11,6 +11,8 @@ use std::process::{Child, Command, Output};
 pub fn sam2unet(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sam2unet"));
     command.args(arguments).current_dir(folder);
+    // what is remembered of data sets stays out of the user's own
+    command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
     command
 }
 

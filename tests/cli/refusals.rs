@@ -88,5 +88,5 @@ fn wrong_input_is_refused_by_name() {
     #[rustfmt::skip]
     let Ended { status, err, .. } = run(folder, &["train", "--images", "images", "--masks", "masks",
         "--variant", "tiny", "--size", "64", "--batch-size", "2", "--steps", "1", "--out", "dark"]);
-    assert!(status == Some(0) && err.contains("1 masks in") && err.contains("255"), "{err}");
+    assert!(status == Some(0) && err.contains("1 of 3 masks hold 0 and 1 only") && err.contains("255"), "{err}");
 }

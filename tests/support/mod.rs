@@ -21,5 +21,6 @@ pub mod shared;
 mod shared_tests;
 pub mod small_model;
 pub mod source;
+pub mod tiff;
 pub mod toy;
 pub mod wrong;

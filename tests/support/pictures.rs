@@ -2,7 +2,7 @@
 
 use sam2unet::data::{DataError, Folder, Grey, Pixels, Rgb, write_png};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 #[track_caller]
@@ -37,6 +37,20 @@ pub fn png_bytes<const C: usize>(picture: &Pixels<C>) -> Vec<u8> {
     }
     .unwrap();
     fs::read(path).unwrap()
+}
+
+/// The folder of awkward files, with Pillow's results beside them.
+pub fn awkward_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/images")
+}
+
+/// The files of a folder but scripts, by name.
+pub fn awkward_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> =
+        entries.filter(|path| path.is_file() && path.extension().is_some_and(|ending| ending != "py")).collect();
+    files.sort();
+    files
 }
 
 pub struct Folders {

@@ -27,7 +27,8 @@ pub enum ClassError {
     /// The numbers of levels are not a mask for each class.
     #[error(
         "{classes} classes of {width}x{height} pixels need {} levels in the masks and in the prediction, and as many, \
-         {} or none of what is ignored; but the masks have {truth}, the prediction {prediction} and what is ignored {ignored}",
+         {} or none of what is ignored; but the masks have {truth}, the prediction {prediction} and \
+         what is ignored {ignored}",
         classes * width * height, width * height
     )]
     Masks {

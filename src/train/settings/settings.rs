@@ -11,7 +11,7 @@ use super::key::{Flag, Group, Key, Mark};
 use super::sides::SIDE_UNIT;
 use super::value::SettingValue;
 use crate::data::multi_scale::{LARGER_SCALE, MultiScale};
-use crate::data::read::{ExifOrientation, ReadOptions};
+use crate::data::read::facts::{ExifOrientation, ReadOptions};
 use crate::device::DeviceChoice;
 use crate::kernels::memory_use::MemoryUse;
 use crate::kernels::precision::Precision;

@@ -21,8 +21,8 @@ fn values_that_are_no_class_are_named_with_their_pixels() {
     let refused = message(score(&[0, 7, 7, 255, 4], &[0, 1, 2, 3, 0], 4));
     assert_eq!(
         refused,
-        "the prediction has values that are no class: 7 (2 pixels), 4 (1 pixel), 255 (1 pixel); with 4 classes they are \
-         0 to 3; only masks may have ignored pixels (255)"
+        "the prediction has values that are no class: 7 (2 pixels), 4 (1 pixel), 255 (1 pixel); with 4 classes they \
+         are 0 to 3; only masks may have ignored pixels (255)"
     );
     let refused = message(score(&[0, 0, 0], &[0, 4, 255], 4));
     assert_eq!(
@@ -125,8 +125,8 @@ fn folders_of_index_maps() {
     assert_eq!(
         refused,
         "2 of 4 pairs cannot be scored:\n  masks/c.png: the mask has values that are no class: 7 (1 pixel); with 3 \
-         classes they are 0 to 2, and 255 where a pixel is ignored\n  predictions/d.png: the prediction has values that are no \
-         class: 8 (2 pixels); with 3 classes they are 0 to 2; only masks may have ignored pixels (255)"
+         classes they are 0 to 2, and 255 where a pixel is ignored\n  predictions/d.png: the prediction has values that are \
+         no class: 8 (2 pixels); with 3 classes they are 0 to 2; only masks may have ignored pixels (255)"
     );
 
     write("e.png", [&[0, 0], &[0]]);

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::mask::FOREGROUND_ABOVE;
 use super::pixels::Grey;
-use super::read::FileFacts;
+use super::read::facts::FileFacts;
 
 /// A pair's files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ pub struct PictureFacts {
     pub channels: u8,
     /// Bits of a channel in the file.
     pub bits: u8,
-    /// The EXIF orientation, if it asks for a turned picture.
+    /// The EXIF orientation that viewers apply and this reading did not, 2 to 8.
     pub orientation: Option<u8>,
     /// Pixels that were clipped to white, of a grey picture with more than 8 bits.
     pub clipped_white: u64,
@@ -42,8 +42,10 @@ impl PictureFacts {
     /// Of a picture of this size.
     pub fn of(size: (usize, usize), facts: &FileFacts) -> Self {
         let (width, height) = size;
-        let (clipped_white, clipped_black) = facts.clipped.map_or((0, 0), |clipped| (clipped.white, clipped.black));
-        let FileFacts { channels, bits, orientation, more_frames, .. } = *facts;
+        let clipped = facts.clipped.map_or((0, 0), |clipped| (clipped.to_white as u64, clipped.to_black as u64));
+        let (clipped_white, clipped_black) = clipped;
+        let FileFacts { channels, bits, more_frames, .. } = *facts;
+        let orientation = facts.orientation.filter(|_| !facts.turned);
         Self { width, height, channels, bits, orientation, clipped_white, clipped_black, more_frames }
     }
 }

@@ -1,0 +1,106 @@
+//! `train --check-data`: what a folder holds, without training.
+
+use super::program::{Ended, done, run};
+use crate::support::pictures::Folders;
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+
+const CHECK: [&str; 6] = ["train", "--check-data", "--images", "images", "--masks", "masks"];
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn a_good_folder_is_described_and_nothing_is_trained() {
+    let folders = Folders::new();
+    let root = folders.root.path();
+    for name in ["a.png", "b.png"] {
+        folders.rows(name, &[0, 255, 255]);
+    }
+    folders.rows("c.png", &[0, 0]);
+    folders.mask("alone.png", 4, 3);
+    fs::write(root.join("images/photo.heic"), b"x").unwrap();
+    let Ended { status, out, err } = run(root, &[&CHECK[..], &["--json", "data.json"]].concat());
+    assert_eq!(status, Some(0), "{err}");
+    for line in ["pairs      3", "sizes      4x3 (2), 4x2 (1)", "levels     0 (50.0 %), 255 (50.0 %)"] {
+        assert!(out.contains(line), "{line}: {out}");
+    }
+    assert!(out.ends_with("these images can be trained on\n"), "{out}");
+    let told: Vec<_> = err.lines().collect();
+    assert!(told[0].starts_with("note: training: 1 of 3 masks are black"), "{err}");
+    assert!(told[1].starts_with("warning: training: 1 masks have no image"), "{err}");
+    assert!(told[2].contains("among the images: 1 HEIC file, not read"), "{err}");
+    assert_eq!(told.len(), 3, "{err}");
+
+    let found = json(&root.join("data.json"));
+    assert_eq!((&found["pairs"], &found["empty_masks"]), (&3.into(), &1.into()));
+    assert_eq!(found["values"]["255"], 16);
+    assert_eq!(found["unused"]["heic"], 1);
+    assert_eq!(found["warnings"][0]["code"], "masks-empty");
+    assert_eq!(found["warnings"][0]["files"].as_array().unwrap().len(), 1);
+    assert_eq!(found["errors"], Value::Array(vec![]));
+    assert!(!root.join("runs").exists());
+}
+
+#[test]
+fn all_that_a_run_would_be_refused_for_is_listed() {
+    let folders = Folders::new();
+    let root = folders.root.path();
+    for name in ["a.png", "b.png", "c.png"] {
+        folders.rows(name, &[0, 255]);
+    }
+    fs::write(root.join("images/a.png"), b"no image").unwrap();
+    folders.mask("c.png", 9, 1);
+    let Ended { status, err, .. } = run(root, &[&CHECK[..], &["--json", "data.json"]].concat());
+    assert_eq!(status, Some(2), "{err}");
+    for part in ["images/a.png", "masks/c.png", "9x1", "2 files cannot be used", "would be refused"] {
+        assert!(err.contains(part), "{part}: {err}");
+    }
+    assert_eq!(json(&root.join("data.json"))["errors"].as_array().unwrap().len(), 2);
+    // a run says the same
+    let Ended { status, err, .. } = run(root, &["train", "--images", "images", "--masks", "masks", "--out", "run"]);
+    assert_eq!(status, Some(2), "{err}");
+    for part in ["2 files of 3 pairs cannot be used", "1 are no images", "1 differ in shape", "9x1", "`--resize-masks`"]
+    {
+        assert!(err.contains(part), "{part}: {err}");
+    }
+    assert!(!root.join("run").exists());
+}
+
+#[test]
+fn a_validation_set_is_described_too() {
+    let folders = Folders::new();
+    let root = folders.root.path();
+    folders.rows("a.png", &[0, 1]);
+    let arguments = [&CHECK[..], &["--val-images", "images", "--val-masks", "masks", "--json", "data.json"]].concat();
+    let Ended { status, err, .. } = run(root, &arguments);
+    assert_eq!(status, Some(0), "{err}");
+    assert!(err.contains("warning: training: 1 of 1 masks hold 0 and 1 only"), "{err}");
+    assert!(err.contains("warning: validation: 1 of 1 masks hold 0 and 1 only"), "{err}");
+    assert_eq!(json(&root.join("data.json"))["validation"]["pairs"], 1);
+}
+
+#[test]
+fn without_files_there_is_nothing_to_check() {
+    let root = tempfile::tempdir().unwrap();
+    let Ended { status, err, .. } = run(root.path(), &["train", "--check-data"]);
+    assert_eq!((status, &err[..]), (Some(2), "train: --check-data needs files: give --images and --masks\n"));
+}
+
+#[test]
+fn a_run_remembers_what_it_found() {
+    let folders = Folders::new();
+    let root = folders.root.path();
+    for name in ["a.png", "b.png"] {
+        folders.rows(name, &[0, 255]);
+    }
+    done(root, &CHECK);
+    // of the same size and time: believed to be as it was
+    let path = root.join("images/a.png");
+    let (bytes, time) = (fs::read(&path).unwrap(), fs::metadata(&path).unwrap().modified().unwrap());
+    fs::write(&path, vec![7; bytes.len()]).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+    done(root, &CHECK);
+}

@@ -1,0 +1,6 @@
+//! One image file: Pillow's pixels, what is told beside them, what is refused and how, damage.
+
+mod damage;
+mod facts;
+mod pillow;
+mod refusals;
