@@ -75,9 +75,9 @@ struct Layout {
 impl Layout {
     fn of(classes: usize, names: &[String]) -> Self {
         let (cell, scale, line) = match classes {
-            ..=16 => (48, 2, 1),
-            ..=40 => (24, 1, 1),
-            ..=100 => (8, 1, 0),
+            0..=16 => (48, 2, 1),
+            17..=40 => (24, 1, 1),
+            41..=100 => (8, 1, 0),
             _ => (4, 1, 0),
         };
         let shown: Vec<String> = if classes <= 40 { labels(classes, names) } else { Vec::new() };
