@@ -36,13 +36,30 @@ impl ClassMeasure<1> for BoundaryIou {
 
 /// The pixels that both rims have, and those that either has.
 fn rims(masks: &ClassMasks<'_>) -> Numbers {
-    let (width, height) = masks.image;
-    let wide = SHARE_OF_DIAGONAL * (width as f64).hypot(height as f64);
-    // halves to even, as Python's `round`
-    let wide = (wide.round_ties_even() as usize).max(1);
+    let wide = rim_width(masks.image);
     let (truth, prediction) = (rim(&masks.truth, wide), rim(&masks.prediction, wide));
     let pixels = || truth.pixels.iter().zip(&prediction.pixels);
     let both = pixels().filter(|(truth, prediction)| **truth & **prediction == 1).count();
     let either = pixels().filter(|(truth, prediction)| **truth | **prediction == 1).count();
     [both as f64, either as f64]
+}
+
+/// How many pixels wide the rims of an image of width and height are: at least 1, halves to even as by Python's `round`.
+fn rim_width((width, height): (usize, usize)) -> usize {
+    let wide = SHARE_OF_DIAGONAL * (width as f64).hypot(height as f64);
+    (wide.round_ties_even() as usize).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rims_are_a_share_of_the_diagonal() {
+        // diagonals of 75, 125 and 175
+        let cases = [((1, 1), 1), ((60, 45), 2), ((75, 100), 2), ((140, 105), 4), ((500, 500), 14)];
+        for (size, expected) in cases {
+            assert_eq!(rim_width(size), expected, "{size:?}");
+        }
+    }
 }
