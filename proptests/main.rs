@@ -2,6 +2,7 @@
 
 mod annotations;
 mod checkpoint;
+mod classes;
 mod data;
 mod layout;
 mod metrics;

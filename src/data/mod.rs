@@ -44,6 +44,7 @@ pub(crate) mod report;
 pub(crate) mod resize;
 pub(crate) mod size;
 pub(crate) mod synthetic;
+pub(crate) mod text;
 pub(crate) mod unused;
 pub(crate) mod warning;
 pub(crate) mod write;

@@ -6,12 +6,16 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use super::classes::error::{ClassError, IndexMap};
+use super::classes::options::ClassOptions;
+use super::classes::pair::{ClassPairScores, score_classes};
 use super::pair::{MetricError, PairScores, score_pair};
 use super::summary::Summary;
 use crate::data::error::{BadFiles, DataError};
 use crate::data::listing::Listing;
 use crate::data::names::{match_names, name_as_text};
 use crate::data::pair_facts::{MaskLevels, PictureFacts};
+use crate::data::pixels::Grey;
 use crate::data::read::facts::ReadOptions;
 use crate::data::read::read_grey_with;
 use crate::data::unused::{Few, Unused};
@@ -55,6 +59,23 @@ pub enum EvaluationError {
         /// The reason.
         source: MetricError,
     },
+    /// Pairs of index maps that cannot be scored.
+    #[error("{} of {of} pairs cannot be scored:{}", pairs.len(), refused(pairs))]
+    Classes {
+        /// Those, in the order of the masks' names.
+        pairs: Vec<RefusedPair>,
+        /// How many pairs there are.
+        of: usize,
+    },
+}
+
+/// A pair of index maps that cannot be scored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RefusedPair {
+    /// The map that is wrong, the prediction if both are.
+    pub map: PathBuf,
+    /// The reason.
+    pub reason: ClassError,
 }
 
 /// A prediction and its mask, and their sizes.
@@ -72,16 +93,25 @@ pub struct SizesOfPair {
 
 /// A line for each of the first few; the only one stays on the line.
 fn listed(pairs: &[SizesOfPair]) -> String {
-    const SHOWN: usize = 10;
-    let line = |pair: &SizesOfPair| {
+    few_lines(pairs, |pair| {
         let ((width, height), (mask_width, mask_height)) = (pair.prediction_size, pair.mask_size);
         let (prediction, mask) = (pair.prediction.display(), pair.mask.display());
-        let start = if pairs.len() == 1 { " " } else { "\n  " };
-        format!("{start}{prediction} is {width}x{height} pixels, {mask} is {mask_width}x{mask_height}")
-    };
-    let more = pairs.len().saturating_sub(SHOWN);
+        format!("{prediction} is {width}x{height} pixels, {mask} is {mask_width}x{mask_height}")
+    })
+}
+
+/// A line for each of the first few.
+fn refused(pairs: &[RefusedPair]) -> String {
+    few_lines(pairs, |pair| format!("{}: {}", pair.map.display(), pair.reason))
+}
+
+/// A line for each of the first few, and how many more there are; the only one stays on the line.
+fn few_lines<T>(all: &[T], line: impl Fn(&T) -> String) -> String {
+    const SHOWN: usize = 10;
+    let start = if all.len() == 1 { " " } else { "\n  " };
+    let more = all.len().saturating_sub(SHOWN);
     let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
-    pairs.iter().take(SHOWN).map(line).collect::<String>() + &more
+    all.iter().take(SHOWN).map(|one| format!("{start}{}", line(one))).collect::<String>() + &more
 }
 
 /// How the files of [`PairedFolders`] are found and read.
@@ -184,30 +214,76 @@ impl PairedFolders {
     ///
     /// When files cannot be read, when sizes differ, or a pair cannot be scored: all files of the first of these kinds.
     pub fn score(&self, scored: impl Fn() + Sync) -> Result<FolderScores, EvaluationError> {
-        // in order, so that neither the sums nor the errors reported depend on the threads
-        let found: Vec<_> = self
-            .files
-            .par_iter()
-            .map(|files| {
-                let scores = files.score(&self.options.read);
-                scored();
-                scores
-            })
-            .collect();
+        let found = self.each(|files| files.score(&self.options.read), scored)?;
         let (mut images, mut read) = (Vec::with_capacity(found.len()), Vec::with_capacity(found.len()));
-        let (mut unreadable, mut differing, mut unscored) = (Vec::new(), Vec::new(), None);
-        for (files, found) in self.files.iter().zip(found) {
+        for (files, scored) in self.files.iter().zip(found) {
+            images.push((files.name.clone(), scored.scores));
+            read.push((files, scored.prediction, scored.mask, scored.levels));
+        }
+        let predictions: Vec<_> = read.iter().map(|(files, facts, ..)| (files.prediction.as_path(), facts)).collect();
+        let masks: Vec<_> = read.iter().map(|(files, _, facts, _)| (files.mask.as_path(), facts)).collect();
+        let levels: Vec<_> = read.iter().map(|(files, .., levels)| (files.mask.as_path(), levels)).collect();
+        let mut about_masks = mask_warnings(&levels);
+        about_masks.extend(image_warnings(&masks));
+        let about_predictions = image_warnings(&predictions);
+        Ok(FolderScores { name: self.name.clone(), images, about_predictions, about_masks })
+    }
+
+    /// Reads and scores every pair of index maps, on rayon's threads: `read_prediction` and `read_mask` give a file's
+    /// map, whose values are classes (255 in a mask where a pixel is ignored); calls `scored` after each pair. Gives
+    /// each image's stem and scores, in bytewise order of the masks' names. One pair for each thread is in memory at a
+    /// time.
+    ///
+    /// # Errors
+    ///
+    /// When files cannot be read, when sizes differ, or a map has values that are no class: all files of the first of
+    /// these kinds.
+    pub fn score_classes(
+        &self,
+        options: &ClassOptions,
+        read_prediction: impl Fn(&Path) -> Result<Grey, DataError> + Sync,
+        read_mask: impl Fn(&Path) -> Result<Grey, DataError> + Sync,
+        scored: impl Fn() + Sync,
+    ) -> Result<Vec<(String, ClassPairScores)>, EvaluationError> {
+        let score = |files: &PairedFiles| {
+            let prediction = read_prediction(&files.prediction).map_err(|error| Unscored::Data(vec![error]))?;
+            let mask = read_mask(&files.mask).map_err(|error| Unscored::Data(vec![error]))?;
+            files.same_size(&prediction, &mask)?;
+            score_classes(&prediction.data, &mask.data, mask.width, mask.height, options).map_err(|reason| {
+                let of_mask = matches!(&reason, ClassError::Unknown { map: IndexMap::Mask, .. });
+                let map = if of_mask { &files.mask } else { &files.prediction };
+                Unscored::Classes(RefusedPair { map: map.clone(), reason })
+            })
+        };
+        let names = self.files.iter().map(|files| files.name.clone());
+        Ok(names.zip(self.each(score, scored)?).collect())
+    }
+
+    /// What `score` makes of each pair, on rayon's threads; calls `scored` after each pair.
+    fn each<T: Send>(
+        &self,
+        score: impl Fn(&PairedFiles) -> Result<T, Unscored> + Sync,
+        scored: impl Fn() + Sync,
+    ) -> Result<Vec<T>, EvaluationError> {
+        // in order, so that neither the sums nor the errors reported depend on the threads
+        let score = |files: &PairedFiles| {
+            let found = score(files);
+            scored();
+            found
+        };
+        let found: Vec<_> = self.files.par_iter().map(score).collect();
+        let of = found.len();
+        let mut scores = Vec::with_capacity(of);
+        let (mut unreadable, mut differing, mut unscored, mut refused) = (Vec::new(), Vec::new(), None, Vec::new());
+        for found in found {
             match found {
-                Ok(scored) => {
-                    images.push((files.name.clone(), scored.scores));
-                    read.push((files, scored.prediction, scored.mask, scored.levels));
-                }
+                Ok(found) => scores.push(found),
                 Err(Unscored::Data(errors)) => unreadable.extend(errors),
                 Err(Unscored::Sizes(pair)) => differing.push(pair),
                 Err(Unscored::Metric(error)) => unscored = unscored.or(Some(error)),
+                Err(Unscored::Classes(pair)) => refused.push(pair),
             }
         }
-        let of = self.files.len();
         if !unreadable.is_empty() {
             return Err(DataError::Bad(BadFiles { of, errors: unreadable }).into());
         }
@@ -217,13 +293,10 @@ impl PairedFolders {
         if let Some(error) = unscored {
             return Err(error);
         }
-        let predictions: Vec<_> = read.iter().map(|(files, facts, ..)| (files.prediction.as_path(), facts)).collect();
-        let masks: Vec<_> = read.iter().map(|(files, _, facts, _)| (files.mask.as_path(), facts)).collect();
-        let levels: Vec<_> = read.iter().map(|(files, .., levels)| (files.mask.as_path(), levels)).collect();
-        let mut about_masks = mask_warnings(&levels);
-        about_masks.extend(image_warnings(&masks));
-        let about_predictions = image_warnings(&predictions);
-        Ok(FolderScores { name: self.name.clone(), images, about_predictions, about_masks })
+        if !refused.is_empty() {
+            return Err(EvaluationError::Classes { pairs: refused, of });
+        }
+        Ok(scores)
     }
 }
 
@@ -251,6 +324,7 @@ enum Unscored {
     Data(Vec<DataError>),
     Sizes(SizesOfPair),
     Metric(EvaluationError),
+    Classes(RefusedPair),
 }
 
 impl PairedFiles {
@@ -260,14 +334,7 @@ impl PairedFiles {
             [Ok(prediction), Ok(mask)] => (prediction, mask),
             read => return Err(Unscored::Data(read.into_iter().filter_map(Result::err).collect())),
         };
-        if prediction.size() != mask.size() {
-            return Err(Unscored::Sizes(SizesOfPair {
-                prediction: self.prediction.clone(),
-                prediction_size: prediction.size(),
-                mask: self.mask.clone(),
-                mask_size: mask.size(),
-            }));
-        }
+        self.same_size(&prediction, &mask)?;
         let failed = |source| EvaluationError::Metric { prediction: self.prediction.clone(), source };
         let scores = score_pair(&prediction.data, &mask.data, mask.width, mask.height);
         Ok(Scored {
@@ -276,6 +343,18 @@ impl PairedFiles {
             mask: PictureFacts::of(mask.size(), &mask_facts),
             levels: MaskLevels::of(&mask),
         })
+    }
+
+    fn same_size(&self, prediction: &Grey, mask: &Grey) -> Result<(), Unscored> {
+        if prediction.size() == mask.size() {
+            return Ok(());
+        }
+        Err(Unscored::Sizes(SizesOfPair {
+            prediction: self.prediction.clone(),
+            prediction_size: prediction.size(),
+            mask: self.mask.clone(),
+            mask_size: mask.size(),
+        }))
     }
 }
 

@@ -11,8 +11,12 @@
 //! `adp*` takes twice the prediction's mean as the threshold. `mean*` and `max*` are the mean and the maximum of the
 //! set's mean curve over 256 thresholds. Papers on mirrors score differently: theirs are the names that begin with
 //! `mirror`.
+//!
+//! [`classes`] scores several classes, and leaves out ignored pixels.
 
+pub(crate) mod aligned;
 pub(crate) mod all;
+pub mod classes;
 pub(crate) mod confusion;
 pub(crate) mod counts;
 pub(crate) mod curve;
@@ -26,12 +30,16 @@ pub(crate) mod min_max;
 pub(crate) mod nearest;
 pub(crate) mod pair;
 pub(crate) mod report;
+pub(crate) mod spacing;
 pub(crate) mod summary;
 pub(crate) mod task;
 
 pub use all::{MetricTitle, keys, titles};
-pub use folders::{EvaluationError, FolderScores, FoundBeside, PairedFolders, PairingOptions, SizesOfPair};
+pub use folders::{
+    EvaluationError, FolderScores, FoundBeside, PairedFolders, PairingOptions, RefusedPair, SizesOfPair,
+};
 pub use pair::{MetricError, PairScores, score_pair};
 pub use report::{JsonReport, table};
+pub use spacing::{Spacing, SpacingError};
 pub use summary::Summary;
 pub use task::{Column, Task, columns};

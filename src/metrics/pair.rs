@@ -52,8 +52,7 @@ pub enum MetricError {
 ///
 /// Where an array is not `width * height` long, or the image has no pixel or 2^31 of them and more.
 pub fn score_pair(prediction: &[u8], mask: &[u8], width: usize, height: usize) -> Result<PairScores, MetricError> {
-    let pixels = width.checked_mul(height).filter(|pixels| (1..=i32::MAX as usize).contains(pixels));
-    let pixels = pixels.ok_or(MetricError::Size { width, height })?;
+    let pixels = pixels_of(width, height)?;
     if prediction.len() != pixels || mask.len() != pixels {
         return Err(MetricError::Length { width, height, prediction: prediction.len(), mask: mask.len() });
     }
@@ -64,6 +63,12 @@ pub fn score_pair(prediction: &[u8], mask: &[u8], width: usize, height: usize) -
     let maps = Maps { prediction, mask, width, levels: &levels, min_max: &min_max, mean };
     let of_maps = METRICS.iter().map(|metric| metric.of_maps.map(|number| number(&maps))).collect();
     Ok(PairScores { adaptive_threshold: (2.0 * mean).min(1.0), of_maps, levels })
+}
+
+/// The number of pixels of an image that can be scored.
+pub(super) fn pixels_of(width: usize, height: usize) -> Result<usize, MetricError> {
+    let pixels = width.checked_mul(height).filter(|pixels| (1..=i32::MAX as usize).contains(pixels));
+    pixels.ok_or(MetricError::Size { width, height })
 }
 
 impl PairScores {

@@ -1,9 +1,8 @@
 //! Scores as a table for people and as JSON for programs.
 
-use std::fmt::Write;
-
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use super::aligned::aligned;
 use super::folders::FolderScores;
 use super::metric::Metric;
 use super::summary::Summary;
@@ -14,21 +13,7 @@ pub fn table(sets: &[FolderScores], task: Option<Task>) -> String {
     let columns = columns(task);
     let mut rows = vec![headings(columns)];
     rows.extend(sets.iter().map(|set| row(set, columns)));
-
-    let widths: Vec<usize> =
-        (0..columns.len() + 2).map(|k| rows.iter().map(|row| row[k].chars().count()).max().unwrap_or(0)).collect();
-    let mut table = String::new();
-    for row in rows {
-        for (k, (cell, &width)) in row.iter().zip(&widths).enumerate() {
-            // names to the left, numbers to the right; writing to a string cannot fail
-            let _ = match k {
-                0 => write!(table, "{cell:width$}"),
-                _ => write!(table, "  {cell:>width$}"),
-            };
-        }
-        table.push('\n');
-    }
-    table
+    aligned(&rows)
 }
 
 fn headings(columns: &[Column]) -> Vec<String> {

@@ -1,3 +1,4 @@
 //! Scores.
 
+mod classes;
 mod summary;

@@ -6,6 +6,7 @@ use crate::metrics::maps::Maps;
 use crate::metrics::metric::{Measure, Pair};
 use crate::metrics::min_max::MinMax;
 use crate::metrics::nearest::NearestForeground;
+use crate::metrics::spacing::Spacing;
 
 /// Reach of the 7 x 7 Gaussian that spreads errors among foreground pixels.
 const REACH: usize = 3;
@@ -79,7 +80,7 @@ impl Bounds {
 /// of the background's own errors.
 fn dependent_errors(prediction: &[u8], mask: &[u8], width: usize, min_max: &MinMax) -> (Vec<f64>, f64) {
     let decay = 0.5_f64.ln() / HALF_DISTANCE;
-    let mut nearest = NearestForeground::new(mask, width, |level| level > FOREGROUND_ABOVE);
+    let mut nearest = NearestForeground::new(mask, width, Spacing::PIXELS, |level| level > FOREGROUND_ABOVE);
     let mut dependent = Vec::with_capacity(mask.len());
     let mut false_positive = 0.0;
     for (y, (levels, mask)) in prediction.chunks_exact(width).zip(mask.chunks_exact(width)).enumerate() {

@@ -1,0 +1,6 @@
+//! Scores of several classes.
+
+mod golden;
+mod monai;
+mod plain;
+mod refusals;
