@@ -1,0 +1,563 @@
+//! The loss of classes that exclude each other. Formulas and names are those of `kernels/exclusive_loss.rs`.
+
+use super::buffer::Buffer;
+use super::device::{Cpu, Done};
+use super::structure_loss::ratio;
+use super::vector::dispatch::vectorised;
+use super::vector::math::{exp, ln};
+use crate::kernels::exclusive_loss::{ExclusiveLossKernel, IGNORED};
+use crate::kernels::extent::Extent;
+use crate::kernels::profile::{Kind, scope};
+use crate::kernels::structure_loss::CrossEntropy;
+use rayon::prelude::*;
+
+/// How far the 31x31 pixels around one reach.
+const RADIUS: usize = 15;
+/// Pixels of an image that are one task: fixed, so that the result does not depend on the number of threads.
+const CHUNK: usize = 8192;
+/// Pixels whose probabilities are held at once.
+const TILE: usize = 256;
+/// Numbers that are summed side by side.
+const LANES: usize = 16;
+
+/// The weights of the pixels of one image.
+///
+/// For each column and class the pixels within the window's rows are counted, and these counts are brought up to date from
+/// row to row; a pixel adds up those of its own class. So the work does not depend on the number of classes, and counts are exact.
+fn image_weights(Extent { height, width }: Extent, classes: usize, index: &[f32], y: &mut [f32]) {
+    // what is none becomes `IGNORED`: a cast keeps within a byte's range
+    let class = |v: &f32| if *v >= 0.0 && *v < classes as f32 { *v as u8 } else { IGNORED };
+    let index: Vec<u8> = index.iter().map(class).collect();
+    // a window has 31 rows
+    let mut counts = vec![0u8; classes * width];
+    let mut labelled = vec![0u8; width];
+    let row = |line: usize| index[line * width..][..width].iter().enumerate().filter(|(_, class)| **class != IGNORED);
+    let enter = |line: usize, counts: &mut [u8], labelled: &mut [u8]| {
+        for (x, class) in row(line) {
+            counts[usize::from(*class) * width + x] += 1;
+            labelled[x] += 1;
+        }
+    };
+    let leave = |line: usize, counts: &mut [u8], labelled: &mut [u8]| {
+        for (x, class) in row(line) {
+            counts[usize::from(*class) * width + x] -= 1;
+            labelled[x] -= 1;
+        }
+    };
+    let sum = |counts: &[u8]| counts.iter().map(|n| u32::from(*n)).sum::<u32>();
+    for line in 0..RADIUS.min(height) {
+        enter(line, &mut counts, &mut labelled);
+    }
+    for (line, y) in y.chunks_exact_mut(width).enumerate() {
+        if line + RADIUS < height {
+            enter(line + RADIUS, &mut counts, &mut labelled);
+        }
+        y.fill(0.0);
+        for (x, class) in row(line) {
+            let around = x.saturating_sub(RADIUS)..(x + RADIUS + 1).min(width);
+            let own = sum(&counts[usize::from(*class) * width..][around.clone()]);
+            let share = f64::from(own) / f64::from(sum(&labelled[around]));
+            y[x] = (1.0 + 5.0 * (1.0 - share)) as f32;
+        }
+        if line >= RADIUS {
+            leave(line - RADIUS, &mut counts, &mut labelled);
+        }
+    }
+}
+
+/// Sums over the pixels of an image that are not ignored, for one class.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Sums {
+    /// Of the class's pixels, `w`: above 0 if the image shows the class.
+    weight: f64,
+    /// Of the class's pixels, `w` or 1, by which their cross-entropy counts.
+    share: f64,
+    /// Of the class's pixels, the cross-entropy by its share.
+    entropy: f64,
+    /// Of the class's pixels, `w p`.
+    intersection: f64,
+    /// Of all pixels, `w p`.
+    probability: f64,
+}
+
+impl Sums {
+    fn add(&mut self, other: Self) {
+        self.weight += other.weight;
+        self.share += other.share;
+        self.entropy += other.entropy;
+        self.intersection += other.intersection;
+        self.probability += other.probability;
+    }
+
+    /// `N` and `D` of the soft IoU.
+    fn fraction(self) -> [f64; 2] {
+        let union = self.probability + self.weight - self.intersection;
+        [self.intersection + 1.0, union + 1.0]
+    }
+}
+
+/// Of a softmax over the classes the largest logit of each pixel, and the logarithm of the sum of `e` to the others less it.
+struct Scales {
+    largest: [f32; TILE],
+    log: [f32; TILE],
+}
+
+vectorised! {
+    /// The probabilities `(classes, TILE)` of up to [`TILE`] pixels from `start` on, of logits `(classes, pixels)`.
+    fn softmax(logits: &[f32], pixels: usize, start: usize, length: usize, p: &mut [f32], scales: &mut Scales) {
+        let planes = || logits.chunks_exact(pixels).map(|plane| &plane[start..start + length]);
+        let Scales { largest, log } = scales;
+        largest[..length].copy_from_slice(&logits[start..start + length]);
+        for x in planes() {
+            for (largest, x) in largest.iter_mut().zip(x) {
+                *largest = if *x > *largest { *x } else { *largest };
+            }
+        }
+        let mut sum = [0.0f32; TILE];
+        for (x, p) in planes().zip(p.chunks_exact_mut(TILE)) {
+            for (((p, x), largest), sum) in p.iter_mut().zip(x).zip(&*largest).zip(&mut sum) {
+                *p = exp(x - largest);
+                *sum += *p;
+            }
+        }
+        for (log, sum) in log[..length].iter_mut().zip(&mut sum) {
+            *log = ln(*sum);
+            *sum = 1.0 / *sum;
+        }
+        for p in p.chunks_exact_mut(TILE) {
+            for (p, share) in p[..length].iter_mut().zip(&sum) {
+                *p *= share;
+            }
+        }
+    }
+
+    /// The sums over up to [`TILE`] pixels for one class.
+    fn tile_sums(
+        x: &[f32], p: &[f32], scales: &Scales, index: &[f32], weight: &[f32], class: f32, weighted: bool
+    ) -> Sums {
+        let mut partial = [[0.0f32; LANES]; 5];
+        let tile = x.chunks(LANES).zip(p.chunks(LANES)).zip(index.chunks(LANES)).zip(weight.chunks(LANES));
+        for ((((x, p), index), w), (largest, log)) in
+            tile.zip(scales.largest.chunks(LANES).zip(scales.log.chunks(LANES)))
+        {
+            for (i, (((x, p), index), w)) in x.iter().zip(p).zip(index).zip(w).enumerate() {
+                let entropy = (largest[i] - x) + log[i];
+                let share = if weighted { *w } else { 1.0 };
+                let (known, own) = (*w != 0.0, *w != 0.0 && *index == class);
+                for (partial, v) in partial.iter_mut().zip([*w, share, share * entropy, w * p]) {
+                    partial[i] += if own { v } else { 0.0 };
+                }
+                partial[4][i] += if known { w * p } else { 0.0 };
+            }
+        }
+        // a tile's partial sums stay in single precision; tiles are added in double
+        let [weight, share, entropy, intersection, probability] =
+            partial.map(|partial| partial.iter().map(|v| f64::from(*v)).sum());
+        Sums { weight, share, entropy, intersection, probability }
+    }
+
+    /// Adds a class's part of the pixels' `sum_j(g_j p_j)`, over `w`, and of what the cross-entropy's gradient is multiplied by.
+    fn add_part(p: &[f32], index: &[f32], class: f32, factors: Factors, pull: &mut [f32], entropy: &mut [f32]) {
+        for (((p, index), pull), entropy) in p.iter().zip(index).zip(pull).zip(entropy) {
+            let own = *index == class;
+            *pull += (factors.all + if own { factors.own } else { 0.0 }) * p;
+            *entropy += if own { factors.entropy } else { 0.0 };
+        }
+    }
+
+    /// Adds to the gradient of the logits of one class.
+    fn add_gradient(
+        p: &[f32], index: &[f32], weight: &[f32], class: f32, weighted: bool, factors: Factors, pull: &[f32],
+        entropy: &[f32], gx: &mut [f32]
+    ) {
+        let pixels = p.iter().zip(index).zip(weight).zip(pull).zip(entropy).zip(gx);
+        for (((((p, index), w), pull), entropy), gx) in pixels {
+            let own = *index == class;
+            let entropy = if weighted { entropy * w } else { *entropy };
+            let slope = factors.all + if own { factors.own } else { 0.0 } - pull;
+            let g = entropy * (p - if own { 1.0 } else { 0.0 }) + w * p * slope;
+            // what is ignored need be no number
+            *gx += if *w == 0.0 { 0.0 } else { g };
+        }
+    }
+}
+
+/// What one class's gradient is made of: `g_k = w (all + [y = k] own)`, and `entropy`, which is `c_k / sum(u)`.
+#[derive(Clone, Copy, Debug, Default)]
+struct Factors {
+    entropy: f32,
+    own: f32,
+    all: f32,
+}
+
+/// One output's logits `(batch, classes, pixels)`, and what they are compared with.
+#[derive(Clone, Copy)]
+struct Output<'a> {
+    pixels: usize,
+    classes: usize,
+    /// Whether a pixel's cross-entropy counts by its weight.
+    weighted: bool,
+    logits: &'a [f32],
+    /// `(batch, pixels)`.
+    index: &'a [f32],
+    /// `(batch, pixels)`.
+    weights: &'a [f32],
+    class_weights: Option<&'a [f32]>,
+}
+
+impl<'a> Output<'a> {
+    fn images(self) -> usize {
+        self.index.len() / self.pixels
+    }
+
+    fn class_weight(self, class: usize) -> f64 {
+        self.class_weights.map_or(1.0, |weights| f64::from(weights[class]))
+    }
+
+    /// Logits, index map and weights of one image.
+    fn image(self, image: usize) -> [&'a [f32]; 3] {
+        let of = |numbers: &'a [f32], length: usize| &numbers[image * length..][..length];
+        [of(self.logits, self.classes * self.pixels), of(self.index, self.pixels), of(self.weights, self.pixels)]
+    }
+
+    /// Calls `work` with each tile of a chunk: its first pixel, how many it has, its probabilities `(classes, TILE)` and their scales.
+    fn each_tile(self, image: usize, first: usize, mut work: impl FnMut(usize, usize, &[f32], &Scales)) {
+        let [logits, ..] = self.image(image);
+        let mut p = Buffer::new(self.classes * TILE);
+        let mut scales = Scales { largest: [0.0; TILE], log: [0.0; TILE] };
+        for start in (first..self.pixels.min(first + CHUNK)).step_by(TILE) {
+            let length = TILE.min(self.pixels - start);
+            softmax(logits, self.pixels, start, length, &mut p, &mut scales);
+            work(start, length, &p, &scales);
+        }
+    }
+
+    /// By class, of one chunk of an image.
+    fn chunk_sums(self, image: usize, first: usize) -> Vec<Sums> {
+        let [logits, index, weight] = self.image(image);
+        let mut all = vec![Sums::default(); self.classes];
+        self.each_tile(image, first, |start, length, p, scales| {
+            let tile = |numbers: &'a [f32]| &numbers[start..start + length];
+            let planes = logits.chunks_exact(self.pixels).zip(p.chunks_exact(TILE));
+            for (class, ((x, p), all)) in planes.zip(&mut all).enumerate() {
+                let p = &p[..length];
+                all.add(tile_sums(tile(x), p, scales, tile(index), tile(weight), class as f32, self.weighted));
+            }
+        });
+        all
+    }
+
+    /// By image and class.
+    fn sums(self) -> Vec<Vec<Sums>> {
+        let chunks = self.pixels.div_ceil(CHUNK);
+        let parts: Vec<Vec<Sums>> = (0..self.images() * chunks)
+            .into_par_iter()
+            .map(|part| self.chunk_sums(part / chunks, part % chunks * CHUNK))
+            .collect();
+        let whole = |parts: &[Vec<Sums>]| {
+            let mut whole = vec![Sums::default(); self.classes];
+            for part in parts {
+                whole.iter_mut().zip(part).for_each(|(whole, part)| whole.add(*part));
+            }
+            whole
+        };
+        parts.chunks(chunks).map(whole).collect()
+    }
+
+    /// `sum(u)` of an image, and `sum(c)` over the classes that it shows.
+    fn denominators(self, sums: &[Sums]) -> [f64; 2] {
+        let mut all = [0.0; 2];
+        for (class, s) in sums.iter().enumerate() {
+            all[0] += self.class_weight(class) * s.share;
+            all[1] += if s.weight == 0.0 { 0.0 } else { self.class_weight(class) };
+        }
+        all
+    }
+
+    /// `A + B` of an image.
+    fn image_loss(self, sums: &[Sums]) -> f64 {
+        let (mut entropy, mut iou) = (0.0, 0.0);
+        for (class, s) in sums.iter().enumerate() {
+            let [n, d] = s.fraction();
+            entropy += self.class_weight(class) * s.entropy;
+            iou += if s.weight == 0.0 { 0.0 } else { self.class_weight(class) * (1.0 - n / d) };
+        }
+        let [shares, shown] = self.denominators(sums);
+        ratio(entropy, shares) + ratio(iou, shown)
+    }
+
+    /// By class, of an image whose loss has the gradient `g`.
+    fn factors(self, sums: &[Sums], g: f64) -> Vec<Factors> {
+        let [shares, shown] = self.denominators(sums);
+        let of = |(class, s): (usize, &Sums)| {
+            let ([n, d], g) = (s.fraction(), g * self.class_weight(class));
+            let iou = if s.weight == 0.0 { 0.0 } else { ratio(g, shown) };
+            let [entropy, own, all] = [ratio(g, shares), -iou * (d + n) / (d * d), iou * n / (d * d)].map(|v| v as f32);
+            Factors { entropy, own, all }
+        };
+        sums.iter().enumerate().map(of).collect()
+    }
+
+    fn forward(self) -> f32 {
+        let loss: f64 = self.sums().iter().map(|sums| self.image_loss(sums)).sum();
+        (loss / self.images() as f64) as f32
+    }
+
+    /// Adds `g` times the gradient to the gradient of the logits.
+    fn backward(self, g: f32, gx: &mut [f32]) {
+        let g = f64::from(g) / self.images() as f64;
+        let factors: Vec<Vec<Factors>> = self.sums().iter().map(|sums| self.factors(sums, g)).collect();
+        let mut parts = Vec::new();
+        for (image, gx) in gx.chunks_exact_mut(self.classes * self.pixels).enumerate() {
+            let first = parts.len();
+            parts.extend((0..self.pixels).step_by(CHUNK).map(|start| (image, start, Vec::with_capacity(self.classes))));
+            for plane in gx.chunks_exact_mut(self.pixels) {
+                parts[first..].iter_mut().zip(plane.chunks_mut(CHUNK)).for_each(|(part, gx)| part.2.push(gx));
+            }
+        }
+        parts.into_par_iter().for_each(|(image, start, gx)| self.add_chunk(image, start, &factors[image], gx));
+    }
+
+    /// Adds to the gradient of one chunk of an image, a slice for each class.
+    fn add_chunk(self, image: usize, first: usize, factors: &[Factors], mut gx: Vec<&mut [f32]>) {
+        let [_, index, weight] = self.image(image);
+        self.each_tile(image, first, |start, length, p, _| {
+            let tile = |numbers: &'a [f32]| &numbers[start..start + length];
+            let (index, weight) = (tile(index), tile(weight));
+            let classes = || p.chunks_exact(TILE).map(|p| &p[..length]).zip(factors).enumerate();
+            let (mut pull, mut entropy) = ([0.0; TILE], [0.0; TILE]);
+            for (class, (p, factors)) in classes() {
+                add_part(p, index, class as f32, *factors, &mut pull, &mut entropy);
+            }
+            for ((class, (p, factors)), gx) in classes().zip(&mut gx) {
+                let (gx, class) = (&mut gx[start - first..][..length], class as f32);
+                add_gradient(p, index, weight, class, self.weighted, *factors, &pull, &entropy, gx);
+            }
+        });
+    }
+}
+
+impl ExclusiveLossKernel for Cpu {
+    fn exclusive_weights(&self, plane: Extent, classes: usize, index: &Buffer, y: &mut [f32]) -> Done {
+        let _work = scope(Kind::Loss, 0);
+        assert!(classes <= usize::from(IGNORED), "{classes} classes");
+        let images = index.par_chunks(plane.area()).zip(y.par_chunks_mut(plane.area()));
+        images.for_each(|(index, y)| image_weights(plane, classes, index, y));
+        Ok(())
+    }
+
+    fn exclusive_loss(
+        &self,
+        plane: Extent,
+        cross_entropy: CrossEntropy,
+        logits: &Buffer,
+        index: &Buffer,
+        weights: &Buffer,
+        class_weights: Option<&Buffer>,
+        y: &mut [f32],
+    ) -> Done {
+        let _work = scope(Kind::Loss, 0);
+        y[0] = output(plane, cross_entropy, [logits, index, weights], class_weights).forward();
+        Ok(())
+    }
+
+    fn exclusive_loss_backward(
+        &self,
+        plane: Extent,
+        cross_entropy: CrossEntropy,
+        logits: &Buffer,
+        index: &Buffer,
+        weights: &Buffer,
+        class_weights: Option<&Buffer>,
+        gy: &Buffer,
+        gx: &mut [f32],
+    ) -> Done {
+        let _work = scope(Kind::Loss, 0);
+        output(plane, cross_entropy, [logits, index, weights], class_weights).backward(gy[0], gx);
+        Ok(())
+    }
+}
+
+fn output<'a>(
+    plane: Extent,
+    cross_entropy: CrossEntropy,
+    [logits, index, weights]: [&'a [f32]; 3],
+    class_weights: Option<&'a Buffer>,
+) -> Output<'a> {
+    let (weighted, class_weights) = (cross_entropy == CrossEntropy::Weighted, class_weights.map(|weights| &**weights));
+    let (pixels, classes) = (plane.area(), logits.len() / index.len());
+    Output { pixels, classes, weighted, logits, index, weights, class_weights }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::cpu::gemm::test_numbers::numbers;
+
+    const EXTENTS: [(usize, usize); 4] = [(40, 40), (5, 70), (50, 33), (100, 110)];
+    const NONE: f32 = 255.0;
+
+    /// Index maps of two images with ignored pixels and, in the second, without the last class.
+    fn index_maps(extent: Extent, classes: usize) -> Vec<f32> {
+        let pixels = extent.area();
+        let class = |i: usize| {
+            let (image, at) = (i / pixels, i % pixels);
+            let shown = classes - image;
+            if at * 31 % 17 == 0 { NONE } else { ((at % extent.width / 9 + at / extent.width / 7) % shown) as f32 }
+        };
+        (0..2 * pixels).map(class).collect()
+    }
+
+    fn weights_of(extent: Extent, classes: usize, index: &[f32]) -> Vec<f32> {
+        let mut weights = vec![f32::NAN; index.len()];
+        let y = weights.chunks_exact_mut(extent.area());
+        index.chunks_exact(extent.area()).zip(y).for_each(|(index, y)| image_weights(extent, classes, index, y));
+        weights
+    }
+
+    /// The reference implementation: the weights of one image.
+    fn weights_twin(Extent { height, width }: Extent, index: &[f32]) -> Vec<f64> {
+        let around = |at: usize, length: usize| at.saturating_sub(RADIUS)..(at + RADIUS + 1).min(length);
+        let weight = |i: usize| {
+            let window = around(i / width, height).flat_map(|y| around(i % width, width).map(move |x| y * width + x));
+            let labelled: Vec<f32> = window.map(|i| index[i]).filter(|class| *class != NONE).collect();
+            let own = labelled.iter().filter(|class| **class == index[i]).count();
+            1.0 + 5.0 * (1.0 - own as f64 / labelled.len() as f64)
+        };
+        (0..index.len()).map(|i| if index[i] == NONE { 0.0 } else { weight(i) }).collect()
+    }
+
+    #[test]
+    fn weights_of_maps_of_any_size_agree_with_the_plain_twin() {
+        for ((height, width), classes) in EXTENTS.into_iter().zip([2, 3, 7, 255]) {
+            let extent = Extent { height, width };
+            let index = index_maps(extent, classes);
+            let got = weights_of(extent, classes, &index);
+            let want = index.chunks_exact(extent.area()).flat_map(|index| weights_twin(extent, index));
+            for (at, (got, want)) in got.iter().zip(want).enumerate() {
+                assert_eq!(*got, want as f32, "{extent:?}, {classes} classes, number {at}");
+            }
+            // whatever says that a pixel is ignored
+            for none in [classes as f32, -1.0, f32::NAN, f32::INFINITY] {
+                let index: Vec<f32> = index.iter().map(|v| if *v == NONE { none } else { *v }).collect();
+                assert_eq!(weights_of(extent, classes, &index), got, "{none}");
+            }
+        }
+    }
+
+    /// The reference implementation: the loss of one image with logits `(classes, pixels)`.
+    fn twin(x: &[f64], index: &[f32], weight: &[f32], class_weights: &[f32], weighted: bool) -> f64 {
+        let (classes, pixels) = (class_weights.len(), index.len());
+        let known: Vec<usize> = (0..pixels).filter(|i| index[*i] != NONE).collect();
+        let p = |i: usize, class: usize| {
+            let sum: f64 = (0..classes).map(|other| (x[other * pixels + i] - x[class * pixels + i]).exp()).sum();
+            1.0 / sum
+        };
+        let w = |i: usize| f64::from(weight[i]);
+        let (mut entropy, mut shares) = (0.0, 0.0);
+        for &i in &known {
+            let class = index[i] as usize;
+            let u = f64::from(class_weights[class]) * if weighted { w(i) } else { 1.0 };
+            entropy -= u * p(i, class).ln();
+            shares += u;
+        }
+        let (mut iou, mut shown) = (0.0, 0.0);
+        for (class, c) in class_weights.iter().enumerate() {
+            let is = |i: usize| f64::from(u8::from(index[i] == class as f32));
+            if known.iter().all(|i| is(*i) == 0.0) {
+                continue;
+            }
+            let intersection: f64 = known.iter().map(|&i| w(i) * p(i, class) * is(i)).sum();
+            let union = known.iter().map(|&i| w(i) * (p(i, class) + is(i))).sum::<f64>() - intersection;
+            iou += f64::from(*c) * (1.0 - (intersection + 1.0) / (union + 1.0));
+            shown += f64::from(*c);
+        }
+        ratio(entropy, shares) + ratio(iou, shown)
+    }
+
+    #[test]
+    fn losses_of_maps_of_any_size_agree_with_the_plain_twin() {
+        for ((height, width), classes) in EXTENTS.into_iter().zip([2, 3, 7, 4]) {
+            for (cross_entropy, weighs) in [
+                (CrossEntropy::Weighted, false),
+                (CrossEntropy::Plain, false),
+                (CrossEntropy::Weighted, true),
+                (CrossEntropy::Plain, true),
+            ] {
+                let extent = Extent { height, width };
+                let what = format!("{extent:?} {cross_entropy:?}, class weights {weighs}");
+                let (pixels, all) = (extent.area(), classes * extent.area());
+                let index = index_maps(extent, classes);
+                let weights = weights_of(extent, classes, &index);
+                let x: Vec<f32> = numbers(2 * all, 1).iter().map(|v| 4.0 * v).collect();
+                let class_weights: Vec<f32> =
+                    (0..classes).map(|class| if weighs { 0.5 * class as f32 } else { 1.0 }).collect();
+                let whole: Vec<f64> = x.iter().map(|v| f64::from(*v)).collect();
+                let weighted = cross_entropy == CrossEntropy::Weighted;
+                let of_image = |image: usize, x: &[f64]| {
+                    let range = image * pixels..(image + 1) * pixels;
+                    twin(x, &index[range.clone()], &weights[range], &class_weights, weighted) / 2.0
+                };
+                let want: f64 = whole.chunks(all).enumerate().map(|(image, x)| of_image(image, x)).sum();
+                let class_weights = weighs.then_some(&class_weights[..]);
+                let output =
+                    Output { pixels, classes, weighted, logits: &x, index: &index, weights: &weights, class_weights };
+                let got = output.forward();
+                assert!((f64::from(got) - want).abs() < 1e-6 * want, "{what}: {got}, twin {want}");
+                let mut gx = vec![0.25; x.len()];
+                output.backward(2.0, &mut gx);
+                for at in (0..x.len()).step_by(x.len() / 41) {
+                    let image = at / all;
+                    let mut moved = whole[image * all..(image + 1) * all].to_vec();
+                    let mut side = |step: f64| {
+                        moved[at % all] = whole[at] + step;
+                        of_image(image, &moved)
+                    };
+                    let slope = (side(1e-4) - side(-1e-4)) / 2e-4;
+                    let error = (f64::from(gx[at]) - 0.25 - 2.0 * slope).abs();
+                    assert!(error < 1e-7 + 1e-4 * slope.abs(), "{what}, number {at}: {error} of {slope}");
+                }
+
+                // what is ignored may be anything
+                let ignored = |at: usize| weights[at / all * pixels + at % pixels] == 0.0;
+                let spoilt: Vec<f32> =
+                    x.iter().enumerate().map(|(at, v)| if ignored(at) { f32::NAN } else { *v }).collect();
+                let output = Output { logits: &spoilt, ..output };
+                assert_eq!(output.forward().to_bits(), got.to_bits(), "{what}");
+                let mut again = vec![0.25; x.len()];
+                output.backward(2.0, &mut again);
+                assert_eq!(again, gx, "{what}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_image_that_teaches_nothing_has_no_loss_and_counts_in_the_mean() {
+        let (extent, classes) = (Extent { height: 6, width: 5 }, 3);
+        let x = numbers(2 * classes * 30, 1);
+        let loss = |index: &[f32], class_weights: &[f32]| {
+            let weights = weights_of(extent, classes, index);
+            let logits = &x[..classes * index.len()];
+            let class_weights = Some(class_weights);
+            let output =
+                Output { pixels: 30, classes, weighted: true, logits, index, weights: &weights, class_weights };
+            let mut gx = vec![0.0; logits.len()];
+            output.backward(2.0, &mut gx);
+            (output.forward(), gx)
+        };
+        let shown: Vec<f32> = (0..30).map(|i| (i % 3) as f32).collect();
+        let (alone, gradient) = loss(&shown, &[1.0, 2.0, 3.0]);
+        assert!(alone > 0.0);
+        // one whose pixels are all ignored, and one that shows only a class of weight 0
+        for (other, class_weights) in [([NONE; 30], [1.0, 2.0, 3.0]), ([1.0; 30], [2.0, 0.0, 3.0])] {
+            let both = [&shown[..], &other].concat();
+            let (alone, gradient) =
+                if class_weights[1] == 0.0 { loss(&shown, &class_weights) } else { (alone, gradient.clone()) };
+            let (value, found) = loss(&both, &class_weights);
+            assert_eq!(value, alone / 2.0);
+            assert!(found[..90].iter().zip(&gradient).all(|(g, alone)| *g == alone / 2.0));
+            assert_eq!(found[90..], [0.0; 90]);
+            assert_eq!(loss(&other, &class_weights), (0.0, vec![0.0; 90]));
+        }
+    }
+}
