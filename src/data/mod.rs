@@ -46,7 +46,7 @@ pub use facts::{MaskLevels, PairFacts, PictureFacts};
 pub use folder::{Folder, FolderOptions, Found, Pair};
 pub use inspect::{Inspection, inspect};
 pub use listing::{Listing, image_files};
-pub use loader::{Batch, BatchRequest, Loader};
+pub use loader::{Batch, BatchRequest, BatchTruth, Loader};
 pub use mask::{FOREGROUND_ABOVE, saved_mask};
 pub use multi_scale::{LARGER_SCALE, MultiScale};
 pub use picture::{SheetRow, contact_sheet, overlay};

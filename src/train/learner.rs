@@ -19,7 +19,7 @@ pub trait Learner {
     /// gathered. Running statistics of the batch norms change here.
     ///
     /// # Errors
-    /// When the batch's side is not supported, its lengths disagree, or the device fails.
+    /// When the batch's side is not supported, its lengths disagree, an index is no class, or the device fails.
     fn accumulate(&mut self, batch: &Batch, scale: f32, loss: Loss) -> Result<(), LearnError>;
 
     /// The unscaled losses of the batches accumulated since this was last asked, in their order: each the mean over the
@@ -38,7 +38,7 @@ pub trait Learner {
     /// When no batch was seen since the last one, or the device fails.
     fn update(&mut self, rate: f64) -> Result<(), LearnError>;
 
-    /// The head's logits `(batch, 1, side, side)` in evaluation mode for normalised images
+    /// The head's logits `(batch, classes, side, side)` in evaluation mode for normalised images
     /// `(batch, 3, side, side)`.
     ///
     /// # Errors
