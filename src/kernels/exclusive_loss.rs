@@ -1,8 +1,9 @@
-//! The loss of one output whose classes exclude each other: weighted cross-entropy plus weighted IoU, as the structure loss has them
-//! for one mask (paper, "Loss function"), of a softmax over the classes.
+//! The loss of one output whose classes exclude each other: weighted cross-entropy plus weighted IoU, as the structure
+//! loss has them for one mask (paper, "Loss function"), of a softmax over the classes.
 //!
-//! Per image, with `y` a pixel's class, `p` the softmax of its logits, `c` the classes' weights, sums over pixels that are not
-//! ignored, and `n_k` the pixels of class `k` among the labelled pixels `n` of the 31x31 around that lie inside the image:
+//! Per image, with `y` a pixel's class, `p` the softmax of its logits, `c` the classes' weights, sums over pixels that
+//! are not ignored, and `n_k` the pixels of class `k` among the labelled pixels `n` of the 31x31 around that lie inside
+//! the image:
 //!
 //! ```text
 //! w    = 1 + 5 (1 - n_y / n)
@@ -29,8 +30,8 @@ use super::structure_loss::CrossEntropy;
 /// The index of a pixel that is ignored. So there are at most 255 classes.
 pub const IGNORED: u8 = 255;
 
-/// What a device computes for the loss of exclusive classes. An index map holds whole numbers, as a device's buffers are of single
-/// precision: a pixel's class, or a number that is none, such as [`IGNORED`], where it is ignored.
+/// What a device computes for the loss of exclusive classes. An index map holds whole numbers, as a device's buffers
+/// are of single precision: a pixel's class, or a number that is none, such as [`IGNORED`], where it is ignored.
 pub trait ExclusiveLossKernel: Device {
     /// Each pixel's weight `w`, and 0 where it is ignored: `(batch, height, width)`, as the index map.
     ///
@@ -45,8 +46,8 @@ pub trait ExclusiveLossKernel: Device {
     ) -> Result<(), Self::Error>;
 
     /// The loss of logits `(batch, classes, height, width)`: a single number. `weights` are those of
-    /// [`exclusive_weights`](Self::exclusive_weights); `class_weights` has a number of 0 or more for each class (without it each
-    /// class counts the same).
+    /// [`exclusive_weights`](Self::exclusive_weights); `class_weights` has a number of 0 or more for each class
+    /// (without it each class counts the same).
     ///
     /// # Errors
     /// When the device fails.

@@ -12,13 +12,13 @@ pub enum CrossEntropy {
     Plain,
 }
 
-/// What a device computes for the structure loss. A plane is one class of one image; a pixel of it whose weight is 0 is ignored,
-/// whatever its logit and its mask are, and other weights are at least 1.
+/// What a device computes for the structure loss. A plane is one class of one image; a pixel of it whose weight is 0 is
+/// ignored, whatever its logit and its mask are, and other weights are at least 1.
 pub trait StructureLossKernel: Device {
     /// Each pixel's weight, `1 + 5 |mean of the 31x31 pixels around it - mask|`; the mean counts padding as zeros.
     ///
-    /// Where `known` is 0, the weight is 0, and the pixel counts in no mean. It has a plane for each plane of the mask, or one for
-    /// as many as there are classes.
+    /// Where `known` is 0, the weight is 0, and the pixel counts in no mean. It has a plane for each plane of the mask,
+    /// or one for as many as there are classes.
     ///
     /// # Errors
     /// When the device fails.
@@ -30,9 +30,9 @@ pub trait StructureLossKernel: Device {
         y: Self::SliceMut<'_>,
     ) -> Result<(), Self::Error>;
 
-    /// The loss, averaged over images and, by weight, over classes: a single number. `mask` is in `0..=1`; `class_weights` has a
-    /// number for each class, 0 or more, and one above 0 (without it each class counts the same). A plane all of whose pixels are
-    /// ignored adds nothing, and counts in the mean.
+    /// The loss, averaged over images and, by weight, over classes: a single number. `mask` is in `0..=1`;
+    /// `class_weights` has a number for each class, 0 or more, and one above 0 (without it each class counts the same).
+    /// A plane all of whose pixels are ignored adds nothing, and counts in the mean.
     ///
     /// # Errors
     /// When the device fails.

@@ -108,14 +108,16 @@ impl<V: Variant, K: Classes, B: Dim, S: Side, D: Backend, T: Training<D>> Module
 }
 
 impl<B: Dim, S: Side, K: Classes, D: Backend, T: Tape<f32, D>> Outputs<B, S, K, D, T> {
-    /// The training loss of the three outputs: with [`Loss::Paper`] the structure loss of each, added up (paper, "Loss function").
+    /// The training loss of the three outputs: with [`Loss::Paper`] the structure loss of each, added up (paper, "Loss
+    /// function").
     ///
-    /// Targets are masks (soft, in `0..=1`) of labels that may overlap, of which each is compared by itself and the average is
-    /// taken; or [`IndexMaps`](super::targets::IndexMaps) of classes that exclude each other. See [`Targets`] for pixels that are
-    /// ignored, and for what classes count.
+    /// Targets are masks (soft, in `0..=1`) of labels that may overlap, of which each is compared by itself and the
+    /// average is taken; or [`IndexMaps`](super::targets::IndexMaps) of classes that exclude each other. See
+    /// [`Targets`] for pixels that are ignored, and for what classes count.
     ///
     /// # Panics
-    /// When a run-time batch is empty, or targets of run-time sizes do not have the images' batch, side and number of classes.
+    /// When a run-time batch is empty, or targets of run-time sizes do not have the images' batch, side and number of
+    /// classes.
     ///
     /// # Errors
     /// When the device fails.

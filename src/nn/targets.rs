@@ -1,4 +1,5 @@
-//! What outputs are compared with in training: masks of labels that may overlap, or index maps of classes that exclude each other.
+//! What outputs are compared with in training: masks of labels that may overlap, or index maps of classes that exclude
+//! each other.
 
 use super::backend::bound::Backend;
 use super::shape::{Classes, Masks, ShapeError, Side, check_map};
@@ -44,8 +45,8 @@ pub struct IndexMaps<B: Dim, S: Side, K: Classes, D: Backend> {
     classes: K,
 }
 
-/// What each of `K` classes counts in a loss: as the weights of PyTorch's `cross_entropy`, and in the mean of the soft IoU over
-/// classes. They were checked when they were made.
+/// What each of `K` classes counts in a loss: as the weights of PyTorch's `cross_entropy`, and in the mean of the soft
+/// IoU over classes. They were checked when they were made.
 #[derive(Clone, Debug)]
 pub struct ClassWeights<K: Classes, D: Backend>(Tensor<(K,), f32, D>);
 
@@ -57,7 +58,8 @@ pub enum TargetError {
     Shape(#[from] ShapeError),
     /// A softmax of one class is constant, and an index is a byte of which 255 means that a pixel is ignored.
     #[error(
-        "an index map is for 2 to 255 classes that exclude each other, and there are {classes}: compare a single class with a mask"
+        "an index map is for 2 to 255 classes that exclude each other, and there are {classes}: compare a single class \
+         with a mask"
     )]
     Classes {
         /// How many there are.
@@ -75,8 +77,8 @@ pub enum TargetError {
     },
     /// An index is no class.
     #[error(
-        "index map {image} of the batch has {found} in row {row}, column {column}: with {classes} classes an index is 0 to {}, or 255 \
-         where a pixel is ignored",
+        "index map {image} of the batch has {found} in row {row}, column {column}: with {classes} classes an index is 0 to {}, \
+         or 255 where a pixel is ignored",
         classes - 1
     )]
     Index {
@@ -106,8 +108,8 @@ impl<B: Dim, S: Side, K: Classes, D: Backend> IndexMaps<B, S, K, D> {
     /// Index maps on a device, from row-major bytes: `batch` images of `side`, of `classes` classes.
     ///
     /// # Errors
-    /// When there is no image, there are fewer than 2 or more than 255 classes, the number of bytes is not that of the shape, a byte is
-    /// neither a class nor [`IGNORED`], or the device fails.
+    /// When there is no image, there are fewer than 2 or more than 255 classes, the number of bytes is not that of the
+    /// shape, a byte is neither a class nor [`IGNORED`], or the device fails.
     pub fn new(device: &D, index: &[u8], (batch, classes, side): (B, K, S)) -> Result<Self, TargetError> {
         let (shape, count) = ([batch.size(), side.size(), side.size()], classes.size());
         check_map(shape[0], shape[1], shape[2])?;

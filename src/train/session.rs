@@ -35,7 +35,8 @@ impl Default for TrainedClasses {
     }
 }
 
-/// A model in training, on a device. Its number of classes is known at run time, so that there is one such type for each variant.
+/// A model in training, on a device. Its number of classes is known at run time, so that there is one such type for
+/// each variant.
 #[derive(Debug)]
 pub struct Session<V: Variant, D: Backend> {
     model: Sam2UNet<V, D, usize>,

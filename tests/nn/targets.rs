@@ -17,8 +17,8 @@ fn index_maps_of_no_classes_are_refused() {
         assert_eq!(
             said(&[0; 4], 1, classes, 2),
             format!(
-                "an index map is for 2 to 255 classes that exclude each other, and there are {classes}: compare a single \
-                 class with a mask"
+                "an index map is for 2 to 255 classes that exclude each other, and there are {classes}: compare a \
+                 single class with a mask"
             )
         );
     }

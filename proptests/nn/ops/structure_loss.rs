@@ -196,7 +196,8 @@ proptest! {
         for at in (0..case.masks.len()).filter(|at| !case.known(*at)) {
             (changed.masks[at], changed.logits[at]) = if at % 3 == 0 { (f32::NAN, other) } else { (other, f32::NAN) };
         }
-        let ((weights, value, gradient), (other_weights, other_value, other_gradient)) = (case.given(), changed.given());
+        let (weights, value, gradient) = case.given();
+        let (other_weights, other_value, other_gradient) = changed.given();
         let bits = |numbers: &[f32]| numbers.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
         prop_assert_eq!(bits(&weights), bits(&other_weights));
         prop_assert_eq!(value.to_bits(), other_value.to_bits());
@@ -207,15 +208,19 @@ proptest! {
 
     /// The model of the paper: what is known throughout is as if nobody had said so, to the bit.
     #[test]
-    fn one_label_that_is_known_throughout_is_a_mask(seed in 0..1000u64, side in prop::sample::select(vec![32usize, 45]), script: bool) {
+    fn one_label_that_is_known_throughout_is_a_mask(
+        seed in 0..1000u64, side in prop::sample::select(vec![32usize, 45]), script: bool
+    ) {
         let (device, shape) = (device(), (2usize, Const::<1>, side, side));
         let cross_entropy = if script { CrossEntropy::Plain } else { CrossEntropy::Weighted };
         let n = 2 * side * side;
         let x = device.tensor_from_vec(numbers(n, seed).into_iter().map(|v| 6.0 * v).collect(), shape);
-        let mask = device.tensor_from_vec(numbers(n, seed ^ 0x2E).into_iter().map(|v| v.clamp(0.0, 1.0)).collect(), shape);
+        let soft = numbers(n, seed ^ 0x2E).into_iter().map(|v| v.clamp(0.0, 1.0));
+        let mask = device.tensor_from_vec(soft.collect(), shape);
         let known = Known::OfAll(device.tensor_from_vec(vec![1.0; n], shape));
         let class_weight = ClassWeights::new(&device, &[1.0], Const::<1>).unwrap();
-        let given = |known: Option<&Known<usize, usize, Const<1>, Dev>>, class_weight: Option<&ClassWeights<Const<1>, Dev>>| {
+        type OneKnown = Known<usize, usize, Const<1>, Dev>;
+        let given = |known: Option<&OneKnown>, class_weight: Option<&ClassWeights<Const<1>, Dev>>| {
             let weights = ops::loss_weights(&mask, known).unwrap();
             let loss = ops::structure_loss(x.leaky_trace(), &mask, &weights, class_weight, cross_entropy).unwrap();
             let value = loss.as_vec()[0];

@@ -14,8 +14,8 @@ const BOX: usize = 31;
 /// Numbers summed by one task: fixed, so that the result does not depend on the number of threads.
 const CHUNK: usize = 8192;
 
-/// `1 + 5 |box mean - mask|` of planes of `extent`; padding counts as zeros in the mean. Where `known` is 0, the weight is, and the
-/// pixel counts in no mean.
+/// `1 + 5 |box mean - mask|` of planes of `extent`; padding counts as zeros in the mean. Where `known` is 0, the weight
+/// is, and the pixel counts in no mean.
 pub fn weights(extent: Extent, mask: &[f32], known: Option<&[f32]>, y: &mut [f32]) {
     let (pixels, boxed) = (extent.area(), (BOX * BOX) as f64);
     let planes = mask.par_chunks(pixels).zip(y.par_chunks_mut(pixels));

@@ -1,10 +1,10 @@
-// The loss of classes that exclude each other. Formulas and names are those of kernels/exclusive_loss.rs; sums are in double precision
-// and a fixed order. A pixel whose weight is 0 is ignored, and what stands there need be no number.
+// The loss of classes that exclude each other. Formulas and names are those of kernels/exclusive_loss.rs; sums are in
+// double precision and a fixed order. A pixel whose weight is 0 is ignored, and what stands there need be no number.
 
 #include "loss.cuh"
 
-// Sums over an image's pixels, by class: of the class's pixels w, what the cross-entropy counts (w or 1), the cross-entropy and w p;
-// of all pixels w p.
+// Sums over an image's pixels, by class: of the class's pixels w, what the cross-entropy counts (w or 1), the
+// cross-entropy and w p; of all pixels w p.
 const int SUMS = 5;
 enum { WEIGHT, SHARE, ENTROPY, INTERSECTION, PROBABILITY };
 
@@ -15,9 +15,11 @@ enum { OF_ENTROPY, OWN, ALL };
 // Whether an index is a class.
 static __device__ bool is_class(float index, int classes) { return index >= 0.0f && index < (float)classes; }
 
-// The weights of the pixels of index maps (height, width), 0 where they are ignored. Each looks at the 31x31 around it, whatever the
-// number of classes: counts are exact.
-extern "C" __global__ void exclusive_weights(size_t n, int height, int width, int classes, const float *index, float *y) {
+// The weights of the pixels of index maps (height, width), 0 where they are ignored. Each looks at the 31x31 around it,
+// whatever the number of classes: counts are exact.
+extern "C" __global__ void exclusive_weights(
+    size_t n, int height, int width, int classes, const float *index, float *y
+) {
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= n) return;
     float own = index[i];
@@ -39,7 +41,8 @@ extern "C" __global__ void exclusive_weights(size_t n, int height, int width, in
     y[i] = (float)(1.0 + 5.0 * (1.0 - (double)same / (double)labelled));
 }
 
-// Of a softmax over the classes each pixel's largest logit, and the sum of e to the power of all less it: scales (2, n).
+// Of a softmax over the classes each pixel's largest logit, and the sum of e to the power of all less it: scales (2,
+// n).
 extern "C" __global__ void softmax_scales(size_t n, size_t pixels, int classes, const float *x, float *scales) {
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= n) return;

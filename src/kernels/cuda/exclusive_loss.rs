@@ -107,8 +107,9 @@ impl<'a> Output<'a> {
         let (scales, totals) = (gpu.scratch(2 * n)?, gpu.scratch(2 * planes * SUMS)?);
         let partial = gpu.scratch(2 * planes * chunks * SUMS)?;
         let grid = [blocks(self.pixels, CHUNK), blocks(self.classes, 1), blocks(self.images, 1)];
-        // SAFETY: there are `images` index maps and maps of weights of `pixels` numbers, and logits for each class; `scales` has two
-        // numbers for each pixel, `partial` five doubles for each chunk of each class's pixels, `totals` for each class.
+        // SAFETY: there are `images` index maps and maps of weights of `pixels` numbers, and logits for each class;
+        // `scales` has two numbers for each pixel, `partial` five doubles for each chunk of each class's pixels,
+        // `totals` for each class.
         unsafe {
             let args = args![n, self.pixels, classes, x, &scales];
             gpu.launch_over(n, EXCLUSIVE_LOSS, "softmax_scales", args)?;
@@ -137,7 +138,8 @@ impl<'a> Output<'a> {
         let Passed { scales, totals } = self.pass(gpu)?;
         let factors = gpu.scratch(self.images * self.classes * FACTORS)?;
         let (weighing, class_weights) = weighing(self.class_weights, &totals);
-        // SAFETY: as above; there are three factors for each class of each image, and the gradient has a number for each logit.
+        // SAFETY: as above; there are three factors for each class of each image, and the gradient has a number for
+        // each logit.
         unsafe {
             let args = args![self.images, self.classes, weighing, class_weights, &totals, gy, &factors];
             gpu.launch_over(self.images, EXCLUSIVE_LOSS, "exclusive_factors", args)?;

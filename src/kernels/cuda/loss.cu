@@ -1,5 +1,5 @@
-// Weighted cross-entropy plus weighted IoU over planes of logits, sums in double precision and a fixed order. A pixel whose weight
-// is 0 is ignored, and what stands there need be no number.
+// Weighted cross-entropy plus weighted IoU over planes of logits, sums in double precision and a fixed order. A pixel
+// whose weight is 0 is ignored, and what stands there need be no number.
 
 #include "loss.cuh"
 
@@ -28,8 +28,8 @@ extern "C" __global__ void box_weights(
     y[i] = 1.0f + 5.0f * fabsf((float)(sum / (BOX * BOX)) - mask[i]);
 }
 
-// The same where pixels may be ignored: `known` is 0 there. One plane of it is for `sharing` planes of the mask. rows (2, n): sums of
-// the mask where it is known, and how many pixels are ignored.
+// The same where pixels may be ignored: `known` is 0 there. One plane of it is for `sharing` planes of the mask. rows
+// (2, n): sums of the mask where it is known, and how many pixels are ignored.
 extern "C" __global__ void box_rows_known(
     size_t n, size_t pixels, size_t sharing, int width, const float *mask, const float *known, double *rows
 ) {
@@ -74,8 +74,8 @@ static __device__ float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
 // ln(1 + e^x) without overflow.
 static __device__ float softplus(float x) { return (x < 0.0f ? 0.0f : x) + log1pf(expf(-fabsf(x))); }
 
-// partial (planes, chunks, 4): sums of what the cross-entropy counts (w or 1), of the cross-entropy, of w p m and of w (p + m).
-// A block of 256 threads sums `chunk` pixels.
+// partial (planes, chunks, 4): sums of what the cross-entropy counts (w or 1), of the cross-entropy, of w p m and of w
+// (p + m). A block of 256 threads sums `chunk` pixels.
 extern "C" __global__ void loss_sums(
     size_t chunk, size_t pixels, int weighted, const float *x, const float *mask, const float *weight, double *partial
 ) {
@@ -114,7 +114,8 @@ extern "C" __global__ void loss_value(
     double loss = 0.0;
     for (size_t plane = 0; plane < planes; plane++) {
         const double *s = totals + plane * 4;
-        loss += class_weight(classes, class_weights, plane) * (ratio(s[1], s[0]) + 1.0 - (s[2] + 1.0) / (s[3] - s[2] + 1.0));
+        double iou = (s[2] + 1.0) / (s[3] - s[2] + 1.0);
+        loss += class_weight(classes, class_weights, plane) * (ratio(s[1], s[0]) + 1.0 - iou);
     }
     y[0] = (float)(loss / all_weights(classes, class_weights, planes));
 }
@@ -128,7 +129,8 @@ extern "C" __global__ void loss_factors(
     const double *s = totals + plane * 4;
     // -d/dp (I + 1) / (T - I + 1), with dI = w m dp and dT = w dp
     double n = s[2] + 1.0, d = s[3] - s[2] + 1.0;
-    double g = (double)gy[0] * class_weight(classes, class_weights, plane) / all_weights(classes, class_weights, planes);
+    double share = class_weight(classes, class_weights, plane), all = all_weights(classes, class_weights, planes);
+    double g = (double)gy[0] * share / all;
     factors[plane * 3] = (float)ratio(g, s[0]);
     factors[plane * 3 + 1] = (float)(-g * (d + n) / (d * d));
     factors[plane * 3 + 2] = (float)(g * n / (d * d));

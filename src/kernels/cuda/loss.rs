@@ -53,8 +53,8 @@ impl StructureLossKernel for Gpu {
     }
 }
 
-/// `1 + 5 |box mean - mask|` of planes; padding counts as zeros in the mean. Where `known` is 0, the weight is, and the pixel counts
-/// in no mean.
+/// `1 + 5 |box mean - mask|` of planes; padding counts as zeros in the mean. Where `known` is 0, the weight is, and the
+/// pixel counts in no mean.
 pub fn weights(
     gpu: &Gpu,
     extent: Extent,
@@ -84,8 +84,8 @@ pub fn weights(
     }
 }
 
-/// Class weights as kernels take them: how many, and their address. Without any there are none, and the address is one that is not
-/// read.
+/// Class weights as kernels take them: how many, and their address. Without any there are none, and the address is one
+/// that is not read.
 pub fn weighing(class_weights: Option<&Buffer>, otherwise: &Scratch) -> (usize, u64) {
     class_weights.map_or((0, otherwise.address()), |weights| (weights.len(), weights.address()))
 }
@@ -149,8 +149,8 @@ impl<'a> Planes<'a> {
         assert!(gy.len() == 1 && n == x.len());
         let (totals, factors) = (self.totals(gpu)?, gpu.scratch(planes * 3)?);
         let (classes, class_weights) = weighing(self.class_weights, &totals);
-        // SAFETY: there are four totals and three factors for each plane, and a weight for each class; the gradient has a number
-        // for each logit.
+        // SAFETY: there are four totals and three factors for each plane, and a weight for each class; the gradient has
+        // a number for each logit.
         unsafe {
             let args = args![planes, classes, class_weights, &totals, gy, &factors];
             gpu.launch_over(planes, LOSS, "loss_factors", args)?;

@@ -1,6 +1,6 @@
-//! The structure loss: cross-entropy plus IoU, both weighted towards edges (paper, "Loss function"; F3Net, arXiv 1911.11445). Of
-//! labels that may overlap it compares each with its mask; of classes that exclude each other, their softmax with the index map. The
-//! three outputs' losses are added up.
+//! The structure loss: cross-entropy plus IoU, both weighted towards edges (paper, "Loss function"; F3Net, arXiv
+//! 1911.11445). Of labels that may overlap it compares each with its mask; of classes that exclude each other, their
+//! softmax with the index map. The three outputs' losses are added up.
 
 use crate::kernels::structure_loss::CrossEntropy;
 use crate::nn::backend::bound::Backend;
@@ -18,8 +18,8 @@ pub fn paper<B: Dim, S: Side, K: Classes, D: Backend, T: Tape<f32, D>>(
     of_all(outputs, targets, CrossEntropy::Weighted)
 }
 
-/// The published training script's: pixels do not count by weight in the cross-entropy, but by that of their class, if classes have
-/// weights.
+/// The published training script's: pixels do not count by weight in the cross-entropy, but by that of their class, if
+/// classes have weights.
 pub fn published_script<B: Dim, S: Side, K: Classes, D: Backend, T: Tape<f32, D>>(
     outputs: [Masks<B, S, K, D, T>; 3],
     targets: &Targets<'_, B, S, K, D>,

@@ -18,9 +18,9 @@ macro_rules! losses {
         }
 
         impl Loss {
-            /// The loss of the prediction and of the two outputs for deep supervision, in this order, all logits
-            /// `(B, K, S, S)`, against masks of labels or index maps of classes. Each output holds its own piece of the tape, so
-            /// every loss uses all three.
+            /// The loss of the prediction and of the two outputs for deep supervision, in this order, all logits `(B,
+            /// K, S, S)`, against masks of labels or index maps of classes. Each output holds its own piece of the
+            /// tape, so every loss uses all three.
             ///
             /// # Panics
             /// When a run-time batch is empty, a run-time side is not square, or outputs and targets differ in shape.

@@ -1,5 +1,5 @@
-//! The loss of one output whose classes exclude each other: weighted cross-entropy plus weighted IoU, as the structure loss has them
-//! for one mask (paper, "Loss function"), of a softmax over the classes. The formulas are in
+//! The loss of one output whose classes exclude each other: weighted cross-entropy plus weighted IoU, as the structure
+//! loss has them for one mask (paper, "Loss function"), of a softmax over the classes. The formulas are in
 //! [`kernels::exclusive_loss`](crate::kernels::exclusive_loss).
 
 use super::tape::{Erased, GradientOf, erase, record_backward, retype};
@@ -11,8 +11,8 @@ use crate::nn::shape::{Classes, Masks, Side, check_map};
 use crate::nn::targets::{ClassWeights, IndexMaps};
 use dfdx::prelude::*;
 
-/// Each pixel's weight, off the tape: `1 + 5 x` the share of other classes among the labelled pixels of the 31x31 around it that lie
-/// inside the image, and 0 where it is ignored: `(B, S, S)`.
+/// Each pixel's weight, off the tape: `1 + 5 x` the share of other classes among the labelled pixels of the 31x31
+/// around it that lie inside the image, and 0 where it is ignored: `(B, S, S)`.
 ///
 /// # Errors
 /// When the device fails.

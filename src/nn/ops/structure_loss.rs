@@ -9,8 +9,8 @@ use crate::nn::shape::{Classes, Masks, Side, check_map};
 use crate::nn::targets::{ClassWeights, Known};
 use dfdx::prelude::*;
 
-/// Each pixel's weight, off the tape: `1 + 5 |avgpool31(mask) - mask|`, `(B, K, S, S)`. Pixels that are ignored count in no mean, and
-/// have the weight 0.
+/// Each pixel's weight, off the tape: `1 + 5 |avgpool31(mask) - mask|`, `(B, K, S, S)`. Pixels that are ignored count
+/// in no mean, and have the weight 0.
 ///
 /// # Panics
 /// When a run-time batch is empty, a run-time side is not square, or the mask and what is known of it differ in shape.
@@ -40,11 +40,12 @@ pub fn loss_weights<B: Dim, S: Side, K: Classes, D: Backend>(
     Ok(retype(y))
 }
 
-/// The loss of one output's logits `(B, K, S, S)` against a mask in `0..=1`, averaged over images and, by weight, over classes.
+/// The loss of one output's logits `(B, K, S, S)` against a mask in `0..=1`, averaged over images and, by weight, over
+/// classes.
 ///
-/// With weights `w`, probabilities `p` and mask `m`, sums over the pixels of a plane that are not ignored:
-/// `sum(w bce) / sum(w) + 1 - (sum(w p m) + 1) / (sum(w (p + m)) - sum(w p m) + 1)`. With [`CrossEntropy::Plain`] the
-/// first part is the mean of `bce`. `weights` are those of [`loss_weights`]; a plane without a pixel to compare adds nothing, and
+/// With weights `w`, probabilities `p` and mask `m`, sums over the pixels of a plane that are not ignored: `sum(w bce)
+/// / sum(w) + 1 - (sum(w p m) + 1) / (sum(w (p + m)) - sum(w p m) + 1)`. With [`CrossEntropy::Plain`] the first part is
+/// the mean of `bce`. `weights` are those of [`loss_weights`]; a plane without a pixel to compare adds nothing, and
 /// counts in the mean.
 ///
 /// # Panics

@@ -52,7 +52,8 @@ fn pico_of_three_classes<D: Backend>(device: &D) {
     }
 }
 
-/// Holds gradients against the file's. Where the exact gradient is zero, its size is taken to be a millionth of the largest.
+/// Holds gradients against the file's. Where the exact gradient is zero, its size is taken to be a millionth of the
+/// largest.
 fn check_gradients(expected: &Golden, of: &str, found: &BTreeMap<String, Vec<f32>>) {
     let norms = expected.under(&format!("train.{of}.grad_norm."));
     assert!(norms.iter().map(|(name, _)| *name).eq(found.keys()), "{of}: the same set of weights");
