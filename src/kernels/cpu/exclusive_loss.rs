@@ -160,25 +160,23 @@ vectorised! {
 
     /// Adds a class's part of the pixels' `sum_j(g_j p_j)`, over `w`, and of what the cross-entropy's gradient is
     /// multiplied by.
-    fn add_part(p: &[f32], index: &[f32], class: f32, factors: Factors, pull: &mut [f32], entropy: &mut [f32]) {
+    fn add_part(p: &[f32], index: &[f32], factors: Factors, pull: &mut [f32], entropy: &mut [f32]) {
         for (((p, index), pull), entropy) in p.iter().zip(index).zip(pull).zip(entropy) {
-            let own = *index == class;
-            *pull += (factors.all + if own { factors.own } else { 0.0 }) * p;
+            let own = *index == factors.class;
+            *pull += if own { factors.all + factors.own } else { factors.all } * p;
             *entropy += if own { factors.entropy } else { 0.0 };
         }
     }
 
     /// Adds to the gradient of the logits of one class.
     fn add_gradient(
-        p: &[f32], index: &[f32], weight: &[f32], class: f32, weighted: bool, factors: Factors, pull: &[f32],
-        entropy: &[f32], gx: &mut [f32]
+        p: &[f32], index: &[f32], weight: &[f32], factors: Factors, pull: &[f32], entropy: &[f32], gx: &mut [f32]
     ) {
         let pixels = p.iter().zip(index).zip(weight).zip(pull).zip(entropy).zip(gx);
         for (((((p, index), w), pull), entropy), gx) in pixels {
-            let own = *index == class;
-            let entropy = if weighted { entropy * w } else { *entropy };
-            let slope = factors.all + if own { factors.own } else { 0.0 } - pull;
-            let g = entropy * (p - if own { 1.0 } else { 0.0 }) + w * p * slope;
+            let own = *index == factors.class;
+            let slope = if own { factors.all + factors.own } else { factors.all };
+            let g = entropy * (p - if own { 1.0 } else { 0.0 }) + w * p * (slope - pull);
             // what is ignored need be no number
             *gx += if *w == 0.0 { 0.0 } else { g };
         }
@@ -188,6 +186,7 @@ vectorised! {
 /// What one class's gradient is made of: `g_k = w (all + [y = k] own)`, and `entropy`, which is `c_k / sum(u)`.
 #[derive(Clone, Copy, Debug, Default)]
 struct Factors {
+    class: f32,
     entropy: f32,
     own: f32,
     all: f32,
@@ -297,7 +296,7 @@ impl<'a> Output<'a> {
             let ([n, d], g) = (s.fraction(), g * self.class_weight(class));
             let iou = if s.weight == 0.0 { 0.0 } else { ratio(g, shown) };
             let [entropy, own, all] = [ratio(g, shares), -iou * (d + n) / (d * d), iou * n / (d * d)].map(|v| v as f32);
-            Factors { entropy, own, all }
+            Factors { class: class as f32, entropy, own, all }
         };
         sums.iter().enumerate().map(of).collect()
     }
@@ -328,14 +327,16 @@ impl<'a> Output<'a> {
         self.each_tile(image, first, |start, length, p, _| {
             let tile = |numbers: &'a [f32]| &numbers[start..start + length];
             let (index, weight) = (tile(index), tile(weight));
-            let classes = || p.chunks_exact(TILE).map(|p| &p[..length]).zip(factors).enumerate();
+            let classes = || p.chunks_exact(TILE).map(|p| &p[..length]).zip(factors);
             let (mut pull, mut entropy) = ([0.0; TILE], [0.0; TILE]);
-            for (class, (p, factors)) in classes() {
-                add_part(p, index, class as f32, *factors, &mut pull, &mut entropy);
+            for (p, factors) in classes() {
+                add_part(p, index, *factors, &mut pull, &mut entropy);
             }
-            for ((class, (p, factors)), gx) in classes().zip(&mut gx) {
-                let (gx, class) = (&mut gx[start - first..][..length], class as f32);
-                add_gradient(p, index, weight, class, self.weighted, *factors, &pull, &entropy, gx);
+            if self.weighted {
+                entropy.iter_mut().zip(weight).for_each(|(entropy, w)| *entropy *= w);
+            }
+            for ((p, factors), gx) in classes().zip(&mut gx) {
+                add_gradient(p, index, weight, *factors, &pull, &entropy, &mut gx[start - first..][..length]);
             }
         });
     }
