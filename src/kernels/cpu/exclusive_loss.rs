@@ -163,7 +163,8 @@ vectorised! {
     fn add_part(p: &[f32], index: &[f32], factors: Factors, pull: &mut [f32], entropy: &mut [f32]) {
         for (((p, index), pull), entropy) in p.iter().zip(index).zip(pull).zip(entropy) {
             let own = *index == factors.class;
-            *pull += if own { factors.all + factors.own } else { factors.all } * p;
+            let slope = if own { factors.all + factors.own } else { factors.all };
+            *pull += slope * p;
             *entropy += if own { factors.entropy } else { 0.0 };
         }
     }
