@@ -281,7 +281,8 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
     }
 
     fn summary(&self, side: usize, batch: usize) -> LearnerSummary {
-        let counts = parameters::<V>(self.model.classes());
+        let classes = self.model.classes();
+        let counts = parameters::<V>(classes);
         LearnerSummary {
             variant: V::NAME.to_string(),
             device: self.device.description(),
@@ -290,7 +291,7 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
             frozen: counts.frozen,
             trainable: counts.trainable,
             gflop_per_image: gflop::<V>(side).total(),
-            training_bytes: training_bytes::<V>(side, batch, self.options.memory, self.model.precision()),
+            training_bytes: training_bytes::<V>(classes, side, batch, self.options.memory, self.model.precision()),
         }
     }
 }
