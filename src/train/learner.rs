@@ -3,6 +3,8 @@
 use crate::data::loader::Batch;
 use crate::kernels::precision::Precision;
 use crate::nn::losses::table::Loss;
+use crate::nn::targets::TargetError;
+use crate::nn::weights::build::BuildError;
 use crate::nn::weights::source::SourceError;
 use crate::nn::weights::spec::{Value, WeightSpec};
 
@@ -102,6 +104,12 @@ pub enum LearnError {
     /// A batch does not fit the model.
     #[error("batch: {0}")]
     Batch(String),
+    /// A batch cannot be compared with, or classes cannot have these weights.
+    #[error(transparent)]
+    Target(TargetError),
+    /// No such model can be built.
+    #[error(transparent)]
+    Build(BuildError),
     /// Trainable weights that no gradient reached.
     #[error(
         "no gradient reached {} of the trainable weights, first {}: they take no part in the loss",

@@ -186,6 +186,7 @@ pub fn open_session_on(
 fn built(error: BuildError) -> LearnError {
     match error {
         BuildError::Source(e) => LearnError::Source(e),
+        classes @ BuildError::Classes { .. } => LearnError::Build(classes),
         other => LearnError::Device(other.to_string()),
     }
 }
@@ -193,7 +194,7 @@ fn built(error: BuildError) -> LearnError {
 fn target_error(error: TargetError) -> LearnError {
     match error {
         TargetError::Device(reason) => LearnError::Device(reason),
-        other => LearnError::Batch(other.to_string()),
+        other => LearnError::Target(other),
     }
 }
 

@@ -163,9 +163,8 @@ fn the_sum_over_three_outputs<D: Backend>(device: &D) {
     for name in ["k5_class_weights", "k3_ignore", "ml1", "ml3_ignore_by_class", "ml3_class_weights"] {
         let case = Case::new(&golden, name, device);
         for (kind, _, loss) in KINDS {
-            let outputs = [1.0, 2.0, 3.0].map(|_| case.logits.clone());
-            let [head, side1, side2] = outputs;
-            let outputs = Outputs { head, side1, side2 };
+            let logits = || case.logits.clone();
+            let outputs = Outputs { head: logits(), side1: logits(), side2: logits() };
             let check = |targets: Targets<'_, usize, usize, usize, D>| {
                 let targets = Targets { class_weights: case.class_weights.as_ref(), ..targets };
                 let found = f64::from(outputs.loss(targets, loss).unwrap().as_vec()[0]);
