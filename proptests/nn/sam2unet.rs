@@ -97,8 +97,8 @@ fn exactly_the_trainable_set<S: Side + ConstDim>(seed: u64, batch: usize, nonzer
     exactly_the_trainable(&Model::specs(), &gradients(&model, &found), nonzero);
 }
 
-/// Every trainable weight has a gradient, and nothing else has: so one reaches adapters, receptive-field blocks, decoder
-/// and heads.
+/// Every trainable weight has a gradient, and nothing else has: so one reaches adapters, receptive-field blocks,
+/// decoder and heads.
 pub fn exactly_the_trainable(specs: &[WeightSpec], found: &BTreeMap<String, Option<Vec<f32>>>, nonzero: bool) {
     let mut trainable = 0;
     for spec in specs {

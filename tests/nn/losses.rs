@@ -85,7 +85,7 @@ impl<'a, D: Backend> Case<'a, D> {
         let (own, whole) =
             (norm(gradient.iter().map(|g| f64::from(*g))), self.numbers(&format!("{kind}.gradient.norm"))[0]);
         assert!((own - whole).abs() <= 1e-5 * whole, "{what}: the gradient's norm is {own:e}, wanted {whole:e}");
-        println!("{what}: loss {found}, gradient off by {:.1e} of its norm", error / size);
+        println!("{what}: loss {found}, gradient off by {error:.1e}, its norm is {size:.1e}");
     }
 }
 
