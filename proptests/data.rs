@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use sam2unet::data::{
-    BatchRequest, Dataset, Example, Filter, Flips, Grey, Loader, Pixels, Rgb, Synthetic, epoch_order, flips, normalise,
-    saved_mask,
+    BatchRequest, BatchTruth, Dataset, Example, Filter, Flips, Grey, Loader, Pixels, Rgb, Synthetic, epoch_order,
+    flips, normalise, saved_mask,
 };
 
 fn picture<const C: usize>(largest: usize) -> impl Strategy<Value = Pixels<C>> {
@@ -122,8 +122,9 @@ proptest! {
         for batch in Loader::new(set.clone(), requests, threads) {
             let batch = batch.unwrap();
             let pixels = batch.indices.len() * side * side;
-            prop_assert_eq!((batch.images.len(), batch.masks.len()), (3 * pixels, pixels));
-            let (images, masks) = (batch.images.chunks(3 * side * side), batch.masks.chunks(side * side));
+            let BatchTruth::Masks(masks) = &batch.truth else { panic!("{:?}", batch.truth) };
+            prop_assert_eq!((batch.images.len(), masks.len()), (3 * pixels, pixels));
+            let (images, masks) = (batch.images.chunks(3 * side * side), masks.chunks(side * side));
             for ((&index, image), mask) in batch.indices.iter().zip(images).zip(masks) {
                 let example = set.example(index, side, flips(seed, epoch, index)).unwrap();
                 prop_assert!(example.image == image && example.mask == mask);

@@ -96,7 +96,7 @@ def kernel(name, grid, a):
         return "patch embedding", 0, a[1] * 147 * (4 + half), "plain"
     if base in ("position", "add_to_maps"):
         return "patch embedding", 0, 8 * n if base == "add_to_maps" else 4 * a[0] * a[1] * a[2], "plain"
-    if base.startswith("box") or base.startswith("loss"):
+    if base.startswith(("box", "loss", "exclusive")) or base == "softmax_scales":
         each = {"box_rows": 12, "box_weights": 16, "loss_backward": 20}
         bytes_ = each[base] * n if base in each else 12 * a[1] * grid[1] if base == "loss_sums" else 0
         return "loss", 0, bytes_, "plain"

@@ -1,5 +1,6 @@
 //! The network and its operations.
 
+mod multiclass;
 mod ops;
 mod sam2unet;
 

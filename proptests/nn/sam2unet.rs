@@ -9,12 +9,12 @@ use dfdx::optim::{Adam, Optimizer, Sgd, SgdConfig, UnusedTensors};
 use dfdx::prelude::*;
 use proptest::prelude::*;
 use sam2unet::nn::Loss;
-use sam2unet::nn::weights::{Role, Value};
+use sam2unet::nn::weights::{Role, Value, WeightSpec};
 use sam2unet::nn::*;
 use std::collections::BTreeMap;
 
 sam2unet::variant! {
-    Small16 = "small16", dim 16, heads 2, blocks [1 2 2 2], global [3], background 5, windows [4 4 6 3]
+    pub Small16 = "small16", dim 16, heads 2, blocks [1 2 2 2], global [3], background 5, windows [4 4 6 3]
 }
 
 type Model = Sam2UNet<Small16, Dev>;
@@ -24,11 +24,11 @@ fn model(seed: u64) -> Model {
 }
 
 /// Numbers in `-2..2` that depend on the seed.
-fn numbers(seed: u64, count: usize) -> Vec<f32> {
+pub fn numbers(seed: u64, count: usize) -> Vec<f32> {
     super::ops::twin::numbers(count, seed).into_iter().map(|x| 2.0 * x).collect()
 }
 
-fn image<S: Side + ConstDim>(seed: u64, batch: usize) -> Image<usize, S, Dev> {
+pub fn image<S: Side + ConstDim>(seed: u64, batch: usize) -> Image<usize, S, Dev> {
     let side = S::default();
     let numbers = numbers(seed, batch * 3 * S::SIZE * S::SIZE);
     device().tensor_from_vec(numbers, (batch, Const, side, side))
@@ -43,7 +43,10 @@ fn mask<S: Side + ConstDim>(seed: u64, batch: usize) -> Masks<usize, S, Const<1>
 }
 
 /// The gradient of every tensor that dfdx sees, by name; `None` where the tape knows none.
-fn gradients(model: &Model, grads: &Gradients<f32, Dev>) -> BTreeMap<String, Option<Vec<f32>>> {
+pub fn gradients<K: Classes>(
+    model: &Sam2UNet<Small16, Dev, K>,
+    grads: &Gradients<f32, Dev>,
+) -> BTreeMap<String, Option<Vec<f32>>> {
     struct Reader<'a>(&'a Gradients<f32, Dev>, BTreeMap<String, Option<Vec<f32>>>);
     impl TensorVisitor<f32, Dev> for Reader<'_> {
         type Viewer = (ViewTensorRef, ViewTensorName);
@@ -68,7 +71,7 @@ fn gradients(model: &Model, grads: &Gradients<f32, Dev>) -> BTreeMap<String, Opt
         }
     }
     let mut reader = Reader(grads, BTreeMap::new());
-    Model::iter_tensors(&mut RecursiveWalker { m: (model, String::new()), f: &mut reader }).unwrap();
+    Sam2UNet::iter_tensors(&mut RecursiveWalker { m: (model, String::new()), f: &mut reader }).unwrap();
     reader.1
 }
 
@@ -91,9 +94,14 @@ fn pass<S: Side + ConstDim>(model: &mut Model, seed: u64, batch: usize) -> Gradi
 fn exactly_the_trainable_set<S: Side + ConstDim>(seed: u64, batch: usize, nonzero: bool) {
     let mut model = model(seed);
     let found = pass::<S>(&mut model, seed, batch);
-    let found = gradients(&model, &found);
+    exactly_the_trainable(&Model::specs(), &gradients(&model, &found), nonzero);
+}
+
+/// Every trainable weight has a gradient, and nothing else has: so one reaches adapters, receptive-field blocks,
+/// decoder and heads.
+pub fn exactly_the_trainable(specs: &[WeightSpec], found: &BTreeMap<String, Option<Vec<f32>>>, nonzero: bool) {
     let mut trainable = 0;
-    for spec in Model::specs() {
+    for spec in specs {
         let gradient = found.get(&spec.name);
         if spec.role == Role::Trainable {
             let gradient = gradient.and_then(Option::as_ref);

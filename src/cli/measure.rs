@@ -2,7 +2,7 @@
 //! two calls to warm up, then the median of the rest.
 
 use crate::choice::choice;
-use crate::data::loader::Batch;
+use crate::data::loader::{Batch, BatchTruth};
 use crate::device::Device;
 use crate::kernels::cpu::gemm::peak::peak;
 use crate::kernels::memory_use::MemoryUse;
@@ -19,7 +19,7 @@ use crate::nn::weights::initialiser::Initialiser;
 use crate::train::adamw::AdamWConfig;
 use crate::train::learner::LearnError;
 use crate::train::memory::{MachineMemory, machine_memory};
-use crate::train::session::open_session_on;
+use crate::train::session::{TrainedClasses, open_session_on};
 use serde::Serialize;
 use std::fmt;
 use std::path::Path;
@@ -66,7 +66,7 @@ impl Case {
                 let Case { what, size, batch, precision, .. } = *self.0;
                 match what {
                     What::Infer => inference_bytes::<V>(size, batch),
-                    What::Train => training_bytes::<V>(size, batch, self.1, precision),
+                    What::Train => training_bytes::<V>(1, size, batch, self.1, precision),
                 }
             }
         }
@@ -183,8 +183,10 @@ fn with_call<R>(
         What::Train => {
             let config = AdamWConfig::default();
             let compute = BuildOptions { precision: case.precision, memory };
-            let mut session = open_session_on(device, case.variant, source, config, compute)?;
-            let batch = Batch { side: case.size, indices: (0..case.batch).collect(), images, masks };
+            let classes = TrainedClasses::default();
+            let mut session = open_session_on(device, case.variant, source, &classes, config, compute)?;
+            let (indices, truth) = ((0..case.batch).collect(), BatchTruth::Masks(masks));
+            let batch = Batch { side: case.size, indices, images, truth };
             run(&mut || {
                 session.accumulate(&batch, 1.0, Loss::Paper)?;
                 let _work = scope(Kind::Optimiser, 0);

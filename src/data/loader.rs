@@ -42,8 +42,24 @@ pub struct Batch {
     pub indices: Vec<usize>,
     /// `(B, 3, side, side)`, normalised.
     pub images: Vec<f32>,
-    /// `(B, 1, side, side)`, in 0..=1, soft.
-    pub masks: Vec<f32>,
+    /// What is true of each pixel.
+    pub truth: BatchTruth,
+}
+
+/// What is true of each pixel of a batch of `B` images, for a model of `K` classes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum BatchTruth {
+    /// Labels that may overlap, or one: masks `(B, K, side, side)`, in 0..=1, soft.
+    Masks(Vec<f32>),
+    /// The same, where some pixels are ignored.
+    MasksAndKnown {
+        /// `(B, K, side, side)`, in 0..=1. What they are where a pixel is ignored does not matter.
+        masks: Vec<f32>,
+        /// `(B, K, side, side)`, or `(B, 1, side, side)` for all labels together: 0 where a pixel is ignored, else 1.
+        known: Vec<u8>,
+    },
+    /// Classes that exclude each other: index maps `(B, side, side)` of 0 to `K - 1`, and 255 where a pixel is ignored.
+    Index(Vec<u8>),
 }
 
 /// How many batches beyond the one handed out are in work or ready: two, so that a slow file in one does not hold up
@@ -125,12 +141,8 @@ impl Loader {
         batch.request.check()?;
         let InWork { request: BatchRequest { side, samples }, samples: receivers } = batch;
         let pixels = samples.len() * side * side;
-        let mut batch = Batch {
-            side,
-            indices: Vec::with_capacity(samples.len()),
-            images: Vec::with_capacity(3 * pixels),
-            masks: Vec::with_capacity(pixels),
-        };
+        let mut indices = Vec::with_capacity(samples.len());
+        let (mut images, mut masks) = (Vec::with_capacity(3 * pixels), Vec::with_capacity(pixels));
         for ((index, _), receiver) in samples.into_iter().zip(receivers) {
             let lost = || DataError::Worker { name: self.dataset.name(index).to_owned() };
             let example = receiver.recv().map_err(|_| lost())??;
@@ -138,11 +150,11 @@ impl Loader {
             if (image, mask) != (3 * side * side, side * side) {
                 return Err(DataError::ExampleSize { name: self.dataset.name(index).to_owned(), side, image, mask });
             }
-            batch.indices.push(index);
-            batch.images.extend_from_slice(&example.image);
-            batch.masks.extend_from_slice(&example.mask);
+            indices.push(index);
+            images.extend_from_slice(&example.image);
+            masks.extend_from_slice(&example.mask);
         }
-        Ok(batch)
+        Ok(Batch { side, indices, images, truth: BatchTruth::Masks(masks) })
     }
 }
 

@@ -62,7 +62,7 @@ pub use example::{Example, Flips, epoch_order, flips, normalise};
 pub use folder::{Folder, FolderOptions, Found, Pair};
 pub use inspect::{Inspection, inspect};
 pub use listing::{Listing, image_files};
-pub use loader::{Batch, BatchRequest, Loader};
+pub use loader::{Batch, BatchRequest, BatchTruth, Loader};
 pub use mask::{FOREGROUND_ABOVE, saved_mask};
 pub use multi_scale::{LARGER_SCALE, MultiScale};
 pub use names::StemRule;

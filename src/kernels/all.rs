@@ -6,6 +6,7 @@ use super::add_relu::AddReluKernel;
 use super::batch_norm::BatchNormKernel;
 use super::concat::ConcatKernel;
 use super::conv2d::{Conv2dKernel, ConvNormKernel};
+use super::exclusive_loss::ExclusiveLossKernel;
 use super::patch_embed::PatchEmbedKernel;
 use super::resize::ResizeKernel;
 use super::structure_loss::StructureLossKernel;
@@ -23,6 +24,7 @@ pub trait AllKernels:
     + Up2ConcatKernel
     + ResizeKernel
     + StructureLossKernel
+    + ExclusiveLossKernel
     + AdamWKernel
 {
 }
@@ -38,6 +40,7 @@ impl<D> AllKernels for D where
         + Up2ConcatKernel
         + ResizeKernel
         + StructureLossKernel
+        + ExclusiveLossKernel
         + AdamWKernel
 {
 }

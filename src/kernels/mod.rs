@@ -16,6 +16,7 @@ pub mod cuda;
 mod cuda_stubs;
 pub mod device;
 pub mod encoded;
+pub mod exclusive_loss;
 pub mod extent;
 pub mod memory_use;
 pub mod patch_embed;

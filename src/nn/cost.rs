@@ -120,10 +120,20 @@ fn query_key_pairs(map: usize, stride: usize, window: usize) -> usize {
     rows.map(|h| spans.iter().map(|w| pairs(h, w)).sum::<usize>()).sum()
 }
 
-/// Expected peak memory of training on the CPU, in bytes: the weights, gradients and moments, what the tape
-/// keeps of each image of a batch, and the largest temporary of a block. An estimate from the maps' sizes.
-pub fn training_bytes<V: Variant>(side: usize, batch: usize, memory: MemoryUse, precision: Precision) -> u64 {
-    let counts = parameters::<V>(1);
+/// Expected peak memory of training a model with `classes` classes on the CPU, in bytes: the weights, gradients and
+/// moments, what the tape keeps of each image of a batch, and the largest temporary of a block. An estimate from the
+/// maps' sizes.
+///
+/// # Panics
+/// When `classes` is 0.
+pub fn training_bytes<V: Variant>(
+    classes: usize,
+    side: usize,
+    batch: usize,
+    memory: MemoryUse,
+    precision: Precision,
+) -> u64 {
+    let counts = parameters::<V>(classes);
     let frozen = match precision {
         Precision::F32 | Precision::Tf32 => counts.frozen,
         Precision::Bf16 => counts.frozen / 2,
@@ -156,8 +166,8 @@ pub fn training_bytes<V: Variant>(side: usize, batch: usize, memory: MemoryUse, 
         // z, q, k, v and their gradients, attention in and out, before and after sorting
         temporary = temporary.max(group * channels * 12);
     }
-    // images, masks, weights of the loss, logits and their gradients
-    kept += side * side * 12;
+    // images; for each class masks, weights of the loss, logits and their gradients
+    kept += side * side * (3 + 9 * classes);
     let (weights, batch, kept) = (weights as u64, batch as u64, kept as u64);
     weights.saturating_add(batch.saturating_mul(kept)).saturating_add(temporary as u64).saturating_mul(4)
 }
@@ -193,6 +203,13 @@ mod tests {
         assert!((large.attention - 9.0).abs() < 1.0, "{large:?}");
         let tiny = gflop::<Tiny>(352);
         assert!((tiny.total() - 36.0).abs() < 1.0, "{tiny:?}");
+    }
+
+    #[test]
+    fn memory_grows_with_the_classes() {
+        let bytes = |classes| training_bytes::<Tiny>(classes, 352, 12, MemoryUse::Balanced, Precision::F32) as f64;
+        // three outputs' logits and gradients alone are 12 x 3 x 2 x 352 x 352 x 4 bytes a class
+        assert!((bytes(151) - bytes(1)) / 150.0 > 12.0 * 3.0 * 2.0 * 352.0 * 352.0 * 4.0);
     }
 
     #[test]

@@ -17,10 +17,12 @@ pub(crate) mod predictor;
 pub(crate) mod rfb;
 pub(crate) mod sam2unet;
 pub(crate) mod shape;
+pub(crate) mod targets;
 pub(crate) mod variant;
 pub mod weights;
 
 pub use crate::kernels::device::Device as KernelDevice;
+pub use crate::kernels::exclusive_loss::IGNORED;
 pub use crate::kernels::memory_use::MemoryUse;
 pub use crate::kernels::precision::Precision;
 pub use backend::bound::{Backend, BufferOf, FrozenOf, KernelError, SliceMutOf, StorageOf};
@@ -45,6 +47,7 @@ pub use sam2unet::{Outputs, Sam2UNet};
 pub use shape::{
     Classes, EvenSide, Image, Map, Masks, Plus, SIDES, ShapeError, Side, Times, check_image, check_map, check_side,
 };
+pub use targets::{ClassWeights, IndexMaps, Known, TargetError, Targets, Truth};
 pub use variant::{
     BasePlus, Large, Small, Tiny, VARIANTS, Variant, VariantName, WithVariant, check_variant, with_variant,
 };

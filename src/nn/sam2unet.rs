@@ -9,6 +9,7 @@ use super::losses::table::Loss;
 use super::ops::activation::Activation;
 use super::rfb::Rfb;
 use super::shape::{Classes, Image, Masks, Side};
+use super::targets::Targets;
 use super::variant::Variant;
 use super::weights::build::{BuildError, BuildOptions, Builder, Weights};
 use super::weights::module::module;
@@ -107,16 +108,25 @@ impl<V: Variant, K: Classes, B: Dim, S: Side, D: Backend, T: Training<D>> Module
 }
 
 impl<B: Dim, S: Side, K: Classes, D: Backend, T: Tape<f32, D>> Outputs<B, S, K, D, T> {
-    /// The training loss of the three outputs against `mask` (soft, in `0..=1`): with [`Loss::Paper`] the structure loss of
-    /// each, added up (paper, "Loss function"). With several classes, the average over them.
+    /// The training loss of the three outputs: with [`Loss::Paper`] the structure loss of each, added up (paper, "Loss
+    /// function").
+    ///
+    /// Targets are masks (soft, in `0..=1`) of labels that may overlap, of which each is compared by itself and the
+    /// average is taken; or [`IndexMaps`](super::targets::IndexMaps) of classes that exclude each other. See
+    /// [`Targets`] for pixels that are ignored, and for what classes count.
     ///
     /// # Panics
-    /// When a run-time batch is empty, or a mask of run-time sizes does not have the images' batch, side and number of classes.
+    /// When a run-time batch is empty, or targets of run-time sizes do not have the images' batch, side and number of
+    /// classes.
     ///
     /// # Errors
     /// When the device fails.
-    pub fn loss(self, mask: &Masks<B, S, K, D>, loss: Loss) -> Result<Tensor<(), f32, D, T>, D::Err> {
-        loss.of([self.head, self.side1, self.side2], mask)
+    pub fn loss<'a>(
+        self,
+        targets: impl Into<Targets<'a, B, S, K, D>>,
+        loss: Loss,
+    ) -> Result<Tensor<(), f32, D, T>, D::Err> {
+        loss.of([self.head, self.side1, self.side2], &targets.into())
     }
 }
 

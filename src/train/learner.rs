@@ -3,6 +3,8 @@
 use crate::data::loader::Batch;
 use crate::kernels::precision::Precision;
 use crate::nn::losses::table::Loss;
+use crate::nn::targets::TargetError;
+use crate::nn::weights::build::BuildError;
 use crate::nn::weights::source::SourceError;
 use crate::nn::weights::spec::{Value, WeightSpec};
 
@@ -27,7 +29,7 @@ pub trait Learner {
     /// gathered. Running statistics of the batch norms change here.
     ///
     /// # Errors
-    /// When the batch's side is not supported, its lengths disagree, or the device fails.
+    /// When the batch's side is not supported, its lengths disagree, an index is no class, or the device fails.
     fn accumulate(&mut self, batch: &Batch, scale: f32, loss: Loss) -> Result<(), LearnError>;
 
     /// The unscaled losses of the batches accumulated since this was last asked, in their order: each the mean over the
@@ -46,7 +48,7 @@ pub trait Learner {
     /// When no batch was seen since the last one, or the device fails.
     fn update(&mut self, rate: f64) -> Result<(), LearnError>;
 
-    /// The head's logits `(batch, 1, side, side)` in evaluation mode for normalised images
+    /// The head's logits `(batch, classes, side, side)` in evaluation mode for normalised images
     /// `(batch, 3, side, side)`.
     ///
     /// # Errors
@@ -110,6 +112,12 @@ pub enum LearnError {
     /// A batch does not fit the model.
     #[error("batch: {0}")]
     Batch(String),
+    /// A batch cannot be compared with, or classes cannot have these weights.
+    #[error(transparent)]
+    Target(TargetError),
+    /// No such model can be built.
+    #[error(transparent)]
+    Build(BuildError),
     /// Trainable weights that no gradient reached.
     #[error(
         "no gradient reached {} of the trainable weights, first {}: they take no part in the loss",

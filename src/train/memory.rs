@@ -101,7 +101,7 @@ fn model_bytes(settings: &Settings, images: usize) -> u64 {
     impl WithVariant for Bytes {
         type Output = u64;
         fn call<V: Variant>(self) -> u64 {
-            training_bytes::<V>(self.0, self.1, self.2, self.3)
+            training_bytes::<V>(1, self.0, self.1, self.2, self.3)
         }
     }
     let (side, batch) = (largest_side(settings), largest_batch(settings, images));

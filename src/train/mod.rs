@@ -58,7 +58,7 @@ pub use run_folder::log::Record;
 pub use run_folder::note::FolderNote;
 pub use run_folder::state::{Best, SELECTION_KEY, STATE_FORMAT, State};
 pub use schedule::{FINAL_RATE, cosine};
-pub use session::{Session, open_session, open_session_on};
+pub use session::{Session, TrainedClasses, open_session, open_session_on};
 pub use settings::{Generated, Layer, Resolved, Settings, SettingsError, resolve, resolve_for_own_images};
 pub use sources::{DataReport, EmptySet, InspectedFolders, Sources};
 pub use trainer::{RunError, TrainedRun, Trainer};

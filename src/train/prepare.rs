@@ -14,7 +14,7 @@ use super::run::{is_finished, position, train};
 use super::run_folder::error::FolderError;
 use super::run_folder::folder::RunFolder;
 use super::run_folder::history::{History, SessionRecord};
-use super::session::open_session_on;
+use super::session::{TrainedClasses, open_session_on};
 use super::settings::error::SettingsError;
 use super::settings::key::Change;
 use super::settings::layers::{Layer, resume};
@@ -464,5 +464,5 @@ fn from_file(
 fn open(settings: &Settings, device: &Device, source: &mut dyn WeightSource) -> Opened {
     let config = AdamWConfig { weight_decay: settings.weight_decay, ..AdamWConfig::default() };
     let compute = BuildOptions { precision: settings.precision, memory: settings.memory };
-    open_session_on(device, settings.variant, source, config, compute)
+    open_session_on(device, settings.variant, source, &TrainedClasses::default(), config, compute)
 }

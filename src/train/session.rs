@@ -2,7 +2,7 @@
 
 use super::adamw::{AdamW, AdamWConfig};
 use super::learner::{LearnError, Learner, LearnerSummary, MomentsOf};
-use crate::data::loader::Batch;
+use crate::data::loader::{Batch, BatchTruth};
 use crate::device::{Device, WithBackend};
 use crate::kernels::device::Device as _;
 use crate::nn::backend::bound::Backend;
@@ -11,6 +11,7 @@ use crate::nn::losses::table::Loss;
 use crate::nn::network::{Network, NetworkError};
 use crate::nn::sam2unet::Sam2UNet;
 use crate::nn::shape::{Image, Masks, ShapeError, check_map, check_side};
+use crate::nn::targets::{ClassWeights, IndexMaps, Known, TargetError, Targets, Truth};
 use crate::nn::variant::{Variant, VariantName, WithVariant};
 use crate::nn::weights::build::{BuildError, BuildOptions};
 use crate::nn::weights::source::WeightSource;
@@ -18,23 +19,41 @@ use crate::nn::weights::spec::{Value, WeightSpec};
 use dfdx::nn::{ModuleMut, ZeroGrads};
 use dfdx::prelude::*;
 
-/// A model of one class in training, on a device.
+/// What a model is trained to tell apart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainedClasses {
+    /// How many classes: of one image's masks, or of its index map.
+    pub count: usize,
+    /// What each counts in the loss; `None` where all count the same.
+    pub weights: Option<Vec<f32>>,
+}
+
+/// One.
+impl Default for TrainedClasses {
+    fn default() -> Self {
+        Self { count: 1, weights: None }
+    }
+}
+
+/// A model in training, on a device. Its number of classes is known at run time, so that there is one such type for
+/// each variant.
 #[derive(Debug)]
 pub struct Session<V: Variant, D: Backend> {
-    model: Sam2UNet<V, D>,
+    model: Sam2UNet<V, D, usize>,
+    class_weights: Option<ClassWeights<usize, D>>,
     optimiser: AdamW<D>,
     /// Those gathered since the last update; `None` before the first batch.
     gradients: Option<Gradients<f32, D>>,
     /// Losses that nobody asked for yet, in their order, on the device.
     losses: Vec<Tensor<(), f32, D>>,
     /// The model before the step of several batches under way, and how many losses there were.
-    before: Option<(Sam2UNet<V, D>, usize)>,
+    before: Option<(Sam2UNet<V, D, usize>, usize)>,
     device: D,
     options: BuildOptions,
 }
 
 impl<V: Variant, D: Backend> Session<V, D> {
-    /// A model with weights from `source` and an optimiser that has made no step.
+    /// A model of one class with weights from `source`, and an optimiser that has made no step.
     ///
     /// # Errors
     /// When the source does not hold a weight, or the device fails.
@@ -44,71 +63,141 @@ impl<V: Variant, D: Backend> Session<V, D> {
         config: AdamWConfig,
         options: BuildOptions,
     ) -> Result<Self, LearnError> {
-        let model = build(&device, source, options)?;
-        let (optimiser, losses) = (AdamW::new(config), Vec::new());
-        Ok(Self { model, optimiser, gradients: None, losses, before: None, device, options })
+        Self::with_classes(device, source, &TrainedClasses::default(), config, options)
+    }
+
+    /// The same for any number of classes.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and when there is no class, or classes cannot have these weights.
+    pub fn with_classes(
+        device: D,
+        source: &mut dyn WeightSource,
+        classes: &TrainedClasses,
+        config: AdamWConfig,
+        options: BuildOptions,
+    ) -> Result<Self, LearnError> {
+        let model = Sam2UNet::with_classes(&device, source, classes.count, options).map_err(built)?;
+        let weights = classes.weights.as_ref().map(|weights| ClassWeights::new(&device, weights, classes.count));
+        let class_weights = weights.transpose().map_err(target_error)?;
+        let optimiser = AdamW::new(config);
+        let losses = Vec::new();
+        Ok(Self { model, class_weights, optimiser, gradients: None, losses, before: None, device, options })
+    }
+
+    /// What is true of a batch's pixels, on the device.
+    fn truth(&self, batch: &Batch) -> Result<UploadedTruth<D>, LearnError> {
+        let (side, count, classes) = (batch.side, batch.indices.len(), self.model.classes());
+        let pixels = count * side * side;
+        let check = |what: &str, planes: usize, found: usize| match found == pixels * planes {
+            true => Ok(()),
+            false => Err(LearnError::Batch(format!(
+                "{count} images of side {side} with {planes} planes of {what} each need {} numbers, found {found}",
+                pixels * planes
+            ))),
+        };
+        let upload = |numbers: &[f32]| -> Result<Masks<usize, usize, usize, D>, LearnError> {
+            check("masks", classes, numbers.len())?;
+            self.device.upload(numbers, (count, classes, side, side)).map_err(device_error::<D>)
+        };
+        Ok(match &batch.truth {
+            BatchTruth::Masks(masks) => UploadedTruth::Masks(upload(masks)?),
+            BatchTruth::MasksAndKnown { masks, known } => {
+                let masks = upload(masks)?;
+                let of_all = known.len() == pixels;
+                check("known pixels", if of_all { 1 } else { classes }, known.len())?;
+                let known: Vec<f32> = known.iter().map(|v| f32::from(*v)).collect();
+                let known = match of_all {
+                    true => self.device.upload(&known, (count, Const, side, side)).map(Known::OfAll),
+                    false => self.device.upload(&known, (count, classes, side, side)).map(Known::OfEach),
+                };
+                UploadedTruth::MasksAndKnown(masks, known.map_err(device_error::<D>)?)
+            }
+            BatchTruth::Index(index) => {
+                UploadedTruth::Index(IndexMaps::new(&self.device, index, (count, classes, side)).map_err(target_error)?)
+            }
+        })
     }
 
     /// The model as it stands.
-    pub fn model(&self) -> &Sam2UNet<V, D> {
+    pub fn model(&self) -> &Sam2UNet<V, D, usize> {
         &self.model
+    }
+}
+
+/// A batch's truth on the device.
+enum UploadedTruth<D: Backend> {
+    Masks(Masks<usize, usize, usize, D>),
+    MasksAndKnown(Masks<usize, usize, usize, D>, Known<usize, usize, usize, D>),
+    Index(IndexMaps<usize, usize, usize, D>),
+}
+
+impl<D: Backend> UploadedTruth<D> {
+    fn lent(&self) -> Truth<'_, usize, usize, usize, D> {
+        match self {
+            Self::Masks(masks) => Truth::Masks(masks),
+            Self::MasksAndKnown(masks, known) => Truth::MasksAndKnown(masks, known),
+            Self::Index(index) => Truth::Index(index),
+        }
     }
 }
 
 /// A [`Session`] of a variant known at run time.
 ///
 /// # Errors
-/// As [`Session::new`].
+/// As [`Session::with_classes`].
 pub fn open_session<D: Backend>(
     variant: VariantName,
     device: D,
     source: &mut dyn WeightSource,
+    classes: &TrainedClasses,
     config: AdamWConfig,
     options: BuildOptions,
 ) -> Result<Box<dyn Learner>, LearnError> {
-    struct Open<'a, D>(D, &'a mut dyn WeightSource, AdamWConfig, BuildOptions);
+    struct Open<'a, D>(D, &'a mut dyn WeightSource, &'a TrainedClasses, AdamWConfig, BuildOptions);
     impl<D: Backend> WithVariant for Open<'_, D> {
         type Output = Result<Box<dyn Learner>, LearnError>;
         fn call<V: Variant>(self) -> Self::Output {
-            Ok(Box::new(Session::<V, D>::new(self.0, self.1, self.2, self.3)?))
+            Ok(Box::new(Session::<V, D>::with_classes(self.0, self.1, self.2, self.3, self.4)?))
         }
     }
-    variant.visit(Open(device, source, config, options))
+    variant.visit(Open(device, source, classes, config, options))
 }
 
 /// [`open_session`] on a device that is chosen at run time.
 ///
 /// # Errors
-/// As [`Session::new`].
+/// As [`Session::with_classes`].
 pub fn open_session_on(
     device: &Device,
     variant: VariantName,
     source: &mut dyn WeightSource,
+    classes: &TrainedClasses,
     config: AdamWConfig,
     options: BuildOptions,
 ) -> Result<Box<dyn Learner>, LearnError> {
-    struct Open<'a>(VariantName, &'a mut dyn WeightSource, AdamWConfig, BuildOptions);
+    struct Open<'a>(VariantName, &'a mut dyn WeightSource, &'a TrainedClasses, AdamWConfig, BuildOptions);
     impl WithBackend for Open<'_> {
         type Output = Result<Box<dyn Learner>, LearnError>;
         fn call<D: Backend>(self, device: &D) -> Self::Output {
-            open_session(self.0, device.clone(), self.1, self.2, self.3)
+            open_session(self.0, device.clone(), self.1, self.2, self.3, self.4)
         }
     }
-    device.visit(Open(variant, source, config, options))
-}
-
-fn build<V: Variant, D: Backend>(
-    device: &D,
-    source: &mut dyn WeightSource,
-    options: BuildOptions,
-) -> Result<Sam2UNet<V, D>, LearnError> {
-    Sam2UNet::with_options(device, source, options).map_err(built)
+    device.visit(Open(variant, source, classes, config, options))
 }
 
 fn built(error: BuildError) -> LearnError {
     match error {
         BuildError::Source(e) => LearnError::Source(e),
+        classes @ BuildError::Classes { .. } => LearnError::Build(classes),
         other => LearnError::Device(other.to_string()),
+    }
+}
+
+fn target_error(error: TargetError) -> LearnError {
+    match error {
+        TargetError::Device(reason) => LearnError::Device(reason),
+        other => LearnError::Target(other),
     }
 }
 
@@ -136,24 +225,23 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
         check_map(count, side, side).map_err(refused)?;
         check_side(side).map_err(refused)?;
         let pixels = count.saturating_mul(side * side);
-        if batch.images.len() != pixels.saturating_mul(3) || batch.masks.len() != pixels {
+        if batch.images.len() != pixels.saturating_mul(3) {
             return Err(LearnError::Batch(format!(
-                "{count} images of side {side} need {} numbers and their masks {pixels}, found {} and {}",
+                "{count} images of side {side} need {} numbers, found {}",
                 pixels.saturating_mul(3),
-                batch.images.len(),
-                batch.masks.len()
+                batch.images.len()
             )));
         }
+        let truth = self.truth(batch)?;
         let gradients = match self.gradients.take() {
             Some(gradients) => gradients,
             None => self.model.try_alloc_grads().map_err(device_error::<D>)?,
         };
         let x: Image<usize, usize, D> =
             self.device.upload(&batch.images, (count, Const, side, side)).map_err(device_error::<D>)?;
-        let mask: Masks<usize, usize, Const<1>, D> =
-            self.device.upload(&batch.masks, (count, Const, side, side)).map_err(device_error::<D>)?;
         let outputs = self.model.try_forward_mut(x.traced(gradients)).map_err(device_error::<D>)?;
-        let loss = outputs.loss(&mask, loss).map_err(device_error::<D>)?;
+        let targets = Targets { truth: truth.lent(), class_weights: self.class_weights.as_ref() };
+        let loss = outputs.loss(targets, loss).map_err(device_error::<D>)?;
         let (loss, tape) = loss.split_tape();
         let unscaled = loss.clone();
         let scaled = loss.put_tape(tape).try_mul(scale).map_err(device_error::<D>)?;
@@ -192,7 +280,7 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
     }
 
     fn specs(&self) -> Vec<WeightSpec> {
-        Sam2UNet::<V, D>::specs()
+        Sam2UNet::<V, D, usize>::specs_for(self.model.classes())
     }
 
     fn each_value(&self, f: &mut dyn FnMut(WeightSpec, Value)) {
@@ -212,7 +300,8 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
     }
 
     fn summary(&self, side: usize, batch: usize) -> LearnerSummary {
-        let counts = parameters::<V>(1);
+        let classes = self.model.classes();
+        let counts = parameters::<V>(classes);
         LearnerSummary {
             variant: V::NAME.to_string(),
             device: self.device.description(),
@@ -221,7 +310,7 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
             frozen: counts.frozen,
             trainable: counts.trainable,
             gflop_per_image: gflop::<V>(side).total(),
-            training_bytes: training_bytes::<V>(side, batch, self.options.memory, self.model.precision()),
+            training_bytes: training_bytes::<V>(classes, side, batch, self.options.memory, self.model.precision()),
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Batches from background threads: order, errors, panics, how far they work ahead.
 
 use crate::support::pictures::Folders;
-use sam2unet::data::{Batch, BatchRequest, DataError, Dataset, Example, Flips, Grey, Loader, Rgb, Synthetic};
+use sam2unet::data::{
+    Batch, BatchRequest, BatchTruth, DataError, Dataset, Example, Flips, Grey, Loader, Rgb, Synthetic,
+};
 use std::fs;
 use std::sync::Arc;
 
@@ -24,12 +26,13 @@ fn batches_come_in_order_and_hold_what_was_asked_for() {
         let batches: Vec<Batch> = loader.map(Result::unwrap).collect();
         assert_eq!(batches.len(), 5);
         for (batch, request) in batches.iter().zip(requests(5, 4, 64)) {
-            assert_eq!((batch.images.len(), batch.masks.len()), (4 * 3 * 4096, 4 * 4096));
+            let BatchTruth::Masks(masks) = &batch.truth else { panic!("{:?}", batch.truth) };
+            assert_eq!((batch.images.len(), masks.len()), (4 * 3 * 4096, 4 * 4096));
             assert_eq!(batch.indices, request.samples.iter().map(|s| s.0).collect::<Vec<_>>());
             for (slot, (index, flips)) in request.samples.into_iter().enumerate() {
                 let example = set.example(index, 64, flips).unwrap();
                 assert_eq!(batch.images[slot * 3 * 4096..][..3 * 4096], example.image);
-                assert_eq!(batch.masks[slot * 4096..][..4096], example.mask);
+                assert_eq!(masks[slot * 4096..][..4096], example.mask);
             }
         }
     }

@@ -127,10 +127,10 @@ fn the_stem_refuses_wrong_images() {
 fn the_loss_refuses_wrong_masks() {
     let masks =
         |batch, classes, height, width| -> Masks<usize, usize, usize, Cpu> { zeros((batch, classes, height, width)) };
-    let loss = |logits, mask, weights| ops::structure_loss(logits, &mask, &weights, ops::CrossEntropy::Weighted);
+    let loss = |logits, mask, weights| ops::structure_loss(logits, &mask, &weights, None, ops::CrossEntropy::Weighted);
     for ([batch, height, width], wanted) in wrong_maps() {
         let wrong = || masks(batch, 1, height, width);
-        assert_eq!(panics(|| ops::loss_weights(&wrong())), wanted);
+        assert_eq!(panics(|| ops::loss_weights(&wrong(), None)), wanted);
         assert_eq!(panics(|| loss(wrong(), wrong(), wrong())), wanted);
     }
     let right = || masks(2, 1, 4, 4);

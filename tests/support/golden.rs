@@ -22,6 +22,11 @@ impl Array {
     pub fn f32(&self) -> Vec<f32> {
         self.numbers.iter().map(|x| *x as f32).collect()
     }
+
+    /// What was stored as bytes.
+    pub fn u8(&self) -> Vec<u8> {
+        self.numbers.iter().map(|x| *x as u8).collect()
+    }
 }
 
 /// A whole golden file; also a source of weights.
@@ -39,6 +44,8 @@ impl Golden {
                 Stored::F32 => words(data, |b| f64::from(f32::from_le_bytes(b))),
                 Stored::F64 => words(data, f64::from_le_bytes),
                 Stored::I64 => words(data, |b| i64::from_le_bytes(b) as f64),
+                Stored::I8 => words(data, |b| f64::from(i8::from_le_bytes(b))),
+                Stored::U8 => words(data, |b| f64::from(u8::from_le_bytes(b))),
                 other => panic!("{name}: {other:?}"),
             };
             let array = Array { shape: view.shape().to_vec(), numbers, count: view.dtype() == Stored::I64 };

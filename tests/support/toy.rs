@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use dfdx::nn::modules::Linear;
 use dfdx::prelude::*;
 use sam2unet::checkpoint::WeightFile;
-use sam2unet::data::{Batch, DataError, Dataset, Draws, Example, Flips, Grey, Rgb};
+use sam2unet::data::{Batch, BatchTruth, DataError, Dataset, Draws, Example, Flips, Grey, Rgb};
 use sam2unet::nn::Precision;
 use sam2unet::nn::weights::{Role, Value, WeightSpec};
 use sam2unet::train::{
@@ -107,7 +107,8 @@ impl Learner for Toy {
         self.loaded.extend(self.counted.as_ref().map(|set| set.asked.load(Ordering::SeqCst)));
         let count = batch.indices.len();
         let x = pixels(&batch.images, count, batch.side);
-        let mask = Cpu::default().tensor_from_vec(batch.masks.clone(), (batch.masks.len(), Const::<1>));
+        let BatchTruth::Masks(masks) = &batch.truth else { return Err(LearnError::Batch("no masks".into())) };
+        let mask = Cpu::default().tensor_from_vec(masks.clone(), (masks.len(), Const::<1>));
         let plane = batch.side * batch.side;
         for (c, mean) in self.running_mean.iter_mut().enumerate() {
             let channel = (0..count).flat_map(|i| &batch.images[(i * 3 + c) * plane..][..plane]);

@@ -7,6 +7,7 @@ mod block_twin;
 mod concat;
 mod conv2d;
 mod conv_norm;
+mod exclusive_loss;
 mod resize;
 mod structure_loss;
 pub mod twin;

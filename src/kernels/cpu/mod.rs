@@ -12,6 +12,7 @@ pub(crate) mod buffer;
 mod concat;
 mod conv;
 pub(crate) mod device;
+mod exclusive_loss;
 pub(crate) mod gemm;
 mod patch_embed;
 mod positional_embedding;

@@ -1,6 +1,7 @@
-// Weighted cross-entropy plus weighted IoU over planes of logits, sums in double precision and a fixed order.
+// Weighted cross-entropy plus weighted IoU over planes of logits, sums in double precision and a fixed order. A pixel
+// whose weight is 0 is ignored, and what stands there need be no number.
 
-const int BOX = 31;
+#include "loss.cuh"
 
 // Sums over 31 neighbours in a row of `width`.
 extern "C" __global__ void box_rows(size_t n, int width, const float *mask, double *rows) {
@@ -27,27 +28,54 @@ extern "C" __global__ void box_weights(
     y[i] = 1.0f + 5.0f * fabsf((float)(sum / (BOX * BOX)) - mask[i]);
 }
 
+// The same where pixels may be ignored: `known` is 0 there. One plane of it is for `sharing` planes of the mask. rows
+// (2, n): sums of the mask where it is known, and how many pixels are ignored.
+extern "C" __global__ void box_rows_known(
+    size_t n, size_t pixels, size_t sharing, int width, const float *mask, const float *known, double *rows
+) {
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n) return;
+    int x = (int)(i % pixels % width);
+    const float *line = mask + (i - x), *known_line = known + (i / pixels / sharing * pixels + i % pixels - x);
+    double sum = 0.0, ignored = 0.0;
+    for (int at = x - BOX / 2; at <= x + BOX / 2; at++) {
+        if (at < 0 || at >= width) continue;
+        if (known_line[at] == 0.0f) ignored += 1.0;
+        else sum += (double)line[at];
+    }
+    rows[i] = sum;
+    rows[n + i] = ignored;
+}
+
+// 1 + 5 |box mean - mask|, and 0 where pixels are ignored, which count in no mean.
+extern "C" __global__ void box_weights_known(
+    size_t n, size_t pixels, size_t sharing, int height, int width, const float *mask, const float *known,
+    const double *rows, float *y
+) {
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n) return;
+    if (known[i / pixels / sharing * pixels + i % pixels] == 0.0f) {
+        y[i] = 0.0f;
+        return;
+    }
+    int line = (int)(i % pixels / width);
+    double sum = 0.0, ignored = 0.0;
+    for (int at = line - BOX / 2; at <= line + BOX / 2; at++) {
+        if (at < 0 || at >= height) continue;
+        size_t row = i + (size_t)at * width - (size_t)line * width;
+        sum += rows[row];
+        ignored += rows[n + row];
+    }
+    y[i] = 1.0f + 5.0f * fabsf((float)(sum / (BOX * BOX - ignored)) - mask[i]);
+}
+
 static __device__ float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
 
 // ln(1 + e^x) without overflow.
 static __device__ float softplus(float x) { return (x < 0.0f ? 0.0f : x) + log1pf(expf(-fabsf(x))); }
 
-// Sum over a block of 256 threads, in thread 0.
-static __device__ double block_sum(double v) {
-    __shared__ double parts[256];
-    parts[threadIdx.x] = v;
-    for (int half = 128; half > 0; half /= 2) {
-        __syncthreads();
-        if ((int)threadIdx.x < half) parts[threadIdx.x] += parts[threadIdx.x + half];
-    }
-    __syncthreads();
-    double sum = parts[0];
-    __syncthreads();
-    return sum;
-}
-
-// partial (planes, chunks, 4): sums of the weights, of the cross-entropy (weighted or not), of w p m and of w (p + m).
-// A block of 256 threads sums `chunk` pixels.
+// partial (planes, chunks, 4): sums of what the cross-entropy counts (w or 1), of the cross-entropy, of w p m and of w
+// (p + m). A block of 256 threads sums `chunk` pixels.
 extern "C" __global__ void loss_sums(
     size_t chunk, size_t pixels, int weighted, const float *x, const float *mask, const float *weight, double *partial
 ) {
@@ -57,8 +85,9 @@ extern "C" __global__ void loss_sums(
         size_t at = blockIdx.x * chunk + i;
         if (at >= pixels) break;
         float v = x[first + at], m = mask[first + at], w = weight[first + at];
+        if (w == 0.0f) continue;
         float p = sigmoid(v), entropy = softplus(v) - v * m;
-        sums[0] += w;
+        sums[0] += weighted ? w : 1.0f;
         sums[1] += weighted ? w * entropy : entropy;
         sums[2] += w * p * m;
         sums[3] += w * (p + m);
@@ -78,26 +107,31 @@ extern "C" __global__ void loss_totals(size_t planes, size_t chunks, const doubl
     totals[i] = sum;
 }
 
-// The mean over the planes; one thread.
-extern "C" __global__ void loss_value(size_t planes, size_t pixels, int weighted, const double *totals, float *y) {
+// The mean over images and, by weight, over classes; one thread.
+extern "C" __global__ void loss_value(
+    size_t planes, size_t classes, const float *class_weights, const double *totals, float *y
+) {
     double loss = 0.0;
     for (size_t plane = 0; plane < planes; plane++) {
         const double *s = totals + plane * 4;
-        loss += s[1] / (weighted ? s[0] : (double)pixels) + 1.0 - (s[2] + 1.0) / (s[3] - s[2] + 1.0);
+        double iou = (s[2] + 1.0) / (s[3] - s[2] + 1.0);
+        loss += class_weight(classes, class_weights, plane) * (ratio(s[1], s[0]) + 1.0 - iou);
     }
-    y[0] = (float)(loss / (double)planes);
+    y[0] = (float)(loss / all_weights(classes, class_weights, planes));
 }
 
 // factors (planes, 3): of the cross-entropy, and a and b of the IoU's gradient w p (1 - p) (a m + b).
 extern "C" __global__ void loss_factors(
-    size_t planes, size_t pixels, int weighted, const double *totals, const float *gy, float *factors
+    size_t planes, size_t classes, const float *class_weights, const double *totals, const float *gy, float *factors
 ) {
     size_t plane = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
     if (plane >= planes) return;
     const double *s = totals + plane * 4;
     // -d/dp (I + 1) / (T - I + 1), with dI = w m dp and dT = w dp
-    double g = (double)gy[0] / (double)planes, n = s[2] + 1.0, d = s[3] - s[2] + 1.0;
-    factors[plane * 3] = (float)(g / (weighted ? s[0] : (double)pixels));
+    double n = s[2] + 1.0, d = s[3] - s[2] + 1.0;
+    double share = class_weight(classes, class_weights, plane), all = all_weights(classes, class_weights, planes);
+    double g = (double)gy[0] * share / all;
+    factors[plane * 3] = (float)ratio(g, s[0]);
     factors[plane * 3 + 1] = (float)(-g * (d + n) / (d * d));
     factors[plane * 3 + 2] = (float)(g * n / (d * d));
 }
@@ -111,6 +145,7 @@ extern "C" __global__ void loss_backward(
     if (i >= n) return;
     const float *f = factors + i / pixels * 3;
     float p = sigmoid(x[i]), m = mask[i], w = weight[i];
+    if (w == 0.0f) return;
     float entropy = weighted ? f[0] * w : f[0];
     gx[i] += entropy * (p - m) + w * p * (1.0f - p) * (f[1] * m + f[2]);
 }

@@ -15,6 +15,7 @@ mod concat;
 mod conv;
 mod device;
 pub(crate) mod error;
+mod exclusive_loss;
 mod gemm;
 pub(crate) mod gpu;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]

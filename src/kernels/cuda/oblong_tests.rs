@@ -10,6 +10,7 @@ use super::view::{Slice, SliceMut};
 use super::{loss, patch_embed, rows};
 use crate::kernels::conv2d::ConvSize;
 use crate::kernels::device::Device;
+use crate::kernels::exclusive_loss::ExclusiveLossKernel;
 use crate::kernels::extent::Extent;
 use crate::kernels::patch_embed::StemSize;
 use crate::kernels::precision::Precision;
@@ -153,8 +154,22 @@ fn loss_weights() {
     check("loss weights", |gpu, extent, side| {
         let mask = put(gpu, maps(3, extent, 1, 1, side));
         let y = given(gpu, &vec![0.0; 3 * extent.area()], |y| {
-            loss::weights(gpu, extent, (&mask).into(), y).unwrap();
+            loss::weights(gpu, extent, (&mask).into(), None, y).unwrap();
         });
+        (y, extent, 1)
+    });
+    check("loss weights of masks that are known in part", |gpu, extent, side| {
+        let known = maps(3, extent, 1, 2, side).into_iter().map(|v| f32::from(v > -0.5)).collect();
+        let [mask, known] = [maps(6, extent, 1, 1, side), known].map(|numbers| put(gpu, numbers));
+        let y = given(gpu, &vec![0.0; 6 * extent.area()], |y| {
+            loss::weights(gpu, extent, (&mask).into(), Some((&known).into()), y).unwrap();
+        });
+        (y, extent, 1)
+    });
+    check("loss weights of index maps", |gpu, extent, side| {
+        let index = maps(3, extent, 1, 1, side).into_iter().map(|v| (4.0 * v.abs()).floor()).collect();
+        let index = put(gpu, index);
+        let y = given(gpu, &vec![0.0; 3 * extent.area()], |y| gpu.exclusive_weights(extent, 3, &index, y).unwrap());
         (y, extent, 1)
     });
 }

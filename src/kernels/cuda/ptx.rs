@@ -217,6 +217,7 @@ mod tests {
             kernels!("attention_tensor"),
             kernels!("batch_norm"),
             kernels!("conv"),
+            kernels!("exclusive_loss"),
             kernels!("loss"),
             kernels!("patch_embed"),
             kernels!("resample"),

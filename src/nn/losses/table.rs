@@ -2,7 +2,8 @@
 
 use crate::choice::choice;
 use crate::nn::backend::bound::Backend;
-use crate::nn::shape::{Masks, Side};
+use crate::nn::shape::{Classes, Masks, Side};
+use crate::nn::targets::Targets;
 use dfdx::prelude::*;
 
 /// Declares [`Loss`]: each line has a name and a function with the parameters of [`Loss::of`].
@@ -17,22 +18,22 @@ macro_rules! losses {
         }
 
         impl Loss {
-            /// The loss of the prediction and of the two outputs for deep supervision, in this order, against a mask in
-            /// `0..=1`: all `(B, K, S, S)`, the outputs as logits. Each output holds its own piece of the tape, so every loss
-            /// uses all three.
+            /// The loss of the prediction and of the two outputs for deep supervision, in this order, all logits `(B,
+            /// K, S, S)`, against masks of labels or index maps of classes. Each output holds its own piece of the
+            /// tape, so every loss uses all three.
             ///
             /// # Panics
-            /// When a run-time batch is empty, a run-time side is not square, or outputs and mask differ in shape.
+            /// When a run-time batch is empty, a run-time side is not square, or outputs and targets differ in shape.
             ///
             /// # Errors
             /// When the device fails.
-            pub fn of<B: Dim, S: Side, K: Dim, D: Backend, T: Tape<f32, D>>(
+            pub fn of<B: Dim, S: Side, K: Classes, D: Backend, T: Tape<f32, D>>(
                 self,
                 outputs: [Masks<B, S, K, D, T>; 3],
-                mask: &Masks<B, S, K, D>,
+                targets: &Targets<'_, B, S, K, D>,
             ) -> Result<Tensor<(), f32, D, T>, D::Err> {
                 match self {
-                    $(Self::$Name => $function(outputs, mask)),+
+                    $(Self::$Name => $function(outputs, targets)),+
                 }
             }
         }
@@ -50,6 +51,7 @@ losses! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::targets::IndexMaps;
 
     #[test]
     fn every_loss_is_finite_and_reaches_all_three_outputs() {
@@ -60,9 +62,13 @@ mod tests {
             device.tensor_from_vec(values.collect(), shape)
         };
         let mask = device.tensor_from_vec((0..256).map(|i| (i % 8) as f32 / 7.0).collect(), shape);
-        for loss in Loss::ALL {
+        let classes: Vec<u8> = (0..128).map(|i| if i % 8 < 4 { 0 } else { 1 }).collect();
+        let index = IndexMaps::new(&device, &classes, (2, Const::<2>, 8)).unwrap();
+        for (loss, targets) in
+            Loss::ALL.iter().flat_map(|loss| [(loss, Targets::from(&mask)), (loss, Targets::from(&index))])
+        {
             let outputs = [0, 1, 2].map(logits);
-            let value = loss.of(outputs.each_ref().map(Tensor::leaky_trace), &mask).unwrap();
+            let value = loss.of(outputs.each_ref().map(Tensor::leaky_trace), &targets).unwrap();
             assert!(value.array().is_finite(), "{loss}: {}", value.array());
             let gradients = value.backward();
             for (at, output) in outputs.iter().enumerate() {

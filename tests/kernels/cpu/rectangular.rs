@@ -288,10 +288,10 @@ fn check(expected: &str, extent: Extent, loss_name: &str) {
     let net = Net { norm: Norm::Training, ..net };
     let outputs = net.decoder(&net.reduced(&features), extent);
     let mask = buffer(&expected.get("mask").f32());
-    let pixels = written(mask.len(), |y| done(Cpu.loss_weights(extent, &mask, y)));
+    let pixels = written(mask.len(), |y| done(Cpu.loss_weights(extent, &mask, None, y)));
     let of = |logits: &Buffer| {
         let loss = written(1, |y| {
-            done(Cpu.structure_loss(extent, CrossEntropy::Weighted, logits, &mask, &pixels, y));
+            done(Cpu.structure_loss(extent, CrossEntropy::Weighted, logits, &mask, &pixels, None, y));
         });
         f64::from(loss[0])
     };

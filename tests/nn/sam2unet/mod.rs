@@ -3,6 +3,7 @@
 mod at_352;
 mod gradients;
 mod loss;
+mod multiclass;
 mod precision;
 mod steps;
 mod values;

@@ -5,7 +5,7 @@ use crate::support::golden::{Pico, Synthetic};
 use crate::support::gpu::gpu;
 use crate::support::shared::skipped;
 use dfdx::prelude::*;
-use sam2unet::data::Batch;
+use sam2unet::data::{Batch, BatchTruth};
 use sam2unet::nn::{BuildOptions, Loss, Network, Precision, Sam2UNet};
 use sam2unet::train::{AdamWConfig, Learner, Session};
 use std::process::Command;
@@ -86,7 +86,8 @@ fn work(device: Cuda, told: &str) {
     let pixels = IMAGES * SIDE * SIDE;
     let images: Vec<f32> = (0..3 * pixels).map(|i| (i * 7919 % 1000) as f32 / 250.0 - 2.0).collect();
     let masks = (0..pixels).map(|i| f32::from(u8::from(i % 100 < 50))).collect();
-    let batch = Batch { side: SIDE, indices: (0..IMAGES).collect(), images: images.clone(), masks };
+    let (indices, truth) = ((0..IMAGES).collect(), BatchTruth::Masks(masks));
+    let batch = Batch { side: SIDE, indices, images: images.clone(), truth };
     let model = Sam2UNet::<Pico, Cuda>::with_options(&device, &mut Synthetic, options).unwrap();
     let mut session = Session::<Pico, Cuda>::new(device, &mut Synthetic, AdamWConfig::default(), options).unwrap();
     for _ in 0..steps.parse().unwrap() {

@@ -3,7 +3,7 @@
 use crate::support::golden::{Pico, Synthetic, uniform};
 use crate::support::gpu::gpu;
 use dfdx::prelude::*;
-use sam2unet::data::Batch;
+use sam2unet::data::{Batch, BatchTruth};
 use sam2unet::nn::weights::{Role, SourceError, Value, WeightSource, WeightSpec};
 use sam2unet::nn::{Backend, BuildOptions, Loss, Sam2UNet};
 use sam2unet::train::{AdamWConfig, Learner, Session};
@@ -57,7 +57,7 @@ fn batch(number: usize) -> Batch {
         side,
         indices: (0..count).collect(),
         images: images.into_iter().map(|v| 2.0 * v as f32).collect(),
-        masks: masks.collect(),
+        truth: BatchTruth::Masks(masks.collect()),
     }
 }
 

@@ -52,7 +52,7 @@ fn power_of_two(shifted: f32, r: f32) -> f32 {
 
 /// Natural logarithm of a positive normal number, within 2 units in the last place away from 1.
 #[inline(always)]
-pub(super) fn ln(x: f32) -> f32 {
+pub fn ln(x: f32) -> f32 {
     let bits = x.to_bits();
     // Splits x into m * 2^e with m in [sqrt 1/2, sqrt 2).
     let e = (bits.wrapping_sub(0x3f35_04f3) as i32) >> 23;
