@@ -104,7 +104,7 @@ impl Console {
     }
 
     fn ready(&mut self, overview: &Overview) {
-        say(overview);
+        say(with_flags(overview));
         self.task = overview.settings.task;
         self.steps = overview.plan.steps;
         self.bar = bar(self.steps);
