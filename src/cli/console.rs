@@ -87,7 +87,7 @@ impl Console {
     }
 
     /// Images are read before the run starts.
-    fn checking(&mut self, done: usize, of: usize) {
+    pub fn checking(&mut self, done: usize, of: usize) {
         if done == 1 {
             self.bar.finish_and_clear();
             self.bar = bar(of as u64).with_message("reading images and masks");

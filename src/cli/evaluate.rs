@@ -3,17 +3,15 @@
 use super::console::{bar, print, tell, tell_unused, warn};
 use super::failure::{Failure, Status};
 use super::flags::{Reading, Threads, choice};
+use super::json_file::{check, write_json};
 use crate::data::read::facts::ReadOptions;
 use crate::data::warning::{Warning, WarningCode};
-use crate::files::folder::parent;
-use crate::files::write::write;
 use crate::metrics::all::{MetricTitle, titles};
 use crate::metrics::folders::{EvaluationError, FolderScores, PairedFolders, PairingOptions};
 use crate::metrics::report::{JsonReport, table};
 use crate::metrics::task::Task;
 use clap::Args;
 use std::collections::HashSet;
-use std::error::Error;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -71,12 +69,8 @@ impl Evaluate {
     pub fn run(self) -> Result<Status, Failure> {
         let sets = self.sets()?;
         sets.iter().for_each(tell_found);
-        if let Some(path) = &self.json
-            // before the scoring, which takes long
-            && (path.is_dir() || !parent(path).is_dir())
-        {
-            let path = path.display();
-            return Err(Failure::input(format_args!("--json {path}: it must be a file in a folder that exists")));
+        if let Some(path) = &self.json {
+            check(path)?;
         }
         let scores = self.threads.start()?.install(|| score(&sets))?;
         for FolderScores { name, about_predictions, about_masks, .. } in &scores {
@@ -88,8 +82,7 @@ impl Evaluate {
         if let Some(path) = &self.json {
             let report =
                 JsonReport { sets: &scores, named: self.name.is_some() || !self.pair.is_empty(), task: self.task };
-            write_json(path, &report)
-                .map_err(|error| Failure::input(format_args!("cannot write {}: {error}", path.display())))?;
+            write_json(path, &report)?;
         }
         shown
     }
@@ -140,14 +133,4 @@ fn score(sets: &[PairedFolders]) -> Result<Vec<FolderScores>, EvaluationError> {
     let scores = sets.iter().map(|set| set.score(|| bar.inc(1))).collect();
     bar.finish_and_clear();
     scores
-}
-
-/// Writes the report whole or leaves what was there.
-fn write_json(path: &Path, report: &JsonReport<'_>) -> Result<(), Box<dyn Error>> {
-    let text = serde_json::to_string_pretty(report)? + "\n";
-    // a pipe or a device cannot be replaced
-    if path.exists() && !path.is_file() {
-        return Ok(std::fs::write(path, text)?);
-    }
-    Ok(write(path, text)?)
 }

@@ -171,17 +171,18 @@ pub enum DataError {
     },
     /// A mask fits its image only as the image's EXIF orientation shows it, or only as it lies in the file.
     #[error(
-        "{} and {}: the mask fits the image only if it is turned as viewers show it (EXIF orientation {orientation}); set \
-         `exif_orientation` to \"apply\"",
-        image.display(), mask.display()
+        "{} and {}: the mask fits the image only {}",
+        image.display(), mask.display(), turned(*orientation, *applied)
     )]
     TurnedImage {
         /// The image.
         image: PathBuf,
         /// The mask.
         mask: PathBuf,
-        /// The image's EXIF orientation.
+        /// The image's EXIF orientation, or TIFF's.
         orientation: u8,
+        /// Whether it was applied.
+        applied: bool,
     },
     /// Several files cannot be used.
     #[error(transparent)]
@@ -236,6 +237,19 @@ pub enum DataError {
 
 fn holds(unused: &Unused) -> String {
     if unused.is_empty() { ": it is empty".to_string() } else { format!("; it holds {unused}") }
+}
+
+/// When a mask fits, and what to do.
+fn turned(orientation: u8, applied: bool) -> String {
+    match applied {
+        false => format!(
+            "if it is turned as viewers show it (EXIF orientation {orientation}); set `exif_orientation` to \"apply\""
+        ),
+        true => format!(
+            "as it lies in the file, not turned by its orientation ({orientation}): turn the mask, or set `exif_orientation` to \
+             \"ignore\" (TIFF is always turned: save it as PNG)"
+        ),
+    }
 }
 
 /// What may have gone wrong where masks are missing.
@@ -295,6 +309,10 @@ impl DataError {
     /// What kind of trouble it is, to group files by.
     fn cause(&self) -> &'static str {
         match self {
+            Self::MissingMask { .. } | Self::SameStem { .. } | Self::OneFolder { .. } | Self::EmptyFolder { .. } => {
+                "cannot be paired"
+            }
+            Self::ReadFolder { .. } => "cannot be listed",
             Self::ReadFile { .. } => "cannot be read",
             Self::NotAnImage { .. } | Self::Unread { .. } => "are no images that are read",
             Self::EmptyFile { .. } => "are empty",

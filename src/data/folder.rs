@@ -169,17 +169,17 @@ impl Folder {
         index: usize,
         image: (usize, usize),
         mask: (usize, usize),
-        orientation: Option<u8>,
+        facts: &FileFacts,
     ) -> Result<(), DataError> {
         if self.options.resize_masks || is_same_shape(image, mask) {
             return Ok(());
         }
         let Pair { image: file, mask: mask_file, .. } = &self.pairs[index];
         // orientations from 5 on swap width and height
-        let turned = orientation.filter(|orientation| *orientation >= 5 && is_same_shape((image.1, image.0), mask));
-        if let Some(orientation) = turned {
-            let (image, mask) = (file.clone(), mask_file.clone());
-            return Err(DataError::TurnedImage { image, mask, orientation });
+        let swaps = |orientation: &u8| *orientation >= 5 && is_same_shape((image.1, image.0), mask);
+        if let Some(orientation) = facts.orientation.filter(swaps) {
+            let (image, mask, applied) = (file.clone(), mask_file.clone(), facts.turned);
+            return Err(DataError::TurnedImage { image, mask, orientation, applied });
         }
         let name = format!("{} and {}", file.display(), mask_file.display());
         Err(DataError::SizesDiffer { name, image, mask })
@@ -226,8 +226,7 @@ impl Dataset for Folder {
     /// Its error names the files.
     fn pair(&self, index: usize) -> Result<(Rgb, Grey), DataError> {
         let ReadPair { image, mask, image_facts, .. } = self.read(index)?;
-        let turn = image_facts.orientation.filter(|_| !image_facts.turned);
-        self.check_sizes(index, image.size(), mask.size(), turn)?;
+        self.check_sizes(index, image.size(), mask.size(), &image_facts)?;
         Ok((image, mask))
     }
 }

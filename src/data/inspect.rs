@@ -2,12 +2,13 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, Sender};
+use std::thread::Builder;
 
 use super::dataset::is_same_shape;
 use super::error::{BadFiles, DataError};
 use super::folder::Folder;
-use super::kept::KeptFacts;
+use super::kept::{KeptFacts, Stamps};
 use super::pair_facts::{MaskLevels, PairFacts, PictureFacts};
 use super::unused::Unused;
 use super::warning::{Warning, WarningCode, image_warnings, mask_warnings, size_warnings};
@@ -21,6 +22,13 @@ pub struct Inspection {
     pub bad: Vec<DataError>,
     /// What is likely wrong, or worth knowing.
     pub warnings: Vec<Warning>,
+}
+
+impl Inspection {
+    /// Of a set whose files cannot even be paired.
+    pub fn refused(error: DataError) -> Self {
+        Self { pairs: Vec::new(), bad: vec![error], warnings: Vec::new() }
+    }
 }
 
 /// Decodes every file of a set on this many threads. `progress` is called with how many pairs are done, of how many. With a folder
@@ -42,25 +50,34 @@ pub fn inspect(
     let next = AtomicUsize::new(0);
     let (sender, receiver) = mpsc::channel();
     let mut found: Vec<Option<Result<PairFacts, DataError>>> = (0..count).map(|_| None).collect();
+    let mut stamps = vec![None; count];
+    let work = |sender: Sender<_>| {
+        // relaxed: the counter only hands out indices
+        while let index = next.fetch_add(1, Ordering::Relaxed)
+            && let Some(known) = known.get(index)
+        {
+            // before the files are read: what changes them meanwhile is seen
+            let stamp = kept.and_then(|_| Stamps::of(&set.pairs()[index]));
+            let facts = known.clone().map_or_else(|| facts_of(set, index), Ok);
+            if sender.send((index, facts, stamp)).is_err() {
+                break;
+            }
+        }
+    };
     std::thread::scope(|scope| {
         let start = |_| {
-            let (sender, next, known) = (sender.clone(), &next, &known);
-            scope.spawn(move || {
-                // relaxed: the counter only hands out indices
-                while let index = next.fetch_add(1, Ordering::Relaxed)
-                    && let Some(known) = known.get(index)
-                {
-                    let facts = known.clone().map_or_else(|| facts_of(set, index), Ok);
-                    if sender.send((index, facts)).is_err() {
-                        break;
-                    }
-                }
-            })
+            let (sender, work) = (sender.clone(), &work);
+            Builder::new().spawn_scoped(scope, move || work(sender)).ok()
         };
-        let workers: Vec<_> = (0..threads.clamp(1, count.max(1))).map(start).collect();
+        let workers: Vec<_> = (0..threads.clamp(1, count.max(1))).map_while(start).collect();
+        if workers.is_empty() {
+            // the system gives no thread
+            work(sender.clone());
+        }
         drop(sender);
-        for (done, (index, facts)) in (1..).zip(receiver) {
+        for (done, (index, facts, stamp)) in (1..).zip(receiver) {
             found[index] = Some(facts);
+            stamps[index] = stamp;
             progress(done, count);
         }
         // a panic of a worker is told as the error of the pair in its hands
@@ -82,7 +99,7 @@ pub fn inspect(
         }
     }
     if let Some(memory) = &mut memory {
-        memory.keep(set, &pairs);
+        memory.keep(set, &pairs, &stamps);
     }
     let warnings = warnings(set, &pairs);
     Inspection { pairs, bad, warnings }
@@ -95,14 +112,16 @@ fn facts_of(set: &Folder, index: usize) -> Result<PairFacts, DataError> {
         mask: PictureFacts::of(pair.mask.size(), &pair.mask_facts),
         levels: MaskLevels::of(&pair.mask),
     };
-    set.check_sizes(index, pair.image.size(), pair.mask.size(), facts.image.orientation)?;
+    set.check_sizes(index, pair.image.size(), pair.mask.size(), &pair.image_facts)?;
     Ok(facts)
 }
 
 fn warnings(set: &Folder, pairs: &[Option<PairFacts>]) -> Vec<Warning> {
     let read = || set.pairs().iter().zip(pairs).filter_map(|(pair, facts)| Some((pair, facts.as_ref()?)));
     let images: Vec<_> = read().map(|(pair, facts)| (pair.image.as_path(), &facts.image)).collect();
-    let masks: Vec<_> = read().map(|(pair, facts)| (pair.mask.as_path(), &facts.levels)).collect();
+    let mask_pictures: Vec<_> = read().map(|(pair, facts)| (pair.mask.as_path(), &facts.mask)).collect();
+    let pixels = |facts: &PictureFacts| (facts.width * facts.height) as u64;
+    let masks: Vec<_> = read().map(|(pair, facts)| (pair.mask.as_path(), &facts.levels, pixels(&facts.mask))).collect();
     let both: Vec<_> = read().map(|(pair, facts)| (pair.mask.as_path(), facts)).collect();
     let size = |width, height| (width, height);
     let same_shape = |facts: &PairFacts| {
@@ -117,6 +136,7 @@ fn warnings(set: &Folder, pairs: &[Option<PairFacts>]) -> Vec<Warning> {
     let mut warnings = mask_warnings(&masks);
     warnings.extend(size_warnings(&both, same_shape));
     warnings.extend(image_warnings(&images));
+    warnings.extend(image_warnings(&mask_pictures));
     let of = set.pairs().len();
     let listed = [
         Warning::about(WarningCode::MasksWithoutImage, found.masks_without_image.clone(), of, ""),

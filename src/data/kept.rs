@@ -2,17 +2,18 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::path::{Path, PathBuf, absolute};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 use super::folder::{Folder, Pair};
 use super::pair_facts::PairFacts;
+use crate::files::temporary::sweep;
 use crate::files::write::write;
 
 /// Counts the versions of what is kept: another one is not read.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What is known of the pairs of a set, by their files' sizes and times. A file in a folder of such files, one for each set and way
 /// of reading it. Nothing depends on it: what is missing or damaged is found anew.
@@ -30,25 +31,57 @@ struct Text {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Entry {
-    image: Stamp,
-    mask: Stamp,
+    stamps: Stamps,
     facts: PairFacts,
 }
 
-/// What tells whether a file is the one that was read.
+/// What tells whether a pair's files are those that were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Stamps {
+    image: Stamp,
+    mask: Stamp,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Stamp {
     bytes: u64,
     /// Of its last change, in nanoseconds since 1970.
     time: u64,
+    /// Where the system has them: the file's number, and when that or its content last changed.
+    number: (u64, i64, i64),
+}
+
+/// A file that was changed so shortly ago may change again within the clock's tick.
+const SETTLED: Duration = Duration::from_secs(2);
+
+impl Stamps {
+    /// Of a pair's files, to be taken before they are read.
+    pub(super) fn of(pair: &Pair) -> Option<Self> {
+        Some(Self { image: Stamp::of(&pair.image)?, mask: Stamp::of(&pair.mask)? })
+    }
 }
 
 impl Stamp {
     fn of(path: &Path) -> Option<Self> {
         let found = path.metadata().ok()?;
-        let time = found.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
-        Some(Self { bytes: found.len(), time: u64::try_from(time.as_nanos()).ok()? })
+        let modified = found.modified().ok()?;
+        if SystemTime::now().duration_since(modified).is_ok_and(|age| age < SETTLED) {
+            return None;
+        }
+        let time = u64::try_from(modified.duration_since(UNIX_EPOCH).ok()?.as_nanos()).ok()?;
+        Some(Self { bytes: found.len(), time, number: number(&found) })
     }
+}
+
+#[cfg(unix)]
+fn number(found: &fs::Metadata) -> (u64, i64, i64) {
+    use std::os::unix::fs::MetadataExt;
+    (found.ino(), found.ctime(), found.ctime_nsec())
+}
+
+#[cfg(not(unix))]
+fn number(_: &fs::Metadata) -> (u64, i64, i64) {
+    (0, 0, 0)
 }
 
 impl KeptFacts {
@@ -63,38 +96,41 @@ impl KeptFacts {
     /// What is known of a pair, if its files are as they were.
     pub(super) fn of(&self, pair: &Pair) -> Option<PairFacts> {
         let entry = self.pairs.get(&key(pair)?)?;
-        let same = Stamp::of(&pair.image)? == entry.image && Stamp::of(&pair.mask)? == entry.mask;
-        same.then(|| entry.facts.clone())
+        (Stamps::of(pair)? == entry.stamps).then(|| entry.facts.clone())
     }
 
-    /// Keeps what was found of the pairs of a set. That it cannot be written is no error: it saves time only.
-    pub(super) fn keep(&mut self, set: &Folder, facts: &[Option<PairFacts>]) {
-        let entry = |pair: &Pair, facts: &Option<PairFacts>| {
-            let (image, mask) = (Stamp::of(&pair.image)?, Stamp::of(&pair.mask)?);
-            Some((key(pair)?, Entry { image, mask, facts: facts.clone()? }))
+    /// Keeps what was found of the pairs of a set, each with the stamps of before its files were read; not where they have others
+    /// by now. That it cannot be written is no error: it saves time only.
+    pub(super) fn keep(&mut self, set: &Folder, facts: &[Option<PairFacts>], stamps: &[Option<Stamps>]) {
+        let entry = |((pair, facts), stamps): ((&Pair, &Option<PairFacts>), &Option<Stamps>)| {
+            let stamps = stamps.filter(|stamps| Stamps::of(pair) == Some(*stamps))?;
+            Some((key(pair)?, Entry { stamps, facts: facts.clone()? }))
         };
-        let pairs: HashMap<_, _> =
-            set.pairs().iter().zip(facts).filter_map(|(pair, facts)| entry(pair, facts)).collect();
+        let pairs: HashMap<_, _> = set.pairs().iter().zip(facts).zip(stamps).filter_map(entry).collect();
         if pairs == self.pairs {
             return;
         }
-        self.pairs = pairs;
-        let text = Text { format: FORMAT, pairs: std::mem::take(&mut self.pairs) };
+        let text = Text { format: FORMAT, pairs };
         if let (Some(folder), Ok(bytes)) = (self.path.parent(), serde_json::to_vec(&text)) {
-            let _ = fs::create_dir_all(folder).and_then(|()| write(&self.path, bytes));
+            let _ = fs::create_dir_all(folder).and_then(|()| {
+                sweep(folder);
+                write(&self.path, bytes)
+            });
         }
         self.pairs = text.pairs;
     }
 }
 
-/// Both files' paths; `None` where a name is no Unicode.
+/// Both files' paths, from wherever they were named; `None` where a name is no Unicode.
 fn key(pair: &Pair) -> Option<String> {
-    Some(format!("{}\n{}", pair.image.to_str()?, pair.mask.to_str()?))
+    let text = |path: &Path| Some(absolute(path).ok()?.to_str()?.to_string());
+    Some(format!("{}\n{}", text(&pair.image)?, text(&pair.mask)?))
 }
 
-/// What tells one set and way of reading it from another: FNV-1a, 64 bits.
+/// What tells one set and way of reading it, with this version of the program, from another: FNV-1a, 64 bits.
 fn digest(set: &Folder) -> u64 {
     let folder = |pair: &Pair| [&pair.image, &pair.mask].map(|file| file.parent().map(fs::canonicalize));
-    let text = format!("{:?} {:?}", set.options(), set.pairs().first().map(folder));
+    let version = (env!("CARGO_PKG_VERSION"), option_env!("SAM2UNET_COMMIT"), cfg!(feature = "jpeg2000"));
+    let text = format!("{version:?} {:?} {:?}", set.options(), set.pairs().first().map(folder));
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }

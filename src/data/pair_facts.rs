@@ -50,6 +50,8 @@ impl PictureFacts {
     }
 }
 
+/// Levels as far as this from 0 or 255 are these, blurred by a lossy format.
+const BLUR: u8 = 16;
 /// More levels than these are not listed: such a mask is soft.
 const MOST_LISTED: usize = 64;
 
@@ -62,6 +64,8 @@ pub struct MaskLevels {
     pub pixels: Vec<(u8, u64)>,
     /// Pixels above [`FOREGROUND_ABOVE`].
     pub foreground: u64,
+    /// Pixels of the middle levels, which a mask of one class has at soft edges only: those further than 16 from 0 and from 255.
+    pub middle: u64,
     /// The highest level.
     pub highest: u8,
 }
@@ -74,29 +78,42 @@ impl MaskLevels {
         let mut pixels: Vec<_> = (0..=255).zip(counts).filter(|(_, count)| *count > 0).collect();
         let (distinct, highest) = (pixels.len(), pixels.last().map_or(0, |(level, _)| *level));
         let foreground = counts[usize::from(FOREGROUND_ABOVE) + 1..].iter().sum();
+        let middle = counts[usize::from(BLUR) + 1..usize::from(255 - BLUR)].iter().sum();
         if distinct > MOST_LISTED {
             pixels.clear();
         }
-        Self { distinct, pixels, foreground, highest }
+        Self { distinct, pixels, foreground, middle, highest }
     }
 
-    /// What kind of mask these levels make.
-    pub(super) fn kind(&self) -> MaskKind {
+    /// What kind of mask these levels make, of so many pixels.
+    pub(super) fn kind(&self, pixels: u64) -> MaskKind {
         let levels: Vec<u8> = self.pixels.iter().map(|(level, _)| *level).collect();
         match levels[..] {
-            [0] => MaskKind::Black,
-            [255] => MaskKind::White,
-            [1] | [0, 1] => MaskKind::ZeroOne,
-            _ if self.foreground == 0 => MaskKind::Dark,
-            [_] | [_, _] => MaskKind::TwoLevels,
-            _ if (3..=MOST_CLASSES).contains(&self.distinct) => MaskKind::FewLevels,
-            _ => MaskKind::Soft,
+            [0] => return MaskKind::Black,
+            [255] => return MaskKind::White,
+            [1] | [0, 1] => return MaskKind::ZeroOne,
+            _ if self.foreground == 0 => return MaskKind::Dark,
+            _ => {}
+        }
+        let in_the_middle = |level: u8| level > BLUR && level < 255 - BLUR;
+        let middle = || self.pixels.iter().filter(|(level, _)| in_the_middle(*level));
+        // an area of a level of its own, not the pixels of an edge
+        let area = middle().any(|(_, count)| count.saturating_mul(AREA_OF) >= pixels);
+        match (area && middle().count() <= MOST_CLASSES, levels.len()) {
+            (true, 3..) => MaskKind::FewLevels,
+            (_, 1 | 2) => MaskKind::Plain,
+            _ if self.middle.saturating_mul(PHOTO_OF) >= pixels => MaskKind::Photo,
+            _ => MaskKind::Plain,
         }
     }
 }
 
-/// Masks of more levels are taken for soft ones, not for several classes.
-const MOST_CLASSES: usize = 16;
+/// Masks of more middle levels are taken for soft ones, not for several classes.
+const MOST_CLASSES: usize = 14;
+/// A level has an area of its own if it is at least one of so many pixels.
+const AREA_OF: u64 = 200;
+/// A picture is no mask if at least one of so many pixels is of a middle level.
+const PHOTO_OF: u64 = 4;
 
 /// What kind of mask it is, by its levels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,12 +126,12 @@ pub(super) enum MaskKind {
     ZeroOne,
     /// Something, but no foreground.
     Dark,
-    /// Background and foreground.
-    TwoLevels,
-    /// Three levels or a few more: several classes?
+    /// Background and foreground, with soft edges or without.
+    Plain,
+    /// Areas of a third level, or of a few more: several classes?
     FewLevels,
-    /// Many levels: soft edges.
-    Soft,
+    /// Many levels, and few pixels near 0 and 255: a photo?
+    Photo,
 }
 
 #[cfg(test)]
@@ -122,7 +139,7 @@ mod tests {
     use super::*;
 
     fn kind(levels: &[u8]) -> MaskKind {
-        MaskLevels::of(&Grey { width: levels.len(), height: 1, data: levels.to_vec() }).kind()
+        MaskLevels::of(&Grey { width: levels.len(), height: 1, data: levels.to_vec() }).kind(levels.len() as u64)
     }
 
     #[test]
@@ -132,10 +149,15 @@ mod tests {
         assert_eq!(kind(&[0, 1, 1]), MaskKind::ZeroOne);
         assert_eq!(kind(&[0, 1, 2]), MaskKind::Dark);
         assert_eq!(kind(&[0, 128]), MaskKind::Dark);
-        assert_eq!(kind(&[0, 129]), MaskKind::TwoLevels);
+        assert_eq!(kind(&[0, 129]), MaskKind::Plain);
         assert_eq!(kind(&[0, 100, 255]), MaskKind::FewLevels);
-        assert_eq!(kind(&(0..=255).collect::<Vec<_>>()), MaskKind::Soft);
+        assert_eq!(kind(&(0..=255).collect::<Vec<_>>()), MaskKind::Photo);
+        // a JPEG of a mask: 0 and 255, blurred, and a few pixels at edges
+        let mut jpeg: Vec<u8> = (0..2000).map(|i| if i < 1000 { i as u8 % 7 } else { 249 + i as u8 % 7 }).collect();
+        assert_eq!(kind(&jpeg), MaskKind::Plain);
+        (40..60).for_each(|level| jpeg[usize::from(level)] = 4 * level);
+        assert_eq!(kind(&jpeg), MaskKind::Plain);
         let soft = MaskLevels::of(&Grey { width: 256, height: 1, data: (0..=255).collect() });
-        assert_eq!(soft, MaskLevels { distinct: 256, pixels: vec![], foreground: 127, highest: 255 });
+        assert_eq!(soft, MaskLevels { distinct: 256, pixels: vec![], foreground: 127, middle: 222, highest: 255 });
     }
 }

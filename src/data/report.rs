@@ -18,8 +18,10 @@ pub struct SetReport {
     pub sizes: BTreeMap<String, usize>,
     /// Files of each number of channels and bits a channel, `3x8`.
     pub depths: Depths,
-    /// Pixels of each level of the masks; empty where masks are soft (more than 64 levels).
+    /// Pixels of each level of the masks, but for soft ones.
     pub values: BTreeMap<u8, u64>,
+    /// Masks of more than 64 levels.
+    pub soft_masks: usize,
     /// Masks that are black.
     pub empty_masks: usize,
     /// What lies in the folders and is not used, by kind.
@@ -41,23 +43,20 @@ pub struct Depths {
 
 impl SetReport {
     /// Of a set that was read.
-    pub fn new(set: &Folder, inspection: &Inspection) -> Self {
+    pub fn new(set: Option<&Folder>, inspection: &Inspection) -> Self {
         let (mut sizes, mut depths) = (BTreeMap::new(), Depths::default());
-        let (mut values, mut soft, mut empty_masks) = (BTreeMap::new(), false, 0);
+        let (mut values, mut soft_masks, mut empty_masks) = (BTreeMap::new(), 0, 0);
         for facts in inspection.pairs.iter().flatten() {
             let depth = |channels: u8, bits: u8| format!("{channels}x{bits}");
             *sizes.entry(format!("{}x{}", facts.image.width, facts.image.height)).or_default() += 1;
             *depths.images.entry(depth(facts.image.channels, facts.image.bits)).or_default() += 1;
             *depths.masks.entry(depth(facts.mask.channels, facts.mask.bits)).or_default() += 1;
             facts.levels.pixels.iter().for_each(|(level, count)| *values.entry(*level).or_default() += count);
-            soft |= facts.levels.pixels.is_empty();
+            soft_masks += usize::from(facts.levels.pixels.is_empty());
             empty_masks += usize::from(facts.levels.highest == 0);
         }
-        if soft {
-            values.clear();
-        }
         let mut unused = BTreeMap::new();
-        for listed in [&set.found().among_images, &set.found().among_masks] {
+        for listed in set.iter().flat_map(|set| [&set.found().among_images, &set.found().among_masks]) {
             listed.kinds().for_each(|(kind, paths)| *unused.entry(kind.code()).or_default() += paths.len());
         }
         Self {
@@ -65,6 +64,7 @@ impl SetReport {
             sizes,
             depths,
             values,
+            soft_masks,
             empty_masks,
             unused,
             warnings: inspection.warnings.clone(),
@@ -77,23 +77,17 @@ impl fmt::Display for SetReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all: u64 = self.values.values().sum();
         let share = |(value, count): (&u8, &u64)| format!("{value} ({:.1} %)", 100.0 * *count as f64 / all as f64);
-        let levels = match self.values.is_empty() {
-            true => "more than 64 levels: soft".to_string(),
-            false => self.values.iter().map(share).collect::<Vec<_>>().join(", "),
-        };
+        let mut levels: Vec<_> = self.values.iter().map(share).collect();
+        if self.soft_masks > 0 {
+            levels.push(format!("{} masks have more than 64 levels: soft", self.soft_masks));
+        }
+        let levels = if levels.is_empty() { "none".to_string() } else { levels.join(", ") };
         let unused = self.unused.iter().map(|(kind, count)| format!("{count} {kind}")).collect::<Vec<_>>().join(", ");
         let lines = [
             ("pairs", self.pairs.to_string()),
             ("sizes", most_common(&self.sizes)),
             ("images", format!("channels x bits: {}", most_common(&self.depths.images))),
-            (
-                "masks",
-                format!(
-                    "channels x bits: {}; {} without foreground",
-                    most_common(&self.depths.masks),
-                    self.empty_masks
-                ),
-            ),
+            ("masks", format!("channels x bits: {}; {} black", most_common(&self.depths.masks), self.empty_masks)),
             ("levels", levels),
             ("not used", if unused.is_empty() { "nothing".to_string() } else { unused }),
         ];

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::mask::FOREGROUND_ABOVE;
+use super::names::name_as_text;
 use super::pair_facts::{MaskKind, MaskLevels, PairFacts, PictureFacts};
 use super::unused::Few;
 use crate::choice::choice;
@@ -25,7 +26,7 @@ choice! {
         MasksAllWhite = "masks-all-white",
         /// Masks hold three levels or a few more, which are read as one class.
         MasksThreeLevels = "masks-three-levels",
-        /// A few masks hold many levels where the others hold two.
+        /// A few files among the masks look like photos.
         MasksUnlikeOthers = "masks-unlike-others",
         /// Masks that no image belongs to.
         MasksWithoutImage = "masks-without-image",
@@ -54,6 +55,7 @@ pub struct Warning {
     /// How many files it is true of.
     pub count: usize,
     /// The files.
+    #[serde(serialize_with = "as_text")]
     pub files: Vec<PathBuf>,
     /// Of how many.
     #[serde(skip)]
@@ -61,6 +63,11 @@ pub struct Warning {
     /// More about it, for people.
     #[serde(skip)]
     pub detail: String,
+}
+
+/// Names of any bytes have a text, too.
+fn as_text<S: Serializer>(files: &[PathBuf], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(files.iter().map(|path| name_as_text(path.as_os_str())))
 }
 
 impl Warning {
@@ -103,7 +110,7 @@ impl fmt::Display for Warning {
             ),
             WarningCode::MasksUnlikeOthers => write!(
                 f,
-                "{count} of {of} masks are unlike the others: they hold many levels, where the others hold two. Are they masks? ({few})"
+                "{count} of {of} masks are unlike the others: most of their pixels are neither black nor white. Are they masks? ({few})"
             ),
             WarningCode::MasksWithoutImage => write!(f, "{count} masks have no image and are not used ({few})"),
             WarningCode::SizesDiffer => write!(
@@ -117,14 +124,12 @@ impl fmt::Display for Warning {
             ),
             WarningCode::ExifOrientation => write!(
                 f,
-                "{count} of {of} images have an EXIF orientation, which is not applied, so viewers show them turned ({few}). If the \
+                "{count} of {of} files have an EXIF orientation, which is not applied, so viewers show them turned ({few}). If the \
                  masks were drawn on what viewers show, set `exif_orientation` to \"apply\""
             ),
-            WarningCode::Clipped => write!(
-                f,
-                "{count} of {of} images are grey with more than 8 bits, and {detail} of their pixels are clipped to white or black \
-                 ({few}). `scale_16_bit` divides by 257 instead"
-            ),
+            WarningCode::Clipped => {
+                write!(f, "{count} of {of} files are grey with more than 8 bits, and {detail} ({few})")
+            }
             WarningCode::FirstFrame => {
                 write!(f, "{count} of {of} files hold several pictures, of which the first is taken ({few})")
             }
@@ -137,12 +142,18 @@ impl fmt::Display for Warning {
     }
 }
 
-/// What is likely wrong with masks: files, and the levels of each. Training, checking and scoring say the same.
-pub fn mask_warnings(masks: &[(&Path, &MaskLevels)]) -> Vec<Warning> {
+/// What is likely wrong with masks: files, and the levels of each with how many pixels there are. Training, checking and
+/// scoring say the same.
+pub fn mask_warnings(masks: &[(&Path, &MaskLevels, u64)]) -> Vec<Warning> {
     let of = masks.len();
-    let kinds: Vec<MaskKind> = masks.iter().map(|(_, levels)| levels.kind()).collect();
+    let kinds: Vec<MaskKind> = masks.iter().map(|(_, levels, pixels)| levels.kind(*pixels)).collect();
     let files = |wanted: MaskKind| -> Vec<PathBuf> {
-        masks.iter().zip(&kinds).filter(|(_, kind)| **kind == wanted).map(|((path, _), _)| path.to_path_buf()).collect()
+        masks
+            .iter()
+            .zip(&kinds)
+            .filter(|(_, kind)| **kind == wanted)
+            .map(|((path, ..), _)| path.to_path_buf())
+            .collect()
     };
     let black = files(MaskKind::Black);
     let all_black = of > 0 && black.len() == of;
@@ -151,15 +162,15 @@ pub fn mask_warnings(masks: &[(&Path, &MaskLevels)]) -> Vec<Warning> {
         .iter()
         .zip(&kinds)
         .filter(|(_, kind)| **kind == MaskKind::FewLevels)
-        .flat_map(|((_, levels), _)| levels.pixels.iter().map(|(level, _)| *level))
+        .flat_map(|((_, levels, _), _)| levels.pixels.iter().map(|(level, _)| *level))
         .collect();
     levels.sort_unstable();
     levels.dedup();
     let levels = levels.iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
-    let soft = files(MaskKind::Soft);
+    let photos = files(MaskKind::Photo);
     // one of ten, or fewer
-    let two_levels = kinds.iter().filter(|kind| **kind == MaskKind::TwoLevels).count();
-    let unlike = if 9 * soft.len() <= two_levels { soft } else { Vec::new() };
+    let plain = kinds.iter().filter(|kind| **kind == MaskKind::Plain).count();
+    let unlike = if 9 * photos.len() <= plain { photos } else { Vec::new() };
     let found = [
         Warning::about(black_code, black, of, ""),
         Warning::about(WarningCode::MasksZeroOne, files(MaskKind::ZeroOne), of, ""),
@@ -171,21 +182,26 @@ pub fn mask_warnings(masks: &[(&Path, &MaskLevels)]) -> Vec<Warning> {
     found.into_iter().flatten().collect()
 }
 
-/// What is worth knowing of how images were read: files and what is known of each.
+/// What is worth knowing of how pictures were read, images or masks: files and what is known of each.
 pub fn image_warnings(images: &[(&Path, &PictureFacts)]) -> Vec<Warning> {
     let of = images.len();
     let files = |wanted: &dyn Fn(&PictureFacts) -> bool| -> Vec<PathBuf> {
         images.iter().filter(|(_, facts)| wanted(facts)).map(|(path, _)| path.to_path_buf()).collect()
     };
-    let clipped = |facts: &PictureFacts| facts.clipped_white + facts.clipped_black;
-    let (pixels, lost) =
-        images.iter().filter(|(_, facts)| clipped(facts) > 0).fold((0, 0), |(pixels, lost), (_, facts)| {
-            (pixels + (facts.width * facts.height) as u64, lost + clipped(facts))
-        });
-    let share = format!("{:.0} %", 100.0 * lost as f64 / (pixels as f64).max(1.0));
+    let lost = |facts: &PictureFacts| facts.clipped_white + facts.clipped_black;
+    let clipped = |facts: &&PictureFacts| lost(facts) > 0;
+    let all = || images.iter().map(|(_, facts)| *facts).filter(clipped);
+    let pixels: u64 = all().map(|facts| (facts.width * facts.height) as u64).sum();
+    let share = 100.0 * all().map(lost).sum::<u64>() as f64 / (pixels as f64).max(1.0);
+    // other depths have no range of their own
+    let advice = match all().all(|facts| facts.bits == 16) {
+        true => "`scale_16_bit` divides by 257 instead",
+        false => "save them with 8 bits, scaled as is meant",
+    };
+    let detail = format!("{share:.0} % of their pixels are clipped to white or black: {advice}");
     let found = [
         Warning::about(WarningCode::ExifOrientation, files(&|facts| facts.orientation.is_some()), of, ""),
-        Warning::about(WarningCode::Clipped, files(&|facts| clipped(facts) > 0), of, share),
+        Warning::about(WarningCode::Clipped, files(&|facts| clipped(&facts)), of, detail),
         Warning::about(WarningCode::FirstFrame, files(&|facts| facts.more_frames), of, ""),
     ];
     found.into_iter().flatten().collect()

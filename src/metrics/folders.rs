@@ -222,7 +222,9 @@ impl PairedFolders {
         }
         let predictions: Vec<_> = read.iter().map(|(files, facts, ..)| (files.prediction.as_path(), facts)).collect();
         let masks: Vec<_> = read.iter().map(|(files, _, facts, _)| (files.mask.as_path(), facts)).collect();
-        let levels: Vec<_> = read.iter().map(|(files, .., levels)| (files.mask.as_path(), levels)).collect();
+        let pixels = |facts: &PictureFacts| (facts.width * facts.height) as u64;
+        let levels = read.iter().map(|(files, _, facts, levels)| (files.mask.as_path(), levels, pixels(facts)));
+        let levels: Vec<_> = levels.collect();
         let mut about_masks = mask_warnings(&levels);
         about_masks.extend(image_warnings(&masks));
         let about_predictions = image_warnings(&predictions);

@@ -62,6 +62,9 @@ pub enum PredictError {
     /// Masks would lie among the images, and be taken for images the next time.
     #[error("{}: masks would be written over the images, or among them", .0.display())]
     OverImages(PathBuf),
+    /// Predictions would lie among the masks whose sizes they take, and be taken for masks the next time.
+    #[error("{}: predictions would be written among the masks whose sizes they take", .0.display())]
+    AmongMasks(PathBuf),
     /// A file would be written over one that is read.
     #[error("{}: this would be written over the images or masks that are read", .0.display())]
     OverSource(PathBuf),

@@ -18,6 +18,9 @@ pub struct Images {
     recursive: bool,
 }
 
+/// Longer lists are none: a device has no end.
+const LONGEST_LIST: u64 = 256 << 20;
+
 impl Images {
     /// One image file, or those of a folder in bytewise order of their names; with `recursive` also those of the
     /// folders in it.
@@ -44,10 +47,14 @@ impl Images {
     ///
     /// # Errors
     /// When the list cannot be read, or is empty, or a file that it names is not there.
-    pub fn listed(mut list: impl Read, name: &Path) -> Result<Self, PredictError> {
+    pub fn listed(list: impl Read, name: &Path) -> Result<Self, PredictError> {
         let unreadable = |source| PredictError::List { list: name.to_path_buf(), source };
         let mut text = Vec::new();
-        list.read_to_end(&mut text).map_err(unreadable)?;
+        list.take(LONGEST_LIST + 1).read_to_end(&mut text).map_err(unreadable)?;
+        if text.len() as u64 > LONGEST_LIST || text.contains(&0) {
+            let reason = "it is no list of paths, one a line, of at most 256 MiB";
+            return Err(unreadable(io::Error::new(io::ErrorKind::InvalidData, reason)));
+        }
         let (mut files, mut missing) = (Vec::new(), Vec::new());
         for (line, path) in (1..).zip(text.split(|byte| *byte == b'\n')) {
             let path = path.strip_suffix(b"\r").unwrap_or(path);

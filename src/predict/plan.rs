@@ -48,7 +48,7 @@ pub fn plan(images: &Images, to: &Destination, options: &PlanOptions) -> Result<
         .collect();
     check_names(&jobs)?;
     check_sources(&jobs)?;
-    check_folders(images, to, &jobs)?;
+    check_folders(images, options.like, to, &jobs)?;
     check_existing(&jobs, options.overwrite)?;
     Ok(jobs)
 }
@@ -88,21 +88,44 @@ fn check_sources(jobs: &[Job]) -> Result<(), PredictError> {
     }
 }
 
-/// That no mask is written into a folder of the images, where it would be an image the next time. The mask of one image
-/// that was named by itself may lie beside it, if it is named, too.
-fn check_folders(images: &Images, to: &Destination, jobs: &[Job]) -> Result<(), PredictError> {
-    if let (None, Destination::File(_)) = (images.folder(), to) {
-        return Ok(());
-    }
-    let of_images: HashSet<&Path> = images.files().iter().map(|file| parent(file)).chain(images.folder()).collect();
-    let of_images: HashSet<PathBuf> = of_images.into_iter().map(resolved).collect();
+/// That no mask is written into a folder of the images, where it would be an image the next time, nor into that of the masks
+/// whose sizes are taken, where it would be a second mask of its image. The mask of one image that was named by itself may
+/// lie beside it, if it is named, too.
+fn check_folders(images: &Images, like: Option<&Like>, to: &Destination, jobs: &[Job]) -> Result<(), PredictError> {
+    let by_itself = images.folder().is_none() && matches!(to, Destination::File(_));
+    let of_images = images.files().iter().map(|file| parent(file)).chain(images.folder());
+    let of_images = Folders::of(of_images.filter(|_| !by_itself));
+    let of_like = Folders::of(like.map(Like::folder).into_iter());
     let of_masks: HashSet<&Path> = jobs.iter().map(|job| parent(&job.mask)).collect();
-    // where folders in folders count, a folder below one of the images' is one, too
+    // where folders in folders count, a folder below one of those that are read is one, too
     let looked_into = if images.is_recursive() { usize::MAX } else { 1 };
     for of_mask in of_masks {
-        if resolved(of_mask).ancestors().take(looked_into).any(|folder| of_images.contains(folder)) {
+        let place = resolved(of_mask);
+        let lies_in = |folders: &Folders| place.ancestors().take(looked_into).any(|folder| folders.hold(folder));
+        if lies_in(&of_images) {
             return Err(PredictError::OverImages(of_mask.to_path_buf()));
+        }
+        if lies_in(&of_like) {
+            return Err(PredictError::AmongMasks(of_mask.to_path_buf()));
         }
     }
     Ok(())
+}
+
+/// Some folders, by their places and by what the system calls them, as one folder may be mounted twice.
+struct Folders {
+    places: HashSet<PathBuf>,
+    known: HashSet<FileId>,
+}
+
+impl Folders {
+    fn of<'a>(folders: impl Iterator<Item = &'a Path>) -> Self {
+        let folders: HashSet<&Path> = folders.collect();
+        let known = folders.iter().filter_map(|folder| FileId::of(folder).ok()).collect();
+        Self { places: folders.into_iter().map(resolved).collect(), known }
+    }
+
+    fn hold(&self, folder: &Path) -> bool {
+        self.places.contains(folder) || FileId::of(folder).is_ok_and(|id| self.known.contains(&id))
+    }
 }

@@ -42,7 +42,8 @@ pub struct InspectedFolders {
 
 #[derive(Debug)]
 struct InspectedFolder {
-    set: Folder,
+    /// `None`: its files cannot be paired.
+    set: Option<Folder>,
     found: Inspection,
 }
 
@@ -63,65 +64,61 @@ impl InspectedFolders {
     /// none. `kept` is a folder that remembers what was found, so that files that are as they were need not be decoded the next time;
     /// `progress` is told how many pairs of a set are done, of how many.
     ///
-    /// # Errors
-    /// When files cannot be paired up. What cannot be decoded is in the [`report`](Self::report).
+    /// What cannot be paired up or decoded is in the [`report`](Self::report).
     pub fn open(
         settings: &Settings,
         threads: usize,
         kept: Option<&Path>,
         progress: &mut dyn FnMut(usize, usize),
-    ) -> Result<Option<Self>, DataError> {
-        let Settings { images, masks, val_images, val_masks, .. } = settings;
-        let options = FolderOptions {
-            recursive: settings.recursive,
-            resize_masks: settings.resize_masks,
-            read: settings.reading(),
-            ..FolderOptions::default()
+    ) -> Option<Self> {
+        let (training, validation) = pair(settings)?;
+        let mut read = |paired: Result<Folder, DataError>| match paired {
+            Ok(set) => InspectedFolder { found: inspect(&set, threads, kept, progress), set: Some(set) },
+            Err(error) => InspectedFolder { set: None, found: Inspection::refused(error) },
         };
-        let (Some(images), Some(masks)) = (images, masks) else { return Ok(None) };
-        let training = Folder::open_with(images, masks, options.clone())?;
-        // before files are read, which takes long
-        let validation = match (val_images, val_masks) {
-            (Some(images), Some(masks)) => Some(Folder::open_with(images, masks, options)?),
-            _ => None,
-        };
-        let mut read = |set: Folder| InspectedFolder { found: inspect(&set, threads, kept, progress), set };
         let training = read(training);
         let validation = validation.map(read);
-        Ok(Some(Self { training, validation }))
+        Some(Self { training, validation })
     }
 
     /// What was found.
     pub fn report(&self) -> DataReport {
-        let of = |folder: &InspectedFolder| SetReport::new(&folder.set, &folder.found);
+        let of = |folder: &InspectedFolder| SetReport::new(folder.set.as_ref(), &folder.found);
         DataReport { training: of(&self.training), validation: self.validation.as_ref().map(of) }
     }
 
-    /// The sets to train on.
-    ///
-    /// # Errors
-    /// When files cannot be used: all of them.
-    fn sources(self, settings: &Settings) -> Result<Sources, DataError> {
-        let of = self.training.set.len() + self.validation.as_ref().map_or(0, |folder| folder.set.len());
-        let (mut errors, mut notes) = (Vec::new(), Vec::new());
-        let mut take = |InspectedFolder { set, found }: InspectedFolder| -> Arc<dyn Dataset> {
-            errors.extend(found.bad);
-            notes.extend(found.warnings.into_iter().map(Note::Data));
-            Arc::new(set)
-        };
-        let training = take(self.training);
-        let validation = self.validation.map(take);
-        if !errors.is_empty() {
-            return Err(DataError::Bad(BadFiles { of, errors }));
-        }
-        let from = |path: &Option<_>| path.as_deref().map_or(String::new(), |path: &Path| path.display().to_string());
-        let mut described = format!("{} images from {}", training.len(), from(&settings.images));
-        described += &match &validation {
-            Some(set) => format!("; validation on {} images from {}", set.len(), from(&settings.val_images)),
-            None => "; nothing is held out (no `val_images`)".to_string(),
-        };
-        Ok(Sources { notes, training, validation, described })
+    /// Why a run on them would be refused: all that cannot be used, grouped by cause. `None`: it would not be.
+    pub fn into_errors(self) -> Option<DataError> {
+        refusal(std::iter::once(self.training).chain(self.validation).map(|folder| folder.found)).0
     }
+}
+
+/// Why a run on sets in which this was found is refused, if it is; and what is odd about them.
+fn refusal(found: impl Iterator<Item = Inspection>) -> (Option<DataError>, Vec<Note>) {
+    let (mut of, mut errors, mut notes) = (0, Vec::new(), Vec::new());
+    for found in found {
+        of += found.pairs.len();
+        errors.extend(found.bad);
+        notes.extend(found.warnings.into_iter().map(Note::Data));
+    }
+    let error = match errors.len() {
+        0 | 1 => errors.pop(),
+        _ => Some(DataError::Bad(BadFiles { of, errors })),
+    };
+    (error, notes)
+}
+
+type Paired = Result<Folder, DataError>;
+
+/// The pairs of the training set, and of the validation set if there is one; no file is opened. `None`: no folders are named.
+fn pair(settings: &Settings) -> Option<(Paired, Option<Paired>)> {
+    let Settings { images, masks, val_images, val_masks, recursive, resize_masks, .. } = settings;
+    let (recursive, resize_masks, read) = (*recursive, *resize_masks, settings.reading());
+    let options = FolderOptions { recursive, resize_masks, read, ..FolderOptions::default() };
+    let pair = |images: &Path, masks: &Path| Folder::open_with(images, masks, options.clone());
+    let training = pair(images.as_ref()?, masks.as_ref()?);
+    let validation = val_images.as_ref().zip(val_masks.as_ref()).map(|(images, masks)| pair(images, masks));
+    Some((training, validation))
 }
 
 impl DataReport {
@@ -156,10 +153,25 @@ impl Sources {
         kept: Option<&Path>,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Self, DataError> {
-        match InspectedFolders::open(settings, threads, kept, progress)? {
-            Some(folders) => folders.sources(settings),
-            None => Ok(Self::generated(settings)),
+        let Some((training, validation)) = pair(settings) else { return Ok(Self::generated(settings)) };
+        // a set that cannot be paired is refused before the other one is read
+        let (training, validation) = (training?, validation.transpose()?);
+        let mut found = Vec::new();
+        for set in std::iter::once(&training).chain(&validation) {
+            found.push(inspect(set, threads, kept, progress));
         }
+        let (error, notes) = refusal(found.into_iter());
+        if let Some(error) = error {
+            return Err(error);
+        }
+        let from = |path: &Option<_>| path.as_deref().map_or(String::new(), |path: &Path| path.display().to_string());
+        let mut described = format!("{} images from {}", training.len(), from(&settings.images));
+        described += &match &validation {
+            Some(set) => format!("; validation on {} images from {}", set.len(), from(&settings.val_images)),
+            None => "; nothing is held out (no `val_images`)".to_string(),
+        };
+        let validation = validation.map(|set| Arc::new(set) as Arc<dyn Dataset>);
+        Ok(Self { notes, training: Arc::new(training), validation, described })
     }
 
     /// Whether there is something to train on and, if there is a validation set, to validate on.

@@ -1,10 +1,11 @@
 //! `train --check-data`: what a folder holds, without training.
 
-use super::program::{Ended, done, run};
+use super::program::{Ended, run, sam2unet};
 use crate::support::pictures::Folders;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 const CHECK: [&str; 6] = ["train", "--check-data", "--images", "images", "--masks", "masks"];
 
@@ -55,7 +56,7 @@ fn all_that_a_run_would_be_refused_for_is_listed() {
     folders.mask("c.png", 9, 1);
     let Ended { status, err, .. } = run(root, &[&CHECK[..], &["--json", "data.json"]].concat());
     assert_eq!(status, Some(2), "{err}");
-    for part in ["images/a.png", "masks/c.png", "9x1", "2 files cannot be used", "would be refused"] {
+    for part in ["images/a.png", "masks/c.png", "9x1", "2 files of 3 pairs cannot be used", "would be refused"] {
         assert!(err.contains(part), "{part}: {err}");
     }
     assert_eq!(json(&root.join("data.json"))["errors"].as_array().unwrap().len(), 2);
@@ -89,18 +90,67 @@ fn without_files_there_is_nothing_to_check() {
     assert_eq!((status, &err[..]), (Some(2), "train: --check-data needs files: give --images and --masks\n"));
 }
 
+/// What a check found, a run believes, from wherever the files are named.
 #[test]
-fn a_run_remembers_what_it_found() {
+fn a_run_remembers_what_a_check_found() {
     let folders = Folders::new();
-    let root = folders.root.path();
+    let (root, cache) = (folders.root.path(), tempfile::tempdir().unwrap());
     for name in ["a.png", "b.png"] {
         folders.rows(name, &[0, 255]);
+        for folder in ["images", "masks"] {
+            let file = fs::File::options().write(true).open(root.join(folder).join(name)).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(60)).unwrap();
+        }
     }
-    done(root, &CHECK);
-    // of the same size and time: believed to be as it was
-    let path = root.join("images/a.png");
-    let (bytes, time) = (fs::read(&path).unwrap(), fs::metadata(&path).unwrap().modified().unwrap());
-    fs::write(&path, vec![7; bytes.len()]).unwrap();
-    fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
-    done(root, &CHECK);
+    let run = |arguments: &[&str]| -> Ended {
+        sam2unet(root, arguments).env("XDG_CACHE_HOME", cache.path()).output().unwrap().into()
+    };
+    assert_eq!(run(&CHECK).status, Some(0));
+    let kept = fs::read_dir(cache.path().join("sam2unet/data")).unwrap().next().unwrap().unwrap().path();
+    // levels that only what is remembered has
+    let text = fs::read_to_string(&kept).unwrap();
+    fs::write(&kept, text.replace("[[0,4],[255,4]]", "[[0,4],[1,4]]")).unwrap();
+    #[rustfmt::skip]
+    let trained = run(&["train", "--images", "images", "--masks", "masks", "--variant", "tiny", "--size", "64",
+        "--batch-size", "2", "--steps", "1", "--out", "run"]);
+    assert_eq!(trained.status, Some(0), "{}", trained.err);
+    assert!(trained.err.contains("2 of 2 masks hold 0 and 1 only"), "{}", trained.err);
+}
+
+#[test]
+fn sets_that_cannot_be_paired_are_reported_too() {
+    let folders = Folders::new();
+    let root = folders.root.path();
+    folders.rows("a.png", &[0, 255]);
+    folders.image("b.png", 4, 2);
+    let arguments = [&CHECK[..], &["--val-images", "images", "--val-masks", "nowhere", "--json", "data.json"]].concat();
+    let Ended { status, err, .. } = run(root, &arguments);
+    assert_eq!(status, Some(2), "{err}");
+    assert!(err.contains("1 of 2 images have no mask") && err.contains("nowhere"), "{err}");
+    let found = json(&root.join("data.json"));
+    assert_eq!((&found["pairs"], found["errors"].as_array().unwrap().len()), (&0.into(), 1));
+    assert_eq!(found["validation"]["errors"].as_array().unwrap().len(), 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn names_of_any_bytes_and_devices_are_no_trouble_for_json() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let folders = Folders::new();
+    let root = folders.root.path();
+    folders.rows("a.png", &[0, 1]);
+    let name = OsStr::from_bytes(b"\xcd\xbc\xc6\xac.png");
+    for folder in ["images", "masks"] {
+        fs::rename(root.join(folder).join("a.png"), root.join(folder).join(name)).unwrap();
+    }
+    let Ended { status, err, .. } = run(root, &[&CHECK[..], &["--json", "data.json"]].concat());
+    assert_eq!(status, Some(0), "{err}");
+    let file = json(&root.join("data.json"))["warnings"][0]["files"][0].as_str().unwrap().to_string();
+    assert!(file.contains("\\xC6"), "{file}");
+    assert_eq!(run(root, &[&CHECK[..], &["--json", "/dev/null"]].concat()).status, Some(0));
+    assert!(!fs::metadata("/dev/null").unwrap().is_file());
+    let Ended { status, err, .. } = run(root, &[&CHECK[..], &["--json", "nowhere/data.json"]].concat());
+    assert_eq!(status, Some(2), "{err}");
+    assert!(err.contains("--json nowhere/data.json: it must be a file in a folder that exists"), "{err}");
 }

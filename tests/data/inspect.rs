@@ -3,6 +3,8 @@
 use crate::support::pictures::{Folders, detailed, png_bytes};
 use sam2unet::data::{Folder, FolderOptions, Inspection, SetReport, Warning, inspect};
 use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 fn seen(folders: &Folders) -> Inspection {
     inspect(&folders.open().unwrap(), 2, None, &mut |_, _| ())
@@ -32,7 +34,7 @@ fn all_bad_files_are_listed_by_cause_whatever_the_threads() {
         assert_eq!(calls, (1..=30).map(|done| (done, 30)).collect::<Vec<_>>());
         assert_eq!(found.pairs.iter().filter(|facts| facts.is_none()).count(), 3);
         assert_eq!(found.bad.len(), 4);
-        texts.push(SetReport::new(&set, &found).errors);
+        texts.push(SetReport::new(Some(&set), &found).errors);
     }
     assert!(texts.iter().all(|text| *text == texts[0]));
     let names = ["images/17.png", "masks/17.png", "masks/23.png", "masks/31.png"];
@@ -103,33 +105,92 @@ fn pairs_of_one_shape_are_taken_and_told_and_others_only_when_asked_for() {
 }
 
 #[test]
+fn a_jpeg_of_a_mask_is_a_mask() {
+    let folders = Folders::new();
+    for index in 0..12 {
+        folders.rows(&format!("{index}.png"), &[0, 0, 1, 3, 5, 252, 255, 254, 253, 255]);
+    }
+    assert_eq!(codes(&seen(&folders)), []);
+}
+
+/// So long ago that a file's time tells whether it was changed since.
+fn settle(path: &Path, seconds: u64) {
+    let time = SystemTime::now() - Duration::from_secs(seconds);
+    fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+}
+
+#[test]
 fn files_that_are_as_they_were_are_not_read_again() {
     let (folders, kept) = (Folders::new(), tempfile::tempdir().unwrap());
     for name in ["a.png", "b.png"] {
         folders.rows(name, &[0, 255]);
+        settle(&folders.images().join(name), 60);
+        settle(&folders.masks().join(name), 60);
     }
-    let again = || inspect(&folders.open().unwrap(), 1, Some(kept.path()), &mut |_, _| ());
-    let first = again();
-    assert!(first.bad.is_empty());
-    // the same size and time, another content: that is what is believed
+    let inspect_with =
+        |progress: &mut dyn FnMut(usize, usize)| inspect(&folders.open().unwrap(), 1, Some(kept.path()), progress);
+    let again = || inspect_with(&mut |_, _| ());
+    assert!(again().bad.is_empty());
+    let file = || fs::read_dir(kept.path()).unwrap().next().unwrap().unwrap().path();
+    // what is kept is believed
+    let text = fs::read_to_string(file()).unwrap();
+    fs::write(file(), text.replace("\"highest\":255", "\"highest\":77")).unwrap();
+    let levels =
+        |found: &Inspection| found.pairs.iter().map(|pair| pair.as_ref().unwrap().levels.highest).collect::<Vec<_>>();
+    assert_eq!(levels(&again()), [77, 77]);
+    // of the same size and time, but written anew
     let path = folders.masks().join("a.png");
-    let (bytes, time) = (fs::read(&path).unwrap(), fs::metadata(&path).unwrap().modified().unwrap());
-    fs::write(&path, vec![7; bytes.len()]).unwrap();
+    let time = fs::metadata(&path).unwrap().modified().unwrap();
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes).unwrap();
     fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
-    assert_eq!(again().pairs, first.pairs);
+    assert_eq!(levels(&again()), if cfg!(unix) { [255, 77] } else { [77, 77] });
     // another time
-    fs::write(&path, vec![7; bytes.len()]).unwrap();
-    fs::File::options()
-        .write(true)
-        .open(&path)
-        .unwrap()
-        .set_modified(time + std::time::Duration::from_secs(1))
-        .unwrap();
+    settle(&path, 30);
+    assert_eq!(levels(&again()), [255, 77]);
+    // changed while it is read: what was found is of the file before, and is not kept
+    fs::remove_file(file()).unwrap();
+    let mut change = |done, _| {
+        if done == 1 {
+            folders.rows("a.png", &[0, 0]);
+            settle(&path, 20);
+        }
+    };
+    inspect_with(&mut change);
     let found = again();
-    assert_eq!((found.bad.len(), found.pairs[1].is_some()), (1, true));
+    assert_eq!(levels(&found), [0, 255]);
     // what is damaged is found anew
-    for file in fs::read_dir(kept.path()).unwrap() {
-        fs::write(file.unwrap().path(), b"{").unwrap();
+    fs::write(file(), b"{").unwrap();
+    assert_eq!(levels(&again()), [0, 255]);
+}
+
+#[test]
+fn masks_are_looked_at_as_files_too() {
+    let folders = Folders::new();
+    folders.image("a.png", 4, 2);
+    let grey = Grey16 { width: 4, height: 2, data: vec![0, 65535, 300, 0, 0, 0, 0, 0] };
+    fs::write(folders.masks().join("a.png"), grey.png()).unwrap();
+    let found = seen(&folders);
+    let [warning] = &found.warnings.iter().filter(|w| w.code.name() == "clipped-16-bit").collect::<Vec<_>>()[..] else {
+        panic!("{:?}", found.warnings)
+    };
+    assert_eq!(warning.files, [folders.masks().join("a.png")]);
+    assert!(warning.to_string().contains("`scale_16_bit` divides by 257"), "{warning}");
+}
+
+struct Grey16 {
+    width: usize,
+    height: usize,
+    data: Vec<u16>,
+}
+
+impl Grey16 {
+    fn png(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let samples: Vec<u8> = self.data.iter().flat_map(|v| v.to_ne_bytes()).collect();
+        let (width, height) = (self.width as u32, self.height as u32);
+        let encoder = image::codecs::png::PngEncoder::new(&mut bytes);
+        image::ImageEncoder::write_image(encoder, &samples, width, height, image::ExtendedColorType::L16).unwrap();
+        bytes
     }
-    assert_eq!(again().bad.len(), 1);
 }

@@ -124,6 +124,18 @@ fn masks_never_come_among_the_images() {
     assert!(text.contains("among them"), "{text}");
 }
 
+#[test]
+fn predictions_never_come_among_the_masks_whose_sizes_they_take() {
+    let place = Place::new(&["in/a.jpg", "truth/a.bmp"]);
+    let images = Images::at(&place.at("in"), false).unwrap();
+    let like = Like::of(&images, &place.at("truth"), false).unwrap();
+    let options = PlanOptions { like: Some(&like), ..PlanOptions::default() };
+    let plan_to = |out: &str| plan(&images, &Destination::of(&place.at(out)), &options);
+    assert!(matches!(plan_to("truth"), Err(PredictError::AmongMasks(_))));
+    assert!(matches!(plan_to("in"), Err(PredictError::OverImages(_))));
+    assert_eq!(plan_to("out").unwrap().len(), 1);
+}
+
 #[cfg(unix)]
 #[test]
 fn links_are_seen_through() {
