@@ -45,7 +45,8 @@ pub use predictor::{PredictError, Predictor};
 pub use rfb::{Branch, Rfb};
 pub use sam2unet::{Outputs, Sam2UNet};
 pub use shape::{
-    Classes, EvenSide, Image, Map, Masks, Plus, SIDES, ShapeError, Side, Times, check_image, check_map, check_side,
+    Classes, EvenSide, Image, Map, Masks, PixelMaps, Plus, SIDES, ShapeError, Side, Times, check_image, check_map,
+    check_side,
 };
 pub use targets::{ClassWeights, IndexMaps, Known, TargetError, Targets, Truth};
 pub use variant::{

@@ -121,6 +121,8 @@ pub type Image<B, S, D, T = NoneTape> = Tensor<(B, Const<3>, S, S), f32, D, T>;
 pub type Map<B, H, C, D, T = NoneTape> = Tensor<(B, H, H, C), f32, D, T>;
 /// `(B, K, S, S)`: logits, or masks in `0..=1`, of `K` classes at the image's resolution.
 pub type Masks<B, S, K, D, T = NoneTape> = Tensor<(B, K, S, S), f32, D, T>;
+/// `(B, S, S)`: one number for each pixel, at the image's resolution.
+pub type PixelMaps<B, S, D> = Tensor<(B, S, S), f32, D>;
 
 /// The number of classes of a model: `Const<3>`, checked by the compiler, or `usize`, known at run time as programs have it.
 #[diagnostic::on_unimplemented(

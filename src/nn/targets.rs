@@ -2,7 +2,7 @@
 //! each other.
 
 use super::backend::bound::Backend;
-use super::shape::{Classes, Masks, ShapeError, Side, check_map};
+use super::shape::{Classes, Masks, PixelMaps, ShapeError, Side, check_map};
 use crate::kernels::exclusive_loss::IGNORED;
 use dfdx::prelude::*;
 
@@ -41,7 +41,7 @@ pub enum Known<B: Dim, S: Side, K: Classes, D: Backend> {
 #[derive(Clone, Debug)]
 pub struct IndexMaps<B: Dim, S: Side, K: Classes, D: Backend> {
     /// Whole numbers, as a device's buffers are of single precision.
-    index: Tensor<(B, S, S), f32, D>,
+    index: PixelMaps<B, S, D>,
     classes: K,
 }
 
@@ -120,7 +120,7 @@ impl<B: Dim, S: Side, K: Classes, D: Backend> IndexMaps<B, S, K, D> {
     }
 
     /// The indices, as numbers.
-    pub fn tensor(&self) -> &Tensor<(B, S, S), f32, D> {
+    pub fn tensor(&self) -> &PixelMaps<B, S, D> {
         &self.index
     }
 

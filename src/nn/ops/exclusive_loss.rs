@@ -7,7 +7,7 @@ use crate::kernels::exclusive_loss::ExclusiveLossKernel;
 use crate::kernels::extent::Extent;
 use crate::kernels::structure_loss::CrossEntropy;
 use crate::nn::backend::bound::Backend;
-use crate::nn::shape::{Classes, Masks, Side, check_map};
+use crate::nn::shape::{Classes, Masks, PixelMaps, Side, check_map};
 use crate::nn::targets::{ClassWeights, IndexMaps};
 use dfdx::prelude::*;
 
@@ -18,7 +18,7 @@ use dfdx::prelude::*;
 /// When the device fails.
 pub fn exclusive_weights<B: Dim, S: Side, K: Classes, D: Backend>(
     index: &IndexMaps<B, S, K, D>,
-) -> Result<Tensor<(B, S, S), f32, D>, D::Err> {
+) -> Result<PixelMaps<B, S, D>, D::Err> {
     let (classes, index) = (index.classes().size(), erase(index.tensor().clone()).try_contiguous()?);
     let (device, plane) = (index.device().clone(), plane_of(*index.shape()));
     let y = device.build(*index.shape(), |k, y| k.exclusive_weights(plane, classes, &device.view(&index), y))?;
@@ -36,7 +36,7 @@ pub fn exclusive_weights<B: Dim, S: Side, K: Classes, D: Backend>(
 pub fn exclusive_loss<B: Dim, S: Side, K: Classes, D: Backend, T: Tape<f32, D>>(
     logits: Masks<B, S, K, D, T>,
     index: &IndexMaps<B, S, K, D>,
-    weights: &Tensor<(B, S, S), f32, D>,
+    weights: &PixelMaps<B, S, D>,
     class_weights: Option<&ClassWeights<K, D>>,
     cross_entropy: CrossEntropy,
 ) -> Result<Tensor<(), f32, D, T>, D::Err> {

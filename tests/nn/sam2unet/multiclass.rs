@@ -19,9 +19,11 @@ const CLASSES: usize = 3;
 
 type Model<D> = Sam2UNet<Pico, D, usize>;
 type Batch = Const<2>;
+type Images<D> = Image<Batch, S96, D>;
+type Three<'a, D> = Targets<'a, Batch, S96, usize, D>;
 
 /// The model, its image and what is expected of it.
-fn three<D: Backend>(device: &D) -> Option<(Model<D>, Image<Batch, S96, D>, Golden)> {
+fn three<D: Backend>(device: &D) -> Option<(Model<D>, Images<D>, Golden)> {
     let (mut weights, one) = (Golden::open(WEIGHTS)?, Golden::open(EXPECTED)?);
     let expected = Golden::open("golden/multiclass/pico.safetensors")?;
     let heads: Vec<_> =
@@ -95,7 +97,7 @@ fn losses_and_gradients_of_three_classes<D: Backend>(device: &D) {
     let masks: Masks<Batch, S96, usize, D> = device.tensor_from_vec(masks, (Const, CLASSES, Const, Const));
     let known = label(|v| v != IGNORED).flatten().collect();
     let known = Known::OfAll(device.tensor_from_vec(known, (Const, Const, Const, Const)));
-    let cases: [(&str, Targets<'_, Batch, S96, usize, D>, Loss); 4] = [
+    let cases: [(&str, Three<'_, D>, Loss); 4] = [
         ("paper", (&index).into(), Loss::Paper),
         ("published_script", (&index).into(), Loss::PublishedScript),
         ("class_weights", Targets::from(&index).weighted(&class_weights), Loss::Paper),
