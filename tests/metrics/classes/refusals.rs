@@ -125,7 +125,8 @@ fn folders_of_index_maps() {
     assert_eq!(
         refused,
         "2 of 4 pairs cannot be scored:\n  masks/c.png: the mask has values that are no class: 7 (1 pixel); with 3 \
-         classes they are 0 to 2, and 255 where a pixel is ignored\n  predictions/d.png: the prediction has values that \
+         classes they are 0 to 2, and 255 where a pixel is ignored\n  predictions/d.png: the prediction has values \
+         that \
          are no class: 8 (2 pixels); with 3 classes they are 0 to 2; only masks may have ignored pixels (255)"
     );
 
