@@ -13,6 +13,7 @@ use crate::data::dataset::Dataset;
 use crate::data::error::{BadFiles, DataError};
 use crate::data::folder::{Folder, FolderOptions};
 use crate::data::inspect::{Inspection, inspect};
+use crate::data::names::StemRule;
 use crate::data::report::SetReport;
 use crate::data::synthetic::Synthetic;
 
@@ -114,7 +115,8 @@ type Paired = Result<Folder, DataError>;
 fn pair(settings: &Settings) -> Option<(Paired, Option<Paired>)> {
     let Settings { images, masks, val_images, val_masks, recursive, resize_masks, .. } = settings;
     let (recursive, resize_masks, read) = (*recursive, *resize_masks, settings.reading());
-    let options = FolderOptions { recursive, resize_masks, read, ..FolderOptions::default() };
+    let stems = StemRule::with_mask_suffix(settings.mask_suffix.as_deref().unwrap_or_default());
+    let options = FolderOptions { recursive, resize_masks, read, stems, ..FolderOptions::default() };
     let pair = |images: &Path, masks: &Path| Folder::open_with(images, masks, options.clone());
     let training = pair(images.as_ref()?, masks.as_ref()?);
     let validation = val_images.as_ref().zip(val_masks.as_ref()).map(|(images, masks)| pair(images, masks));

@@ -118,6 +118,21 @@ fn a_run_remembers_what_a_check_found() {
 }
 
 #[test]
+fn masks_may_have_a_suffix() {
+    let folders = Folders::new();
+    let root = folders.root.path();
+    for name in ["ISIC_0", "ISIC_1"] {
+        folders.image(&format!("{name}.jpg"), 4, 2);
+        folders.mask(&format!("{name}_segmentation.png"), 4, 2);
+    }
+    let Ended { status, err, .. } = run(root, &CHECK);
+    assert_eq!(status, Some(2), "{err}");
+    assert!(err.contains("set `--mask-suffix` to \"_segmentation\""), "{err}");
+    let Ended { status, out, err } = run(root, &[&CHECK[..], &["--mask-suffix", "_segmentation"]].concat());
+    assert_eq!((status, out.contains("pairs      2")), (Some(0), true), "{err}");
+}
+
+#[test]
 fn sets_that_cannot_be_paired_are_reported_too() {
     let folders = Folders::new();
     let root = folders.root.path();

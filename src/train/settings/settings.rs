@@ -35,6 +35,8 @@ settings! {
         val_images: Option<PathBuf> = None, Data, Value("DIR"), Place;
         /// Folder of their masks
         val_masks: Option<PathBuf> = None, Data, Value("DIR"), Place;
+        /// What the name of each mask has behind its image's, before the ending: _segmentation
+        mask_suffix: Option<String> = None, Data, Value("TEXT"), Fixed;
         /// Look into the folders' subfolders, too; an image and its mask lie in subfolders of the same name
         recursive: bool = false, Data, On, Fixed;
         /// Take masks of another shape than their image, too: each is resized to the input's side by itself

@@ -77,6 +77,12 @@ impl<T: Choice + Serialize + for<'de> Deserialize<'de>> SettingValue for T {
     }
 }
 
+impl SettingValue for String {
+    fn from_text(text: &OsStr) -> Result<Value, String> {
+        Ok(Value::from(utf8(text)?))
+    }
+}
+
 impl SettingValue for f64 {
     fn from_text(text: &OsStr) -> Result<Value, String> {
         utf8(text)?.parse().map(Value::Float).map_err(|_| "a number is needed, for example 1e-3".to_string())
