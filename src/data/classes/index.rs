@@ -100,8 +100,7 @@ pub(crate) fn index_map(stored: Stored, table: &ValueTable) -> Result<Grey, Unkn
         }
         Samples::Grey16(data) => data.iter().map(|&v| classes.find(PixelValue::Number(i64::from(v)))).collect(),
         Samples::Int32(data) => data.iter().map(|&v| classes.find(PixelValue::Number(i64::from(v)))).collect(),
-        // a fraction is no class: it must not become its neighbour
-        Samples::Float(data) => data.iter().map(|&v| classes.find(PixelValue::Number(whole(v)))).collect(),
+        Samples::Float(data) => data.iter().map(|&v| classes.find(whole(v))).collect(),
         colour => {
             let rgb = Stored { width, height, samples: colour }.into_rgb(false);
             rgb.data.as_chunks::<3>().0.iter().map(|&pixel| classes.find(PixelValue::of_rgb(pixel))).collect()
@@ -111,10 +110,16 @@ pub(crate) fn index_map(stored: Stored, table: &ValueTable) -> Result<Grey, Unkn
     Ok(Grey { width, height, data })
 }
 
-/// A number that is no whole one becomes one that no table holds.
-fn whole(value: f32) -> i64 {
-    if value.fract() == 0.0 && value.abs() < 1e9 { value as i64 } else { i64::MIN }
+/// A fraction is no class: it must not become its neighbour.
+fn whole(value: f32) -> PixelValue {
+    match value.fract() == 0.0 && value.abs() < 1e9 {
+        true => PixelValue::Number(value as i64),
+        false => PixelValue::Fraction,
+    }
 }
+
+/// So many unknown values are counted.
+const MOST_UNKNOWN: usize = 4096;
 
 /// Finds classes of values, and counts the pixels of those that have none.
 struct Finder<'a> {
@@ -131,7 +136,10 @@ impl Finder<'_> {
         match self.table.class(value) {
             Some(class) => *self.known.entry(value).or_insert(class),
             None => {
-                *self.unknown.entry(value).or_default() += 1;
+                // a picture that is no mask has millions of values: counting some tells enough
+                if self.unknown.len() < MOST_UNKNOWN || self.unknown.contains_key(&value) {
+                    *self.unknown.entry(value).or_default() += 1;
+                }
                 IGNORED
             }
         }

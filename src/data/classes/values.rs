@@ -15,6 +15,8 @@ pub enum PixelValue {
     Number(i64),
     /// Red, green, blue.
     Colour([u8; 3]),
+    /// A number of a file in floating point that is no whole one: no class has it.
+    Fraction,
 }
 
 impl PixelValue {
@@ -27,12 +29,13 @@ impl PixelValue {
     }
 
     /// How far two values lie apart, for naming the nearest one.
-    fn distance(self, other: Self) -> i64 {
+    fn distance(self, other: Self) -> i128 {
         let channels = |value| match value {
-            Self::Number(number) => [number; 3],
-            Self::Colour(rgb) => rgb.map(i64::from),
+            Self::Number(number) => [i128::from(number); 3],
+            Self::Colour(rgb) => rgb.map(i128::from),
+            Self::Fraction => [i128::from(i32::MAX); 3],
         };
-        channels(self).into_iter().zip(channels(other)).map(|(a, b)| (a - b).saturating_mul(a - b)).sum()
+        channels(self).into_iter().zip(channels(other)).map(|(a, b)| (a - b).pow(2)).sum()
     }
 }
 
@@ -41,6 +44,7 @@ impl fmt::Display for PixelValue {
         match self {
             Self::Number(number) => number.fmt(f),
             Self::Colour([r, g, b]) => write!(f, "#{r:02x}{g:02x}{b:02x}"),
+            Self::Fraction => f.write_str("no whole number"),
         }
     }
 }
@@ -52,7 +56,7 @@ impl FromStr for PixelValue {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is no pixel value: a number from 0 to 65535, or a colour like #ff0000");
         if let Some(digits) = text.strip_prefix('#') {
-            let number = u32::from_str_radix(digits, 16).ok().filter(|_| digits.len() == 6 && digits.is_ascii());
+            let number = u32::from_str_radix(digits, 16).ok().filter(|_| digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
             let [_, r, g, b] = number.ok_or_else(wrong)?.to_be_bytes();
             return Ok(Self::of_rgb([r, g, b]));
         }

@@ -327,6 +327,7 @@ fn every_field_is_a_key_once() {
         masks: Some("m".into()),
         val_images: Some("i".into()),
         val_masks: Some("m".into()),
+        mask_suffix: Some("_m".into()),
         task: Some(Task::Polyp),
         epochs: Some(1),
         steps: Some(1),
