@@ -22,8 +22,9 @@ Ctrl-C saves and stops; --resume goes on exactly where a run was stopped, or kil
 the run, as it was, or new places of the data, another length, device, --memory, --threads, --keep and
 --checkpoint-minutes.
 
-Signals: SIGINT, SIGTERM, SIGUSR1 and SIGHUP save and stop (exit status 130, 143, 138, 129), a second one stops at
-once; SIGUSR2 saves and goes on. Under nohup SIGHUP stays ignored.
+Signals: SIGINT, SIGTERM, SIGUSR1 and SIGHUP save and stop (exit status 130, 143, 138, 129); SIGUSR2 saves and goes
+on. A second one stops at once, without saving, unless it is SIGHUP or comes within a second of the first: it may then
+be the first one, sent twice. What was ignored at the start stays ignored: SIGHUP under nohup, SIGINT in `sh -c 'train &'`.
 
 Examples:
   sam2unet train
