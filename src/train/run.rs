@@ -189,7 +189,7 @@ impl Run<'_> {
         let shown = self.sources.validation.as_ref().unwrap_or(&self.sources.training);
         write_curves(self.folder.path(), &self.folder.log_path())?;
         write_samples(self.folder.path(), &**shown, self.learner, self.settings.size)?;
-        let finished = self.folder.finish(&mut self.state);
+        let finished = self.folder.finish(&mut self.state, self.settings.keep);
         finished.map_err(|source| self.folder_error(source))?;
         Ok(Outcome::Finished)
     }

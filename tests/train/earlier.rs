@@ -187,6 +187,20 @@ fn a_move_that_was_cut_off_is_completed() {
     }
 }
 
+/// A copy whose `best` is newer than its `last`: what is there stays the best model.
+#[test]
+fn a_best_model_of_another_step_than_the_position_names_stays_the_best() {
+    let dir = tempfile::tempdir().unwrap();
+    let (newer, place) = (dir.path().join("newer"), dir.path().join("place"));
+    run(&newer, &epochs(4), &sources(7), &mut Toy::new(), |step| step == 10).unwrap();
+    earlier(&place, &epochs(4), &sources(7), 7);
+    let model = fs::read(newer.join("last/model.safetensors")).unwrap();
+    fs::write(place.join("best/model.safetensors"), &model).unwrap();
+    run(&place, &epochs(4), &sources(7), &mut Toy::new(), |step| step == 8).unwrap();
+    assert_eq!(fs::read_link(place.join("best")).unwrap(), Path::new("checkpoints/10"));
+    assert_eq!(fs::read(place.join("best/model.safetensors")).unwrap(), model);
+}
+
 #[test]
 fn an_earlier_run_without_its_position_is_refused() {
     let dir = tempfile::tempdir().unwrap();
