@@ -9,7 +9,6 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::folder::sync;
-use super::space::is_full;
 use super::write::write_in_own_folder;
 
 /// What a name in a folder is.
@@ -34,18 +33,27 @@ impl Pointer {
     /// # Errors
     /// When it cannot be read, or a file of that name holds no relative path.
     pub fn read(folder: &Path, name: &str) -> io::Result<Self> {
-        let (path, text) = (folder.join(name), text_file(folder, name));
-        match fs::symlink_metadata(&path) {
-            Ok(found) if found.is_symlink() => fs::read_link(path).map(Self::Link),
-            Ok(found) if found.is_dir() => Ok(Self::Folder),
+        let path = folder.join(name);
+        if let Some(found) = there(Self::read_plain(&path))? {
+            return Ok(found);
+        }
+        if let Some(target) = there(read_text(&text_file(folder, name)))? {
+            return Ok(Self::Text(target));
+        }
+        // neither, where a text was turned to a link between the two looks
+        Ok(there(Self::read_plain(&path))?.unwrap_or(Self::Absent))
+    }
+
+    /// What the name itself is.
+    fn read_plain(path: &Path) -> io::Result<Self> {
+        let found = fs::symlink_metadata(path)?;
+        if found.is_symlink() {
+            fs::read_link(path).map(Self::Link)
+        } else if found.is_dir() {
+            Ok(Self::Folder)
+        } else {
             // what some programs make of a link where they cannot make one
-            Ok(_) => read_text(&path).map(Self::Text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => match read_text(&text) {
-                Ok(target) => Ok(Self::Text(target)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::Absent),
-                Err(error) => Err(error),
-            },
-            Err(error) => Err(error),
+            read_text(path).map(Self::Text)
         }
     }
 
@@ -79,6 +87,24 @@ impl Pointer {
     }
 }
 
+/// What was read; `None` if there is nothing to read.
+fn there<T>(read: io::Result<T>) -> io::Result<Option<T>> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether an error says that links cannot be made here at all, where something else may hold the next time.
+fn no_links(error: &io::Error) -> bool {
+    // Windows without the right to make links, and FAT there
+    let windows = cfg!(windows) && matches!(error.raw_os_error(), Some(1 | 1314));
+    // the last: what cannot be removed stands where the new link would be made
+    let kinds = [io::ErrorKind::Unsupported, io::ErrorKind::PermissionDenied, io::ErrorKind::AlreadyExists];
+    windows || kinds.contains(&error.kind())
+}
+
 fn text_file(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!("{name}.txt"))
 }
@@ -107,7 +133,7 @@ fn turn_by(
         Ok(()) => {
             let _ = fs::remove_file(text);
         }
-        Err(error) if is_full(&error) => return Err(error),
+        Err(error) if !no_links(&error) => return Err(error),
         Err(_) => {
             let line = target.to_str().ok_or_else(|| io::Error::other("its target is no Unicode"))?;
             write_in_own_folder(&text, format!("{line}\n"))?;
@@ -153,7 +179,7 @@ fn symlink(_: &Path, _: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     fn refused(_: &Path, _: &Path) -> io::Result<()> {
         Err(io::ErrorKind::PermissionDenied.into())
@@ -211,6 +237,54 @@ mod tests {
             done.store(true, Ordering::Relaxed);
             assert!(reader.join().unwrap() > 0);
         });
+    }
+
+    /// Each read overlaps with one turn at most.
+    #[test]
+    fn a_text_that_becomes_a_link_and_a_link_that_becomes_a_text_are_never_found_absent() {
+        let dir = run();
+        let (folder, done, reads) = (dir.path(), AtomicBool::new(false), AtomicUsize::new(0));
+        Pointer::turn(folder, "last", Path::new("checkpoints/1")).unwrap();
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    let found = Pointer::read(folder, "last");
+                    // the main thread waits for this number
+                    reads.fetch_add(1, Ordering::Relaxed);
+                    assert!(found.as_ref().is_ok_and(|found| found.target().is_some()), "{found:?}");
+                }
+            });
+            for turn in 0..4000 {
+                let target = Path::new("checkpoints").join((turn % 2 + 1).to_string());
+                match turn % 2 {
+                    0 => turn_by(refused, folder, "last", &target).unwrap(),
+                    _ => Pointer::turn(folder, "last", &target).unwrap(),
+                }
+                let seen = reads.load(Ordering::Relaxed);
+                while reads.load(Ordering::Relaxed) < seen + 2 && !reader.is_finished() {
+                    std::thread::yield_now();
+                }
+            }
+            done.store(true, Ordering::Relaxed);
+            reader.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn an_error_that_passes_makes_no_text() {
+        let dir = run();
+        let folder = dir.path();
+        let one = Path::new("checkpoints/1");
+        Pointer::turn(folder, "last", one).unwrap();
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::Interrupted, io::ErrorKind::StaleNetworkFileHandle] {
+            let error = turn_by(|_, _| Err(kind.into()), folder, "last", Path::new("checkpoints/2")).unwrap_err();
+            assert_eq!(error.kind(), kind);
+            assert_eq!(Pointer::read(folder, "last").unwrap(), Pointer::Link(one.into()));
+            assert!(!folder.join("last.txt").exists());
+        }
+        // what systems say where there are no links: EPERM, ENOSYS, EOPNOTSUPP
+        #[cfg(target_os = "linux")]
+        assert!([1, 38, 95].into_iter().all(|number| no_links(&io::Error::from_raw_os_error(number))));
     }
 
     #[test]

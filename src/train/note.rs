@@ -33,7 +33,7 @@ pub enum Note {
         /// Its folder.
         folder: PathBuf,
     },
-    /// What a person should know of the folder that is gone on with.
+    /// What a person should know of the run's folder.
     Folder {
         /// The folder.
         folder: PathBuf,
@@ -62,7 +62,7 @@ impl Note {
     pub fn is_warning(&self) -> bool {
         match self {
             Self::Data(warning) => warning.is_suspicious(),
-            Self::Memory(_) => true,
+            Self::Memory(_) | Self::Folder { .. } => true,
             _ => false,
         }
     }
@@ -72,7 +72,8 @@ impl Note {
         match self {
             Self::NoGpu { .. } => "device",
             Self::Precision(_) | Self::PrecisionReplaced { .. } => "precision",
-            Self::NoCheckpoint { .. } | Self::Folder { .. } => "resumed",
+            Self::NoCheckpoint { .. } => "resumed",
+            Self::Folder { .. } => "folder",
             Self::Memory(_) => "memory",
             Self::Found(_) | Self::Weights(_) | Self::StartNotRead { .. } => "weights",
             Self::Data(_) => "data",
@@ -102,5 +103,21 @@ impl fmt::Display for Note {
             Self::Weights(report) => report.fmt(f),
             Self::Data(warning) => warning.fmt(f),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_folder_is_a_warning() {
+        let notes =
+            [FolderNote::NoLocks, FolderNote::BestMissing { step: 3 }, FolderNote::Repaired { named: None, step: 3 }];
+        for note in notes {
+            let note = Note::Folder { folder: "run".into(), note };
+            assert!(note.is_warning() && note.topic() == "folder", "{note}");
+        }
+        assert!(!Note::NoCheckpoint { folder: "run".into() }.is_warning());
     }
 }

@@ -179,7 +179,10 @@ fn a_best_model_that_is_gone_is_told_and_the_run_goes_on() {
     assert_eq!(folder.notes(), [FolderNote::BestMissing { step: 3 }]);
     drop(folder);
     let found = find_model(dir.path()).unwrap();
-    assert_eq!((found.kind, found.path), (FoundAs::Last, dir.path().join("last/model.safetensors")));
+    // whoever takes the run's model is told that it is not the best one, and why
+    assert_eq!(found.path, dir.path().join("last/model.safetensors"));
+    assert_eq!(found.kind, FoundAs::LastForBest { best: "checkpoints/3".into() });
+    assert!(found.to_string().contains("`best` stands for checkpoints/3, which is not there"), "{found}");
     run(dir.path(), &epochs(2), &without_validation(), &mut Toy::new(), never).unwrap();
     assert_eq!(linked(dir.path(), "best"), 6);
 }

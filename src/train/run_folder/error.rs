@@ -44,7 +44,8 @@ pub enum FolderError {
     },
     /// Another process seems to train in it, on a file system that has no locks.
     #[error(
-        "another process is training in {}: {holder} (its file system has no locks: if that process is gone, remove {})",
+        "another process is training in {}, or was killed there: {holder} (its file system has no locks: if that process is gone, \
+         remove {})",
         path.display(),
         path.join(RUNNING).display()
     )]

@@ -97,7 +97,7 @@ impl RunFolder {
         let log = Log::open(path)?;
         let (hold, note) = match take(path, log.file()) {
             Taken::Alone(hold) => (hold, None),
-            Taken::WithoutLock(hold, holder) => (hold, Some(FolderNote::NoLocks { holder })),
+            Taken::WithoutLock(hold) => (hold, Some(FolderNote::NoLocks)),
             Taken::Locked(holder) => return Err(FolderError::Busy { path: path.to_owned(), holder }),
             Taken::Named(holder) => return Err(FolderError::Named { path: path.to_owned(), holder }),
         };
