@@ -10,7 +10,7 @@
 use super::failure::{Failure, Status};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// What signals have asked for. There can be one in a program.
 #[derive(Clone)]
@@ -23,23 +23,23 @@ pub(crate) struct Interrupt {
     status: Arc<AtomicUsize>,
     /// What is said when the program ends before any work has begun.
     #[cfg_attr(not(unix), allow(dead_code, reason = "there is no thread that could say it"))]
-    nothing_begun: &'static str,
+    before: Arc<Mutex<&'static str>>,
     /// What is said when work that has begun is to come to its end.
     stopping: Arc<OnceLock<&'static str>>,
 }
 
 impl Interrupt {
-    /// From now on a signal ends the program at once and says `nothing_begun`; files that are not finished are removed.
+    /// From now on a signal ends the program at once and says `before`; files that are not finished are removed.
     ///
     /// # Errors
     /// When the system does not let the program catch signals.
-    pub fn watch(nothing_begun: &'static str) -> Result<Self, Failure> {
+    pub fn watch(before: &'static str) -> Result<Self, Failure> {
         let interrupt = Self {
             stop: Arc::default(),
             save: Arc::default(),
             at_once: Arc::new(AtomicBool::new(true)),
             status: Arc::default(),
-            nothing_begun,
+            before: Arc::new(Mutex::new(before)),
             stopping: Arc::default(),
         };
         caught(system::watch(&interrupt))?;
@@ -52,6 +52,11 @@ impl Interrupt {
     /// When the system does not let the program catch it.
     pub fn watch_for_saves(&self) -> Result<(), Failure> {
         caught(system::watch_for_saves(self))
+    }
+
+    /// From now on a signal that ends the program before work has begun says `before`.
+    pub fn say_before(&self, before: &'static str) {
+        *self.before.lock().unwrap_or_else(PoisonError::into_inner) = before;
     }
 
     /// From now on the first signal sets [`stop`](Self::stop) and says `stopping`; the second ends the program.
@@ -93,6 +98,7 @@ mod system {
     use signal_hook::iterator::Signals;
     use std::io;
     use std::process::exit;
+    use std::sync::PoisonError;
     use std::sync::atomic::Ordering;
     use std::sync::mpsc::channel;
     use std::thread::Builder;
@@ -134,7 +140,8 @@ mod system {
         }
         if interrupt.at_once.swap(true, Ordering::Relaxed) {
             if !interrupt.stop.load(Ordering::Relaxed) {
-                tell(interrupt.nothing_begun);
+                let before = *interrupt.before.lock().unwrap_or_else(PoisonError::into_inner);
+                tell(before);
             }
             // no file is begun any more while it is held
             let _held = remove_unfinished();

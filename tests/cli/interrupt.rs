@@ -169,6 +169,8 @@ fn usr2_saves_and_the_run_goes_on_to_the_same_bytes() {
     let mut run = Running::of(sam2unet(folder.path(), &[&arguments[..], &["asked"]].concat()));
     run.said("step 1/");
     run.signal("USR2");
+    // and it is answered
+    let line = run.out.by_ref().map(|line| line.unwrap()).find(|line| line.starts_with("saved at step ")).unwrap();
     let (whole, asked) = (folder.path().join("whole"), folder.path().join("asked"));
     let begun = Instant::now();
     while saved(&asked).is_none() {
@@ -176,7 +178,11 @@ fn usr2_saves_and_the_run_goes_on_to_the_same_bytes() {
         std::thread::sleep(Duration::from_millis(1));
     }
     assert!(saved(&asked).is_some_and(|step| step < 40), "only the end was saved");
-    assert_eq!(run.end().0, Some(0));
+    assert_eq!(Some(line), saved(&asked).map(|step| format!("saved at step {step}")));
+    let (status, said) = run.end();
+    assert_eq!(status, Some(0));
+    // the save at the end was not asked for
+    assert!(!said.contains("saved at step"), "{said}");
     for file in ["last/model.safetensors", "last/optimiser.safetensors", "last/state.json", "best/model.safetensors"] {
         assert!(fs::read(whole.join(file)).unwrap() == fs::read(asked.join(file)).unwrap(), "{file} differs");
     }

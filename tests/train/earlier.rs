@@ -38,7 +38,7 @@ fn an_earlier_run_goes_on_to_the_same_bytes_and_moves_at_its_first_save() {
         drop(folder);
         assert!(!is_link(&place, "last") && !is_link(&place, "best"));
         let look = |event: &Event| {
-            if let Event::Saved { step } = event {
+            if let Event::Saved { step, .. } = event {
                 assert_eq!(fs::read_link(place.join("last")).unwrap(), Path::new("checkpoints").join(step.to_string()));
                 assert!(is_link(&place, "best") || !place.join("best").exists());
             }

@@ -88,7 +88,7 @@ fn a_second_save_of_a_step_replaces_its_position_only() {
     let inode = |name: &str| fs::metadata(place.join(name)).unwrap().ino();
     let mut seen = Vec::new();
     let look = |event: &Event| {
-        if let Event::Saved { step: 3 } = event {
+        if let Event::Saved { step: 3, .. } = event {
             let text = fs::read_to_string(place.join("state.json")).unwrap();
             seen.push((inode("model.safetensors"), inode("optimiser.safetensors"), text));
         }
