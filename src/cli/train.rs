@@ -24,7 +24,7 @@ the run, as it was, or new places of the data, another length, device, --memory,
 
 Signals: SIGINT, SIGTERM, SIGUSR1 and SIGHUP save and stop (exit status 130, 143, 138, 129); SIGUSR2 saves and goes
 on. A second one stops at once, without saving, unless it is SIGHUP or comes within a second of the first: it may then
-be the first one, sent twice. What was ignored at the start stays ignored: SIGHUP under nohup, SIGINT in `sh -c 'train &'`.
+be the first one, sent twice. What was ignored at the start stays ignored: SIGHUP under nohup, SIGINT behind a script's &.
 
 Examples:
   sam2unet train

@@ -300,8 +300,8 @@ fn the_second_ends_the_program_at_once() {
     assert!(!folder.path().join("run/last").exists());
 }
 
-/// A terminal that is closed sends SIGHUP twice, and `timeout` and other wrappers forward what was sent to all: the run is
-/// saved all the same.
+/// A terminal that is closed sends SIGHUP twice, and `timeout` and other wrappers forward what was sent to all: the run
+/// is saved all the same.
 #[test]
 fn one_event_that_is_told_twice_saves() {
     for (name, number) in [("HUP", 129), ("INT", 130)] {

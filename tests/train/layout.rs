@@ -295,7 +295,8 @@ fn somebodys_own_link_is_followed() {
     assert_eq!(linked(&moved, "last"), 6);
 }
 
-/// Back to an older checkpoint, and on from there with another length: the checkpoints of the first time are of other weights.
+/// Back to an older checkpoint, and on from there with another length: the checkpoints of the first time are of other
+/// weights.
 #[test]
 fn what_was_gone_back_from_is_written_anew() {
     let dir = tempfile::tempdir().unwrap();

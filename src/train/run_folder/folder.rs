@@ -44,7 +44,7 @@ use super::holder::{Hold, Taken, take};
 use super::log::{Log, Record};
 use super::names::{CONFIG, HISTORY, STATE};
 use super::note::FolderNote;
-use super::read::read_state;
+use super::read::{read_history, read_state};
 use super::settle::{check_version, settle_best, settle_last};
 use super::state::State;
 use crate::checkpoint::found::{BEST, LAST, MODEL};
@@ -166,7 +166,7 @@ impl RunFolder {
     /// # Errors
     /// When `run.json` cannot be read.
     pub fn history(&self) -> Result<History, FolderError> {
-        History::read(&self.path)
+        read_history(&self.path)
     }
 
     /// Writes the run's sessions, in place of those before.

@@ -1,14 +1,9 @@
 //! When and where a run was trained, and by what command: `run.json`. Nothing depends on it.
 
-use std::fs;
-use std::io;
-use std::path::Path;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::FolderError;
-use super::names::HISTORY;
 use crate::device::Device;
 use crate::kernels::precision::Precision;
 
@@ -17,25 +12,6 @@ use crate::kernels::precision::Precision;
 pub struct History {
     /// The sessions, the first one first.
     pub sessions: Vec<SessionRecord>,
-}
-
-impl History {
-    /// That of the run in `folder`; empty in a folder of a version that did not record it.
-    ///
-    /// # Errors
-    /// When `run.json` cannot be read.
-    pub(super) fn read(folder: &Path) -> Result<Self, FolderError> {
-        let path = folder.join(HISTORY);
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(source) => return Err(FolderError::Read { path, source }),
-        };
-        serde_json::from_slice(&text).map_err(|error| FolderError::Damaged {
-            path,
-            reason: format!("no history of a run: {error}; nothing depends on this file, so rename or remove it"),
-        })
-    }
 }
 
 /// A run from a start or a resume to its end, or to a stop.
