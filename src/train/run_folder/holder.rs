@@ -48,7 +48,7 @@ impl Holder {
         let told = Path::new("/proc/self/stat").exists();
         self.host == host()
             && told
-            && !began(self.process).is_some_and(|began| self.began.is_none_or(|own| own == began))
+            && began(self.process).is_none_or(|began| self.began.is_some_and(|own| own != began))
     }
 }
 
