@@ -25,7 +25,7 @@ pub struct FoundModel {
 }
 
 /// What a weight file is of the path that was given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FoundAs {
     /// The path itself.
     Given,
@@ -35,17 +35,27 @@ pub enum FoundAs {
     Best,
     /// The newest model of a run that has no best one yet.
     Last,
+    /// The newest model of a run whose best one is gone.
+    LastForBest {
+        /// What `best` stands for, a path in the run's folder, where there is no model.
+        best: PathBuf,
+    },
 }
 
 /// Says what was taken in the place of a folder: `the best model of the run, RUN/best/model.safetensors`.
 impl fmt::Display for FoundModel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.display();
-        match self.kind {
+        match &self.kind {
             FoundAs::Given => write!(f, "{path}"),
             FoundAs::InFolder => write!(f, "the model in the folder, {path}"),
             FoundAs::Best => write!(f, "the best model of the run, {path}"),
             FoundAs::Last => write!(f, "the newest model of the run, {path}; it has no best one yet"),
+            FoundAs::LastForBest { best } => write!(
+                f,
+                "the newest model of the run, {path}: `{BEST}` stands for {}, which is not there, or holds no {MODEL}",
+                best.display()
+            ),
         }
     }
 }
@@ -64,14 +74,16 @@ pub fn find_model(path: &Path) -> Result<FoundModel, CheckpointError> {
         return Ok(FoundModel { path: inside, kind: FoundAs::InFolder });
     }
     let mut looked = vec![MODEL.to_string()];
-    for (name, kind) in [(BEST, FoundAs::Best), (LAST, FoundAs::Last)] {
+    let target = |name| Pointer::read(path, name).ok().as_ref().and_then(Pointer::target).map(Path::to_path_buf);
+    let instead = target(BEST).map_or(FoundAs::Last, |best| FoundAs::LastForBest { best });
+    for (name, kind) in [(BEST, FoundAs::Best), (LAST, instead)] {
         let place = Pointer::resolve(path, name)
             .map_err(|source| CheckpointError::Read { path: path.join(name), source })?
             .join(MODEL);
         if place.is_file() {
             return Ok(FoundModel { path: place, kind });
         }
-        looked.push(match Pointer::read(path, name).ok().as_ref().and_then(Pointer::target) {
+        looked.push(match target(name) {
             Some(target) => format!("{name}/{MODEL} ({name} stands for {}, where there is none)", target.display()),
             None => format!("{name}/{MODEL}"),
         });

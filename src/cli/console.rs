@@ -152,7 +152,8 @@ impl Observer for Console {
             }
             Event::Validating { done, of } => self.bar.set_message(format!("validating {done}/{of}")),
             Event::Epoch { epoch, loss, validation, best } => self.epoch(epoch, loss, validation, best),
-            Event::Saved { .. } => {}
+            Event::Saved { step, asked: true } => self.line(&format!("saved at step {step}")),
+            Event::Saved { .. } | Event::Creating => {}
             Event::Reporting => self.bar.set_message("drawing curves and samples"),
         }
     }

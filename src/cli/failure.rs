@@ -138,7 +138,9 @@ impl From<SettingsError> for Failure {
             SettingsError::Value { origin: Origin::Given, problem: Problem { key, value: Some(value), reason } } => {
                 Self::input(format_args!("--{} {value}: {reason}", key.replace('_', "-")))
             }
-            SettingsError::Fixed { config, differences } => Self::input(fixed(config, differences, as_given)),
+            SettingsError::Fixed { config, differences } => {
+                Self::input(with_flags(fixed(config, differences, as_given)))
+            }
             _ => Self::input(error),
         }
     }
@@ -162,14 +164,14 @@ impl From<PrepareError> for Failure {
             PrepareError::Folder(error) => error.into(),
             PrepareError::Device(error) => error.into(),
             PrepareError::Data(error) => error.into(),
-            PrepareError::Moved(_) => Self::input(format_args!("{error}, as in --images DIR beside --resume")),
-            PrepareError::Memory(_) => Self::input(format_args!(
-                "{error} (as flags: --memory small, --batch-size, ...); --any-memory begins anyway"
-            )),
+            PrepareError::Moved(_) => {
+                Self::input(with_flags(format_args!("{error}, as in --images DIR beside --resume")))
+            }
+            PrepareError::Memory(_) => Self::input(with_flags(format_args!("{error}; --any-memory begins anyway"))),
             PrepareError::OtherVariant { ref found, .. } => {
                 Self::input(format_args!("{error}: give --variant {found}, or another file"))
             }
-            _ => Self::input(error),
+            _ => Self::input(with_flags(error)),
         }
     }
 }
@@ -190,10 +192,9 @@ impl From<FolderError> for Failure {
             FolderError::NoRun { .. } => {
                 Self::input(format_args!("{error}. --resume takes the folder that `train` wrote into (its --out)"))
             }
-            FolderError::Busy { .. } | FolderError::Named { .. } => {
-                Self::input(format_args!("{error}: stop it first, or choose another --out"))
-            }
-            _ => Self::input(error),
+            FolderError::Busy { .. } | FolderError::Named { .. } => Self::input(format_args!("{error}: stop it first")),
+            FolderError::InTheWay { .. } => Self::input(format_args!("{error}, or choose another --out")),
+            _ => Self::input(with_flags(error)),
         }
     }
 }

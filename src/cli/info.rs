@@ -49,7 +49,7 @@ impl Info {
             )));
         }
         let found = find_model(what)?;
-        if found.kind == FoundAs::Last {
+        if matches!(found.kind, FoundAs::Last | FoundAs::LastForBest { .. }) {
             // beside the result, which is for programs, too
             warn(&found);
         }

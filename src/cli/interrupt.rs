@@ -2,13 +2,15 @@
 //!
 //! SIGINT (Ctrl-C), SIGTERM, SIGUSR1 (what SLURM and MPI send ahead of a job's end) and SIGHUP (the terminal is gone)
 //! ask a program to end. After the first of them work that has begun comes to an end in good order; a second one ends
-//! the program at once. The exit status tells which it was ([`Status`]). SIGHUP stays ignored where it was when the
-//! program started, as `nohup` has it. SIGUSR2 asks `train` to save and go on.
+//! the program at once, unless it may be the first one once more: one event often comes twice, as when a terminal is
+//! closed, or a wrapper forwards Ctrl-C. So SIGHUP is never the second, nor is what comes within a second of the first.
+//! The exit status tells which it was ([`Status`]). SIGHUP, SIGINT and SIGTERM stay ignored where they were when the
+//! program started, as `nohup` and the `&` of scripts have it. SIGUSR2 asks `train` to save and go on.
 
 use super::failure::{Failure, Status};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// What signals have asked for. There can be one in a program.
 #[derive(Clone)]
@@ -21,23 +23,23 @@ pub(crate) struct Interrupt {
     status: Arc<AtomicUsize>,
     /// What is said when the program ends before any work has begun.
     #[cfg_attr(not(unix), allow(dead_code, reason = "there is no thread that could say it"))]
-    nothing_begun: &'static str,
+    before: Arc<Mutex<&'static str>>,
     /// What is said when work that has begun is to come to its end.
     stopping: Arc<OnceLock<&'static str>>,
 }
 
 impl Interrupt {
-    /// From now on a signal ends the program at once and says `nothing_begun`; files that are not finished are removed.
+    /// From now on a signal ends the program at once and says `before`; files that are not finished are removed.
     ///
     /// # Errors
     /// When the system does not let the program catch signals.
-    pub fn watch(nothing_begun: &'static str) -> Result<Self, Failure> {
+    pub fn watch(before: &'static str) -> Result<Self, Failure> {
         let interrupt = Self {
             stop: Arc::default(),
             save: Arc::default(),
             at_once: Arc::new(AtomicBool::new(true)),
             status: Arc::default(),
-            nothing_begun,
+            before: Arc::new(Mutex::new(before)),
             stopping: Arc::default(),
         };
         caught(system::watch(&interrupt))?;
@@ -50,6 +52,11 @@ impl Interrupt {
     /// When the system does not let the program catch it.
     pub fn watch_for_saves(&self) -> Result<(), Failure> {
         caught(system::watch_for_saves(self))
+    }
+
+    /// From now on a signal that ends the program before work has begun says `before`.
+    pub fn say_before(&self, before: &'static str) {
+        *self.before.lock().unwrap_or_else(PoisonError::into_inner) = before;
     }
 
     /// From now on the first signal sets [`stop`](Self::stop) and says `stopping`; the second ends the program.
@@ -91,19 +98,27 @@ mod system {
     use signal_hook::iterator::Signals;
     use std::io;
     use std::process::exit;
+    use std::sync::PoisonError;
     use std::sync::atomic::Ordering;
     use std::sync::mpsc::channel;
     use std::thread::Builder;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
+
+    /// A signal that comes so soon after the first one tells of the same event.
+    const SAME_EVENT: Duration = Duration::from_secs(1);
 
     /// A thread waits for signals.
     pub(super) fn watch(interrupt: &Interrupt) -> io::Result<()> {
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1])?;
-        if takes_hang_ups() {
-            signals.add_signal(SIGHUP)?;
+        let mut signals = Signals::new([SIGUSR1])?;
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            if is_taken(signal, ignored(&status)) {
+                signals.add_signal(signal)?;
+            }
         }
         let interrupt = interrupt.clone();
         let wait = move || {
+            let mut asked = None;
             for signal in signals.forever() {
                 let status = match signal {
                     SIGHUP => Status::HungUp,
@@ -111,25 +126,36 @@ mod system {
                     SIGTERM => Status::Terminated,
                     _ => Status::Interrupted,
                 };
-                end(&interrupt, status);
+                end(&interrupt, status, &mut asked);
             }
         };
         Builder::new().name("signals".to_string()).spawn(wait).map(drop)
     }
 
-    /// What is done when a signal asks for an end with this status.
-    fn end(interrupt: &Interrupt, status: Status) {
+    /// What is done when a signal asks for an end with this status. `asked` is when work that has begun was first asked
+    /// to end.
+    fn end(interrupt: &Interrupt, status: Status, asked: &mut Option<Instant>) {
+        if asked.is_some_and(|first| is_repeated(status, first.elapsed())) {
+            return;
+        }
         if interrupt.at_once.swap(true, Ordering::Relaxed) {
             if !interrupt.stop.load(Ordering::Relaxed) {
-                tell(interrupt.nothing_begun);
+                let before = *interrupt.before.lock().unwrap_or_else(PoisonError::into_inner);
+                tell(before);
             }
             // no file is begun any more while it is held
             let _held = remove_unfinished();
             exit(status as i32);
         }
+        *asked = Some(Instant::now());
         interrupt.status.store(status as usize, Ordering::Relaxed);
         interrupt.stop.store(true, Ordering::Relaxed);
         tell(interrupt.stopping.get().copied().unwrap_or_default());
+    }
+
+    /// Whether a signal that came so long after the first one may tell of the same event.
+    fn is_repeated(status: Status, after: Duration) -> bool {
+        status == Status::HungUp || after < SAME_EVENT
     }
 
     /// Prints a line, but does not wait for long: nobody may read what standard error holds, and the next signal must
@@ -149,11 +175,10 @@ mod system {
         register(SIGUSR2, interrupt.save.clone()).map(drop)
     }
 
-    /// Whether SIGHUP was not ignored when the program started. Where the system does not say (elsewhere than on
-    /// Linux), it is left as it is.
-    fn takes_hang_ups() -> bool {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        ignored(&status).is_some_and(|ignored| ignored & 1 << (SIGHUP - 1) == 0)
+    /// Whether a signal is caught: not where it was ignored when the program started. Where the system does not say
+    /// which were (elsewhere than on Linux), SIGHUP is left as it is.
+    fn is_taken(signal: i32, ignored: Option<u64>) -> bool {
+        ignored.map_or(signal != SIGHUP, |ignored| ignored & 1 << (signal - 1) == 0)
     }
 
     /// The set of ignored signals, one bit each, of a `/proc/PID/status`.
@@ -164,7 +189,25 @@ mod system {
 
     #[cfg(test)]
     mod tests {
-        use super::ignored;
+        use super::*;
+
+        #[test]
+        fn a_signal_that_comes_twice_at_once_is_no_second_one() {
+            let after = Duration::from_millis;
+            assert!(is_repeated(Status::HungUp, after(3)) && is_repeated(Status::HungUp, after(60_000)));
+            for status in [Status::Interrupted, Status::Terminated, Status::EndIsNear] {
+                assert!(is_repeated(status, after(3)) && !is_repeated(status, after(1100)), "{status:?}");
+            }
+        }
+
+        #[test]
+        fn what_was_ignored_stays_ignored() {
+            // SIGHUP is 1, SIGINT 2
+            for (set, taken) in [(Some(0), [true; 3]), (Some(1), [false, true, true]), (Some(2), [true, false, true])] {
+                assert_eq!([SIGHUP, SIGINT, SIGTERM].map(|signal| is_taken(signal, set)), taken);
+            }
+            assert_eq!([SIGHUP, SIGINT, SIGTERM].map(|signal| is_taken(signal, None)), [false, true, true]);
+        }
 
         #[test]
         fn ignored_signals_are_read() {

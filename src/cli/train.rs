@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf, absolute};
 
 /// What `--help` says after the flags.
 const EXAMPLES: &str = "\
-An image and its mask have one file stem and one size; masks are grey, white is foreground.
+An image and its mask have one file stem and one shape; masks are grey, white is foreground.
 
 Results: config.toml, run.json, log.jsonl, best/model.safetensors, last/model.safetensors, curves.svg, samples.png;
 `best` and `last` are links into `checkpoints`. `sam2unet predict --checkpoint` takes the folder.
@@ -22,8 +22,9 @@ Ctrl-C saves and stops; --resume goes on exactly where a run was stopped, or kil
 the run, as it was, or new places of the data, another length, device, --memory, --threads, --keep and
 --checkpoint-minutes.
 
-Signals: SIGINT, SIGTERM, SIGUSR1 and SIGHUP save and stop (exit status 130, 143, 138, 129), a second one stops at
-once; SIGUSR2 saves and goes on. Under nohup SIGHUP stays ignored.
+Signals: SIGINT, SIGTERM, SIGUSR1 and SIGHUP save and stop (exit status 130, 143, 138, 129); SIGUSR2 saves and goes
+on. A second one stops at once, without saving, unless it is SIGHUP or comes within a second of the first: it may then
+be the first one, sent twice. What was ignored at the start stays ignored: SIGHUP under nohup, SIGINT behind a script's &.
 
 Examples:
   sam2unet train
@@ -62,8 +63,10 @@ pub(crate) struct Train {
     any_memory: bool,
 }
 
-/// What is said when a signal comes before the first step.
+/// What is said when a signal comes before the first step, and before a new run's folder is made.
 const NOTHING_BEGUN: &str = "stopped before the first step; nothing was written";
+/// What is said when it comes later, or in a run that goes on.
+const NO_STEP: &str = "stopped before the first step; the run's folder is there, and --resume goes on in it";
 /// What is said when one comes later.
 const STOPPING: &str = "stopping after this step; Ctrl-C again quits at once, without saving";
 
@@ -88,6 +91,7 @@ impl Train {
         if self.check_data {
             return check_data(&resolve(&layers)?.settings, self.json.as_deref());
         }
+        let resumed = self.resume.is_some();
         let trainer = match self.resume {
             Some(folder) => Trainer::resume(folder).with(together()),
             None => {
@@ -97,13 +101,15 @@ impl Train {
         };
         let trainer = cache_folder().into_iter().fold(trainer, Trainer::remember_in);
         let trainer = if self.any_memory { trainer.any_memory() } else { trainer };
-        let interrupt = Interrupt::watch(NOTHING_BEGUN)?;
+        let interrupt = Interrupt::watch(if resumed { NO_STEP } else { NOTHING_BEGUN })?;
         interrupt.watch_for_saves()?;
         let mut console = Console::new();
         let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
         let observe = |event: &Event| {
-            if let Event::Ready(_) = event {
-                interrupt.begin(STOPPING);
+            match event {
+                Event::Creating => interrupt.say_before(NO_STEP),
+                Event::Ready(_) => interrupt.begin(STOPPING),
+                _ => {}
             }
             console.event(event);
         };
@@ -114,6 +120,7 @@ impl Train {
         let place = trained.folder.display();
         Ok(match trained.outcome {
             Outcome::Stopped { step } => {
+                let place = shell_word(&trained.folder);
                 say(format_args!("stopped after step {step}; go on with: sam2unet train --resume {place}"));
                 interrupt.status()
             }
@@ -133,6 +140,16 @@ impl Train {
     }
 }
 
+/// A path as a shell takes it: in quotes where it has characters that mean something there.
+fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "_-./+=:,@%".contains(c);
+    match !text.is_empty() && text.chars().all(plain) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
 /// A resumed run stays where it is: `--out` may name that folder, and no other.
 fn check_same_folder(resumed: &Path, out: &Path) -> Result<(), Failure> {
     let place = |path: &Path| path.canonicalize().or_else(|_| absolute(path)).unwrap_or_else(|_| path.to_owned());
@@ -143,5 +160,24 @@ fn check_same_folder(resumed: &Path, out: &Path) -> Result<(), Failure> {
             out.display(),
             resumed.display()
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_quoted_where_a_shell_would_not_take_it() {
+        for (path, word) in [
+            ("runs/polyp-2", "runs/polyp-2"),
+            ("läufe/a", "läufe/a"),
+            ("my runs/a", "'my runs/a'"),
+            ("a$HOME", "'a$HOME'"),
+            ("it's", r"'it'\''s'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shell_word(Path::new(path)), word);
+        }
     }
 }

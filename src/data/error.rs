@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::layout::list_error::NameListError;
 use super::pixels::MAX_PIXELS;
 use super::unused::{Few, Unused};
+use crate::files::space::advice;
 
 /// What is wrong with the data, where, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -196,7 +197,7 @@ pub enum DataError {
         size: (usize, usize),
     },
     /// A picture cannot be written.
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}: {source}{}", path.display(), advice(source))]
     Write {
         /// The file that was to appear.
         path: PathBuf,

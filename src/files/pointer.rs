@@ -9,7 +9,6 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::folder::sync;
-use super::space::is_full;
 use super::write::write_in_own_folder;
 
 /// What a name in a folder is.
@@ -34,18 +33,31 @@ impl Pointer {
     /// # Errors
     /// When it cannot be read, or a file of that name holds no relative path.
     pub fn read(folder: &Path, name: &str) -> io::Result<Self> {
-        let (path, text) = (folder.join(name), text_file(folder, name));
-        match fs::symlink_metadata(&path) {
-            Ok(found) if found.is_symlink() => fs::read_link(path).map(Self::Link),
-            Ok(found) if found.is_dir() => Ok(Self::Folder),
+        Self::read_by(read_text, folder, name)
+    }
+
+    fn read_by(read_text: impl Fn(&Path) -> io::Result<PathBuf>, folder: &Path, name: &str) -> io::Result<Self> {
+        let path = folder.join(name);
+        if let Some(found) = there(Self::read_plain(&path))? {
+            return Ok(found);
+        }
+        if let Some(target) = there(read_text(&text_file(folder, name)))? {
+            return Ok(Self::Text(target));
+        }
+        // neither, where a text was turned to a link between the two looks
+        Ok(there(Self::read_plain(&path))?.unwrap_or(Self::Absent))
+    }
+
+    /// What the name itself is.
+    fn read_plain(path: &Path) -> io::Result<Self> {
+        let found = fs::symlink_metadata(path)?;
+        if found.is_symlink() {
+            fs::read_link(path).map(Self::Link)
+        } else if found.is_dir() {
+            Ok(Self::Folder)
+        } else {
             // what some programs make of a link where they cannot make one
-            Ok(_) => read_text(&path).map(Self::Text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => match read_text(&text) {
-                Ok(target) => Ok(Self::Text(target)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::Absent),
-                Err(error) => Err(error),
-            },
-            Err(error) => Err(error),
+            read_text(path).map(Self::Text)
         }
     }
 
@@ -79,6 +91,24 @@ impl Pointer {
     }
 }
 
+/// What was read; `None` if there is nothing to read.
+fn there<T>(read: io::Result<T>) -> io::Result<Option<T>> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether an error says that links cannot be made here at all, where something else may hold the next time.
+fn no_links(error: &io::Error) -> bool {
+    // Windows without the right to make links, and FAT there
+    let windows = cfg!(windows) && matches!(error.raw_os_error(), Some(1 | 1314));
+    // the last: what cannot be removed stands where the new link would be made
+    let kinds = [io::ErrorKind::Unsupported, io::ErrorKind::PermissionDenied, io::ErrorKind::AlreadyExists];
+    windows || kinds.contains(&error.kind())
+}
+
 fn text_file(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!("{name}.txt"))
 }
@@ -107,7 +137,7 @@ fn turn_by(
         Ok(()) => {
             let _ = fs::remove_file(text);
         }
-        Err(error) if is_full(&error) => return Err(error),
+        Err(error) if !no_links(&error) => return Err(error),
         Err(_) => {
             let line = target.to_str().ok_or_else(|| io::Error::other("its target is no Unicode"))?;
             write_in_own_folder(&text, format!("{line}\n"))?;
@@ -211,6 +241,37 @@ mod tests {
             done.store(true, Ordering::Relaxed);
             assert!(reader.join().unwrap() > 0);
         });
+    }
+
+    #[test]
+    fn a_name_that_is_turned_while_it_is_read_is_not_found_absent() {
+        let dir = run();
+        let (folder, two) = (dir.path(), Path::new("checkpoints/2"));
+        turn_by(refused, folder, "last", Path::new("checkpoints/1")).unwrap();
+        let to_a_link = |text: &Path| {
+            Pointer::turn(folder, "last", two).unwrap();
+            read_text(text)
+        };
+        assert_eq!(Pointer::read_by(to_a_link, folder, "last").unwrap(), Pointer::Link(two.into()));
+        fs::remove_file(folder.join("last")).unwrap();
+        assert_eq!(Pointer::read(folder, "last").unwrap(), Pointer::Absent);
+    }
+
+    #[test]
+    fn an_error_that_passes_makes_no_text() {
+        let dir = run();
+        let folder = dir.path();
+        let one = Path::new("checkpoints/1");
+        Pointer::turn(folder, "last", one).unwrap();
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::Interrupted, io::ErrorKind::StaleNetworkFileHandle] {
+            let error = turn_by(|_, _| Err(kind.into()), folder, "last", Path::new("checkpoints/2")).unwrap_err();
+            assert_eq!(error.kind(), kind);
+            assert_eq!(Pointer::read(folder, "last").unwrap(), Pointer::Link(one.into()));
+            assert!(!folder.join("last.txt").exists());
+        }
+        // what systems say where there are no links: EPERM, ENOSYS, EOPNOTSUPP
+        #[cfg(target_os = "linux")]
+        assert!([1, 38, 95].into_iter().all(|number| no_links(&io::Error::from_raw_os_error(number))));
     }
 
     #[test]

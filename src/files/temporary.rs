@@ -14,6 +14,8 @@ const PREFIX: &str = ".sam2unet-";
 const SUFFIX: &str = ".partial";
 /// After so long a file that cannot be locked is a left-over.
 const LEFT_OVER_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+/// Before so long a file is none, whoever has its lock: on some network file systems a lock does not reach other machines.
+const UNTOUCHED_FOR: Duration = Duration::from_secs(5 * 60);
 /// How often a new name is tried where a sweep took the file for a left-over.
 const ATTEMPTS: usize = 16;
 
@@ -64,8 +66,9 @@ impl Kind {
     }
 }
 
-/// Removes the temporary files that killed processes left in `folder`, and never one that a living process writes. Where the
-/// file system has no locks, those of the last day stay. What cannot be removed is left: it does no harm.
+/// Removes the temporary files that killed processes left in `folder`, and never one that a living process writes. Those that were
+/// written to in the last minutes stay, and where the file system has no locks those of the last day. What cannot be removed is left:
+/// it does no harm.
 pub(crate) fn sweep(folder: &Path) {
     sweep_by(folder, File::try_lock);
 }
@@ -80,12 +83,16 @@ fn sweep_by(folder: &Path, try_lock: impl Fn(&File) -> Result<(), TryLockError>)
         // for writing, too: network file systems lock only such files
         let Ok(file) = File::options().read(true).write(true).open(entry.path()) else { continue };
         let left_over = match kind {
-            Kind::Unlocked => is_old(&file),
-            Kind::Locked => match try_lock(&file) {
-                Ok(()) => true,
-                Err(TryLockError::WouldBlock) => false,
-                Err(TryLockError::Error(_)) => is_old(&file),
-            },
+            Kind::Unlocked => is_older(&file, LEFT_OVER_AFTER),
+            // first its age: a lock that is tried on a file just made would disturb its writer
+            Kind::Locked => {
+                is_older(&file, UNTOUCHED_FOR)
+                    && match try_lock(&file) {
+                        Ok(()) => true,
+                        Err(TryLockError::WouldBlock) => false,
+                        Err(TryLockError::Error(_)) => is_older(&file, LEFT_OVER_AFTER),
+                    }
+            }
         };
         if left_over {
             // with the lock still held, so that its writer cannot begin meanwhile
@@ -94,9 +101,10 @@ fn sweep_by(folder: &Path, try_lock: impl Fn(&File) -> Result<(), TryLockError>)
     }
 }
 
-fn is_old(file: &File) -> bool {
+/// Whether it was last changed so long ago.
+fn is_older(file: &File, than: Duration) -> bool {
     let age = file.metadata().and_then(|found| found.modified()).ok().and_then(|changed| changed.elapsed().ok());
-    age.is_some_and(|age| age > LEFT_OVER_AFTER)
+    age.is_some_and(|age| age > than)
 }
 
 /// `config.new` for `config.toml`: the same name each time, so that what a killed process left is written over by the next one.
@@ -142,7 +150,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (living, path) = unique_file(dir.path()).unwrap();
         let name = path.file_name().unwrap().to_str().unwrap().to_string();
-        aged(&dir.path().join(".sam2unet-dead00.partial"), 0);
+        aged(&dir.path().join(".sam2unet-dead00.partial"), 1);
         sweep(dir.path());
         assert_eq!(names(dir.path()), [&name[..]]);
         // a file of age is no proof that its writer is gone
@@ -152,6 +160,19 @@ mod tests {
         drop(living);
         sweep(dir.path());
         assert!(names(dir.path()).is_empty());
+    }
+
+    /// The lock of a writer on another machine may not be seen here.
+    #[test]
+    fn a_file_of_the_last_minutes_stays_though_nobody_has_its_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let (writer, path) = unique_file(dir.path()).unwrap();
+        drop(writer);
+        sweep(dir.path());
+        assert!(path.exists());
+        aged(&path, 1);
+        sweep(dir.path());
+        assert!(!path.exists());
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub enum Event<'a> {
         /// Pairs in all.
         of: usize,
     },
+    /// A new run's folder is about to be made: up to here nothing was written.
+    Creating,
     /// Before the first step.
     Ready(&'a Overview<'a>),
     /// A step was made. A device that lags behind the host tells its loss a few steps late.
@@ -56,6 +58,8 @@ pub enum Event<'a> {
     Saved {
         /// Of which step.
         step: u64,
+        /// Whether somebody asked for it ([`Control::save`](super::control::Control::save)).
+        asked: bool,
     },
     /// Curves and pictures are being made.
     Reporting,

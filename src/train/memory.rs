@@ -11,7 +11,8 @@ use crate::device::Device;
 use crate::kernels::memory_use::MemoryUse;
 use crate::kernels::precision::Precision;
 use crate::nn::cost::training_bytes;
-use crate::nn::variant::{Variant, WithVariant};
+use crate::nn::shape::SIDES;
+use crate::nn::variant::{Variant, VariantName, WithVariant};
 
 /// Memory that a process may take, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +41,7 @@ pub struct Shortage {
     pub memory: MachineMemory,
     /// Whose memory it is.
     pub of: MemoryOf,
-    /// What lowers it, with these settings.
+    /// What lowers it, with these settings; of a run that goes on only what it may change.
     pub remedies: Vec<&'static str>,
 }
 
@@ -59,18 +60,21 @@ impl fmt::Display for Shortage {
             MemoryOf::Gpu => "the GPU",
         };
         write!(f, "training takes about {needed:.1} GB of memory; {of} has {all:.1} GB, {left:.1} GB of it free. ")?;
-        write!(f, "Less is taken with {}", self.remedies.join(", or "))
+        match &self.remedies[..] {
+            [] => f.write_str("None of the settings lowers it"),
+            remedies => write!(f, "Less is taken with {}", remedies.join(", or ")),
+        }
     }
 }
 
 /// What a run with these settings on `images` training images lacks on `device`; `None` if it seems to fit, or nobody
-/// tells.
-pub(super) fn shortage(settings: &Settings, images: usize, device: &Device) -> Option<Shortage> {
+/// tells. `resumed` says whether it goes on from a checkpoint.
+pub(super) fn shortage(settings: &Settings, images: usize, device: &Device, resumed: bool) -> Option<Shortage> {
     let (model, batches) = (model_bytes(settings, images), batch_bytes(settings, images));
     let machine = machine_memory(Path::new("/"));
     let short = |needed: u64, memory: Option<MachineMemory>, of| {
         let memory = memory.filter(|memory| needed > memory.available)?;
-        Some(Shortage { needed, memory, of, remedies: remedies(settings) })
+        Some(Shortage { needed, memory, of, remedies: remedies(settings, resumed) })
     };
     match device {
         Device::Cpu(..) => short(model.saturating_add(batches), machine, MemoryOf::Machine),
@@ -115,14 +119,19 @@ fn batch_bytes(settings: &Settings, images: usize) -> u64 {
     numbers.saturating_mul(4 * BATCHES_HELD as u64)
 }
 
-/// The settings that lower it, the one that changes least first.
-fn remedies(settings: &Settings) -> Vec<&'static str> {
+/// The settings that lower it, the one that changes least first. A run that goes on keeps what its weights depend on.
+fn remedies(settings: &Settings, resumed: bool) -> Vec<&'static str> {
+    let (new, smallest) = (!resumed, VariantName::ALL.first());
     let all = [
         (settings.memory != MemoryUse::Small, "`memory` = small"),
-        (settings.batch_size > 1, "a smaller `batch_size` (and a larger `accumulate`, for steps of as many images)"),
-        (settings.precision == Precision::F32, "`precision` = bf16"),
-        (true, "a smaller `size`"),
-        (true, "a smaller `variant`"),
+        (resumed, "another `device`, which has memory of its own"),
+        (
+            new && settings.batch_size > 1,
+            "a smaller `batch_size` (and a larger `accumulate`, for steps of as many images)",
+        ),
+        (new && settings.precision == Precision::F32, "`precision` = bf16"),
+        (new && SIDES.first().is_some_and(|least| settings.size > *least), "a smaller `size`"),
+        (new && smallest != Some(&settings.variant), "a smaller `variant`"),
     ];
     all.into_iter().filter_map(|(helps, remedy)| helps.then_some(remedy)).collect()
 }
@@ -242,22 +251,43 @@ mod tests {
         // three images make no batch of 65536
         let many = Settings { batch_size: 65536, size: 1024, ..small.clone() };
         if machine_memory(Path::new("/")).is_some_and(|memory| memory.available > 8 << 30) {
-            assert_eq!(shortage(&small, 3, &device), None);
+            assert_eq!(shortage(&small, 3, &device, false), None);
         }
         let most = |settings: &Settings, images| model_bytes(settings, images) + batch_bytes(settings, images);
         assert_eq!(most(&many, 3), most(&Settings { batch_size: 3, ..many.clone() }, 1000));
         if machine_memory(Path::new("/")).is_none() {
             return;
         }
-        let found = shortage(&many, 65536, &device).unwrap();
+        let found = shortage(&many, 65536, &device, false).unwrap();
         assert!(found.is_hopeless(), "{found:?}");
         let text = found.to_string();
         assert!(
             ["`memory` = small", "`batch_size`", "`precision` = bf16", "`size`"].iter().all(|part| text.contains(part))
         );
         let spare = Settings { memory: MemoryUse::Small, precision: Precision::Bf16, ..many };
-        let text = shortage(&spare, 65536, &device).unwrap().to_string();
+        let text = shortage(&spare, 65536, &device, false).unwrap().to_string();
         assert!(!text.contains("`memory`") && !text.contains("`precision`"), "{text}");
+    }
+
+    #[test]
+    fn only_what_helps_and_may_be_changed_is_offered() {
+        let least = Settings {
+            size: 64,
+            batch_size: 1,
+            variant: VariantName::Tiny,
+            memory: MemoryUse::Small,
+            precision: Precision::Bf16,
+            ..Settings::default()
+        };
+        let most = Settings { size: 352, batch_size: 4, variant: VariantName::Large, ..Settings::default() };
+        assert!(remedies(&least, false).is_empty());
+        assert_eq!(remedies(&most, false).len(), 5);
+        let device = "another `device`, which has memory of its own";
+        assert_eq!(remedies(&most, true), ["`memory` = small", device]);
+        assert_eq!(remedies(&least, true), [device]);
+        let memory = MachineMemory { available: 1, total: 2 };
+        let text = |remedies| Shortage { needed: 3, memory, of: MemoryOf::Machine, remedies }.to_string();
+        assert!(text(Vec::new()).ends_with("None of the settings lowers it"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::memory::Shortage;
 use super::run_folder::note::FolderNote;
-use crate::checkpoint::found::FoundModel;
+use crate::checkpoint::found::{FoundAs, FoundModel};
 use crate::checkpoint::report::Report;
 use crate::data::warning::Warning;
 use crate::kernels::precision::Precision;
@@ -33,7 +33,7 @@ pub enum Note {
         /// Its folder.
         folder: PathBuf,
     },
-    /// What a person should know of the folder that is gone on with.
+    /// What a person should know of the run's folder.
     Folder {
         /// The folder.
         folder: PathBuf,
@@ -62,7 +62,9 @@ impl Note {
     pub fn is_warning(&self) -> bool {
         match self {
             Self::Data(warning) => warning.is_suspicious(),
-            Self::Memory(_) => true,
+            Self::Memory(_) | Self::Folder { .. } => true,
+            // another model than the one that was meant
+            Self::Found(found) => matches!(found.kind, FoundAs::LastForBest { .. }),
             _ => false,
         }
     }
@@ -72,7 +74,8 @@ impl Note {
         match self {
             Self::NoGpu { .. } => "device",
             Self::Precision(_) | Self::PrecisionReplaced { .. } => "precision",
-            Self::NoCheckpoint { .. } | Self::Folder { .. } => "resumed",
+            Self::NoCheckpoint { .. } => "resumed",
+            Self::Folder { .. } => "folder",
             Self::Memory(_) => "memory",
             Self::Found(_) | Self::Weights(_) | Self::StartNotRead { .. } => "weights",
             Self::Data(_) => "data",
@@ -102,5 +105,24 @@ impl fmt::Display for Note {
             Self::Weights(report) => report.fmt(f),
             Self::Data(warning) => warning.fmt(f),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_runs_folder_is_a_warning() {
+        let notes =
+            [FolderNote::NoLocks, FolderNote::BestMissing { step: 3 }, FolderNote::Repaired { named: None, step: 3 }];
+        for note in notes {
+            let note = Note::Folder { folder: "run".into(), note };
+            assert!(note.is_warning() && note.topic() == "folder", "{note}");
+        }
+        let found = |kind| Note::Found(FoundModel { path: "run/last/model.safetensors".into(), kind });
+        assert!(found(FoundAs::LastForBest { best: "checkpoints/3".into() }).is_warning());
+        assert!(!found(FoundAs::Last).is_warning());
+        assert!(!Note::NoCheckpoint { folder: "run".into() }.is_warning());
     }
 }

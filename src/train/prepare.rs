@@ -307,8 +307,15 @@ pub fn prepare(start: Start, command: Vec<String>, observer: &mut dyn Observer) 
             let mut progress = |done, of| observer.event(&Event::Checking { done, of });
             let threads = settings.threads.unwrap_or(cores);
             let opened = Sources::open(&settings, threads, kept.as_deref(), &mut progress);
-            opened.map_err(|error| match (&error, &place) {
-                (DataError::ReadFolder { .. }, Place::Resumed { .. }) => PrepareError::Moved(error),
+            // what is left where the data was may be nothing, an empty folder, or a part
+            let gone = |error: &DataError| {
+                matches!(
+                    error,
+                    DataError::ReadFolder { .. } | DataError::EmptyFolder { .. } | DataError::MissingMask { .. }
+                )
+            };
+            opened.map_err(|error| match &place {
+                Place::Resumed { .. } if gone(&error) => PrepareError::Moved(error),
                 _ => error.into(),
             })?
         }
@@ -328,7 +335,7 @@ pub fn prepare(start: Start, command: Vec<String>, observer: &mut dyn Observer) 
         moved.iter().for_each(|(key, path)| note(observer, Note::StartNotRead { key, path: path.clone() }));
     }
     // before the model, which takes memory
-    if let Some(shortage) = shortage(&settings, sources.training.len(), &device) {
+    if let Some(shortage) = shortage(&settings, sources.training.len(), &device, resumed.is_some()) {
         match shortage.is_hopeless() && !any_memory {
             true => return Err(PrepareError::Memory(Box::new(shortage))),
             false => note(observer, Note::Memory(shortage)),
@@ -341,6 +348,9 @@ pub fn prepare(start: Start, command: Vec<String>, observer: &mut dyn Observer) 
     }
     if let Some(report) = report {
         note(observer, Note::Weights(report));
+    }
+    if let Place::New(_) | Place::Numbered { .. } = &place {
+        observer.event(&Event::Creating);
     }
     let (mut folder, mut history, new) = match place {
         Place::New(path) => (RunFolder::create(&path, &settings)?, History::default(), true),

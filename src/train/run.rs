@@ -189,7 +189,7 @@ impl Run<'_> {
         let shown = self.sources.validation.as_ref().unwrap_or(&self.sources.training);
         write_curves(self.folder.path(), &self.folder.log_path())?;
         write_samples(self.folder.path(), &**shown, self.learner, self.settings.size)?;
-        let finished = self.folder.finish(&mut self.state);
+        let finished = self.folder.finish(&mut self.state, self.settings.keep);
         finished.map_err(|source| self.folder_error(source))?;
         Ok(Outcome::Finished)
     }
@@ -214,7 +214,7 @@ impl Run<'_> {
             self.step(step, &mut loader, rate)?;
             let asked = self.control.saves();
             if asked || self.last_save.elapsed() >= Duration::from_secs_f64(self.settings.checkpoint_minutes * 60.0) {
-                self.save()?;
+                self.save(asked)?;
             }
         }
         drop(loader);
@@ -248,7 +248,7 @@ impl Run<'_> {
                     if several {
                         self.learner.abandon_step();
                     }
-                    self.save()?;
+                    self.save(false)?;
                     return Err(error.into());
                 }
             };
@@ -311,14 +311,14 @@ impl Run<'_> {
         self.state.epoch += 1;
         self.state.step_in_epoch = 0;
         self.state.epoch_loss = 0.0;
-        self.save()?;
+        self.save(false)?;
         Ok(Flow::On)
     }
 
     /// Ends a run in the middle of an epoch. The checkpoint comes before the validation, and names the best model of whole
     /// epochs, so that a run made longer afterwards goes on as if it had never stopped here.
     fn close_unfinished_epoch(&mut self) -> Result<Flow, TrainError> {
-        self.save()?;
+        self.save(false)?;
         match self.score_epoch()? {
             Scored::Stopped => return Ok(Flow::Stop),
             Scored::Best(_) => {
@@ -343,7 +343,7 @@ impl Run<'_> {
                     Ok(None) => return Ok(Scored::Stopped),
                     Err(error) => {
                         // as in a step: the epoch's steps stay, its validation comes at the resume
-                        self.save()?;
+                        self.save(false)?;
                         return Err(error);
                     }
                 };
@@ -376,7 +376,7 @@ impl Run<'_> {
             }
             if self.control.saves() {
                 // all steps of the epoch; a resume from here validates anew
-                self.save()?;
+                self.save(true)?;
             }
             let batch = loader.next().ok_or_else(|| LearnError::Batch("the loader ended early".to_string()))??;
             unscored.push((index, self.learner.predict(&batch.images, 1, side)?));
@@ -394,18 +394,18 @@ impl Run<'_> {
     }
 
     fn save_and_stop(mut self) -> Result<Outcome, TrainError> {
-        self.save()?;
+        self.save(false)?;
         Ok(Outcome::Stopped { step: self.state.step })
     }
 
-    /// Writes a checkpoint. A loss that is no number is found first.
-    fn save(&mut self) -> Result<(), TrainError> {
+    /// Writes a checkpoint; `asked` says whether somebody asked for it. A loss that is no number is found first.
+    fn save(&mut self, asked: bool) -> Result<(), TrainError> {
         self.read_losses()?;
         let metadata = self.metadata();
         let saved = self.folder.save(self.learner, &mut self.state, &metadata, self.settings.keep);
         saved.map_err(|source| self.folder_error(source))?;
         self.last_save = Instant::now();
-        self.observer.event(&Event::Saved { step: self.state.step });
+        self.observer.event(&Event::Saved { step: self.state.step, asked });
         Ok(())
     }
 

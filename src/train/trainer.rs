@@ -49,7 +49,8 @@ enum Begin {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// It could not start: the input was wrong. Nothing was changed.
+    /// It could not start: the input was wrong. No step was made: a new run leaves no folder, and a run that exists keeps its
+    /// checkpoints; what a kill had cut off in its folder may have been put right.
     #[error(transparent)]
     Prepare(#[from] PrepareError),
     /// It ended early. The last checkpoint is intact.

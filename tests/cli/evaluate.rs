@@ -266,10 +266,7 @@ fn how_files_are_read_can_be_chosen() {
     assert_eq!(sets.run("g/predictions", "g/masks", &["--scale-16-bit"]), expected);
     let Ended { status, out, err } = sets.run("g/predictions", "g/masks", &["--scale-16-bit=false"]);
     assert!(status == Some(0) && out != expected.out, "{out}");
-    assert!(
-        err.starts_with("warning: predictions: predictions: 1 of 1 images are grey with more than 8 bits"),
-        "{err}"
-    );
+    assert!(err.starts_with("warning: predictions: predictions: 1 of 1 files are grey with more than 8 bits"), "{err}");
     assert!(err.contains("`--scale-16-bit`") && err.lines().count() == 1, "{err}");
 
     // masks, too

@@ -35,7 +35,26 @@ impl Running {
         Self::of(sam2unet(folder, &[&["train"], arguments, &RUN].concat()))
     }
 
-    fn of(mut command: Command) -> Self {
+    fn of(command: Command) -> Self {
+        Self::with_signals(command, "default-signal")
+    }
+
+    /// Starts it with SIGINT, SIGTERM and SIGHUP ignored (`ignore-signal`) or not (`default-signal`), however this test
+    /// was started.
+    fn with_signals(plain: Command, how: &str) -> Self {
+        let mut command = plain;
+        if cfg!(target_os = "linux") {
+            let mut with = Command::new("env");
+            with.arg(format!("--{how}=INT,TERM,HUP")).arg(command.get_program()).args(command.get_args());
+            for (name, value) in command.get_envs() {
+                match value {
+                    Some(value) => with.env(name, value),
+                    None => with.env_remove(name),
+                };
+            }
+            with.current_dir(command.get_current_dir().unwrap());
+            command = with;
+        }
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap()).lines();
         let err = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -150,6 +169,8 @@ fn usr2_saves_and_the_run_goes_on_to_the_same_bytes() {
     let mut run = Running::of(sam2unet(folder.path(), &[&arguments[..], &["asked"]].concat()));
     run.said("step 1/");
     run.signal("USR2");
+    // and it is answered
+    let line = run.out.by_ref().map(|line| line.unwrap()).find(|line| line.starts_with("saved at step ")).unwrap();
     let (whole, asked) = (folder.path().join("whole"), folder.path().join("asked"));
     let begun = Instant::now();
     while saved(&asked).is_none() {
@@ -157,7 +178,11 @@ fn usr2_saves_and_the_run_goes_on_to_the_same_bytes() {
         std::thread::sleep(Duration::from_millis(1));
     }
     assert!(saved(&asked).is_some_and(|step| step < 40), "only the end was saved");
-    assert_eq!(run.end().0, Some(0));
+    assert_eq!(Some(line), saved(&asked).map(|step| format!("saved at step {step}")));
+    let (status, said) = run.end();
+    assert_eq!(status, Some(0));
+    // the save at the end was not asked for
+    assert!(!said.contains("saved at step"), "{said}");
     for file in ["last/model.safetensors", "last/optimiser.safetensors", "last/state.json", "best/model.safetensors"] {
         assert!(fs::read(whole.join(file)).unwrap() == fs::read(asked.join(file)).unwrap(), "{file} differs");
     }
@@ -258,11 +283,13 @@ fn the_first_saves_and_says_how_to_go_on() {
 #[test]
 fn the_second_ends_the_program_at_once() {
     let folder = tempfile::tempdir().unwrap();
-    // a step of seconds on two cores: the second one has just begun, and would be saved at its end
-    let mut run = Running::start(folder.path(), &["--size", "352", "--batch-size", "4", "--accumulate", "3"]);
+    // a step of many seconds on two cores: the second one has just begun, and would be saved at its end
+    let mut run = Running::start(folder.path(), &["--size", "352", "--batch-size", "4", "--accumulate", "8"]);
     run.said("step 1/");
     run.signal("INT");
     run.is_stopping();
+    // one that comes within a second may be the first one once more
+    std::thread::sleep(Duration::from_millis(1200));
     let start = Instant::now();
     run.signal("TERM");
     let (status, said) = run.end();
@@ -271,6 +298,39 @@ fn the_second_ends_the_program_at_once() {
     assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
     assert_eq!(stopped_after(&said), None, "{said}");
     assert!(!folder.path().join("run/last").exists());
+}
+
+/// A terminal that is closed sends SIGHUP twice, and `timeout` and other wrappers forward what was sent to all: the run
+/// is saved all the same.
+#[test]
+fn one_event_that_is_told_twice_saves() {
+    for (name, number) in [("HUP", 129), ("INT", 130)] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut run = Running::start(folder.path(), &["--size", "128", "--batch-size", "4"]);
+        run.said("step 1/");
+        run.signal(name);
+        run.is_stopping();
+        run.signal(name);
+        let (status, said) = run.end();
+        assert_eq!(status, Some(number), "{name}: {said}");
+        let step = stopped_after(&said).unwrap_or_else(|| panic!("{name}: {said}"));
+        assert_eq!(saved(&folder.path().join("run")), Some(step), "{name}");
+    }
+}
+
+/// As in the background of a script that another one's Ctrl-C ends.
+#[cfg(target_os = "linux")]
+#[test]
+fn signals_that_were_ignored_stay_ignored() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["train", "--size", "64", "--batch-size", "2", "--steps", "6"];
+    let mut run = Running::with_signals(sam2unet(folder.path(), &[&arguments[..], &RUN].concat()), "ignore-signal");
+    run.said("step 1/");
+    for name in ["INT", "TERM", "HUP"] {
+        run.signal(name);
+    }
+    let (status, said) = run.end();
+    assert_eq!((status, saved(&folder.path().join("run"))), (Some(0), Some(6)), "{said}");
 }
 
 /// Nothing is made that would be lost, and nothing is left.

@@ -35,6 +35,15 @@ fn a_run_goes_on_where_its_data_was_moved_to() {
     }
     let message = refused(folder, &["train", "--resume", "run", "--steps", "4"]);
     assert!(message.contains("train/images") && message.contains("--images DIR beside --resume"), "{message}");
+    // what a mount that is gone, or a move under way, leaves
+    for part in ["train/images", "train/masks"] {
+        fs::create_dir_all(folder.join(part)).unwrap();
+        if part == "train/masks" {
+            fs::copy(folder.join("moved/train/images/000.png"), folder.join("train/images/000.png")).unwrap();
+        }
+        let message = refused(folder, &["train", "--resume", "run", "--steps", "4"]);
+        assert!(message.contains("if the data was moved, give its new place (`--images`, "), "{part}: {message}");
+    }
     with(&["train", "--resume", "run", "--steps", "4"], &places("moved/"));
     for file in ["last/model.safetensors", "last/optimiser.safetensors", "last/state.json", "best/model.safetensors"] {
         let [whole, run] = ["whole", "run"].map(|run| fs::read(folder.join(run).join(file)).unwrap());
@@ -99,7 +108,7 @@ fn values_of_another_run_are_refused_by_their_flags() {
         "seed = 3 in mine.toml:1 (the run has 0)",
         "--val-images ",
         "(the run has none)",
-        "run/last/model.safetensors",
+        "(`--init`: run/last/model.safetensors)",
     ] {
         assert!(message.contains(part), "{part}: {message}");
     }

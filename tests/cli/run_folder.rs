@@ -122,7 +122,11 @@ fn left_overs_of_killed_programs_are_removed() {
     for out in ["masks-out", "converted"] {
         fs::create_dir(folder.join(out)).unwrap();
         for name in left {
-            fs::write(folder.join(out).join(name), "half").unwrap();
+            let path = folder.join(out).join(name);
+            fs::write(&path, "half").unwrap();
+            // not one that was written to a moment ago, by another machine perhaps
+            let hour_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+            fs::File::options().write(true).open(path).unwrap().set_modified(hour_ago).unwrap();
         }
         fs::write(folder.join(out).join(".own.partial"), "somebody's").unwrap();
     }

@@ -38,7 +38,7 @@ fn an_earlier_run_goes_on_to_the_same_bytes_and_moves_at_its_first_save() {
         drop(folder);
         assert!(!is_link(&place, "last") && !is_link(&place, "best"));
         let look = |event: &Event| {
-            if let Event::Saved { step } = event {
+            if let Event::Saved { step, .. } = event {
                 assert_eq!(fs::read_link(place.join("last")).unwrap(), Path::new("checkpoints").join(step.to_string()));
                 assert!(is_link(&place, "best") || !place.join("best").exists());
             }
@@ -185,6 +185,20 @@ fn a_move_that_was_cut_off_is_completed() {
             assert!(is_link(&place, "last") && is_link(&place, "best"), "{} from {from}", place.display());
         }
     }
+}
+
+/// A copy whose `best` is newer than its `last`: what is there stays the best model.
+#[test]
+fn a_best_model_of_another_step_than_the_position_names_stays_the_best() {
+    let dir = tempfile::tempdir().unwrap();
+    let (newer, place) = (dir.path().join("newer"), dir.path().join("place"));
+    run(&newer, &epochs(4), &sources(7), &mut Toy::new(), |step| step == 10).unwrap();
+    earlier(&place, &epochs(4), &sources(7), 7);
+    let model = fs::read(newer.join("last/model.safetensors")).unwrap();
+    fs::write(place.join("best/model.safetensors"), &model).unwrap();
+    run(&place, &epochs(4), &sources(7), &mut Toy::new(), |step| step == 8).unwrap();
+    assert_eq!(fs::read_link(place.join("best")).unwrap(), Path::new("checkpoints/10"));
+    assert_eq!(fs::read(place.join("best/model.safetensors")).unwrap(), model);
 }
 
 #[test]

@@ -88,7 +88,7 @@ fn a_second_save_of_a_step_replaces_its_position_only() {
     let inode = |name: &str| fs::metadata(place.join(name)).unwrap().ino();
     let mut seen = Vec::new();
     let look = |event: &Event| {
-        if let Event::Saved { step: 3 } = event {
+        if let Event::Saved { step: 3, .. } = event {
             let text = fs::read_to_string(place.join("state.json")).unwrap();
             seen.push((inode("model.safetensors"), inode("optimiser.safetensors"), text));
         }
@@ -179,7 +179,10 @@ fn a_best_model_that_is_gone_is_told_and_the_run_goes_on() {
     assert_eq!(folder.notes(), [FolderNote::BestMissing { step: 3 }]);
     drop(folder);
     let found = find_model(dir.path()).unwrap();
-    assert_eq!((found.kind, found.path), (FoundAs::Last, dir.path().join("last/model.safetensors")));
+    // whoever takes the run's model is told that it is not the best one, and why
+    assert_eq!(found.path, dir.path().join("last/model.safetensors"));
+    assert_eq!(found.kind, FoundAs::LastForBest { best: "checkpoints/3".into() });
+    assert!(found.to_string().contains("`best` stands for checkpoints/3, which is not there"), "{found}");
     run(dir.path(), &epochs(2), &without_validation(), &mut Toy::new(), never).unwrap();
     assert_eq!(linked(dir.path(), "best"), 6);
 }
@@ -290,6 +293,74 @@ fn somebodys_own_link_is_followed() {
     run(&moved, &epochs(2), &sources(7), &mut Toy::new(), never).unwrap();
     assert_eq!(result(&whole), result(&moved));
     assert_eq!(linked(&moved, "last"), 6);
+}
+
+/// Back to an older checkpoint, and on from there with another length: the checkpoints of the first time are of other
+/// weights.
+#[test]
+fn what_was_gone_back_from_is_written_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let (whole, back) = (dir.path().join("whole"), dir.path().join("back"));
+    let all = |length| Settings { keep: 100, checkpoint_minutes: 0.0, ..epochs(length) };
+    run(&whole, &all(4), &sources(7), &mut Toy::new(), |step| step == 5).unwrap();
+    run(&whole, &all(3), &sources(7), &mut Toy::new(), never).unwrap();
+    run(&back, &all(4), &sources(7), &mut Toy::new(), never).unwrap();
+    let first = fs::read(back.join("checkpoints/9/model.safetensors")).unwrap();
+    copy(&back.join("checkpoints/5"), &dir.path().join("elsewhere"));
+    fs::remove_file(back.join("last")).unwrap();
+    symlink(dir.path().join("elsewhere"), back.join("last")).unwrap();
+    run(&back, &all(3), &sources(7), &mut Toy::new(), never).unwrap();
+    assert_eq!(result(&whole), result(&back));
+    assert_ne!(fs::read(back.join("checkpoints/9/model.safetensors")).unwrap(), first);
+    // none is left that would be taken for a newer one of this run
+    assert_eq!(linked(&back, "last"), 9);
+    assert!(!back.join("checkpoints/10").exists() && !back.join("checkpoints/12").exists());
+}
+
+#[test]
+fn a_link_of_ones_own_to_a_checkpoint_of_the_run_counts_as_that_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings { keep: 100, checkpoint_minutes: 0.0, ..epochs(2) };
+    run(dir.path(), &settings, &sources(7), &mut Toy::new(), |step| step == 5).unwrap();
+    for target in [dir.path().join("checkpoints/2"), "./checkpoints/2".into()] {
+        fs::remove_file(dir.path().join("last")).unwrap();
+        symlink(target, dir.path().join("last")).unwrap();
+        let folder = RunFolder::open(dir.path()).unwrap();
+        assert_eq!(folder.notes(), [FolderNote::Repaired { named: Some(2), step: 5 }]);
+        assert_eq!(linked(dir.path(), "last"), 5);
+    }
+}
+
+/// Whoever read `last` or `best` a moment ago still finds what it stood for.
+#[test]
+fn what_the_names_stood_for_stays_until_the_next_save() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut before, mut saves) = (Vec::new(), 0);
+    let look = |event: &Event| {
+        if let Event::Saved { .. } = event {
+            saves += 1;
+            assert!(before.iter().all(|place: &std::path::PathBuf| place.join("model.safetensors").is_file()));
+            before = ["last", "best"].map(|name| dir.path().join(link(dir.path(), name))).into();
+            assert!(names(&dir.path().join("checkpoints")).len() <= 4);
+        }
+    };
+    let settings = Settings { checkpoint_minutes: 0.0, ..epochs(3) };
+    watched(dir.path(), &settings, &without_validation(), &mut Toy::new(), never, look).unwrap();
+    assert!(saves > 9, "{saves}");
+    assert_eq!(names(&dir.path().join("checkpoints")).len(), 1);
+}
+
+#[test]
+fn a_newer_versions_folder_is_refused_before_anything_is_put_right() {
+    let dir = tempfile::tempdir().unwrap();
+    run(dir.path(), &epochs(2), &sources(7), &mut Toy::new(), |step| step == 4).unwrap();
+    fs::write(dir.path().join("checkpoints/4/state.json"), r#"{"format":9}"#).unwrap();
+    fs::remove_file(dir.path().join("last")).unwrap();
+    fs::create_dir(dir.path().join("checkpoints/7.new")).unwrap();
+    let before = [names(dir.path()), names(&dir.path().join("checkpoints"))];
+    let error = RunFolder::open(dir.path()).unwrap_err();
+    assert!(matches!(error, FolderError::Newer { format: 9, .. }), "{error}");
+    assert_eq!([names(dir.path()), names(&dir.path().join("checkpoints"))], before);
 }
 
 /// No text of `state.json` ends in a panic.

@@ -134,7 +134,7 @@ fn a_run_saves_when_asked_and_goes_on_to_the_same_bytes() {
     let mut observer = |event: &Event| match event {
         // in the middle of an epoch, and in a validation
         Event::Step { step: 2, .. } | Event::Validating { done: 2, .. } => save.store(true, Ordering::Relaxed),
-        Event::Saved { step } => saved.push(*step),
+        Event::Saved { step, .. } => saved.push(*step),
         _ => {}
     };
     let mut folder = RunFolder::create(&two, &settings).unwrap();

@@ -181,3 +181,26 @@ fn a_history_that_cannot_be_read_says_what_to_do() {
     assert_eq!(longer().unwrap().outcome, Outcome::Finished);
     assert_eq!(history(&run).sessions.len(), 1);
 }
+
+/// Up to then a program may say that nothing was written.
+#[test]
+fn it_is_told_before_a_new_runs_folder_is_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("run");
+    let told = |trainer: Trainer<'_>, there_before: bool| {
+        let mut told = Vec::new();
+        let look = |event: &Event| match event {
+            Event::Creating => {
+                assert_eq!(folder.exists(), there_before);
+                told.push("creating");
+            }
+            Event::Ready(_) => told.push("ready"),
+            _ => {}
+        };
+        trainer.data(set(2), None).on_event(look).run().unwrap();
+        told
+    };
+    let one = Settings { steps: Some(1), ..settings() };
+    assert_eq!(told(Trainer::new(one).out(&folder), false), ["creating", "ready"]);
+    assert_eq!(told(Trainer::resume(&folder).with(values("steps = 2")), true), ["ready"]);
+}

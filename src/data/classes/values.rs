@@ -56,7 +56,9 @@ impl FromStr for PixelValue {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is no pixel value: a number from 0 to 65535, or a colour like #ff0000");
         if let Some(digits) = text.strip_prefix('#') {
-            let number = u32::from_str_radix(digits, 16).ok().filter(|_| digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+            let number = u32::from_str_radix(digits, 16)
+                .ok()
+                .filter(|_| digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
             let [_, r, g, b] = number.ok_or_else(wrong)?.to_be_bytes();
             return Ok(Self::of_rgb([r, g, b]));
         }

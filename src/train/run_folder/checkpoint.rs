@@ -1,31 +1,62 @@
-//! A checkpoint's two weight files: the model, and what its optimiser gathered.
+//! A checkpoint: the model, what its optimiser gathered, and the position.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::checkpoints::Checkpoints;
 use super::error::FolderError;
-use super::names::OPTIMISER;
+use super::names::{OPTIMISER, STATE};
+use super::state::State;
 use crate::checkpoint::file::WeightFile;
 use crate::checkpoint::found::MODEL;
 use crate::checkpoint::safetensors::write::save;
+use crate::files::replace::Replacement;
+use crate::files::write::write_in_own_folder;
 use crate::nn::weights::spec::{Role, Value, WeightSpec};
 use crate::train::learner::Learner;
 
 /// What PyTorch calls the first and the second moment.
 const MOMENTS: [&str; 2] = ["exp_avg", "exp_avg_sq"];
 
-/// Writes the model into `folder`.
-pub(super) fn write_model(
+/// Writes the checkpoint of `state`, which gets its name when all of it is there; a folder of that name is discarded then.
+///
+/// # Errors
+/// When a weight is not finite, or something cannot be written.
+pub(super) fn write(
     learner: &dyn Learner,
-    folder: &Path,
+    state: &State,
     metadata: &BTreeMap<String, String>,
+    checkpoints: &Checkpoints,
 ) -> Result<(), FolderError> {
+    check_finite(learner)?;
+    let place = checkpoints.place(state.step);
+    let failed = |source| FolderError::Write { path: place.clone(), source };
+    let staged = Replacement::folder(&place).map_err(failed)?;
+    write_model(learner, staged.path(), metadata)?;
+    write_moments(learner, staged.path())?;
+    write_state(staged.path(), state)?;
+    if place.exists() {
+        // a part of one: of a copy that was cut off, or a best model of an earlier version, which had nothing beside it; or one of a
+        // run that was gone back from
+        checkpoints.discard(&place)?;
+    }
+    staged.commit().map_err(failed)
+}
+
+/// Writes the position of the checkpoint in `folder`, in place of the one before.
+pub(super) fn write_state(folder: &Path, state: &State) -> Result<(), FolderError> {
+    let path = folder.join(STATE);
+    write_in_own_folder(&path, state.to_text()).map_err(|source| FolderError::Write { path, source })
+}
+
+/// Writes the model into `folder`.
+fn write_model(learner: &dyn Learner, folder: &Path, metadata: &BTreeMap<String, String>) -> Result<(), FolderError> {
     let each_value = |put: &mut dyn FnMut(WeightSpec, Value)| learner.each_value(put);
     Ok(save(&folder.join(MODEL), &learner.specs(), each_value, metadata)?)
 }
 
 /// Writes the optimiser's moments and step count into `folder`.
-pub(super) fn write_moments(learner: &dyn Learner, folder: &Path) -> Result<(), FolderError> {
+fn write_moments(learner: &dyn Learner, folder: &Path) -> Result<(), FolderError> {
     let spec = |moment: &str, name: &str, count: usize| WeightSpec {
         name: format!("{moment}.{name}"),
         shape: vec![count],
@@ -89,7 +120,7 @@ fn shown_step(text: &str) -> String {
 }
 
 /// A finite loss can have an infinite gradient: then the next loss tells, but no checkpoint must.
-pub(super) fn check_finite(learner: &dyn Learner) -> Result<(), FolderError> {
+fn check_finite(learner: &dyn Learner) -> Result<(), FolderError> {
     let mut bad = None;
     learner.each_value(&mut |spec, value| {
         let changes = matches!(spec.role, Role::Trainable | Role::Statistic);

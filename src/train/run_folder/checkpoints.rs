@@ -79,11 +79,24 @@ impl Checkpoints {
         Pointer::turn(&self.run, name, &target).map_err(|source| self.write_error(name, source))
     }
 
-    /// Moves a folder of the run to where the checkpoint of a step belongs; where one is already, it is discarded.
+    /// The step of the checkpoint that `last` or `best` stands for, by whatever path: somebody's own link may be absolute.
+    /// `None` if it stands for none in this run's folder of checkpoints.
+    pub(super) fn step_of(&self, pointer: &Pointer) -> Option<u64> {
+        let target = pointer.target()?;
+        step_of_target(target).or_else(|| {
+            let (place, folder) = (self.run.join(target).canonicalize().ok()?, self.folder().canonicalize().ok()?);
+            step_of_name(place.strip_prefix(folder).ok()?.to_str())
+        })
+    }
+
+    /// Moves a folder of the run to where the checkpoint of a step belongs. Where there is one already, the one that has more of a
+    /// checkpoint stays, and the other is discarded.
     pub(super) fn adopt(&self, name: &str, step: u64) -> Result<(), FolderError> {
         let (from, to) = (self.run.join(name), self.place(step));
+        let has_more = is_whole(&to) || has_model(&to) && !is_whole(&from);
         let moved = fs::create_dir_all(self.folder()).and_then(|()| match to.exists() {
-            true => discard(&from, &self.folder()),
+            true if has_more => discard(&from, &self.folder()),
+            true => discard(&to, &self.folder()).and_then(|()| fs::rename(&from, &to)),
             false => fs::rename(&from, &to),
         });
         moved.map_err(|source| self.write_error(name, source))
@@ -108,16 +121,18 @@ impl Checkpoints {
         }
     }
 
-    /// Takes the checkpoints away that nothing names: neither `last`, `best` nor the position, nor the number of newest ones
-    /// that are kept. One that cannot be removed stays until the next time.
-    pub(super) fn prune(&self, state: &State, keep: usize) {
+    /// Takes the checkpoints away that nothing names: neither `last`, whose step is `last`, nor `best`, nor the position `state`, nor
+    /// the number of newest ones that are kept. Those after `last` are of a run that was gone back from: with this one's they would
+    /// make no run. One that cannot be removed stays until the next time.
+    pub(super) fn prune(&self, last: u64, state: &State, keep: usize) {
         let Ok(steps) = self.steps() else { return };
-        let mut kept: BTreeSet<u64> = steps.iter().rev().take(keep.max(1)).copied().collect();
-        kept.insert(state.step);
+        let own = steps.iter().rev().filter(|step| **step <= last);
+        let mut kept: BTreeSet<u64> = own.take(keep.max(1)).copied().collect();
+        kept.insert(last);
         kept.extend(state.best.map(|best| best.step));
         for name in [LAST, BEST] {
             match self.read(name) {
-                Ok(pointer) => kept.extend(pointer.target().and_then(step_of)),
+                Ok(pointer) => kept.extend(self.step_of(&pointer)),
                 // what it stands for must not go
                 Err(_) => return,
             }
@@ -145,7 +160,7 @@ pub(super) fn has_model(folder: &Path) -> bool {
 }
 
 /// The step of a target that is `checkpoints/STEP`.
-pub(super) fn step_of(target: &Path) -> Option<u64> {
+fn step_of_target(target: &Path) -> Option<u64> {
     let name = target.file_name().and_then(|name| name.to_str());
     step_of_name(name).filter(|_| target.parent() == Some(Path::new(CHECKPOINTS)))
 }
@@ -192,9 +207,59 @@ mod tests {
             let (_dir, checkpoints) = run(&[1, 2, 5, 7, 9]);
             checkpoints.turn(LAST, 9).unwrap();
             checkpoints.turn(BEST, link).unwrap();
-            checkpoints.prune(&state(9, best), keep);
+            checkpoints.prune(9, &state(9, best), keep);
             assert_eq!(checkpoints.steps().unwrap(), left);
             assert_eq!(fs::read_dir(checkpoints.folder()).unwrap().count(), left.len());
+        }
+    }
+
+    #[test]
+    fn checkpoints_of_a_run_that_was_gone_back_from_are_not_kept() {
+        let (dir, checkpoints) = run(&[1, 5, 7, 9]);
+        fs::create_dir(dir.path().join("last")).unwrap();
+        checkpoints.prune(5, &state(6, Some(1)), 3);
+        assert_eq!(checkpoints.steps().unwrap(), [1, 5]);
+    }
+
+    #[test]
+    fn of_two_folders_of_a_step_the_one_with_more_stays() {
+        for (name, at_place, at_name, stays) in [
+            (LAST, &[MODEL][..], &[MODEL, OPTIMISER, STATE][..], "name"),
+            (LAST, &[MODEL, OPTIMISER, STATE], &[MODEL, OPTIMISER, STATE], "place"),
+            (BEST, &[OPTIMISER, STATE], &[MODEL], "name"),
+            (BEST, &[MODEL], &[MODEL], "place"),
+            (BEST, &[], &[MODEL], "name"),
+        ] {
+            let (dir, checkpoints) = run(&[]);
+            for (folder, files, text) in
+                [(checkpoints.place(4), at_place, "place"), (dir.path().join(name), at_name, "name")]
+            {
+                fs::create_dir_all(&folder).unwrap();
+                files.iter().for_each(|file| fs::write(folder.join(file), text).unwrap());
+            }
+            checkpoints.adopt(name, 4).unwrap();
+            assert!(!dir.path().join(name).exists());
+            assert_eq!(fs::read_to_string(checkpoints.place(4).join(MODEL)).unwrap(), stays, "{name} {at_place:?}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_counts_as_the_checkpoint_that_it_leads_to() {
+        let (dir, checkpoints) = run(&[3]);
+        let other = dir.path().join("other");
+        fs::create_dir(&other).unwrap();
+        let absolute = checkpoints.place(3);
+        for (target, step) in [
+            ("checkpoints/3", Some(3)),
+            ("./checkpoints/3", Some(3)),
+            ("checkpoints/../checkpoints/3/", Some(3)),
+            (absolute.to_str().unwrap(), Some(3)),
+            (other.to_str().unwrap(), None),
+            ("checkpoints", None),
+            ("nowhere", None),
+        ] {
+            assert_eq!(checkpoints.step_of(&Pointer::Link(target.into())), step, "{target}");
         }
     }
 
@@ -212,6 +277,6 @@ mod tests {
         left.sort();
         assert_eq!(left, ["+4", "012", "12", "3", "x"]);
         let steps = ["checkpoints/12", "checkpoints/x", "/checkpoints/12", "12", "a/checkpoints/12", "checkpoints/1/2"];
-        assert_eq!(steps.map(|target| step_of(Path::new(target))), [Some(12), None, None, None, None, None]);
+        assert_eq!(steps.map(|target| step_of_target(Path::new(target))), [Some(12), None, None, None, None, None]);
     }
 }

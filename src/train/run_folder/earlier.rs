@@ -48,16 +48,16 @@ pub(super) fn move_best(checkpoints: &Checkpoints, state: &State) -> Result<(), 
     let plain: PathBuf = checkpoints.run().join(BEST);
     let written = WeightFile::open(&plain.join(MODEL)).ok();
     let written = written.and_then(|file| file.metadata().get("step")?.parse::<u64>().ok());
-    match state.best.map(|best| best.step) {
-        Some(best) if has_model(&checkpoints.place(best)) => checkpoints.discard(&plain)?,
-        Some(best) => checkpoints.adopt(BEST, written.unwrap_or(best))?,
-        // the end of a first epoch that was not finished, or of one that will be trained again: it stays until there is a best
-        None => return Ok(()),
+    // the end of a first epoch that was not finished, or of one that will be trained again: it stays until there is a best
+    let Some(best) = state.best.map(|best| best.step) else { return Ok(()) };
+    if has_model(&checkpoints.place(best)) {
+        checkpoints.discard(&plain)?;
+        return checkpoints.turn(BEST, best);
     }
-    match state.best.map(|best| best.step).filter(|best| has_model(&checkpoints.place(*best))) {
-        Some(best) => checkpoints.turn(BEST, best),
-        None => Ok(()),
-    }
+    // of another step than the position names, it is still the best model that is there
+    let step = written.unwrap_or(best);
+    checkpoints.adopt(BEST, step)?;
+    checkpoints.turn(BEST, step)
 }
 
 #[cfg(test)]

@@ -20,6 +20,14 @@ pub enum FolderError {
         /// The folder.
         path: PathBuf,
     },
+    /// There is no run, but something of the name of a run's file, which a new one would mix with.
+    #[error("{} holds no run (no {CONFIG}), but {name}, which a run would write to: move it away", path.display())]
+    InTheWay {
+        /// The folder.
+        path: PathBuf,
+        /// What it holds.
+        name: &'static str,
+    },
     /// There is no run to resume.
     #[error("{} holds no run: it has no {CONFIG}", path.display())]
     NoRun {
@@ -36,7 +44,8 @@ pub enum FolderError {
     },
     /// Another process seems to train in it, on a file system that has no locks.
     #[error(
-        "another process is training in {}: {holder} (its file system has no locks: if that process is gone, remove {})",
+        "another process is training in {}, or was killed there: {holder} (its file system has no locks: if that process is gone, \
+         remove {})",
         path.display(),
         path.join(RUNNING).display()
     )]

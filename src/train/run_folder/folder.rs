@@ -17,8 +17,8 @@
 //!
 //! **What a kill leaves.** A checkpoint is written into `checkpoints/STEP.new` and gets its name by a rename, when all of it is on
 //! the disk. Its weights never change after that; a second save at the same step renames a new `state.json` over the old
-//! one. Then `last` is turned to it, by renaming a new link over the old one, then `best`, and only then are checkpoints
-//! removed that neither of them, nor the position, nor the setting `keep` holds: renamed to a hidden name first.
+//! one. Then `last` is turned to it, by renaming a new link over the old one, then `best`. Checkpoints that neither of them, nor the
+//! position, nor the setting `keep` holds are removed when the next save begins: renamed to a hidden name first.
 //! So a reader finds a whole model under both names at any moment. [`RunFolder::open`] puts right what was cut off: the newest
 //! whole checkpoint is where the run stands, and its position names the best one. (To go back to an older one that `keep` kept,
 //! remove the newer ones and `last`.) The position says how many lines of the log belong to it; lines after them are cut off
@@ -33,8 +33,6 @@
 //! **Other processes** are kept out by a lock on the log (`holder`).
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use super::checkpoint;
@@ -44,15 +42,13 @@ use super::error::FolderError;
 use super::history::History;
 use super::holder::{Hold, Taken, take};
 use super::log::{Log, Record};
-use super::names::{CONFIG, HISTORY, LOG, STATE};
+use super::names::{CONFIG, HISTORY, STATE};
 use super::note::FolderNote;
-use super::read::read_state;
-use super::settle::{settle_best, settle_last};
+use super::read::{read_history, read_state};
+use super::settle::{check_version, settle_best, settle_last};
 use super::state::State;
-use crate::checkpoint::found::{BEST, CHECKPOINTS, LAST, MODEL};
-use crate::files::folder::parent;
+use crate::checkpoint::found::{BEST, LAST, MODEL};
 use crate::files::pointer::Pointer;
-use crate::files::replace::Replacement;
 use crate::files::temporary::sweep;
 use crate::files::write::write_in_own_folder;
 use crate::train::learner::Learner;
@@ -63,95 +59,17 @@ use crate::train::settings::settings::Settings;
 pub struct RunFolder {
     // dropped first, as long as the log is locked
     _hold: Hold,
-    path: PathBuf,
+    pub(super) path: PathBuf,
     checkpoints: Checkpoints,
     log: Log,
     /// Whether this process made the folder.
-    made: bool,
+    pub(super) made: bool,
     /// The step of the newest checkpoint.
     saved: Option<u64>,
     notes: Vec<FolderNote>,
 }
 
 impl RunFolder {
-    /// Starts a run in the folder `path`, which is made if it does not exist, and writes its settings. Of two that start there at
-    /// once, one gets an error.
-    ///
-    /// # Errors
-    /// When it holds a run already, another process trains in it, or it cannot be written to. A folder that was made for it is
-    /// removed again then.
-    pub fn create(path: &Path, settings: &Settings) -> Result<Self, FolderError> {
-        Self::check_unused(path)?;
-        let failed = |source| FolderError::Write { path: path.to_owned(), source };
-        fs::create_dir_all(parent(path)).map_err(failed)?;
-        match fs::create_dir(path) {
-            Ok(()) => Self::begin(path, settings, true),
-            Err(_) if path.is_dir() => Self::begin(path, settings, false),
-            Err(source) => Err(failed(source)),
-        }
-    }
-
-    /// The same in the first of `PARENT/NAME`, `PARENT/NAME-2`, ... that does not exist: where a run goes by default. Each of
-    /// several that start at once gets a folder of its own.
-    ///
-    /// # Errors
-    /// As [`create`](Self::create).
-    pub fn create_numbered(parent: &Path, name: &str, settings: &Settings) -> Result<Self, FolderError> {
-        fs::create_dir_all(parent).map_err(|source| FolderError::Write { path: parent.to_owned(), source })?;
-        loop {
-            let path = Self::unused(parent, name);
-            match fs::create_dir(&path) {
-                Ok(()) => match Self::begin(&path, settings, true) {
-                    // somebody named this very folder
-                    Err(FolderError::Busy { .. } | FolderError::Named { .. } | FolderError::Occupied { .. }) => {}
-                    begun => return begun,
-                },
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(source) => return Err(FolderError::Write { path, source }),
-            }
-        }
-    }
-
-    /// Takes the folder, which exists, and writes the settings.
-    fn begin(path: &Path, settings: &Settings, made: bool) -> Result<Self, FolderError> {
-        let mut folder = Self::take(path, made)?;
-        // once more: another run may have begun and ended meanwhile
-        match Self::check_unused(path).and_then(|()| folder.write_settings(settings)) {
-            Ok(()) => Ok(folder),
-            Err(error @ FolderError::Occupied { .. }) => Err(error),
-            Err(error) => {
-                folder.abandon();
-                Err(error)
-            }
-        }
-    }
-
-    /// Gives up a run that was just created: a folder that was made for it is removed with what was written.
-    pub(in crate::train) fn abandon(self) {
-        let (path, made) = (self.path.clone(), self.made);
-        // what cannot be removed now could not be before, either
-        for name in [CONFIG, HISTORY, LOG] {
-            let _ = fs::remove_file(path.join(name));
-        }
-        drop(self);
-        if made {
-            let _ = fs::remove_dir(path);
-        }
-    }
-
-    /// Whether [`create`](Self::create) would find a run there: to ask before work that takes long.
-    ///
-    /// # Errors
-    /// When it holds a run.
-    pub fn check_unused(path: &Path) -> Result<(), FolderError> {
-        let logged = fs::metadata(path.join(LOG)).is_ok_and(|log| log.len() > 0);
-        let there = |name: &&str| fs::symlink_metadata(path.join(name)).is_ok();
-        if logged || [CONFIG, HISTORY, CHECKPOINTS, LAST, BEST].iter().any(there) {
-            return Err(FolderError::Occupied { path: path.to_owned() });
-        }
-        Ok(())
-    }
-
     /// Opens the folder of an earlier run and puts right what was cut off when it was killed; [`notes`](Self::notes) tell.
     ///
     /// # Errors
@@ -162,6 +80,7 @@ impl RunFolder {
             return Err(FolderError::NoRun { path: path.to_owned() });
         }
         let mut folder = Self::take(path, false)?;
+        check_version(&folder.checkpoints)?;
         sweep(path);
         folder.checkpoints.clean();
         if let Some(state) = settle_last(&folder.checkpoints, &mut folder.notes)? {
@@ -174,23 +93,16 @@ impl RunFolder {
     }
 
     /// Takes the folder for this process alone.
-    fn take(path: &Path, made: bool) -> Result<Self, FolderError> {
+    pub(super) fn take(path: &Path, made: bool) -> Result<Self, FolderError> {
         let log = Log::open(path)?;
         let (hold, note) = match take(path, log.file()) {
             Taken::Alone(hold) => (hold, None),
-            Taken::WithoutLock(hold, holder) => (hold, Some(FolderNote::NoLocks { holder })),
+            Taken::WithoutLock(hold) => (hold, Some(FolderNote::NoLocks)),
             Taken::Locked(holder) => return Err(FolderError::Busy { path: path.to_owned(), holder }),
             Taken::Named(holder) => return Err(FolderError::Named { path: path.to_owned(), holder }),
         };
         let (path, checkpoints) = (path.to_owned(), Checkpoints::of(path));
         Ok(Self { _hold: hold, path, checkpoints, log, made, saved: None, notes: note.into_iter().collect() })
-    }
-
-    /// The first of `PARENT/NAME`, `PARENT/NAME-2`, ... that does not exist now.
-    pub fn unused(parent: &Path, name: &str) -> PathBuf {
-        let numbered = (2u64..).map(|n| parent.join(format!("{name}-{n}")));
-        let mut places = std::iter::once(parent.join(name)).chain(numbered);
-        places.find(|path| fs::symlink_metadata(path).is_err()).unwrap_or_else(|| parent.join(name))
     }
 
     /// Where it is.
@@ -254,16 +166,7 @@ impl RunFolder {
     /// # Errors
     /// When `run.json` cannot be read.
     pub fn history(&self) -> Result<History, FolderError> {
-        let path = self.path.join(HISTORY);
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(History::default()),
-            Err(source) => return Err(FolderError::Read { path, source }),
-        };
-        serde_json::from_slice(&text).map_err(|e| FolderError::Damaged {
-            path,
-            reason: format!("no history of a run: {e}; nothing depends on this file, so rename or remove it"),
-        })
+        read_history(&self.path)
     }
 
     /// Writes the run's sessions, in place of those before.
@@ -328,7 +231,9 @@ impl RunFolder {
     /// Writes the checkpoint of `state`, and lets `last` stand for it and `best` for the best model that `state` names. Besides these
     /// the newest `keep` checkpoints are kept. `state.log_lines` is set to what the log holds now.
     ///
-    /// Weights of one step are equal: where the checkpoint is there already, only its position is replaced.
+    /// A second save of a step replaces the position only. A checkpoint of that step which `last` did not stand for is of a run that
+    /// was gone back from, and is replaced. What `last` and `best` stood for before stays until the next save, or
+    /// [`finish`](Self::finish): a reader may have it open.
     ///
     /// # Errors
     /// When a weight is not finite, or something cannot be written: the checkpoint before is intact then, and
@@ -341,41 +246,22 @@ impl RunFolder {
         keep: usize,
     ) -> Result<(), FolderError> {
         state.log_lines = self.log.sync()?;
+        if let Some(saved) = self.saved {
+            self.checkpoints.prune(saved, state, keep);
+        }
         let place = self.checkpoints.place(state.step);
-        if is_whole(&place) {
-            write_file(&place.join(STATE), &state.to_text())?;
-        } else {
-            self.write_checkpoint(learner, state, metadata, &place)?;
+        let own =
+            self.saved == Some(state.step) && self.checkpoints.step_of(&self.checkpoints.read(LAST)?) == self.saved;
+        match own && is_whole(&place) {
+            true => checkpoint::write_state(&place, state)?,
+            false => checkpoint::write(learner, state, metadata, &self.checkpoints)?,
         }
         if let (Some(saved), Pointer::Folder) = (self.saved, self.checkpoints.read(LAST)?) {
             self.checkpoints.adopt(LAST, saved)?;
         }
         self.checkpoints.turn(LAST, state.step)?;
         self.saved = Some(state.step);
-        settle_best(&self.checkpoints, state, true)?;
-        self.checkpoints.prune(state, keep);
-        Ok(())
-    }
-
-    /// Writes a checkpoint that gets its name, `place`, when all of it is there.
-    fn write_checkpoint(
-        &self,
-        learner: &dyn Learner,
-        state: &State,
-        metadata: &BTreeMap<String, String>,
-        place: &Path,
-    ) -> Result<(), FolderError> {
-        checkpoint::check_finite(learner)?;
-        let failed = |source| FolderError::Write { path: place.to_owned(), source };
-        let staged = Replacement::folder(place).map_err(failed)?;
-        checkpoint::write_model(learner, staged.path(), metadata)?;
-        checkpoint::write_moments(learner, staged.path())?;
-        write_file(&staged.path().join(STATE), &state.to_text())?;
-        if place.exists() {
-            // a part of one: of a copy that was cut off, or a best model of an earlier version, which had nothing beside it
-            self.checkpoints.discard(place)?;
-        }
-        staged.commit().map_err(failed)
+        settle_best(&self.checkpoints, state, true).map(drop)
     }
 
     /// Lets `best` stand for the newest checkpoint, the end of a run inside an epoch.
@@ -390,13 +276,16 @@ impl RunFolder {
         self.checkpoints.turn(BEST, state.step)
     }
 
-    /// Marks the newest checkpoint as the run's end.
+    /// Marks the newest checkpoint, whose position is `state`, as the run's end, and leaves only it, the best one and the newest
+    /// `keep`.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn finish(&mut self, state: &mut State) -> Result<(), FolderError> {
+    pub fn finish(&mut self, state: &mut State, keep: usize) -> Result<(), FolderError> {
         state.finished = true;
-        write_file(&self.checkpoints.resolve(LAST)?.join(STATE), &state.to_text())
+        checkpoint::write_state(&self.checkpoints.resolve(LAST)?, state)?;
+        self.checkpoints.prune(state.step, state, keep);
+        Ok(())
     }
 }
 
@@ -412,89 +301,19 @@ fn write_file(path: &Path, text: &str) -> Result<(), FolderError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::settings::layers::resolve;
-    use std::collections::BTreeSet;
-
-    fn settings() -> Settings {
-        resolve(&[]).unwrap().settings
-    }
-
-    #[test]
-    fn a_run_is_never_overwritten() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a/run");
-        assert_eq!(RunFolder::unused(dir.path(), "a"), dir.path().join("a"));
-        let folder = RunFolder::create(&path, &settings()).unwrap();
-        assert_eq!(folder.settings().unwrap(), settings());
-        assert_eq!(folder.state().unwrap(), None);
-        assert_eq!(RunFolder::unused(dir.path(), "a"), dir.path().join("a-2"));
-        let message = RunFolder::create(&path, &settings()).unwrap_err().to_string();
-        assert!(message.contains("holds a run already"), "{message}");
-        let message = RunFolder::open(dir.path()).unwrap_err().to_string();
-        assert!(message.contains("config.toml"), "{message}");
-        let message = RunFolder::open(&path).unwrap_err().to_string();
-        let process = format!(": process {} on ", std::process::id());
-        assert!(message.contains("another process is training in") && message.contains(&process), "{message}");
-        drop(folder);
-        assert!(!path.join("running.json").exists());
-        RunFolder::open(&path).unwrap();
-    }
 
     /// The program of the last version locks the log, and knows nothing else.
     #[test]
     fn an_earlier_programs_lock_keeps_this_one_out() {
         let dir = tempfile::tempdir().unwrap();
-        drop(RunFolder::create(&dir.path().join("run"), &settings()).unwrap());
-        let log = fs::File::options().append(true).open(dir.path().join("run/log.jsonl")).unwrap();
+        drop(RunFolder::create(&dir.path().join("run"), &Settings::default()).unwrap());
+        let log = std::fs::File::options().append(true).open(dir.path().join("run/log.jsonl")).unwrap();
         log.try_lock().unwrap();
         let error = RunFolder::open(&dir.path().join("run")).unwrap_err();
         assert!(matches!(error, FolderError::Busy { holder: None, .. }), "{error}");
         drop(log);
         let folder = RunFolder::open(&dir.path().join("run")).unwrap();
-        let log = fs::File::options().append(true).open(folder.log_path()).unwrap();
+        let log = std::fs::File::options().append(true).open(folder.log_path()).unwrap();
         assert!(log.try_lock().is_err());
-    }
-
-    #[test]
-    fn an_output_that_cannot_be_written_to_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("file");
-        fs::write(&file, "x").unwrap();
-        let message = RunFolder::create(&file.join("run"), &settings()).unwrap_err().to_string();
-        assert!(message.starts_with("cannot write") && message.contains("file/run"), "{message}");
-    }
-
-    #[test]
-    fn runs_that_start_at_once_share_no_folder() {
-        let dir = tempfile::tempdir().unwrap();
-        let parent = dir.path().join("runs");
-        let count = 8;
-        let folders: Vec<_> = std::thread::scope(|scope| {
-            let start = || RunFolder::create_numbered(&parent, "train", &settings()).unwrap();
-            let starts: Vec<_> = (0..count).map(|_| scope.spawn(start)).collect();
-            starts.into_iter().map(|start| start.join().unwrap()).collect()
-        });
-        let places: BTreeSet<_> = folders.iter().map(|folder| folder.path().to_owned()).collect();
-        let names = (2..=count).map(|n| parent.join(format!("train-{n}"))).chain([parent.join("train")]);
-        assert_eq!(places, names.collect());
-        // and of those that are given one folder, one gets it
-        let named = dir.path().join("named");
-        let begun = std::thread::scope(|scope| {
-            let starts: Vec<_> = (0..count).map(|_| scope.spawn(|| RunFolder::create(&named, &settings()))).collect();
-            starts.into_iter().map(|start| start.join().unwrap()).filter(Result::is_ok).count()
-        });
-        assert_eq!(begun, 1);
-    }
-
-    #[test]
-    fn a_start_that_is_refused_leaves_no_folder() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("run");
-        RunFolder::create(&path, &settings()).unwrap().abandon();
-        assert!(!path.exists());
-        // one that was there stays
-        fs::create_dir(&path).unwrap();
-        RunFolder::create(&path, &settings()).unwrap().abandon();
-        assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
     }
 }

@@ -48,7 +48,7 @@ impl Holder {
         let told = Path::new("/proc/self/stat").exists();
         self.host == host()
             && told
-            && !began(self.process).is_some_and(|began| self.began.is_none_or(|own| own == began))
+            && began(self.process).is_none_or(|began| self.began.is_some_and(|own| own != began))
     }
 }
 
@@ -89,11 +89,11 @@ impl Drop for Hold {
 pub(super) enum Taken {
     /// By this process alone.
     Alone(Hold),
-    /// The file system has no locks. The one who is named may still be training there.
-    WithoutLock(Hold, Option<Holder>),
+    /// The file system has no locks, and nobody seems to train there.
+    WithoutLock(Hold),
     /// Another process has its lock; the one that `running.json` names, if that can be.
     Locked(Option<Holder>),
-    /// There are no locks, but `running.json` names a process of this machine that goes on.
+    /// There are no locks, but `running.json` names a process that goes on, or one of another machine, which may.
     Named(Holder),
 }
 
@@ -108,8 +108,8 @@ fn take_by(try_lock: impl Fn(&File) -> Result<(), TryLockError>, folder: &Path, 
         Ok(()) => Taken::Alone(hold(folder)),
         Err(TryLockError::WouldBlock) => Taken::Locked(before),
         Err(TryLockError::Error(_)) => match before {
-            Some(holder) if holder.host == host() => Taken::Named(holder),
-            before => Taken::WithoutLock(hold(folder), before),
+            Some(holder) => Taken::Named(holder),
+            None => Taken::WithoutLock(hold(folder)),
         },
     }
 }
@@ -168,17 +168,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let log = File::create(dir.path().join("log.jsonl")).unwrap();
         let write = |holder: &Holder| fs::write(dir.path().join("running.json"), serde_json::to_vec(holder).unwrap());
-        let Taken::WithoutLock(hold, None) = take_by(without_locks, dir.path(), &log) else { panic!("not taken") };
+        let Taken::WithoutLock(hold) = take_by(without_locks, dir.path(), &log) else { panic!("not taken") };
         // this very process has it
         assert!(matches!(take_by(without_locks, dir.path(), &log), Taken::Named(_)));
         drop(hold);
         write(&Holder { process: gone(), ..Holder::this() }).unwrap();
-        assert!(matches!(take_by(without_locks, dir.path(), &log), Taken::WithoutLock(_, None)));
+        assert!(matches!(take_by(without_locks, dir.path(), &log), Taken::WithoutLock(_)));
         let other = Holder { host: "node7".into(), process: 812, ..Holder::this() };
         write(&other).unwrap();
-        let Taken::WithoutLock(_, Some(named)) = take_by(without_locks, dir.path(), &log) else { panic!("not taken") };
+        // nobody can see from here whether it is gone
+        let Taken::Named(named) = take_by(without_locks, dir.path(), &log) else { panic!("taken from {other}") };
         assert_eq!(named, other);
+        assert_eq!(Holder::read(dir.path()), Some(other));
         fs::write(dir.path().join("running.json"), "no holder").unwrap();
-        assert!(matches!(take_by(without_locks, dir.path(), &log), Taken::WithoutLock(_, None)));
+        assert!(matches!(take_by(without_locks, dir.path(), &log), Taken::WithoutLock(_)));
     }
 }

@@ -2,6 +2,7 @@
 
 pub(in crate::train) mod checkpoint;
 pub(in crate::train) mod checkpoints;
+pub(in crate::train) mod create;
 pub(in crate::train) mod earlier;
 pub(crate) mod error;
 pub(crate) mod folder;

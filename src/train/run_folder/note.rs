@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use super::holder::Holder;
 use crate::checkpoint::found::{BEST, CHECKPOINTS, LAST};
 
 /// What a person should know of a run's folder before it is gone on with.
@@ -10,10 +9,7 @@ use crate::checkpoint::found::{BEST, CHECKPOINTS, LAST};
 #[non_exhaustive]
 pub enum FolderNote {
     /// The file system has no locks: nothing keeps a second process out of the folder.
-    NoLocks {
-        /// A process of another machine that may still be training there.
-        holder: Option<Holder>,
-    },
+    NoLocks,
     /// `last` did not stand for the newest whole checkpoint, as after a kill; it does now.
     Repaired {
         /// The step that it stood for, if any.
@@ -31,12 +27,8 @@ pub enum FolderNote {
 impl fmt::Display for FolderNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoLocks { holder } => {
-                f.write_str("its file system has no locks, so nothing keeps a second process from training in it")?;
-                match holder {
-                    Some(holder) => write!(f, "; {holder}, may still be: end it there first"),
-                    None => Ok(()),
-                }
+            Self::NoLocks => {
+                f.write_str("its file system has no locks: begin no second process in it while this one trains")
             }
             Self::Repaired { named: None, step } => {
                 write!(f, "`{LAST}` was not there: it goes on from {CHECKPOINTS}/{step}, the newest that is whole")

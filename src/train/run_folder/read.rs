@@ -1,11 +1,12 @@
-//! Reading a checkpoint's position.
+//! Reading a checkpoint's position, and a run's history.
 
-use std::fs::File;
-use std::io::Read;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::Path;
 
 use super::error::FolderError;
-use super::names::STATE;
+use super::history::History;
+use super::names::{HISTORY, STATE};
 use super::state::{NoState, STATE_FORMAT, State};
 
 /// Longest position that is read, in bytes; one has about 500.
@@ -25,5 +26,22 @@ pub(super) fn read_state(folder: &Path) -> Result<State, FolderError> {
     State::of_text(&text).map_err(|reason| match reason {
         NoState::Newer { format } => FolderError::Newer { path, format, known: STATE_FORMAT },
         NoState::Damaged(reason) => FolderError::Damaged { path, reason: format!("no position of a run: {reason}") },
+    })
+}
+
+/// The history of the run in `folder`; empty in a folder of a version that did not record it.
+///
+/// # Errors
+/// When `run.json` cannot be read.
+pub(super) fn read_history(folder: &Path) -> Result<History, FolderError> {
+    let path = folder.join(HISTORY);
+    let text = match fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(History::default()),
+        Err(source) => return Err(FolderError::Read { path, source }),
+    };
+    serde_json::from_slice(&text).map_err(|error| FolderError::Damaged {
+        path,
+        reason: format!("no history of a run: {error}; nothing depends on this file, so rename or remove it"),
     })
 }

@@ -3,7 +3,7 @@
 //! A checkpoint has its number only once it is whole. So the newest whole one is where the run stands, and its position says which
 //! model is the best: the two names follow from them.
 
-use super::checkpoints::{Checkpoints, has_model, is_whole, step_of};
+use super::checkpoints::{Checkpoints, has_model, is_whole};
 use super::earlier::{move_best, recover};
 use super::error::FolderError;
 use super::note::FolderNote;
@@ -11,6 +11,22 @@ use super::read::read_state;
 use super::state::State;
 use crate::checkpoint::found::{BEST, LAST};
 use crate::files::pointer::Pointer;
+
+/// Sees whether a later version of this program wrote a position that is read: before anything is changed.
+///
+/// # Errors
+/// When it did.
+pub(super) fn check_version(checkpoints: &Checkpoints) -> Result<(), FolderError> {
+    let mut places = vec![checkpoints.resolve(LAST)?];
+    places.extend(checkpoints.steps()?.into_iter().map(|step| checkpoints.place(step)));
+    for place in places {
+        // any other trouble is told where it matters
+        if let Err(newer @ FolderError::Newer { .. }) = read_state(&place) {
+            return Err(newer);
+        }
+    }
+    Ok(())
+}
 
 /// Lets `last` stand for the newest whole checkpoint, and gives that one's position; `None` if there is no checkpoint yet.
 ///
@@ -51,7 +67,7 @@ pub(super) fn settle_last(
                 false => Ok(None),
             };
         }
-        (Pointer::Link(target) | Pointer::Text(target), newest) => match (step_of(target), newest) {
+        (Pointer::Link(target) | Pointer::Text(target), newest) => match (checkpoints.step_of(&pointer), newest) {
             (Some(named), Some(newest)) if named == newest => {}
             (Some(named), Some(newest)) if named < newest => {
                 checkpoints.turn(LAST, newest)?;
@@ -79,7 +95,7 @@ pub(super) fn settle_best(checkpoints: &Checkpoints, state: &State, strict: bool
     }
     // what was the best before there is one of a whole epoch stays until there is
     let Some(best) = state.best.map(|best| best.step) else { return Ok(true) };
-    let named = pointer.target().and_then(step_of);
+    let named = checkpoints.step_of(&pointer);
     let at_the_end = !strict && state.step_in_epoch > 0 && named == Some(state.step);
     if !has_model(&checkpoints.place(best)) {
         return Ok(false);
