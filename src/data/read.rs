@@ -46,7 +46,8 @@
 //!
 //! A path must lead to a regular file (links are followed); a folder, a pipe or a device is refused before a byte is
 //! read. A file has at most 2.9 GB, a picture at most [`MAX_PIXELS`](super::pixels::MAX_PIXELS), and a WebP no side
-//! over 16384: all are checked before memory is taken.
+//! over 16384: all are checked before memory is taken. A TIFF has at most 1.4 GB of samples, and its strips or tiles are
+//! at most 64 MiB larger than the picture; a text of PNG that is packed has at most 1 MiB.
 
 pub(crate) mod facts;
 pub(crate) mod stored;
