@@ -127,7 +127,17 @@ fn forgive(bytes: &mut Vec<u8>) -> Result<(), Problem> {
         if after_pixels && !is_pixels {
             break;
         }
-        let Some(covered) = bytes.get(start..end) else { return Ok(()) };
+        let Some(covered) = bytes.get(start..end) else {
+            if is_pixels {
+                // cut: what is there may hold all pixels, and lack their checksum alone
+                let kept = (bytes.len() - (at + 8)) as u32;
+                bytes[at..start].copy_from_slice(&kept.to_be_bytes());
+                let sum = crc32fast::hash(&bytes[start..]).to_be_bytes();
+                bytes.extend(sum);
+                bytes.extend_from_slice(END);
+            }
+            return Ok(());
+        };
         let sum = crc32fast::hash(covered).to_be_bytes();
         let stored = bytes.get(end..end + 4);
         if is_pixels {
