@@ -15,6 +15,12 @@ const ENDINGS: [&str; 17] = [
     "tga",
 ];
 
+/// The endings of JPEG 2000.
+#[cfg(feature = "jpeg2000")]
+const JPEG_2000_ENDINGS: &[&str] = &["jp2", "j2k", "j2c", "jpc", "jpf", "jpx"];
+#[cfg(not(feature = "jpeg2000"))]
+const JPEG_2000_ENDINGS: &[&str] = &[];
+
 /// The image files of a folder.
 #[derive(Clone, Debug)]
 pub struct Listing {
@@ -36,7 +42,7 @@ impl Listing {
         let mut entered = HashSet::new();
         listing.enter(folder, recursive, &mut entered)?;
         if listing.files.is_empty() {
-            let (path, looked_for) = (folder.to_owned(), ENDINGS.join(", "));
+            let (path, looked_for) = (folder.to_owned(), endings().collect::<Vec<_>>().join(", "));
             return Err(DataError::EmptyFolder { path, looked_for, unused: listing.unused });
         }
         listing.files.sort_unstable_by(|a, b| bytes(a).cmp(bytes(b)));
@@ -64,7 +70,7 @@ impl Listing {
             let hidden = bytes(path.file_name().unwrap_or_default()).starts_with(b".");
             let unused = match path.metadata() {
                 _ if hidden => UnusedKind::Hidden,
-                Err(_) => UnusedKind::BrokenLink,
+                Err(error) => failed(error.kind()),
                 Ok(found) if found.is_dir() && recursive => {
                     self.enter(&path, recursive, entered)?;
                     continue;
@@ -127,10 +133,36 @@ fn bytes<T: AsRef<OsStr> + ?Sized>(name: &T) -> &[u8] {
 
 /// Whether a name's ending is an image's.
 pub(super) fn has_image_ending(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known)))
+    path.extension().is_some_and(|ending| endings().any(|known| ending.eq_ignore_ascii_case(known)))
+}
+
+/// All endings of images that are read.
+fn endings() -> impl Iterator<Item = &'static str> {
+    ENDINGS.iter().chain(JPEG_2000_ENDINGS).copied()
+}
+
+/// What an entry of a folder is whose facts the system does not tell, since this happened.
+fn failed(kind: io::ErrorKind) -> UnusedKind {
+    match kind {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => UnusedKind::BrokenLink,
+        _ => UnusedKind::Unreadable,
+    }
 }
 
 /// What a file is by its ending, if it is no image that is read.
 fn kind_of(path: &Path) -> Option<UnusedKind> {
     if has_image_ending(path) { None } else { Some(UnusedKind::of_ending(path)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_link_to_nothing_is_a_broken_link() {
+        assert_eq!(failed(io::ErrorKind::NotFound), UnusedKind::BrokenLink);
+        for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::TimedOut, io::ErrorKind::Other] {
+            assert_eq!(failed(kind), UnusedKind::Unreadable, "{kind}");
+        }
+    }
 }

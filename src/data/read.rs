@@ -9,7 +9,7 @@
 //! The format comes from the content; TGA, which has no signature, from the name.
 //!
 //! - **PNG**: all depths, interlaced or not. As in Pillow the checksum of a chunk of pixels is not compared, and the
-//!   last chunks may be missing; what is packed inside has a checksum of its own, which must be right.
+//!   last chunks may be missing; what is packed inside has a checksum of its own, which must be right where it is whole.
 //! - **JPEG**: 8 bits, baseline and progressive. Refused by name: arithmetic coding (which Pillow reads), 12 bits,
 //!   lossless, hierarchical. A truncated file is refused, as Pillow does.
 //! - **TIFF** and BigTIFF of both byte orders, in strips or tiles, chunky or planar: 1, 2, 4 and 8 bits of grey and
@@ -31,7 +31,7 @@
 //! - Grey of 16 bits or more is clipped to 0..=255, not scaled (Pillow's modes `I;16`, `I` and `F`); floats are rounded
 //!   towards zero. [`FileFacts::clipped`] counts what that loses, [`ReadOptions::scale_16_bit`] divides 16-bit grey by
 //!   257. Colour of 16 bits keeps its high byte.
-//! - EXIF's orientation (JPEG, PNG, WebP; where there is none, XMP's) is found and not applied, unless
+//! - EXIF's orientation (JPEG, PNG, WebP; where EXIF has no such tag, XMP's) is found and not applied, unless
 //!   [`ReadOptions::exif_orientation`] says so. TIFF's own tag is always applied, as Pillow does since
 //!   version 6.2.
 //! - CMYK JPEG is taken as inverted, the Adobe convention, whether or not Adobe wrote it.
@@ -46,7 +46,8 @@
 //!
 //! A path must lead to a regular file (links are followed); a folder, a pipe or a device is refused before a byte is
 //! read. A file has at most 2.9 GB, a picture at most [`MAX_PIXELS`](super::pixels::MAX_PIXELS), and a WebP no side
-//! over 16384: all are checked before memory is taken.
+//! over 16384: all are checked before memory is taken. A TIFF has at most 1.4 GB of samples, and its strips or tiles are
+//! at most 64 MiB larger than the picture; a text of PNG that is packed has at most 1 MiB.
 
 pub(crate) mod facts;
 pub(crate) mod stored;
@@ -132,6 +133,8 @@ pub(crate) fn read_stored(path: &Path, options: &ReadOptions) -> Result<(Stored,
     };
     let decoded = decode(format, bytes).map_err(|problem| named(path, problem))?;
     let Decoded { stored, channels, bits, lossy, orientation, more_frames } = decoded;
+    // a file may say that it stands upright (1), or nonsense
+    let orientation = orientation.filter(|value| (2..=8).contains(value));
     let applies = format == Format::Tiff || options.exif_orientation == ExifOrientation::Apply;
     let stored = match orientation {
         Some(orientation) if applies => stored.turned(orientation),

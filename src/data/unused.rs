@@ -44,11 +44,27 @@ impl OtherFormat {
         }
     }
 
+    /// What to do with its files; as what a file's content tells where one is read.
+    fn advice(self) -> &'static str {
+        match self {
+            Self::Heic | Self::Avif | Self::JpegXl => "save as JPEG or PNG",
+            Self::Jpeg2000 if cfg!(feature = "jpeg2000") => "save as 8-bit PNG",
+            Self::Jpeg2000 => "save as 8-bit PNG; a program built with the feature `jpeg2000` reads it",
+            Self::Raw => "develop to JPEG, PNG or 8-bit TIFF",
+            Self::Dicom | Self::Nifti => {
+                "save the slices as 8-bit PNG, with the window that shows what is to be segmented"
+            }
+            Self::Vector => "save as 8-bit PNG",
+        }
+    }
+
     /// The endings of its files, in lower case.
     fn endings(self) -> &'static [&'static str] {
         match self {
             Self::Heic => &["heic", "heif", "hif"],
             Self::Avif => &["avif"],
+            // the feature reads all but documents of several layers
+            Self::Jpeg2000 if cfg!(feature = "jpeg2000") => &["jpm"],
             Self::Jpeg2000 => &["jp2", "j2k", "j2c", "jpc", "jpf", "jpx", "jpm"],
             Self::JpegXl => &["jxl"],
             Self::Raw => &["dng", "cr2", "cr3", "nef", "arw", "raf", "orf", "rw2", "pef", "srw"],
@@ -72,6 +88,8 @@ pub enum UnusedKind {
     ZeroBytes,
     /// A link to nothing.
     BrokenLink,
+    /// What the system tells nothing of: a right is missing, a disk is gone.
+    Unreadable,
     /// A folder, where folders in folders are not looked into.
     Subfolder,
     /// Neither a file nor a folder: a pipe, a device.
@@ -119,6 +137,7 @@ impl UnusedKind {
             Self::Format(format) => format.name(),
             Self::ZeroBytes => "zero-bytes",
             Self::BrokenLink => "broken-link",
+            Self::Unreadable => "unreadable",
             Self::Subfolder => "subfolder",
             Self::Special => "special-file",
             Self::Hidden => "hidden",
@@ -148,10 +167,11 @@ impl fmt::Display for Unused {
             let (count, several) = (paths.len(), if paths.len() == 1 { "" } else { "s" });
             let what = match kind {
                 UnusedKind::Format(format) => {
-                    format!("{} file{several}, not read (save as JPEG or PNG)", format.title())
+                    format!("{} file{several}, not read ({})", format.title(), format.advice())
                 }
                 UnusedKind::ZeroBytes => format!("image file{several} of zero bytes"),
                 UnusedKind::BrokenLink => format!("broken link{several}"),
+                UnusedKind::Unreadable => format!("name{several} that cannot be looked at (are the rights missing?)"),
                 UnusedKind::Subfolder => format!("subfolder{several}, not looked into (`recursive`)"),
                 UnusedKind::Special => format!("pipe{several} or device{several}"),
                 UnusedKind::Hidden => format!("hidden name{several}"),

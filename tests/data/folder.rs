@@ -1,7 +1,7 @@
 //! Pairs of images and masks in two folders.
 
-use crate::support::pictures::{Folders, detailed, jpeg_bytes, png_bytes};
-use sam2unet::data::{DataError, Dataset, Folder, FolderOptions, Grey, Listing, image_files, inspect};
+use crate::support::pictures::{Folders, awkward_folder, detailed, jpeg_bytes, png_bytes};
+use sam2unet::data::{DataError, Dataset, Folder, FolderOptions, Grey, Listing, image_files, inspect, read_rgb};
 use std::fs;
 
 #[test]
@@ -115,7 +115,7 @@ fn what_is_not_used_is_told_by_kind() {
     let folders = Folders::new();
     folders.image("a.png", 3, 2);
     folders.mask("a.png", 3, 2);
-    for name in ["b.heic", "c.HIF", "d.avif", "e.dcm", "f.nii.gz", "g.jp2", "h.cr2", "notes.txt", ".hidden.png"] {
+    for name in ["b.heic", "c.HIF", "d.avif", "e.dcm", "f.nii.gz", "g.jpm", "h.cr2", "notes.txt", ".hidden.png"] {
         fs::write(folders.images().join(name), b"x").unwrap();
     }
     fs::write(folders.images().join("empty.png"), b"").unwrap();
@@ -143,10 +143,32 @@ fn what_is_not_used_is_told_by_kind() {
     assert!(text.contains("2 HEIC files, not read (save as JPEG or PNG): "), "{text}");
     assert!(text.contains("1 image file of zero bytes: empty.png") && !text.contains("notes.txt"), "{text}");
 
+    assert!(text.contains("1 camera RAW file, not read (develop to JPEG, PNG or 8-bit TIFF): h.cr2"), "{text}");
+    assert!(text.contains("1 DICOM file, not read (save the slices as 8-bit PNG"), "{text}");
+    assert!(text.contains("1 NIfTI file, not read (save the slices as 8-bit PNG"), "{text}");
+
     // a folder of nothing else says what it holds
     fs::remove_file(folders.images().join("a.png")).unwrap();
     let text = folders.open().unwrap_err().to_string();
     assert!(text.contains("no image files in") && text.contains("2 HEIC files"), "{text}");
+}
+
+/// The files' contents are whole, so that the feature reads what it lists.
+#[test]
+fn jpeg_2000_is_listed_where_the_feature_reads_it() {
+    let folders = Folders::new();
+    let kept = awkward_folder().with_file_name("jpeg2000");
+    fs::copy(kept.join("rgb.jp2"), folders.images().join("a.JP2")).unwrap();
+    fs::copy(kept.join("rgba.j2k"), folders.images().join("b.j2k")).unwrap();
+    folders.image("c.png", 3, 2);
+    let listing = Listing::of(&folders.images(), false).unwrap();
+    if cfg!(feature = "jpeg2000") {
+        assert_eq!((listing.files().len(), listing.unused().is_empty()), (3, true));
+        assert!(listing.files().iter().all(|path| read_rgb(path).is_ok()));
+    } else {
+        let text = listing.unused().to_string();
+        assert!(text.contains("2 JPEG 2000 files, not read") && text.contains("feature `jpeg2000`"), "{text}");
+    }
 }
 
 #[test]

@@ -11,10 +11,13 @@ pub fn long(tag: u16, values: &[u32]) -> Field {
     (tag, 4, values.to_vec())
 }
 
-/// A little-endian TIFF of one strip.
+/// A little-endian TIFF of one strip, where the fields do not place others (tags 273 and 279, of tiles 324 and 325). It begins at byte 8.
 pub fn tiff_bytes(fields: &[Field], strip: &[u8]) -> Vec<u8> {
     let mut fields = fields.to_vec();
-    fields.extend([long(273, &[8]), long(279, &[strip.len() as u32])]);
+    let placed = fields.iter().any(|field| matches!(field.0, 273 | 324));
+    if !placed {
+        fields.extend([long(273, &[8]), long(279, &[strip.len() as u32])]);
+    }
     fields.sort();
     let directory = 8 + strip.len();
     let (mut entries, mut far) = (Vec::new(), Vec::new());

@@ -62,7 +62,7 @@ pub(crate) fn decode_inner(bytes: &[u8], channels: usize, wanted: Wanted) -> Res
     if !matches!(channels, 1 | 3 | 4) {
         return Err(Problem::Undecodable(format!("JPEG parts of {channels} channels are not read")));
     }
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options(false));
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options(true));
     decoder.decode_headers().map_err(Problem::of)?;
     let (width, height) = decoder.dimensions().unwrap_or((0, 0));
     check_size(width, height, usize::MAX)?;

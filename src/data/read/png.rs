@@ -2,7 +2,8 @@
 
 use std::io::Cursor;
 
-use png::{BitDepth, ColorType, Info, Limits, Transformations};
+use png::text_metadata::{ITXtChunk, ZTXtChunk};
+use png::{BitDepth, ColorType, DecodeOptions, Info, Limits, Transformations};
 
 use super::decoded::Decoded;
 use super::orientation::{of_exif, of_xmp};
@@ -11,11 +12,17 @@ use super::problem::{Problem, check_size};
 use super::stored::{Samples, Stored};
 use crate::data::pixels::MAX_PIXELS;
 
+/// The longest text that is unpacked, as in Pillow (`MAX_TEXT_CHUNK`).
+const MAX_TEXT_BYTES: usize = 1 << 20;
+
 pub(crate) fn decode(mut bytes: Vec<u8>) -> Result<Decoded, Problem> {
     forgive(&mut bytes)?;
+    // the checksum of the unpacked pixels, which `png` passes over unless told otherwise
+    let mut options = DecodeOptions::default();
+    options.set_ignore_adler32(false);
+    let mut decoder = png::Decoder::new_with_options(Cursor::new(&bytes), options);
     // 16-bit RGBA, and room for what comes with it
-    let limits = Limits { bytes: MAX_PIXELS * 8 + (64 << 20) };
-    let mut decoder = png::Decoder::new_with_limits(Cursor::new(&bytes), limits);
+    decoder.set_limits(Limits { bytes: MAX_PIXELS * 8 + (64 << 20) });
     decoder.set_transformations(Transformations::IDENTITY);
     let header = decoder.read_header_info().map_err(Problem::of)?;
     let (width, height) = (header.width as usize, header.height as usize);
@@ -24,6 +31,8 @@ pub(crate) fn decode(mut bytes: Vec<u8>) -> Result<Decoded, Problem> {
     let length = reader.output_buffer_size().ok_or(Problem::TooLarge { width, height })?;
     let mut data = vec![0; length];
     reader.next_frame(&mut data).map_err(Problem::of)?;
+    // EXIF and XMP may stand behind the pixels, where damage costs the picture nothing
+    let _ = reader.finish();
 
     let info = reader.info();
     let bits = info.bit_depth as u8;
@@ -67,26 +76,40 @@ fn samples(info: &Info<'_>, width: usize, data: Vec<u8>) -> Samples {
 /// Of the chunk `eXIf`, otherwise of the text chunks in which ImageMagick keeps EXIF and others XMP.
 fn orientation(info: &Info<'_>) -> Option<u8> {
     const RAW_PROFILES: [&str; 2] = ["Raw profile type exif", "Raw profile type APP1"];
-    let in_text = |text: &str| {
+    const XMP: &str = "XML:com.adobe.xmp";
+    let is_profile = |keyword: &str| RAW_PROFILES.iter().any(|name| keyword.eq_ignore_ascii_case(name));
+    let in_profile = |text: &str| {
         // a blank line, the profile's name, its length, then its bytes as hexadecimal digits
         let digits: Vec<u8> = text.lines().skip(3).flat_map(str::bytes).filter(u8::is_ascii_hexdigit).collect();
         let byte = |pair: &[u8; 2]| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok());
         let block: Vec<u8> = digits.as_chunks::<2>().0.iter().filter_map(byte).collect();
         of_exif(&block)
     };
-    let plain = info.uncompressed_latin1_text.iter().map(|chunk| (&chunk.keyword, Some(chunk.text.clone())));
-    let packed = info.compressed_latin1_text.iter().map(|chunk| (&chunk.keyword, chunk.get_text().ok()));
-    let exif = info.exif_metadata.as_deref().and_then(of_exif);
-    exif.or_else(|| {
-        plain
-            .chain(packed)
-            .filter(|(keyword, _)| RAW_PROFILES.iter().any(|name| keyword.eq_ignore_ascii_case(name)))
-            .find_map(|(_, text)| in_text(&text?))
-    })
-    .or_else(|| {
-        let xmp = info.utf8_text.iter().find(|chunk| chunk.keyword == "XML:com.adobe.xmp")?;
-        of_xmp(xmp.get_text().ok()?.as_bytes())
-    })
+    let exif = || info.exif_metadata.as_deref().and_then(of_exif);
+    let plain = || {
+        let mut profiles = info.uncompressed_latin1_text.iter().filter(|chunk| is_profile(&chunk.keyword));
+        profiles.find_map(|chunk| in_profile(&chunk.text))
+    };
+    let packed = || {
+        let mut profiles = info.compressed_latin1_text.iter().filter(|chunk| is_profile(&chunk.keyword));
+        profiles.find_map(|chunk| in_profile(&unpacked_latin1(chunk)?))
+    };
+    let xmp = || of_xmp(unpacked_utf8(info.utf8_text.iter().find(|chunk| chunk.keyword == XMP)?)?.as_bytes());
+    exif().or_else(plain).or_else(packed).or_else(xmp)
+}
+
+/// None where it is damaged or longer than [`MAX_TEXT_BYTES`].
+fn unpacked_latin1(chunk: &ZTXtChunk) -> Option<String> {
+    let mut chunk = chunk.clone();
+    chunk.decompress_text_with_limit(MAX_TEXT_BYTES).ok()?;
+    chunk.get_text().ok()
+}
+
+/// As [`unpacked_latin1`].
+fn unpacked_utf8(chunk: &ITXtChunk) -> Option<String> {
+    let mut chunk = chunk.clone();
+    chunk.decompress_text_with_limit(MAX_TEXT_BYTES).ok()?;
+    chunk.get_text().ok()
 }
 
 /// Puts right what Pillow never looks at: the checksums of the chunks with pixels (what is packed in them has another),
@@ -104,7 +127,17 @@ fn forgive(bytes: &mut Vec<u8>) -> Result<(), Problem> {
         if after_pixels && !is_pixels {
             break;
         }
-        let Some(covered) = bytes.get(start..end) else { return Ok(()) };
+        let Some(covered) = bytes.get(start..end) else {
+            if is_pixels {
+                // cut: what is there may hold all pixels, and lack their checksum alone
+                let kept = (bytes.len() - (at + 8)) as u32;
+                bytes[at..start].copy_from_slice(&kept.to_be_bytes());
+                let sum = crc32fast::hash(&bytes[start..]).to_be_bytes();
+                bytes.extend(sum);
+                bytes.extend_from_slice(END);
+            }
+            return Ok(());
+        };
         let sum = crc32fast::hash(covered).to_be_bytes();
         let stored = bytes.get(end..end + 4);
         if is_pixels {

@@ -18,9 +18,12 @@ use super::stored::{Samples, Stored};
 
 pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded, Problem> {
     let layout = Layout::of(bytes)?;
+    if !is_read(&layout) {
+        return Err(unread_samples(&layout));
+    }
     let (planes, is_rgb) = planes(bytes, &layout)?;
     let data = interleaved(planes, &layout);
-    let samples = samples(data, &layout, is_rgb)?;
+    let samples = samples(data, &layout, is_rgb);
     Ok(Decoded {
         stored: Stored { width: layout.width, height: layout.height, samples },
         channels: layout.channels as u8,
@@ -59,7 +62,7 @@ fn planes(bytes: &[u8], layout: &Layout) -> Result<(Vec<Vec<u8>>, bool), Problem
     Ok((planes, is_rgb))
 }
 
-/// Planes of one channel each to groups of all channels. Only whole bytes are kept so: [`samples`] refuses the rest.
+/// Planes of one channel each to groups of all channels. Only whole bytes are kept so: [`Layout::of`] refuses the rest.
 fn interleaved(mut planes: Vec<Vec<u8>>, layout: &Layout) -> Vec<u8> {
     if planes.len() == 1 {
         return planes.pop().unwrap_or_default();
@@ -75,23 +78,32 @@ fn interleaved(mut planes: Vec<Vec<u8>>, layout: &Layout) -> Vec<u8> {
     data
 }
 
-/// Pillow's mode for these tags, and near kinds in the spirit of it.
-fn samples(data: Vec<u8>, layout: &Layout, is_rgb: bool) -> Result<Samples, Problem> {
+/// Whether there is a mode for these tags: asked before any chunk is decoded.
+fn is_read(layout: &Layout) -> bool {
     let grey = matches!(layout.meaning, Meaning::BlackIsZero | Meaning::WhiteIsZero);
+    let upright = layout.meaning != Meaning::WhiteIsZero;
     match (layout.number, layout.bits) {
-        (Number::Unsigned, 1 | 2 | 4) if layout.channels == 1 && (grey || layout.meaning == Meaning::Palette) => {
-            Ok(few_bits(data, layout))
-        }
-        (Number::Unsigned | Number::Signed, 8) => Ok(bytes(data, layout, is_rgb)),
-        (_, 12) if layout.channels > 1 => Err(unread_samples(layout)),
-        (_, 12 | 16 | 32 | 64) if grey => {
-            grey_samples(&first_channels(data, layout.channels, 1, usize::from(layout.bits / 8).max(1)), layout)
-        }
-        (Number::Unsigned, 16) if matches!(layout.meaning, Meaning::Rgb | Meaning::Cmyk) => {
+        (Number::Unsigned, 1 | 2 | 4) => layout.channels == 1 && (grey || layout.meaning == Meaning::Palette),
+        (Number::Unsigned | Number::Signed, 8) => true,
+        (Number::Unsigned, 12) => grey && layout.channels == 1,
+        (Number::Unsigned, 16) => grey || matches!(layout.meaning, Meaning::Rgb | Meaning::Cmyk),
+        (Number::Signed, 16) | (Number::Signed | Number::Unsigned, 32) => grey && upright,
+        (Number::Float, 16 | 32 | 64) => grey,
+        _ => false,
+    }
+}
+
+/// Pillow's mode for these tags, and near kinds in the spirit of it; of what [`is_read`].
+fn samples(data: Vec<u8>, layout: &Layout, is_rgb: bool) -> Samples {
+    let grey = matches!(layout.meaning, Meaning::BlackIsZero | Meaning::WhiteIsZero);
+    match layout.bits {
+        1 | 2 | 4 => few_bits(data, layout),
+        8 => bytes(data, layout, is_rgb),
+        bits if grey => grey_samples(&first_channels(data, layout.channels, 1, usize::from(bits / 8).max(1)), layout),
+        _ => {
             let high = data.as_chunks::<2>().0.iter().map(|&[_, high]| high).collect();
-            Ok(bytes(high, layout, is_rgb))
+            bytes(high, layout, is_rgb)
         }
-        _ => Err(unread_samples(layout)),
     }
 }
 
@@ -172,32 +184,26 @@ fn divide_by_alpha([colour @ .., alpha]: &mut [u8; 4]) {
 }
 
 /// Grey of 12 bits and more, one channel.
-fn grey_samples(data: &[u8], layout: &Layout) -> Result<Samples, Problem> {
-    let inverted = layout.meaning == Meaning::WhiteIsZero;
-    Ok(match (layout.number, layout.bits) {
+fn grey_samples(data: &[u8], layout: &Layout) -> Samples {
+    match (layout.number, layout.bits) {
         (Number::Unsigned, 12) => Samples::Grey16(twelve_bits(data, layout.width)),
-        (Number::Unsigned, 16) => {
-            // Pillow does not invert these
-            Samples::Grey16(data.as_chunks::<2>().0.iter().map(|&pair| u16::from_le_bytes(pair)).collect())
-        }
-        (Number::Signed, 16) if !inverted => {
-            Samples::Int32(data.as_chunks::<2>().0.iter().map(|&pair| i16::from_le_bytes(pair).into()).collect())
-        }
-        // Pillow reads those without a sign as if they had one
-        (Number::Signed | Number::Unsigned, 32) if !inverted => {
-            Samples::Int32(data.as_chunks::<4>().0.iter().map(|&four| i32::from_le_bytes(four)).collect())
-        }
         (Number::Float, 16) => {
             Samples::Float(data.as_chunks::<2>().0.iter().map(|&pair| f16::from_le_bytes(pair).to_f32()).collect())
         }
         (Number::Float, 32) => {
             Samples::Float(data.as_chunks::<4>().0.iter().map(|&four| f32::from_le_bytes(four)).collect())
         }
-        (Number::Float, 64) => {
+        (Number::Float, _) => {
             Samples::Float(data.as_chunks::<8>().0.iter().map(|&eight| f64::from_le_bytes(eight) as f32).collect())
         }
-        _ => return Err(unread_samples(layout)),
-    })
+        (Number::Signed, 16) => {
+            Samples::Int32(data.as_chunks::<2>().0.iter().map(|&pair| i16::from_le_bytes(pair).into()).collect())
+        }
+        // Pillow does not invert these
+        (_, 16) => Samples::Grey16(data.as_chunks::<2>().0.iter().map(|&pair| u16::from_le_bytes(pair)).collect()),
+        // Pillow reads those without a sign as if they had one
+        _ => Samples::Int32(data.as_chunks::<4>().0.iter().map(|&four| i32::from_le_bytes(four)).collect()),
+    }
 }
 
 /// Two samples in three bytes, rows beginning at a byte.

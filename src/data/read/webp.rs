@@ -14,6 +14,8 @@ pub(crate) const LONGEST_SIDE: usize = 16_384;
 
 pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded, Problem> {
     let mut decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(Problem::of)?;
+    // a chunk of metadata is part of the file
+    decoder.set_memory_limit(bytes.len());
     let (width, height) = decoder.dimensions();
     let (width, height) = (width as usize, height as usize);
     check_size(width, height, LONGEST_SIDE)?;

@@ -2,7 +2,7 @@
 
 use super::refusals::refusal;
 use crate::support::pictures::{awkward_files, awkward_folder, detailed, jpeg_bytes, png_bytes};
-use sam2unet::data::{DataError, read_rgb};
+use sam2unet::data::{DataError, Rgb, read_rgb};
 use std::fs;
 use tempfile::TempDir;
 
@@ -14,8 +14,8 @@ fn a_truncated_file_is_refused_wherever_it_is_cut() {
         let path = folder.path().join(name);
         fs::write(&path, &whole).unwrap();
         assert_eq!(read_rgb(&path).unwrap().size(), (70, 50));
-        // the last bytes of a PNG end an empty chunk, which holds no pixel
-        for left in (20..whole.len() - 16).step_by(whole.len() / 40).chain([whole.len() - 17]) {
+        // the last bytes of a PNG are checksums and an empty chunk, which hold no pixel: as Pillow does without them
+        for left in (20..whole.len() - 24).step_by(whole.len() / 40).chain([whole.len() - 24]) {
             let error = refusal(name, &whole[..left]);
             assert!(matches!(error, DataError::Decode { .. }), "{left} bytes of {name}: {error}");
         }
@@ -36,6 +36,57 @@ fn a_png_whose_pixels_are_whole_is_read_whatever_follows_them() {
     }
     fs::write(&path, [&whole[..whole.len() - 12], b"not a chunk of any kind"].concat()).unwrap();
     assert!(read_rgb(&path).unwrap() == picture, "with other bytes behind");
+}
+
+/// A PNG whose pixels are stored, not compressed: one chunk of pixels, whose bytes are the picture's.
+fn stored_png(picture: &Rgb) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, picture.width as u32, picture.height as u32);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_compression(png::Compression::NoCompression);
+    encoder.set_filter(png::Filter::NoFilter);
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(&picture.data).unwrap();
+    writer.finish().unwrap();
+    bytes
+}
+
+/// Nothing but a checksum can tell that such a byte is another.
+#[test]
+fn a_changed_pixel_of_a_png_that_is_not_compressed_is_refused() {
+    let picture = detailed(70, 50);
+    let whole = stored_png(&picture);
+    let row = &picture.data[30 * 210..31 * 210];
+    let at = whole.windows(210).position(|window| window == row).expect("the row as it is");
+    for place in [at, at + 100, at + 209] {
+        let mut damaged = whole.clone();
+        damaged[place] ^= 1;
+        let error = refusal("changed.png", &damaged);
+        assert!(matches!(error, DataError::Decode { .. }), "{error}");
+    }
+    // the same bytes, whole
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("whole.png");
+    fs::write(&path, &whole).unwrap();
+    assert!(read_rgb(&path).unwrap() == picture);
+}
+
+/// As in Pillow: where the checksum of the unpacked pixels is cut, there is nothing to compare; a wrong one is damage.
+#[test]
+fn a_png_whose_last_checksum_is_cut_is_read_and_one_whose_is_wrong_is_refused() {
+    let picture = detailed(70, 50);
+    let whole = stored_png(&picture);
+    // an empty chunk of 12 bytes and the checksum of the chunk of pixels stand behind
+    let end = whole.len() - 16;
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("cut.png");
+    for cut in 1..=4 {
+        fs::write(&path, &whole[..end - cut]).unwrap();
+        assert!(read_rgb(&path).is_ok_and(|read| read == picture), "without {cut} bytes");
+    }
+    let mut wrong = whole;
+    wrong[end - 1] ^= 1;
+    assert!(matches!(refusal("wrong.png", &wrong), DataError::Decode { .. }));
 }
 
 #[test]

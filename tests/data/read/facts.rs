@@ -1,9 +1,13 @@
 //! What reading tells beside the pixels, and what its options do.
 
-use crate::support::pictures::awkward_folder;
+use super::refusals::crc32;
+use crate::support::pictures::{awkward_folder, detailed, png_bytes};
 use sam2unet::data::{
     Clipped, ExifOrientation, FileFacts, Grey, ReadOptions, Rgb, read_grey, read_grey_with, read_rgb, read_rgb_with,
 };
+use std::fs;
+use std::io::Write;
+use tempfile::TempDir;
 
 const APPLY: ReadOptions = ReadOptions { exif_orientation: ExifOrientation::Apply, scale_16_bit: false };
 const SCALE: ReadOptions = ReadOptions { exif_orientation: ExifOrientation::Ignore, scale_16_bit: true };
@@ -76,6 +80,68 @@ fn an_orientation_is_told_and_applied_when_asked_for() {
     }
     let (_, upright) = rgb_of("alpha.webp", &APPLY);
     assert_eq!((upright.orientation, upright.turned), (None, false));
+}
+
+/// A chunk of a PNG, whole.
+fn chunk(name: &[u8; 4], data: &[u8]) -> Vec<u8> {
+    let covered = [&name[..], data].concat();
+    [&(data.len() as u32).to_be_bytes()[..], &covered, &crc32(&covered).to_be_bytes()].concat()
+}
+
+fn exif(value: u8) -> Vec<u8> {
+    let mut block = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\0\0\0\0\0\0\0\0".to_vec();
+    block[18] = value;
+    chunk(b"eXIf", &block)
+}
+
+fn xmp(value: u8) -> Vec<u8> {
+    chunk(b"iTXt", format!("XML:com.adobe.xmp\0\0\0\0\0<x tiff:Orientation=\"{value}\"/>").as_bytes())
+}
+
+/// EXIF in a compressed text, as ImageMagick keeps it, and so many bytes more.
+fn packed_exif(value: u8, more: usize) -> Vec<u8> {
+    let digits: String = exif(value)[8..34].iter().map(|byte| format!("{byte:02x}")).collect();
+    let text = format!("\nexif\n      26\n{digits}\n{}", " ".repeat(more));
+    let mut packer = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+    packer.write_all(text.as_bytes()).unwrap();
+    chunk(b"zTXt", &[b"Raw profile type exif\0\0", &packer.finish().unwrap()[..]].concat())
+}
+
+/// The orientation that is told of a PNG with these chunks before its pixels, and with these behind.
+fn orientation_in_png(before: &[u8], behind: &[u8]) -> Option<u8> {
+    let png = png_bytes(&detailed(5, 4));
+    let (head, end) = (33, png.len() - 12);
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a.png");
+    fs::write(&path, [&png[..head], before, &png[head..end], behind, &png[end..]].concat()).unwrap();
+    let (_, facts) = read_rgb_with(&path, &APPLY).unwrap();
+    assert_eq!(facts.turned, facts.orientation.is_some());
+    facts.orientation
+}
+
+/// Pillow asks XMP only where EXIF has no such tag.
+#[test]
+fn xmp_turns_a_picture_only_where_exif_has_no_orientation() {
+    assert_eq!(orientation_in_png(&xmp(6), &[]), Some(6));
+    assert_eq!(orientation_in_png(&[exif(1), xmp(6)].concat(), &[]), None, "upright by EXIF");
+    assert_eq!(orientation_in_png(&[exif(8), xmp(6)].concat(), &[]), Some(8));
+    assert_eq!(orientation_in_png(&packed_exif(1, 0), &xmp(6)), None, "upright by EXIF in a text");
+    assert_eq!((orientation_in_png(&exif(9), &[]), orientation_in_png(&exif(1), &[])), (None, None));
+}
+
+#[test]
+fn metadata_behind_the_pixels_of_a_png_counts() {
+    assert_eq!(orientation_in_png(&[], &exif(6)), Some(6));
+    assert_eq!(orientation_in_png(&[], &xmp(3)), Some(3));
+    let mut damaged = exif(6);
+    *damaged.last_mut().unwrap() ^= 1;
+    assert_eq!(orientation_in_png(&[], &damaged), None);
+}
+
+#[test]
+fn a_text_of_more_than_a_mebibyte_is_not_unpacked() {
+    assert_eq!(orientation_in_png(&packed_exif(6, 100_000), &[]), Some(6));
+    assert_eq!(orientation_in_png(&packed_exif(6, 1 << 20), &[]), None);
 }
 
 /// The values of the file are `7 x + 41 y`.

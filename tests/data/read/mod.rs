@@ -4,3 +4,4 @@ mod damage;
 mod facts;
 mod pillow;
 mod refusals;
+mod tiff;

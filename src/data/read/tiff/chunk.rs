@@ -21,6 +21,9 @@ pub(super) struct Chunk {
     pub(super) is_rgb: bool,
 }
 
+/// What a packed chunk may have beside eight times its unpacked bytes: headers and tables.
+const MORE_PACKED_BYTES: usize = 4 << 10;
+
 impl Chunk {
     fn plain(data: Vec<u8>) -> Self {
         Self { data, is_rgb: false }
@@ -37,13 +40,18 @@ pub(super) fn decode(
     let (offset, length) = layout.chunks[index];
     let begin = usize::try_from(offset).ok().filter(|&begin| begin <= file.len()).ok_or_else(truncated)?;
     let rest = &file[begin..];
-    let subsampled = subsampling(layout);
-    let expected = match subsampled {
-        Some((across, down)) => width.div_ceil(across) * rows.div_ceil(down) * (across * down + 2),
-        None => layout.row_bytes(width) * rows,
+    let chroma = layout.chroma();
+    let expected = match chroma {
+        (1, 1) => layout.row_bytes(width) * rows,
+        (across, down) => width.div_ceil(across) * rows.div_ceil(down) * (across * down + 2),
     };
-    // Pillow takes as many bytes as the picture needs, whatever the file says of their number
-    let length = if layout.compression == 1 { expected } else { usize::try_from(length).unwrap_or(usize::MAX) };
+    let length = if layout.compression == 1 {
+        // Pillow takes as many bytes as the picture needs, whatever the file says of their number
+        expected
+    } else {
+        // no code makes a chunk that much longer: many chunks that claim the whole file must not take hours
+        usize::try_from(length).unwrap_or(usize::MAX).min(expected.saturating_mul(8).saturating_add(MORE_PACKED_BYTES))
+    };
     let packed = &rest[..length.min(rest.len())];
     let reversed: Vec<u8>;
     let packed = if layout.bits_reversed && layout.compression != 7 {
@@ -72,8 +80,8 @@ pub(super) fn decode(
         return Err(truncated());
     }
     data.truncate(expected);
-    if let Some((across, down)) = subsampled {
-        return Ok(Chunk::plain(spread_chroma(&data, width, rows, across, down)));
+    if chroma != (1, 1) {
+        return Ok(Chunk::plain(spread_chroma(&data, width, rows, chroma)));
     }
     let row_bytes = layout.row_bytes(width).max(1);
     for row in data.chunks_exact_mut(row_bytes) {
@@ -182,6 +190,11 @@ fn jpeg(packed: &[u8], layout: &Layout, width: usize, rows: usize) -> Result<Chu
         return Err(undecodable(format!("JPEG parts of {} bits are not read", layout.bits)));
     }
     let channels = layout.chunk_channels();
+    // an encoder fills up its last blocks, which have 32 pixels a side at most
+    let most = (width.next_multiple_of(32), layout.chunk_height.next_multiple_of(32));
+    if jpeg_sides(&bytes).is_some_and(|(width, rows)| width > most.0 || rows > most.1) {
+        return Err(undecodable("its JPEG parts are larger than the picture's parts"));
+    }
     let is_rgb = layout.meaning == Meaning::YCbCr && channels == 3;
     let wanted = if is_rgb { Wanted::Rgb } else { Wanted::Components };
     let (found_width, found_rows, data) = decode_inner(&bytes, channels, wanted)?;
@@ -191,6 +204,26 @@ fn jpeg(packed: &[u8], layout: &Layout, width: usize, rows: usize) -> Result<Chu
     let rows_of = data.chunks_exact(found_width * channels).take(rows);
     let data = rows_of.flat_map(|row| &row[..width * channels]).copied().collect();
     Ok(Chunk { data, is_rgb })
+}
+
+/// Width and height that the frame header of a JPEG tells.
+fn jpeg_sides(bytes: &[u8]) -> Option<(usize, usize)> {
+    let mut at = 2;
+    loop {
+        let &[0xff, marker, high, low] = bytes.get(at..at + 4)?.first_chunk::<4>()? else {
+            at += 1;
+            continue;
+        };
+        match marker {
+            0xc0..=0xcf if !matches!(marker, 0xc4 | 0xc8 | 0xcc) => {
+                let &[h1, h0, w1, w0] = bytes.get(at + 5..at + 9)?.first_chunk::<4>()?;
+                return Some((u16::from_be_bytes([w1, w0]).into(), u16::from_be_bytes([h1, h0]).into()));
+            }
+            // no segment follows
+            0x00 | 0x01 | 0xff | 0xd0..=0xd9 => at += 1,
+            _ => at += 2 + usize::from(u16::from_be_bytes([high, low])),
+        }
+    }
 }
 
 // -------------------------------------------------------------------------------------------------------- predictors
@@ -245,18 +278,8 @@ fn add_up<const BYTES: usize>(row: &mut [u8], channels: usize) {
 
 // ------------------------------------------------------------------------------------------------------------ chroma
 
-/// The subsampling of a chunk whose chroma is coarser than its luma, except in JPEG, whose decoder knows it. Files
-/// without the tag are taken as Pillow takes them: not subsampled where they are not compressed, otherwise by 2 as the
-/// standard says.
-fn subsampling(layout: &Layout) -> Option<(usize, usize)> {
-    let applies = layout.meaning == Meaning::YCbCr && !layout.planar && layout.compression != 7 && layout.bits == 8;
-    let default = if layout.compression == 1 { (1, 1) } else { (2, 2) };
-    let sampling = layout.subsampling.unwrap_or(default);
-    (applies && sampling != (1, 1)).then_some(sampling)
-}
-
 /// Blocks of `across * down` lumas and two chromas, to a pixel of three each; chroma is repeated, as libtiff does.
-fn spread_chroma(data: &[u8], width: usize, rows: usize, across: usize, down: usize) -> Vec<u8> {
+fn spread_chroma(data: &[u8], width: usize, rows: usize, (across, down): (usize, usize)) -> Vec<u8> {
     let block = across * down + 2;
     let blocks = width.div_ceil(across);
     let mut pixels = Vec::with_capacity(width * rows * 3);
@@ -299,7 +322,7 @@ mod tests {
     fn chroma_is_repeated_over_its_block() {
         // two blocks of 2 x 2 for 3 x 2 pixels
         let data = [1, 2, 4, 5, 100, 200, 3, 9, 6, 9, 101, 201];
-        let pixels = spread_chroma(&data, 3, 2, 2, 2);
+        let pixels = spread_chroma(&data, 3, 2, (2, 2));
         let expected = [1, 100, 200, 2, 100, 200, 3, 101, 201, 4, 100, 200, 5, 100, 200, 6, 101, 201];
         assert_eq!(pixels, expected);
     }

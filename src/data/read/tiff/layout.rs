@@ -52,8 +52,8 @@ pub(crate) enum Extra {
     Alpha,
 }
 
-/// The first page of a TIFF. Sides, bits, channels and the number of chunks are checked against each other and against
-/// [`MAX_PIXELS`].
+/// The first page of a TIFF. Sides, bits, channels, and the number and size of chunks are checked against each other and
+/// against [`MAX_PIXELS`] and [`MAX_BYTES`].
 pub(crate) struct Layout {
     pub(crate) width: usize,
     pub(crate) height: usize,
@@ -87,6 +87,15 @@ pub(crate) struct Layout {
     pub(crate) orientation: Option<u8>,
     pub(crate) more_pages: bool,
 }
+
+/// The most bytes of a picture, or of one of its chunks: [`MAX_PIXELS`] of four channels of 16 bits.
+const MAX_BYTES: usize = MAX_PIXELS * 8;
+
+/// How much larger than the whole picture a chunk may be: tiles of a size of their own, in a small picture.
+const MORE_CHUNK_BYTES: usize = 64 << 20;
+
+/// The longest tables that the JPEG parts share.
+const MAX_TABLES_BYTES: usize = 16 << 10;
 
 type Tags<'a> = Decoder<Cursor<&'a [u8]>>;
 
@@ -176,6 +185,13 @@ impl Layout {
         (width * self.chunk_channels() * usize::from(self.bits)).div_ceil(8)
     }
 
+    /// By how much chroma is coarser than luma, across and down; 1 of what is not YCbCr. Files without the tag are taken
+    /// as Pillow takes them: not subsampled where they are not compressed, otherwise by 2 as the standard says.
+    pub(crate) fn chroma(&self) -> (usize, usize) {
+        let default = if self.compression == 1 || self.planar { (1, 1) } else { (2, 2) };
+        if self.meaning == Meaning::YCbCr { self.subsampling.unwrap_or(default) } else { (1, 1) }
+    }
+
     fn check(&self) -> Result<(), Problem> {
         let Self { width, height, .. } = *self;
         if !matches!(self.bits, 1 | 2 | 4 | 8 | 12 | 16 | 32 | 64) {
@@ -188,15 +204,35 @@ impl Layout {
         if self.channels > 32 {
             return Err(undecodable(format!("{} channels are not read", self.channels)));
         }
-        let bytes = self.row_bytes(width).checked_mul(height).and_then(|bytes| bytes.checked_mul(self.planes()));
-        if bytes.is_none_or(|bytes| bytes > MAX_PIXELS * 8) {
-            return Err(Problem::TooLarge { width, height });
+        let size = |bytes: usize, rows: usize| bytes.checked_mul(rows).filter(|&size| size <= MAX_BYTES);
+        if size(self.row_bytes(width) * self.planes(), height).is_none() {
+            let (channels, bits) = (self.channels, self.bits);
+            return Err(undecodable(format!(
+                "{width}x{height} pixels of {channels} channels of {bits} bits are more than the limit of {MAX_BYTES} \
+                 bytes"
+            )));
         }
         // a tile may stand over the picture's edges, but not by far; a tile's rows must begin at a byte
         let fits = self.chunk_width <= width.next_multiple_of(16).max(8192) && self.chunk_height <= height.max(8192);
-        let at_byte = self.chunk_width == width || (self.chunk_width * usize::from(self.bits)).is_multiple_of(8);
-        if self.chunk_width == 0 || self.chunk_height == 0 || !fits || !at_byte {
+        let at_byte = || self.chunk_width == width || (self.chunk_width * usize::from(self.bits)).is_multiple_of(8);
+        if self.chunk_width == 0 || self.chunk_height == 0 || !fits || !at_byte() {
             return Err(undecodable(format!("chunks of {}x{} are not read", self.chunk_width, self.chunk_height)));
+        }
+        // each is unpacked in memory: a small file must not ask for much more than its picture
+        let rounded = self.row_bytes(width.next_multiple_of(16)).saturating_mul(height.next_multiple_of(16));
+        let most = rounded.saturating_add(MORE_CHUNK_BYTES);
+        if size(self.row_bytes(self.chunk_width), self.chunk_height).is_none_or(|size| size > most) {
+            return Err(undecodable(format!(
+                "chunks of {}x{} are much larger than the picture of {width}x{height}",
+                self.chunk_width, self.chunk_height
+            )));
+        }
+        // they are put in front of every chunk; real ones have 3 KB at most
+        if self.jpeg_tables.as_ref().is_some_and(|tables| tables.len() > MAX_TABLES_BYTES) {
+            return Err(undecodable("its JPEG tables are longer than is sane"));
+        }
+        if self.chroma() != (1, 1) && self.compression != 7 && (self.planar || self.channels != 3) {
+            return Err(undecodable("coarser chroma is read of three channels that lie together only"));
         }
         let needed = width.div_ceil(self.chunk_width) * height.div_ceil(self.chunk_height) * self.planes();
         if self.chunks.len() < needed {
