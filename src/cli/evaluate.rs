@@ -118,8 +118,8 @@ fn tell_found(set: &PairedFolders) {
         let count = found.without_mask.len();
         warn(format_args!("warning: {name}: not scored, because they have no mask: {count}"));
     }
-    tell_unused(&found.among_predictions, &format!("{name}: predictions"));
-    tell_unused(&found.among_masks, &format!("{name}: masks"));
+    tell_unused(&found.among_predictions, format!("{name}: predictions"));
+    tell_unused(&found.among_masks, format!("{name}: masks"));
     let loose = Warning::about(WarningCode::NamesDiffer, found.loosely_named.clone(), set.pairs(), "");
     if let Some(loose) = loose {
         tell(&loose, &format!("{name}:"));

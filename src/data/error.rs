@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::layout::list_error::NameListError;
 use super::pixels::MAX_PIXELS;
@@ -40,20 +40,20 @@ pub enum DataError {
         without.len(),
         masks.display(),
         Few(without),
-        if called == "IMAGE" { "of the same stem".to_string() } else { format!("called {called}") },
+        if **called == *"IMAGE" { "of the same stem".to_string() } else { format!("called {called}") },
         hints(suffix.as_deref(), *empty_masks)
     )]
     MissingMask {
         /// The images without a mask.
         without: Vec<PathBuf>,
         /// The folder of the masks.
-        masks: PathBuf,
+        masks: Box<Path>,
         /// How many images there are.
         images: usize,
         /// What a mask would be called: `IMAGE` with what comes behind an image's stem.
-        called: String,
+        called: Box<str>,
         /// What the name of every mask has behind that of its image, if there is such a thing.
-        suffix: Option<String>,
+        suffix: Option<Box<str>>,
         /// How many files of the masks' folder are empty.
         empty_masks: usize,
     },

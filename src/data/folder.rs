@@ -197,10 +197,10 @@ fn missing_masks(
     // a suffix explains what is missing only where nothing fits without
     let none_fits = without.len() == stems.len();
     DataError::MissingMask {
-        masks: masks.folder().to_owned(),
+        masks: masks.folder().into(),
         images: stems.len(),
-        called: rule.to_string(),
-        suffix: if none_fits { common_suffix(stems, mask_stems) } else { None },
+        called: rule.to_string().into(),
+        suffix: none_fits.then(|| common_suffix(stems, mask_stems)).flatten().map(String::into_boxed_str),
         empty_masks: empty.map_or(0, |(_, paths)| paths.len()),
         without,
     }

@@ -390,7 +390,7 @@ fn turned_images_are_told_and_turned_when_asked_for() {
     let with =
         |more: &[&'static str]| arguments(&[&["--images", "images", "--out", "out", "--overlay"], more].concat());
     let Ended { status, err, .. } = run(folder, &with(&[]));
-    assert!(status == Some(0) && err.starts_with("warning: 1 of 3 images have an EXIF orientation"), "{err}");
+    assert!(status == Some(0) && err.starts_with("warning: 1 of 3 files have an EXIF orientation"), "{err}");
     assert!(err.contains("001.png") && err.contains("--exif-orientation") && err.lines().count() == 1, "{err}");
     assert_eq!(size(), (70, 40));
     // a mask of the other size is not what is wanted now
@@ -425,7 +425,7 @@ fn clipped_images_are_told_and_scaled_when_asked_for() {
     assert_eq!(said, "");
     fs::write(&image, png_of_16_bits(&grey)).unwrap();
     let (clipped, said) = predicted("clipped", &[]);
-    assert!(said.starts_with("warning: 1 of 3 images are grey with more than 8 bits"), "{said}");
+    assert!(said.starts_with("warning: 1 of 3 files are grey with more than 8 bits"), "{said}");
     assert!(said.contains("`--scale-16-bit`") && said.lines().count() == 1 && clipped != expected, "{said}");
     assert!(predicted("scaled", &["--scale-16-bit"]) == (expected.clone(), String::new()));
     // as the model was trained
