@@ -1,12 +1,12 @@
 //! Masks from annotation files.
 //!
-//! 1. A reader takes the files of a set: [`Coco`](coco::file::Coco) one JSON for all images,
-//!    [`Labelme`](labelme::Labelme) one for each, [`PolygonText`](polygon_text::PolygonText) Ultralytics' text file for
-//!    each. It checks all of them: what cannot be used is told together ([`BadAnnotations`](flaw::BadAnnotations)),
-//!    what is worth knowing is counted ([`Notes`](notes::Notes)).
-//! 2. [`Annotated::drawing`](annotated::Annotated::drawing) gives the shapes of one image, whatever file they come
+//! 1. A reader takes the files of a set: [`Coco`] one JSON for all images,
+//!    [`Labelme`] one for each, [`PolygonText`] Ultralytics' text file for
+//!    each. It checks all of them: what cannot be used is told together ([`BadAnnotations`]),
+//!    what is worth knowing is counted ([`Notes`]).
+//! 2. [`Annotated::drawing`] gives the shapes of one image, whatever file they come
 //!    from.
-//! 3. [`Drawing`](drawing::Drawing) paints them: an index map, where a later shape lies over an earlier one, or a plane
+//! 3. [`Drawing`] paints them: an index map, where a later shape lies over an earlier one, or a plane
 //!    for each class, where they may overlap.
 //!
 //! Which pixels a shape covers depends on the tool, so each format is painted as its own tool does it, to the pixel:
