@@ -66,7 +66,7 @@ fn wrong_input_is_refused_by_name() {
         (train, vec!["--images", "images", "--masks", "images"], &["two folders"]),
         (train, vec!["--images", "images", "--masks", "masks", "--backbone", text(&model)],
             &["variant tiny", "--variant tiny"]),
-        (train, vec!["--resume", "run", "--epochs", "9"], &["`epochs` 9 and `steps` 1"]),
+        (train, vec!["--resume", "run", "--epochs", "9"], &["`--epochs` 9 and `--steps` 1"]),
         (train, vec!["--lr", "-1"], &["--lr -1"]),
     ];
     for (program, arguments, parts) in cases {

@@ -11,7 +11,8 @@ pub fn long(tag: u16, values: &[u32]) -> Field {
     (tag, 4, values.to_vec())
 }
 
-/// A little-endian TIFF of one strip, where the fields do not place others (tags 273 and 279, of tiles 324 and 325). It begins at byte 8.
+/// A little-endian TIFF of one strip, where the fields do not place others (tags 273 and 279, of tiles 324 and 325). It
+/// begins at byte 8.
 pub fn tiff_bytes(fields: &[Field], strip: &[u8]) -> Vec<u8> {
     let mut fields = fields.to_vec();
     let placed = fields.iter().any(|field| matches!(field.0, 273 | 324));
