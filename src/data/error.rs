@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::layout::list_error::NameListError;
 use super::pixels::MAX_PIXELS;
-use super::unused::{Few, Unused};
+use super::unused::{Lacking, Unused};
 use crate::files::space::advice;
 
 /// What is wrong with the data, where, and what to do about it.
@@ -39,7 +39,7 @@ pub enum DataError {
         "{} of {images} images have no mask in {}: {}; a mask is an image file {}, whatever its ending{}",
         without.len(),
         masks.display(),
-        Few(without),
+        Lacking { files: without, of: *images },
         if **called == *"IMAGE" { "of the same stem".to_string() } else { format!("called {called}") },
         hints(suffix.as_deref(), *empty_masks)
     )]
@@ -276,9 +276,6 @@ pub struct BadFiles {
 
 impl std::error::Error for BadFiles {}
 
-/// How many of each cause are named.
-const SHOWN: usize = 10;
-
 impl fmt::Display for BadFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let [only] = &self.errors[..] {
@@ -295,11 +292,8 @@ impl fmt::Display for BadFiles {
         write!(f, "{} files of {} pairs cannot be used", self.errors.len(), self.of)?;
         for (cause, errors) in groups {
             write!(f, "\n{} {cause}:", errors.len())?;
-            for error in errors.iter().take(SHOWN) {
+            for error in errors {
                 write!(f, "\n  {error}")?;
-            }
-            if errors.len() > SHOWN {
-                write!(f, "\n  and {} more", errors.len() - SHOWN)?;
             }
         }
         Ok(())

@@ -160,6 +160,28 @@ impl fmt::Display for Few<'_> {
     }
 }
 
+/// The names of those files of a set that lack another: all of them, and the first few where every file does, as then it is
+/// the folder that is wrong.
+pub(crate) struct Lacking<'a> {
+    /// The files.
+    pub files: &'a [PathBuf],
+    /// How many files the set has.
+    pub of: usize,
+}
+
+impl fmt::Display for Lacking<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.files.len() == self.of {
+            return Few(self.files).fmt(f);
+        }
+        for (number, path) in self.files.iter().enumerate() {
+            let name = path.file_name().unwrap_or(path.as_os_str());
+            write!(f, "{}{}", if number == 0 { "" } else { ", " }, name.display())?;
+        }
+        Ok(())
+    }
+}
+
 /// Counts by kind, with a few names: `2 HEIC files, which are not read (a.heic, b.heic); 1 subfolder (old)`.
 impl fmt::Display for Unused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -18,7 +18,7 @@ use crate::data::pair_facts::{MaskLevels, PictureFacts};
 use crate::data::pixels::Grey;
 use crate::data::read::facts::ReadOptions;
 use crate::data::read::read_grey_with;
-use crate::data::unused::{Few, Unused};
+use crate::data::unused::{Lacking, Unused};
 use crate::data::warning::{Warning, image_warnings, mask_warnings};
 
 /// Why folders cannot be scored.
@@ -33,7 +33,7 @@ pub enum EvaluationError {
         "{} of {masks} masks have no prediction in {}: {}; a prediction is an image file of the same stem, whatever its ending",
         without.len(),
         predictions.display(),
-        Few(without)
+        Lacking { files: without, of: *masks }
     )]
     MissingPrediction {
         /// The masks without a prediction.
@@ -91,27 +91,24 @@ pub struct SizesOfPair {
     pub mask_size: (usize, usize),
 }
 
-/// A line for each of the first few; the only one stays on the line.
+/// A line for each pair; the only one stays on the line.
 fn listed(pairs: &[SizesOfPair]) -> String {
-    few_lines(pairs, |pair| {
+    lines(pairs, |pair| {
         let ((width, height), (mask_width, mask_height)) = (pair.prediction_size, pair.mask_size);
         let (prediction, mask) = (pair.prediction.display(), pair.mask.display());
         format!("{prediction} is {width}x{height} pixels, {mask} is {mask_width}x{mask_height}")
     })
 }
 
-/// A line for each of the first few.
+/// A line for each pair.
 fn refused(pairs: &[RefusedPair]) -> String {
-    few_lines(pairs, |pair| format!("{}: {}", pair.map.display(), pair.reason))
+    lines(pairs, |pair| format!("{}: {}", pair.map.display(), pair.reason))
 }
 
-/// A line for each of the first few, and how many more there are; the only one stays on the line.
-fn few_lines<T>(all: &[T], line: impl Fn(&T) -> String) -> String {
-    const SHOWN: usize = 10;
+/// A line for each; the only one stays on the line.
+fn lines<T>(all: &[T], line: impl Fn(&T) -> String) -> String {
     let start = if all.len() == 1 { " " } else { "\n  " };
-    let more = all.len().saturating_sub(SHOWN);
-    let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
-    all.iter().take(SHOWN).map(|one| format!("{start}{}", line(one))).collect::<String>() + &more
+    all.iter().map(|one| format!("{start}{}", line(one))).collect()
 }
 
 /// How the files of [`PairedFolders`] are found and read.

@@ -165,7 +165,7 @@ fn all_pairs_that_differ_in_size_are_listed_at_once() {
     assert_eq!(lines[0], "11 of 12 predictions have another size than their mask, at which they are scored:");
     assert_eq!(lines[1], "  c/predictions/00.png is 3x2 pixels, c/masks/00.png is 2x3");
     assert_eq!(lines[10], "  c/predictions/10.png is 3x2 pixels, c/masks/10.png is 2x3");
-    assert_eq!(lines[11], "  and 1 more");
+    assert_eq!(lines[11], "  c/predictions/11.png is 3x2 pixels, c/masks/11.png is 2x3");
     assert_eq!(lines[12], "write predictions at the masks' sizes: sam2unet predict --like MASKS");
 }
 
