@@ -190,16 +190,17 @@ impl Device {
         &self,
         variant: VariantName,
         source: &mut dyn WeightSource,
+        classes: usize,
         precision: Precision,
     ) -> Result<Box<dyn Network>, BuildError> {
-        struct Open<'a>(VariantName, &'a mut dyn WeightSource, Precision);
+        struct Open<'a>(VariantName, &'a mut dyn WeightSource, usize, Precision);
         impl WithBackend for Open<'_> {
             type Output = Result<Box<dyn Network>, BuildError>;
             fn call<D: Backend>(self, device: &D) -> Self::Output {
-                open_network(self.0, device, self.1, self.2)
+                open_network(self.0, device, self.1, self.2, self.3)
             }
         }
-        self.visit(Open(variant, source, precision))
+        self.visit(Open(variant, source, classes, precision))
     }
 }
 

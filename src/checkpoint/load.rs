@@ -18,8 +18,32 @@ use super::tensor::Dtype;
 pub enum Scope {
     /// Every weight: the file is a SAM2-UNet checkpoint.
     All,
+    /// Every weight but those of the three heads, whose shapes depend on the number of classes.
+    AllButHeads,
     /// SAM2's trunk only: the file is a backbone. A SAM2-UNet checkpoint serves as one too.
     Trunk,
+}
+
+impl Scope {
+    /// Whether a weight is to come from the file.
+    fn includes(self, spec: &WeightSpec) -> bool {
+        match self {
+            Self::All => true,
+            Self::AllButHeads => !is_of_head(&spec.name),
+            Self::Trunk => spec.in_trunk(),
+        }
+    }
+}
+
+/// Whether a published name is one of the three heads'.
+fn is_of_head(name: &str) -> bool {
+    ["head.", "side1.", "side2."].iter().any(|head| name.starts_with(head))
+}
+
+/// The number of classes of the model that a file holds: the outputs of its head. `None` where it has none.
+pub fn classes_of(file: &WeightFile) -> Option<usize> {
+    let key = file.spelling()?.spelled("head.weight");
+    file.info(&key)?.shape.first().copied().filter(|classes| *classes > 0)
 }
 
 /// The weights of a file that a model asked for, under their published names; values are read when asked for.
@@ -31,9 +55,9 @@ pub struct Loaded<'f> {
 }
 
 impl<'f> Loaded<'f> {
-    /// A source that takes the trunk from this file and everything else from `rest`.
-    pub fn with_rest<'r>(self, rest: &'r mut dyn WeightSource) -> Backbone<'f, 'r> {
-        Backbone { trunk: self, rest }
+    /// A source that takes from this file what it was asked for ([`Scope`]), and everything else from `rest`.
+    pub fn with_rest<'r>(self, rest: &'r mut dyn WeightSource) -> Completed<'f, 'r> {
+        Completed { loaded: self, rest }
     }
 
     /// The weight's key in the file.
@@ -89,18 +113,24 @@ impl WeightSource for Loaded<'_> {
     }
 }
 
-/// The trunk from a file, the rest from another source (an initialisation).
-pub struct Backbone<'f, 'r> {
-    trunk: Loaded<'f>,
+/// Weights from a file, and the rest from another source (an initialisation).
+pub struct Completed<'f, 'r> {
+    loaded: Loaded<'f>,
     rest: &'r mut dyn WeightSource,
 }
 
-impl WeightSource for Backbone<'_, '_> {
+impl Completed<'_, '_> {
+    fn is_loaded(&self, spec: &WeightSpec) -> bool {
+        self.loaded.keys.contains_key(&spec.name)
+    }
+}
+
+impl WeightSource for Completed<'_, '_> {
     fn value(&mut self, spec: &WeightSpec) -> Result<Value, SourceError> {
-        if spec.in_trunk() { self.trunk.value(spec) } else { self.rest.value(spec) }
+        if self.is_loaded(spec) { self.loaded.value(spec) } else { self.rest.value(spec) }
     }
     fn encoded(&mut self, spec: &WeightSpec) -> Result<Option<Encoded<'_>>, SourceError> {
-        if spec.in_trunk() { self.trunk.encoded(spec) } else { self.rest.encoded(spec) }
+        if self.is_loaded(spec) { self.loaded.encoded(spec) } else { self.rest.encoded(spec) }
     }
 }
 
@@ -120,7 +150,7 @@ pub fn load<'f>(
     scope: Scope,
 ) -> Result<(Loaded<'f>, Report), CheckpointError> {
     let layout = known_layout(file)?;
-    if scope == Scope::All && layout != Layout::Sam2Unet {
+    if scope != Scope::Trunk && layout != Layout::Sam2Unet {
         let reason = format!(
             "holds SAM2's trunk only (layout: {layout}), not a whole SAM2-UNet; use it as a backbone, \
              or make a whole model of it with `convert`"
@@ -155,23 +185,27 @@ pub(super) fn compare<'f>(
     scope: Scope,
 ) -> Result<(Loaded<'f>, Report), CheckpointError> {
     let wanted: BTreeMap<&str, &WeightSpec> =
-        specs.iter().filter(|spec| scope == Scope::All || spec.in_trunk()).map(|s| (s.name.as_str(), s)).collect();
+        specs.iter().filter(|spec| scope.includes(spec)).map(|s| (s.name.as_str(), s)).collect();
     let mut report = Report::default();
     let mut keys = HashMap::new();
     let mut found = BTreeSet::new();
     for key in file.names() {
         let part = file.spelling().map_or(Part::Unknown, |spelling| spelling.part(key));
         let published = file.spelling().and_then(|spelling| spelling.published(key));
-        let Some((name, spec)) = published.and_then(|name| Some((name.clone(), *wanted.get(name.as_str())?))) else {
+        let Some((name, spec)) = published.clone().and_then(|name| Some((name.clone(), *wanted.get(name.as_str())?)))
+        else {
             let inside = file.spelling().is_some_and(|spelling| spelling.inside_trunk(key));
             match part {
                 Part::OtherSam2 => report.other_parts += 1,
                 Part::Adapters | Part::Rfb | Part::Decoder | Part::Unused if scope == Scope::Trunk => {
                     report.not_asked_for += 1;
                 }
+                _ if scope == Scope::AllButHeads && published.as_deref().is_some_and(is_of_head) => {
+                    report.not_asked_for += 1;
+                }
                 _ => {
                     report.unexpected.push(key.to_owned());
-                    report.intruders += usize::from(scope == Scope::All || inside);
+                    report.intruders += usize::from(scope != Scope::Trunk || inside);
                 }
             }
             continue;

@@ -39,7 +39,7 @@ pub use file::WeightFile;
 pub use format::Format;
 pub use found::{FoundAs, FoundModel, find_model};
 pub use layout::{Layout, Part};
-pub use load::{Backbone, Loaded, Scope, load};
+pub use load::{Completed, Loaded, Scope, classes_of, load};
 pub use report::{Key, Report, WrongDtype, WrongShape};
 pub use safetensors::write::{Writer, save};
 pub use tensor::{Dtype, TensorInfo};

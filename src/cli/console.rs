@@ -4,11 +4,10 @@ use super::failure::{Failure, Status};
 use super::flag_names::with_flags;
 use crate::data::unused::Unused;
 use crate::data::warning::Warning;
-use crate::metrics::summary::Summary;
 use crate::metrics::task::{Task, columns};
 use crate::train::events::{Event, Observer};
 use crate::train::overview::Overview;
-use crate::train::run_folder::state::SELECTION_KEY;
+use crate::train::validation::{Selection, ValidationScores, drawn_keys};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -125,14 +124,21 @@ impl Console {
         }
     }
 
-    fn epoch(&self, epoch: u64, loss: f64, validation: Option<&Summary>, best: bool) {
+    fn epoch(&self, epoch: u64, loss: f64, validation: Option<&ValidationScores>, selection: Selection, best: bool) {
         let mut text = format!("epoch {epoch}  mean loss {loss:.4}");
-        if let Some(summary) = validation {
-            let selected = summary.get(SELECTION_KEY).unwrap_or(f64::NAN);
-            text += &format!("  {SELECTION_KEY} {selected:.4}");
-            for column in columns(self.task) {
-                if column.key != SELECTION_KEY {
+        if let Some(scores) = validation {
+            text += &format!("  {} {:.4}", selection.name(), selection.score(scores));
+        }
+        match validation {
+            None => {}
+            Some(ValidationScores::OneClass(summary)) => {
+                for column in columns(self.task).iter().filter(|column| column.key != selection.name()) {
                     text += &format!("  {} {:.4}", column.heading, column.of(summary));
+                }
+            }
+            Some(ValidationScores::Classes(summary)) => {
+                for key in drawn_keys(summary.kind()).iter().filter(|key| **key != selection.name()) {
+                    text += &format!("  {key} {:.4}", summary.get(key).unwrap_or(f64::NAN));
                 }
             }
         }
@@ -151,7 +157,9 @@ impl Observer for Console {
                 self.step(step, epoch, loss, rate, images as f64 / seconds);
             }
             Event::Validating { done, of } => self.bar.set_message(format!("validating {done}/{of}")),
-            Event::Epoch { epoch, loss, validation, best } => self.epoch(epoch, loss, validation, best),
+            Event::Epoch { epoch, loss, validation, selection, best } => {
+                self.epoch(epoch, loss, validation, selection, best);
+            }
             Event::Saved { step, asked: true } => self.line(&format!("saved at step {step}")),
             Event::Saved { .. } | Event::Creating => {}
             Event::Reporting => self.bar.set_message("drawing curves and samples"),

@@ -39,7 +39,7 @@ impl Info {
         let any_case = !what.exists();
         let same = |name: &str| what == name || any_case && what.as_os_str().eq_ignore_ascii_case(name);
         if let Some(&variant) = VariantName::ALL.iter().find(|variant| same(variant.name())) {
-            return self.show(&describe_variant(variant.name(), &specs(variant)));
+            return self.show(&describe_variant(variant.name(), &specs(variant, 1)));
         }
         if !what.exists() {
             return Err(Failure::input(format_args!(

@@ -2,7 +2,8 @@
 //! two calls to warm up, then the median of the rest.
 
 use crate::choice::choice;
-use crate::data::loader::{Batch, BatchTruth};
+use crate::data::loader::Batch;
+use crate::data::truth::BatchTruth;
 use crate::device::Device;
 use crate::kernels::cpu::gemm::peak::peak;
 use crate::kernels::memory_use::MemoryUse;
@@ -177,7 +178,7 @@ fn with_call<R>(
     let source = &mut Initialiser::new(0);
     match case.what {
         What::Infer => {
-            let network = device.network(case.variant, source, case.precision)?;
+            let network = device.network(case.variant, source, 1, case.precision)?;
             run(&mut || Ok(device.keep_busy(|| network.logits(&images, case.batch, case.size)).map(drop)?))
         }
         What::Train => {

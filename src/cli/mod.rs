@@ -19,6 +19,7 @@ pub(crate) mod flags;
 pub(crate) mod info;
 pub(crate) mod interrupt;
 pub(crate) mod json_file;
+pub(crate) mod labels;
 pub(crate) mod man;
 pub(crate) mod measure;
 pub(crate) mod predict;

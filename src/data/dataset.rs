@@ -1,8 +1,10 @@
 //! What training, validation and prediction need of a set of pairs.
 
+use super::classes::class::Classes;
 use super::error::DataError;
 use super::example::{Example, Flips};
 use super::pixels::{Grey, Rgb};
+use super::truth::Truth;
 
 /// Whether a mask may be its image's at another scale: widths and heights, with one of them scaled to the image's, differ by at most
 /// one pixel in the other. Both are resized to a network's side, each by itself, as the field's scripts do; some published sets hold
@@ -14,7 +16,8 @@ pub fn is_same_shape(image: (usize, usize), mask: (usize, usize)) -> bool {
     difference <= mask_height.max(mask_width)
 }
 
-/// Pairs of image and mask. Implement `len`, `name`, `image` and `mask` to bring your own.
+/// Pairs of an image and what is true of its pixels. Implement `len`, `name`, `image` and `truth` to bring your own, and `classes` if
+/// there are several.
 pub trait Dataset: Send + Sync {
     /// How many pairs there are.
     fn len(&self) -> usize;
@@ -27,6 +30,11 @@ pub trait Dataset: Send + Sync {
     /// A name for the pair `index`, for messages and file names: the stem of its files.
     fn name(&self, index: usize) -> &str;
 
+    /// The classes that its truths tell apart; `None` for one class, which has no name.
+    fn classes(&self) -> Option<&Classes> {
+        None
+    }
+
     /// The image, at its own size.
     ///
     /// # Errors
@@ -34,24 +42,33 @@ pub trait Dataset: Send + Sync {
     /// When it cannot be read.
     fn image(&self, index: usize) -> Result<Rgb, DataError>;
 
-    /// The mask, at its own size.
+    /// What is true of its pixels, at the mask's own size: always of one kind, with as many masks as there are classes.
     ///
     /// # Errors
     ///
     /// When it cannot be read.
-    fn mask(&self, index: usize) -> Result<Grey, DataError>;
+    fn truth(&self, index: usize) -> Result<Truth, DataError>;
+
+    /// The mask of one class, or the index map of several ([`Truth::into_mask`]).
+    ///
+    /// # Errors
+    ///
+    /// As [`truth`](Self::truth).
+    fn mask(&self, index: usize) -> Result<Grey, DataError> {
+        Ok(self.truth(index)?.into_mask())
+    }
 
     /// Both, checked to have one shape ([`is_same_shape`]).
     ///
     /// # Errors
     ///
     /// When either cannot be read, and when their shapes differ.
-    fn pair(&self, index: usize) -> Result<(Rgb, Grey), DataError> {
-        let (image, mask) = (self.image(index)?, self.mask(index)?);
-        if is_same_shape(image.size(), mask.size()) {
-            Ok((image, mask))
+    fn pair(&self, index: usize) -> Result<(Rgb, Truth), DataError> {
+        let (image, truth) = (self.image(index)?, self.truth(index)?);
+        if is_same_shape(image.size(), truth.size()) {
+            Ok((image, truth))
         } else {
-            Err(DataError::SizesDiffer { name: self.name(index).to_owned(), image: image.size(), mask: mask.size() })
+            Err(DataError::SizesDiffer { name: self.name(index).to_owned(), image: image.size(), mask: truth.size() })
         }
     }
 
@@ -61,10 +78,11 @@ pub trait Dataset: Send + Sync {
     ///
     /// As [`pair`](Self::pair), and when there are no pixels.
     fn example(&self, index: usize, side: usize, flips: Flips) -> Result<Example, DataError> {
-        let (image, mask) = self.pair(index)?;
-        match image.data.is_empty() || mask.data.is_empty() {
+        let (image, truth) = self.pair(index)?;
+        let (width, height) = truth.size();
+        match image.data.is_empty() || width * height == 0 {
             true => Err(DataError::NoPixels { name: self.name(index).to_owned(), size: image.size() }),
-            false => Ok(Example::new(&image, &mask, side, flips)),
+            false => Ok(Example::new(&image, &truth, side, flips)),
         }
     }
 }

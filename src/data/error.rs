@@ -4,6 +4,10 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::annotations::flaw::AnnotationError;
+use super::classes::class::ClassesError;
+use super::classes::index::IndexError;
+use super::layout::error::LayoutError;
 use super::layout::list_error::NameListError;
 use super::pixels::MAX_PIXELS;
 use super::unused::{Lacking, Unused};
@@ -60,6 +64,53 @@ pub enum DataError {
     /// A list of names is wrong.
     #[error(transparent)]
     Names(#[from] NameListError),
+    /// It is not known where images and labels are.
+    #[error("{0}")]
+    Layout(Box<LayoutError>),
+    /// Annotations cannot be used.
+    #[error("{0}")]
+    Annotations(Box<AnnotationError>),
+    /// A mask whose values mean classes cannot be used.
+    #[error("{0}")]
+    Index(Box<IndexError>),
+    /// There are no such classes.
+    #[error(transparent)]
+    Classes(#[from] ClassesError),
+    /// What is given of a data set does not go together.
+    #[error("{0}")]
+    Description(String),
+    /// A file of annotations lists none of the images.
+    #[error("{} lists none of the images in {}; is it another set's?", annotations.display(), images.display())]
+    NoneListed {
+        /// The file.
+        annotations: PathBuf,
+        /// The folder of the images.
+        images: PathBuf,
+    },
+    /// Masks of one image have different sizes.
+    #[error(
+        "{} is {}x{} pixels and {} is {}x{}: all masks of an image must have one size",
+        first.display(), size.0, size.1, second.display(), other.0, other.1
+    )]
+    PlanesDiffer {
+        /// One of them.
+        first: PathBuf,
+        /// Its width and height.
+        size: (usize, usize),
+        /// Another one.
+        second: PathBuf,
+        /// Its width and height.
+        other: (usize, usize),
+    },
+    /// A pair has no file that a mask could be read from.
+    #[error("the pair number {index} has no mask")]
+    NoMaskFile {
+        /// Its number, from 0.
+        index: usize,
+    },
+    /// A batch has index maps of some images and masks of others: a defect of a [`Dataset`](super::dataset::Dataset) of one's own.
+    #[error("index maps and masks cannot be in one batch; a data set must give all of one kind")]
+    MixedBatch,
     /// Images and masks are looked for in one folder: each image would be its own mask.
     #[error("{} is given for the images and for the masks; they must be two folders", path.display())]
     OneFolder {
@@ -215,14 +266,16 @@ pub enum DataError {
     },
     /// A [`Dataset`](super::dataset::Dataset) of one's own gave an example of another size than it was asked for.
     #[error(
-        "{name}: an example of side {side} has {} numbers in its image and {} in its mask, not {image} and {mask}",
-        3 * side * side, side * side
+        "{name}: an example of side {side} has {} numbers in its image and {} in its {planes} masks, not {image} and {mask}",
+        3 * side * side, planes * side * side
     )]
     ExampleSize {
         /// The sample's name.
         name: String,
         /// The side that was asked for.
         side: usize,
+        /// Masks that it must have: one for each class that may overlap, or one index map.
+        planes: usize,
         /// Numbers of the image.
         image: usize,
         /// Numbers of the mask.
@@ -234,6 +287,22 @@ pub enum DataError {
         /// The sample's name.
         name: String,
     },
+}
+
+impl From<LayoutError> for DataError {
+    fn from(error: LayoutError) -> Self {
+        match error {
+            LayoutError::Data(error) => error,
+            LayoutError::Names(error) => error.into(),
+            other => Self::Layout(Box::new(other)),
+        }
+    }
+}
+
+impl From<AnnotationError> for DataError {
+    fn from(error: AnnotationError) -> Self {
+        Self::Annotations(Box::new(error))
+    }
 }
 
 fn holds(unused: &Unused) -> String {
@@ -315,6 +384,13 @@ impl DataError {
             Self::Decode { .. } => "cannot be decoded",
             Self::TooLarge { .. } | Self::TooLong { .. } => "are too large",
             Self::SizesDiffer { .. } => "differ in shape from their image",
+            Self::PlanesDiffer { .. } => "differ in size from another mask of their image",
+            Self::Index(error) => match **error {
+                IndexError::Unknown { .. } => "hold values that mean no class",
+                IndexError::Lossy { .. } => "keep no exact values",
+                _ => "fail otherwise",
+            },
+            Self::Annotations(_) => "have annotations that cannot be used",
             Self::TurnedImage { .. } => "fit their image only when it is turned",
             _ => "fail otherwise",
         }

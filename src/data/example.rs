@@ -1,8 +1,9 @@
 //! One training example: what is drawn for it, and the numbers that the network is given.
 
-use super::pixels::{Grey, Rgb};
+use super::pixels::Rgb;
 use super::random::Draws;
 use super::resize::Filter;
+use super::truth::{BatchTruth, Truth};
 
 /// The mean of ImageNet's red, green and blue, of values in 0..=1.
 const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
@@ -18,30 +19,28 @@ pub struct Flips {
     pub vertical: bool,
 }
 
-/// What a network is trained on: an image and its mask, both `side` x `side`.
+/// What a network is trained on: an image and what is true of its pixels, both `side` x `side`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Example {
     /// `(3, side, side)`, normalised by [`normalise`].
     pub image: Vec<f32>,
-    /// `(1, side, side)`, in 0..=1. Soft: resizing leaves values between, and they are kept.
-    pub mask: Vec<f32>,
+    /// What is true of each pixel: of a batch of this image alone. Masks are soft: resizing leaves values between, and they are
+    /// kept.
+    pub truth: BatchTruth,
 }
 
 impl Example {
-    /// Resizes (image bilinear, mask bicubic, as the published pipeline does), then flips both alike, then turns
-    /// them into numbers.
-    pub fn new(image: &Rgb, mask: &Grey, side: usize, flips: Flips) -> Self {
+    /// Resizes (image bilinear, masks bicubic, as the published pipeline does; index maps to the nearest pixel), then flips all
+    /// alike, then turns them into numbers.
+    pub fn new(image: &Rgb, truth: &Truth, side: usize, flips: Flips) -> Self {
         let mut image = image.resize(side, side, Filter::Bilinear);
-        let mut mask = mask.resize(side, side, Filter::Bicubic);
         if flips.horizontal {
             image.flip_horizontal();
-            mask.flip_horizontal();
         }
         if flips.vertical {
             image.flip_vertical();
-            mask.flip_vertical();
         }
-        Self { image: normalise(&image), mask: mask.data.iter().map(|&v| f32::from(v) / 255.0).collect() }
+        Self { image: normalise(&image), truth: truth.at(side, flips) }
     }
 }
 

@@ -1,80 +1,48 @@
-//! Pairs of files: two folders, an image and its mask sharing a stem.
+//! A set in files: images, and what is true of their pixels.
 
-use std::collections::HashMap;
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
 
+use super::classes::class::Classes;
+use super::classes::values::PixelValue;
 use super::dataset::{Dataset, is_same_shape};
 use super::error::{BadFiles, DataError};
-use super::layout::name_list::Selection;
-use super::listing::Listing;
-use super::names::{Matched, StemRule, common_suffix, match_names};
-use super::pixels::{Grey, Rgb};
-use super::read::facts::{FileFacts, ReadOptions};
-use super::read::{read_grey_with, read_rgb_with};
-use super::unused::{Unused, UnusedKind};
+use super::labels::pairing::{Paired, pair_up};
+use super::labels::reader::{LabelReader, ReadLabels};
+use super::labels::source::LabelSource;
+use super::pairs::{FolderOptions, Found, Pair};
+use super::pixels::Rgb;
+use super::read::facts::FileFacts;
+use super::read::read_rgb_with;
+use super::size::picture_size;
+use super::truth::Truth;
 
-/// An image and its mask.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pair {
-    /// What their file names share: the path in the folder without its last ending, for messages (a name that is no Unicode
-    /// has U+FFFD for what is none).
-    pub stem: String,
-    /// The image's file.
-    pub image: PathBuf,
-    /// The mask's file.
-    pub mask: PathBuf,
-}
-
-/// How a [`Folder`] is read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FolderOptions {
-    /// Folders in the folders count too; an image and its mask lie in folders of the same name.
-    pub recursive: bool,
-    /// Masks of another shape than their image are taken, too.
-    pub resize_masks: bool,
-    /// How files are read.
-    pub read: ReadOptions,
-    /// What a mask is called: by default as its image.
-    pub stems: StemRule,
-    /// Which of the images are used.
-    pub selection: Selection,
-}
-
-/// A [`Dataset`] of two folders. A pair is an image and a mask of the same stem (or of the stem that [`StemRule`] makes
-/// of it), whatever their endings; pairs stand in bytewise order of the images' names.
+/// A [`Dataset`] of a folder of images, and of masks or annotations. Pairs stand in bytewise order of the images' names.
+///
+/// A mask belongs to the image of the same stem (or of the stem that [`StemRule`](super::names::StemRule) makes of it), whatever
+/// their endings.
 #[derive(Clone, Debug)]
 pub struct Folder {
     pairs: Vec<Pair>,
+    reader: LabelReader,
     options: FolderOptions,
     found: Found,
-}
-
-/// What was found in the two folders of a [`Folder`] beside its pairs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
-    /// Masks that no image belongs to. Images that are there but not used have their masks.
-    pub masks_without_image: Vec<PathBuf>,
-    /// Pictures among the masks that have not the suffix that masks have.
-    pub masks_without_suffix: Vec<PathBuf>,
-    /// Images whose mask has a name that differs in case or Unicode's form.
-    pub loosely_named: Vec<PathBuf>,
-    /// What else lies among the images.
-    pub among_images: Unused,
-    /// What else lies among the masks.
-    pub among_masks: Unused,
 }
 
 /// A pair as it was read.
 pub(crate) struct ReadPair {
     pub image: Rgb,
     pub image_facts: FileFacts,
-    pub mask: Grey,
-    pub mask_facts: FileFacts,
+    pub truth: Truth,
+    /// Size and facts of each mask.
+    pub masks: Vec<((usize, usize), FileFacts)>,
+    /// Pixels of each value, where values mean classes.
+    pub values: BTreeMap<PixelValue, u64>,
 }
 
 impl Folder {
-    /// Pairs up the files of two folders, with the default options. Opens no file: see [`inspect`](super::inspect()).
+    /// Pairs up the files of two folders, images and masks of one class, with the default options. Opens no file: see
+    /// [`inspect`](super::inspect()).
     ///
     /// # Errors
     ///
@@ -83,54 +51,26 @@ impl Folder {
         Self::open_with(images, masks, FolderOptions::default())
     }
 
-    /// Pairs up the files of two folders. Opens no file: see [`inspect`](super::inspect()).
+    /// The same with options.
     ///
     /// # Errors
     ///
-    /// As [`Listing::of`] for either folder, as [`Selection::of`], when they are one folder, and when images have no
-    /// mask.
+    /// As [`Listing::of`](super::listing::Listing::of) for either folder, as
+    /// [`Selection::of`](super::layout::name_list::Selection::of), when they are one folder, and when images have no mask.
     pub fn open_with(images: &Path, masks: &Path, options: FolderOptions) -> Result<Self, DataError> {
-        if let (Ok(a), Ok(b)) = (images.canonicalize(), masks.canonicalize())
-            && a == b
-        {
-            return Err(DataError::OneFolder { path: images.to_owned() });
-        }
-        let [images, masks] = [Listing::of(images, options.recursive)?, Listing::of(masks, options.recursive)?];
-        let (stems, mask_stems) = (images.stems(), masks.stems());
-        let used = options.selection.of(&images)?;
-        // all images are matched, used or not: a mask of an image that is not used is not one without an image
-        let (with_name, wanted): (Vec<usize>, Vec<OsString>) =
-            (0..).zip(&stems).filter_map(|(at, stem)| Some((at, options.stems.mask_of(stem)?))).unzip();
-        let Matched { candidates, loose, left } = match_names(&wanted, &mask_stems);
-        let mask_of: HashMap<usize, usize> =
-            with_name.iter().zip(candidates).filter_map(|(image, mask)| Some((*image, mask?))).collect();
-        let mut pairs = Vec::with_capacity(used.len());
-        let mut without = Vec::new();
-        for at in &used {
-            let (image, stem) = (&images.files()[*at], &stems[*at]);
-            match mask_of.get(at).map(|mask| masks.files()[*mask].clone()) {
-                Some(mask) => {
-                    pairs.push(Pair { stem: stem.to_string_lossy().into_owned(), image: image.clone(), mask })
-                }
-                None => without.push(image.clone()),
-            }
-        }
-        if !without.is_empty() {
-            let stems: Vec<OsString> = used.iter().map(|at| stems[*at].clone()).collect();
-            return Err(missing_masks(&masks, without, &options.stems, &stems, &mask_stems));
-        }
-        let (masks_without_image, masks_without_suffix): (Vec<usize>, Vec<usize>) =
-            left.into_iter().partition(|at| options.stems.is_mask(&mask_stems[*at]));
-        let loose = loose.iter().map(|at| with_name[*at]).filter(|at| used.binary_search(at).is_ok());
-        let files = |of: Vec<usize>| of.iter().map(|at| masks.files()[*at].clone()).collect();
-        let found = Found {
-            masks_without_image: files(masks_without_image),
-            masks_without_suffix: files(masks_without_suffix),
-            loosely_named: loose.map(|at| images.files()[at].clone()).collect(),
-            among_images: images.unused().clone(),
-            among_masks: masks.unused().clone(),
-        };
-        Ok(Self { pairs, options, found })
+        Self::open_labelled(images, &LabelSource::Masks(masks.to_owned()), options)
+    }
+
+    /// Pairs up the images of a folder with their labels, whatever form these have. Opens no picture: see
+    /// [`inspect`](super::inspect()). Annotations are read.
+    ///
+    /// # Errors
+    ///
+    /// As [`open_with`](Self::open_with); as [`class_masks`](super::layout::class_masks()); when annotations cannot be read, or list
+    /// none of the images.
+    pub fn open_labelled(images: &Path, labels: &LabelSource, options: FolderOptions) -> Result<Self, DataError> {
+        let Paired { pairs, reader, found } = pair_up(images, labels, &options)?;
+        Ok(Self { pairs, reader, options, found })
     }
 
     /// The pairs, in order.
@@ -148,13 +88,42 @@ impl Folder {
         &self.found
     }
 
+    /// How its labels are read.
+    pub(crate) fn reader(&self) -> &LabelReader {
+        &self.reader
+    }
+
+    /// Gives its classes names and colours, of which there must be as many as the set has. A set of one class without a name stays
+    /// one.
+    pub fn set_classes(&mut self, classes: Classes) {
+        self.reader.set_classes(classes);
+    }
+
+    /// Whether values of masks are numbers of classes that nobody named yet.
+    pub fn has_unnamed_classes(&self) -> bool {
+        matches!(self.reader, LabelReader::Values { classes: None, .. })
+    }
+
     /// The pair `index` and what is known of its files; sizes are not compared.
     pub(crate) fn read(&self, index: usize) -> Result<ReadPair, DataError> {
-        let Pair { image, mask, .. } = &self.pairs[index];
+        let Pair { image, masks, .. } = &self.pairs[index];
+        let image = read_rgb_with(image, &self.options.read);
+        let size = image.as_ref().ok().map(|(image, _)| image.size());
+        // where only the image tells the size, one that cannot be read is told once
+        let size = || size.map_or_else(|| picture_size(&self.pairs[index].image, &self.options.read), Ok);
         // both are looked at, so that a bad mask is told together with a bad image
-        match (read_rgb_with(image, &self.options.read), read_grey_with(mask, &self.options.read)) {
-            (Ok((image, image_facts)), Ok((mask, mask_facts))) => Ok(ReadPair { image, image_facts, mask, mask_facts }),
-            (Err(image), Err(mask)) => Err(DataError::Bad(BadFiles { of: self.len(), errors: vec![image, mask] })),
+        match (image, self.reader.read(index, masks, size, &self.options.read)) {
+            (Ok((image, image_facts)), Ok(ReadLabels { truth, files: masks, values })) => {
+                Ok(ReadPair { image, image_facts, truth, masks, values })
+            }
+            (Err(image), Err(labels)) if !masks.is_empty() => {
+                let mut errors = vec![image];
+                match labels {
+                    DataError::Bad(BadFiles { errors: more, .. }) => errors.extend(more),
+                    one => errors.push(one),
+                }
+                Err(DataError::Bad(BadFiles { of: self.len(), errors }))
+            }
             (Err(error), _) | (_, Err(error)) => Err(error),
         }
     }
@@ -174,35 +143,15 @@ impl Folder {
         if self.options.resize_masks || is_same_shape(image, mask) {
             return Ok(());
         }
-        let Pair { image: file, mask: mask_file, .. } = &self.pairs[index];
+        let pair = &self.pairs[index];
         // orientations from 5 on swap width and height
         let swaps = |orientation: &u8| *orientation >= 5 && is_same_shape((image.1, image.0), mask);
         if let Some(orientation) = facts.orientation.filter(swaps) {
-            let (image, mask, applied) = (file.clone(), mask_file.clone(), facts.turned);
+            let (image, mask, applied) = (pair.image.clone(), pair.shown().to_owned(), facts.turned);
             return Err(DataError::TurnedImage { image, mask, orientation, applied });
         }
-        let name = format!("{} and {}", file.display(), mask_file.display());
+        let name = format!("{} and {}", pair.image.display(), pair.shown().display());
         Err(DataError::SizesDiffer { name, image, mask })
-    }
-}
-
-fn missing_masks(
-    masks: &Listing,
-    without: Vec<PathBuf>,
-    rule: &StemRule,
-    stems: &[OsString],
-    mask_stems: &[OsString],
-) -> DataError {
-    let empty = masks.unused().kinds().find(|(kind, _)| *kind == UnusedKind::ZeroBytes);
-    // a suffix explains what is missing only where nothing fits without
-    let none_fits = without.len() == stems.len();
-    DataError::MissingMask {
-        masks: masks.folder().into(),
-        images: stems.len(),
-        called: rule.to_string().into(),
-        suffix: none_fits.then(|| common_suffix(stems, mask_stems)).flatten().map(String::into_boxed_str),
-        empty_masks: empty.map_or(0, |(_, paths)| paths.len()),
-        without,
     }
 }
 
@@ -215,18 +164,24 @@ impl Dataset for Folder {
         &self.pairs[index].stem
     }
 
+    fn classes(&self) -> Option<&Classes> {
+        self.reader.classes()
+    }
+
     fn image(&self, index: usize) -> Result<Rgb, DataError> {
         Ok(read_rgb_with(&self.pairs[index].image, &self.options.read)?.0)
     }
 
-    fn mask(&self, index: usize) -> Result<Grey, DataError> {
-        Ok(read_grey_with(&self.pairs[index].mask, &self.options.read)?.0)
+    fn truth(&self, index: usize) -> Result<Truth, DataError> {
+        let Pair { image, masks, .. } = &self.pairs[index];
+        let size = || picture_size(image, &self.options.read);
+        Ok(self.reader.read(index, masks, size, &self.options.read)?.truth)
     }
 
     /// Its error names the files.
-    fn pair(&self, index: usize) -> Result<(Rgb, Grey), DataError> {
-        let ReadPair { image, mask, image_facts, .. } = self.read(index)?;
-        self.check_sizes(index, image.size(), mask.size(), &image_facts)?;
-        Ok((image, mask))
+    fn pair(&self, index: usize) -> Result<(Rgb, Truth), DataError> {
+        let ReadPair { image, truth, image_facts, .. } = self.read(index)?;
+        self.check_sizes(index, image.size(), truth.size(), &image_facts)?;
+        Ok((image, truth))
     }
 }

@@ -1,15 +1,18 @@
 //! Reads a whole set before it is trained on, so that bad files show before hours of training and not after.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::thread::Builder;
 
-use super::dataset::is_same_shape;
+use super::class_warnings::class_warnings;
+use super::classes::class::Classes;
+use super::dataset::{Dataset, is_same_shape};
 use super::error::{BadFiles, DataError};
 use super::folder::Folder;
 use super::kept::{KeptFacts, Stamps};
-use super::pair_facts::{MaskLevels, PairFacts, PictureFacts};
+use super::pair_facts::{LabelFacts, PairFacts, PictureFacts};
+use super::pairs::Pair;
 use super::unused::Unused;
 use super::warning::{Warning, WarningCode, image_warnings, mask_warnings, size_warnings};
 
@@ -107,36 +110,43 @@ pub fn inspect(
 
 fn facts_of(set: &Folder, index: usize) -> Result<PairFacts, DataError> {
     let pair = set.read(index)?;
+    let (classes, planes) = (set.classes().map(Classes::len), set.reader().planes(index));
     let facts = PairFacts {
         image: PictureFacts::of(pair.image.size(), &pair.image_facts),
-        mask: PictureFacts::of(pair.mask.size(), &pair.mask_facts),
-        levels: MaskLevels::of(&pair.mask),
+        masks: pair.masks.iter().map(|(size, facts)| PictureFacts::of(*size, facts)).collect(),
+        size: pair.truth.size(),
+        labels: LabelFacts::of(&pair.truth, planes, classes, pair.values),
     };
-    set.check_sizes(index, pair.image.size(), pair.mask.size(), &pair.image_facts)?;
+    set.check_sizes(index, pair.image.size(), facts.size, &pair.image_facts)?;
     Ok(facts)
 }
 
 fn warnings(set: &Folder, pairs: &[Option<PairFacts>]) -> Vec<Warning> {
     let read = || set.pairs().iter().zip(pairs).filter_map(|(pair, facts)| Some((pair, facts.as_ref()?)));
     let images: Vec<_> = read().map(|(pair, facts)| (pair.image.as_path(), &facts.image)).collect();
-    let mask_pictures: Vec<_> = read().map(|(pair, facts)| (pair.mask.as_path(), &facts.mask)).collect();
-    let pixels = |facts: &PictureFacts| (facts.width * facts.height) as u64;
-    let masks: Vec<_> = read().map(|(pair, facts)| (pair.mask.as_path(), &facts.levels, pixels(&facts.mask))).collect();
-    let both: Vec<_> = read().map(|(pair, facts)| (pair.mask.as_path(), facts)).collect();
-    let size = |width, height| (width, height);
-    let same_shape = |facts: &PairFacts| {
-        is_same_shape(size(facts.image.width, facts.image.height), size(facts.mask.width, facts.mask.height))
-    };
+    let of_masks = |(pair, facts): (&'_ Pair, &'_ PairFacts)| (pair.masks.clone(), facts.masks.clone());
+    let masks: Vec<(PathBuf, PictureFacts)> =
+        read().map(of_masks).flat_map(|(paths, facts)| paths.into_iter().zip(facts)).collect();
+    let mask_pictures: Vec<_> = masks.iter().map(|(path, facts)| (path.as_path(), facts)).collect();
+    let levels: Vec<_> = read()
+        .flat_map(|(pair, facts)| {
+            let pixels = (facts.size.0 * facts.size.1) as u64;
+            pair.masks.iter().zip(&facts.labels.levels).map(move |(mask, levels)| (mask.as_path(), levels, pixels))
+        })
+        .collect();
+    let both: Vec<_> = read().map(|(pair, facts)| (pair.shown(), facts)).collect();
+    let same_shape = |facts: &PairFacts| is_same_shape((facts.image.width, facts.image.height), facts.size);
     let found = set.found();
     let unused = |listed: &Unused, folder: &str| {
         let suspicious = listed.suspicious();
         let files = suspicious.kinds().flat_map(|(_, paths)| paths.to_vec()).collect();
         Warning::about(WarningCode::Unused, files, set.pairs().len(), format!("{folder}: {suspicious}"))
     };
-    let mut warnings = mask_warnings(&masks);
+    let mut warnings = mask_warnings(&levels);
     warnings.extend(size_warnings(&both, same_shape));
     warnings.extend(image_warnings(&images));
     warnings.extend(image_warnings(&mask_pictures));
+    warnings.extend(class_warnings(set, pairs));
     let of = set.pairs().len();
     let listed = [
         Warning::about(WarningCode::MasksWithoutImage, found.masks_without_image.clone(), of, ""),

@@ -7,13 +7,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::folder::{Folder, Pair};
+use super::folder::Folder;
 use super::pair_facts::PairFacts;
+use super::pairs::Pair;
 use crate::files::temporary::sweep;
 use crate::files::write::write;
 
 /// Counts the versions of what is kept: another one is not read.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// What is known of the pairs of a set, by their files' sizes and times. A file in a folder of such files, one for each set and way
 /// of reading it. Nothing depends on it: what is missing or damaged is found anew.
@@ -36,10 +37,10 @@ struct Entry {
 }
 
 /// What tells whether a pair's files are those that were read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Stamps {
     image: Stamp,
-    mask: Stamp,
+    masks: Vec<Stamp>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,7 +58,8 @@ const SETTLED: Duration = Duration::from_secs(2);
 impl Stamps {
     /// Of a pair's files, to be taken before they are read.
     pub(super) fn of(pair: &Pair) -> Option<Self> {
-        Some(Self { image: Stamp::of(&pair.image)?, mask: Stamp::of(&pair.mask)? })
+        let masks = pair.masks.iter().map(|mask| Stamp::of(mask)).collect::<Option<_>>()?;
+        Some(Self { image: Stamp::of(&pair.image)?, masks })
     }
 }
 
@@ -103,7 +105,7 @@ impl KeptFacts {
     /// by now. That it cannot be written is no error: it saves time only.
     pub(super) fn keep(&mut self, set: &Folder, facts: &[Option<PairFacts>], stamps: &[Option<Stamps>]) {
         let entry = |((pair, facts), stamps): ((&Pair, &Option<PairFacts>), &Option<Stamps>)| {
-            let stamps = stamps.filter(|stamps| Stamps::of(pair) == Some(*stamps))?;
+            let stamps = stamps.clone().filter(|stamps| Stamps::of(pair).as_ref() == Some(stamps))?;
             Some((key(pair)?, Entry { stamps, facts: facts.clone()? }))
         };
         let pairs: HashMap<_, _> = set.pairs().iter().zip(facts).zip(stamps).filter_map(entry).collect();
@@ -121,16 +123,18 @@ impl KeptFacts {
     }
 }
 
-/// Both files' paths, from wherever they were named; `None` where a name is no Unicode.
+/// All files' paths, from wherever they were named; `None` where a name is no Unicode.
 fn key(pair: &Pair) -> Option<String> {
     let text = |path: &Path| Some(absolute(path).ok()?.to_str()?.to_string());
-    Some(format!("{}\n{}", text(&pair.image)?, text(&pair.mask)?))
+    let all = std::iter::once(&pair.image).chain(&pair.masks).map(|path| text(path));
+    Some(all.collect::<Option<Vec<_>>>()?.join("\n"))
 }
 
 /// What tells one set and way of reading it, with this version of the program, from another: FNV-1a, 64 bits.
 fn digest(set: &Folder) -> u64 {
-    let folder = |pair: &Pair| [&pair.image, &pair.mask].map(|file| file.parent().map(fs::canonicalize));
+    let folder = |pair: &Pair| [&pair.image, pair.shown()].map(|file| file.parent().map(fs::canonicalize));
     let version = (env!("CARGO_PKG_VERSION"), option_env!("SAM2UNET_COMMIT"), cfg!(feature = "jpeg2000"));
-    let text = format!("{version:?} {:?} {:?}", set.options(), set.pairs().first().map(folder));
+    let folders = set.pairs().first().map(folder);
+    let text = format!("{version:?} {:?} {} {folders:?}", set.options(), set.reader().told());
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }

@@ -6,9 +6,11 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
+use super::classes::class::Classes;
 use super::dataset::Dataset;
 use super::error::DataError;
 use super::example::{Example, Flips};
+use super::truth::BatchTruth;
 
 /// What a batch is to hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,22 +46,6 @@ pub struct Batch {
     pub images: Vec<f32>,
     /// What is true of each pixel.
     pub truth: BatchTruth,
-}
-
-/// What is true of each pixel of a batch of `B` images, for a model of `K` classes.
-#[derive(Clone, Debug, PartialEq)]
-pub enum BatchTruth {
-    /// Labels that may overlap, or one: masks `(B, K, side, side)`, in 0..=1, soft.
-    Masks(Vec<f32>),
-    /// The same, where some pixels are ignored.
-    MasksAndKnown {
-        /// `(B, K, side, side)`, in 0..=1. What they are where a pixel is ignored does not matter.
-        masks: Vec<f32>,
-        /// `(B, K, side, side)`, or `(B, 1, side, side)` for all labels together: 0 where a pixel is ignored, else 1.
-        known: Vec<u8>,
-    },
-    /// Classes that exclude each other: index maps `(B, side, side)` of 0 to `K - 1`, and 255 where a pixel is ignored.
-    Index(Vec<u8>),
 }
 
 /// How many batches beyond the one handed out are in work or ready: two, so that a slow file in one does not hold up
@@ -142,19 +128,23 @@ impl Loader {
         let InWork { request: BatchRequest { side, samples }, samples: receivers } = batch;
         let pixels = samples.len() * side * side;
         let mut indices = Vec::with_capacity(samples.len());
-        let (mut images, mut masks) = (Vec::with_capacity(3 * pixels), Vec::with_capacity(pixels));
+        let planes = self.dataset.classes().map_or(1, Classes::len);
+        let (mut images, mut truths) = (Vec::with_capacity(3 * pixels), Vec::with_capacity(samples.len()));
         for ((index, _), receiver) in samples.into_iter().zip(receivers) {
             let lost = || DataError::Worker { name: self.dataset.name(index).to_owned() };
             let example = receiver.recv().map_err(|_| lost())??;
-            let (image, mask) = (example.image.len(), example.mask.len());
-            if (image, mask) != (3 * side * side, side * side) {
-                return Err(DataError::ExampleSize { name: self.dataset.name(index).to_owned(), side, image, mask });
+            let (image, mask) = (example.image.len(), example.truth.numbers());
+            let planes = if let BatchTruth::Index(_) = example.truth { 1 } else { planes };
+            if (image, mask) != (3 * side * side, planes * side * side) {
+                let name = self.dataset.name(index).to_owned();
+                return Err(DataError::ExampleSize { name, side, planes, image, mask });
             }
             indices.push(index);
             images.extend_from_slice(&example.image);
-            masks.extend_from_slice(&example.mask);
+            truths.push(example.truth);
         }
-        Ok(Batch { side, indices, images, truth: BatchTruth::Masks(masks) })
+        let truth = BatchTruth::together(truths, side * side).ok_or(DataError::MixedBatch)?;
+        Ok(Batch { side, indices, images, truth })
     }
 }
 

@@ -1,20 +1,80 @@
 //! What is known of a picture and of a mask once they were read.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
+use super::classes::values::PixelValue;
 use super::mask::FOREGROUND_ABOVE;
 use super::pixels::Grey;
 use super::read::facts::FileFacts;
+use super::truth::Truth;
 
-/// A pair's files.
+/// What is known of a pair.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PairFacts {
-    /// The image's.
+    /// The image's file.
     pub image: PictureFacts,
-    /// The mask's.
-    pub mask: PictureFacts,
-    /// The mask's levels.
-    pub levels: MaskLevels,
+    /// The files of its masks, in their order; none where shapes are painted.
+    pub masks: Vec<PictureFacts>,
+    /// Width and height of what is true of its pixels.
+    pub size: (usize, usize),
+    /// What that is.
+    pub labels: LabelFacts,
+}
+
+/// What is true of a pair's pixels, counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabelFacts {
+    /// The levels of each mask that says where one class is, in the order of the files.
+    pub levels: Vec<MaskLevels>,
+    /// Pixels of each class; empty for one class without a name. Where nobody knows the classes yet, up to the last one that is seen.
+    pub classes: Vec<u64>,
+    /// Pixels that are ignored.
+    pub ignored: u64,
+    /// Pixels of each value, where values mean classes.
+    pub values: BTreeMap<PixelValue, u64>,
+}
+
+impl LabelFacts {
+    /// Of what was read: of so many classes, if they are known; `planes` are the files of masks, of those that are there.
+    pub(crate) fn of(
+        truth: &Truth,
+        planes: &[Option<PathBuf>],
+        classes: Option<usize>,
+        values: BTreeMap<PixelValue, u64>,
+    ) -> Self {
+        let in_class = |level: &&u8| **level > FOREGROUND_ABOVE;
+        match truth {
+            Truth::Mask(mask) => Self { levels: vec![MaskLevels::of(mask)], values, ..Self::default() },
+            Truth::MaskAndIgnored(map) => {
+                let (counts, ignored) = counted(map);
+                Self { classes: vec![counts[1]], ignored, values, levels: Vec::new() }
+            }
+            Truth::Index(map) => {
+                let (mut counts, ignored) = counted(map);
+                let seen = counts.iter().rposition(|pixels| *pixels > 0).map_or(0, |last| last + 1);
+                counts.truncate(classes.unwrap_or(seen));
+                Self { classes: counts, ignored, values, levels: Vec::new() }
+            }
+            Truth::Labels { masks, ignored } => {
+                let pixels = |mask: &Grey| mask.data.iter().filter(in_class).count() as u64;
+                let there = masks.iter().zip(planes).filter(|(_, file)| file.is_some());
+                let levels = there.map(|(mask, _)| MaskLevels::of(mask)).collect();
+                let ignored = ignored.as_ref().map_or(0, pixels);
+                Self { levels, classes: masks.iter().map(pixels).collect(), ignored, values }
+            }
+        }
+    }
+}
+
+/// Pixels of each index, and those that are ignored.
+fn counted(map: &Grey) -> (Vec<u64>, u64) {
+    let mut counts = vec![0u64; 256];
+    map.data.iter().for_each(|index| counts[usize::from(*index)] += 1);
+    let ignored = counts.pop().unwrap_or(0);
+    (counts, ignored)
 }
 
 /// A picture's size, and how its file stores it.

@@ -39,10 +39,10 @@ fn tinted(pixel: [u8; 3]) -> [u8; 3] {
 pub struct SheetRow {
     /// The image.
     pub image: Rgb,
-    /// What the model says, as [`saved_mask`](super::saved_mask) gives it.
-    pub prediction: Grey,
-    /// The mask.
-    pub truth: Grey,
+    /// What the model says: [`saved_mask`](super::saved_mask), or classes in their colours.
+    pub prediction: Rgb,
+    /// What is true.
+    pub truth: Rgb,
 }
 
 /// A sheet to look over at a glance: a row for each sample with its image, prediction and truth, every tile
@@ -52,8 +52,7 @@ pub fn contact_sheet(rows: &[SheetRow], tile: usize) -> Rgb {
     let (width, height) = (3 * tile + 4 * gutter, rows.len() * (tile + gutter) + gutter);
     let mut sheet = Rgb::filled(width, height, [255; 3]);
     for (row, SheetRow { image, prediction, truth }) in rows.iter().enumerate() {
-        let tiles = [image.clone(), prediction.to_rgb(), truth.to_rgb()];
-        for (column, picture) in tiles.iter().enumerate() {
+        for (column, picture) in [image, prediction, truth].into_iter().enumerate() {
             let picture = picture.resize(tile, tile, Filter::Bilinear);
             let left = (gutter + column * (tile + gutter)) * 3;
             for y in 0..tile {

@@ -50,10 +50,14 @@ impl SetReport {
             let depth = |channels: u8, bits: u8| format!("{channels}x{bits}");
             *sizes.entry(format!("{}x{}", facts.image.width, facts.image.height)).or_default() += 1;
             *depths.images.entry(depth(facts.image.channels, facts.image.bits)).or_default() += 1;
-            *depths.masks.entry(depth(facts.mask.channels, facts.mask.bits)).or_default() += 1;
-            facts.levels.pixels.iter().for_each(|(level, count)| *values.entry(*level).or_default() += count);
-            soft_masks += usize::from(facts.levels.pixels.is_empty());
-            empty_masks += usize::from(facts.levels.highest == 0);
+            for mask in &facts.masks {
+                *depths.masks.entry(depth(mask.channels, mask.bits)).or_default() += 1;
+            }
+            for levels in &facts.labels.levels {
+                levels.pixels.iter().for_each(|(level, count)| *values.entry(*level).or_default() += count);
+                soft_masks += usize::from(levels.pixels.is_empty());
+                empty_masks += usize::from(levels.highest == 0);
+            }
         }
         let mut unused = BTreeMap::new();
         for listed in set.iter().flat_map(|set| [&set.found().among_images, &set.found().among_masks]) {

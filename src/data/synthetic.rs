@@ -15,6 +15,7 @@ use super::dataset::Dataset;
 use super::error::DataError;
 use super::pixels::{Grey, Rgb};
 use super::random::Draws;
+use super::truth::Truth;
 
 /// A [`Dataset`] of generated scenes.
 #[derive(Clone, Debug)]
@@ -52,12 +53,13 @@ impl Dataset for Synthetic {
         Ok(self.scene(index).paint(self.side).0)
     }
 
-    fn mask(&self, index: usize) -> Result<Grey, DataError> {
-        Ok(self.scene(index).paint(self.side).1)
+    fn truth(&self, index: usize) -> Result<Truth, DataError> {
+        Ok(self.scene(index).paint(self.side).1.into())
     }
 
-    fn pair(&self, index: usize) -> Result<(Rgb, Grey), DataError> {
-        Ok(self.scene(index).paint(self.side))
+    fn pair(&self, index: usize) -> Result<(Rgb, Truth), DataError> {
+        let (image, mask) = self.scene(index).paint(self.side);
+        Ok((image, mask.into()))
     }
 }
 

@@ -101,7 +101,7 @@ pub enum UnusedKind {
 }
 
 impl Unused {
-    pub(super) fn add(&mut self, kind: UnusedKind, path: PathBuf) {
+    pub(in crate::data) fn add(&mut self, kind: UnusedKind, path: PathBuf) {
         self.0.entry(kind).or_default().push(path);
     }
 

@@ -44,6 +44,42 @@ choice! {
         NamesDiffer = "names-differ",
         /// What lies in the folders and is not used.
         Unused = "unused-files",
+        /// Masks that hold 0 and 255 only, read as numbers of classes: 255 is ignored, and nothing but class 0 is left.
+        MasksZeroIgnored = "masks-0-255-as-index",
+        /// Masks in colours, read as one class.
+        ColouredMasks = "masks-in-colours",
+        /// Masks in colours that JPEG has blurred.
+        ColoursFromJpeg = "colours-from-jpeg",
+        /// Classes that no pixel is of.
+        ClassNeverSeen = "class-never-seen",
+        /// Classes that no training image shows, but validation images do.
+        ClassOnlyInValidation = "class-only-in-validation",
+        /// Images that are in both sets, byte for byte.
+        Duplicates = "duplicates",
+        /// Images all of whose pixels are ignored.
+        AllIgnored = "images-all-ignored",
+        /// Images that no mask or annotation is of.
+        Unlabelled = "images-unlabelled",
+        /// Images that the file of annotations does not list.
+        NotListed = "images-not-listed",
+        /// Masks of classes that were not asked for.
+        OtherClasses = "other-classes",
+        /// Shapes that reach beyond their image.
+        ShapesClipped = "shapes-clipped",
+        /// Annotations with a box only.
+        BoxesOnly = "boxes-only",
+        /// Annotations with key points only.
+        KeypointsOnly = "keypoints-only",
+        /// Polygons or lines with too few points.
+        TooFewPoints = "too-few-points",
+        /// Shapes of type `points`.
+        PointsWithoutArea = "points-without-area",
+        /// Crowds, which are ignored.
+        CrowdsIgnored = "crowds-ignored",
+        /// Annotations of classes that were not asked for.
+        ClassesLeftOut = "classes-left-out",
+        /// Images without any annotation.
+        Unannotated = "images-unannotated",
     }
 }
 
@@ -77,9 +113,18 @@ impl Warning {
         (count > 0).then_some(Self { code, count, files, of, detail })
     }
 
+    /// About `count` things that are no files; `None` if there are none.
+    pub(super) fn counted(code: WarningCode, count: usize, detail: impl Into<String>) -> Option<Self> {
+        (count > 0).then(|| Self { code, count, files: Vec::new(), of: count, detail: detail.into() })
+    }
+
     /// Whether the data may be wrong; otherwise it is worth knowing only.
     pub fn is_suspicious(&self) -> bool {
-        !matches!(self.code, WarningCode::SizesDiffer | WarningCode::NamesDiffer | WarningCode::MasksEmpty)
+        use WarningCode::{
+            CrowdsIgnored, MasksEmpty, NamesDiffer, ShapesClipped, SizesDiffer, Unannotated, Unlabelled,
+        };
+        let harmless = [SizesDiffer, NamesDiffer, MasksEmpty, CrowdsIgnored, ShapesClipped, Unannotated, Unlabelled];
+        !harmless.contains(&self.code)
     }
 }
 
@@ -138,6 +183,47 @@ impl fmt::Display for Warning {
                 "{count} of {of} files have a mask whose name differs in case, or in how Unicode spells it ({few})"
             ),
             WarningCode::Unused => write!(f, "not used: {detail}"),
+            WarningCode::MasksZeroIgnored => write!(
+                f,
+                "all {of} masks hold 0 and 255 only, which are read as class 0 and as ignored pixels: nothing of any other class is \
+                 left. For one class set `labels` to \"binary\"; otherwise give a table of values (`classes`)"
+            ),
+            WarningCode::ColouredMasks => write!(
+                f,
+                "{count} of {of} masks are in colours, but are read as one class, by their brightness ({few}). For several classes \
+                 give a table of their colours (`classes`)"
+            ),
+            WarningCode::ColoursFromJpeg => write!(
+                f,
+                "{count} of {of} masks are in colours and in JPEG, which blurs them, so that classes cannot be told any more ({few}). \
+                 Save masks as PNG, from the program that drew them"
+            ),
+            WarningCode::ClassNeverSeen => write!(f, "no pixel is of {detail}"),
+            WarningCode::ClassOnlyInValidation => {
+                write!(f, "validation images show {detail}, which no training image shows: it cannot be learnt")
+            }
+            WarningCode::Duplicates => write!(
+                f,
+                "{count} of {of} validation images are training images, too, byte for byte ({few}): scores on them say little"
+            ),
+            WarningCode::AllIgnored => {
+                write!(f, "all pixels of {count} of {of} images are ignored: nothing is learnt from them ({few})")
+            }
+            WarningCode::Unlabelled => {
+                write!(f, "{count} of {of} images have no mask or annotation, and count as showing nothing ({few})")
+            }
+            WarningCode::NotListed => {
+                write!(f, "{count} images are not listed in the file of annotations, and are not used ({few})")
+            }
+            WarningCode::OtherClasses => write!(f, "there are masks of other classes, which are not used: {detail}"),
+            WarningCode::ShapesClipped
+            | WarningCode::BoxesOnly
+            | WarningCode::KeypointsOnly
+            | WarningCode::TooFewPoints
+            | WarningCode::PointsWithoutArea
+            | WarningCode::CrowdsIgnored
+            | WarningCode::ClassesLeftOut
+            | WarningCode::Unannotated => f.write_str(detail),
         }
     }
 }
@@ -209,7 +295,7 @@ pub fn image_warnings(images: &[(&Path, &PictureFacts)]) -> Vec<Warning> {
 
 /// What is worth knowing of how the sizes of pairs differ: the masks' files and what is known of each pair.
 pub(super) fn size_warnings(pairs: &[(&Path, &PairFacts)], same_shape: impl Fn(&PairFacts) -> bool) -> Vec<Warning> {
-    let differ = |facts: &PairFacts| (facts.image.width, facts.image.height) != (facts.mask.width, facts.mask.height);
+    let differ = |facts: &PairFacts| (facts.image.width, facts.image.height) != facts.size;
     let files = |wanted: &dyn Fn(&PairFacts) -> bool| -> Vec<PathBuf> {
         pairs.iter().filter(|(_, facts)| differ(facts) && wanted(facts)).map(|(path, _)| path.to_path_buf()).collect()
     };

@@ -7,11 +7,14 @@ use std::path::Path;
 use png::chunk::{IDAT, IEND};
 use png::{DecodeOptions, Decoded, StreamingDecoder};
 
-use super::write::MARK;
+use super::classes::class::Classes;
+use super::write::{CLASSES, MARK};
 
 /// How much of a file is looked at for the mark, in bytes. It stands in the first hundred of those that this crate
 /// writes.
 const HEAD: u64 = 4096;
+/// The same with the names of up to 255 classes.
+const HEAD_WITH_CLASSES: u64 = 1 << 18;
 
 /// Whether [`write_prediction`](super::write_prediction) wrote the file: it is a PNG with the text chunk `Software` =
 /// `sam2unet` before its pixels. Only the beginning of the file is read; what comes after the chunk may be damaged or
@@ -21,8 +24,27 @@ const HEAD: u64 = 4096;
 ///
 /// When the file cannot be read.
 pub fn is_prediction(path: &Path) -> io::Result<bool> {
+    Ok(is_marked(&head(path, HEAD)?))
+}
+
+/// What the classes of a prediction of several classes are, as its file tells; `None` for every other file.
+///
+/// # Errors
+///
+/// When the file cannot be read.
+pub fn classes_of_prediction(path: &Path) -> io::Result<Option<Classes>> {
+    let decoder = head(path, HEAD_WITH_CLASSES)?;
+    let Some(info) = decoder.info().filter(|_| is_marked(&decoder)) else { return Ok(None) };
+    let latin =
+        info.uncompressed_latin1_text.iter().find(|chunk| chunk.keyword == CLASSES).map(|chunk| chunk.text.clone());
+    let unicode = || info.utf8_text.iter().find(|chunk| chunk.keyword == CLASSES)?.get_text().ok();
+    Ok(latin.or_else(unicode).and_then(|text| Classes::of_text(&text).ok()))
+}
+
+/// A PNG up to its pixels, or as far as it can be read.
+fn head(path: &Path, bytes: u64) -> io::Result<StreamingDecoder> {
     let mut head = Vec::new();
-    File::open(path)?.take(HEAD).read_to_end(&mut head)?;
+    File::open(path)?.take(bytes).read_to_end(&mut head)?;
     let (mut decoder, mut rest) = (StreamingDecoder::new(), &head[..]);
     while !rest.is_empty() {
         match decoder.update(rest, None) {
@@ -30,7 +52,7 @@ pub fn is_prediction(path: &Path) -> io::Result<bool> {
             Ok((taken, _)) => rest = &rest[taken..],
         }
     }
-    Ok(is_marked(&decoder))
+    Ok(decoder)
 }
 
 /// Width and height of a file that [`write_prediction`](super::write_prediction) wrote, if it is whole: all of its

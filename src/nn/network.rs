@@ -98,41 +98,45 @@ impl<V: Variant, D: Backend, K: Classes> Network for Predictor<V, D, K> {
     }
 }
 
-/// A predictor of a variant on `device`, its products computed in `precision` where the device supports it.
+/// A predictor of a variant with `classes` classes on `device`, its products computed in `precision` where the device supports it.
 ///
 /// # Errors
-/// When the source does not hold a weight, or holds it in another shape, or the device fails.
+/// When there is no class, when the source does not hold a weight, or holds it in another shape, or the device fails.
 pub fn open_network<D: Backend>(
     variant: VariantName,
     device: &D,
     source: &mut dyn WeightSource,
+    classes: usize,
     precision: Precision,
 ) -> Result<Box<dyn Network>, BuildError> {
-    struct Open<'a, D>(&'a D, &'a mut dyn WeightSource, Precision);
+    struct Open<'a, D>(&'a D, &'a mut dyn WeightSource, usize, Precision);
     impl<D: Backend> WithVariant for Open<'_, D> {
         type Output = Result<Box<dyn Network>, BuildError>;
         fn call<V: Variant>(self) -> Self::Output {
-            let options = BuildOptions { precision: self.2, ..BuildOptions::default() };
-            Ok(Box::new(Sam2UNet::<V, D>::with_options(self.0, self.1, options)?.into_predictor()))
+            let options = BuildOptions { precision: self.3, ..BuildOptions::default() };
+            Ok(Box::new(Sam2UNet::<V, D, usize>::with_classes(self.0, self.1, self.2, options)?.into_predictor()))
         }
     }
-    variant.visit(Open(device, source, precision))
+    variant.visit(Open(device, source, classes, precision))
 }
 
 /// What a model of each built-in variant stores (with one class), smallest first: how a file's variant is
 /// recognised.
 pub fn catalogue() -> Vec<(VariantName, Vec<WeightSpec>)> {
-    VariantName::ALL.iter().map(|&variant| (variant, specs(variant))).collect()
+    VariantName::ALL.iter().map(|&variant| (variant, specs(variant, 1))).collect()
 }
 
-/// What a model of that variant stores (with one class), in the order of the published file.
-pub fn specs(variant: VariantName) -> Vec<WeightSpec> {
-    struct Specs;
+/// What a model of that variant with `classes` classes stores, in the order of the published file.
+///
+/// # Panics
+/// When `classes` is 0.
+pub fn specs(variant: VariantName, classes: usize) -> Vec<WeightSpec> {
+    struct Specs(usize);
     impl WithVariant for Specs {
         type Output = Vec<WeightSpec>;
         fn call<V: Variant>(self) -> Self::Output {
-            Sam2UNet::<V, Cpu>::specs()
+            Sam2UNet::<V, Cpu, usize>::specs_for(self.0)
         }
     }
-    variant.visit(Specs)
+    variant.visit(Specs(classes))
 }

@@ -62,11 +62,11 @@ impl Predictor {
     pub fn open(path: &Path, device: &Device, precision: Option<Precision>) -> Result<Self, PredictError> {
         let file = WeightFile::open(path)?;
         let variant = detect(&file, &catalogue())?;
-        let (mut weights, _) = load(&file, &specs(variant), Scope::All)?;
+        let (mut weights, _) = load(&file, &specs(variant, 1), Scope::All)?;
         let build = |source| PredictError::Build { path: path.to_path_buf(), source };
         let trained = file.metadata().get("precision").and_then(|name| name.parse().ok());
         let precision = precision.or(trained).unwrap_or_default();
-        let network = device.network(variant, &mut weights, precision).map_err(build)?;
+        let network = device.network(variant, &mut weights, 1, precision).map_err(build)?;
         let trained_size = file.metadata().get("size").cloned();
         let trained_reading = ReadOptions::of_metadata(file.metadata());
         Ok(Self { network, path: path.to_path_buf(), trained_size, trained_reading })

@@ -5,6 +5,7 @@ use super::report::error::ReportError;
 use super::run_folder::error::FolderError;
 use super::sources::EmptySet;
 use crate::data::error::DataError;
+use crate::metrics::classes::error::ClassError;
 use crate::metrics::pair::MetricError;
 
 /// Why training ended early. The last checkpoint is intact in every case.
@@ -60,6 +61,14 @@ pub enum TrainError {
         name: String,
         /// Why.
         source: MetricError,
+    },
+    /// A prediction of several classes could not be scored.
+    #[error("{name}: {source}")]
+    ClassMetric {
+        /// The sample.
+        name: String,
+        /// Why.
+        source: ClassError,
     },
     /// The model failed.
     #[error(transparent)]

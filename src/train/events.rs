@@ -2,7 +2,7 @@
 
 use super::note::Note;
 use super::overview::Overview;
-use crate::metrics::summary::Summary;
+use super::validation::{Selection, ValidationScores};
 
 /// What happens in a run, as it happens. Epochs and steps count from 1.
 #[derive(Debug)]
@@ -50,7 +50,9 @@ pub enum Event<'a> {
         /// Mean loss over its steps.
         loss: f64,
         /// Scores on the validation set, if there is one.
-        validation: Option<&'a Summary>,
+        validation: Option<&'a ValidationScores>,
+        /// By which of them the best model is chosen.
+        selection: Selection,
         /// Whether the model is the best so far.
         best: bool,
     },

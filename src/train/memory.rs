@@ -67,10 +67,16 @@ impl fmt::Display for Shortage {
     }
 }
 
-/// What a run with these settings on `images` training images lacks on `device`; `None` if it seems to fit, or nobody
+/// What a run with these settings on `images` training images of `classes` classes lacks on `device`; `None` if it seems to fit, or nobody
 /// tells. `resumed` says whether it goes on from a checkpoint.
-pub(super) fn shortage(settings: &Settings, images: usize, device: &Device, resumed: bool) -> Option<Shortage> {
-    let (model, batches) = (model_bytes(settings, images), batch_bytes(settings, images));
+pub(super) fn shortage(
+    settings: &Settings,
+    images: usize,
+    classes: usize,
+    device: &Device,
+    resumed: bool,
+) -> Option<Shortage> {
+    let (model, batches) = (model_bytes(settings, images, classes), batch_bytes(settings, images, classes));
     let machine = machine_memory(Path::new("/"));
     let short = |needed: u64, memory: Option<MachineMemory>, of| {
         let memory = memory.filter(|memory| needed > memory.available)?;
@@ -100,22 +106,22 @@ pub(super) fn largest_batch(settings: &Settings, images: usize) -> usize {
 }
 
 /// The model, its optimiser, and what a batch takes between the forward and the backward pass.
-fn model_bytes(settings: &Settings, images: usize) -> u64 {
-    struct Bytes(usize, usize, MemoryUse, Precision);
+fn model_bytes(settings: &Settings, images: usize, classes: usize) -> u64 {
+    struct Bytes(usize, usize, usize, MemoryUse, Precision);
     impl WithVariant for Bytes {
         type Output = u64;
         fn call<V: Variant>(self) -> u64 {
-            training_bytes::<V>(1, self.0, self.1, self.2, self.3)
+            training_bytes::<V>(self.0, self.1, self.2, self.3, self.4)
         }
     }
     let (side, batch) = (largest_side(settings), largest_batch(settings, images));
-    settings.variant.visit(Bytes(side, batch, settings.memory, settings.precision))
+    settings.variant.visit(Bytes(classes, side, batch, settings.memory, settings.precision))
 }
 
-/// The batches that wait to be learnt from: an image's three planes and its mask.
-fn batch_bytes(settings: &Settings, images: usize) -> u64 {
+/// The batches that wait to be learnt from: an image's three planes and its masks.
+fn batch_bytes(settings: &Settings, images: usize, classes: usize) -> u64 {
     let side = largest_side(settings) as u64;
-    let numbers = (largest_batch(settings, images) as u64).saturating_mul(4 * side * side);
+    let numbers = (largest_batch(settings, images) as u64).saturating_mul((3 + classes as u64) * side * side);
     numbers.saturating_mul(4 * BATCHES_HELD as u64)
 }
 
@@ -253,7 +259,7 @@ mod tests {
         if machine_memory(Path::new("/")).is_some_and(|memory| memory.available > 8 << 30) {
             assert_eq!(shortage(&small, 3, &device, false), None);
         }
-        let most = |settings: &Settings, images| model_bytes(settings, images) + batch_bytes(settings, images);
+        let most = |settings: &Settings, images| model_bytes(settings, images, 1) + batch_bytes(settings, images, 1);
         assert_eq!(most(&many, 3), most(&Settings { batch_size: 3, ..many.clone() }, 1000));
         if machine_memory(Path::new("/")).is_none() {
             return;

@@ -33,6 +33,7 @@ pub(crate) mod session;
 pub mod settings;
 pub(crate) mod sources;
 pub(crate) mod trainer;
+pub(crate) mod validation;
 
 pub use crate::device::DeviceChoice;
 pub use crate::nn::Loss;
@@ -62,3 +63,4 @@ pub use session::{Session, TrainedClasses, open_session, open_session_on};
 pub use settings::{Generated, Layer, Resolved, Settings, SettingsError, resolve, resolve_for_own_images};
 pub use sources::{DataReport, EmptySet, InspectedFolders, Sources};
 pub use trainer::{RunError, TrainedRun, Trainer};
+pub use validation::{Selection, ValidationScores};

@@ -53,6 +53,17 @@ pub enum Note {
     Memory(Shortage),
     /// What was found in the weight file that the model starts from.
     Weights(Report),
+    /// The weight file is of a model with another number of classes: its heads are not taken.
+    OtherClasses {
+        /// The file.
+        path: PathBuf,
+        /// The number of its classes.
+        found: usize,
+        /// The number of the run's.
+        wanted: usize,
+    },
+    /// Which layout and which labels were found.
+    Described(String),
     /// Something about the images or the masks.
     Data(Warning),
 }
@@ -77,8 +88,8 @@ impl Note {
             Self::NoCheckpoint { .. } => "resumed",
             Self::Folder { .. } => "folder",
             Self::Memory(_) => "memory",
-            Self::Found(_) | Self::Weights(_) | Self::StartNotRead { .. } => "weights",
-            Self::Data(_) => "data",
+            Self::Found(_) | Self::Weights(_) | Self::OtherClasses { .. } | Self::StartNotRead { .. } => "weights",
+            Self::Described(_) | Self::Data(_) => "data",
         }
     }
 }
@@ -103,6 +114,14 @@ impl fmt::Display for Note {
             ),
             Self::Memory(shortage) => shortage.fmt(f),
             Self::Weights(report) => report.fmt(f),
+            Self::OtherClasses { path, found, wanted } => write!(
+                f,
+                "{} tells {found} class{} apart and this run {wanted}: all is taken from it but the heads (`head`, `side1`, `side2`), \
+                 which begin at random",
+                path.display(),
+                if *found == 1 { "" } else { "es" }
+            ),
+            Self::Described(found) => f.write_str(found),
             Self::Data(warning) => warning.fmt(f),
         }
     }

@@ -14,26 +14,29 @@ use super::run::{is_finished, position, train};
 use super::run_folder::error::FolderError;
 use super::run_folder::folder::RunFolder;
 use super::run_folder::history::{History, SessionRecord};
+use super::run_folder::state::SELECTION_KEY;
 use super::session::{TrainedClasses, open_session_on};
 use super::settings::error::SettingsError;
 use super::settings::key::Change;
 use super::settings::layers::{Layer, resume};
+use super::settings::of_classes::WeightsOfClasses;
 use super::settings::settings::{KEYS, Settings};
 use super::sources::{EmptySet, Sources};
 use crate::checkpoint::detect::detect;
 use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::file::WeightFile;
 use crate::checkpoint::found::{FoundAs, find_model};
-use crate::checkpoint::load::{Scope, load};
+use crate::checkpoint::load::{Scope, classes_of, load};
 use crate::checkpoint::report::Report;
+use crate::data::classes::class::Classes;
 use crate::data::error::DataError;
 use crate::device::{Device, DeviceError};
 use crate::kernels::precision::Precision;
+use crate::metrics::classes::key::ClassKey;
 use crate::nn::network::{catalogue, specs};
 use crate::nn::weights::build::BuildOptions;
 use crate::nn::weights::initialiser::Initialiser;
 use crate::nn::weights::source::WeightSource;
-use crate::nn::weights::spec::WeightSpec;
 
 /// Why a run cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +112,17 @@ pub enum PrepareError {
     /// The data of a resumed run is not where it was.
     #[error("{0}: if the data was moved, give its new place (`images`, `masks`, `val_images`, `val_masks`)")]
     Moved(DataError),
+    /// The score that is to choose the best model is none of these classes'.
+    #[error("`best_by` = {key}: {reason}")]
+    BestBy {
+        /// The score.
+        key: ClassKey,
+        /// Why not.
+        reason: String,
+    },
+    /// The validation set has other classes than the training set.
+    #[error("the validation set must have the training set's classes, in the same order")]
+    OtherClasses,
     /// Training takes more memory than there is.
     #[error("{0}")]
     Memory(Box<Shortage>),
@@ -335,14 +349,17 @@ pub fn prepare(start: Start, command: Vec<String>, observer: &mut dyn Observer) 
         moved.iter().for_each(|(key, path)| note(observer, Note::StartNotRead { key, path: path.clone() }));
     }
     // before the model, which takes memory
-    if let Some(shortage) = shortage(&settings, sources.training.len(), &device, resumed.is_some()) {
+    let count = sources.training.classes().map_or(1, Classes::len);
+    if let Some(shortage) = shortage(&settings, sources.training.len(), count, &device, resumed.is_some()) {
         match shortage.is_hopeless() && !any_memory {
             true => return Err(PrepareError::Memory(Box::new(shortage))),
             false => note(observer, Note::Memory(shortage)),
         }
     }
     let saved = resumed.map(RunFolder::last_model);
-    let (mut learner, report) = open_learner(&settings, &device, saved.as_deref(), &mut |found| note(observer, found))?;
+    let classes = trained_classes(&mut settings, &sources)?;
+    let (mut learner, report) =
+        open_learner(&settings, &device, &classes, saved.as_deref(), &mut |found| note(observer, found))?;
     if let Some(folder) = resumed {
         folder.restore_optimiser(&mut *learner)?;
     }
@@ -374,6 +391,35 @@ pub fn prepare(start: Start, command: Vec<String>, observer: &mut dyn Observer) 
         return Err(error.into());
     }
     Ok(Prepared::Run(Box::new(PreparedRun { settings, sources, folder, learner, history })))
+}
+
+/// What the model is trained to tell apart; class weights that are to be found are written into the settings.
+///
+/// # Errors
+/// When the sets have different classes, or the settings say what these do not have.
+fn trained_classes(settings: &mut Settings, sources: &Sources) -> Result<TrainedClasses, PrepareError> {
+    let classes = sources.training.classes();
+    if sources.validation.as_ref().is_some_and(|validation| validation.classes() != classes) {
+        return Err(PrepareError::OtherClasses);
+    }
+    if let Some(key) = settings.best_by {
+        let refused = |reason: String| Err(PrepareError::BestBy { key, reason });
+        match (classes, key.kind()) {
+            (None, _) => return refused(format!("there is one class; its best model is chosen by {SELECTION_KEY}")),
+            (Some(classes), Some(kind)) if kind != classes.kind => {
+                return refused(format!("only {kind} classes have it, and these are {}", classes.kind));
+            }
+            _ => {}
+        }
+    }
+    if let Some(given) = &settings.class_weights {
+        settings.class_weights = Some(sources.class_weights(given)?);
+    }
+    let weights = settings.class_weights.as_ref().and_then(WeightsOfClasses::numbers);
+    Ok(TrainedClasses {
+        count: classes.map_or(1, Classes::len),
+        weights: weights.map(|numbers| numbers.iter().map(|number| *number as f32).collect()),
+    })
 }
 
 fn note(observer: &mut dyn Observer, note: Note) {
@@ -422,10 +468,10 @@ impl PreparedRun {
 fn open_learner(
     settings: &Settings,
     device: &Device,
+    classes: &TrainedClasses,
     saved: Option<&Path>,
     note: &mut dyn FnMut(Note),
 ) -> Result<(Box<dyn Learner>, Option<Report>), PrepareError> {
-    let specs = specs(settings.variant);
     let mut random = Initialiser::new(settings.seed);
     let whole = saved.or(settings.init.as_deref());
     let mut find = |path: &Path| -> Result<PathBuf, CheckpointError> {
@@ -436,43 +482,50 @@ fn open_learner(
         Ok(found.path)
     };
     let (learner, report) = match (whole, &settings.backbone) {
-        (Some(path), _) => from_file(settings, device, &find(path)?, &specs, None)?,
-        (None, Some(path)) => from_file(settings, device, &find(path)?, &specs, Some(&mut random))?,
-        (None, None) => (open(settings, device, &mut random), None),
+        (Some(path), _) => {
+            let path = find(path)?;
+            let file = WeightFile::open(&path)?;
+            let other = classes_of(&file).filter(|found| *found != classes.count && saved.is_none());
+            let scope = if other.is_some() { Scope::AllButHeads } else { Scope::All };
+            let opened = from_file(settings, device, classes, &file, scope, &mut random)?;
+            if let Some(found) = other {
+                note(Note::OtherClasses { path, found, wanted: classes.count });
+            }
+            opened
+        }
+        (None, Some(path)) => {
+            from_file(settings, device, classes, &WeightFile::open(&find(path)?)?, Scope::Trunk, &mut random)?
+        }
+        (None, None) => (open(settings, device, classes, &mut random), None),
     };
     Ok((learner?, report))
 }
 
 type Opened = Result<Box<dyn Learner>, LearnError>;
 
-/// With `rest` the file gives the trunk only.
+/// The file gives what is in `scope`, `rest` gives everything else.
 fn from_file(
     settings: &Settings,
     device: &Device,
-    path: &Path,
-    specs: &[WeightSpec],
-    rest: Option<&mut dyn WeightSource>,
+    classes: &TrainedClasses,
+    file: &WeightFile,
+    scope: Scope,
+    rest: &mut dyn WeightSource,
 ) -> Result<(Opened, Option<Report>), PrepareError> {
-    let file = WeightFile::open(path)?;
-    let scope = if rest.is_some() { Scope::Trunk } else { Scope::All };
-    let loaded = load(&file, specs, scope);
+    let loaded = load(file, &specs(settings.variant, classes.count), scope);
     if let Err(CheckpointError::Mismatch { .. }) = &loaded
-        && let Ok(found) = detect(&file, &catalogue())
+        && let Ok(found) = detect(file, &catalogue())
         && found != settings.variant
     {
-        let (path, wanted) = (path.to_owned(), settings.variant.to_string());
+        let (path, wanted) = (file.path().to_owned(), settings.variant.to_string());
         return Err(PrepareError::OtherVariant { path, found: found.to_string(), wanted });
     }
-    let (mut loaded, report) = loaded?;
-    let learner = match rest {
-        Some(rest) => open(settings, device, &mut loaded.with_rest(rest)),
-        None => open(settings, device, &mut loaded),
-    };
-    Ok((learner, Some(report)))
+    let (loaded, report) = loaded?;
+    Ok((open(settings, device, classes, &mut loaded.with_rest(rest)), Some(report)))
 }
 
-fn open(settings: &Settings, device: &Device, source: &mut dyn WeightSource) -> Opened {
+fn open(settings: &Settings, device: &Device, classes: &TrainedClasses, source: &mut dyn WeightSource) -> Opened {
     let config = AdamWConfig { weight_decay: settings.weight_decay, ..AdamWConfig::default() };
     let compute = BuildOptions { precision: settings.precision, memory: settings.memory };
-    open_session_on(device, settings.variant, source, &TrainedClasses::default(), config, compute)
+    open_session_on(device, settings.variant, source, classes, config, compute)
 }

@@ -18,17 +18,16 @@ use super::report::samples::write_samples;
 use super::run_folder::error::FolderError;
 use super::run_folder::folder::RunFolder;
 use super::run_folder::log::Record;
-use super::run_folder::state::{Best, SELECTION_KEY, State};
+use super::run_folder::state::{Best, State};
 use super::schedule::cosine;
 use super::settings::settings::Settings;
 use super::sources::Sources;
+use super::validation::{Selection, ValidationScores, over, score_image};
 use crate::checkpoint::version::{FORMAT_KEY, MODEL_FORMAT};
+use crate::data::classes::class::Classes;
 use crate::data::dataset::Dataset;
 use crate::data::example::Flips;
 use crate::data::loader::{BatchRequest, Loader};
-use crate::data::mask::saved_mask;
-use crate::metrics::pair::{PairScores, score_pair};
-use crate::metrics::summary::Summary;
 
 /// Validation images scored at a time, in parallel, after the model saw them one by one.
 const SCORED_TOGETHER: usize = 16;
@@ -74,6 +73,7 @@ pub fn train(
         folder.write_settings(settings).map_err(TrainError::Start)?;
     }
     let log_lost = folder.rewind(&state).map_err(TrainError::Start)?;
+    let selection = Selection::of(sources.training.classes(), settings.best_by);
     let batch = largest_batch(settings, plan.images);
     let training_bytes = learner.summary(largest_side(settings), batch).training_bytes;
     let overview = Overview {
@@ -87,8 +87,21 @@ pub fn train(
     observer.event(&Event::Ready(&overview));
     let last_save = Instant::now();
     let (unread, unread_since) = (Vec::new(), last_save);
-    Run { settings, sources, plan, folder, learner, control, observer, state, unread, unread_since, last_save }
-        .complete()
+    let run = Run {
+        settings,
+        sources,
+        plan,
+        folder,
+        learner,
+        control,
+        observer,
+        selection,
+        state,
+        unread,
+        unread_since,
+        last_save,
+    };
+    run.complete()
 }
 
 /// The position of the folder's newest checkpoint, if there is one, which must be one of this plan and of these images, and of
@@ -140,6 +153,7 @@ struct Run<'a> {
     learner: &'a mut dyn Learner,
     control: Control<'a>,
     observer: &'a mut dyn Observer,
+    selection: Selection,
     /// Its sum of losses and the log lack the steps in `unread`; no checkpoint is written while there are any.
     state: State,
     /// Steps that were made, whose losses were not asked for yet.
@@ -352,17 +366,16 @@ impl Run<'_> {
                 Some(summary)
             }
         };
-        let (score, better): (f64, fn(f64, f64) -> bool) = match &summary {
-            Some(summary) => (summary.get(SELECTION_KEY).unwrap_or(f64::NAN), |new, old| new > old),
-            None => (loss, |new, old| new < old),
-        };
-        let best = score.is_finite() && self.state.best.is_none_or(|old| better(score, old.score));
-        self.observer.event(&Event::Epoch { epoch, loss, validation: summary.as_ref(), best });
+        let score = summary.as_ref().map_or(loss, |summary| self.selection.score(summary));
+        let better = |old: f64| if summary.is_some() { self.selection.is_better(score, old) } else { score < old };
+        let best = score.is_finite() && self.state.best.is_none_or(|old| better(old.score));
+        let selection = self.selection;
+        self.observer.event(&Event::Epoch { epoch, loss, validation: summary.as_ref(), selection, best });
         Ok(if best { Scored::Best(Best { epoch, step, score }) } else { Scored::NotBest })
     }
 
     /// Scores the maps that `predict` would save; `None` if it was stopped.
-    fn validate(&mut self, dataset: &Arc<dyn Dataset>) -> Result<Option<Summary>, TrainError> {
+    fn validate(&mut self, dataset: &Arc<dyn Dataset>) -> Result<Option<ValidationScores>, TrainError> {
         let (side, count) = (self.settings.size, dataset.len());
         // one image at a time, as `predict` does: the same arithmetic, on the same device, gives the same map
         let requests =
@@ -381,8 +394,10 @@ impl Run<'_> {
             let batch = loader.next().ok_or_else(|| LearnError::Batch("the loader ended early".to_string()))??;
             unscored.push((index, self.learner.predict(&batch.images, 1, side)?));
             if unscored.len() == SCORED_TOGETHER || index + 1 == count {
-                let scored: Vec<_> =
-                    unscored.par_iter().map(|(index, logits)| score(&**dataset, *index, logits, side)).collect();
+                let selection = self.selection;
+                let score =
+                    |(index, logits): &(usize, Vec<f32>)| score_image(&**dataset, *index, logits, side, selection);
+                let scored: Vec<_> = unscored.par_iter().map(score).collect();
                 for score in scored {
                     scores.push(score?);
                 }
@@ -390,7 +405,8 @@ impl Run<'_> {
             }
             self.observer.event(&Event::Validating { done: index + 1, of: count });
         }
-        Ok(Some(Summary::of(&scores)))
+        let summary = over(scores).map_err(|source| TrainError::ClassMetric { name: "the set".to_string(), source })?;
+        Ok(Some(summary))
     }
 
     fn save_and_stop(mut self) -> Result<Outcome, TrainError> {
@@ -422,6 +438,7 @@ impl Run<'_> {
         let mut metadata: BTreeMap<_, _> = entries.map(|(key, value)| (key.to_string(), value)).into();
         // how images are read, where that is not the default
         metadata.extend(self.settings.reading().metadata());
+        metadata.extend(self.sources.training.classes().map(Classes::metadata));
         metadata
     }
 
@@ -442,12 +459,4 @@ impl Run<'_> {
 /// A batch's share of its step, so that the step's gradient is that of the mean over its images, whatever its batches.
 fn share(request: &BatchRequest, images: usize) -> f64 {
     request.samples.len() as f64 / images as f64
-}
-
-fn score(dataset: &dyn Dataset, index: usize, logits: &[f32], side: usize) -> Result<PairScores, TrainError> {
-    let mask = dataset.mask(index)?;
-    let (width, height) = mask.size();
-    let map = saved_mask(logits, side, width, height, false);
-    score_pair(&map.data, &mask.data, width, height)
-        .map_err(|source| TrainError::Metric { name: dataset.name(index).to_string(), source })
 }

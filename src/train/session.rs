@@ -2,7 +2,8 @@
 
 use super::adamw::{AdamW, AdamWConfig};
 use super::learner::{LearnError, Learner, LearnerSummary, MomentsOf};
-use crate::data::loader::{Batch, BatchTruth};
+use crate::data::loader::Batch;
+use crate::data::truth::BatchTruth;
 use crate::device::{Device, WithBackend};
 use crate::kernels::device::Device as _;
 use crate::nn::backend::bound::Backend;

@@ -1,20 +1,26 @@
 //! Where a run's images come from, checked before training starts.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::note::Note;
-use super::settings::demo;
+use super::settings::demo::{self, Demo};
+use super::settings::of_classes::WeightsOfClasses;
 use super::settings::settings::Settings;
+use crate::data::class_warnings::{missing_class_warnings, pixels_of_classes};
+use crate::data::classes::class::{ClassKind, Classes};
 use crate::data::dataset::Dataset;
+use crate::data::description::open::DescribedSets;
 use crate::data::error::{BadFiles, DataError};
-use crate::data::folder::{Folder, FolderOptions};
+use crate::data::folder::Folder;
 use crate::data::inspect::{Inspection, inspect};
-use crate::data::names::StemRule;
+use crate::data::pair_facts::{LabelFacts, PairFacts};
 use crate::data::report::SetReport;
+use crate::data::shapes::Shapes;
 use crate::data::synthetic::Synthetic;
 
 /// There is nothing to train on, or to validate on.
@@ -32,6 +38,8 @@ pub struct Sources {
     /// What is odd about them.
     pub notes: Vec<Note>,
     described: String,
+    /// Pixels of the training set, where its files were read.
+    pixels: Option<ClassPixels>,
 }
 
 /// The folders of a run, all of whose files were read.
@@ -39,6 +47,7 @@ pub struct Sources {
 pub struct InspectedFolders {
     training: InspectedFolder,
     validation: Option<InspectedFolder>,
+    told: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -52,6 +61,8 @@ struct InspectedFolder {
 /// under `validation` those of the validation set.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DataReport {
+    /// Which layout and which labels were found.
+    pub found: Vec<String>,
     /// The training set.
     #[serde(flatten)]
     pub training: SetReport,
@@ -61,37 +72,98 @@ pub struct DataReport {
 }
 
 impl InspectedFolders {
-    /// Pairs up the files of the folders that `settings` name and decodes each file once, on `threads` threads; `None` if they name
+    /// Finds the images and labels that `settings` describe and reads each file once, on `threads` threads; `None` if they describe
     /// none. `kept` is a folder that remembers what was found, so that files that are as they were need not be decoded the next time;
     /// `progress` is told how many pairs of a set are done, of how many.
     ///
-    /// What cannot be paired up or decoded is in the [`report`](Self::report).
+    /// What cannot be paired up or read is in the [`report`](Self::report).
     pub fn open(
         settings: &Settings,
         threads: usize,
         kept: Option<&Path>,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Option<Self> {
-        let (training, validation) = pair(settings)?;
-        let mut read = |paired: Result<Folder, DataError>| match paired {
+        let sets = match settings.description()?.open() {
+            Ok(sets) => sets,
+            Err(error) => {
+                let training = InspectedFolder { set: None, found: Inspection::refused(error) };
+                return Some(Self { training, validation: None, told: Vec::new() });
+            }
+        };
+        let mut read = |set: Result<Folder, DataError>| match set {
             Ok(set) => InspectedFolder { found: inspect(&set, threads, kept, progress), set: Some(set) },
             Err(error) => InspectedFolder { set: None, found: Inspection::refused(error) },
         };
-        let training = read(training);
-        let validation = validation.map(read);
-        Some(Self { training, validation })
+        let training = read(sets.training);
+        let validation = sets.validation.map(read);
+        let mut folders = Self { training, validation, told: sets.told };
+        folders.settle_classes();
+        Some(folders)
+    }
+
+    /// Where values of masks are numbers of classes that nobody named, the largest one tells how many there are. Then, what is wrong
+    /// with the classes.
+    fn settle_classes(&mut self) {
+        let Some(set) = &self.training.set else { return };
+        let pixels = |folder: &InspectedFolder| pixels_of_classes(&folder.found.pairs);
+        let (training, validation) = (pixels(&self.training), self.validation.as_ref().map(pixels));
+        if set.has_unnamed_classes() {
+            match found_classes(&training, validation.as_deref()) {
+                Ok(classes) => {
+                    let both = [Some(&mut self.training), self.validation.as_mut()];
+                    let sets = both.into_iter().flatten().filter_map(|folder| folder.set.as_mut());
+                    sets.for_each(|set| set.set_classes(classes.clone()));
+                }
+                // files that cannot be read say more
+                Err(error) if self.training.found.bad.is_empty() => self.training.found.bad.push(error),
+                Err(_) => {}
+            }
+        }
+        if let Some(classes) = self.training.set.as_ref().and_then(Dataset::classes) {
+            let warnings = missing_class_warnings(classes, &training, validation.as_deref());
+            self.training.found.warnings.extend(warnings);
+        }
     }
 
     /// What was found.
     pub fn report(&self) -> DataReport {
         let of = |folder: &InspectedFolder| SetReport::new(folder.set.as_ref(), &folder.found);
-        DataReport { training: of(&self.training), validation: self.validation.as_ref().map(of) }
+        DataReport {
+            found: self.told.clone(),
+            training: of(&self.training),
+            validation: self.validation.as_ref().map(of),
+        }
     }
 
     /// Why a run on them would be refused: all that cannot be used, grouped by cause. `None`: it would not be.
     pub fn into_errors(self) -> Option<DataError> {
         refusal(std::iter::once(self.training).chain(self.validation).map(|folder| folder.found)).0
     }
+}
+
+/// Classes by their numbers, as many as the masks show.
+fn found_classes(training: &[u64], validation: Option<&[u64]>) -> Result<Classes, DataError> {
+    let count = training.len().max(validation.map_or(0, <[u64]>::len));
+    let sets = [Some(training), validation];
+    let seen = |class: &usize| sets.iter().flatten().any(|pixels| pixels.get(*class).is_some_and(|pixels| *pixels > 0));
+    let shown: Vec<usize> = (0..count).filter(seen).collect();
+    let values = || shown.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+    if count < 2 {
+        return Err(DataError::Description(format!(
+            "read as numbers of classes, the values of the masks ({}) show one class only; for masks of one class set `labels` to \
+             \"binary\", otherwise name the classes (`classes`)",
+            values()
+        )));
+    }
+    if 2 * shown.len() < count {
+        return Err(DataError::Description(format!(
+            "read as numbers of classes, the values of the masks ({}) would make {count} classes, most of which no pixel shows; say \
+             which value means which class (`classes` with a file: background = 0, polyp = 128)",
+            values()
+        )));
+    }
+    let name = |class: usize| if class == 0 { "background".to_string() } else { format!("class {class}") };
+    Ok(Classes::named(ClassKind::Exclusive, (0..count).map(name))?)
 }
 
 /// Why a run on sets in which this was found is refused, if it is; and what is odd about them.
@@ -109,20 +181,6 @@ fn refusal(found: impl Iterator<Item = Inspection>) -> (Option<DataError>, Vec<N
     (error, notes)
 }
 
-type Paired = Result<Folder, DataError>;
-
-/// The pairs of the training set, and of the validation set if there is one; no file is opened. `None`: no folders are named.
-fn pair(settings: &Settings) -> Option<(Paired, Option<Paired>)> {
-    let Settings { images, masks, val_images, val_masks, recursive, resize_masks, .. } = settings;
-    let (recursive, resize_masks, read) = (*recursive, *resize_masks, settings.reading());
-    let stems = StemRule::with_mask_suffix(settings.mask_suffix.as_deref().unwrap_or_default());
-    let options = FolderOptions { recursive, resize_masks, read, stems, ..FolderOptions::default() };
-    let pair = |images: &Path, masks: &Path| Folder::open_with(images, masks, options.clone());
-    let training = pair(images.as_ref()?, masks.as_ref()?);
-    let validation = val_images.as_ref().zip(val_masks.as_ref()).map(|(images, masks)| pair(images, masks));
-    Some((training, validation))
-}
-
 impl DataReport {
     /// Whether files cannot be used, so that a run would be refused.
     pub fn is_refused(&self) -> bool {
@@ -137,6 +195,9 @@ impl DataReport {
 
 impl fmt::Display for DataReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.found {
+            writeln!(f, "{:<10} {line}", "found")?;
+        }
         for (number, (name, set)) in self.sets().enumerate() {
             write!(f, "{}{:<10} {name}\n{set}", if number == 0 { "" } else { "\n\n" }, "set")?;
         }
@@ -145,7 +206,7 @@ impl fmt::Display for DataReport {
 }
 
 impl Sources {
-    /// Opens and reads the folders of `settings`, as [`InspectedFolders::open`] does, or generates scenes where there are none.
+    /// Opens and reads what `settings` describe, as [`InspectedFolders::open`] does, or generates scenes where they describe nothing.
     ///
     /// # Errors
     /// When files cannot be paired up, or cannot be used: all of them.
@@ -155,25 +216,73 @@ impl Sources {
         kept: Option<&Path>,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Self, DataError> {
-        let Some((training, validation)) = pair(settings) else { return Ok(Self::generated(settings)) };
+        let Some(description) = settings.description() else { return Ok(Self::generated(settings)) };
+        let DescribedSets { training, validation, told, .. } = description.open()?;
         // a set that cannot be paired is refused before the other one is read
         let (training, validation) = (training?, validation.transpose()?);
-        let mut found = Vec::new();
-        for set in std::iter::once(&training).chain(&validation) {
-            found.push(inspect(set, threads, kept, progress));
+        let mut read = |set: Folder| InspectedFolder { found: inspect(&set, threads, kept, progress), set: Some(set) };
+        let training = read(training);
+        let validation = validation.map(read);
+        let mut folders = InspectedFolders { training, validation, told };
+        folders.settle_classes();
+        let InspectedFolders { training, validation, told } = folders;
+        let (mut found, mut sets) = (Vec::new(), Vec::new());
+        for InspectedFolder { set, found: of_set } in std::iter::once(training).chain(validation) {
+            found.push(of_set);
+            sets.extend(set);
         }
-        let (error, notes) = refusal(found.into_iter());
+        let pixels = found.first().map(|found| class_pixels(&found.pairs));
+        let (error, mut notes) = refusal(found.into_iter());
         if let Some(error) = error {
             return Err(error);
         }
-        let from = |path: &Option<_>| path.as_deref().map_or(String::new(), |path: &Path| path.display().to_string());
-        let mut described = format!("{} images from {}", training.len(), from(&settings.images));
+        notes.splice(0..0, told.into_iter().map(Note::Described));
+        let mut sets = sets.into_iter();
+        let (Some(training), validation) = (sets.next(), sets.next()) else {
+            return Err(DataError::Description("no images are given".to_string()));
+        };
+        let place = |set: &Folder| set.pairs().first().and_then(|pair| pair.image.parent()).map(Path::to_owned);
+        let from = |given: &Option<PathBuf>, set: &Folder| {
+            given.clone().or_else(|| place(set)).unwrap_or_default().display().to_string()
+        };
+        let mut described = format!("{} images from {}", training.len(), from(&settings.images, &training));
         described += &match &validation {
-            Some(set) => format!("; validation on {} images from {}", set.len(), from(&settings.val_images)),
+            Some(set) => format!("; validation on {} images from {}", set.len(), from(&settings.val_images, set)),
             None => "; nothing is held out (no `val_images`)".to_string(),
         };
         let validation = validation.map(|set| Arc::new(set) as Arc<dyn Dataset>);
-        Ok(Self { notes, training: Arc::new(training), validation, described })
+        Ok(Self { notes, training: Arc::new(training), validation, described, pixels })
+    }
+
+    /// What each class counts in the loss: `given`, or so that all classes count alike, however many pixels they have.
+    ///
+    /// # Errors
+    /// When `given` does not go with the classes, or the pixels cannot be counted.
+    pub(super) fn class_weights(&self, given: &WeightsOfClasses) -> Result<WeightsOfClasses, DataError> {
+        let classes = self.training.classes().map_or(1, Classes::len);
+        let refused = |reason: String| Err(DataError::Description(reason));
+        if classes == 1 {
+            return refused("`class_weights` needs several classes, but there is one".to_string());
+        }
+        match given.numbers() {
+            Some(numbers) if numbers.len() != classes => refused(format!(
+                "`class_weights` has {} numbers, but there are {classes} classes: {}",
+                numbers.len(),
+                self.training.classes().map_or(String::new(), |classes| classes.names().collect::<Vec<_>>().join(", "))
+            )),
+            Some(_) => Ok(given.clone()),
+            None => {
+                let ClassPixels { classes: pixels, all } = match &self.pixels {
+                    Some(pixels) => pixels.clone(),
+                    None => counted(&*self.training)?,
+                };
+                let weight = |class: usize| match pixels.get(class) {
+                    Some(&own) if own > 0 => all as f64 / (classes as f64 * own as f64),
+                    _ => 0.0,
+                };
+                Ok(WeightsOfClasses::Found { balanced: (0..classes).map(weight).collect() })
+            }
+        }
     }
 
     /// Whether there is something to train on and, if there is a validation set, to validate on.
@@ -192,10 +301,16 @@ impl Sources {
 
     fn generated(settings: &Settings) -> Self {
         let (images, val_images) = settings.generated.map_or((0, 0), |sets| (sets.images, sets.val_images));
+        let [training, validation] = [(demo::TRAINING_SEED, images), (demo::VALIDATION_SEED, val_images)];
+        let set = |(seed, count)| -> Arc<dyn Dataset> {
+            match settings.demo {
+                None | Some(Demo::Blobs) => Arc::new(Synthetic::new(seed, count, settings.size)),
+                Some(Demo::Classes) => Arc::new(Shapes::new(seed, count, settings.size)),
+            }
+        };
         let described = format!("{images} generated scenes; validation on {val_images} others (no `images` given)");
-        let training = Arc::new(Synthetic::new(demo::TRAINING_SEED, images, settings.size));
-        let validation = Arc::new(Synthetic::new(demo::VALIDATION_SEED, val_images, settings.size));
-        Self { training, validation: Some(validation), notes: Vec::new(), described }
+        let (training, validation) = (set(training), Some(set(validation)));
+        Self { training, validation, notes: Vec::new(), described, pixels: None }
     }
 
     /// Sets of one's own.
@@ -204,8 +319,34 @@ impl Sources {
             Some(set) => format!("{} images; validation on {}", training.len(), set.len()),
             None => format!("{} images; nothing is held out", training.len()),
         };
-        Self { training, validation, notes: Vec::new(), described }
+        Self { training, validation, notes: Vec::new(), described, pixels: None }
     }
+}
+
+/// Pixels of each class of a set, and all that are not ignored.
+#[derive(Clone, Debug, Default)]
+struct ClassPixels {
+    classes: Vec<u64>,
+    all: u64,
+}
+
+/// Of files that were read.
+fn class_pixels(pairs: &[Option<PairFacts>]) -> ClassPixels {
+    let known = |facts: &PairFacts| ((facts.size.0 * facts.size.1) as u64).saturating_sub(facts.labels.ignored);
+    ClassPixels { classes: pixels_of_classes(pairs), all: pairs.iter().flatten().map(known).sum() }
+}
+
+/// Of a set that is no files.
+fn counted(set: &dyn Dataset) -> Result<ClassPixels, DataError> {
+    let count = set.classes().map(Classes::len);
+    let mut pixels = ClassPixels { classes: vec![0; count.unwrap_or(1)], all: 0 };
+    for index in 0..set.len() {
+        let truth = set.truth(index)?;
+        let (facts, (width, height)) = (LabelFacts::of(&truth, &[], count, BTreeMap::new()), truth.size());
+        pixels.classes.iter_mut().zip(facts.classes).for_each(|(sum, own)| *sum += own);
+        pixels.all += ((width * height) as u64).saturating_sub(facts.ignored);
+    }
+    Ok(pixels)
 }
 
 /// One line: how many images from where.

@@ -18,6 +18,13 @@ pub trait Annotated: fmt::Debug + Send + Sync {
     /// How many images there are.
     fn images(&self) -> usize;
 
+    /// Whether pixels of an image are to be ignored.
+    ///
+    /// # Panics
+    ///
+    /// When there are not so many images.
+    fn ignores(&self, image: usize) -> bool;
+
     /// What is marked in an image, which has this width and height.
     ///
     /// # Errors

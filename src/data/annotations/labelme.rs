@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::annotated::Annotated;
 use super::classes::Classes;
-use super::drawing::{Drawing, Shape};
+use super::drawing::{Drawing, Mark, Shape};
 use super::flaw::{AnnotationError, BadAnnotation, BadAnnotations, Flaw, Place};
 use super::json::{Number, Value, parse, size};
 use super::notes::{NoteKind, Notes};
@@ -134,6 +134,10 @@ impl Annotated for Labelme {
 
     fn images(&self) -> usize {
         self.files.len()
+    }
+
+    fn ignores(&self, image: usize) -> bool {
+        self.files[image].iter().flat_map(|file| &file.shapes).any(|shape| shape.mark == Mark::Ignored)
     }
 
     fn drawing(&self, image: usize, size: (usize, usize)) -> Result<Drawing, AnnotationError> {

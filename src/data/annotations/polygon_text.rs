@@ -136,6 +136,10 @@ impl Annotated for PolygonText {
         self.files.len()
     }
 
+    fn ignores(&self, image: usize) -> bool {
+        self.files[image].polygons.iter().any(|polygon| polygon.mark == Mark::Ignored)
+    }
+
     fn drawing(&self, image: usize, (width, height): (usize, usize)) -> Result<Drawing, AnnotationError> {
         let shape = |polygon: &Polygon| {
             let scaled = |[x, y]: &[f32; 2]| [f64::from(x * width as f32), f64::from(y * height as f32)];

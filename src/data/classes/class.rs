@@ -123,9 +123,13 @@ impl Classes {
     /// # Errors
     /// When what they say is damaged: the reason.
     pub fn of_metadata(metadata: &BTreeMap<String, String>) -> Result<Option<Self>, String> {
-        let Some(text) = metadata.get(KEY) else { return Ok(None) };
+        metadata.get(KEY).map(|text| Self::of_text(text)).transpose()
+    }
+
+    /// The same of the text that stands there.
+    pub(crate) fn of_text(text: &str) -> Result<Self, String> {
         let Self { kind, list } = serde_json::from_str(text).map_err(|error| format!("`{KEY}`: {error}"))?;
-        Self::new(kind, list).map(Some).map_err(|error| format!("`{KEY}`: {error}"))
+        Self::new(kind, list).map_err(|error| format!("`{KEY}`: {error}"))
     }
 }
 

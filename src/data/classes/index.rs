@@ -1,6 +1,6 @@
 //! Index maps: for each pixel the number of its class.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -51,7 +51,8 @@ pub struct UnknownValues {
 impl fmt::Display for UnknownValues {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 5;
-        write!(f, "{} values mean no class: ", self.found.len())?;
+        let several = if self.found.len() == 1 { " means" } else { "s mean" };
+        write!(f, "{} value{several} no class: ", self.found.len())?;
         for (number, (value, pixels)) in self.found.iter().take(SHOWN).enumerate() {
             write!(f, "{}{value} ({pixels} pixels)", if number == 0 { "" } else { ", " })?;
         }
@@ -74,6 +75,16 @@ impl fmt::Display for UnknownValues {
 /// # Errors
 /// When the file cannot be read, is compressed with loss, or holds a value that is not in the table: all such values.
 pub fn read_index(path: &Path, table: &ValueTable, options: &ReadOptions) -> Result<(Grey, FileFacts), IndexError> {
+    let (IndexMap { map, .. }, facts) = read_index_map(path, table, options)?;
+    Ok((map, facts))
+}
+
+/// The same, with the values that the file has.
+pub(crate) fn read_index_map(
+    path: &Path,
+    table: &ValueTable,
+    options: &ReadOptions,
+) -> Result<(IndexMap, FileFacts), IndexError> {
     let (stored, facts) = read_stored(path, options)?;
     if facts.lossy {
         return Err(IndexError::Lossy { path: path.to_owned(), format: facts.format });
@@ -84,10 +95,17 @@ pub fn read_index(path: &Path, table: &ValueTable, options: &ReadOptions) -> Res
     }
 }
 
+/// An index map, and the pixels of each value that its file had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct IndexMap {
+    pub map: Grey,
+    pub values: BTreeMap<PixelValue, u64>,
+}
+
 /// The index map of samples as they are stored.
-pub(crate) fn index_map(stored: Stored, table: &ValueTable) -> Result<Grey, UnknownValues> {
+pub(crate) fn index_map(stored: Stored, table: &ValueTable) -> Result<IndexMap, UnknownValues> {
     let Stored { width, height, samples } = stored;
-    let mut classes = Finder { table, known: HashMap::new(), unknown: HashMap::new() };
+    let mut classes = Finder { table, known: BTreeMap::new(), unknown: BTreeMap::new(), last: None };
     let number = |value: u8| PixelValue::Number(i64::from(value));
     let data: Vec<u8> = match samples {
         Samples::Bilevel(data) if table.takes_indices() => {
@@ -106,8 +124,8 @@ pub(crate) fn index_map(stored: Stored, table: &ValueTable) -> Result<Grey, Unkn
             rgb.data.as_chunks::<3>().0.iter().map(|&pixel| classes.find(PixelValue::of_rgb(pixel))).collect()
         }
     };
-    classes.finish()?;
-    Ok(Grey { width, height, data })
+    let values = classes.finish()?;
+    Ok(IndexMap { map: Grey { width, height, data }, values })
 }
 
 /// A fraction is no class: it must not become its neighbour.
@@ -121,34 +139,49 @@ fn whole(value: f32) -> PixelValue {
 /// So many unknown values are counted.
 const MOST_UNKNOWN: usize = 4096;
 
-/// Finds classes of values, and counts the pixels of those that have none.
+/// Finds classes of values, and counts the pixels of each value.
 struct Finder<'a> {
     table: &'a ValueTable,
-    known: HashMap<PixelValue, u8>,
-    unknown: HashMap<PixelValue, u64>,
+    known: BTreeMap<PixelValue, u64>,
+    unknown: BTreeMap<PixelValue, u64>,
+    /// The value before, its class, and how many pixels in a row have it: most pixels have the value of their neighbour.
+    last: Option<(PixelValue, Option<u8>, u64)>,
 }
 
 impl Finder<'_> {
     fn find(&mut self, value: PixelValue) -> u8 {
-        if let Some(class) = self.known.get(&value) {
-            return *class;
-        }
-        match self.table.class(value) {
-            Some(class) => *self.known.entry(value).or_insert(class),
-            None => {
-                // a picture that is no mask has millions of values: counting some tells enough
-                if self.unknown.len() < MOST_UNKNOWN || self.unknown.contains_key(&value) {
-                    *self.unknown.entry(value).or_default() += 1;
-                }
-                IGNORED
+        let class = match &mut self.last {
+            Some((last, class, pixels)) if *last == value => {
+                *pixels += 1;
+                *class
             }
+            _ => {
+                self.count();
+                let class = self.table.class(value);
+                self.last = Some((value, class, 1));
+                class
+            }
+        };
+        class.unwrap_or(IGNORED)
+    }
+
+    /// Counts the run of pixels before.
+    fn count(&mut self) {
+        match self.last.take() {
+            Some((value, Some(_), pixels)) => *self.known.entry(value).or_default() += pixels,
+            // a picture that is no mask has millions of values: counting some tells enough
+            Some((value, None, pixels)) if self.unknown.len() < MOST_UNKNOWN || self.unknown.contains_key(&value) => {
+                *self.unknown.entry(value).or_default() += pixels;
+            }
+            _ => {}
         }
     }
 
-    fn finish(self) -> Result<(), UnknownValues> {
+    fn finish(mut self) -> Result<BTreeMap<PixelValue, u64>, UnknownValues> {
+        self.count();
         let mut found: Vec<_> = self.unknown.into_iter().collect();
         found.sort_unstable_by_key(|(value, pixels)| (std::cmp::Reverse(*pixels), *value));
-        let Some((first, _)) = found.first() else { return Ok(()) };
+        let Some((first, _)) = found.first() else { return Ok(self.known) };
         let nearest = self.table.nearest(*first);
         Err(UnknownValues { found, nearest })
     }

@@ -1,8 +1,11 @@
 //! Which pixel values mean which class.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+
+use serde::de::{Deserializer, Error, Unexpected, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// What an index map holds where nobody knows the class: such pixels count nowhere.
 pub const IGNORED: u8 = 255;
@@ -67,6 +70,45 @@ impl FromStr for PixelValue {
     }
 }
 
+/// A number, or a text like `#ff0000`.
+impl Serialize for PixelValue {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Number(number) => to.serialize_i64(*number),
+            Self::Colour(_) | Self::Fraction => to.collect_str(self),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for PixelValue {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Value;
+        impl Visitor<'_> for Value {
+            type Value = PixelValue;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number from 0 to 65535, or a colour like \"#ff0000\"")
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<PixelValue, E> {
+                match u16::try_from(number) {
+                    Ok(number) => Ok(PixelValue::Number(i64::from(number))),
+                    Err(_) => Err(E::invalid_value(Unexpected::Signed(number), &self)),
+                }
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<PixelValue, E> {
+                self.visit_i64(i64::try_from(number).unwrap_or(i64::MAX))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<PixelValue, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+        from.deserialize_any(Value)
+    }
+}
+
 /// A value stands twice in a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the value {0} is named twice; each value means one class, or is ignored")]
@@ -75,7 +117,7 @@ pub struct ValueTwice(pub PixelValue);
 /// Which values mean which class, and which are ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValueTable {
-    of: HashMap<PixelValue, u8>,
+    of: BTreeMap<PixelValue, u8>,
     /// Whether values are the classes' numbers, so that a palette's index counts and not its colour.
     indices: bool,
 }
@@ -99,11 +141,19 @@ impl ValueTable {
         Self::new(values, ignored, false)
     }
 
+    /// As [`table`](Self::table), but a palette's indices count, and not its colours.
+    ///
+    /// # Errors
+    /// As [`table`](Self::table).
+    pub fn index_table(values: &[Vec<PixelValue>], ignored: &[PixelValue]) -> Result<Self, ValueTwice> {
+        Self::new(values, ignored, true)
+    }
+
     fn new(values: &[Vec<PixelValue>], ignored: &[PixelValue], indices: bool) -> Result<Self, ValueTwice> {
         let classes =
             values.iter().zip(0..=254).flat_map(|(values, class)| values.iter().map(move |value| (*value, class)));
         let named = classes.chain(ignored.iter().map(|value| (*value, IGNORED)));
-        let mut of = HashMap::new();
+        let mut of = BTreeMap::new();
         for (value, class) in named {
             let value = if let PixelValue::Colour(rgb) = value { PixelValue::of_rgb(rgb) } else { value };
             if of.insert(value, class).is_some() {

@@ -62,7 +62,7 @@ pub struct ClassMasks {
 ///
 /// # Errors
 ///
-/// When there are no masks of classes, when a class has no mask of any image, when a class is given twice or called
+/// When there are no masks of classes, when a class has no mask of any image (unless not `all` need one), when a class is given twice or called
 /// `ignore`, when a mask may be of two of the given classes, and when the masks' folder cannot be listed.
 pub fn class_masks(
     images: &Listing,
@@ -70,6 +70,7 @@ pub fn class_masks(
     naming: ClassNaming,
     classes: Option<&[String]>,
     recursive: bool,
+    all: bool,
 ) -> Result<ClassMasks, LayoutError> {
     classes.map_or(Ok(()), check_names)?;
     let stems = images.stems();
@@ -102,7 +103,7 @@ pub fn class_masks(
         found.images_without.push(masks.iter().filter(|mask| mask.is_none()).count());
         found.masks.iter_mut().zip(masks).for_each(|(all, mask)| all.push(mask));
     }
-    if !without_file.is_empty() {
+    if all && !without_file.is_empty() {
         let there = there.into_iter().filter(|class| !without_file.contains(class)).collect();
         let looked_for = match naming {
             ClassNaming::Folders => format!("{}/IMAGE", without_file[0]),

@@ -53,7 +53,7 @@ pub(crate) mod list_error;
 pub(crate) mod name_list;
 mod nn_unet;
 pub(crate) mod parts;
-mod tree;
+pub(crate) mod tree;
 mod ultralytics;
 mod voc;
 mod vocabulary;

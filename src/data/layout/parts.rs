@@ -7,8 +7,8 @@ use super::kind::LayoutKind;
 use super::name_list::{NameList, Selection};
 use super::tree::shown;
 use super::vocabulary::Split;
-use crate::data::folder::FolderOptions;
 use crate::data::names::StemRule;
+use crate::data::pairs::FolderOptions;
 
 /// Where the files of a data set are.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use crate::data::listing::has_image_ending;
 /// What lies in a folder, in bytewise order of names: no hidden names, no broken links. Links count as what they lead
 /// to.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Dir {
+pub(crate) struct Dir {
     pub path: PathBuf,
     pub folders: Vec<PathBuf>,
     pub files: Vec<PathBuf>,

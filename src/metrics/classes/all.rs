@@ -1,7 +1,7 @@
 //! The table of metrics of several classes.
 
-use super::kind::ClassKind;
 use super::metric::{ClassMetric, Scores};
+use crate::data::classes::class::ClassKind;
 
 /// All metrics, in the order in which their scores are written. A line for each file of `measures`.
 pub(super) static METRICS: &[ClassMetric] = &[

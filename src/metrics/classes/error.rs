@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::kind::ClassKind;
+use crate::data::classes::class::ClassKind;
 use crate::metrics::pair::MetricError;
 
 /// Why classes cannot be scored.

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::kind::ClassKind;
 use super::scan::IGNORED;
 use super::set::ClassSetScores;
 use super::summary::{ClassSummary, ClassValue};
+use crate::data::classes::class::ClassKind;
 
 /// The scores of sets, to be serialised. Numbers that do not exist are `null`.
 ///

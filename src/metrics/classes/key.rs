@@ -3,10 +3,10 @@
 use std::sync::LazyLock;
 
 use super::all::METRICS;
-use super::kind::ClassKind;
 use super::metric::Scores;
 use super::summary::ClassSummary;
 use crate::choice::{Choice, text_of_choice};
+use crate::data::classes::class::ClassKind;
 
 /// A score of all classes together, by which one model is better than another. There is one for each number of
 /// [`ClassSummary::means`], of the same name.

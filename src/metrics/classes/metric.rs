@@ -1,8 +1,8 @@
 //! What a metric of several classes is.
 
-use super::kind::ClassKind;
 use super::masks::ClassMasks;
 use super::matrix::ConfusionMatrix;
+use crate::data::classes::class::ClassKind;
 use crate::metrics::confusion::Confusion;
 
 /// One class in one image, as a metric adds it to its sums.

@@ -3,12 +3,12 @@
 use super::all::METRICS;
 use super::bounds::Bounds;
 use super::error::ClassError;
-use super::kind::ClassKind;
 use super::masks::ClassMasks;
 use super::matrix::ConfusionMatrix;
 use super::metric::{ClassPair, Numbers};
 use super::options::{ClassOptions, OutlineOptions};
 use super::scan::{IGNORED, Scan};
+use crate::data::classes::class::ClassKind;
 use crate::data::mask::FOREGROUND_ABOVE;
 use crate::metrics::confusion::Confusion;
 use crate::metrics::pair::{MetricError, pixels_of};

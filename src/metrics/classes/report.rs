@@ -1,10 +1,10 @@
 //! The scores of several classes as a table for people.
 
-use super::kind::ClassKind;
 use super::mean::Mean;
 use super::metric::ClassScore;
 use super::set::{ClassSetScores, shown_names};
 use super::summary::{ClassSummary, ClassValue};
+use crate::data::classes::class::ClassKind;
 use crate::metrics::aligned::aligned;
 
 /// Tables of the sets' scores, one after the other: a row for each class, and the means over the classes that have a

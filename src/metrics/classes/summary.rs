@@ -2,11 +2,11 @@
 
 use super::all::METRICS;
 use super::error::ClassError;
-use super::kind::ClassKind;
 use super::matrix::ConfusionMatrix;
 use super::mean::Mean;
 use super::metric::{ClassScore, Scores};
 use super::pair::ClassPairScores;
+use crate::data::classes::class::ClassKind;
 use crate::metrics::confusion::Confusion;
 
 /// The scores of a set of images: of each class, and of all together. Pixels are added up over the set in whole

@@ -21,24 +21,37 @@ pub fn write_curves(folder: &Path, log: &Path) -> Result<(), ReportError> {
 }
 
 /// What the log says, as points.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Curves {
     /// (step, loss).
     loss: Vec<(f64, f64)>,
-    /// For each score that is drawn, (step, value).
+    /// The scores that are drawn.
+    kind: [Score; 3],
+    /// For each of them, (step, value).
     scores: Vec<Vec<(f64, f64)>>,
 }
 
-/// The scores that are drawn, with what stands in the legend; the first one chooses `best`.
-const SCORES: [(&str, &str); 3] =
-    [(SELECTION_KEY, "IoU of the binary map"), ("Smeasure", "S-measure"), ("meanEm", "mean E-measure")];
+/// A score's key, and what stands in the legend.
+type Score = (&'static str, &'static str);
+
+/// The scores that are drawn: of one class, of classes that exclude each other, of classes that may overlap. A log is of the first
+/// kind whose first score it has.
+const KINDS: [[Score; 3]; 3] = [
+    [(SELECTION_KEY, "IoU of the binary map"), ("Smeasure", "S-measure"), ("meanEm", "mean E-measure")],
+    [
+        ("foreground_mIoU", "mean IoU without background"),
+        ("foreground_mDice", "mean Dice without it"),
+        ("aAcc", "pixels right"),
+    ],
+    [("mIoU", "mean IoU"), ("mDice", "mean Dice"), ("mRecall", "mean recall")],
+];
 const COLOURS: [&str; 3] = ["#c2410c", "#0f766e", "#7c3aed"];
 const LOSS_COLOUR: &str = "#1d4ed8";
 
 impl Curves {
     /// Errors are the line's number and what is wrong with it.
     fn read(log: &str) -> Result<Self, (usize, String)> {
-        let mut curves = Self { loss: Vec::new(), scores: vec![Vec::new(); SCORES.len()] };
+        let mut curves = Self { loss: Vec::new(), kind: KINDS[0], scores: vec![Vec::new(); KINDS[0].len()] };
         let mut at = 0.0;
         for (line, text) in log.lines().enumerate() {
             let record: serde_json::Value = serde_json::from_str(text).map_err(|e| (line + 1, e.to_string()))?;
@@ -46,8 +59,11 @@ impl Curves {
                 at = step;
                 curves.loss.push((step, loss));
             }
-            for ((key, _), points) in SCORES.iter().zip(&mut curves.scores) {
-                if let Some(value) = record["validation"][key].as_f64() {
+            let validation = &record["validation"];
+            let has_first = |kind: &&[Score; 3]| !validation[kind[0].0].is_null();
+            curves.kind = *KINDS.iter().find(has_first).unwrap_or(&curves.kind);
+            for ((key, _), points) in curves.kind.iter().zip(&mut curves.scores) {
+                if let Some(value) = validation[key].as_f64() {
                     points.push((at, value));
                 }
             }
@@ -85,7 +101,8 @@ impl Curves {
             title: "Validation",
             x: Axis { label: "step", ticks: ticks(0.0, steps) },
             y: Axis { label: "score", ticks: ticks(0.0, 1.0) },
-            lines: SCORES
+            lines: self
+                .kind
                 .iter()
                 .zip(&self.scores)
                 .zip(COLOURS)
@@ -153,6 +170,10 @@ mod tests {
         assert!(svg.contains("points=\"215.0,0.0 430.0,135.0\""), "{svg}");
         let without = Curves::read(log.lines().next().unwrap()).unwrap().svg();
         assert!(!without.contains("Validation"));
+        let classes = log.replace("sample_biiou", "foreground_mIoU").replace("Smeasure", "foreground_mDice");
+        let classes = Curves::read(&classes).unwrap();
+        assert_eq!((&classes.scores[0][..], &classes.scores[1][..]), (&[(2.0, 0.5)][..], &[(2.0, 0.6)][..]));
+        assert!(classes.svg().contains("mean IoU without background"));
         assert!(Curves::read("").unwrap().svg().ends_with("</svg>\n"));
         assert_eq!(Curves::read("{\"step\":1}\nnonsense").unwrap_err().0, 2);
     }

@@ -3,10 +3,14 @@
 use std::path::Path;
 
 use super::error::ReportError;
+use crate::data::class_picture::{paint, with_legend};
+use crate::data::classes::class::{ClassKind, Classes};
+use crate::data::classes::prediction::{predicted_index, predicted_labels};
 use crate::data::dataset::Dataset;
 use crate::data::example::Flips;
 use crate::data::mask::saved_mask;
 use crate::data::picture::{SheetRow, contact_sheet};
+use crate::data::truth::Truth;
 use crate::data::write::write_png;
 use crate::train::learner::Learner;
 
@@ -33,9 +37,26 @@ pub fn write_samples(
             let (image, truth) = dataset.pair(index)?;
             let example = dataset.example(index, side, Flips::default())?;
             let logits = learner.predict(&example.image, 1, side)?;
-            let prediction = saved_mask(&logits, side, image.width, image.height, false);
+            let classes = dataset.classes();
+            let prediction = predicted(&logits, classes, side, image.size());
+            let (prediction, truth) = (paint(&prediction, classes), paint(&truth, classes));
             Ok(SheetRow { image, prediction, truth })
         })
         .collect();
-    Ok(write_png(&folder.join("samples.png"), &contact_sheet(&rows?, TILE))?)
+    let sheet = contact_sheet(&rows?, TILE);
+    let sheet = dataset.classes().map_or(sheet.clone(), |classes| with_legend(&sheet, classes));
+    Ok(write_png(&folder.join("samples.png"), &sheet)?)
+}
+
+/// What the model says at an image's size: a soft mask of one class, or the classes of pixels.
+fn predicted(logits: &[f32], classes: Option<&Classes>, side: usize, (width, height): (usize, usize)) -> Truth {
+    match classes {
+        None => saved_mask(logits, side, width, height, false).into(),
+        Some(classes) if classes.kind == ClassKind::Exclusive => {
+            Truth::Index(predicted_index(logits, classes.len(), side, width, height))
+        }
+        Some(classes) => {
+            Truth::Labels { masks: predicted_labels(logits, classes.len(), side, width, height), ignored: None }
+        }
+    }
 }

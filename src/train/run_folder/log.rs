@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::error::FolderError;
 use super::names::LOG;
-use crate::metrics::summary::Summary;
+use crate::train::validation::ValidationScores;
 
 /// A line of the log.
 #[derive(Debug, Serialize)]
@@ -32,7 +32,7 @@ pub enum Record<'a> {
         /// After which epoch, from 1.
         epoch: u64,
         /// Every score by its key.
-        validation: &'a Summary,
+        validation: &'a ValidationScores,
     },
 }
 

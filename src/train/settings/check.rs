@@ -1,10 +1,12 @@
 //! Which settings go together, and what their ranges are.
 
 use super::error::{Problem, SettingsError};
+use super::of_classes::WeightsOfClasses;
 use super::origin::Origin;
 use super::settings::Settings;
 use super::sides::{SIDE_UNIT, largest_side, nearest_sides};
 use super::value::EMPTY_PATH;
+use crate::data::labels::kind::LabelKind;
 use crate::data::multi_scale::MultiScale;
 use crate::nn::shape::SIDES;
 
@@ -28,7 +30,7 @@ impl Settings {
 
     /// Whether neither a folder of images nor generated scenes are named: then a program gives the images itself.
     pub(in crate::train) fn names_no_images(&self) -> bool {
-        self.images.is_none() && self.generated.is_none()
+        self.data.is_none() && self.images.is_none() && self.generated.is_none()
     }
 
     /// Makes paths absolute, so that a run can be resumed from any folder.
@@ -115,28 +117,57 @@ fn check_sources(settings: &Settings, own_images: bool) -> Result<(), Problem> {
             "`backbone` and `init` exclude each other: a checkpoint given as `init` holds the trunk too",
         );
     }
+    let describes = [
+        ("data", settings.data.is_some()),
+        ("images", settings.images.is_some()),
+        ("masks", settings.masks.is_some()),
+        ("val_images", settings.val_images.is_some()),
+        ("val_masks", settings.val_masks.is_some()),
+        ("val_fraction", settings.val_fraction.is_some()),
+        ("train_list", settings.train_list.is_some()),
+        ("val_list", settings.val_list.is_some()),
+        ("labels", settings.labels.is_some()),
+        ("classes", settings.classes.is_some()),
+        ("ignore", settings.ignore.is_some()),
+        ("annotations", settings.annotations.is_some()),
+        ("overlapping", settings.overlapping),
+    ];
+    let mut described = describes.iter().filter(|(_, given)| *given).map(|(key, _)| *key);
     if own_images {
-        let named = [
-            ("images", settings.images.is_some()),
-            ("masks", settings.masks.is_some()),
-            ("val_images", settings.val_images.is_some()),
-            ("val_masks", settings.val_masks.is_some()),
-            ("generated", settings.generated.is_some()),
-        ];
-        return match named.iter().find(|(_, given)| *given) {
-            Some((key, _)) => conflict(key, &format!("`{key}` is given, but the program gives the images itself")),
+        let generates = [("demo", settings.demo.is_some()), ("generated", settings.generated.is_some())];
+        let generates = generates.iter().filter(|(_, given)| *given).map(|(key, _)| *key);
+        return match described.chain(generates).next() {
+            Some(key) => conflict(key, &format!("`{key}` is given, but the program gives the images itself")),
             None => Ok(()),
         };
     }
+    let named = settings.data.is_some() || settings.images.is_some();
     match (&settings.images, &settings.masks) {
-        (Some(_), None) => return conflict("images", "`images` needs `masks`: the folder with the mask of each image"),
+        (Some(_), _) if settings.data.is_some() => {
+            return conflict("data", "`data` and `images` exclude each other: the first finds the second");
+        }
         (None, Some(_)) => return conflict("masks", "`masks` needs `images`: the folder with the image of each mask"),
+        (Some(_), None) if settings.annotations.is_none() && settings.labels.is_none() => {
+            return conflict(
+                "images",
+                "`images` needs `masks`: the folder with the mask of each image (or `annotations`: a COCO file, or a folder of \
+                 Labelme files)",
+            );
+        }
+        (Some(_), Some(_)) if settings.annotations.is_some() => {
+            return conflict(
+                "annotations",
+                "`annotations` and `masks` exclude each other: labels come from one of them",
+            );
+        }
         _ => {}
     }
     match (&settings.val_images, &settings.val_masks) {
-        (Some(_), None) => return conflict("val_images", "`val_images` needs `val_masks`"),
+        (Some(_), None) if settings.annotations.is_none() && settings.labels != Some(LabelKind::Labelme) => {
+            return conflict("val_images", "`val_images` needs `val_masks`");
+        }
         (None, Some(_)) => return conflict("val_masks", "`val_masks` needs `val_images`"),
-        (Some(_), Some(_)) if settings.images.is_none() => {
+        (Some(_), _) if !named => {
             return conflict(
                 "val_images",
                 "`val_images` needs `images`: without them the run trains and validates on generated scenes",
@@ -144,10 +175,36 @@ fn check_sources(settings: &Settings, own_images: bool) -> Result<(), Problem> {
         }
         _ => {}
     }
-    if settings.images.is_none() && settings.task.is_some() {
+    if !named && let Some(key) = described.next() {
+        return conflict(key, &format!("`{key}` needs `images` or `data`: without them the run generates its scenes"));
+    }
+    if let Some(fraction) = settings.val_fraction {
+        if !(fraction > 0.0 && fraction < 1.0) {
+            return Err(range("val_fraction", fraction, "above 0 and below 1, for example 0.1"));
+        }
+        for (key, given) in [("val_images", settings.val_images.is_some()), ("val_list", settings.val_list.is_some())] {
+            if given {
+                let reason = format!("`val_fraction` and `{key}` exclude each other: both say what to validate on");
+                return conflict("val_fraction", &reason);
+            }
+        }
+    }
+    if let Some(weights) = settings.class_weights.as_ref().and_then(WeightsOfClasses::numbers) {
+        let bad = weights.iter().find(|weight| !(weight.is_finite() && **weight >= 0.0));
+        if let Some(weight) = bad {
+            return Err(range("class_weights", weight, "a number of at least 0 for each class"));
+        }
+        if weights.iter().all(|weight| *weight == 0.0) {
+            return conflict("class_weights", "`class_weights`: one of them must be above 0");
+        }
+    }
+    if !named && settings.task.is_some() {
         return conflict("task", "`task` needs `images` and `masks`");
     }
-    match (settings.images.is_some(), settings.generated) {
+    if named && settings.demo.is_some() {
+        return conflict("demo", "`demo` is for runs without `images`");
+    }
+    match (named, settings.generated) {
         (false, None) => {
             conflict("generated", "a run without `images` needs the sizes of its generated sets (`generated`)")
         }

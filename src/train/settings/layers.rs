@@ -8,9 +8,12 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::check::check;
+use super::data_table::{DATA, flatten, nest, setting_of};
+use super::demo::Demo;
 use super::error::{Difference, Problem, SettingsError};
 use super::file::parse;
 use super::key::{Change, Key};
+use super::of_classes::WeightsOfClasses;
 use super::origin::Origin;
 use super::preset;
 use super::settings::{KEYS, Settings};
@@ -45,7 +48,8 @@ impl Layer {
     ///
     /// # Errors
     /// When a key is unknown, or a value of the wrong type.
-    pub fn given(table: Table) -> Result<Self, SettingsError> {
+    pub fn given(mut table: Table) -> Result<Self, SettingsError> {
+        flatten(&mut table).map_err(SettingsError::Type)?;
         of_table(table.clone())?;
         Ok(Self::of(table, |_| Origin::Given))
     }
@@ -88,6 +92,12 @@ impl Layer {
     fn with_each(mut self, higher: &Self) -> Self {
         self.0.extend(higher.0.clone());
         self
+    }
+
+    /// Whether a key has this value, a name in any case.
+    fn gives(&self, key: &str, name: &str) -> bool {
+        let value = self.0.get(key).and_then(|(value, _)| value.as_str());
+        value.is_some_and(|value| value.eq_ignore_ascii_case(name))
     }
 
     /// The settings that it makes together with the defaults, not checked.
@@ -136,8 +146,12 @@ fn resolved(layers: &[Layer], own_images: bool) -> Result<Resolved, SettingsErro
     for layer in layers {
         given.put(layer.clone());
     }
-    let (name, table) = match own_images || given.0.contains_key("images") {
+    let named = ["data", "images"].iter().any(|key| given.0.contains_key(key));
+    let (name, table) = match own_images || named {
         true => ("of the paper", preset::paper()),
+        false if given.gives("demo", Demo::Classes.name()) => {
+            ("for the demonstration of several classes", preset::demonstration_of_classes())
+        }
         false => ("for the demonstration without images", preset::demonstration()),
     };
     let mut all = Layer::of(table, |_| Origin::Preset(name));
@@ -161,6 +175,12 @@ pub fn resume(config: &Path, given: &Layer) -> Result<Resolved, SettingsError> {
     let own_images = before.settings.names_no_images();
     let before = before.checked(own_images)?.settings;
     let mut given = given.clone();
+    if before.class_weights.as_ref().is_some_and(|weights| matches!(weights, WeightsOfClasses::Found { .. }))
+        && given.gives("class_weights", "balanced")
+    {
+        // what was found for it
+        given.0.remove("class_weights");
+    }
     let mut after = run.clone().with_each(&given).settings()?;
     if before.precision == Precision::F32 && gives_way_to_f32(&after.settings) {
         given.0.remove("precision");
@@ -231,12 +251,24 @@ impl Resolved {
     /// As [`Settings::to_toml`].
     pub fn annotated(&self) -> Result<String, SettingsError> {
         let mut table = Table::try_from(&self.settings).map_err(|e| SettingsError::Text(e.to_string()))?;
+        nest(&mut table);
+        let line = |name: &str, value: &Value, origin: Origin| {
+            // the values of a table stand on one line each
+            let value = value.to_string().replace('\n', " ");
+            format!("{:<40}  # {origin}\n", format!("{name} = {value}"))
+        };
         let (mut lines, mut tables) = (String::new(), String::new());
-        for key in KEYS {
-            let (name, origin) = (key.name, self.origin(key.name));
+        for name in KEYS.iter().map(|key| key.name).filter(|name| *name != DATA).chain([DATA]) {
             match table.remove(name) {
-                Some(Value::Table(inner)) => tables += &format!("\n[{name}]  # {origin}\n{inner}"),
-                Some(value) => lines += &format!("{:<40}  # {origin}\n", format!("{name} = {value}")),
+                Some(Value::Table(inner)) if name == DATA => {
+                    tables += &format!("\n[{DATA}]\n");
+                    for (key, value) in &inner {
+                        let setting = setting_of(key).unwrap_or(DATA);
+                        tables += &line(key, value, self.origin(setting));
+                    }
+                }
+                Some(Value::Table(inner)) => tables += &format!("\n[{name}]  # {}\n{inner}", self.origin(name)),
+                Some(value) => lines += &line(name, &value, self.origin(name)),
                 None => {}
             }
         }

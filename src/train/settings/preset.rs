@@ -24,6 +24,19 @@ pub fn demonstration() -> Table {
     ])
 }
 
+/// The same for scenes of several classes.
+pub fn demonstration_of_classes() -> Table {
+    let whole = |number: usize| Value::Integer(number as i64);
+    let generated =
+        table([("images", whole(demo::IMAGES_OF_CLASSES)), ("val_images", whole(demo::VALIDATION_IMAGES_OF_CLASSES))]);
+    let differs = table([
+        ("epochs", Value::Integer(demo::EPOCHS_OF_CLASSES as i64)),
+        ("lr", Value::Float(demo::LR_OF_CLASSES)),
+        ("generated", Value::Table(generated)),
+    ]);
+    demonstration().into_iter().chain(differs).collect()
+}
+
 /// What the paper sets for a task.
 pub fn of_task(task: Task) -> Table {
     let epochs = Value::Integer(task.epochs() as i64);

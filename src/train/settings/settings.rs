@@ -4,17 +4,25 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
 
+use super::data_table::{DATA, nest};
 use super::declare::settings;
+use super::demo::Demo;
 use super::error::SettingsError;
 use super::key::{Change, Flag, Group, Key, Mark};
+use super::of_classes::{IgnoredValues, WeightsOfClasses};
 use super::sides::SIDE_UNIT;
 use super::value::SettingValue;
+use crate::data::description::classes::GivenClasses;
+use crate::data::description::describe::Description;
+use crate::data::labels::kind::LabelKind;
 use crate::data::multi_scale::{LARGER_SCALE, MultiScale};
 use crate::data::read::facts::{ExifOrientation, ReadOptions};
 use crate::device::DeviceChoice;
 use crate::kernels::memory_use::MemoryUse;
 use crate::kernels::precision::Precision;
+use crate::metrics::classes::key::ClassKey;
 use crate::metrics::task::Task;
 use crate::nn::losses::table::Loss;
 use crate::nn::variant::VariantName;
@@ -27,6 +35,8 @@ settings! {
     pub struct Settings,
     /// Every setting, in the order in which files hold them. Command lines and help texts come from this table.
     KEYS {
+        /// Folder of a data set in one of the usual layouts, or its YAML file; in place of images and masks
+        data: Option<PathBuf> = None, Data, Value("DIR|YAML"), Place;
         /// Folder of training images
         images: Option<PathBuf> = None, Data, Value("DIR"), Place;
         /// Folder of their masks
@@ -35,8 +45,27 @@ settings! {
         val_images: Option<PathBuf> = None, Data, Value("DIR"), Place;
         /// Folder of their masks
         val_masks: Option<PathBuf> = None, Data, Value("DIR"), Place;
+        /// Hold out this share of the images for validation, chosen by name and seed
+        val_fraction: Option<f64> = None, Data, Value("SHARE"), Fixed;
+        /// File with the names of the images to train on, one a line
+        train_list: Option<PathBuf> = None, Data, Value("FILE"), Place;
+        /// File with the names of the images to validate on, one a line: of the validation images, or else of the training images,
+        /// which lose them
+        val_list: Option<PathBuf> = None, Data, Value("FILE"), Place;
         /// What the name of each mask has behind its image's, before the ending: _segmentation
         mask_suffix: Option<String> = None, Data, Value("TEXT"), Fixed;
+        /// The form of the labels; without it, what is there, and said. Masks of one class: binary. Masks of several: index, where
+        /// values are numbers of classes; table, where values or colours mean classes (--classes FILE.toml); folders and suffixes,
+        /// a mask for each class. Annotations: coco, labelme, polygons
+        labels: Option<LabelKind> = None, Data, Value("NAME"), Fixed;
+        /// The classes in order: names (background,polyp), or a file NAME.toml with their values (polyp = [255, 0, 0])
+        classes: Option<GivenClasses> = None, Data, Value("NAMES|FILE.toml"), Fixed;
+        /// Values of pixels that count nowhere: 255,#ffffff; without it 255 where values are numbers of classes
+        ignore: Option<IgnoredValues> = None, Data, Value("VALUES"), Fixed;
+        /// COCO file, or folder of Labelme files, in place of masks
+        annotations: Option<PathBuf> = None, Data, Value("FILE|DIR"), Place;
+        /// Let annotations of different classes overlap; without it a later one lies over an earlier one
+        overlapping: bool = false, Data, On, Fixed;
         /// Look into the folders' subfolders, too; an image and its mask lie in subfolders of the same name
         recursive: bool = false, Data, On, Fixed;
         /// Take masks of another shape than their image, too: each is resized to the input's side by itself
@@ -72,6 +101,11 @@ settings! {
         seed: u64 = 0, Optimisation, Value("N"), Fixed, Always;
         /// The loss: the paper's, or that of the published script, whose cross-entropy is unweighted
         loss: Loss = Loss::Paper, Optimisation, Value("NAME"), Fixed, Always;
+        /// What each class counts in the loss: numbers (1,2,0.5), or balanced: pixels of the training set / (classes x pixels of the
+        /// class)
+        class_weights: Option<WeightsOfClasses> = None, Optimisation, Value("NUMBERS|balanced"), Fixed;
+        /// Of several classes, the score by which the best model is chosen; without it the mean IoU, without the background
+        best_by: Option<ClassKey> = None, Optimisation, Value("NAME"), Fixed;
         /// How sides are drawn: random: each batch at the side or 1.25 times it; both: at both, an update each
         multi_scale: MultiScale = MultiScale::Off, Optimisation, Value("NAME"), Fixed, Always;
         /// Whether an epoch visits its images in random order
@@ -91,6 +125,8 @@ settings! {
         checkpoint_minutes: f64 = 5.0, Run, Value("N"), Free, Always;
         /// Newest checkpoints that are kept, besides the best
         keep: usize = 1, Run, Value("N"), Free;
+        /// What the generated scenes of a run without images show: blobs, of one class; classes: circles, squares and triangles
+        demo: Option<Demo> = None, Data, Value("NAME"), Fixed;
         /// Sizes of the generated sets of a run without images
         generated: Option<Generated> = None, Data, FileOnly, Fixed;
     }
@@ -118,7 +154,53 @@ impl Settings {
     /// # Errors
     /// When a path has no TOML form because it is not UTF-8; [`check`](Self::check) finds no such settings right.
     pub fn to_toml(&self) -> Result<String, SettingsError> {
-        toml::to_string(self).map_err(|e| SettingsError::Text(e.to_string()))
+        let text = |e: toml::ser::Error| SettingsError::Text(e.to_string());
+        let mut table = Table::try_from(self).map_err(text)?;
+        nest(&mut table);
+        // keys in the order of the settings, tables behind them
+        let (mut lines, mut tables) = (String::new(), String::new());
+        for name in KEYS.iter().map(|key| key.name).chain([DATA]) {
+            match table.remove(name) {
+                Some(value @ Value::Table(_)) => {
+                    let table = Table::from_iter([(name.to_string(), value)]);
+                    tables += &format!("\n{}", toml::to_string(&table).map_err(text)?);
+                }
+                Some(value) => {
+                    lines += &toml::to_string(&Table::from_iter([(name.to_string(), value)])).map_err(text)?
+                }
+                None => {}
+            }
+        }
+        Ok(lines + &tables)
+    }
+
+    /// The data set that the settings describe; `None` where they name no images.
+    pub fn description(&self) -> Option<Description> {
+        if self.data.is_none() && self.images.is_none() {
+            return None;
+        }
+        let Self { data, images, masks, val_images, val_masks, val_fraction, train_list, val_list, .. } = self.clone();
+        let Self { mask_suffix, labels, classes, ignore, annotations, overlapping, .. } = self.clone();
+        Some(Description {
+            root: data,
+            images,
+            masks,
+            val_images,
+            val_masks,
+            val_fraction,
+            train_list,
+            val_list,
+            mask_suffix,
+            labels,
+            classes,
+            ignore: ignore.map(|ignored| ignored.0),
+            annotations,
+            overlapping,
+            recursive: self.recursive,
+            resize_masks: self.resize_masks,
+            read: self.reading(),
+            seed: self.seed,
+        })
     }
 
     /// How image files are read.

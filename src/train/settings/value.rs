@@ -35,7 +35,7 @@ pub(super) fn shown(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_string)
 }
 
-fn utf8(text: &OsStr) -> Result<&str, String> {
+pub(super) fn utf8(text: &OsStr) -> Result<&str, String> {
     text.to_str().ok_or_else(|| "it is not UTF-8, and config.toml holds UTF-8 only".to_string())
 }
 

@@ -135,6 +135,10 @@ impl Annotated for Coco {
         self.images.len()
     }
 
+    fn ignores(&self, image: usize) -> bool {
+        self.images[image].shapes.iter().any(|shape| shape.mark == Mark::Ignored)
+    }
+
     fn drawing(&self, image: usize, size: (usize, usize)) -> Result<Drawing, AnnotationError> {
         let image = &self.images[image];
         let runs = image.shapes.iter().filter_map(|shape| match &shape.outline {

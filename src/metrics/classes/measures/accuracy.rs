@@ -1,6 +1,6 @@
 //! The share of pixels that are right about one label, over the set.
 
-use crate::metrics::classes::kind::ClassKind;
+use crate::data::classes::class::ClassKind;
 use crate::metrics::classes::mean::share;
 use crate::metrics::classes::metric::{ClassMeasure, ClassPair, ClassScore, score};
 use crate::metrics::confusion::Confusion;

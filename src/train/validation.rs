@@ -1,0 +1,152 @@
+//! How good a model is on the validation set, by the maps that `predict` would save.
+
+use serde::Serialize;
+
+use super::error::TrainError;
+use super::run_folder::state::SELECTION_KEY;
+use crate::data::classes::class::{ClassKind, Classes};
+use crate::data::classes::prediction::{predicted_index, predicted_labels};
+use crate::data::classes::values::IGNORED;
+use crate::data::dataset::Dataset;
+use crate::data::mask::saved_mask;
+use crate::data::pixels::Grey;
+use crate::data::truth::Truth;
+use crate::metrics::classes::error::ClassError;
+use crate::metrics::classes::key::ClassKey;
+use crate::metrics::classes::options::{ClassOptions, OutlineOptions};
+use crate::metrics::classes::pair::{ClassPairScores, score_classes, score_labels};
+use crate::metrics::classes::summary::ClassSummary;
+use crate::metrics::pair::{MetricError, PairScores, score_pair};
+use crate::metrics::summary::Summary;
+
+/// The scores on a validation set. Serialise as a map from their names to numbers.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum ValidationScores {
+    /// Of one class.
+    OneClass(Summary),
+    /// Of several.
+    Classes(ClassSummary),
+}
+
+/// The score by which the best model is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// [`SELECTION_KEY`], of one class.
+    OneClass,
+    /// A score of several classes.
+    Classes(ClassKey),
+}
+
+impl Selection {
+    /// What is chosen by where the settings say `best_by`, or nothing.
+    pub fn of(classes: Option<&Classes>, best_by: Option<ClassKey>) -> Self {
+        match classes {
+            None => Self::OneClass,
+            Some(classes) => Self::Classes(best_by.unwrap_or_else(|| ClassKey::default_of(classes.kind))),
+        }
+    }
+
+    /// The score's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OneClass => SELECTION_KEY,
+            Self::Classes(key) => key.name(),
+        }
+    }
+
+    /// Whether a score is better than another.
+    pub fn is_better(self, score: f64, than: f64) -> bool {
+        match self {
+            Self::OneClass => score > than,
+            Self::Classes(key) => key.is_better(score, than),
+        }
+    }
+
+    /// The score; NaN where there is none.
+    pub fn score(self, scores: &ValidationScores) -> f64 {
+        match (self, scores) {
+            (Self::OneClass, ValidationScores::OneClass(summary)) => summary.get(SELECTION_KEY).unwrap_or(f64::NAN),
+            (Self::Classes(key), ValidationScores::Classes(summary)) => key.of(summary),
+            _ => f64::NAN,
+        }
+    }
+}
+
+/// What is known of one image's prediction.
+pub(super) enum ImageScores {
+    OneClass(PairScores),
+    Classes(ClassPairScores),
+}
+
+/// Scores the logits `(K, side, side)` of the image `index`.
+pub(super) fn score_image(
+    dataset: &dyn Dataset,
+    index: usize,
+    logits: &[f32],
+    side: usize,
+    selection: Selection,
+) -> Result<ImageScores, TrainError> {
+    let truth = dataset.truth(index)?;
+    let (width, height) = truth.size();
+    let name = || dataset.name(index).to_string();
+    let metric = |source: MetricError| TrainError::Metric { name: name(), source };
+    let class = |source: ClassError| TrainError::ClassMetric { name: name(), source };
+    let outlines = match selection {
+        Selection::Classes(key) if key.needs_outlines() => Some(OutlineOptions::default()),
+        _ => None,
+    };
+    let options = ClassOptions { classes: dataset.classes().map_or(1, Classes::len), outlines };
+    let labels = |masks: &[Grey], ignored: &[u8]| {
+        let predicted = planes(&predicted_labels(logits, options.classes, side, width, height));
+        score_labels(&predicted, &planes(masks), ignored, width, height, &options).map_err(class)
+    };
+    Ok(match truth {
+        Truth::Mask(mask) => {
+            let map = saved_mask(logits, side, width, height, false);
+            ImageScores::OneClass(score_pair(&map.data, &mask.data, width, height).map_err(metric)?)
+        }
+        Truth::Index(map) => {
+            let predicted = predicted_index(logits, options.classes, side, width, height);
+            ImageScores::Classes(score_classes(&predicted.data, &map.data, width, height, &options).map_err(class)?)
+        }
+        Truth::MaskAndIgnored(map) => {
+            let white = |wanted: u8| Grey {
+                width,
+                height,
+                data: map.data.iter().map(|v| if *v == wanted { u8::MAX } else { 0 }).collect(),
+            };
+            ImageScores::Classes(labels(&[white(1)], &white(IGNORED).data)?)
+        }
+        Truth::Labels { masks, ignored } => {
+            ImageScores::Classes(labels(&masks, ignored.as_ref().map_or(&[], |ignored| &ignored.data))?)
+        }
+    })
+}
+
+fn planes(masks: &[Grey]) -> Vec<u8> {
+    masks.iter().flat_map(|mask| mask.data.iter().copied()).collect()
+}
+
+/// The scores over all images, in their order.
+pub(super) fn over(images: Vec<ImageScores>) -> Result<ValidationScores, ClassError> {
+    let (mut of_one, mut of_classes) = (Vec::new(), Vec::new());
+    for image in images {
+        match image {
+            ImageScores::OneClass(scores) => of_one.push(scores),
+            ImageScores::Classes(scores) => of_classes.push(scores),
+        }
+    }
+    Ok(match of_classes.is_empty() {
+        true => ValidationScores::OneClass(Summary::of(&of_one)),
+        false => ValidationScores::Classes(ClassSummary::of(&of_classes)?),
+    })
+}
+
+/// What is drawn of several classes in the curves: the mean IoU and Dice, without the background where there is one.
+pub fn drawn_keys(kind: ClassKind) -> [&'static str; 2] {
+    match kind {
+        ClassKind::Exclusive => ["foreground_mIoU", "foreground_mDice"],
+        ClassKind::Overlapping => ["mIoU", "mDice"],
+    }
+}
