@@ -266,8 +266,9 @@ pub enum DataError {
     },
     /// A [`Dataset`](super::dataset::Dataset) of one's own gave an example of another size than it was asked for.
     #[error(
-        "{name}: an example of side {side} has {} numbers in its image and {} in its {planes} masks, not {image} and {mask}",
-        3 * side * side, planes * side * side
+        "{name}: an example of side {side} has {} numbers in its image and {} in its {}, not {image} and {mask}",
+        3 * side * side, planes * side * side,
+        if *planes == 1 { "mask".to_string() } else { format!("{planes} masks") }
     )]
     ExampleSize {
         /// The sample's name.

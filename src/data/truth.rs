@@ -201,8 +201,10 @@ mod tests {
         let all = |known: &[u8]| Some(BatchTruth::MasksAndKnown { masks: masks(4), known: known.to_vec() });
         assert_eq!(together(&[BatchTruth::Masks(masks(2)), known(&[1, 0])]), all(&[1, 1, 1, 0]));
         assert_eq!(together(&[known(&[1, 0]), known(&[1, 0, 0, 0])]), all(&[1, 0, 1, 0, 1, 0, 0, 0]));
-        assert_eq!(together(&[BatchTruth::Masks(masks(1)); 2]), Some(BatchTruth::Masks(masks(2))));
+        let soft = BatchTruth::Masks(masks(1));
+        assert_eq!(together(&[soft.clone(), soft]), Some(BatchTruth::Masks(masks(2))));
         assert_eq!(together(&[BatchTruth::Index(vec![1, 2]), BatchTruth::Masks(masks(1))]), None);
-        assert_eq!(together(&[BatchTruth::Index(vec![1, 2]); 2]), Some(BatchTruth::Index(vec![1, 2, 1, 2])));
+        let map = BatchTruth::Index(vec![1, 2]);
+        assert_eq!(together(&[map.clone(), map]), Some(BatchTruth::Index(vec![1, 2, 1, 2])));
     }
 }

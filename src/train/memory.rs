@@ -257,21 +257,21 @@ mod tests {
         // three images make no batch of 65536
         let many = Settings { batch_size: 65536, size: 1024, ..small.clone() };
         if machine_memory(Path::new("/")).is_some_and(|memory| memory.available > 8 << 30) {
-            assert_eq!(shortage(&small, 3, &device, false), None);
+            assert_eq!(shortage(&small, 3, 1, &device, false), None);
         }
         let most = |settings: &Settings, images| model_bytes(settings, images, 1) + batch_bytes(settings, images, 1);
         assert_eq!(most(&many, 3), most(&Settings { batch_size: 3, ..many.clone() }, 1000));
         if machine_memory(Path::new("/")).is_none() {
             return;
         }
-        let found = shortage(&many, 65536, &device, false).unwrap();
+        let found = shortage(&many, 65536, 1, &device, false).unwrap();
         assert!(found.is_hopeless(), "{found:?}");
         let text = found.to_string();
         assert!(
             ["`memory` = small", "`batch_size`", "`precision` = bf16", "`size`"].iter().all(|part| text.contains(part))
         );
         let spare = Settings { memory: MemoryUse::Small, precision: Precision::Bf16, ..many };
-        let text = shortage(&spare, 65536, &device, false).unwrap().to_string();
+        let text = shortage(&spare, 65536, 1, &device, false).unwrap().to_string();
         assert!(!text.contains("`memory`") && !text.contains("`precision`"), "{text}");
     }
 
@@ -301,7 +301,7 @@ mod tests {
         let off = Settings { size: 352, ..Settings::default() };
         let both = Settings { multi_scale: MultiScale::Both, ..off.clone() };
         let at = Settings { size: 448, ..off.clone() };
-        assert_eq!(model_bytes(&both, 9), model_bytes(&at, 9));
-        assert!(model_bytes(&off, 9) < model_bytes(&at, 9));
+        assert_eq!(model_bytes(&both, 9, 1), model_bytes(&at, 9, 1));
+        assert!(model_bytes(&off, 9, 1) < model_bytes(&at, 9, 1));
     }
 }

@@ -194,6 +194,6 @@ fn subfolders_are_paired_by_their_names_when_asked_for() {
         folder
             .pairs()
             .iter()
-            .all(|pair| pair.mask.strip_prefix(folders.masks()).unwrap().with_extension("") == pair.stem)
+            .all(|pair| pair.masks[0].strip_prefix(folders.masks()).unwrap().with_extension("") == pair.stem)
     );
 }

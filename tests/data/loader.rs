@@ -2,7 +2,7 @@
 
 use crate::support::pictures::Folders;
 use sam2unet::data::{
-    Batch, BatchRequest, BatchTruth, DataError, Dataset, Example, Flips, Grey, Loader, Rgb, Synthetic,
+    Batch, BatchRequest, BatchTruth, DataError, Dataset, Example, Flips, Grey, Loader, Rgb, Synthetic, Truth,
 };
 use std::fs;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ fn batches_come_in_order_and_hold_what_was_asked_for() {
             for (slot, (index, flips)) in request.samples.into_iter().enumerate() {
                 let example = set.example(index, 64, flips).unwrap();
                 assert_eq!(batch.images[slot * 3 * 4096..][..3 * 4096], example.image);
-                assert_eq!(masks[slot * 4096..][..4096], example.mask);
+                assert_eq!(BatchTruth::Masks(masks[slot * 4096..][..4096].to_vec()), example.truth);
             }
         }
     }
@@ -74,8 +74,8 @@ impl Dataset for Counting {
         Ok(Rgb::filled(4, 4, [0; 3]))
     }
 
-    fn mask(&self, _: usize) -> Result<Grey, DataError> {
-        Ok(Grey::filled(4, 4, [0]))
+    fn truth(&self, _: usize) -> Result<Truth, DataError> {
+        Ok(Grey::filled(4, 4, [0]).into())
     }
 }
 
@@ -138,12 +138,12 @@ impl Dataset for Oblong {
         Ok(Rgb::filled(128, 64, [0; 3]))
     }
 
-    fn mask(&self, _: usize) -> Result<Grey, DataError> {
-        Ok(Grey::filled(128, 64, [0]))
+    fn truth(&self, _: usize) -> Result<Truth, DataError> {
+        Ok(Grey::filled(128, 64, [0]).into())
     }
 
     fn example(&self, _: usize, _: usize, _: Flips) -> Result<Example, DataError> {
-        Ok(Example { image: vec![0.0; 3 * 64 * 128], mask: vec![0.0; 64 * 128] })
+        Ok(Example { image: vec![0.0; 3 * 64 * 128], truth: BatchTruth::Masks(vec![0.0; 64 * 128]) })
     }
 }
 

@@ -35,6 +35,7 @@ fn generated_scenes_are_varied_and_repeatable() {
     for index in 0..set.len() {
         let (image, mask) = set.pair(index).unwrap();
         assert_eq!(image, set.image(index).unwrap());
+        let mask = mask.into_mask();
         let area = mask.data.iter().filter(|&&v| v > 128).count();
         assert!(area > 20, "scene {index} has no blob to find");
         *sizes.entry(area * 10 / mask.data.len()).or_insert(0) += 1;

@@ -1,6 +1,6 @@
 //! What a threshold and a guess at the middle reach on generated scenes.
 
-use sam2unet::data::{Dataset, Grey, Rgb, Synthetic};
+use sam2unet::data::{Dataset, Rgb, Synthetic, Truth};
 
 /// Mean over images of the intersection over union of `predicted(image, truth)` and the truth.
 fn mean_iou(scenes: &[(Rgb, Vec<bool>)], predicted: impl Fn(&Rgb, &[bool]) -> Vec<bool>) -> f64 {
@@ -49,7 +49,7 @@ pub fn ellipse(image: &Rgb, half: [f64; 2]) -> Vec<bool> {
 
 /// Mean IoU of Otsu's threshold, and of the best of sixteen centred ellipses.
 pub fn baselines(set: &Synthetic) -> [f64; 2] {
-    let foreground = |mask: Grey| mask.data.iter().map(|&v| v > 128).collect();
+    let foreground = |mask: Truth| mask.into_mask().data.iter().map(|&v| v > 128).collect();
     let scenes: Vec<_> =
         (0..set.len()).map(|i| set.pair(i).map(|(image, mask)| (image, foreground(mask))).unwrap()).collect();
     let sizes = [0.2, 0.3, 0.4, 0.5];

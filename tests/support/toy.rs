@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use dfdx::nn::modules::Linear;
 use dfdx::prelude::*;
 use sam2unet::checkpoint::WeightFile;
-use sam2unet::data::{Batch, BatchTruth, DataError, Dataset, Draws, Example, Flips, Grey, Rgb};
+use sam2unet::data::{Batch, BatchTruth, DataError, Dataset, Draws, Example, Flips, Grey, Rgb, Truth};
 use sam2unet::nn::Precision;
 use sam2unet::nn::weights::{Role, Value, WeightSpec};
 use sam2unet::train::{
@@ -245,16 +245,16 @@ impl Dataset for Noise {
         Ok(Rgb { width, height, data: (0..width * height * 3).map(|_| draws.below(256) as u8).collect() })
     }
 
-    fn mask(&self, index: usize) -> Result<Grey, DataError> {
+    fn truth(&self, index: usize) -> Result<Truth, DataError> {
         let Rgb { width, height, data } = self.image(index)?;
         let red = data.chunks_exact(3).map(|pixel| if pixel[0] > pixel[1] { 255 } else { 0 });
-        Ok(Grey { width, height, data: red.collect() })
+        Ok(Grey { width, height, data: red.collect() }.into())
     }
 
     fn example(&self, index: usize, side: usize, flips: Flips) -> Result<Example, DataError> {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        let (image, mask) = self.pair(index)?;
-        Ok(Example::new(&image, &mask, side, flips))
+        let (image, truth) = self.pair(index)?;
+        Ok(Example::new(&image, &truth, side, flips))
     }
 }
 

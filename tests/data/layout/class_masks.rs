@@ -7,7 +7,7 @@ use sam2unet::data::layout::{ClassMasks, ClassNaming, LayoutError, class_masks};
 fn find(tree: &Tree, naming: ClassNaming, classes: Option<&[&str]>) -> Result<ClassMasks, LayoutError> {
     let images = Listing::of(&tree.at("images"), true).unwrap();
     let classes = classes.map(|names| names.iter().map(|name| name.to_string()).collect::<Vec<_>>());
-    class_masks(&images, &tree.at("masks"), naming, classes.as_deref(), false)
+    class_masks(&images, &tree.at("masks"), naming, classes.as_deref(), false, true)
 }
 
 /// Which masks each image has, by their paths in the folder of the masks.

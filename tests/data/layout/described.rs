@@ -81,7 +81,7 @@ fn nn_unet_strips_the_channel_and_names_its_classes() {
     let part = layout.training.as_ref().unwrap();
     let folder = Folder::open_with(&part.images, part.labels.path(), part.options(FolderOptions::default())).unwrap();
     assert_eq!(stems(&folder), ["a_0000", "b_0000"]);
-    assert_eq!(folder.pairs()[1].mask, tree.at("labelsTr/b.png"));
+    assert_eq!(folder.pairs()[1].masks[0], tree.at("labelsTr/b.png"));
     let classes = layout.classes.unwrap();
     assert_eq!(classes.names, ["background", "polyp", "tool"]);
     assert_eq!(classes.values.into_iter().collect::<Vec<_>>(), [(3, None)]);
@@ -159,7 +159,7 @@ fn cityscapes_pairs_cities_and_prefers_the_classes_that_are_scored() {
     let part = layout.training.unwrap();
     let folder = Folder::open_with(&part.images, part.labels.path(), part.options(FolderOptions::default())).unwrap();
     assert_eq!(stems(&folder), ["aachen/x_0_leftImg8bit", "aachen/x_1_leftImg8bit"]);
-    assert_eq!(folder.pairs()[0].mask, tree.at("gtFine/train/aachen/x_0_gtFine_labelIds.png"));
+    assert_eq!(folder.pairs()[0].masks[0], tree.at("gtFine/train/aachen/x_0_gtFine_labelIds.png"));
     // pictures of other kinds are no masks without an image
     assert!(folder.found().masks_without_image.is_empty());
     assert_eq!(folder.found().masks_without_suffix.len(), 4);

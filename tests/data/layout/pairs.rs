@@ -23,7 +23,7 @@ fn a_suffix_that_is_set_pairs_and_one_that_is_not_is_proposed() {
     let tree = isic();
     let folder = open(&tree, StemRule::with_mask_suffix("_segmentation"), Selection::All).unwrap();
     assert_eq!(folder.pairs().len(), 2);
-    assert_eq!(folder.pairs()[1].mask, tree.at("masks/ISIC_1_segmentation.png"));
+    assert_eq!(folder.pairs()[1].masks[0], tree.at("masks/ISIC_1_segmentation.png"));
     let text = open(&tree, StemRule::default(), Selection::All).unwrap_err().to_string();
     assert!(
         text.ends_with(". Every mask is called IMAGE_segmentation: set `mask_suffix` to \"_segmentation\""),

@@ -119,7 +119,7 @@ fn a_list_of_images_may_stand_for_a_folder() {
     let folder = Folder::open_with(&part.images, part.labels.path(), part.options(FolderOptions::default())).unwrap();
     let stems: Vec<_> = folder.pairs().iter().map(|pair| &pair.stem[..]).collect();
     assert_eq!(stems, ["train/a"]);
-    assert_eq!(folder.pairs()[0].mask, tree.at("masks/train/a.png"));
+    assert_eq!(folder.pairs()[0].masks[0], tree.at("masks/train/a.png"));
 }
 
 #[test]
