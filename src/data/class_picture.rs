@@ -77,7 +77,7 @@ fn colour_at(truth: &Truth, classes: &Classes, at: usize) -> Option<[u8; 3]> {
 
 /// Puts a legend under a picture, as wide as it is: a box in each class's colour, and its name.
 pub fn with_legend(picture: &Rgb, classes: &Classes) -> Rgb {
-    let scale = (picture.width / 400).clamp(1, 4);
+    let scale = (picture.width / 220).clamp(1, 6);
     let (gap, (_, line)) = (4 * scale, text_size("", scale));
     let entries: Vec<(String, [u8; 3])> = classes
         .list()

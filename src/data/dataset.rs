@@ -2,7 +2,8 @@
 
 use super::classes::class::Classes;
 use super::error::DataError;
-use super::example::{Example, Flips};
+use super::example::Example;
+use super::flip::Flips;
 use super::pixels::{Grey, Rgb};
 use super::truth::Truth;
 

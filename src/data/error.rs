@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::annotations::flaw::AnnotationError;
 use super::classes::class::ClassesError;
-use super::classes::index::IndexError;
-use super::layout::error::LayoutError;
+use super::classes::unknown::UnknownValues;
+use super::classes::values::ValueTwice;
 use super::layout::list_error::NameListError;
 use super::pixels::MAX_PIXELS;
 use super::unused::{Lacking, Unused};
@@ -65,14 +65,30 @@ pub enum DataError {
     #[error(transparent)]
     Names(#[from] NameListError),
     /// It is not known where images and labels are.
-    #[error("{0}")]
-    Layout(Box<LayoutError>),
+    #[error(transparent)]
+    Layout(Box<dyn std::error::Error + Send + Sync>),
     /// Annotations cannot be used.
     #[error("{0}")]
     Annotations(Box<AnnotationError>),
-    /// A mask whose values mean classes cannot be used.
-    #[error("{0}")]
-    Index(Box<IndexError>),
+    /// A mask holds values that mean no class.
+    #[error("{}: {unknown}", path.display())]
+    UnknownValues {
+        /// The file.
+        path: PathBuf,
+        /// The values.
+        unknown: UnknownValues,
+    },
+    /// A mask whose values mean classes is compressed with loss, so that its values are not exact.
+    #[error("{}: {format} keeps no exact values, so classes cannot be told; save masks as PNG", path.display())]
+    LossyMask {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        format: &'static str,
+    },
+    /// A value stands twice in a table of classes.
+    #[error(transparent)]
+    Twice(#[from] ValueTwice),
     /// There are no such classes.
     #[error(transparent)]
     Classes(#[from] ClassesError),
@@ -290,16 +306,6 @@ pub enum DataError {
     },
 }
 
-impl From<LayoutError> for DataError {
-    fn from(error: LayoutError) -> Self {
-        match error {
-            LayoutError::Data(error) => error,
-            LayoutError::Names(error) => error.into(),
-            other => Self::Layout(Box::new(other)),
-        }
-    }
-}
-
 impl From<AnnotationError> for DataError {
     fn from(error: AnnotationError) -> Self {
         Self::Annotations(Box::new(error))
@@ -386,11 +392,8 @@ impl DataError {
             Self::TooLarge { .. } | Self::TooLong { .. } => "are too large",
             Self::SizesDiffer { .. } => "differ in shape from their image",
             Self::PlanesDiffer { .. } => "differ in size from another mask of their image",
-            Self::Index(error) => match **error {
-                IndexError::Unknown { .. } => "hold values that mean no class",
-                IndexError::Lossy { .. } => "keep no exact values",
-                _ => "fail otherwise",
-            },
+            Self::UnknownValues { .. } => "hold values that mean no class",
+            Self::LossyMask { .. } => "keep no exact values",
             Self::Annotations(_) => "have annotations that cannot be used",
             Self::TurnedImage { .. } => "fit their image only when it is turned",
             _ => "fail otherwise",

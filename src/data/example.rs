@@ -1,5 +1,6 @@
 //! One training example: what is drawn for it, and the numbers that the network is given.
 
+use super::flip::Flips;
 use super::pixels::Rgb;
 use super::random::Draws;
 use super::resize::Filter;
@@ -9,15 +10,6 @@ use super::truth::{BatchTruth, Truth};
 const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 /// Their standard deviations.
 const DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
-
-/// Which mirrorings an example gets; none by default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Flips {
-    /// Left and right swapped.
-    pub horizontal: bool,
-    /// Top and bottom swapped.
-    pub vertical: bool,
-}
 
 /// What a network is trained on: an image and what is true of its pixels, both `side` x `side`.
 #[derive(Clone, Debug, PartialEq)]

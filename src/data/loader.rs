@@ -9,7 +9,8 @@ use std::thread::{Builder, JoinHandle};
 use super::classes::class::Classes;
 use super::dataset::Dataset;
 use super::error::DataError;
-use super::example::{Example, Flips};
+use super::example::Example;
+use super::flip::Flips;
 use super::truth::BatchTruth;
 
 /// What a batch is to hold.

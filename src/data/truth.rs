@@ -2,7 +2,7 @@
 
 use super::classes::nearest::resize_nearest;
 use super::classes::values::IGNORED;
-use super::example::Flips;
+use super::flip::Flips;
 use super::mask::FOREGROUND_ABOVE;
 use super::pixels::Grey;
 use super::resize::Filter;

@@ -3,7 +3,8 @@
 
 use super::run_folder::state::State;
 use super::settings::settings::Settings;
-use crate::data::example::{Flips, epoch_order, flips};
+use crate::data::example::{epoch_order, flips};
+use crate::data::flip::Flips;
 use crate::data::loader::BatchRequest;
 use crate::data::multi_scale::MultiScale;
 use crate::data::random::Draws;

@@ -26,7 +26,7 @@ use super::validation::{Selection, ValidationScores, over, score_image};
 use crate::checkpoint::version::{FORMAT_KEY, MODEL_FORMAT};
 use crate::data::classes::class::Classes;
 use crate::data::dataset::Dataset;
-use crate::data::example::Flips;
+use crate::data::flip::Flips;
 use crate::data::loader::{BatchRequest, Loader};
 
 /// Validation images scored at a time, in parallel, after the model saw them one by one.

@@ -3,7 +3,7 @@
 use crate::support::shared::shared;
 use safetensors::SafeTensors;
 use sam2unet::data::{
-    Grey, IndexError, PixelValue, ReadOptions, ValueTable, predicted_index, predicted_labels, read_grey, read_index,
+    DataError, Grey, PixelValue, ReadOptions, ValueTable, predicted_index, predicted_labels, read_grey, read_index,
     resize_nearest, voc_palette,
 };
 use serde_json::Value;
@@ -35,8 +35,7 @@ fn masks_as_files_mean_what_they_mean() {
             None => ValueTable::indices(case["classes"].as_u64().unwrap() as usize, ignored.as_deref()),
         };
         let path = folder.join("decode").join(case["file"].as_str().unwrap());
-        let found =
-            table.map_err(IndexError::from).and_then(|table| read_index(&path, &table, &ReadOptions::default()));
+        let found = table.map_err(DataError::from).and_then(|table| read_index(&path, &table, &ReadOptions::default()));
         match (found, case.get("expect"), case.get("unknown")) {
             (Ok((map, _)), Some(expected), _) => {
                 let expected = maps.tensor(expected.as_str().unwrap()).unwrap();
@@ -44,7 +43,7 @@ fn masks_as_files_mean_what_they_mean() {
                 assert!(map.data == expected.data(), "{case}");
                 read += 1;
             }
-            (Err(IndexError::Unknown { unknown: found, .. }), _, Some(expected)) => {
+            (Err(DataError::UnknownValues { unknown: found, .. }), _, Some(expected)) => {
                 let found: Vec<_> = found.found.iter().map(|(value, pixels)| (value.to_string(), *pixels)).collect();
                 let expected: Vec<_> = expected
                     .as_array()

@@ -22,7 +22,8 @@ fn an_overlay_touches_the_mask_alone_and_a_sheet_shows_three_tiles_a_row() {
     assert_eq!(painted.at(10, 9), painted.at(19, 9), "the contour is of one colour");
     assert_ne!(painted.at(14, 9), image.at(14, 9), "the inside is tinted");
 
-    let row = SheetRow { image: Rgb::filled(9, 7, [10, 20, 30]), prediction: Rgb::filled(9, 7, [99; 3]), truth: mask.to_rgb() };
+    let [image, prediction] = [[10, 20, 30], [99; 3]].map(|colour| Rgb::filled(9, 7, colour));
+    let row = SheetRow { image, prediction, truth: mask.to_rgb() };
     let sheet = contact_sheet(&[row.clone(), row], 32);
     assert_eq!(sheet.size(), (3 * 32 + 4 * 2, 2 * 34 + 2));
     assert_eq!(sheet.at(2, 2), [10, 20, 30]);

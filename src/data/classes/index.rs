@@ -1,71 +1,15 @@
 //! Index maps: for each pixel the number of its class.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::values::{IGNORED, PixelValue, ValueTable, ValueTwice};
+use super::unknown::UnknownValues;
+use super::values::{IGNORED, PixelValue, ValueTable};
 use crate::data::error::DataError;
 use crate::data::pixels::Grey;
 use crate::data::read::facts::{FileFacts, ReadOptions};
 use crate::data::read::read_stored;
 use crate::data::read::stored::{Samples, Stored};
-
-/// Why a mask gives no index map.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum IndexError {
-    /// The file cannot be read.
-    #[error(transparent)]
-    Data(#[from] DataError),
-    /// A value stands twice in a table.
-    #[error(transparent)]
-    Twice(#[from] ValueTwice),
-    /// The file holds values that mean no class.
-    #[error("{}: {unknown}", path.display())]
-    Unknown {
-        /// The file.
-        path: PathBuf,
-        /// The values.
-        unknown: UnknownValues,
-    },
-    /// The file is compressed with loss, so that its values are not exact.
-    #[error("{}: {format} keeps no exact values, so classes cannot be told; save masks as PNG", path.display())]
-    Lossy {
-        /// The file.
-        path: PathBuf,
-        /// Its format.
-        format: &'static str,
-    },
-}
-
-/// Values that are in no table, with their pixels: most pixels first, then numbers before colours, then by value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownValues {
-    /// Each value, and how many pixels have it.
-    pub found: Vec<(PixelValue, u64)>,
-    /// The value of the table that is nearest to the first of them, and its class.
-    pub nearest: Option<(PixelValue, u8)>,
-}
-
-impl fmt::Display for UnknownValues {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SHOWN: usize = 5;
-        let several = if self.found.len() == 1 { " means" } else { "s mean" };
-        write!(f, "{} value{several} no class: ", self.found.len())?;
-        for (number, (value, pixels)) in self.found.iter().take(SHOWN).enumerate() {
-            write!(f, "{}{value} ({pixels} pixels)", if number == 0 { "" } else { ", " })?;
-        }
-        if self.found.len() > SHOWN {
-            write!(f, " and {} more", self.found.len() - SHOWN)?;
-        }
-        match self.nearest {
-            Some((value, IGNORED)) => write!(f, "; nearest to the first is {value}, which is ignored"),
-            Some((value, class)) => write!(f, "; nearest to the first is {value}, class {class}"),
-            None => Ok(()),
-        }
-    }
-}
 
 /// The index map of a mask's file, at its own size.
 ///
@@ -74,7 +18,7 @@ impl fmt::Display for UnknownValues {
 ///
 /// # Errors
 /// When the file cannot be read, is compressed with loss, or holds a value that is not in the table: all such values.
-pub fn read_index(path: &Path, table: &ValueTable, options: &ReadOptions) -> Result<(Grey, FileFacts), IndexError> {
+pub fn read_index(path: &Path, table: &ValueTable, options: &ReadOptions) -> Result<(Grey, FileFacts), DataError> {
     let (IndexMap { map, .. }, facts) = read_index_map(path, table, options)?;
     Ok((map, facts))
 }
@@ -84,14 +28,14 @@ pub(crate) fn read_index_map(
     path: &Path,
     table: &ValueTable,
     options: &ReadOptions,
-) -> Result<(IndexMap, FileFacts), IndexError> {
+) -> Result<(IndexMap, FileFacts), DataError> {
     let (stored, facts) = read_stored(path, options)?;
     if facts.lossy {
-        return Err(IndexError::Lossy { path: path.to_owned(), format: facts.format });
+        return Err(DataError::LossyMask { path: path.to_owned(), format: facts.format });
     }
     match index_map(stored, table) {
         Ok(map) => Ok((map, facts)),
-        Err(unknown) => Err(IndexError::Unknown { path: path.to_owned(), unknown }),
+        Err(unknown) => Err(DataError::UnknownValues { path: path.to_owned(), unknown }),
     }
 }
 

@@ -5,4 +5,5 @@ pub(crate) mod index;
 pub(crate) mod nearest;
 pub(crate) mod palette;
 pub(crate) mod prediction;
+pub(crate) mod unknown;
 pub(crate) mod values;

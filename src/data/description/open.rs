@@ -9,7 +9,6 @@ use super::describe::Description;
 use super::parts::{Place, Places, Where};
 use crate::data::annotations::coco::file::Coco;
 use crate::data::classes::class::{ClassKind, Classes};
-use crate::data::classes::index::IndexError;
 use crate::data::classes::values::{IGNORED, PixelValue, ValueTable};
 use crate::data::dataset::Dataset;
 use crate::data::error::DataError;
@@ -231,13 +230,12 @@ impl Opening<'_> {
 
     /// Masks whose values are numbers of classes.
     fn index(&self, masks: PathBuf, ignore: Option<&[PixelValue]>) -> Result<LabelSource, DataError> {
-        let twice = |error| DataError::Index(Box::new(IndexError::Twice(error)));
         let given = self.description.classes.as_ref();
         let of_layout = self.layout.and_then(|layout| layout.classes.as_ref());
         let usual = [PixelValue::Number(i64::from(IGNORED))];
         let ignored = ignore.unwrap_or(&usual);
         let (table, classes) = match (given, of_layout) {
-            (None, None) => (ValueTable::index_table(&indices(usize::from(IGNORED)), ignored).map_err(twice)?, None),
+            (None, None) => (ValueTable::index_table(&indices(usize::from(IGNORED)), ignored)?, None),
             (Some(given), None) => {
                 let names = given.names();
                 let all: Vec<PixelValue> = match ignore {
@@ -247,11 +245,11 @@ impl Opening<'_> {
                 match names.len() {
                     // one class, the background without a name, and what is ignored
                     1 => {
-                        let table = ValueTable::index_table(&indices(2), &all).map_err(twice)?;
+                        let table = ValueTable::index_table(&indices(2), &all)?;
                         (table, Some(given.coloured(ClassKind::Overlapping, &names)?))
                     }
                     count => {
-                        let table = ValueTable::index_table(&indices(count), &all).map_err(twice)?;
+                        let table = ValueTable::index_table(&indices(count), &all)?;
                         (table, Some(given.coloured(ClassKind::Exclusive, &names)?))
                     }
                 }
@@ -273,7 +271,7 @@ impl Opening<'_> {
                 }
                 ignored.sort_unstable();
                 ignored.dedup();
-                let table = ValueTable::index_table(&of_class, &ignored).map_err(twice)?;
+                let table = ValueTable::index_table(&of_class, &ignored)?;
                 let classes = given.cloned().unwrap_or_default().coloured(ClassKind::Exclusive, &names)?;
                 (table, Some(classes))
             }
@@ -284,7 +282,6 @@ impl Opening<'_> {
 
     /// Masks whose values mean classes by a table.
     fn table(&self, masks: PathBuf, ignore: Option<&[PixelValue]>) -> Result<LabelSource, DataError> {
-        let twice = |error| DataError::Index(Box::new(IndexError::Twice(error)));
         let Some(given) = self.description.classes.as_ref().filter(|given| given.has_values()) else {
             let reason = "`labels` is table, which needs the values of each class: `classes` with a file like \
                           `background = 0`, `polyp = [255, 0, 0]`";
@@ -297,7 +294,7 @@ impl Opening<'_> {
             )));
         }
         let ignored: Vec<PixelValue> = ignore.unwrap_or_default().iter().copied().chain(given.ignored()).collect();
-        let table = ValueTable::table(&values, &ignored).map_err(twice)?;
+        let table = ValueTable::table(&values, &ignored)?;
         self.no_overlap()?;
         Ok(LabelSource::Values { masks, table, classes: Some(given.coloured(ClassKind::Exclusive, &names)?) })
     }

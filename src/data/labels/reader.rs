@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::data::annotations::annotated::Annotated;
 use crate::data::classes::class::{ClassKind, Classes};
-use crate::data::classes::index::{IndexError, IndexMap, read_index_map};
+use crate::data::classes::index::{IndexMap, read_index_map};
 use crate::data::classes::values::{PixelValue, ValueTable};
 use crate::data::error::{BadFiles, DataError};
 use crate::data::pixels::Grey;
@@ -107,7 +107,7 @@ impl LabelReader {
                 Ok(ReadLabels { files: vec![(mask.size(), facts)], truth: Truth::Mask(mask), values: BTreeMap::new() })
             }
             Self::Values { table, classes } => {
-                let (IndexMap { map, values }, facts) = read_index_map(first()?, table, options).map_err(of_index)?;
+                let (IndexMap { map, values }, facts) = read_index_map(first()?, table, options)?;
                 let files = vec![(map.size(), facts)];
                 let truth = match classes {
                     Some(classes) if classes.kind == ClassKind::Overlapping => Truth::MaskAndIgnored(map),
@@ -132,13 +132,6 @@ impl LabelReader {
                 Ok(ReadLabels { truth, files: Vec::new(), values: BTreeMap::new() })
             }
         }
-    }
-}
-
-fn of_index(error: IndexError) -> DataError {
-    match error {
-        IndexError::Data(error) => error,
-        other => DataError::Index(Box::new(other)),
     }
 }
 

@@ -148,6 +148,16 @@ pub enum LayoutError {
     },
 }
 
+impl From<LayoutError> for DataError {
+    fn from(error: LayoutError) -> Self {
+        match error {
+            LayoutError::Data(error) => error,
+            LayoutError::Names(error) => error.into(),
+            other => Self::Layout(Box::new(other)),
+        }
+    }
+}
+
 fn lines<T: Display>(texts: &[T]) -> String {
     texts.iter().map(|text| format!("\n  {text}")).collect()
 }

@@ -7,7 +7,7 @@ use crate::data::class_picture::{paint, with_legend};
 use crate::data::classes::class::{ClassKind, Classes};
 use crate::data::classes::prediction::{predicted_index, predicted_labels};
 use crate::data::dataset::Dataset;
-use crate::data::example::Flips;
+use crate::data::flip::Flips;
 use crate::data::mask::saved_mask;
 use crate::data::picture::{SheetRow, contact_sheet};
 use crate::data::truth::Truth;
