@@ -1,7 +1,7 @@
 //! Generated scenes of several classes: circles, squares and triangles, which their shape alone tells apart.
 //!
 //! Colours, sizes, turns and places are drawn alike for all three, and all have the same area at the same size. So neither a colour nor
-//! a brightness says what a thing is, and a model must see outlines.
+//! a brightness says what a thing is, and a model must see outlines. Squares and triangles stand on a side, turned a little.
 //!
 //! A scene depends on the set's seed, its index and its side only, and is drawn in units of the side: the same index shows the same
 //! scene at any side, in finer or coarser pixels.
@@ -114,7 +114,7 @@ impl Scene {
             if things.len() == wanted {
                 break;
             }
-            let thing = Thing::draw(draws, ground.colour);
+            let thing = Thing::draw(draws);
             let apart = |other: &Thing| {
                 let (dx, dy) = (other.centre[0] - thing.centre[0], other.centre[1] - thing.centre[1]);
                 dx.hypot(dy) > 1.35 * (other.radius + thing.radius)
@@ -157,13 +157,12 @@ fn unit_vector(angle: f32) -> [f32; 2] {
     [angle.cos(), angle.sin()]
 }
 
-fn colour(draws: &mut Draws) -> Colour {
-    std::array::from_fn(|_| draws.between(0.1, 0.9))
+fn colour(draws: &mut Draws, low: f32, high: f32) -> Colour {
+    std::array::from_fn(|_| draws.between(low, high))
 }
 
-fn distance(a: Colour, b: Colour) -> f32 {
-    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt()
-}
+/// How far squares and triangles are turned from standing on a side, in radians.
+const MOST_TURNED: f32 = 0.35;
 
 impl Ground {
     fn draw(draws: &mut Draws) -> Self {
@@ -173,7 +172,7 @@ impl Ground {
         };
         let waves = [wave(), wave(), wave()];
         let light = (unit_vector(draws.between(0.0, TAU)), draws.between(0.1, 0.4));
-        Self { colour: colour(draws), light, waves }
+        Self { colour: colour(draws, 0.1, 0.45), light, waves }
     }
 
     fn colour_at(&self, at: [f32; 2]) -> Colour {
@@ -191,18 +190,13 @@ impl Ground {
 }
 
 impl Thing {
-    fn draw(draws: &mut Draws, ground: Colour) -> Self {
+    fn draw(draws: &mut Draws) -> Self {
         let class = 1 + draws.below(CLASSES.len() - 1) as u8;
-        let radius = draws.between(0.09, 0.17);
+        let radius = draws.between(0.11, 0.18);
         let edge = 1.2 * radius;
         let centre = [draws.between(edge, 1.0 - edge), draws.between(edge, 1.0 - edge)];
-        let along = unit_vector(draws.between(0.0, TAU));
-        // of a few colours the one that stands out most
-        let first = colour(draws);
-        let further =
-            |best: Colour, new: Colour| if distance(new, ground) > distance(best, ground) { new } else { best };
-        let colour = (0..2).map(|_| colour(draws)).fold(first, further);
-        Self { class, centre, radius, along, colour }
+        let along = unit_vector(draws.between(-MOST_TURNED, MOST_TURNED));
+        Self { class, centre, radius, along, colour: colour(draws, 0.55, 1.0) }
     }
 
     /// How far a point lies inside, in units of the side; negative outside.
@@ -217,7 +211,8 @@ impl Thing {
                 // of equal area: an inscribed circle of sqrt(pi / (3 sqrt 3)) radii
                 let inner = (PI / 27f32.sqrt()).sqrt() * self.radius;
                 let (half, root) = (0.5, 0.75f32.sqrt());
-                let outside = x.max(root * y - half * x).max(-root * y - half * x);
+                // the side that it stands on is below
+                let outside = y.max(root * x - half * y).max(-root * x - half * y);
                 inner - outside
             }
         }

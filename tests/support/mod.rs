@@ -4,6 +4,7 @@ pub mod archive;
 pub mod baselines;
 #[cfg(feature = "cuda")]
 pub mod case;
+pub mod class_sets;
 pub mod devices;
 pub mod golden;
 #[cfg(feature = "cuda")]

@@ -1,5 +1,6 @@
 //! Training.
 
+mod classes;
 #[cfg(feature = "cuda")]
 mod cuda;
 mod earlier;
