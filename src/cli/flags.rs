@@ -63,7 +63,7 @@ pub(crate) struct Reading {
     /// for `predict`, as the checkpoint was trained]
     #[arg(
         long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        hide_possible_values = true
+        value_parser = Names(vec!["true", "false"]).map(|name| name == "true"), hide_possible_values = true
     )]
     scale_16_bit: Option<bool>,
 }

@@ -45,7 +45,7 @@ pub enum DataError {
         masks.display(),
         Lacking { files: without, of: *images },
         if **called == *"IMAGE" { "of the same stem".to_string() } else { format!("called {called}") },
-        hints(suffix.as_deref(), *empty_masks)
+        hints(suffix.as_deref(), unclear.as_deref(), *empty_masks)
     )]
     MissingMask {
         /// The images without a mask.
@@ -58,6 +58,8 @@ pub enum DataError {
         called: Box<str>,
         /// What the name of every mask has behind that of its image, if there is such a thing.
         suffix: Option<Box<str>>,
+        /// Of the first image that several masks differ from in case or Unicode's form only, which these are.
+        unclear: Option<Box<str>>,
         /// How many files of the masks' folder are empty.
         empty_masks: usize,
     },
@@ -252,6 +254,21 @@ pub enum DataError {
         /// Whether it was applied.
         applied: bool,
     },
+    /// A mask fits its image only as the mask's own orientation shows it, or only as it lies in the file.
+    #[error(
+        "{} and {}: the mask fits the image only {}",
+        image.display(), mask.display(), turned_mask(*orientation, *applied)
+    )]
+    TurnedMask {
+        /// The image.
+        image: PathBuf,
+        /// The mask.
+        mask: PathBuf,
+        /// The mask's EXIF orientation, or TIFF's.
+        orientation: u8,
+        /// Whether it was applied.
+        applied: bool,
+    },
     /// Several files cannot be used.
     #[error(transparent)]
     Bad(#[from] BadFiles),
@@ -329,11 +346,30 @@ fn turned(orientation: u8, applied: bool) -> String {
     }
 }
 
+/// When a mask with an orientation of its own fits, and what to do.
+fn turned_mask(orientation: u8, applied: bool) -> String {
+    match applied {
+        false => format!(
+            "if the mask is turned as viewers show it (its own EXIF orientation is {orientation}); set `exif_orientation` to \
+             \"apply\", or save the mask without it"
+        ),
+        true => format!(
+            "as the mask lies in its file, not turned by its own orientation ({orientation}): save the mask without it, or set \
+             `exif_orientation` to \"ignore\""
+        ),
+    }
+}
+
 /// What may have gone wrong where masks are missing.
-fn hints(suffix: Option<&str>, empty_masks: usize) -> String {
+fn hints(suffix: Option<&str>, unclear: Option<&str>, empty_masks: usize) -> String {
     let mut hints = String::new();
     if let Some(suffix) = suffix {
         hints += &format!(". Every mask is called IMAGE{suffix}: set `mask_suffix` to \"{suffix}\"");
+    }
+    if let Some(unclear) = unclear {
+        hints += &format!(
+            ". {unclear}, as they differ from it in case or Unicode's form only: rename the one that is meant"
+        );
     }
     if empty_masks > 0 {
         hints += &format!(". {empty_masks} files among the masks have zero bytes");
@@ -396,6 +432,7 @@ impl DataError {
             Self::LossyMask { .. } => "keep no exact values",
             Self::Annotations(_) => "have annotations that cannot be used",
             Self::TurnedImage { .. } => "fit their image only when it is turned",
+            Self::TurnedMask { .. } => "fit their image only when they are turned",
             _ => "fail otherwise",
         }
     }

@@ -139,6 +139,7 @@ impl Folder {
         image: (usize, usize),
         mask: (usize, usize),
         facts: &FileFacts,
+        mask_facts: Option<&FileFacts>,
     ) -> Result<(), DataError> {
         if self.options.resize_masks || is_same_shape(image, mask) {
             return Ok(());
@@ -149,6 +150,12 @@ impl Folder {
         if let Some(orientation) = facts.orientation.filter(swaps) {
             let (image, mask, applied) = (pair.image.clone(), pair.shown().to_owned(), facts.turned);
             return Err(DataError::TurnedImage { image, mask, orientation, applied });
+        }
+        // the mask lies turned in its file, as a camera or a viewer saved it
+        let of_mask = mask_facts.and_then(|facts| Some((facts.orientation.filter(swaps)?, facts.turned)));
+        if let Some((orientation, applied)) = of_mask {
+            let (image, mask) = (pair.image.clone(), pair.shown().to_owned());
+            return Err(DataError::TurnedMask { image, mask, orientation, applied });
         }
         let name = format!("{} and {}", pair.image.display(), pair.shown().display());
         Err(DataError::SizesDiffer { name, image, mask })
@@ -180,8 +187,9 @@ impl Dataset for Folder {
 
     /// Its error names the files.
     fn pair(&self, index: usize) -> Result<(Rgb, Truth), DataError> {
-        let ReadPair { image, truth, image_facts, .. } = self.read(index)?;
-        self.check_sizes(index, image.size(), truth.size(), &image_facts)?;
+        let ReadPair { image, truth, image_facts, masks, .. } = self.read(index)?;
+        let mask_facts = masks.first().map(|(_, facts)| facts);
+        self.check_sizes(index, image.size(), truth.size(), &image_facts, mask_facts)?;
         Ok((image, truth))
     }
 }

@@ -117,7 +117,13 @@ fn facts_of(set: &Folder, index: usize) -> Result<PairFacts, DataError> {
         size: pair.truth.size(),
         labels: LabelFacts::of(&pair.truth, planes, classes, pair.values),
     };
-    set.check_sizes(index, pair.image.size(), facts.size, &pair.image_facts)?;
+    set.check_sizes(
+        index,
+        pair.image.size(),
+        facts.size,
+        &pair.image_facts,
+        pair.masks.first().map(|(_, facts)| facts),
+    )?;
     Ok(facts)
 }
 

@@ -105,14 +105,41 @@ pub fn match_names(names: &[OsString], candidates: &[OsString]) -> Matched {
     Matched { candidates: found, loose, left }
 }
 
+/// The candidates (their indices) that differ from a name in case or Unicode's form only.
+pub fn alike(name: &OsStr, candidates: &[OsString]) -> Vec<usize> {
+    let Some(wanted) = folded(name) else { return Vec::new() };
+    (0..candidates.len()).filter(|at| folded(&candidates[*at]).as_deref() == Some(&wanted)).collect()
+}
+
 /// What names have in common that differ in case or Unicode's form only; `None` for what is no Unicode.
 fn folded(name: &OsStr) -> Option<String> {
     Some(name.to_str()?.nfc().collect::<String>().to_lowercase().nfc().collect())
 }
 
-/// What every candidate has behind the name that it belongs to (`_segmentation`), if it is the same for all names, each
-/// of which has exactly one such candidate.
+/// What candidates have behind the names that they belong to (`_segmentation`), if it is the same for all names, each of which has
+/// exactly one such candidate, or for all candidates.
 pub fn common_suffix(names: &[OsString], candidates: &[OsString]) -> Option<String> {
+    suffix_of_names(names, candidates).or_else(|| suffix_of_candidates(names, candidates))
+}
+
+/// What every candidate has behind a name, if it is the same for all.
+fn suffix_of_candidates(names: &[OsString], candidates: &[OsString]) -> Option<String> {
+    let names: HashSet<&[u8]> = names.iter().map(|name| name.as_encoded_bytes()).collect();
+    let first = candidates.first()?.as_encoded_bytes();
+    let all_have = |suffix: &&str| {
+        let named = |candidate: &OsString| {
+            candidate.as_encoded_bytes().strip_suffix(suffix.as_bytes()).is_some_and(|name| names.contains(name))
+        };
+        candidates.iter().all(named)
+    };
+    let ends = (1..first.len()).filter(|at| names.contains(&first[..*at]));
+    let mut fitting = ends.filter_map(|at| std::str::from_utf8(&first[at..]).ok()).filter(all_have);
+    let found = fitting.next()?;
+    if fitting.next().is_none() { Some(found.to_string()) } else { None }
+}
+
+/// What every name has a candidate with, if that is one suffix.
+fn suffix_of_names(names: &[OsString], candidates: &[OsString]) -> Option<String> {
     let first = names.first()?.as_encoded_bytes();
     let there: HashSet<&OsStr> = candidates.iter().map(OsString::as_os_str).collect();
     let has = |name: &OsString, suffix: &str| {
@@ -218,6 +245,10 @@ mod tests {
         assert_eq!(suffix(&["a", "b"], &["a_mask", "b_seg"]), None);
         assert_eq!(suffix(&["a"], &["a_1", "a_2"]), None);
         assert_eq!(suffix(&["a", "b"], &["a", "b"]), None);
+        // some images have no mask, or are no images
+        assert_eq!(suffix(&["a", "b", "c"], &["a_m", "c_m"]).as_deref(), Some("_m"));
+        assert_eq!(suffix(&["a", "a_super", "b", "b_super"], &["a_seg", "b_seg"]).as_deref(), Some("_seg"));
+        assert_eq!(suffix(&["a", "b"], &["a_m", "x_m"]), None);
     }
 
     #[cfg(unix)]

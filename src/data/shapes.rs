@@ -212,7 +212,7 @@ impl Thing {
                 let inner = (PI / 27f32.sqrt()).sqrt() * self.radius;
                 let (half, root) = (0.5, 0.75f32.sqrt());
                 // the side that it stands on is below
-                let outside = y.max(root * x - half * y).max(-root * x - half * y);
+                let outside = (-y).max(root * x + half * y).max(half * y - root * x);
                 inner - outside
             }
         }

@@ -284,7 +284,8 @@ pub fn image_warnings(images: &[(&Path, &PictureFacts)]) -> Vec<Warning> {
         true => "`scale_16_bit` divides by 257 instead",
         false => "save them with 8 bits, scaled as is meant",
     };
-    let detail = format!("{share:.0} % of their pixels are clipped to white or black: {advice}");
+    let share = if share < 1.0 { "less than 1 %".to_string() } else { format!("{share:.0} %") };
+    let detail = format!("{share} of their pixels are clipped to white or black: {advice}");
     let found = [
         Warning::about(WarningCode::ExifOrientation, files(&|facts| facts.orientation.is_some()), of, ""),
         Warning::about(WarningCode::Clipped, files(&|facts| clipped(&facts)), of, detail),

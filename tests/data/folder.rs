@@ -71,6 +71,11 @@ fn a_suffix_that_all_masks_have_is_told() {
     }
     let text = folders.open().unwrap_err().to_string();
     assert!(text.contains("Every mask is called IMAGE_segmentation"), "{text}");
+    // one image has no mask, another lies beside them that is no image of its own
+    folders.image("ISIC_2.jpg", 3, 2);
+    folders.image("ISIC_0_superpixels.png", 3, 2);
+    let text = folders.open().unwrap_err().to_string();
+    assert!(text.contains("Every mask is called IMAGE_segmentation"), "{text}");
 }
 
 #[test]
@@ -92,6 +97,7 @@ fn names_that_differ_in_case_or_form_are_matched_where_there_is_one_choice_and_t
     folders.mask("Img_1.png", 3, 2);
     let text = folders.open().unwrap_err().to_string();
     assert!(text.starts_with("1 of 2 images have no mask") && text.contains("IMG_1.PNG"), "{text}");
+    assert!(text.contains("Img_1.png and img_1.png may be of IMG_1, as they differ from it in case"), "{text}");
 }
 
 #[cfg(unix)]

@@ -85,9 +85,6 @@ impl ClassSet {
         self.root.path().join(path)
     }
 
-    pub fn root(&self) -> &Path {
-        self.root.path()
-    }
 
     fn each(&self, folder: &str, write: impl Fn(&Path, usize)) -> PathBuf {
         let folder = self.at(folder);

@@ -16,7 +16,7 @@ use crate::data::classes::class::{ClassKind, Classes};
 use crate::data::error::DataError;
 use crate::data::layout::class_masks::{ClassNaming, class_masks};
 use crate::data::listing::Listing;
-use crate::data::names::{Matched, StemRule, common_suffix, match_names};
+use crate::data::names::{Matched, StemRule, alike, common_suffix, match_names};
 use crate::data::pairs::{FolderOptions, Found, Pair};
 use crate::data::unused::{Unused, UnusedKind};
 
@@ -124,11 +124,19 @@ fn missing_masks(
     let empty = masks.unused().kinds().find(|(kind, _)| *kind == UnusedKind::ZeroBytes);
     // a suffix explains what is missing only where nothing fits without
     let none_fits = without.len() == stems.len();
+    let missing = |stem: &&OsString| rule.mask_of(stem).is_some_and(|name| !mask_stems.contains(&name));
+    let choices = |stem: &OsString| {
+        let found = alike(&rule.mask_of(stem)?, mask_stems);
+        let names = found.iter().map(|at| masks.files()[*at].file_name().unwrap_or_default().display().to_string());
+        let names: Vec<String> = names.collect();
+        (names.len() > 1).then(|| format!("{} may be of {}", names.join(" and "), stem.display()).into_boxed_str())
+    };
     DataError::MissingMask {
         masks: masks.folder().into(),
         images: stems.len(),
         called: rule.to_string().into(),
         suffix: none_fits.then(|| common_suffix(stems, mask_stems)).flatten().map(String::into_boxed_str),
+        unclear: stems.iter().filter(missing).find_map(choices),
         empty_masks: empty.map_or(0, |(_, paths)| paths.len()),
         without,
     }

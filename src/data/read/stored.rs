@@ -142,7 +142,9 @@ impl Stored {
                 (data.iter().filter(|&&v| v > 255).count(), data.iter().filter(|&&v| v < 0).count())
             }
             Samples::Float(data) => {
-                let lost_to_black = |v: f32| v.is_nan() || (v < 1.0 && v != 0.0);
+                // of a picture that ends at 1 all else is lost; of others, fractions below 1 are as good as black
+                let is_of_one = data.iter().all(|v| *v <= 1.0 || v.is_nan());
+                let lost_to_black = |v: f32| v.is_nan() || v < 0.0 || (is_of_one && v < 1.0 && v != 0.0);
                 (data.iter().filter(|&&v| v > 255.0).count(), data.iter().filter(|&&v| lost_to_black(v)).count())
             }
             _ => return None,
@@ -226,7 +228,11 @@ mod tests {
         assert_eq!(picture.into_grey(true).data, [0, 0, 255, 255, 255]);
         let values = vec![-3.0, -0.0, 0.5, 1.0, 254.9, 255.0, 256.0, f32::NAN];
         let picture = grey(8, Samples::Float(values));
-        assert_eq!(picture.clipped(true), Some(Clipped { to_white: 1, to_black: 3 }));
+        assert_eq!(picture.clipped(true), Some(Clipped { to_white: 1, to_black: 2 }));
         assert_eq!(picture.into_grey(true).data, [0, 0, 0, 1, 254, 255, 255, 0]);
+        // a picture between 0 and 1 is lost; one between 0 and 255 is not
+        let lost = grey(4, Samples::Float(vec![0.0, 0.3, 0.7, 1.0])).clipped(false);
+        assert_eq!(lost, Some(Clipped { to_white: 0, to_black: 2 }));
+        assert_eq!(grey(4, Samples::Float(vec![0.0, 0.3, 99.5, 247.6])).clipped(false), None);
     }
 }
