@@ -128,7 +128,8 @@ impl ClassSet {
         let table = self.at("colours.toml");
         let [round, square, line, ignored] = [1, 2, 3, 255].map(|class| voc_palette()[class]);
         let text = format!(
-            "background = 0\nround = {round:?}\nsquare = [{square:?}, \"#010203\"]\nline = {line:?}\nignore = {ignored:?}\n"
+            "background = 0\nround = {round:?}\nsquare = [{square:?}, \"#010203\"]\nline = {line:?}\n\
+             ignore = {ignored:?}\n"
         );
         fs::write(&table, text).unwrap();
         (folder, table)
