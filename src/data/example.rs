@@ -1,5 +1,7 @@
 //! One training example: what is drawn for it, and the numbers that the network is given.
 
+use std::collections::BTreeMap;
+
 use super::flip::Flips;
 use super::pixels::Rgb;
 use super::random::Draws;
@@ -48,6 +50,28 @@ pub fn normalise(rgb: &Rgb) -> Vec<f32> {
     planes
 }
 
+/// Where a checkpoint's metadata say how images are normalised.
+const NORMALISATION: &str = "normalisation";
+
+/// What the metadata of a checkpoint of several classes say of how its images were normalised.
+pub fn normalisation_metadata() -> (String, String) {
+    let numbers = |numbers: [f32; 3]| numbers.map(|number| number.to_string()).join(", ");
+    (NORMALISATION.to_string(), format!("{{\"mean\": [{}], \"deviation\": [{}]}}", numbers(MEAN), numbers(DEVIATION)))
+}
+
+/// Whether a checkpoint's images were normalised as [`normalise`] does; one that says nothing of it counts so.
+///
+/// # Errors
+///
+/// When they were normalised in another way: what the metadata say.
+pub fn check_normalisation(metadata: &BTreeMap<String, String>) -> Result<(), String> {
+    let (_, ours) = normalisation_metadata();
+    match metadata.get(NORMALISATION) {
+        Some(other) if *other != ours => Err(format!("its images were normalised by {other}, and here by {ours}")),
+        _ => Ok(()),
+    }
+}
+
 // what a stream of draws is for, so that equal seeds in different uses stay unrelated
 const ORDER: u64 = 1;
 const FLIPS: u64 = 2;
@@ -93,6 +117,18 @@ mod tests {
         let rgb = Rgb { width: 4, height: 1, data: [0, 1, 128, 255].iter().flat_map(|&v| [v; 3]).collect() };
         let values = normalise(&rgb);
         assert_eq!(values.iter().map(|v| v.to_bits()).collect::<Vec<_>>(), TORCH);
+    }
+
+    #[test]
+    fn another_normalisation_is_told() {
+        let mut metadata = BTreeMap::from([normalisation_metadata()]);
+        assert_eq!(check_normalisation(&metadata), Ok(()));
+        assert_eq!(check_normalisation(&BTreeMap::new()), Ok(()));
+        assert_eq!(metadata[NORMALISATION], r#"{"mean": [0.485, 0.456, 0.406], "deviation": [0.229, 0.224, 0.225]}"#);
+        metadata.insert(NORMALISATION.to_string(), "{}".to_string());
+        assert!(
+            check_normalisation(&metadata).unwrap_err().starts_with("its images were normalised by {}, and here by")
+        );
     }
 
     #[test]

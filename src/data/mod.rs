@@ -72,7 +72,7 @@ pub use description::classes::{GivenClass, GivenClasses};
 pub use description::describe::Description;
 pub use description::open::DescribedSets;
 pub use error::{BadFiles, DataError};
-pub use example::{Example, epoch_order, flips, normalise};
+pub use example::{Example, check_normalisation, epoch_order, flips, normalisation_metadata, normalise};
 pub use flip::Flips;
 pub use folder::Folder;
 pub use inspect::{Inspection, inspect};

@@ -24,8 +24,8 @@ use super::settings::settings::Settings;
 use super::sources::Sources;
 use super::validation::{Selection, ValidationScores, over, score_image};
 use crate::checkpoint::version::{FORMAT_KEY, MODEL_FORMAT};
-use crate::data::classes::class::Classes;
 use crate::data::dataset::Dataset;
+use crate::data::example::normalisation_metadata;
 use crate::data::flip::Flips;
 use crate::data::loader::{BatchRequest, Loader};
 
@@ -438,7 +438,9 @@ impl Run<'_> {
         let mut metadata: BTreeMap<_, _> = entries.map(|(key, value)| (key.to_string(), value)).into();
         // how images are read, where that is not the default
         metadata.extend(self.settings.reading().metadata());
-        metadata.extend(self.sources.training.classes().map(Classes::metadata));
+        if let Some(classes) = self.sources.training.classes() {
+            metadata.extend([classes.metadata(), normalisation_metadata()]);
+        }
         metadata
     }
 

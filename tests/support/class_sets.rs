@@ -85,7 +85,6 @@ impl ClassSet {
         self.root.path().join(path)
     }
 
-
     fn each(&self, folder: &str, write: impl Fn(&Path, usize)) -> PathBuf {
         let folder = self.at(folder);
         fs::create_dir_all(&folder).unwrap();

@@ -386,3 +386,100 @@ fn images_of_ones_own_are_named_nowhere_and_the_preset_is_the_papers() {
         assert!(message.contains("the program gives the images itself"), "{message}");
     }
 }
+
+const DATA_TABLE: &str = "lr = 1e-2\nmasks = 'm'\n\n[data]\nimages = 'i'\nval_fraction = 0.1\nignore = 254\n\n\
+                          [[data.class]]\nname = 'background'\nvalues = [0, 7]\n\n[[data.class]]\nname = 'polyp'\nvalues = ['#ff0000']\n";
+
+#[test]
+fn a_data_set_may_stand_in_a_table_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = file(dir.path(), DATA_TABLE);
+    let resolved = resolve(&[Layer::file(&path).unwrap()]).unwrap();
+    let settings = &resolved.settings;
+    assert!(settings.images.as_ref().unwrap().ends_with("i") && settings.masks.as_ref().unwrap().ends_with("m"));
+    assert_eq!((settings.val_fraction, settings.lr), (Some(0.1), 1e-2));
+    let classes = settings.classes.as_ref().unwrap();
+    assert_eq!(classes.names(), ["background", "polyp"]);
+    assert_eq!(classes.values()[0].len(), 2);
+    let line = |key| match resolved.origin(key) {
+        Origin::File { line, .. } => line,
+        other => panic!("{other}"),
+    };
+    assert_eq!(["images", "val_fraction", "classes", "masks"].map(line), [Some(5), Some(6), Some(9), Some(2)]);
+    // what a run records reads back as the same, and says of each where it is from
+    let text = settings.to_toml().unwrap();
+    assert!(text.contains("\n[data]\nval_fraction = 0.1\nignore = [254]\n"), "{text}");
+    let again: Settings = resume(&file(dir.path(), &text), &Layer::default()).unwrap().settings;
+    assert_eq!(again, *settings);
+    let told = resolved.annotated().unwrap();
+    assert!(told.contains("\n[data]\n") && told.contains("run.toml:6"), "{told}");
+    let printed = resume(&file(dir.path(), &told), &Layer::default()).unwrap().settings;
+    assert_eq!(printed, *settings);
+}
+
+#[test]
+fn what_is_wrong_in_the_data_table_is_told_with_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let told = |text: &str| match Layer::file(&file(dir.path(), text)) {
+        Err(error) => error.to_string(),
+        Ok(layer) => resolve(&[layer]).unwrap_err().to_string(),
+    };
+    for (text, parts) in [
+        ("[data]\nimage = 'i'", &["`image` is no key of [data]", "root, images, masks"][..]),
+        ("images = 'i'\n[data]\nimages = 'j'", &["`images` stands in [data] and beside it"]),
+        ("[data]\nval_fraction = 'a'", &["line 2: `val_fraction`", "float"]),
+        ("lr = 1e-3\nsiez = 3\n[data]\nroot = 'r'", &["siez"]),
+        ("[data]\nroot = 'r'\n[[data.class]]\nnam = 'a'", &["line 3: `classes`", "nam"]),
+        ("[data]\nroot = 'r'\nval_fraction = 1.5", &["run.toml:3: val_fraction = 1.5: it must be above 0 and below 1"]),
+        ("[data]\nroot = 'r'\nlabels = 'indices'", &["there is no `indices`", "binary, index, table"]),
+    ] {
+        let text = told(text);
+        assert!(parts.iter().all(|part| text.contains(part)), "{text}");
+    }
+}
+
+#[test]
+fn settings_of_data_that_exclude_each_other_are_refused() {
+    for (text, part) in [
+        ("data = 'd'\nimages = 'i'\nmasks = 'm'", "`data` and `images` exclude each other"),
+        ("images = 'i'", "`images` needs `masks`"),
+        ("images = 'i'\nmasks = 'm'\nannotations = 'a.json'", "`annotations` and `masks` exclude each other"),
+        ("classes = [{ name = 'a' }]", "`classes` needs `images` or `data`"),
+        ("labels = 'index'", "`labels` needs `images` or `data`"),
+        ("data = 'd'\nval_fraction = 0.1\nval_list = 'l'", "`val_fraction` and `val_list` exclude each other"),
+        (
+            "data = 'd'\nval_fraction = 0.1\nval_images = 'i'\nval_masks = 'm'",
+            "`val_fraction` and `val_images` exclude",
+        ),
+        ("data = 'd'\ndemo = 'classes'", "`demo` is for runs without `images`"),
+        ("data = 'd'\nclass_weights = [0.0, 0.0]", "one of them must be above 0"),
+        ("data = 'd'\nclass_weights = [1.0, -1.0]", "class_weights = -1: it must be a number of at least 0"),
+        ("data = 'd'\nbest_by = 'IoU'", "score of classes: there is no `IoU`"),
+    ] {
+        let text = refused(text);
+        assert!(text.contains(part), "{text}");
+    }
+    for text in
+        ["images = 'i'\nannotations = 'a'", "images = 'i'\nlabels = 'labelme'", "data = 'd'\nval_fraction = 0.2"]
+    {
+        assert!(resolve(&[layer(text)]).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn texts_of_a_command_line_become_values_of_classes() {
+    let parse = |name: &str, text: &str| {
+        let key = KEYS.iter().find(|key| key.name == name).unwrap();
+        (key.parse)(text.as_ref()).map(|value| value.to_string())
+    };
+    assert_eq!(parse("class_weights", "Balanced").unwrap(), "\"balanced\"");
+    assert_eq!(parse("class_weights", "1, 2,0.5").unwrap(), "[1.0, 2.0, 0.5]");
+    assert!(parse("class_weights", "1,x").unwrap_err().contains("or `balanced`"));
+    assert_eq!(parse("ignore", "255,#FF0000").unwrap(), "[255, \"#ff0000\"]");
+    assert!(parse("ignore", "red").unwrap_err().contains("no pixel value"));
+    assert_eq!(parse("best_by", "foreground_miou").unwrap(), "\"foreground_mIoU\"");
+    assert_eq!(parse("labels", "COCO").unwrap(), "\"coco\"");
+    assert!(parse("classes", "a,b").unwrap().contains("name = \"b\""));
+    let demo = resolve(&[layer("demo = 'Classes'")]).unwrap().settings;
+    assert_eq!((demo.size, demo.epochs), (super::demo::SIZE, Some(super::demo::EPOCHS_OF_CLASSES)));
+}
