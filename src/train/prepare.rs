@@ -110,7 +110,7 @@ pub enum PrepareError {
     #[error(transparent)]
     Empty(#[from] EmptySet),
     /// The data of a resumed run is not where it was.
-    #[error("{0}: if the data was moved, give its new place (`images`, `masks`, `val_images`, `val_masks`)")]
+    #[error("{0}: if the data was moved, give its new place (`images`, `masks`, `val_images`, `val_masks`, or `data`)")]
     Moved(DataError),
     /// The score that is to choose the best model is none of these classes'.
     #[error("`best_by` = {key}: {reason}")]

@@ -133,6 +133,38 @@ fn masks_may_have_a_suffix() {
 }
 
 #[test]
+fn a_check_trains_nothing_whatever_else_is_given() {
+    let folders = Folders::new();
+    let root = folders.root.path();
+    ["a.png", "b.png"].iter().for_each(|name| folders.rows(name, &[0, 255]));
+    let more = ["--variant", "tiny", "--size", "64", "--batch-size", "2", "--steps", "1", "--device", "cpu"];
+    let Ended { status, out, err } = run(root, &[&CHECK[..], &more].concat());
+    assert_eq!((status, &err[..]), (Some(0), ""));
+    assert!(out.ends_with("these images can be trained on\n") && !root.join("runs").exists(), "{out}");
+}
+
+#[test]
+fn subfolders_and_masks_of_other_shapes_count_when_asked_for() {
+    let folders = Folders::new();
+    let root = folders.root.path();
+    for folder in ["images/more", "masks/more"] {
+        fs::create_dir(root.join(folder)).unwrap();
+    }
+    for name in ["a.png", "more/a.png"] {
+        folders.rows(name, &[0, 255]);
+    }
+    let Ended { status, out, .. } = run(root, &CHECK);
+    assert_eq!((status, out.contains("pairs      1\n")), (Some(0), true), "{out}");
+    let Ended { status, out, err } = run(root, &[&CHECK[..], &["--recursive"]].concat());
+    assert_eq!((status, out.contains("pairs      2\n"), &err[..]), (Some(0), true, ""), "{out}");
+    folders.mask("a.png", 3, 9);
+    assert_eq!(run(root, &CHECK).status, Some(2));
+    let Ended { status, err, .. } = run(root, &[&CHECK[..], &["--resize-masks", "--recursive"]].concat());
+    assert_eq!(status, Some(0), "{err}");
+    assert!(err.contains("1 of 2 masks have another shape than their image, and are stretched to it"), "{err}");
+}
+
+#[test]
 fn sets_that_cannot_be_paired_are_reported_too() {
     let folders = Folders::new();
     let root = folders.root.path();

@@ -1,7 +1,7 @@
 //! Numbers and places beyond all measure: one line, before memory is taken.
 #![cfg(target_os = "linux")]
 
-use super::program::{done, refused};
+use super::program::{Ended, done, refused, run};
 use std::fs;
 
 #[test]
@@ -65,5 +65,8 @@ fn names_are_read_in_any_case() {
     ] {
         assert!(printed.contains(line), "{line}: {printed}");
     }
-    assert_eq!(super::program::run(folder.path(), &["train", "--Task", "polyp"]).status, Some(2));
+    // what would be taken in lower case
+    let flags = ["train", "--print-config", "--images", "i", "--masks", "m", "--Task", "polyp"];
+    let Ended { status, err, .. } = run(folder.path(), &flags);
+    assert!(status == Some(2) && err.contains("'--Task'"), "{err}");
 }

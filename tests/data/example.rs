@@ -1,7 +1,7 @@
 //! An image and its mask as a network takes them.
 
 use crate::support::pictures::detailed;
-use sam2unet::data::{BatchTruth, Example, Flips, Grey, Truth};
+use sam2unet::data::{BatchTruth, Example, Filter, Flips, Grey, Truth};
 
 #[test]
 fn an_example_is_resized_then_flipped_then_normalised() {
@@ -25,4 +25,14 @@ fn an_example_is_resized_then_flipped_then_normalised() {
         let plane = |example: &Example| example.image[channel * 1024..][..1024].to_vec();
         assert!(plane(&plain).iter().eq(plane(&flipped).iter().rev()));
     }
+}
+
+/// As the field's scripts do: a mask of another size is not brought to its image's size first.
+#[test]
+fn an_image_and_its_mask_are_resized_each_by_itself() {
+    let (image, mask) = (detailed(50, 40), detailed(76, 60).to_grey());
+    let example = Example::new(&image, &mask.clone().into(), 64, Flips::default());
+    let resized = mask.resize(64, 64, Filter::Bicubic);
+    let expected = resized.data.iter().map(|level| f32::from(*level) / 255.0).collect();
+    assert_eq!(example.truth, BatchTruth::Masks(expected));
 }

@@ -1,7 +1,9 @@
 //! What reading a whole set finds.
 
-use crate::support::pictures::{Folders, detailed, png_bytes};
-use sam2unet::data::{Folder, FolderOptions, Inspection, SetReport, Warning, inspect};
+use crate::support::pictures::{Folders, awkward_folder, detailed, png_bytes, turned_png};
+use sam2unet::data::{
+    ExifOrientation, Folder, FolderOptions, Inspection, ReadOptions, SetReport, Warning, inspect, picture_size,
+};
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -111,6 +113,49 @@ fn a_jpeg_of_a_mask_is_a_mask() {
         folders.rows(&format!("{index}.png"), &[0, 0, 1, 3, 5, 252, 255, 254, 253, 255]);
     }
     assert_eq!(codes(&seen(&folders)), []);
+}
+
+#[test]
+fn a_mask_that_fits_its_image_only_as_it_is_turned_or_not_says_so() {
+    let folders = Folders::new();
+    folders.mask("shown.png", 20, 40);
+    folders.mask("stored.png", 40, 20);
+    folders.mask("neither.png", 40, 40);
+    for name in ["shown.png", "stored.png", "neither.png"] {
+        fs::write(folders.images().join(name), turned_png(&detailed(40, 20))).unwrap();
+    }
+    let texts = |exif_orientation| {
+        let read = ReadOptions { exif_orientation, ..ReadOptions::default() };
+        let options = FolderOptions { read, ..FolderOptions::default() };
+        let set = Folder::open_with(&folders.images(), &folders.masks(), options).unwrap();
+        let found = inspect(&set, 1, None, &mut |_, _| ());
+        found.bad.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let [neither, shown] = &texts(ExifOrientation::Ignore)[..] else { panic!("two do not fit") };
+    assert!(neither.contains("40x20 pixels but its mask is 40x40"), "{neither}");
+    assert!(shown.contains("shown.png: the mask fits the image only if it is turned as viewers show it"), "{shown}");
+    assert!(shown.ends_with("(EXIF orientation 6); set `exif_orientation` to \"apply\""), "{shown}");
+    let [neither, stored] = &texts(ExifOrientation::Apply)[..] else { panic!("two do not fit") };
+    assert!(neither.contains("20x40 pixels but its mask is 40x40"), "{neither}");
+    assert!(stored.contains("stored.png: the mask fits the image only as it lies in the file"), "{stored}");
+}
+
+#[test]
+fn turned_images_and_files_of_several_pictures_are_told_with_counts() {
+    let folders = Folders::new();
+    for name in ["animated.gif", "pages.tif", "turned.jpg", "turned_exif.png", "grey2.png"] {
+        fs::copy(awkward_folder().join(name), folders.images().join(name)).unwrap();
+        let (width, height) = picture_size(&folders.images().join(name), &ReadOptions::default()).unwrap();
+        let mask = Path::new(name).with_extension("png");
+        folders.mask(mask.to_str().unwrap(), width, height);
+    }
+    let found = seen(&folders);
+    assert_eq!(codes(&found), [("masks-all-white", 5), ("exif-orientation", 2), ("first-frame", 2)]);
+    let texts: Vec<_> = found.warnings[1..].iter().map(Warning::to_string).collect();
+    assert!(texts[0].starts_with("2 of 5 files have an EXIF orientation, which is not applied"), "{texts:?}");
+    assert!(texts[0].contains("(turned.jpg, turned_exif.png)"), "{texts:?}");
+    let several = "2 of 5 files hold several pictures, of which the first is taken (animated.gif, pages.tif)";
+    assert_eq!(texts[1], several);
 }
 
 /// So long ago that a file's time tells whether it was changed since.

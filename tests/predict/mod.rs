@@ -1,4 +1,5 @@
-//! What is predicted and where masks go. No model is needed for that.
+//! What is predicted, where masks go, and what they are made of.
 
 mod existing;
 mod plan;
+mod predictor;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::support::scenes::scenes;
 use sam2unet::data::{Dataset, Synthetic};
 use sam2unet::nn::VariantName;
 use sam2unet::train::{Event, History, Layer, Note, Outcome, PrepareError, RunError, Settings, Trainer};
@@ -102,6 +103,23 @@ fn a_run_goes_on_with_the_values_that_it_began_with() {
     let message = again("seed = 1\nsteps = 2").unwrap_err().to_string();
     assert!(message.contains("seed = 1 (the run has 0)"), "{message}");
     assert_eq!(fs::read_to_string(run.join("config.toml")).unwrap(), one.to_toml().unwrap());
+}
+
+/// Folders are read before the model is made.
+#[test]
+fn reading_the_images_is_told_as_it_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    scenes(dir.path(), 5, 3, 64);
+    let [images, masks] = ["images", "masks"].map(|name| Some(dir.path().join(name)));
+    let settings = Settings { images, masks, steps: Some(1), ..settings() };
+    let mut told = Vec::new();
+    let look = |event: &Event| match event {
+        Event::Checking { done, of } => told.push((*done, *of)),
+        Event::Ready(_) => told.push((0, 0)),
+        _ => {}
+    };
+    Trainer::new(settings).out(dir.path().join("run")).on_event(look).run().unwrap();
+    assert_eq!(told, [(1, 3), (2, 3), (3, 3), (0, 0)]);
 }
 
 /// A file that a run starts from may be gone or elsewhere when it goes on.

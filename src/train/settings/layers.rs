@@ -101,7 +101,7 @@ impl Layer {
     }
 
     /// The settings that it makes together with the defaults, not checked.
-    fn settings(self) -> Result<Resolved, SettingsError> {
+    pub(super) fn settings(self) -> Result<Resolved, SettingsError> {
         let table: Table = self.0.iter().map(|(key, (value, _))| (key.to_string(), value.clone())).collect();
         let mut settings = of_table(table)?;
         settings.make_absolute();
