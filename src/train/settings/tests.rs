@@ -357,7 +357,12 @@ fn every_field_is_a_key_once() {
     let table = Table::try_from(&full).unwrap();
     for key in KEYS.iter().filter(|key| matches!(key.flag, Flag::Value(_))) {
         let value = &table[key.name];
-        let text = value.as_str().map_or(value.to_string(), str::to_string);
+        let text = match key.name {
+            // lists have a form of their own on a command line
+            "classes" => "a".to_string(),
+            "ignore" => "255".to_string(),
+            _ => value.as_str().map_or(value.to_string(), str::to_string),
+        };
         assert_eq!((key.parse)(text.as_ref()).as_ref(), Ok(value), "{}", key.name);
     }
 }
