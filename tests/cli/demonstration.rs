@@ -34,3 +34,15 @@ fn the_default_run_learns() {
     eprintln!("sample_biiou: Otsu {otsu:.3}, ellipse {ellipse:.3}, untrained {before:.3}, trained {trained:.3}");
     assert!(otsu < 0.40 && ellipse < 0.40 && before < 0.35 && trained >= 0.70);
 }
+
+/// Classes that shape alone tells apart are learnt; a shorter run than the default's.
+#[test]
+fn a_run_on_scenes_of_classes_learns() {
+    let dir = tempfile::tempdir().unwrap();
+    done(dir.path(), &["train", "--demo", "classes", "--epochs", "5", "--out", "run"]);
+    let records = log(&dir.path().join("run"));
+    let scores = records.iter().filter_map(|r| r.get("validation"));
+    let trained = scores.map(|v| v["foreground_mIoU"].as_f64().unwrap()).fold(0.0, f64::max);
+    eprintln!("mean IoU without the background: {trained:.3}");
+    assert!(trained >= 0.60);
+}

@@ -12,6 +12,7 @@ mod mask;
 mod picture;
 mod read;
 mod resize;
+mod shapes;
 mod size;
 mod synthetic;
 mod write;
