@@ -4,9 +4,11 @@
 //!
 //! Without the feature `jpeg-simd` no vector code of that crate runs.
 
+mod headers;
 mod segments;
+mod strips;
 
-use libjpeg_turbo_rs::{DecodeLimits, Decoder, Image, JpegError, PixelFormat};
+use libjpeg_turbo_rs::{ColorSpace, DecodeLimits, Decoder, JpegError, PixelFormat};
 
 use self::segments::{check, with_colours};
 use super::decoded::Decoded;
@@ -22,19 +24,19 @@ const MAX_SCANS: usize = 100;
 pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded, Problem> {
     check(bytes)?;
     let decoder = open(bytes)?;
-    let image = pixels(&decoder)?;
-    let exif = decoder.exif_data().and_then(of_exif);
-    let (width, height, channels) = (image.width, image.height, channels(&decoder));
-    let samples = match image.pixel_format {
-        PixelFormat::Grayscale => Samples::Grey(image.data),
-        PixelFormat::Cmyk => {
-            let mut inks = image.data;
+    let mut data = pixels(&decoder, bytes)?;
+    let channels = channels(&decoder);
+    let samples = match channels {
+        1 => Samples::Grey(data),
+        3 => Samples::Rgb(data),
+        _ => {
             // Pillow takes every CMYK JPEG as inverted
-            inks.iter_mut().for_each(|ink| *ink = !*ink);
-            Samples::Cmyk(inks)
+            data.iter_mut().for_each(|ink| *ink = !*ink);
+            Samples::Cmyk(data)
         }
-        _ => Samples::Rgb(image.data),
     };
+    let (width, height) = size(&decoder);
+    let exif = decoder.exif_data().and_then(of_exif);
     Ok(Decoded {
         stored: Stored { width, height, samples },
         channels: channels as u8,
@@ -66,8 +68,8 @@ pub(crate) fn decode_inner(bytes: &[u8], channels: usize, wanted: Wanted) -> Res
             "its JPEG parts have {found} channels where {channels} are expected"
         )));
     }
-    let Image { width, height, data, .. } = pixels(&decoder)?;
-    Ok((width, height, data))
+    let (width, height) = size(&decoder);
+    Ok((width, height, pixels(&decoder, &bytes)?))
 }
 
 /// A decoder that has read the headers, of a picture that is read: of a size within the limits, and of one of
@@ -81,8 +83,13 @@ fn open(bytes: &[u8]) -> Result<Decoder<'_>, Problem> {
         max_memory: None,
     };
     let mut decoder = Decoder::new_with_limits(bytes, limits).map_err(problem)?;
+    let (width, height) = size(&decoder);
+    check_size(width, height, usize::MAX)?;
+    // each block of 8 x 8 pixels takes a bit at least: a short file cannot make the decoder take much memory or time
+    if bytes.len() * 8 < width.div_ceil(8) * height.div_ceil(8) {
+        return Err(problem(JpegError::UnexpectedEof));
+    }
     let header = decoder.header();
-    check_size(header.width.into(), header.height.into(), usize::MAX)?;
     if header.precision != 8 || header.is_lossless || decoder.is_arithmetic() {
         return Err(Problem::Undecodable("its JPEG frame is of a kind that is not read".to_owned()));
     }
@@ -92,18 +99,43 @@ fn open(bytes: &[u8]) -> Result<Decoder<'_>, Problem> {
         4 => PixelFormat::Cmyk,
         other => return Err(Problem::Undecodable(format!("JPEG of {other} channels is not read"))),
     };
+    if !is_sampled_as_decoded(&decoder) {
+        return Err(Problem::Undecodable("the inks of its JPEG are sampled in a way that is not read".to_owned()));
+    }
     decoder.set_output_format(format);
     // what libjpeg does with a progressive file that ends before its last details
     decoder.set_block_smoothing(true);
     Ok(decoder)
 }
 
+/// Whether the second and third of four components are as fine as the others, or half as fine across, or so both ways.
+/// The decoder gives other pixels than libjpeg for other samplings of four, and for some it panics.
+fn is_sampled_as_decoded(decoder: &Decoder<'_>) -> bool {
+    let sampling: Vec<(u8, u8)> =
+        decoder.header().components.iter().map(|c| (c.horizontal_sampling, c.vertical_sampling)).collect();
+    let [fine, coarse, third, fourth] = sampling[..] else { return true };
+    (third, fourth) == (coarse, fine)
+        && [(1, 1), (2, 1), (2, 2)].contains(&(fine.0 / coarse.0, fine.1 / coarse.1))
+        && fine.0.is_multiple_of(coarse.0)
+        && fine.1.is_multiple_of(coarse.1)
+}
+
 fn channels(decoder: &Decoder<'_>) -> usize {
     decoder.header().components.len()
 }
 
-fn pixels(decoder: &Decoder<'_>) -> Result<Image, Problem> {
-    decoder.decode_image().map_err(problem)
+fn size(decoder: &Decoder<'_>) -> (usize, usize) {
+    (decoder.header().width.into(), decoder.header().height.into())
+}
+
+/// The pixels, in the format that [`open`] chose.
+fn pixels(decoder: &Decoder<'_>, bytes: &[u8]) -> Result<Vec<u8>, Problem> {
+    if decoder.jpeg_color_space() == ColorSpace::YCbCr
+        && let Some(data) = strips::rgb(bytes).map_err(problem)?
+    {
+        return Ok(data);
+    }
+    Ok(decoder.decode_image().map_err(problem)?.data)
 }
 
 fn problem(error: JpegError) -> Problem {

@@ -1,5 +1,6 @@
 //! A JPEG from marker to marker, without its pixels.
 
+use super::headers::check_segment;
 use crate::data::read::problem::Problem;
 
 const START_OF_SCAN: u8 = 0xda;
@@ -39,6 +40,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), Problem> {
     let mut at = 2;
     // the restart that is next in this scan
     let mut restart = None;
+    let mut is_progressive = false;
     while let Some(Marker { code, start, end }) = next(bytes, at) {
         match code {
             END_OF_IMAGE => return Ok(()),
@@ -49,13 +51,23 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), Problem> {
                 None => {}
             },
             0xd8 => {}
+            0xde | 0xdf => return Err(unread("hierarchical JPEG")),
+            // libjpeg refuses these too
+            0x02..=0xbf | 0xc8 | 0xf0..=0xfd => {
+                return Err(undecodable(&format!("the JPEG is damaged (it has a marker ff {code:02x})")));
+            }
             _ if end > bytes.len() => break,
+            _ if end < start + 4 => {
+                return Err(undecodable("the JPEG is damaged (a segment is shorter than its length)"));
+            }
             _ => {
                 restart = (code == START_OF_SCAN).then_some(0);
                 // a frame header; in between lie Huffman tables (c4), extensions (c8) and conditioning (cc)
                 if matches!(code, 0xc0..=0xcf) && !matches!(code, 0xc4 | 0xc8 | 0xcc) {
-                    refuse_process(code, bytes[start + 4])?;
+                    refuse_process(code, bytes.get(start + 4).copied().unwrap_or(8))?;
+                    is_progressive = code == 0xc2;
                 }
+                check_segment(code, &bytes[start + 4..end], is_progressive)?;
             }
         }
         at = end;
