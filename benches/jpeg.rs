@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 
-/// How often each of the two has its turn on a file, and how long a turn is at least: the system counts in milliseconds.
+/// How often each of the two has its turn on a file, and how long a turn is at least, as the system counts in
+/// milliseconds.
 const TURNS: usize = 5;
 const LEAST_TURN: Duration = Duration::from_millis(25);
 

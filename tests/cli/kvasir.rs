@@ -10,8 +10,8 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 
-/// Steps on real images follow PyTorch's (`reference/train_ref.py`), and those on JPEG files are to the bit those on the
-/// PNG files that Pillow made of them. `SAM2UNET_SLOW=1` makes all twenty of both.
+/// Steps on real images follow PyTorch's (`reference/train_ref.py`), and those on JPEG files are to the bit those on
+/// the PNG files that Pillow made of them. `SAM2UNET_SLOW=1` makes all twenty of both.
 #[test]
 fn kvasir_steps_follow_pytorch() {
     let Some(expected) = shared("golden/kvasir_tiny_steps.json") else { return };

@@ -1,6 +1,6 @@
-//! JPEG, to the bit as Pillow has it: `libjpeg-turbo-rs` follows libjpeg-turbo's arithmetic. It refuses an entropy-coded
-//! segment that ends early or holds a code that is none. What it lets pass (a file that is cut behind its pixels,
-//! restarts in a wrong order, processes that are not read here) is found before, by [`segments`].
+//! JPEG, to the bit as Pillow has it: `libjpeg-turbo-rs` follows libjpeg-turbo's arithmetic. It refuses an
+//! entropy-coded segment that ends early or holds a code that is none. What it lets pass (a file that is cut behind its
+//! pixels, restarts in a wrong order, processes that are not read here) is found before, by [`segments`].
 //!
 //! Without the feature `jpeg-simd` no vector code of that crate runs.
 

@@ -46,7 +46,7 @@ fn zune_reads(bytes: &[u8]) -> bool {
     JpegDecoder::new_with_options(ZCursor::new(bytes), DecoderOptions::default().set_strict_mode(true)).decode().is_ok()
 }
 
-/// Also with an end behind it, so that only the pixels tell; but not of a progressive file, whose details may end early.
+/// Also with an end behind it, so that only the pixels tell; but not of a progressive file: its details may end early.
 #[test]
 fn a_file_that_lacks_pixels_is_refused_wherever_it_is_cut() {
     let mut compared = 0;

@@ -1,5 +1,5 @@
-//! Whether the segments of a JPEG are what libjpeg takes: it refuses tables and headers of a wrong length or with values
-//! that cannot be.
+//! Whether the segments of a JPEG are what libjpeg takes: it refuses tables and headers of a wrong length or with
+//! values that cannot be.
 
 use crate::data::read::problem::Problem;
 
