@@ -112,7 +112,7 @@ pub(super) fn with_colours(bytes: &[u8], is_ycbcr: bool) -> Vec<u8> {
         }
         at = end;
     }
-    kept.extend(&bytes[at..]);
+    kept.extend(bytes.get(at..).unwrap_or_default());
     kept
 }
 
