@@ -10,8 +10,10 @@
 //!
 //! - **PNG**: all depths, interlaced or not. As in Pillow the checksum of a chunk of pixels is not compared, and the
 //!   last chunks may be missing; what is packed inside has a checksum of its own, which must be right where it is whole.
-//! - **JPEG**: 8 bits, baseline and progressive. Refused by name: arithmetic coding (which Pillow reads), 12 bits,
-//!   lossless, hierarchical. A truncated file is refused, as Pillow does.
+//! - **JPEG**: 8 bits, baseline and progressive, of 1, 3 or 4 components. Refused by name: arithmetic coding (which
+//!   Pillow reads), 12 bits, lossless, hierarchical; CMYK of other samplings than 4:4:4, 4:2:2 and 4:2:0, chroma finer
+//!   than luma, and sequential scans of two components of three. A truncated file is refused, as Pillow does, and so is
+//!   one whose pixels end early or hold a wrong code, of which Pillow makes grey.
 //! - **TIFF** and BigTIFF of both byte orders, in strips or tiles, chunky or planar: 1, 2, 4 and 8 bits of grey and
 //!   palette; 12, 16 and 32 bits of grey, with and without a sign, and floating point of 16, 32 and 64 bits; RGB and
 //!   CMYK of 8 and 16 bits; YCbCr and LAB of 8 bits. Compressed with LZW, Deflate, ZSTD, PackBits, Modified Huffman,
@@ -35,8 +37,7 @@
 //!   [`ReadOptions::exif_orientation`] says so. TIFF's own tag is always applied, as Pillow does since
 //!   version 6.2.
 //! - CMYK JPEG is taken as inverted, the Adobe convention, whether or not Adobe wrote it.
-//! - Lossy formats depend on the decoder: on photos JPEG differs from libjpeg-turbo by up to 4 levels (in luma by 1 or
-//!   2); where colours change from pixel to pixel and chroma is subsampled, by more in colour.
+//! - JPEG has libjpeg-turbo's pixels, with the feature `jpeg-simd` and without.
 //! - Big-endian TIFF with a sign or in floating point, compressed, and planar TIFF of 16 bits or LAB: Pillow mixes up
 //!   bytes there; here they are read as what they say.
 //! - LAB differs from Pillow's Little CMS by 1 at most.

@@ -1,10 +1,8 @@
 //! A picture's size, without its pixels where the header is enough.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-
-use zune_jpeg::JpegDecoder;
 
 use super::error::DataError;
 use super::pixels::MAX_PIXELS;
@@ -40,13 +38,39 @@ fn size_in_header(path: &Path) -> Option<(usize, usize)> {
             let header = decoder.read_header_info().ok()?;
             (header.width as usize, header.height as usize)
         }
-        [0xff, 0xd8, 0xff, ..] => {
-            let mut decoder = JpegDecoder::new(file);
-            decoder.decode_headers().ok()?;
-            decoder.dimensions()?
-        }
+        [0xff, 0xd8, 0xff, ..] => of_jpeg(file)?,
         _ => return None,
     };
     let pixels = width.checked_mul(height)?;
     (1..=MAX_PIXELS).contains(&pixels).then_some((width, height))
+}
+
+/// The size in the frame header of a JPEG of a kind that is read.
+fn of_jpeg(mut file: BufReader<File>) -> Option<(usize, usize)> {
+    loop {
+        while next(&mut file)? != [0xff] {}
+        let mut code = 0xff;
+        while code == 0xff {
+            [code] = next(&mut file)?;
+        }
+        match code {
+            // no segment follows
+            0x00 | 0x01 | 0xd0..=0xd8 => continue,
+            // pixels or the end; a kind that is not read, which the reader tells
+            0xd9 | 0xda | 0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => return None,
+            _ => {}
+        }
+        let length = u16::from_be_bytes(next(&mut file)?);
+        if let 0xc0..=0xc2 = code {
+            let [bits, height @ .., w1, w0] = next::<5>(&mut file)?;
+            return (bits == 8).then_some((u16::from_be_bytes([w1, w0]).into(), u16::from_be_bytes(height).into()));
+        }
+        file.seek_relative(i64::from(length.checked_sub(2)?)).ok()?;
+    }
+}
+
+fn next<const N: usize>(file: &mut impl Read) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    file.read_exact(&mut bytes).ok()?;
+    Some(bytes)
 }

@@ -2,6 +2,7 @@
 
 mod damage;
 mod facts;
+mod jpeg;
 mod pillow;
 mod refusals;
 mod tiff;
