@@ -172,7 +172,7 @@ impl Start {
     pub fn new(mut settings: Settings, out: Option<PathBuf>, data: Option<Sources>) -> Result<Self, PrepareError> {
         settings.check(data.is_some())?;
         settings.make_absolute();
-        let named = data.is_some() || settings.images.is_some();
+        let named = data.is_some() || settings.names_files();
         let name = settings.task.map_or(if named { "train" } else { "demo" }, |task| task.name());
         let place = match out {
             Some(out) => Place::New(out),

@@ -280,7 +280,7 @@ impl Sources {
                     Some(&own) if own > 0 => all as f64 / (classes as f64 * own as f64),
                     _ => 0.0,
                 };
-                Ok(WeightsOfClasses::Found { balanced: (0..classes).map(weight).collect() })
+                Ok(WeightsOfClasses::Found((0..classes).map(weight).collect()))
             }
         }
     }

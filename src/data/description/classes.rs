@@ -1,8 +1,12 @@
 //! Classes as people give them: names, and the pixel values that mean them.
 
-use std::fs;
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 use toml::{Table, Value};
@@ -12,24 +16,58 @@ use crate::data::classes::palette::voc_palette;
 use crate::data::classes::values::PixelValue;
 use crate::data::layout::class_masks::IGNORE;
 
-/// A class as it is given.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A class as it is given. In a file it may be its name alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct GivenClass {
     /// Its name; what is called `ignore` is no class: its values are ignored.
     pub name: String,
     /// The values of masks' pixels that mean it, in a table of values.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<PixelValue>,
     /// What it is drawn in; by default its only colour among the values, or one of PASCAL VOC's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub colour: Option<PixelValue>,
+}
+
+impl<'de> Deserialize<'de> for GivenClass {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Fields {
+            name: String,
+            #[serde(default)]
+            values: Vec<PixelValue>,
+            #[serde(default)]
+            colour: Option<PixelValue>,
+        }
+        struct NameOrTable;
+        impl<'de> Visitor<'de> for NameOrTable {
+            type Value = GivenClass;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a class: its name, or a table with `name`, `values` and `colour`")
+            }
+
+            fn visit_str<E: Error>(self, name: &str) -> Result<GivenClass, E> {
+                Ok(GivenClass { name: name.to_string(), values: Vec::new(), colour: None })
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<GivenClass, M::Error> {
+                let Fields { name, values, colour } = Fields::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(GivenClass { name, values, colour })
+            }
+        }
+        from.deserialize_any(NameOrTable)
+    }
 }
 
 /// Classes in the order of their numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct GivenClasses(Vec<GivenClass>);
+
+/// What a file of classes holds at most, in bytes: it may be a device without an end.
+const LONGEST: u64 = 1 << 20;
 
 impl GivenClasses {
     /// Of names alone.
@@ -69,7 +107,11 @@ impl GivenClasses {
     /// When the file cannot be read, is no TOML, or holds what is no class.
     pub fn read(path: &Path) -> Result<Self, String> {
         let told = |reason: String| format!("{}: {}", path.display(), reason.trim());
-        let text = fs::read_to_string(path).map_err(|error| told(error.to_string()))?;
+        let mut text = String::new();
+        let read = File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text));
+        if read.map_err(|error| told(error.to_string()))? as u64 > LONGEST {
+            return Err(told("it is no file of classes, which has at most 1 MiB".to_string()));
+        }
         Self::of_file(&text).map_err(told)
     }
 

@@ -30,7 +30,12 @@ impl Settings {
 
     /// Whether neither a folder of images nor generated scenes are named: then a program gives the images itself.
     pub(in crate::train) fn names_no_images(&self) -> bool {
-        self.data.is_none() && self.images.is_none() && self.generated.is_none()
+        !self.names_files() && self.generated.is_none()
+    }
+
+    /// Whether images in files are named.
+    pub(in crate::train) fn names_files(&self) -> bool {
+        self.data.is_some() || self.images.is_some()
     }
 
     /// Makes paths absolute, so that a run can be resumed from any folder.
@@ -129,9 +134,11 @@ fn check_sources(settings: &Settings, own_images: bool) -> Result<(), Problem> {
         ("labels", settings.labels.is_some()),
         ("classes", settings.classes.is_some()),
         ("ignore", settings.ignore.is_some()),
+        ("mask_suffix", settings.mask_suffix.is_some()),
         ("annotations", settings.annotations.is_some()),
         ("overlapping", settings.overlapping),
     ];
+    check_class_weights(settings)?;
     let mut described = describes.iter().filter(|(_, given)| *given).map(|(key, _)| *key);
     if own_images {
         let generates = [("demo", settings.demo.is_some()), ("generated", settings.generated.is_some())];
@@ -141,13 +148,20 @@ fn check_sources(settings: &Settings, own_images: bool) -> Result<(), Problem> {
             None => Ok(()),
         };
     }
-    let named = settings.data.is_some() || settings.images.is_some();
-    match (&settings.images, &settings.masks) {
-        (Some(_), _) if settings.data.is_some() => {
-            return conflict("data", "`data` and `images` exclude each other: the first finds the second");
+    let named = settings.names_files();
+    if settings.data.is_some() {
+        let finds = [
+            ("images", settings.images.is_some()),
+            ("masks", settings.masks.is_some()),
+            ("annotations", settings.annotations.is_some() && settings.val_images.is_none()),
+        ];
+        if let Some((key, _)) = finds.iter().find(|(_, given)| *given) {
+            return conflict(key, &format!("`data` and `{key}` exclude each other: the first finds the second"));
         }
+    }
+    match (&settings.images, &settings.masks) {
         (None, Some(_)) => return conflict("masks", "`masks` needs `images`: the folder with the image of each mask"),
-        (Some(_), None) if settings.annotations.is_none() && settings.labels.is_none() => {
+        (Some(_), None) if settings.annotations.is_none() && settings.labels != Some(LabelKind::Labelme) => {
             return conflict(
                 "images",
                 "`images` needs `masks`: the folder with the mask of each image (or `annotations`: a COCO file, or a folder of \
@@ -189,15 +203,6 @@ fn check_sources(settings: &Settings, own_images: bool) -> Result<(), Problem> {
             }
         }
     }
-    if let Some(weights) = settings.class_weights.as_ref().and_then(WeightsOfClasses::numbers) {
-        let bad = weights.iter().find(|weight| !(weight.is_finite() && **weight >= 0.0));
-        if let Some(weight) = bad {
-            return Err(range("class_weights", weight, "a number of at least 0 for each class"));
-        }
-        if weights.iter().all(|weight| *weight == 0.0) {
-            return conflict("class_weights", "`class_weights`: one of them must be above 0");
-        }
-    }
     if !named && settings.task.is_some() {
         return conflict("task", "`task` needs `images` and `masks`");
     }
@@ -220,6 +225,19 @@ fn check_sources(settings: &Settings, own_images: bool) -> Result<(), Problem> {
         }
         (true, Some(_)) => conflict("generated", "`generated` is for runs without `images`"),
         _ => Ok(()),
+    }
+}
+
+fn check_class_weights(settings: &Settings) -> Result<(), Problem> {
+    let Some(weights) = settings.class_weights.as_ref().and_then(WeightsOfClasses::numbers) else { return Ok(()) };
+    // the loss computes in single precision
+    let single = |weight: &f64| *weight as f32;
+    if let Some(weight) = weights.iter().find(|weight| !(single(weight).is_finite() && single(weight) >= 0.0)) {
+        return Err(range("class_weights", weight, "a number of at least 0 for each class"));
+    }
+    match weights.iter().all(|weight| single(weight) == 0.0) {
+        true => conflict("class_weights", "`class_weights`: one of them must be above 0"),
+        false => Ok(()),
     }
 }
 

@@ -7,7 +7,7 @@ pub(super) const DATA: &str = "data";
 
 /// The keys of the table, each with the setting that it is, and whether a run's `config.toml` has it there: those that earlier
 /// versions had outside of the table stay there.
-const IN_TABLE: [(&str, &str, bool); 18] = [
+const IN_TABLE: [(&str, &str, bool); 19] = [
     ("root", DATA, true),
     ("images", "images", false),
     ("masks", "masks", false),
@@ -19,6 +19,7 @@ const IN_TABLE: [(&str, &str, bool); 18] = [
     ("mask_suffix", "mask_suffix", false),
     ("labels", "labels", true),
     ("class", "classes", true),
+    ("classes", "classes", false),
     ("ignore", "ignore", true),
     ("annotations", "annotations", true),
     ("overlapping", "overlapping", true),

@@ -175,7 +175,7 @@ pub fn resume(config: &Path, given: &Layer) -> Result<Resolved, SettingsError> {
     let own_images = before.settings.names_no_images();
     let before = before.checked(own_images)?.settings;
     let mut given = given.clone();
-    if before.class_weights.as_ref().is_some_and(|weights| matches!(weights, WeightsOfClasses::Found { .. }))
+    if before.class_weights.as_ref().is_some_and(|weights| matches!(weights, WeightsOfClasses::Found(_)))
         && given.gives("class_weights", "balanced")
     {
         // what was found for it
@@ -253,8 +253,6 @@ impl Resolved {
         let mut table = Table::try_from(&self.settings).map_err(|e| SettingsError::Text(e.to_string()))?;
         nest(&mut table);
         let line = |name: &str, value: &Value, origin: Origin| {
-            // the values of a table stand on one line each
-            let value = value.to_string().replace('\n', " ");
             format!("{:<40}  # {origin}\n", format!("{name} = {value}"))
         };
         let (mut lines, mut tables) = (String::new(), String::new());

@@ -22,7 +22,7 @@ pub use demo::Demo;
 pub use error::{Difference, Problem, SettingsError};
 pub use key::{Change, Flag, Group, Key};
 pub use layers::{Layer, Resolved, resolve, resolve_for_own_images, resume};
-pub use of_classes::{Balanced, IgnoredValues, WeightsOfClasses};
+pub use of_classes::{IgnoredValues, WeightsOfClasses};
 pub use origin::Origin;
 pub use settings::{Generated, KEYS, Settings};
 pub use value::SettingValue;
