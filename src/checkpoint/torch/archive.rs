@@ -6,14 +6,17 @@ use std::io::{Cursor, Read};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use zip::read::{ArchiveOffset, Config};
 use zip::{CompressionMethod, ZipArchive};
 
-use super::bytes::FileBytes;
-use super::error::Fault;
-use super::pickle::input::MAX_PICKLE;
-use super::pickle::state_dict::state_dict;
-use super::shown::shown;
-use super::tensor::{Location, Tensor};
+use super::contents::{Contents, Storages, short_storage};
+use crate::checkpoint::bytes::FileBytes;
+use crate::checkpoint::error::Fault;
+use crate::checkpoint::pickle::found::state_dict;
+use crate::checkpoint::pickle::input::MAX_PICKLE;
+use crate::checkpoint::python::FILE;
+use crate::checkpoint::shown::shown;
+use crate::checkpoint::tensor::{Location, Tensor};
 
 /// Largest compressed storage that is unpacked, in bytes. The largest weight of Large has 21 MB.
 const MAX_UNPACKED: u64 = 1 << 30;
@@ -23,7 +26,7 @@ const MAX_UNPACKED_IN_ALL: u64 = 8 << 30;
 const MAX_RATIO: u64 = 1032;
 
 /// The opened archive: what is needed to read a storage later.
-pub(super) struct Archive {
+pub(in crate::checkpoint) struct Archive {
     zip: ZipArchive<Cursor<FileBytes>>,
     storages: Vec<Stored>,
     /// Bytes unpacked so far.
@@ -41,16 +44,11 @@ struct Stored {
     unchecked: AtomicBool,
 }
 
-/// An archive's tensors by name, and where in its pickle they lie.
-pub(super) struct Contents {
-    pub archive: Archive,
-    pub section: Vec<String>,
-    pub tensors: BTreeMap<String, Tensor>,
-}
-
-pub(super) fn open(bytes: FileBytes) -> Result<Contents, Fault> {
+pub(in crate::checkpoint) fn open(bytes: FileBytes) -> Result<Contents, Fault> {
     let length = bytes.as_ref().len() as u64;
-    let mut zip = ZipArchive::new(Cursor::new(bytes))
+    // PyTorch's archives begin with the file. A search for their start is misled by some names of that length.
+    let config = Config { archive_offset: ArchiveOffset::Known(0) };
+    let mut zip = ZipArchive::with_config(config, Cursor::new(bytes))
         .map_err(|error| Fault::Damaged(format!("not a whole zip archive ({error}); truncated?")))?;
     if zip.has_duplicate_names() {
         return Err(Fault::Damaged("two entries of the archive have the same name".into()));
@@ -62,9 +60,10 @@ pub(super) fn open(bytes: FileBytes) -> Result<Contents, Fault> {
     if let Some(order) = zip.index_for_name(&format!("{root}byteorder"))
         && read_entry(&mut zip, order, 64)? == b"big"
     {
-        return Err(Fault::Unsupported(
-            "was written on a big-endian machine; load and save it again on another one".into(),
-        ));
+        return Err(Fault::Unsupported(format!(
+            "was written on a big-endian machine; in Python: \
+             torch.save(torch.load({FILE}, weights_only=False), \"weights.pth\")"
+        )));
     }
     let pickle_index = zip
         .index_for_name(&format!("{root}data.pkl"))
@@ -88,18 +87,14 @@ pub(super) fn open(bytes: FileBytes) -> Result<Contents, Fault> {
         if let Some(width) = tensor.dtype.bytes()
             && tensor.elements.checked_mul(width).is_none_or(|needed| needed > archive.storages[storage].size)
         {
-            return Err(Fault::Damaged(format!(
-                "{}: its storage {} must hold {} numbers of {width} bytes, and has {} bytes",
-                shown(&name),
-                shown(&tensor.storage),
-                tensor.elements,
-                archive.storages[storage].size
-            )));
+            let bytes = archive.storages[storage].size;
+            return Err(short_storage(&name, &tensor.storage, tensor.elements, width, bytes));
         }
-        let location = Location::Strided { storage, offset: tensor.offset, strides: tensor.strides };
-        tensors.insert(name, Tensor { dtype: tensor.dtype, shape: tensor.shape, location });
+        let location =
+            Location::Strided { storage, offset: tensor.offset, strides: tensor.strides, negative: tensor.negative };
+        tensors.insert(name, Tensor { dtype: tensor.dtype, shape: tensor.shape, location, part: 0 });
     }
-    Ok(Contents { archive, section: found.section, tensors })
+    Ok(Contents { storages: Storages::Archive(archive), section: found.section, tensors, beside: found.beside })
 }
 
 /// The folder inside of the archive that everything lies in, with its slash; it may be empty.
@@ -112,11 +107,10 @@ fn root(zip: &ZipArchive<Cursor<FileBytes>>) -> Result<String, Fault> {
         })
         .ok_or_else(|| Fault::NotWeights("a zip archive that torch.save did not write (it has no data.pkl)".into()))?;
     if zip.index_for_name(&format!("{root}constants.pkl")).is_some() {
-        return Err(Fault::Unsupported(
+        return Err(Fault::Unsupported(format!(
             "a TorchScript archive, which holds code; save its weights in Python: \
-             torch.save(torch.jit.load(path).state_dict(), \"weights.pth\")"
-                .into(),
-        ));
+             torch.save(torch.jit.load({FILE}).state_dict(), \"weights.pth\")"
+        )));
     }
     Ok(root)
 }

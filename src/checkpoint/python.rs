@@ -1,0 +1,32 @@
+//! Advice in Python that works with a file alone, without the code that wrote it.
+
+use std::path::Path;
+
+use super::format::Format;
+
+/// Stands for the file's name in a reason that is found before the name is known.
+pub(super) const FILE: &str = "FILE";
+
+/// A path as Python writes it.
+pub(super) fn quoted(path: &Path) -> String {
+    format!("{:?}", path.display().to_string())
+}
+
+/// What gives the file's dictionary of weights.
+pub(super) fn loaded(path: &Path, format: Format, section: &[String]) -> String {
+    let path = quoted(path);
+    if format == Format::Safetensors {
+        return format!("safetensors.torch.load_file({path})");
+    }
+    let steps = section.iter().map(|key| match key.starts_with(['[', '.']) {
+        true => key.clone(),
+        false => format!("[{key:?}]"),
+    });
+    format!("torch.load({path}, weights_only=False){}", steps.collect::<String>())
+}
+
+/// How to save every tensor `v` anew, as the expression `value` says.
+pub(super) fn save_again(path: &Path, format: Format, section: &[String], value: &str) -> String {
+    let loaded = loaded(path, format, section);
+    format!("in Python: d = {loaded}; torch.save({{k: {value} for k, v in d.items()}}, \"weights.pth\")")
+}
