@@ -80,23 +80,27 @@ impl WeightFile {
     /// # Errors
     /// Anything that is not a whole, harmless weight file: see [`CheckpointError`].
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
-        let bytes = mapped(path)?;
-        Self::read(path, bytes)
+        Self::read(path, mapped(path)?, true)
     }
 
-    /// A weight file whose bytes are in memory; `name` stands in for the path in messages.
+    /// A weight file whose bytes are in memory; `name` stands in for the path in messages. No index: the files that it
+    /// names are on a disk.
     ///
     /// # Errors
     /// As [`WeightFile::open`].
     pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Self, CheckpointError> {
-        Self::read(Path::new(name), FileBytes::owned(bytes))
+        Self::read(Path::new(name), FileBytes::owned(bytes), false)
     }
 
-    fn read(path: &Path, bytes: FileBytes) -> Result<Self, CheckpointError> {
+    fn read(path: &Path, bytes: FileBytes, on_disk: bool) -> Result<Self, CheckpointError> {
         let at = |fault: Fault| fault.at(path);
         let format = recognise(path, bytes.as_ref()).map_err(at)?;
         let mut parts = Vec::new();
         let Read { tensors, metadata, section, mut beside, part } = match format {
+            Format::Index if !on_disk => {
+                let reason = "is an index of several files, which are not in memory; open it by its path";
+                return Err(at(Fault::Unsupported(reason.into())));
+            }
             Format::Index => read_parts(path, bytes, &mut parts)?,
             format => read_one(path, format, bytes)?,
         };

@@ -94,7 +94,8 @@ fn prefixes(tensors: &BTreeMap<String, Tensor>) -> Vec<String> {
     }
     let most = places.iter().map(|place| place.0).max().unwrap_or_default();
     let mut prefixes: Vec<_> = places.into_iter().filter(|place| place.0 == most).map(|place| place.1).collect();
-    prefixes.sort_unstable();
+    // an averaged copy has the longer one
+    prefixes.sort_unstable_by_key(|prefix| (prefix.len(), *prefix));
     prefixes.into_iter().map(str::to_owned).collect()
 }
 

@@ -220,12 +220,16 @@ impl Machine<'_> {
         Ok(StateDict { section, tensors, beside })
     }
 
-    /// A thing beside the weights: `args (argparse.Namespace)`.
+    /// A thing beside the weights: `args (argparse.Namespace)`, `ema (616 tensors)`.
     fn named(&self, section: &[String], step: Step, value: Id) -> String {
         let name = shown(&joined(section.iter().map(String::as_str).chain([&self.written(step)[..]])));
-        match self.what(value) {
-            Some(class) => format!("{name} ({class})"),
-            None => name,
+        if let Some(class) = self.what(value) {
+            return format!("{name} ({class})");
+        }
+        let Object::Dict(pairs) = self.object(value) else { return name };
+        match pairs.iter().filter(|(_, value)| matches!(self.object(*value), Object::Tensor(_))).count() {
+            0 => name,
+            tensors => format!("{name} ({tensors} tensors)"),
         }
     }
 
