@@ -263,7 +263,7 @@ proptest! {
     /// Whatever stands before all names, the names are found.
     #[test]
     fn names_behind_any_prefix(prefix in "[^\\p{Cc}\"]{0,40}", counter: bool) {
-        let renamed: Vec<_> = specs().into_iter().map(|s| WeightSpec { name: format!("{prefix}{}", s.name), ..s });
+        let renamed = specs().into_iter().map(|s| WeightSpec { name: format!("{prefix}{}", s.name), ..s });
         let mut renamed: Vec<_> = renamed.collect();
         if counter {
             renamed.push(spec("n_averaged", &[], Role::Counter));
