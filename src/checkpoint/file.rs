@@ -10,10 +10,10 @@ use super::bytes::FileBytes;
 use super::error::{CheckpointError, Fault};
 use super::format::{Format, recognise};
 use super::layout::{Layout, Spelling};
-use super::names::unwrap_names;
+use super::names::{Unwrapped, unwrap_names};
 use super::numbers::{counter, decoder, row_major, strided};
 use super::pickle::found::{Beside, OPTIMISER};
-use super::python::{loaded, save_again};
+use super::python::{keep_only, save_again};
 use super::safetensors::read::read_header;
 use super::shards::{Index, of_part};
 use super::shown::shown;
@@ -39,6 +39,8 @@ pub struct WeightFile {
     metadata: BTreeMap<String, String>,
     section: Vec<String>,
     prefix: String,
+    /// Whether some of the names do not have the prefix.
+    outside: bool,
     beside: Beside,
     spelling: Option<Spelling>,
 }
@@ -107,18 +109,16 @@ impl WeightFile {
         parts.push(part);
         let unwrapped = unwrap_names(tensors).map_err(at)?;
         if let [first, second, ..] = &unwrapped.several[..] {
-            let loaded = loaded(path, format, &section);
-            return Err(at(Fault::Unsupported(format!(
-                "holds several models, under `{}` and `{}`; keep one of them, in Python: d = {loaded}; \
-                 torch.save({{k: v for k, v in d.items() if k.startswith({first:?})}}, \"weights.pth\")",
-                shown(first),
-                shown(second)
-            ))));
+            let (one, other) = (shown(first), shown(second));
+            let advice = keep_only(path, format, &section, first);
+            let reason = format!("holds several models, under `{one}` and `{other}`; keep one of them, {advice}");
+            return Err(at(Fault::Unsupported(reason)));
         }
         beside.keys.extend(unwrapped.counters.iter().map(|name| shown(name)));
         let spelling = Spelling::recognise(unwrapped.tensors.keys().map(String::as_str));
-        let (path, tensors, prefix) = (path.to_path_buf(), unwrapped.tensors, unwrapped.prefix);
-        Ok(WeightFile { path, format, parts, tensors, metadata, section, prefix, beside, spelling })
+        let path = path.to_path_buf();
+        let Unwrapped { tensors, prefix, outside, .. } = unwrapped;
+        Ok(WeightFile { path, format, parts, tensors, metadata, section, prefix, outside, beside, spelling })
     }
 
     /// The path it was opened by.
@@ -271,13 +271,18 @@ impl WeightFile {
         CheckpointError::Dtype { path: self.path.clone(), key: shown(name), dtype, advice: self.as_floats() }
     }
 
+    /// How to keep what has a prefix.
+    fn only(&self, prefix: &str) -> String {
+        keep_only(&self.path, self.format, &self.section, prefix)
+    }
+
     /// How to bring numbers of a type that is not read.
     fn as_floats(&self) -> String {
         save_again(&self.path, self.format, &self.section, "v.float()")
     }
 
     /// What is known of the reason why weights are missing or cannot be read, behind a semicolon each.
-    pub(super) fn hint(&self, missing: &[String], types: bool) -> String {
+    pub(super) fn hint(&self, missing: &[String], types: bool, unexpected: bool) -> String {
         let mut hints = Vec::new();
         let unread = |key: &String| {
             let key = format!("{}{key}", self.prefix);
@@ -292,6 +297,13 @@ impl WeightFile {
         }
         if !missing.is_empty() {
             hints.extend(of_part(&self.path));
+        }
+        if unexpected && self.outside {
+            hints.push(format!(
+                "the model is what `{}` stands before; {}",
+                shown(&self.prefix),
+                self.only(&self.prefix)
+            ));
         }
         hints.into_iter().map(|hint| format!("; {hint}")).collect()
     }

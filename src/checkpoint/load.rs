@@ -157,7 +157,7 @@ pub fn load<'f>(
         Ok((loaded, report))
     } else {
         let missing: Vec<_> = report.missing.iter().map(|key| key.in_file.clone()).collect();
-        let hint = file.hint(&missing, !report.wrong_dtype.is_empty());
+        let hint = file.hint(&missing, !report.wrong_dtype.is_empty(), report.intruders > 0);
         Err(CheckpointError::Mismatch { path: file.path().to_path_buf(), report: Box::new(report), hint })
     }
 }

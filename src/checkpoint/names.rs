@@ -26,6 +26,8 @@ pub(super) struct Unwrapped {
     pub prefix: String,
     /// Counters that stood beside the names with the prefix, and were left out.
     pub counters: Vec<String>,
+    /// Whether there are other tensors that have no such prefix; they keep their names.
+    pub outside: bool,
     /// Prefixes of whole models, where there are several.
     pub several: Vec<String>,
 }
@@ -44,6 +46,7 @@ pub(super) fn unwrap_names(mut tensors: BTreeMap<String, Tensor>) -> Result<Unwr
     let several = if found.is_empty() { found } else { [vec![own.clone()], found].concat() };
     let mut counters = Vec::new();
     let mut unwrapped = BTreeMap::new();
+    let mut outside = false;
     for (name, tensor) in tensors {
         let rest = name.strip_prefix(&own);
         let one = tensor.shape.iter().all(|&size| size == 1);
@@ -51,6 +54,7 @@ pub(super) fn unwrap_names(mut tensors: BTreeMap<String, Tensor>) -> Result<Unwr
             counters.push(name);
             continue;
         }
+        outside |= rest.is_none();
         let name = rest.map(str::to_owned).unwrap_or(name);
         if unwrapped.contains_key(&name) {
             let both = shown(&name);
@@ -60,7 +64,7 @@ pub(super) fn unwrap_names(mut tensors: BTreeMap<String, Tensor>) -> Result<Unwr
         }
         unwrapped.insert(name, tensor);
     }
-    Ok(Unwrapped { tensors: unwrapped, prefix: prefix + &own, counters, several })
+    Ok(Unwrapped { tensors: unwrapped, prefix: prefix + &own, counters, outside, several })
 }
 
 /// What stands before the names of a trunk, where it is not what a layout puts there. Several where as many names of a

@@ -13,7 +13,7 @@ pub(super) fn quoted(path: &Path) -> String {
 }
 
 /// What gives the file's dictionary of weights.
-pub(super) fn loaded(path: &Path, format: Format, section: &[String]) -> String {
+fn loaded(path: &Path, format: Format, section: &[String]) -> String {
     let path = quoted(path);
     if format == Format::Safetensors {
         return format!("safetensors.torch.load_file({path})");
@@ -29,4 +29,11 @@ pub(super) fn loaded(path: &Path, format: Format, section: &[String]) -> String 
 pub(super) fn save_again(path: &Path, format: Format, section: &[String], value: &str) -> String {
     let loaded = loaded(path, format, section);
     format!("in Python: d = {loaded}; torch.save({{k: {value} for k, v in d.items()}}, \"weights.pth\")")
+}
+
+/// How to save those tensors whose names begin so.
+pub(super) fn keep_only(path: &Path, format: Format, section: &[String], prefix: &str) -> String {
+    let loaded = loaded(path, format, section);
+    let kept = format!("{{k: v for k, v in d.items() if k.startswith({prefix:?})}}");
+    format!("in Python: d = {loaded}; torch.save({kept}, \"weights.pth\")")
 }

@@ -199,7 +199,11 @@ fn files_that_are_no_models_are_told_with_what_to_do() {
                     format!("torch.load({shown:?}, weights_only=False)[\"state_dict\"]"),
                     "if k.startswith(\"model.\")}, \"weights.pth\")".into(),
                 ],
-                "beside.ckpt" => vec!["unexpected 1: discriminator.weight".into()],
+                "beside.ckpt" => vec![
+                    "unexpected 1: discriminator.weight".into(),
+                    "the model is what `model.` stands before; in Python: d = ".into(),
+                    "if k.startswith(\"model.\")}, \"weights.pth\")".into(),
+                ],
                 "other-net.pth" => vec!["none of its 2 tensors is of SAM2's image encoder".into()],
                 "nan.pth" | "nan-f16.pth" => {
                     vec![": head.weight holds NaN at [0, 2]: the training that wrote it diverged".into()]
