@@ -309,7 +309,13 @@ proptest! {
 
     #[test]
     fn random_bytes(
-        start in prop::sample::select(vec![&b""[..], b"PK\x03\x04", b"\x10\0\0\0\0\0\0\0{", b"{\"weight_map\":", b"\x80\x02"]),
+        start in prop::sample::select(vec![
+            &b""[..],
+            b"PK\x03\x04",
+            b"\x10\0\0\0\0\0\0\0{",
+            b"{\"weight_map\":",
+            b"\x80\x02",
+        ]),
         bytes: Vec<u8>,
     ) {
         exercise([start, &bytes].concat())?;

@@ -54,16 +54,16 @@ impl fmt::Display for Converted {
     }
 }
 
-/// Converts the weight file `input` into the file `output`, all real numbers as `f32`. A name that ends in `.pth`, `.pt`,
-/// `.bin` or `.ckpt` gives an archive as `torch.save` writes it, any other a safetensors file.
+/// Converts the weight file `input` into the file `output`, all real numbers as `f32`. A name that ends in `.pth`,
+/// `.pt`, `.bin` or `.ckpt` gives an archive as `torch.save` writes it, any other a safetensors file.
 ///
 /// The output depends on nothing but the weights: the trunk of one variant gives the same bytes from every layout.
 /// Without `to`, a whole SAM2-UNet stays one. `rest` gives what a trunk lacks of a whole SAM2-UNet. To
 /// [`Target::Trunk`], a trunk of a size that no candidate has (a variant that a user declared) is taken by its own size.
 ///
 /// # Errors
-/// Everything that [`WeightFile::open`], [`detect`], [`load`] and [`Writer`](super::Writer) report; [`CheckpointError::NoTarget`] and
-/// [`CheckpointError::NoRest`] where `to` or `rest` is needed and missing; [`CheckpointError::Request`] where input and
+/// Everything that [`WeightFile::open`], [`detect`], [`load`] and [`Writer`](super::Writer) report;
+/// [`CheckpointError::NoTarget`] and [`CheckpointError::NoRest`] where `to` or `rest` is needed and missing; [`CheckpointError::Request`] where input and
 /// output are one file.
 pub fn convert<N: Copy + PartialEq + fmt::Display>(
     input: &Path,

@@ -36,8 +36,8 @@ pub enum CheckpointError {
     },
     /// A pickle without weights that are told without running code.
     #[error(
-        "{path}: no weights were found in it without running code: its pickle asks for `{global}`, which is not run here. If \
-         you trust the file, look in Python, where that code is installed, for the dictionary of tensors in \
+        "{path}: no weights were found in it without running code: its pickle asks for `{global}`, which is not run here. \
+         If you trust the file, look in Python, where that code is installed, for the dictionary of tensors in \
          d = torch.load({quoted}, weights_only=False), and torch.save it by itself",
         path = path.display(),
         quoted = quoted(path)
@@ -93,7 +93,8 @@ pub enum CheckpointError {
     },
     /// A weight that is no number.
     #[error(
-        "{path}: {key} holds {number} at {position:?}: the training that wrote it diverged; take an earlier checkpoint of it",
+        "{path}: {key} holds {number} at {position:?}: the training that wrote it diverged; \
+         take an earlier checkpoint of it",
         path = path.display()
     )]
     NotFinite {

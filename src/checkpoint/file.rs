@@ -72,8 +72,8 @@ impl fmt::Debug for WeightFile {
 }
 
 impl WeightFile {
-    /// Opens a `.safetensors` file, one of `torch.save` (`.pt`, `.pth`, `.bin`, `.ckpt`), or the index of a model in several
-    /// files (`.index.json`), which lie beside it; the format is told by the content, not by the name.
+    /// Opens a `.safetensors` file, one of `torch.save` (`.pt`, `.pth`, `.bin`, `.ckpt`), or the index of a model in
+    /// several files (`.index.json`), which lie beside it; the format is told by the content, not by the name.
     ///
     /// The file is mapped, not read. It must not be changed in place or cut short while it is open: on Unix a program that
     /// touches a page beyond the new end is killed by the system. Files that are replaced by renaming, as [`super::save`]
@@ -171,7 +171,8 @@ impl WeightFile {
         self.tensors.get(name).map(|tensor| TensorInfo { dtype: tensor.dtype, shape: &tensor.shape })
     }
 
-    /// The values of a tensor of real numbers, row-major, in single precision: other types are cast as PyTorch casts them.
+    /// The values of a tensor of real numbers, row-major, in single precision: other types are cast as PyTorch casts
+    /// them.
     ///
     /// # Errors
     /// No such tensor, a type that is not read (complex, quantised), or (in an archive) damaged bytes.
@@ -244,8 +245,8 @@ impl WeightFile {
         Fault::Damaged(format!("{}: its numbers do not lie within the file", shown(name))).at(&self.path)
     }
 
-    /// The count in a tensor of one number (`num_batches_tracked`), of any type: PyTorch casts it. What is no number, or
-    /// became infinite in half precision, is 0.
+    /// The count in a tensor of one number (`num_batches_tracked`), of any type: PyTorch casts it. What is no number,
+    /// or became infinite in half precision, is 0.
     ///
     /// # Errors
     /// No such tensor, a type that is not read, more than one number, or damaged bytes.

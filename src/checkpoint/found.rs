@@ -63,7 +63,8 @@ impl fmt::Display for FoundModel {
 }
 
 /// The weight file that `path` stands for: itself if it is no folder; of a folder the `model.safetensors` in it; of a run's
-/// folder the best model, or else the newest; of a folder of another program its model, or the index of one in several files.
+/// folder the best model, or else the newest; of a folder of another program its model, or the index of one in several
+/// files.
 ///
 /// # Errors
 /// When a folder holds none of these; the error says what was looked for.

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
-/// Type of a tensor's numbers. Real values and counts are read of all of them but [`Dtype::Other`], as PyTorch casts them.
+/// Type of a tensor's numbers. Real values and counts are read of all of them but [`Dtype::Other`], as PyTorch casts
+/// them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dtype {
     /// IEEE 754 single precision.

@@ -24,8 +24,8 @@ Examples:
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Convert {
-    /// The weight file to read: .pt, .pth or .safetensors, as Meta, transformers and timm name the weights; the index of a model
-    /// in several files (.index.json); or the folder of a run: its best model
+    /// The weight file to read: .pt, .pth or .safetensors, as Meta, transformers and timm name the weights; the index of a
+    /// model in several files (.index.json); or the folder of a run: its best model
     #[arg(value_name = "IN")]
     input: PathBuf,
     /// The file to write: .pth, .pt, .bin or .ckpt for PyTorch, any other name for safetensors

@@ -1,5 +1,5 @@
-//! Files as PyTorch and its users write them: those in `files.zip`, and with a Python that has torch those that it writes
-//! today. `make_files.py` makes both.
+//! Files as PyTorch and its users write them: those in `files.zip`, and with a Python that has torch those that it
+//! writes today. `make_files.py` makes both.
 
 use crate::support::python::python;
 use crate::support::small_model::{load_both, spec};

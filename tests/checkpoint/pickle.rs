@@ -107,7 +107,8 @@ fn what_lies_beside_weights_is_skipped_and_named() {
 /// What puts the value of a key on the stack.
 type Beside = &'static dyn Fn(Pickle) -> Pickle;
 
-/// A module with one weight, as `torch.save(model)` writes it; `inner` puts what it contains on the stack, a dictionary.
+/// A module with one weight, as `torch.save(model)` writes it; `inner` puts what it contains on the stack, a
+/// dictionary.
 fn module(pickle: Pickle, inner: &dyn Fn(Pickle) -> Pickle) -> Pickle {
     let begun =
         pickle.global("net", "Net").op(b")\x81q\x01}(").text("training").op(b"\x88").text("_parameters").op(b"}");

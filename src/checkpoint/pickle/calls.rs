@@ -214,7 +214,8 @@ impl<'p> Machine<'p> {
         }
         let impossible = || {
             Fault::Damaged(format!(
-                "a tensor of shape {sizes:?}, strides {strides:?} and offset {offset} does not lie within the {within} numbers of storage {}",
+                "a tensor of shape {sizes:?}, strides {strides:?} and offset {offset} does not lie within the {within} \
+                 numbers of storage {}",
                 shown(&storage.key)
             ))
         };

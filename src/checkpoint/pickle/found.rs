@@ -58,8 +58,8 @@ struct Candidate {
 
 /// Runs `pickle` and finds the weights.
 ///
-/// They are the dictionary, or the module, with most tensors of several numbers, the outermost and first of those that are
-/// equal: so an averaged model, which has a counter more, is not preferred.
+/// They are the dictionary, or the module, with most tensors of several numbers, the outermost and first of those that
+/// are equal: so an averaged model, which has a counter more, is not preferred.
 pub(in crate::checkpoint) fn state_dict(pickle: &[u8]) -> Result<StateDict, Fault> {
     let mut machine = Machine::new(pickle);
     let root = machine.run()?;

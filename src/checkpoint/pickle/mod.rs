@@ -2,8 +2,8 @@
 //!
 //! A pickle is a program for a small stack machine (the opcodes are documented in CPython's `pickletools.py`). Here the
 //! machine builds plain data only: the classes and functions that stand for tensors and for built-in data are in one
-//! table, `allowed`, and "calling" one of them fills in a Rust value. Nothing is ever run. What any other one would make
-//! is an object of which only the name, the items and the attributes are known: it lies beside the weights and is told
+//! table, `allowed`, and "calling" one of them fills in a Rust value. Nothing is ever run. What any other one would
+//! make is an object of which only the name, the items and the attributes are known: it lies beside the weights and is told
 //! by name, or it is a module of PyTorch, whose weights are among its attributes.
 //!
 //! Objects live in one list and refer to each other by number, so sharing and cycles cost nothing and no depth of

@@ -85,7 +85,8 @@ pub(super) enum Known {
     Tensor,
     /// `torch._utils._rebuild_tensor_v3`: the type stands apart, the storage is bytes.
     TypedTensor,
-    /// `torch._tensor._rebuild_from_type_v2`: a tensor with attributes, made by the function that is its first argument.
+    /// `torch._tensor._rebuild_from_type_v2`: a tensor with attributes, made by the function that is its first
+    /// argument.
     FromType,
     Parameter,
 }

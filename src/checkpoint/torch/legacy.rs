@@ -1,7 +1,7 @@
 //! What `torch.save` wrote before PyTorch 1.6: five pickles one after another, then the storages.
 //!
-//! The pickles are a magic number, the number of the protocol, facts about the machine, what was saved, and the names of
-//! the storages in the order in which they follow: each as a count of 8 bytes and its numbers.
+//! The pickles are a magic number, the number of the protocol, facts about the machine, what was saved, and the names
+//! of the storages in the order in which they follow: each as a count of 8 bytes and its numbers.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -64,8 +64,8 @@ fn stretches(
         })?;
         let width = width(dtype).ok_or_else(|| {
             Fault::Unsupported(format!(
-                "holds numbers in storage {} whose type is not known here, so that what follows is not found; in Python: \
-                 torch.save(torch.load({FILE}, weights_only=False), \"weights.pth\")",
+                "holds numbers in storage {} whose type is not known here, so that what follows is not found; \
+                 in Python: torch.save(torch.load({FILE}, weights_only=False), \"weights.pth\")",
                 shown(name)
             ))
         })?;

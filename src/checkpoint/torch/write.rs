@@ -1,5 +1,6 @@
 //! Writing an archive as `torch.save` does: a dictionary of plain tensors, which `torch.load(weights_only=True)` reads.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -29,7 +30,8 @@ pub(in crate::checkpoint) struct TorchWriter {
 }
 
 impl TorchWriter {
-    /// Begins the file with its pickle; the arrays of `specs` are then put in this order, counts as `i64`, all others as `f32`.
+    /// Begins the file with its pickle; the arrays of `specs` are then put in this order, counts as `i64`, all others as
+    /// `f32`.
     ///
     /// # Errors
     /// The folder is missing or not writable, the disk is full, or `specs` names an array twice.
@@ -113,7 +115,7 @@ fn inconsistent(path: &Path, reason: String) -> CheckpointError {
 /// A pickle of protocol 2: names and tensors, each with a storage of its own.
 fn pickle(specs: &[WeightSpec]) -> Result<Vec<u8>, String> {
     let mut pickle = Out(vec![0x80, 2, b'}', b'(']);
-    let mut names = std::collections::HashSet::new();
+    let mut names = HashSet::new();
     for (number, spec) in specs.iter().enumerate() {
         let too_large = || format!("{} has the shape {:?}, too large for a file", spec.name, spec.shape);
         if !names.insert(&spec.name) {
