@@ -106,8 +106,8 @@ narrow!(
 /// A float of 8 bits with so many bits of fraction, 2 or 3.
 fn small_float(byte: u8, fraction_bits: u32) -> f32 {
     let (fraction, exponent) = (byte & ((1 << fraction_bits) - 1), (byte & 0x7f) >> fraction_bits);
-    let largest = 0x7f >> fraction_bits;
-    let bias = i32::from(largest >> 1);
+    let largest: i32 = 0x7f >> fraction_bits;
+    let bias = largest >> 1;
     let magnitude = match (fraction_bits, exponent, fraction) {
         // e4m3 has no infinity, and one NaN of each sign
         (3, 15, 7) => f32::NAN,

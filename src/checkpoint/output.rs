@@ -15,7 +15,7 @@ const TORCH: [&str; 4] = ["pth", "pt", "bin", "ckpt"];
 /// A file that is being written.
 pub(super) enum Output {
     Safetensors(Writer),
-    Torch(TorchWriter),
+    Torch(Box<TorchWriter>),
 }
 
 impl Output {
@@ -26,7 +26,7 @@ impl Output {
     pub(super) fn create(path: &Path, specs: &[WeightSpec]) -> Result<Self, CheckpointError> {
         let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
         if TORCH.iter().any(|torch| ending.eq_ignore_ascii_case(torch)) {
-            return TorchWriter::create(path, specs).map(Output::Torch);
+            return TorchWriter::create(path, specs).map(|writer| Output::Torch(Box::new(writer)));
         }
         // what is not in the metadata cannot differ between two files of the same weights
         let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
