@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::layout::Layout;
-use super::python::{FILE, quoted};
 use super::report::Report;
+use super::shown::{FILE, quoted};
 use crate::files::space::advice;
 
 /// Why a weight file was not read, recognised, written or converted.

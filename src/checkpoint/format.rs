@@ -5,8 +5,8 @@ use std::fmt;
 use std::path::Path;
 
 use super::error::Fault;
-use super::python::FILE;
 use super::shards::is_index;
+use super::shown::FILE;
 
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -3,14 +3,7 @@
 use std::path::Path;
 
 use super::format::Format;
-
-/// Stands for the file's name in a reason that is found before the name is known.
-pub(super) const FILE: &str = "FILE";
-
-/// A path as Python writes it.
-pub(super) fn quoted(path: &Path) -> String {
-    format!("{:?}", path.display().to_string())
-}
+use super::shown::quoted;
 
 /// What gives the file's dictionary of weights.
 fn loaded(path: &Path, format: Format, section: &[String]) -> String {

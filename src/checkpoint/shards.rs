@@ -7,8 +7,7 @@ use std::path::Path;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 use super::error::Fault;
-use super::python::quoted;
-use super::shown::shown;
+use super::shown::{quoted, shown};
 
 /// Largest index read, in bytes. That of a Large SAM2-UNet has 0.1 MB.
 const MAX_INDEX: usize = 16 << 20;

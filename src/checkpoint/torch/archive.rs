@@ -1,48 +1,19 @@
 //! The archive that `torch.save` writes since PyTorch 1.6: a zip file with one pickle and one entry per storage.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::io::{Cursor, Read};
-use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::io::Cursor;
 
+use zip::ZipArchive;
 use zip::read::{ArchiveOffset, Config};
-use zip::{CompressionMethod, ZipArchive};
 
 use super::contents::{Contents, Storages, short_storage};
+use super::entries::{Archive, bad_entry, read_entry};
 use crate::checkpoint::bytes::FileBytes;
 use crate::checkpoint::error::Fault;
 use crate::checkpoint::pickle::found::state_dict;
 use crate::checkpoint::pickle::input::MAX_PICKLE;
-use crate::checkpoint::python::FILE;
-use crate::checkpoint::shown::shown;
+use crate::checkpoint::shown::FILE;
 use crate::checkpoint::tensor::{Location, Tensor};
-
-/// Largest compressed storage that is unpacked, in bytes. The largest weight of Large has 21 MB.
-const MAX_UNPACKED: u64 = 1 << 30;
-/// Bytes unpacked from one file, storages asked for again included: more than any model that was packed on purpose.
-const MAX_UNPACKED_IN_ALL: u64 = 8 << 30;
-/// Deflate makes nothing smaller than by this factor; whoever claims more is lying about a size.
-const MAX_RATIO: u64 = 1032;
-
-/// The opened archive: what is needed to read a storage later.
-pub(in crate::checkpoint) struct Archive {
-    zip: ZipArchive<Cursor<FileBytes>>,
-    storages: Vec<Stored>,
-    /// Bytes unpacked so far.
-    unpacked: AtomicU64,
-}
-
-/// One storage: where its bytes lie.
-struct Stored {
-    name: String,
-    index: usize,
-    size: u64,
-    /// Where the bytes lie in the file, unless they are compressed.
-    plain: Option<Range<usize>>,
-    /// Whether the checksum is still to be compared. An archive written without (`set_crc32_options(False)`) says 0.
-    unchecked: AtomicBool,
-}
 
 pub(in crate::checkpoint) fn open(bytes: FileBytes) -> Result<Contents, Fault> {
     let length = bytes.as_ref().len() as u64;
@@ -71,7 +42,7 @@ pub(in crate::checkpoint) fn open(bytes: FileBytes) -> Result<Contents, Fault> {
     let pickle = read_entry(&mut zip, pickle_index, MAX_PICKLE)?;
     let found = state_dict(&pickle)?;
 
-    let mut archive = Archive { zip, storages: Vec::new(), unpacked: AtomicU64::new(0) };
+    let mut archive = Archive::new(zip);
     let mut known: HashMap<String, usize> = HashMap::new();
     let mut tensors = BTreeMap::new();
     for (name, tensor) in found.tensors {
@@ -85,9 +56,9 @@ pub(in crate::checkpoint) fn open(bytes: FileBytes) -> Result<Contents, Fault> {
         };
         // types whose numbers have no known size are never read
         if let Some(width) = tensor.dtype.bytes()
-            && tensor.elements.checked_mul(width).is_none_or(|needed| needed > archive.storages[storage].size)
+            && tensor.elements.checked_mul(width).is_none_or(|needed| needed > archive.size(storage))
         {
-            let bytes = archive.storages[storage].size;
+            let bytes = archive.size(storage);
             return Err(short_storage(&name, &tensor.storage, tensor.elements, width, bytes));
         }
         let location =
@@ -113,96 +84,4 @@ fn root(zip: &ZipArchive<Cursor<FileBytes>>) -> Result<String, Fault> {
         )));
     }
     Ok(root)
-}
-
-fn bad_entry(error: zip::result::ZipError) -> Fault {
-    Fault::Damaged(format!("an entry of the archive cannot be read: {}", shown(&error.to_string())))
-}
-
-/// Unpacks an entry whose size is at most `limit`; the zip crate compares size and checksum with what it declares.
-fn read_entry(zip: &mut ZipArchive<Cursor<FileBytes>>, index: usize, limit: u64) -> Result<Vec<u8>, Fault> {
-    let (size, unchecked) = {
-        let entry = zip.by_index_raw(index).map_err(bad_entry)?;
-        let (size, compressed) = (entry.size(), entry.compressed_size());
-        let name = entry.name().map(|name| shown(&name)).unwrap_or_default();
-        if size > limit {
-            return Err(Fault::Damaged(format!("its entry {name} claims {size} bytes; at most {limit} are read")));
-        }
-        if size > compressed.saturating_mul(MAX_RATIO).saturating_add(MAX_RATIO) {
-            return Err(Fault::Damaged(format!("its entry {name} claims to unpack {compressed} bytes into {size}")));
-        }
-        (size, entry.crc32() == 0 && entry.compression() == CompressionMethod::Stored)
-    };
-    let mut unpacked = Vec::new();
-    if unchecked {
-        zip.by_index_raw(index).map_err(bad_entry)?.take(size).read_to_end(&mut unpacked)
-    } else {
-        zip.by_index(index).map_err(bad_entry)?.take(size + 1).read_to_end(&mut unpacked)
-    }
-    .map_err(|error| bad_entry(error.into()))?;
-    if unpacked.len() as u64 != size {
-        return Err(Fault::Damaged(format!("an entry of the archive has {} bytes and claims {size}", unpacked.len())));
-    }
-    Ok(unpacked)
-}
-
-impl Archive {
-    fn add(&mut self, root: &str, key: &str, file_length: u64) -> Result<usize, Fault> {
-        let name = format!("{root}data/{key}");
-        let index = self
-            .zip
-            .index_for_name(&name)
-            .ok_or_else(|| Fault::Damaged(format!("the archive lost its entry {}", shown(&name))))?;
-
-        let entry = self.zip.by_index_raw(index).map_err(bad_entry)?;
-        let size = entry.size();
-        let plain = match entry.compression() {
-            CompressionMethod::Stored => {
-                let range = entry.data_start().and_then(|start| {
-                    let end = start.checked_add(size)?;
-                    (size == entry.compressed_size() && end <= file_length)
-                        .then_some(usize::try_from(start).ok()?..usize::try_from(end).ok()?)
-                });
-                Some(range.ok_or_else(|| {
-                    Fault::Damaged(format!("its entry {} does not lie within the file", shown(&name)))
-                })?)
-            }
-            CompressionMethod::Deflated => None,
-            other => {
-                return Err(Fault::Unsupported(format!(
-                    "its entry {} is compressed by {other}; pack the archive again without compression",
-                    shown(&name)
-                )));
-            }
-        };
-        let unchecked = AtomicBool::new(entry.crc32() != 0);
-        drop(entry);
-        self.storages.push(Stored { name, index, size, plain, unchecked });
-        Ok(self.storages.len() - 1)
-    }
-
-    /// The bytes of a storage: mapped, or unpacked. The checksum is compared when they are first asked for.
-    pub(super) fn bytes<'f>(&self, file: &'f [u8], storage: usize) -> Result<Cow<'f, [u8]>, Fault> {
-        let stored = &self.storages[storage];
-        let Some(plain) = stored.plain.clone() else {
-            let before = self.unpacked.fetch_add(stored.size, Ordering::Relaxed);
-            if before.saturating_add(stored.size) > MAX_UNPACKED_IN_ALL {
-                let name = shown(&stored.name);
-                let limit = MAX_UNPACKED_IN_ALL >> 30;
-                return Err(Fault::Damaged(format!(
-                    "its tensors, the last of them in {name}, unpack to more than {limit} GiB; \
-                     save it in Python with torch.save, which packs nothing"
-                )));
-            }
-            return Ok(Cow::Owned(read_entry(&mut self.zip.clone(), stored.index, MAX_UNPACKED)?));
-        };
-        if stored.unchecked.load(Ordering::Relaxed) {
-            let mut zip = self.zip.clone();
-            let mut entry = zip.by_index(stored.index).map_err(bad_entry)?;
-            std::io::copy(&mut entry, &mut std::io::sink())
-                .map_err(|error| Fault::Damaged(format!("its entry {}: {error}", shown(&stored.name))))?;
-            stored.unchecked.store(false, Ordering::Relaxed);
-        }
-        Ok(Cow::Borrowed(&file[plain]))
-    }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::archive::Archive;
+use super::entries::Archive;
 use crate::checkpoint::error::Fault;
 use crate::checkpoint::pickle::found::Beside;
 use crate::checkpoint::shown::shown;

@@ -9,8 +9,7 @@ use std::ops::Range;
 use super::contents::{Contents, Storages, short_storage};
 use crate::checkpoint::error::Fault;
 use crate::checkpoint::pickle::chain::{Chain, Number, Saved};
-use crate::checkpoint::python::FILE;
-use crate::checkpoint::shown::shown;
+use crate::checkpoint::shown::{FILE, shown};
 use crate::checkpoint::tensor::{Dtype, Location, Tensor};
 
 /// The protocol of all such files.

@@ -2,5 +2,6 @@
 
 pub(super) mod archive;
 pub(super) mod contents;
+pub(super) mod entries;
 pub(super) mod legacy;
 pub(super) mod write;
