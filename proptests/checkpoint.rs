@@ -71,10 +71,44 @@ fn pickle(specs: &[WeightSpec]) -> Vec<u8> {
     out
 }
 
+/// An archive of other weights than [`specs`].
+fn torch_of(specs: &[WeightSpec]) -> Vec<u8> {
+    let bytes = |spec: &WeightSpec| vec![1; spec.len() * if spec.role == Role::Counter { 8 } else { 4 }];
+    archive(&pickle(specs), &specs.iter().map(bytes).collect::<Vec<_>>(), CompressionMethod::Stored)
+}
+
+/// A pickle of one view of a storage of so many numbers.
+fn view(shape: &[usize], strides: &[u8], offset: u8, count: u8, negative: bool) -> Vec<u8> {
+    let mut out = b"\x80\x02}X\x01\0\0\0xctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storage".to_vec();
+    out.extend(b"ctorch\nFloatStorage\nX\x01\0\0\x000N");
+    out.extend([b'K', count, b't', b'Q', b'K', offset, b'(']);
+    shape.iter().for_each(|&size| out.extend([b'K', size as u8]));
+    out.extend(b"t(");
+    strides.iter().for_each(|&stride| out.extend([b'K', stride]));
+    out.extend(b"t\x89N}X\x03\0\0\0neg");
+    out.extend([if negative { 0x88 } else { 0x89 }]);
+    out.extend(b"stRs.");
+    out
+}
+
 /// An archive of this pickle and the storages of [`specs`].
 fn torch(pickle: &[u8], method: CompressionMethod) -> Vec<u8> {
     let bytes = |spec: &WeightSpec| vec![1; spec.len() * if spec.role == Role::Counter { 8 } else { 4 }];
     archive(pickle, &specs().iter().map(bytes).collect::<Vec<_>>(), method)
+}
+
+/// What `torch.save` wrote before PyTorch 1.6 for this pickle and the storages of [`specs`].
+fn legacy(pickle: &[u8]) -> Vec<u8> {
+    let mut out = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02}.".to_vec();
+    out.extend(pickle);
+    out.extend(b"\x80\x02](");
+    (0..specs().len()).for_each(|i| out.extend([b'U', 1, b'0' + i as u8]));
+    out.extend(b"e.");
+    for spec in specs() {
+        out.extend((spec.len() as u64).to_le_bytes());
+        out.extend(vec![1; spec.len() * if spec.role == Role::Counter { 8 } else { 4 }]);
+    }
+    out
 }
 
 /// Does everything that can be done with a file, and asks that every value has the size that was promised.
@@ -149,7 +183,7 @@ fn changes() -> impl Strategy<Value = Vec<(prop::sample::Index, u8, u8)>> {
 
 /// One instruction of a pickle, with an argument that is often valid.
 fn instruction() -> impl Strategy<Value = Vec<u8>> {
-    let plain = b".(012N\x88\x89]la)t\x85\x86\x87}dsu\x8f\x90\x91\x93\x81RbQ\x94e";
+    let plain = b".(012N\x88\x89]la)t\x85\x86\x87}dsu\x8f\x90\x91\x93\x81\x92RbQ\x94eo";
     let names =
         ["storage", "a", "0", "cpu", "encoder.pos_embed", "torch", "FloatStorage", "collections", "OrderedDict"];
     let globals = [
@@ -161,6 +195,16 @@ fn instruction() -> impl Strategy<Value = Vec<u8>> {
         "ctorch.storage\nUntypedStorage\n",
         "ctorch\nSize\n",
         "ctorch\nfloat32\n",
+        "ctorch._tensor\n_rebuild_from_type_v2\n",
+        "ccollections\ndefaultdict\n",
+        "cbuiltins\nset\n",
+        "ccopyreg\n_reconstructor\n",
+        "cposix\nsystem\n",
+        "(inet\nNet\n",
+        "I01\n",
+        "Vneg\n",
+        "V_modules\n",
+        "V_parameters\n",
     ];
     // a whole storage, a whole tensor
     let storage = b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000NK\x08tQ";
@@ -198,14 +242,80 @@ proptest! {
     }
 
     #[test]
+    fn changed_files_of_before_archives(changes in changes()) {
+        exercise(mutate(legacy(&pickle(&specs())), &changes))?;
+    }
+
+    #[test]
+    fn changed_indices(changes in changes()) {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("a"), safetensors(&specs())).expect("writes");
+        let names: Vec<_> = specs().iter().map(|spec| format!("\"{}\": \"a\"", spec.name)).collect();
+        let index = format!("{{\"weight_map\": {{{}}}}}", names.join(", "));
+        let path = folder.path().join("x.index.json");
+        std::fs::write(&path, mutate(index.into_bytes(), &changes)).expect("writes");
+        match WeightFile::open(&path) {
+            Ok(file) => prop_assert_eq!(file.names().len(), specs().len()),
+            Err(error) => prop_assert!(!error.to_string().contains('\n')),
+        }
+    }
+
+    /// Whatever stands before all names, the names are found.
+    #[test]
+    fn names_behind_any_prefix(prefix in "[^\\p{Cc}\"]{0,40}", counter: bool) {
+        let renamed = specs().into_iter().map(|s| WeightSpec { name: format!("{prefix}{}", s.name), ..s });
+        let mut renamed: Vec<_> = renamed.collect();
+        if counter {
+            renamed.push(spec("n_averaged", &[], Role::Counter));
+        }
+        let file = WeightFile::from_bytes("renamed", torch_of(&renamed)).expect("opens");
+        prop_assert_eq!(file.prefix(), &prefix);
+        let (_, report) = load(&file, &specs(), Scope::All).expect("fits");
+        prop_assert_eq!(report.applied, specs().len());
+    }
+
+    /// What is written for PyTorch is read back to the bit, and strided views of it are what their strides say.
+    #[test]
+    fn tensors_of_any_strides(
+        shape in prop::collection::vec(0usize..4, 0..4),
+        strides in prop::collection::vec(0u8..5, 4),
+        offset in 0u8..5,
+        negative: bool,
+    ) {
+        let strides: Vec<u8> = strides[..shape.len()].to_vec();
+        let last: usize = shape.iter().zip(&strides).map(|(&size, &s)| size.saturating_sub(1) * usize::from(s)).sum();
+        let count = usize::from(offset) + last + 1;
+        let stored: Vec<f32> = (0..count).map(|i| i as f32).collect();
+        let bytes: Vec<u8> = stored.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let file = WeightFile::from_bytes("view", archive(
+            &view(&shape, &strides, offset, count as u8, negative),
+            &[bytes],
+            CompressionMethod::Stored,
+        )).expect("opens");
+        let mut expected = vec![usize::from(offset)];
+        for (&size, &stride) in shape.iter().zip(&strides) {
+            expected = expected.iter().flat_map(|at| (0..size).map(move |i| at + i * usize::from(stride))).collect();
+        }
+        let sign = if negative { -1.0 } else { 1.0 };
+        prop_assert_eq!(file.values("x").expect("x"), expected.iter().map(|&at| sign * at as f32).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn random_programs(program in prop::collection::vec(instruction(), 0..60)) {
         let pickle = [b"\x80\x02".to_vec(), program.concat(), b".".to_vec()].concat();
         exercise(torch(&pickle, CompressionMethod::Stored))?;
+        exercise(legacy(&pickle))?;
     }
 
     #[test]
     fn random_bytes(
-        start in prop::sample::select(vec![&b""[..], b"PK\x03\x04", b"\x10\0\0\0\0\0\0\0{"]),
+        start in prop::sample::select(vec![
+            &b""[..],
+            b"PK\x03\x04",
+            b"\x10\0\0\0\0\0\0\0{",
+            b"{\"weight_map\":",
+            b"\x80\x02",
+        ]),
         bytes: Vec<u8>,
     ) {
         exercise([start, &bytes].concat())?;
@@ -253,6 +363,7 @@ fn the_unchanged_files_are_read() {
         safetensors(&specs()),
         torch(&pickle(&specs()), CompressionMethod::Stored),
         torch(&pickle(&specs()), CompressionMethod::Deflated),
+        legacy(&pickle(&specs())),
     ] {
         let file = WeightFile::from_bytes("whole", bytes).expect("opens");
         assert!(load(&file, &specs(), Scope::All).is_ok());

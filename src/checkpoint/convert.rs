@@ -1,6 +1,5 @@
 //! Bringing a weight file of any layout into one of our two forms.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
@@ -8,13 +7,14 @@ use crate::choice::choice;
 use crate::nn::weights::source::WeightSource;
 use crate::nn::weights::spec::WeightSpec;
 
+use super::describe::beside;
 use super::detect::{detect, own_trunk};
 use super::error::CheckpointError;
 use super::file::WeightFile;
 use super::layout::{Layout, trunk_file_name};
 use super::load::{Scope, known_layout, load};
+use super::output::Output;
 use super::report::Report;
-use super::safetensors::write::Writer;
 
 choice! {
     /// What [`convert`] writes.
@@ -39,24 +39,31 @@ pub struct Converted {
     pub report: Report,
     /// How many tensors were written.
     pub written: usize,
+    /// What lies beside the weights in the input and was left out.
+    pub beside: Vec<String>,
 }
 
 impl fmt::Display for Converted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Converted { variant, from, to, report, written } = self;
-        write!(f, "{variant}, {from} -> {to}: {written} tensors written\n{report}")
+        let Converted { variant, from, to, report, written, beside } = self;
+        write!(f, "{variant}, {from} -> {to}: {written} tensors written\n{report}")?;
+        if !beside.is_empty() {
+            write!(f, "\nbeside the weights, not read: {}", beside.join(", "))?;
+        }
+        Ok(())
     }
 }
 
-/// Converts the weight file `input` into the safetensors file `output`, all real numbers as `f32`.
+/// Converts the weight file `input` into the file `output`, all real numbers as `f32`. A name that ends in `.pth`,
+/// `.pt`, `.bin` or `.ckpt` gives an archive as `torch.save` writes it, any other a safetensors file.
 ///
 /// The output depends on nothing but the weights: the trunk of one variant gives the same bytes from every layout.
 /// Without `to`, a whole SAM2-UNet stays one. `rest` gives what a trunk lacks of a whole SAM2-UNet. To
 /// [`Target::Trunk`], a trunk of a size that no candidate has (a variant that a user declared) is taken by its own size.
 ///
 /// # Errors
-/// Everything that [`WeightFile::open`], [`detect`], [`load`] and [`Writer`] report; [`CheckpointError::NoTarget`] and
-/// [`CheckpointError::NoRest`] where `to` or `rest` is needed and missing; [`CheckpointError::Request`] where input and
+/// Everything that [`WeightFile::open`], [`detect`], [`load`] and [`Writer`](super::Writer) report;
+/// [`CheckpointError::NoTarget`] and [`CheckpointError::NoRest`] where `to` or `rest` is needed and missing; [`CheckpointError::Request`] where input and
 /// output are one file.
 pub fn convert<N: Copy + PartialEq + fmt::Display>(
     input: &Path,
@@ -94,47 +101,41 @@ pub fn convert<N: Copy + PartialEq + fmt::Display>(
             return Err(CheckpointError::NoTarget { path: input.to_path_buf(), layout: from });
         }
     };
-    // what is not in the metadata cannot differ between two files of the same weights
-    let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
-    let (writer, report, written) = match (to, from) {
+    let (output, report, written) = match (to, from) {
         (Target::Trunk, _) => {
-            let (mut trunk, report) = load(&file, specs, Scope::Trunk)?;
+            let (trunk, report) = load(&file, specs, Scope::Trunk)?;
             let specs: Vec<_> = specs.iter().filter(|spec| spec.in_trunk()).cloned().collect();
             let renamed: Vec<_> =
                 specs.iter().map(|spec| WeightSpec { name: trunk_file_name(&spec.name), ..spec.clone() }).collect();
-            let mut writer = Writer::create(output, &renamed, &metadata)?;
+            let mut output = Output::create(output, &renamed)?;
             for (spec, renamed) in specs.iter().zip(&renamed) {
-                writer.put_value(&renamed.name, &trunk.value(spec)?)?;
+                output.put_value(&renamed.name, &trunk.read(spec)?)?;
             }
-            (writer, report, specs.len())
+            (output, report, specs.len())
         }
         (Target::Sam2Unet, Layout::Sam2Unet) => {
-            let (mut model, report) = load(&file, specs, Scope::All)?;
-            (write_all(output, specs, &mut model, &metadata)?, report, specs.len())
+            let (model, report) = load(&file, specs, Scope::All)?;
+            let mut output = Output::create(output, specs)?;
+            for spec in specs {
+                output.put_value(&spec.name, &model.read(spec)?)?;
+            }
+            (output, report, specs.len())
         }
         (Target::Sam2Unet, _) => {
             let Some(rest) = rest else {
                 return Err(CheckpointError::NoRest { path: input.to_path_buf(), layout: from });
             };
             let (trunk, report) = load(&file, specs, Scope::Trunk)?;
-            (write_all(output, specs, &mut trunk.with_rest(rest), &metadata)?, report, specs.len())
+            let mut output = Output::create(output, specs)?;
+            for spec in specs {
+                let value = if spec.in_trunk() { trunk.read(spec)? } else { rest.value(spec)? };
+                output.put_value(&spec.name, &value)?;
+            }
+            (output, report, specs.len())
         }
     };
-    writer.finish()?;
-    Ok(Converted { variant, from, to, report, written })
-}
-
-fn write_all(
-    output: &Path,
-    specs: &[WeightSpec],
-    source: &mut dyn WeightSource,
-    metadata: &BTreeMap<String, String>,
-) -> Result<Writer, CheckpointError> {
-    let mut writer = Writer::create(output, specs, metadata)?;
-    for spec in specs {
-        writer.put_value(&spec.name, &source.value(spec)?)?;
-    }
-    Ok(writer)
+    output.finish()?;
+    Ok(Converted { variant, from, to, report, written, beside: beside(file.beside()) })
 }
 
 fn is_same_file(a: &Path, b: &Path) -> bool {

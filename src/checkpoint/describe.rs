@@ -11,7 +11,11 @@ use super::error::CheckpointError;
 use super::file::WeightFile;
 use super::format::Format;
 use super::layout::{Layout, Part, published_part};
+use super::pickle::found::{Beside, joined};
 use super::shown::shown;
+
+/// So many things beside the weights are named.
+const MAX_NAMED: usize = 32;
 
 /// What a weight file holds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -22,6 +26,12 @@ pub struct FileFacts {
     pub format: Format,
     /// Under which keys the weights are, from the outermost; empty if there are none around them.
     pub section: Vec<String>,
+    /// What stood before all names and was taken from them (`module.`).
+    pub prefix: String,
+    /// What lies beside the weights and is not read, with its class where that is of no kind that is known here.
+    pub beside: Vec<String>,
+    /// Classes and functions that the file asks for. None of them was run.
+    pub not_run: Vec<String>,
     /// How it spells the names of SAM2's image encoder; `None` where it has none of them.
     pub layout: Option<Layout>,
     /// The variant; `None` where no known one fits.
@@ -108,6 +118,9 @@ pub fn describe_file<N: Copy + fmt::Display>(
         file: file.path().display().to_string(),
         format: file.format(),
         section: file.section().to_vec(),
+        prefix: file.prefix().to_owned(),
+        beside: beside(file.beside()),
+        not_run: file.beside().not_run.clone(),
         layout,
         variant,
         no_variant,
@@ -117,6 +130,18 @@ pub fn describe_file<N: Copy + fmt::Display>(
         number_types,
         metadata: file.metadata().iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
     })
+}
+
+/// What lies beside the weights, named.
+pub(super) fn beside(beside: &Beside) -> Vec<String> {
+    let unread = beside.unread.iter().map(|(name, what)| format!("{name} ({what})"));
+    let mut named: Vec<_> = beside.keys.iter().cloned().chain(unread).collect();
+    let more = beside.more + named.len().saturating_sub(MAX_NAMED);
+    named.truncate(MAX_NAMED);
+    if more > 0 {
+        named.push(format!("and {more} more"));
+    }
+    named
 }
 
 /// The size of the variant `name`, whose weights are `specs`.
@@ -185,9 +210,18 @@ impl ParameterFacts {
 impl fmt::Display for FileFacts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         line(f, "file", &self.file)?;
-        let section = self.section.iter().map(|key| shown(key)).collect::<Vec<_>>().join(".");
+        let section = shown(&joined(self.section.iter().map(String::as_str)));
         let under = if section.is_empty() { String::new() } else { format!(", weights under `{section}`") };
         line(f, "format", format_args!("{}{under}", self.format))?;
+        if !self.prefix.is_empty() {
+            line(f, "before all names", format_args!("`{}`, left out", shown(&self.prefix)))?;
+        }
+        if !self.beside.is_empty() {
+            line(f, "beside, not read", self.beside.join(", "))?;
+        }
+        if !self.not_run.is_empty() {
+            line(f, "code asked for, not run", self.not_run.join(", "))?;
+        }
         match self.layout {
             Some(layout) => line(f, "layout", layout)?,
             None => line(f, "layout", "not SAM2: no name of its image encoder")?,

@@ -7,6 +7,7 @@ use crate::nn::weights::spec::{Role, WeightSpec};
 use super::error::CheckpointError;
 use super::file::WeightFile;
 use super::load::{Scope, compare, known_layout};
+use super::shards::of_part;
 
 /// The one of `candidates` (names and weights of variants) whose trunk is the file's.
 ///
@@ -38,7 +39,8 @@ pub fn detect<N: Copy + Display>(file: &WeightFile, candidates: &[(N, Vec<Weight
         .filter(|(_, size)| size.channels == seen.channels || seen.channels.is_none() && size.blocks == seen.blocks)
         .min_by_key(|((report, _), _)| report.problems())
         .map_or_else(String::new, |((report, variant), _)| format!("; closest is {variant}: {report}"));
-    let reason = format!("it has {seen}; known are {}{closest}", known.join(", "));
+    let part = of_part(file.path()).map_or_else(String::new, |part| format!("; {part}"));
+    let reason = format!("it has {seen}; known are {}{closest}{part}", known.join(", "));
     Err(CheckpointError::Variant { path: file.path().to_path_buf(), reason })
 }
 

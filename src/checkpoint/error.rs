@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::layout::Layout;
 use super::report::Report;
+use super::shown::{FILE, quoted};
 use crate::files::space::advice;
 
 /// Why a weight file was not read, recognised, written or converted.
@@ -33,16 +34,18 @@ pub enum CheckpointError {
         /// What does not fit.
         reason: String,
     },
-    /// A pickle asks for something outside of the allow-list: running it would run code.
+    /// A pickle without weights that are told without running code.
     #[error(
-        "{path}: refuses to run code: its pickle asks for `{global}`. If you trust the file, save only the weights in Python: \
-         torch.save(model.state_dict(), \"weights.pth\")",
-        path = path.display()
+        "{path}: no weights were found in it without running code: its pickle asks for `{global}`, which is not run here. \
+         If you trust the file, look in Python, where that code is installed, for the dictionary of tensors in \
+         d = torch.load({quoted}, weights_only=False), and torch.save it by itself",
+        path = path.display(),
+        quoted = quoted(path)
     )]
     Code {
         /// The file.
         path: PathBuf,
-        /// The class or function that the pickle names, `module.name`.
+        /// Classes and functions that the pickle names, `module.name`; the first few.
         global: String,
     },
     /// A file that is whole, in a form that is not read here; the reason says how to bring it.
@@ -77,7 +80,7 @@ pub enum CheckpointError {
         steps: Vec<PathBuf>,
     },
     /// A tensor whose numbers are of a type that is not read.
-    #[error("{path}: {key}: numbers of type {dtype} are not read here, {expected}", path = path.display())]
+    #[error("{path}: {key}: numbers of type {dtype} are not read here; {advice}", path = path.display())]
     Dtype {
         /// The file.
         path: PathBuf,
@@ -85,8 +88,24 @@ pub enum CheckpointError {
         key: String,
         /// Its type.
         dtype: String,
-        /// What is read.
-        expected: &'static str,
+        /// What to do.
+        advice: String,
+    },
+    /// A weight that is no number.
+    #[error(
+        "{path}: {key} holds {number} at {position:?}: the training that wrote it diverged; \
+         take an earlier checkpoint of it",
+        path = path.display()
+    )]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The tensor, as the file calls it.
+        key: String,
+        /// Where in it, outermost dimension first; the first place.
+        position: Vec<usize>,
+        /// What stands there: NaN or an infinity.
+        number: f32,
     },
     /// The file has no tensor of that name.
     #[error("{path}: no tensor is called {key}", path = path.display())]
@@ -97,12 +116,14 @@ pub enum CheckpointError {
         key: String,
     },
     /// The file's weights are not those that the model asks for.
-    #[error("{path}: weights do not fit: {report}", path = path.display())]
+    #[error("{path}: weights do not fit: {report}{hint}", path = path.display())]
     Mismatch {
         /// The file.
         path: PathBuf,
         /// Every difference.
         report: Box<Report>,
+        /// What is known of the reason, behind a semicolon; empty if nothing is.
+        hint: String,
     },
     /// No known variant has a trunk like the file's.
     #[error("{path}: fits no known variant: {reason}", path = path.display())]
@@ -187,7 +208,10 @@ impl Fault {
             Fault::NotWeights(reason) => CheckpointError::NotWeights { path, reason },
             Fault::Damaged(reason) => CheckpointError::Damaged { path, reason },
             Fault::Code(global) => CheckpointError::Code { path, global },
-            Fault::Unsupported(reason) => CheckpointError::Unsupported { path, reason },
+            Fault::Unsupported(reason) => {
+                let reason = reason.replace(FILE, &quoted(&path));
+                CheckpointError::Unsupported { path, reason }
+            }
         }
     }
 }

@@ -6,22 +6,22 @@ use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use half::{bf16, f16};
-
 use super::bytes::FileBytes;
 use super::error::{CheckpointError, Fault};
 use super::format::{Format, recognise};
 use super::layout::{Layout, Spelling};
-use super::numbers::{decode, first, row_major, strided};
+use super::names::{Unwrapped, unwrap_names};
+use super::numbers::{counter, decoder, row_major, strided};
+use super::pickle::found::{Beside, OPTIMISER};
+use super::python::{keep_only, save_again};
 use super::safetensors::read::read_header;
+use super::shards::{Index, of_part};
 use super::shown::shown;
-use super::tensor::{Dtype, Location, Tensor, TensorInfo};
-use super::torch;
+use super::tensor::{Location, Tensor, TensorInfo};
+use super::torch::contents::{Contents, Storages};
+use super::torch::{archive, legacy};
 use super::version::{MODEL_FORMAT, newer};
 use crate::kernels::encoded::{Decode, Encoded};
-
-/// Prefixes that wrappers of PyTorch put before every name (DataParallel, `torch.compile`).
-const WRAPPERS: [&str; 2] = ["module.", "_orig_mod."];
 
 /// Largest tensor that may hold more numbers than its storage does (an expanded one), in numbers.
 const MAX_EXPANDED: u64 = 1 << 24;
@@ -33,12 +33,32 @@ const MAX_EXPANDED: u64 = 1 << 24;
 pub struct WeightFile {
     path: PathBuf,
     format: Format,
-    bytes: FileBytes,
+    /// The file itself, or those that an index names.
+    parts: Vec<Part>,
     tensors: BTreeMap<String, Tensor>,
     metadata: BTreeMap<String, String>,
     section: Vec<String>,
-    archive: Option<torch::Archive>,
+    prefix: String,
+    /// Whether some of the names do not have the prefix.
+    outside: bool,
+    beside: Beside,
     spelling: Option<Spelling>,
+}
+
+/// One file with its tensors' bytes.
+struct Part {
+    path: PathBuf,
+    bytes: FileBytes,
+    storages: Storages,
+}
+
+/// What one file says of its tensors.
+struct Read {
+    part: Part,
+    tensors: BTreeMap<String, Tensor>,
+    metadata: BTreeMap<String, String>,
+    section: Vec<String>,
+    beside: Beside,
 }
 
 impl fmt::Debug for WeightFile {
@@ -52,7 +72,8 @@ impl fmt::Debug for WeightFile {
 }
 
 impl WeightFile {
-    /// Opens a `.safetensors`, `.pt` or `.pth` file; the format is told by the content, not by the name.
+    /// Opens a `.safetensors` file, one of `torch.save` (`.pt`, `.pth`, `.bin`, `.ckpt`), or the index of a model in
+    /// several files (`.index.json`), which lie beside it; the format is told by the content, not by the name.
     ///
     /// The file is mapped, not read. It must not be changed in place or cut short while it is open: on Unix a program that
     /// touches a page beyond the new end is killed by the system. Files that are replaced by renaming, as [`super::save`]
@@ -61,49 +82,43 @@ impl WeightFile {
     /// # Errors
     /// Anything that is not a whole, harmless weight file: see [`CheckpointError`].
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
-        let read_error = |source| CheckpointError::Read { path: path.to_path_buf(), source };
-        // before opening, since opening a pipe would wait for its writer
-        let kind = std::fs::metadata(path).map_err(read_error)?;
-        if kind.is_dir() {
-            return Err(Fault::NotWeights("it is a folder; name the file in it".into()).at(path));
-        }
-        if !kind.is_file() {
-            return Err(Fault::NotWeights("it is a device or pipe, not a file on disk".into()).at(path));
-        }
-        let file = File::open(path).map_err(read_error)?;
-        if file.metadata().map_err(read_error)?.len() == 0 {
-            return Err(Fault::NotWeights("it is empty".into()).at(path));
-        }
-        Self::read(path, FileBytes::mapped(&file).map_err(read_error)?)
+        Self::read(path, mapped(path)?, true)
     }
 
-    /// A weight file whose bytes are in memory; `name` stands in for the path in messages.
+    /// A weight file whose bytes are in memory; `name` stands in for the path in messages. No index: the files that it
+    /// names are on a disk.
     ///
     /// # Errors
     /// As [`WeightFile::open`].
     pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Self, CheckpointError> {
-        Self::read(Path::new(name), FileBytes::owned(bytes))
+        Self::read(Path::new(name), FileBytes::owned(bytes), false)
     }
 
-    fn read(path: &Path, bytes: FileBytes) -> Result<Self, CheckpointError> {
+    fn read(path: &Path, bytes: FileBytes, on_disk: bool) -> Result<Self, CheckpointError> {
         let at = |fault: Fault| fault.at(path);
         let format = recognise(path, bytes.as_ref()).map_err(at)?;
-        let (tensors, metadata, section, archive) = match format {
-            Format::Safetensors => {
-                let (tensors, metadata) = read_header(bytes.as_ref()).map_err(at)?;
-                (tensors, metadata, Vec::new(), None)
+        let mut parts = Vec::new();
+        let Read { tensors, metadata, section, mut beside, part } = match format {
+            Format::Index if !on_disk => {
+                let reason = "is an index of several files, which are not in memory; open it by its path";
+                return Err(at(Fault::Unsupported(reason.into())));
             }
-            Format::Torch => {
-                let contents = torch::open(bytes.clone()).map_err(at)?;
-                (contents.tensors, BTreeMap::new(), contents.section, Some(contents.archive))
-            }
+            Format::Index => read_parts(path, bytes, &mut parts)?,
+            format => read_one(path, format, bytes)?,
         };
-        if let Some(found) = newer(&metadata) {
-            return Err(CheckpointError::Newer { path: path.to_path_buf(), found, known: MODEL_FORMAT });
+        parts.push(part);
+        let unwrapped = unwrap_names(tensors).map_err(at)?;
+        if let [first, second, ..] = &unwrapped.several[..] {
+            let (one, other) = (shown(first), shown(second));
+            let advice = keep_only(path, format, &section, first);
+            let reason = format!("holds several models, under `{one}` and `{other}`; keep one of them, {advice}");
+            return Err(at(Fault::Unsupported(reason)));
         }
-        let tensors = unwrap_names(tensors);
-        let spelling = Spelling::recognise(tensors.keys().map(String::as_str));
-        Ok(WeightFile { path: path.to_path_buf(), format, bytes, tensors, metadata, section, archive, spelling })
+        beside.keys.extend(unwrapped.counters.iter().map(|name| shown(name)));
+        let spelling = Spelling::recognise(unwrapped.tensors.keys().map(String::as_str));
+        let path = path.to_path_buf();
+        let Unwrapped { tensors, prefix, outside, .. } = unwrapped;
+        Ok(WeightFile { path, format, parts, tensors, metadata, section, prefix, outside, beside, spelling })
     }
 
     /// The path it was opened by.
@@ -130,12 +145,23 @@ impl WeightFile {
         &self.metadata
     }
 
-    /// Keys under which a PyTorch archive holds its weights (`["model"]`); empty where they lie at the top.
+    /// What leads to the weights in a file of PyTorch: `model` for the key `["model"]`, `[0]` for the first of a list,
+    /// `.name` for an attribute. Empty where they lie at the top.
     pub fn section(&self) -> &[String] {
         &self.section
     }
 
-    /// The tensors' names in bytewise order, without `module.` and the like.
+    /// What stood before all names and was taken from them, as wrappers put it there (`module.`, `model._orig_mod.`).
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// What lies beside the weights and is not read.
+    pub(super) fn beside(&self) -> &Beside {
+        &self.beside
+    }
+
+    /// The tensors' names in bytewise order, without [`prefix`](Self::prefix).
     pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
         self.tensors.keys().map(String::as_str)
     }
@@ -145,10 +171,11 @@ impl WeightFile {
         self.tensors.get(name).map(|tensor| TensorInfo { dtype: tensor.dtype, shape: &tensor.shape })
     }
 
-    /// The values of an `f32`, `f16` or `bf16` tensor, row-major.
+    /// The values of a tensor of real numbers, row-major, in single precision: other types are cast as PyTorch casts
+    /// them.
     ///
     /// # Errors
-    /// No such tensor, another type, or (in an archive) damaged bytes.
+    /// No such tensor, a type that is not read (complex, quantised), or (in an archive) damaged bytes.
     pub fn values(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
         if let Some(encoded) = self.encoded(name)? {
             return Ok(encoded.to_vec());
@@ -175,52 +202,59 @@ impl WeightFile {
         let (tensor, width) = (self.tensor(name)?, self.width(name)?);
         let outside = || self.outside(name);
         let length = tensor.shape.iter().product::<usize>().checked_mul(width).ok_or_else(outside)?;
-        match (&tensor.location, &self.archive) {
-            (Location::Contiguous(range), _) => {
-                let bytes = self.bytes.as_ref().get(range.clone()).filter(|bytes| bytes.len() == length);
+        let part = self.part(tensor, name)?;
+        match &tensor.location {
+            Location::Contiguous(range) => {
+                let bytes = part.bytes.as_ref().get(range.clone()).filter(|bytes| bytes.len() == length);
                 Ok(Some(Cow::Borrowed(bytes.ok_or_else(outside)?)))
             }
-            (Location::Strided { .. }, _) if length == 0 => Ok(Some(Cow::Borrowed(&[]))),
-            (Location::Strided { storage, offset, strides }, Some(archive)) if row_major(&tensor.shape, strides) => {
+            Location::Strided { .. } if length == 0 => Ok(Some(Cow::Borrowed(&[]))),
+            Location::Strided { storage, offset, strides, .. } if row_major(&tensor.shape, strides) => {
                 let start = usize::try_from(*offset).ok().and_then(|offset| offset.checked_mul(width));
                 let range = start.and_then(|start| Some(start..start.checked_add(length)?)).ok_or_else(outside)?;
-                let bytes = archive.bytes(self.bytes.as_ref(), *storage).map_err(|fault| fault.at(&self.path))?;
-                Ok(Some(match bytes {
+                Ok(Some(match self.storage(part, name, *storage)? {
                     Cow::Borrowed(bytes) => Cow::Borrowed(bytes.get(range).ok_or_else(outside)?),
                     Cow::Owned(bytes) => Cow::Owned(bytes.get(range).ok_or_else(outside)?.to_vec()),
                 }))
             }
-            _ => Ok(None),
+            Location::Strided { .. } => Ok(None),
         }
+    }
+
+    fn part(&self, tensor: &Tensor, name: &str) -> Result<&Part, CheckpointError> {
+        self.parts.get(tensor.part).ok_or_else(|| self.outside(name))
+    }
+
+    fn storage<'f>(&self, part: &'f Part, name: &str, storage: usize) -> Result<Cow<'f, [u8]>, CheckpointError> {
+        let bytes = part.storages.bytes(part.bytes.as_ref(), storage).map_err(|fault| fault.at(&part.path))?;
+        bytes.ok_or_else(|| self.outside(name))
     }
 
     /// Bytes of one of a tensor's numbers.
     fn width(&self, name: &str) -> Result<usize, CheckpointError> {
-        self.tensor(name)?.dtype.bytes().map(|width| width as usize).ok_or_else(|| self.outside(name))
+        let width = self.tensor(name)?.dtype.bytes().map(|width| width as usize);
+        width.ok_or_else(|| self.wrong_dtype(name))
     }
 
     fn decoder(&self, name: &str) -> Result<Decode, CheckpointError> {
-        match self.tensor(name)?.dtype {
-            Dtype::F32 => Ok(|bytes, to| decode(bytes, to, f32::from_le_bytes)),
-            Dtype::F16 => Ok(|bytes, to| decode(bytes, to, |b| f16::from_le_bytes(b).to_f32())),
-            Dtype::BF16 => Ok(|bytes, to| decode(bytes, to, |b| bf16::from_le_bytes(b).to_f32())),
-            _ => Err(self.wrong_dtype(name, "real values only as f32, f16 or bf16")),
-        }
+        let tensor = self.tensor(name)?;
+        decoder(tensor.dtype, is_negative(tensor)).ok_or_else(|| self.wrong_dtype(name))
     }
 
     fn outside(&self, name: &str) -> CheckpointError {
         Fault::Damaged(format!("{}: its numbers do not lie within the file", shown(name))).at(&self.path)
     }
 
-    /// The count in an `i64` tensor of one number (`num_batches_tracked`).
+    /// The count in a tensor of one number (`num_batches_tracked`), of any type: PyTorch casts it. What is no number,
+    /// or became infinite in half precision, is 0.
     ///
     /// # Errors
-    /// No such tensor, another type, more than one number, or damaged bytes.
+    /// No such tensor, a type that is not read, more than one number, or damaged bytes.
     pub fn count(&self, name: &str) -> Result<i64, CheckpointError> {
-        if self.tensor(name)?.dtype != Dtype::I64 {
-            return Err(self.wrong_dtype(name, "counts only as i64"));
-        }
-        match self.numbers(name, |b| i64::from_le_bytes(first(b)))?[..] {
+        let tensor = self.tensor(name)?;
+        let (count, negative) = (counter(tensor.dtype).ok_or_else(|| self.wrong_dtype(name))?, is_negative(tensor));
+        match self.numbers(name, count)?[..] {
+            [count] if negative => Ok(count.saturating_neg()),
             [count] => Ok(count),
             ref several => {
                 let reason = format!("{}: a count is one number, this has {}", shown(name), several.len());
@@ -233,9 +267,55 @@ impl WeightFile {
         self.tensors.get(name).ok_or_else(|| CheckpointError::NoTensor { path: self.path.clone(), key: shown(name) })
     }
 
-    fn wrong_dtype(&self, name: &str, expected: &'static str) -> CheckpointError {
+    fn wrong_dtype(&self, name: &str) -> CheckpointError {
         let dtype = self.tensors.get(name).map_or_else(String::new, |tensor| tensor.dtype.to_string());
-        CheckpointError::Dtype { path: self.path.clone(), key: shown(name), dtype, expected }
+        CheckpointError::Dtype { path: self.path.clone(), key: shown(name), dtype, advice: self.as_floats() }
+    }
+
+    /// How to keep what has a prefix.
+    fn only(&self, prefix: &str) -> String {
+        keep_only(&self.path, self.format, &self.section, prefix)
+    }
+
+    /// How to bring numbers of a type that is not read.
+    fn as_floats(&self) -> String {
+        save_again(&self.path, self.format, &self.section, "v.float()")
+    }
+
+    /// What is known of the reason why weights are missing or cannot be read, behind a semicolon each.
+    pub(super) fn hint(&self, missing: &[String], types: bool, unexpected: bool) -> String {
+        let mut hints = Vec::new();
+        let unread = |key: &String| {
+            let key = format!("{}{key}", self.prefix);
+            self.beside
+                .unread
+                .get(&shown(&key))
+                .map(|what| format!("{} is there, as {what}, which is not read", shown(&key)))
+        };
+        hints.extend(missing.iter().filter_map(unread).take(3));
+        if types {
+            hints.push(self.as_floats());
+        }
+        if !missing.is_empty() {
+            hints.extend(of_part(&self.path));
+        }
+        if unexpected && self.outside {
+            hints.push(format!(
+                "the model is what `{}` stands before; {}",
+                shown(&self.prefix),
+                self.only(&self.prefix)
+            ));
+        }
+        hints.into_iter().map(|hint| format!("; {hint}")).collect()
+    }
+
+    /// What a file without weights of a network holds instead, where that is known.
+    pub(super) fn instead(&self) -> Option<String> {
+        let moments = self.tensors.keys().filter(|name| name.contains("exp_avg") || name.contains("momentum_buffer"));
+        if !self.tensors.is_empty() && moments.count() * 2 >= self.tensors.len() {
+            return Some(OPTIMISER.into());
+        }
+        None
     }
 
     fn numbers<T>(&self, name: &str, decode: impl Fn(&[u8]) -> T) -> Result<Vec<T>, CheckpointError> {
@@ -243,31 +323,106 @@ impl WeightFile {
             return Ok(bytes.chunks_exact(self.width(name)?).map(decode).collect());
         }
         let (tensor, width, outside) = (self.tensor(name)?, self.width(name)?, || self.outside(name));
-        match (&tensor.location, &self.archive) {
-            (Location::Strided { storage, offset, strides }, Some(archive)) => {
-                let bytes = archive.bytes(self.bytes.as_ref(), *storage).map_err(|fault| fault.at(&self.path))?;
-                let count: usize = tensor.shape.iter().product();
-                if count as u64 > MAX_EXPANDED.max((bytes.len() / width) as u64) {
-                    let reason = format!(
-                        "{}: shape {:?} repeats the {} numbers of its storage; save it with .contiguous()",
-                        shown(name),
-                        tensor.shape,
-                        bytes.len() / width
-                    );
-                    return Err(Fault::Unsupported(reason).at(&self.path));
-                }
-                strided(&bytes, width, *offset, &tensor.shape, strides, decode).ok_or_else(outside)
-            }
-            _ => Err(outside()),
+        let Location::Strided { storage, offset, strides, .. } = &tensor.location else { return Err(outside()) };
+        let bytes = self.storage(self.part(tensor, name)?, name, *storage)?;
+        let count: usize = tensor.shape.iter().product();
+        if count as u64 > MAX_EXPANDED.max((bytes.len() / width) as u64) {
+            let reason = format!(
+                "{}: shape {:?} repeats the {} numbers of its storage; {}",
+                shown(name),
+                tensor.shape,
+                bytes.len() / width,
+                save_again(&self.path, self.format, &self.section, "v.contiguous()")
+            );
+            return Err(Fault::Unsupported(reason).at(&self.path));
         }
+        strided(&bytes, width, *offset, &tensor.shape, strides, decode).ok_or_else(outside)
     }
 }
 
-fn unwrap_names(mut tensors: BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
-    while let Some(wrapper) =
-        WRAPPERS.iter().find(|w| !tensors.is_empty() && tensors.keys().all(|k| k.starts_with(**w)))
-    {
-        tensors = tensors.into_iter().map(|(name, tensor)| (name[wrapper.len()..].to_owned(), tensor)).collect();
+fn is_negative(tensor: &Tensor) -> bool {
+    matches!(tensor.location, Location::Strided { negative: true, .. })
+}
+
+/// The bytes of a file on disk.
+fn mapped(path: &Path) -> Result<FileBytes, CheckpointError> {
+    let read_error = |source| CheckpointError::Read { path: path.to_path_buf(), source };
+    // before opening, since opening a pipe would wait for its writer
+    let kind = std::fs::metadata(path).map_err(read_error)?;
+    if kind.is_dir() {
+        return Err(Fault::NotWeights("it is a folder; name the file in it".into()).at(path));
     }
-    tensors
+    if !kind.is_file() {
+        return Err(Fault::NotWeights("it is a device or pipe, not a file on disk".into()).at(path));
+    }
+    let file = File::open(path).map_err(read_error)?;
+    if file.metadata().map_err(read_error)?.len() == 0 {
+        return Err(Fault::NotWeights("it is empty".into()).at(path));
+    }
+    FileBytes::mapped(&file).map_err(read_error)
+}
+
+/// The tensors of a file that is whole in itself.
+fn read_one(path: &Path, format: Format, bytes: FileBytes) -> Result<Read, CheckpointError> {
+    let at = |fault: Fault| fault.at(path);
+    let (contents, metadata) = match format {
+        Format::Safetensors | Format::Index => {
+            let (tensors, metadata) = read_header(bytes.as_ref()).map_err(at)?;
+            let (storages, section, beside) = (Storages::None, Vec::new(), Beside::default());
+            (Contents { storages, section, tensors, beside }, metadata)
+        }
+        Format::Torch => (archive::open(bytes.clone()).map_err(at)?, BTreeMap::new()),
+        Format::TorchLegacy => (legacy::open(bytes.as_ref()).map_err(at)?, BTreeMap::new()),
+    };
+    if let Some(found) = newer(&metadata) {
+        return Err(CheckpointError::Newer { path: path.to_path_buf(), found, known: MODEL_FORMAT });
+    }
+    let Contents { storages, section, tensors, beside } = contents;
+    let part = Part { path: path.to_path_buf(), bytes, storages };
+    Ok(Read { part, tensors, metadata, section, beside })
+}
+
+/// The tensors of the files that the index `path` names: all but the last go into `parts`.
+fn read_parts(path: &Path, index: FileBytes, parts: &mut Vec<Part>) -> Result<Read, CheckpointError> {
+    let at = |fault: Fault| fault.at(path);
+    let index = Index::read(index.as_ref()).map_err(at)?;
+    let mut all: Option<Read> = None;
+    for (number, name) in index.files.iter().enumerate() {
+        let place = path.with_file_name(name);
+        let bytes = mapped(&place).map_err(|error| {
+            let files = index.files.len();
+            at(Fault::Unsupported(format!("is the index of {files} files, which must lie beside it: {error}")))
+        })?;
+        let format = recognise(&place, bytes.as_ref()).map_err(|fault| fault.at(&place))?;
+        if format == Format::Index {
+            return Err(at(Fault::Damaged(format!("it names another index, {}", shown(name)))));
+        }
+        let mut read = read_one(&place, format, bytes)?;
+        for (weight, tensor) in &mut read.tensors {
+            tensor.part = number;
+            if index.weights.get(weight).is_none_or(|&file| file != number) {
+                return Err(at(Fault::Damaged(format!(
+                    "it does not say that {} holds {}, which it does",
+                    shown(name),
+                    shown(weight)
+                ))));
+            }
+        }
+        match &mut all {
+            None => all = Some(read),
+            Some(all) => {
+                parts.push(std::mem::replace(&mut all.part, read.part));
+                all.tensors.extend(read.tensors);
+                for (key, value) in read.metadata {
+                    all.metadata.entry(key).or_insert(value);
+                }
+            }
+        }
+    }
+    let all = all.ok_or_else(|| at(Fault::Damaged("it names no file".into())))?;
+    if let Some((weight, &file)) = index.weights.iter().find(|(weight, _)| !all.tensors.contains_key(*weight)) {
+        let file = shown(&index.files[file]);
+        return Err(at(Fault::Damaged(format!("it says that {file} holds {}, which it does not", shown(weight)))));
+    }
+    Ok(all)
 }

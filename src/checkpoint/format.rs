@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::Path;
 
 use super::error::Fault;
+use super::shards::is_index;
+use super::shown::FILE;
 
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -12,8 +14,12 @@ use super::error::Fault;
 pub enum Format {
     /// <https://huggingface.co/docs/safetensors>.
     Safetensors,
-    /// The zip archive that `torch.save` writes since PyTorch 1.6 (`.pt`, `.pth`).
+    /// The zip archive that `torch.save` writes since PyTorch 1.6 (`.pt`, `.pth`, `.bin`, `.ckpt`).
     Torch,
+    /// What `torch.save` wrote before.
+    TorchLegacy,
+    /// A model in several files, and the index that names them (`.index.json`).
+    Index,
 }
 
 impl fmt::Display for Format {
@@ -21,6 +27,8 @@ impl fmt::Display for Format {
         f.write_str(match self {
             Format::Safetensors => "safetensors",
             Format::Torch => "PyTorch archive",
+            Format::TorchLegacy => "PyTorch file of before 1.6",
+            Format::Index => "index of several files",
         })
     }
 }
@@ -32,18 +40,24 @@ pub(super) fn recognise(path: &Path, bytes: &[u8]) -> Result<Format, Fault> {
     if bytes.starts_with(b"PK\x03\x04") {
         return Ok(Format::Torch);
     }
+    if is_index(bytes) {
+        return Ok(Format::Index);
+    }
     if bytes.get(8) == Some(&b'{') {
         return Ok(Format::Safetensors);
     }
-    let again = "in Python: torch.save(torch.load(path, weights_only=True), \"weights.pth\")";
     Err(match bytes {
         [] => Fault::NotWeights("it is empty".into()),
-        [0x80, _, rest @ ..] if rest.starts_with(LEGACY) => Fault::Unsupported(format!(
-            "is in the format that torch.save wrote before PyTorch 1.6; save it again {again}"
+        [0x80, _, rest @ ..] if rest.starts_with(LEGACY) => return Ok(Format::TorchLegacy),
+        // not with torch.load, which refuses it
+        [0x80, 2..=5, ..] => Fault::Unsupported(format!(
+            "is a bare pickle, not a file of torch.save; in Python: import pickle, torch; \
+             torch.save(pickle.load(open({FILE}, \"rb\")), \"weights.pth\")"
         )),
-        [0x80, 2..=5, ..] => {
-            Fault::Unsupported(format!("is a bare pickle, not an archive of torch.save; save it again {again}"))
-        }
+        _ if bytes.get(257..262) == Some(b"ustar") => Fault::Unsupported(format!(
+            "is a tar archive; if PyTorch 0.1 wrote it, in Python: \
+             torch.save(torch.load({FILE}, weights_only=False), \"weights.pth\")"
+        )),
         _ if bytes.starts_with(b"version https://git-lfs") => {
             Fault::NotWeights("it is a Git LFS pointer; fetch the file itself with `git lfs pull`".into())
         }

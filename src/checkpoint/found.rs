@@ -8,6 +8,8 @@ use crate::files::pointer::Pointer;
 
 /// A checkpoint's model.
 pub const MODEL: &str = "model.safetensors";
+/// What other programs call a model in a folder of its own, the first of which is taken.
+const OTHERS: [&str; 3] = ["model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
 /// The folder of a run's checkpoints, each of which is called by its step.
 pub const CHECKPOINTS: &str = "checkpoints";
 /// The name in a run's folder for its newest checkpoint.
@@ -61,7 +63,8 @@ impl fmt::Display for FoundModel {
 }
 
 /// The weight file that `path` stands for: itself if it is no folder; of a folder the `model.safetensors` in it; of a run's
-/// folder the best model, or else the newest.
+/// folder the best model, or else the newest; of a folder of another program its model, or the index of one in several
+/// files.
 ///
 /// # Errors
 /// When a folder holds none of these; the error says what was looked for.
@@ -87,6 +90,13 @@ pub fn find_model(path: &Path) -> Result<FoundModel, CheckpointError> {
             Some(target) => format!("{name}/{MODEL} ({name} stands for {}, where there is none)", target.display()),
             None => format!("{name}/{MODEL}"),
         });
+    }
+    for name in OTHERS {
+        let inside = path.join(name);
+        if inside.is_file() {
+            return Ok(FoundModel { path: inside, kind: FoundAs::InFolder });
+        }
+        looked.push(name.to_string());
     }
     let steps = numbered(path).into_iter().filter(|step| step.join(MODEL).is_file()).collect();
     Err(CheckpointError::NoModel { path: path.to_path_buf(), looked: looked.join(", "), steps })

@@ -6,7 +6,7 @@ use serde::Serialize;
 use std::fmt;
 
 /// How a file spells the names of the trunk's weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {
     /// A whole SAM2-UNet: `encoder.blocks.7.block.mlp.layers.0.weight`, `rfb1...`, `up1...`, `head...`.
@@ -82,9 +82,10 @@ const MODULES: [[&str; 3]; 8] = [
 /// The trunk's weights outside of any module, spelled the same everywhere.
 const POSITIONS: [&str; 2] = ["pos_embed", "pos_embed_window"];
 
-/// What may stand before the trunk's names, for each layout; the first of a layout is the usual one.
+/// What may stand before the trunk's names, for each layout; the first of a layout is the usual one. What else stands
+/// before these words is found by `names`.
 const PREFIXES: [(Layout, &[&str]); 5] = [
-    (Layout::Sam2Unet, &["encoder.", "model.encoder.", "net.encoder."]),
+    (Layout::Sam2Unet, &["encoder."]),
     (Layout::Meta, &["image_encoder.trunk.", "model.image_encoder.trunk.", "sam2_model.image_encoder.trunk."]),
     (Layout::Trunk, &["trunk.", "model.trunk.", "encoder.trunk.", "backbone.", "encoder.", "model.", ""]),
     (Layout::Transformers, &["vision_encoder.backbone.", "model.vision_encoder.backbone.", "backbone.", "model.", ""]),
@@ -133,16 +134,29 @@ impl Spelling {
     pub(super) fn recognise<'k>(keys: impl Iterator<Item = &'k str> + Clone) -> Option<Self> {
         let mut best = None;
         let mut most = 0;
-        for (layout, prefixes) in PREFIXES {
-            for prefix in prefixes {
-                let spelling = Spelling { layout, prefix };
-                let named = keys.clone().filter(|key| spelling.trunk_name(key).is_some()).count();
-                if named > most {
-                    (best, most) = (Some(spelling), named);
-                }
+        for (layout, prefix) in Self::all() {
+            let spelling = Spelling { layout, prefix };
+            let named = keys.clone().filter(|key| spelling.is_trunk(key)).count();
+            if named > most {
+                (best, most) = (Some(spelling), named);
             }
         }
         best
+    }
+
+    /// Every layout with every prefix that it may have.
+    pub(super) fn all() -> impl Iterator<Item = (Layout, &'static str)> {
+        PREFIXES.into_iter().flat_map(|(layout, prefixes)| prefixes.iter().map(move |prefix| (layout, *prefix)))
+    }
+
+    /// That layout with that prefix.
+    pub(super) fn at(layout: Layout, prefix: &'static str) -> Self {
+        Spelling { layout, prefix }
+    }
+
+    /// Whether a key is a name of the trunk.
+    pub(super) fn is_trunk(self, key: &str) -> bool {
+        self.trunk_name(key).is_some()
     }
 
     pub(super) fn layout(self) -> Layout {
@@ -193,18 +207,14 @@ impl Spelling {
 
     /// The published name of a key: of the trunk always, of the rest in a SAM2-UNet file.
     pub(super) fn published(self, key: &str) -> Option<String> {
-        self.trunk_name(key).or_else(|| {
-            let wrapper = self.prefix.strip_suffix("encoder.").filter(|_| self.layout == Layout::Sam2Unet)?;
-            key.strip_prefix(wrapper).map(str::to_owned)
-        })
+        self.trunk_name(key).or_else(|| (self.layout == Layout::Sam2Unet).then(|| key.to_owned()))
     }
 
     /// How this file would spell a published name: the inverse of [`Self::published`].
     pub(super) fn spelled(self, published: &str) -> String {
         let inner = published.strip_prefix("encoder.").unwrap_or(published);
         if self.layout == Layout::Sam2Unet {
-            let wrapper = self.prefix.strip_suffix("encoder.").unwrap_or_default();
-            return format!("{wrapper}{published}");
+            return published.to_owned();
         }
         let (before, name) = match inner.split_once(".block.") {
             Some((block, name)) => (format!("{block}."), name),

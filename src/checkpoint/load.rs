@@ -10,8 +10,8 @@ use super::error::{CheckpointError, Fault};
 use super::file::WeightFile;
 use super::layout::{Layout, Part};
 use super::report::{Key, Report, WrongDtype, WrongShape};
+use super::shards::of_part;
 use super::shown::shown;
-use super::tensor::Dtype;
 
 /// Which of a model's weights are to come from a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,10 +73,16 @@ impl<'f> Loaded<'f> {
     }
 
     fn spoilt(&self, key: &str, at: usize, number: f32) -> CheckpointError {
-        Fault::Damaged(format!("{key}: number {at} is {number}: the weights are spoilt")).at(self.file.path())
+        let shape = self.file.info(key).map_or(&[][..], |info| info.shape);
+        let (path, key) = (self.file.path().to_path_buf(), shown(key));
+        CheckpointError::NotFinite { path, key, position: position(shape, at), number }
     }
 
-    fn read(&self, spec: &WeightSpec) -> Result<Value, CheckpointError> {
+    /// The value of one of the weights. A counter that the file lacks is 0.
+    pub(super) fn read(&self, spec: &WeightSpec) -> Result<Value, CheckpointError> {
+        if spec.role == Role::Counter && !self.keys.contains_key(&spec.name) {
+            return Ok(Value::Count(0));
+        }
         let key = self.key(spec)?;
         match spec.role {
             Role::Counter => self.file.count(key).map(Value::Count),
@@ -91,8 +97,11 @@ impl<'f> Loaded<'f> {
     }
 
     fn read_encoded(&self, spec: &WeightSpec) -> Result<Option<Encoded<'f>>, CheckpointError> {
+        if spec.role == Role::Counter {
+            return Ok(None);
+        }
         let key = self.key(spec)?;
-        let encoded = if spec.role == Role::Counter { None } else { self.file.encoded(key)? };
+        let encoded = self.file.encoded(key)?;
         match encoded.as_ref().and_then(Encoded::not_finite) {
             None => Ok(encoded),
             Some((at, number)) => Err(self.spoilt(key, at, number)),
@@ -100,16 +109,32 @@ impl<'f> Loaded<'f> {
     }
 }
 
-fn source_error(spec: &WeightSpec, error: &CheckpointError) -> SourceError {
-    SourceError { name: spec.name.clone(), reason: error.to_string() }
+/// The indices of number `at` of an array, outermost dimension first.
+fn position(shape: &[usize], mut at: usize) -> Vec<usize> {
+    let mut position: Vec<usize> = shape
+        .iter()
+        .rev()
+        .map(|&size| {
+            let index = at % size.max(1);
+            at /= size.max(1);
+            index
+        })
+        .collect();
+    position.reverse();
+    position
+}
+
+/// The error names file and weight itself.
+fn source_error(error: &CheckpointError) -> SourceError {
+    SourceError { name: String::new(), reason: error.to_string() }
 }
 
 impl WeightSource for Loaded<'_> {
     fn value(&mut self, spec: &WeightSpec) -> Result<Value, SourceError> {
-        self.read(spec).map_err(|error| source_error(spec, &error))
+        self.read(spec).map_err(|error| source_error(&error))
     }
     fn encoded(&mut self, spec: &WeightSpec) -> Result<Option<Encoded<'_>>, SourceError> {
-        self.read_encoded(spec).map_err(|error| source_error(spec, &error))
+        self.read_encoded(spec).map_err(|error| source_error(&error))
     }
 }
 
@@ -161,7 +186,9 @@ pub fn load<'f>(
     if report.fits() {
         Ok((loaded, report))
     } else {
-        Err(CheckpointError::Mismatch { path: file.path().to_path_buf(), report: Box::new(report) })
+        let missing: Vec<_> = report.missing.iter().map(|key| key.in_file.clone()).collect();
+        let hint = file.hint(&missing, !report.wrong_dtype.is_empty(), report.intruders > 0);
+        Err(CheckpointError::Mismatch { path: file.path().to_path_buf(), report: Box::new(report), hint })
     }
 }
 
@@ -169,11 +196,12 @@ pub fn load<'f>(
 pub(super) fn known_layout(file: &WeightFile) -> Result<Layout, CheckpointError> {
     file.layout().ok_or_else(|| {
         let names: Vec<_> = file.names().take(3).map(shown).collect();
-        let reason = format!(
-            "none of its {} tensors is of SAM2's image encoder (the first are called {})",
-            file.names().len(),
-            names.join(", ")
-        );
+        let reason = file.instead().unwrap_or_else(|| {
+            let tensors = file.names().len();
+            let part = of_part(file.path()).map_or_else(String::new, |part| format!("; {part}"));
+            let names = names.join(", ");
+            format!("none of its {tensors} tensors is of SAM2's image encoder (the first are called {names}){part}")
+        });
         Fault::Unsupported(reason).at(file.path())
     })
 }
@@ -220,7 +248,7 @@ pub(super) fn compare<'f>(
                 expected: spec.shape.clone(),
                 found: info.shape.to_vec(),
             });
-        } else if count != (info.dtype == Dtype::I64) || !count && !info.dtype.is_real() {
+        } else if !info.dtype.is_real() {
             report.wrong_dtype.push(WrongDtype { key: pair(), count, found: info.dtype });
         } else {
             report.applied += 1;
@@ -228,8 +256,26 @@ pub(super) fn compare<'f>(
         }
     }
     for name in wanted.keys().filter(|name| !found.contains(*name)) {
+        if wanted[name].role == Role::Counter {
+            report.counters += 1;
+            continue;
+        }
         let in_file = file.spelling().map_or_else(|| (*name).to_owned(), |spelling| spelling.spelled(name));
         report.missing.push(Key { published: (*name).to_owned(), in_file });
     }
     Ok((Loaded { file, keys }, report))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::position;
+
+    #[test]
+    fn numbers_have_a_place_in_each_dimension() {
+        assert_eq!(position(&[2, 3, 4], 0), [0, 0, 0]);
+        assert_eq!(position(&[2, 3, 4], 23), [1, 2, 3]);
+        assert_eq!(position(&[2, 3, 4], 13), [1, 0, 1]);
+        assert_eq!(position(&[5], 4), [4]);
+        assert_eq!(position(&[], 0), [0; 0]);
+    }
 }

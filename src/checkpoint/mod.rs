@@ -2,13 +2,16 @@
 //!
 //! In the order that data flows:
 //!
-//! 1. [`find_model`] says which file is meant where a run's folder is given. [`WeightFile::open`] maps a `.safetensors` file or a `.pt`/`.pth` archive of `torch.save` and lists its
-//!    tensors. Weight files are untrusted input: no code of a pickle is run, every size is checked before memory is
-//!    asked for, and whatever is wrong becomes one [`CheckpointError`].
+//! 1. [`find_model`] says which file is meant where a run's folder is given. [`WeightFile::open`] maps a `.safetensors`
+//!    file, one of `torch.save` (`torch/`, with its `pickle/`), or the several files that an index names (`shards`), and
+//!    lists its tensors; `names` takes away what wrappers put before all names. Weight files are untrusted input: no
+//!    code of a pickle is run, every size is checked before memory is asked for, and whatever is wrong becomes one
+//!    [`CheckpointError`].
 //! 2. [`Layout`] is how a file spells the names of SAM2's image encoder (Meta, transformers, timm, SAM2-UNet).
 //! 3. [`load`] compares a file with the weights that a model asks for and gives a [`Loaded`], which hands out values
 //!    under their published names, and a [`Report`]; [`detect`] finds the variant.
-//! 4. [`Writer`] and [`save`] write `.safetensors` atomically; [`convert`] brings any file into our two forms.
+//! 4. [`Writer`] and [`save`] write `.safetensors` atomically; [`convert`] brings any file into our two forms, and into
+//!    an archive for PyTorch if the name says so (`output`).
 //!
 //! Nothing here knows a network: what a model stores is told by [`crate::nn::weights`], names and shapes only.
 
@@ -22,10 +25,14 @@ pub(crate) mod format;
 pub(crate) mod found;
 pub(crate) mod layout;
 pub(crate) mod load;
+pub(crate) mod names;
 pub(crate) mod numbers;
+pub(crate) mod output;
 pub(crate) mod pickle;
+pub(crate) mod python;
 pub(crate) mod report;
 pub(crate) mod safetensors;
+pub(crate) mod shards;
 pub(crate) mod shown;
 pub(crate) mod tensor;
 pub(crate) mod torch;

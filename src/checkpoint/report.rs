@@ -43,7 +43,7 @@ pub struct WrongShape {
 pub struct WrongDtype {
     /// Its name.
     pub key: Key,
-    /// Whether the model asks for a count (`i64`) and not for real numbers (`f32`, `f16`, `bf16`).
+    /// Whether the model asks for a count and not for real numbers.
     pub count: bool,
     /// The file's type.
     pub found: Dtype,
@@ -60,6 +60,8 @@ pub struct Report {
     pub not_asked_for: usize,
     /// Weights that the model asks for and the file lacks.
     pub missing: Vec<Key>,
+    /// Counters of batches that the file lacks, each of which is taken as 0. No result depends on them.
+    pub counters: usize,
     /// Keys of the file that nobody knows.
     pub unexpected: Vec<String>,
     /// Those of `unexpected` that are not tolerated: all in a SAM2-UNet checkpoint, those inside of the trunk in a backbone.
@@ -103,6 +105,9 @@ impl fmt::Display for Report {
         if self.not_asked_for > 0 {
             write!(f, " · rest of SAM2-UNet {}", self.not_asked_for)?;
         }
+        if self.counters > 0 {
+            write!(f, " · counters not there, taken as 0: {}", self.counters)?;
+        }
         let missing = |key: &Key| match self.closest(key) {
             Some(close) => format!("{key}, the file has {}", shown(close)),
             None => key.to_string(),
@@ -114,7 +119,7 @@ impl fmt::Display for Report {
         })?;
         if !self.wrong_dtype.is_empty() {
             list(f, "wrong type", &self.wrong_dtype, |wrong| {
-                let expected = if wrong.count { "i64" } else { "f32, f16 or bf16" };
+                let expected = if wrong.count { "a count" } else { "real numbers" };
                 format!("{} expected {expected}, found {}", wrong.key, wrong.found)
             })?;
         }
@@ -166,6 +171,7 @@ mod tests {
             applied: 312,
             other_parts: 840,
             not_asked_for: 0,
+            counters: 0,
             missing: vec![key("rfb1.branch0.0.conv.weight")],
             unexpected: vec!["rfb1.branch0.0.conv.wieght".into()],
             intruders: 1,

@@ -1,4 +1,6 @@
-//! Names from untrusted files, made fit to be shown.
+//! Names from untrusted files, made fit to be shown, and paths as Python writes them.
+
+use std::path::Path;
 
 /// A name from a file as it can be shown: on one line, without control characters, not too long.
 pub(super) fn shown(name: &str) -> String {
@@ -8,4 +10,12 @@ pub(super) fn shown(name: &str) -> String {
         shown.push_str("...");
     }
     shown
+}
+
+/// Stands for the file's name in a reason that is found before the name is known.
+pub(super) const FILE: &str = "FILE";
+
+/// A path as Python writes it.
+pub(super) fn quoted(path: &Path) -> String {
+    format!("{:?}", path.display().to_string())
 }

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
-/// Type of a tensor's numbers. Real values are read of `F32`, `F16` and `BF16`, counts of `I64`.
+/// Type of a tensor's numbers. Real values and counts are read of all of them but [`Dtype::Other`], as PyTorch casts
+/// them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dtype {
     /// IEEE 754 single precision.
@@ -24,9 +25,19 @@ pub enum Dtype {
     I8,
     /// Byte.
     U8,
+    /// 16-bit integer without a sign.
+    U16,
+    /// 32-bit integer without a sign.
+    U32,
+    /// 64-bit integer without a sign.
+    U64,
+    /// 8 bits: sign, 4 of exponent, 3 of fraction; no infinity.
+    F8E4M3,
+    /// 8 bits: sign, 5 of exponent, 2 of fraction.
+    F8E5M2,
     /// Truth value.
     Bool,
-    /// Any other, by name; its size is not known here.
+    /// Any other, by name (complex, quantised); its size is not known here.
     Other(&'static str),
 }
 
@@ -34,17 +45,17 @@ impl Dtype {
     /// Size of one number in bytes, where known.
     pub(super) fn bytes(self) -> Option<u64> {
         match self {
-            Dtype::F64 | Dtype::I64 => Some(8),
-            Dtype::F32 | Dtype::I32 => Some(4),
-            Dtype::F16 | Dtype::BF16 | Dtype::I16 => Some(2),
-            Dtype::I8 | Dtype::U8 | Dtype::Bool => Some(1),
+            Dtype::F64 | Dtype::I64 | Dtype::U64 => Some(8),
+            Dtype::F32 | Dtype::I32 | Dtype::U32 => Some(4),
+            Dtype::F16 | Dtype::BF16 | Dtype::I16 | Dtype::U16 => Some(2),
+            Dtype::I8 | Dtype::U8 | Dtype::Bool | Dtype::F8E4M3 | Dtype::F8E5M2 => Some(1),
             Dtype::Other(_) => None,
         }
     }
 
     /// Whether [`WeightFile::values`](super::WeightFile::values) reads it.
     pub fn is_real(self) -> bool {
-        matches!(self, Dtype::F32 | Dtype::F16 | Dtype::BF16)
+        !matches!(self, Dtype::Other(_))
     }
 }
 
@@ -60,6 +71,11 @@ impl fmt::Display for Dtype {
             Dtype::I16 => "i16",
             Dtype::I8 => "i8",
             Dtype::U8 => "u8",
+            Dtype::U16 => "u16",
+            Dtype::U32 => "u32",
+            Dtype::U64 => "u64",
+            Dtype::F8E4M3 => "f8_e4m3",
+            Dtype::F8E5M2 => "f8_e5m2",
             Dtype::Bool => "bool",
             Dtype::Other(name) => name,
         })
@@ -80,12 +96,14 @@ pub(super) struct Tensor {
     pub dtype: Dtype,
     pub shape: Vec<usize>,
     pub location: Location,
+    /// Which of the file's parts it lies in.
+    pub part: usize,
 }
 
 /// Where the numbers of a [`Tensor`] lie.
 pub(super) enum Location {
     /// Row-major in these bytes of the file.
     Contiguous(Range<usize>),
-    /// A view of a storage of the archive, offset and strides in numbers.
-    Strided { storage: usize, offset: u64, strides: Vec<u64> },
+    /// A view of a storage, offset and strides in numbers. PyTorch marks a lazily negated one (`is_neg`).
+    Strided { storage: usize, offset: u64, strides: Vec<u64>, negative: bool },
 }

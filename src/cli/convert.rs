@@ -15,18 +15,20 @@ const EXAMPLES: &str = "\
 Examples:
   sam2unet convert SAM2-UNet-90.pth model.safetensors
   sam2unet convert runs/polyp model.safetensors
+  sam2unet convert runs/polyp SAM2-UNet.pth
+      for PyTorch: torch.load(FILE, weights_only=True)
   sam2unet convert sam2_hiera_large.pt trunk.safetensors --to trunk
   sam2unet convert sam2_hiera_large.pt start.safetensors --to sam2-unet --seed 1";
 
-/// Converts a weight file of SAM2 or SAM2-UNet to safetensors
+/// Converts a weight file of SAM2 or SAM2-UNet to safetensors, or to PyTorch's .pth
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Convert {
-    /// The weight file to read: .pt, .pth or .safetensors, as Meta, transformers and timm name the weights; or the folder of a
-    /// run: its best model
+    /// The weight file to read: .pt, .pth or .safetensors, as Meta, transformers and timm name the weights; the index of a
+    /// model in several files (.index.json); or the folder of a run: its best model
     #[arg(value_name = "IN")]
     input: PathBuf,
-    /// The safetensors file to write
+    /// The file to write: .pth, .pt, .bin or .ckpt for PyTorch, any other name for safetensors
     #[arg(value_name = "OUT")]
     output: PathBuf,
     /// What to write: a whole model, or SAM2's image encoder [default: what IN is, if a whole model]

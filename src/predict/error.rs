@@ -5,7 +5,13 @@ use crate::data::error::DataError;
 use crate::nn::network::NetworkError;
 use crate::nn::weights::build::BuildError;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// The path and what is wrong, which may begin with the path already.
+fn of_file(path: &Path, source: &BuildError) -> String {
+    let (path, told) = (path.display().to_string(), source.to_string());
+    if told.starts_with(&path) { told } else { format!("{path}: {told}") }
+}
 
 /// Why there is no prediction.
 #[derive(Debug, thiserror::Error)]
@@ -14,7 +20,7 @@ pub enum PredictError {
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// The model cannot be built from it.
-    #[error("{path}: {source}")]
+    #[error("{}", of_file(path, source))]
     Build {
         /// The checkpoint.
         path: PathBuf,

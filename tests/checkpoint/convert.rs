@@ -4,8 +4,8 @@ use crate::support::archive::archive;
 use crate::support::pico;
 use crate::support::python::python;
 use crate::support::shared::shared;
-use crate::support::small_model::{Ramp, load_both, meta, small_specs, small_torch, value_of};
-use sam2unet::checkpoint::{Dtype, Layout, Report, Scope, Target, WeightFile, convert};
+use crate::support::small_model::{Ramp, load_both, meta, small_specs, small_torch, value_of, write_small};
+use sam2unet::checkpoint::{Dtype, Format, Layout, Report, Scope, Target, WeightFile, convert};
 use std::path::Path;
 use std::process::Command;
 use zip::CompressionMethod;
@@ -110,4 +110,70 @@ fn a_trunk_becomes_a_model_with_a_source_for_the_rest() {
     assert!(message.contains("missing does not exist"), "{message}");
     // a failed conversion leaves nothing behind
     assert_eq!(std::fs::read_dir(folder.path()).expect("folder").count(), 2);
+}
+
+#[test]
+fn an_archive_for_pytorch_holds_the_same_and_depends_on_the_weights_only() {
+    let specs = small_specs(4);
+    let candidates = [("small", specs.clone())];
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    write_small(&path("a.safetensors"), &specs);
+    let mut bytes = Vec::new();
+    for (from, to) in [
+        ("a.safetensors", "b.safetensors"),
+        ("a.safetensors", "b.pth"),
+        ("b.pth", "c.PT"),
+        ("c.PT", "d.ckpt"),
+        ("d.ckpt", "e.bin"),
+        ("e.bin", "f.safetensors"),
+    ] {
+        let done = convert(&path(from), &path(to), None, &candidates, None).expect(to);
+        assert_eq!(done.written, specs.len());
+        bytes.push((to, std::fs::read(path(to)).expect("written")));
+        let file = WeightFile::open(&path(to)).expect(to);
+        let format = if to.ends_with("safetensors") { Format::Safetensors } else { Format::Torch };
+        assert_eq!((file.format(), file.section().len()), (format, 0), "{to}");
+        assert_eq!(load_both(&file, &specs, Scope::All).0, specs.iter().map(value_of).collect::<Vec<_>>(), "{to}");
+    }
+    assert!(bytes[1..5].windows(2).all(|pair| pair[0].1 == pair[1].1));
+    assert!(bytes[0].1 == bytes[5].1);
+    // a trunk, too
+    convert(&path("b.pth"), &path("trunk.pth"), Some(Target::Trunk), &candidates, None).expect("converts");
+    let trunk = WeightFile::open(&path("trunk.pth")).expect("opens");
+    assert_eq!((trunk.layout(), trunk.names().len()), (Some(Layout::Meta), 16));
+    // what fails leaves the file that was there before
+    let before = std::fs::read(path("trunk.pth")).expect("there");
+    convert(&path("trunk.pth"), &path("b.pth"), Some(Target::Sam2Unet), &candidates, None).expect_err("no rest");
+    let mut nan = small_torch(&specs, "FloatStorage", &|name| name.to_owned());
+    nan.1[5][12..16].copy_from_slice(&f32::NAN.to_le_bytes());
+    std::fs::write(path("nan.pth"), archive(&nan.0, &nan.1, CompressionMethod::Stored)).expect("writes");
+    let message = convert(&path("nan.pth"), &path("trunk.pth"), None, &candidates, None).expect_err("NaN").to_string();
+    let place = "nan.pth: encoder.blocks.0.block.norm1.bias holds NaN at [3]: the training that wrote it diverged";
+    assert!(message.contains(place), "{message}");
+    assert!(std::fs::read(path("trunk.pth")).expect("there") == before);
+    let left = std::fs::read_dir(folder.path()).expect("folder").map(|entry| entry.expect("entry").file_name());
+    assert!(left.into_iter().all(|name| !name.to_string_lossy().starts_with('.')));
+    let message = convert(&path("b.pth"), folder.path(), None, &candidates, None).expect_err("a folder").to_string();
+    assert!(message.contains("it is a folder"), "{message}");
+}
+
+#[test]
+fn the_golden_model_is_an_archive_that_pytorch_loads() {
+    let (Some(specs), Some(safetensors), Some(python), Some(reference)) =
+        (pico::specs(), pico::file("sam2unet_pico.safetensors"), python(), shared("reference"))
+    else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = folder.path().join("model.pth");
+    convert(&safetensors, &output, None, &[("pico", specs)], None).expect("converts");
+    let run = Command::new(python)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/checkpoint/pytorch.py"))
+        .arg("archive")
+        .args([&output, &safetensors, &reference, Path::new("pico")])
+        .output()
+        .expect("python runs");
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    assert!(String::from_utf8_lossy(&run.stdout).contains("All keys matched"));
 }

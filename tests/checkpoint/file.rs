@@ -37,7 +37,8 @@ fn things_that_are_no_weight_files() {
         (b"<!DOCTYPE html><html>", "a web page"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n", "git lfs pull"),
         (b"\x80\x02}q\x00.", "a bare pickle"),
-        (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.", "before PyTorch 1.6"),
+        (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.", "ends in the middle"),
+        (&[&[0; 257][..], b"ustar"].concat(), "a tar archive"),
         (b"\x00\x01\x02\x03\x04\x05", "neither a safetensors file nor a PyTorch archive"),
     ] {
         std::fs::write(&path, bytes).expect("writes");

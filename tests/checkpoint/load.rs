@@ -39,7 +39,7 @@ fn every_form_and_number_type_reads_the_same() {
     let safetensors = open(small_safetensors(&specs)).expect("safetensors");
     assert_eq!(safetensors.metadata().get("step").map(String::as_str), Some("5"));
     assert_eq!(load_both(&safetensors, &specs, Scope::All).0, expected);
-    for kind in ["FloatStorage", "HalfStorage", "BFloat16Storage"] {
+    for kind in ["FloatStorage", "HalfStorage", "BFloat16Storage", "DoubleStorage"] {
         for method in [CompressionMethod::Stored, CompressionMethod::Deflated] {
             let (pickle, storages) = small_torch(&specs, kind, &|name| format!("module.{name}"));
             let file = open(archive(&pickle, &storages, method)).expect("archive");

@@ -3,7 +3,7 @@
 use crate::support::archive::archive;
 use crate::support::small_model::{failure, meta, open, published, small_specs, small_torch, torch};
 use sam2unet::checkpoint::{Scope, load};
-use sam2unet::nn::weights::{Role, WeightSpec};
+use sam2unet::nn::weights::{Role, Value, WeightSource, WeightSpec};
 use zip::CompressionMethod;
 
 #[test]
@@ -29,14 +29,22 @@ fn weights_that_do_not_fit_are_named_with_shapes_and_close_names() {
         &specs,
     );
     assert!(extra.contains("unexpected 1: rfb9.weight"), "{extra}");
-    let count = failure(build(&|s| s[19].role = Role::Trainable), &specs);
-    assert!(count.contains("wrong type 1: rfb1.conv_res.bn.num_batches_tracked expected i64, found f32"), "{count}");
-    let (pickle, storages) = small_torch(&specs, "DoubleStorage", &published);
-    let double = failure(archive(&pickle, &storages, CompressionMethod::Stored), &specs);
+    let (pickle, storages) = small_torch(&specs, "ComplexFloatStorage", &published);
+    let complex = failure(archive(&pickle, &storages, CompressionMethod::Stored), &specs);
     assert!(
-        double.contains("wrong type 21: encoder.blocks.0.block.attn.proj.bias expected f32, f16 or bf16, found f64"),
-        "{double}"
+        complex.contains("wrong type 21: encoder.blocks.0.block.attn.proj.bias expected real numbers, found complex64"),
+        "{complex}"
     );
+    let advice = r#"in Python: d = torch.load("bad file", weights_only=False)["model"]; torch.save({k: v.float() for"#;
+    assert!(complex.contains(advice), "{complex}");
+    // counters that are not there, and one of another type
+    let file = open(build(&|s| drop(s.remove(19)))).expect("opens");
+    let (mut loaded, report) = load(&file, &specs, Scope::All).expect("fits");
+    assert_eq!((report.counters, loaded.value(&specs[19]).expect("a count")), (1, Value::Count(0)));
+    assert!(report.to_string().contains("· counters not there, taken as 0: 1 · missing 0"), "{report}");
+    let file = open(build(&|s| s[19].role = Role::Trainable)).expect("opens");
+    let (mut loaded, _) = load(&file, &specs, Scope::All).expect("fits");
+    assert_eq!(loaded.value(&specs[19]).expect("a count"), Value::Count(36));
 
     // a trunk: the file's own spelling is named too, other parts of SAM2 are counted, strangers outside are only told
     let mut trunk: Vec<_> = specs.iter().filter(|spec| spec.in_trunk()).cloned().collect();

@@ -1,10 +1,10 @@
 //! Archives of `torch.save`: what it writes, views of a storage, and broken or hostile archives.
 
-use crate::support::archive::archive;
+use crate::support::archive::{archive, archive_in};
 use crate::support::pickle::Pickle;
 use crate::support::python::python;
 use crate::support::small_model::{failure, open, published, small_specs, small_torch};
-use sam2unet::checkpoint::{CheckpointError, WeightFile};
+use sam2unet::checkpoint::{CheckpointError, Format, WeightFile};
 use std::io::{Cursor, Write};
 use std::path::Path;
 use std::process::Command;
@@ -37,7 +37,7 @@ fn files_of_torch_save_in_every_form() {
     ] {
         let file = WeightFile::open(&folder.path().join(name)).expect(name);
         assert_eq!(file.section().join("."), section, "{name}");
-        assert_eq!(file.names().len(), 14, "{name}");
+        assert_eq!(file.names().len(), 15, "{name}");
         for key in ["f32", "f16", "bf16", "parameter"] {
             assert_eq!(file.values(key).expect(key), ramp, "{name} {key}");
             let encoded = file.encoded(key).expect(key).expect("one after another");
@@ -51,18 +51,20 @@ fn files_of_torch_save_in_every_form() {
         assert_eq!(file.values("scalar").expect("scalar"), [2.5], "{name}");
         assert_eq!(file.values("empty").expect("empty"), [0.0; 0], "{name}");
         assert_eq!(file.count("i64").expect("i64"), 7, "{name}");
-        for key in ["f64", "u8", "f8", "u16", "i64"] {
-            let error = file.values(key).expect_err(key).to_string();
-            assert!(error.contains(key) && error.contains("f32, f16 or bf16"), "{name}: {error}");
+        assert_eq!(file.values("f64").expect("f64"), ramp, "{name}");
+        for key in ["u8", "f8", "u16"] {
+            assert_eq!(file.values(key).expect(key), [1.0; 2], "{name}");
         }
+        assert_eq!(file.values("i64").expect("i64"), [7.0], "{name}");
+        let error = file.values("complex").expect_err("complex").to_string();
+        assert!(error.contains("complex: numbers of type complex64") && error.contains("in Python: d = "), "{error}");
     }
     assert_eq!(WeightFile::open(&folder.path().join("module.pth")).expect("module").names().len(), 5);
-    for (name, part) in [
-        ("whole_model.pth", "refuses to run code: its pickle asks for `torch.nn.modules.batchnorm.BatchNorm2d`"),
-        ("tensor.pth", "single tensor"),
-        ("legacy.pth", "before PyTorch 1.6"),
-        ("script.pt", "TorchScript"),
-    ] {
+    // a module that was saved whole, and the form of before 1.6
+    assert_eq!(WeightFile::open(&folder.path().join("whole_model.pth")).expect("a module").names().len(), 5);
+    let legacy = WeightFile::open(&folder.path().join("legacy.pth")).expect("legacy");
+    assert_eq!((legacy.format(), legacy.values("transposed").expect("there")), (Format::TorchLegacy, transposed));
+    for (name, part) in [("tensor.pth", "single tensor"), ("script.pt", "TorchScript")] {
         let error = WeightFile::open(&folder.path().join(name)).expect_err(name).to_string();
         assert!(error.contains(part), "{name}: {error}");
     }
@@ -100,6 +102,52 @@ fn views_of_one_storage_are_read_by_stride_and_offset() {
     }
     // repeating one number 2^31 times is no weight
     assert!(matches!(read(0, &[i32::MAX], &[0]), Err(CheckpointError::Unsupported { .. })));
+}
+
+#[test]
+fn archives_are_read_whatever_their_names_length() {
+    let specs = small_specs(4);
+    let (pickle, storages) = small_torch(&specs, "FloatStorage", &published);
+    for length in 1..=64 {
+        let root = "a".repeat(length);
+        let file = open(archive_in(&root, &pickle, &storages, CompressionMethod::Stored)).expect("opens");
+        assert_eq!(file.names().len(), specs.len(), "{length}");
+    }
+    let Some(python) = python() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/checkpoint/pytorch.py");
+    let run = Command::new(python).arg(script).arg("stems").arg(folder.path()).output().expect("python runs");
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    for length in 1..=64 {
+        let file = WeightFile::open(&folder.path().join("a".repeat(length) + ".pt")).expect("opens");
+        assert_eq!(file.values("x").expect("x"), [1.0; 3], "{length}");
+    }
+}
+
+#[test]
+fn marks_of_a_tensor_change_its_numbers_or_are_refused() {
+    let bytes: Vec<u8> = [1.5f32, -2.0].iter().flat_map(|x| x.to_le_bytes()).collect();
+    let read = |marks: &dyn Fn(Pickle) -> Pickle| {
+        let pickle = marks(Pickle::new().op(b"}").text("x").tensor_begun("FloatStorage", "0", 2, 0, &[2], &[1]));
+        open(archive(&pickle.op(b"tRs").stop(), std::slice::from_ref(&bytes), CompressionMethod::Stored))?.values("x")
+    };
+    let mark = |name: &'static str, value: &'static [u8]| move |p: Pickle| p.op(b"}").text(name).op(value).op(b"s");
+    assert_eq!(read(&|p| p).expect("none"), [1.5, -2.0]);
+    assert_eq!(read(&|p| p.op(b"N")).expect("none"), [1.5, -2.0]);
+    assert_eq!(read(&|p| p.op(b"}")).expect("none"), [1.5, -2.0]);
+    assert_eq!(read(&mark("neg", b"\x88")).expect("negative"), [-1.5, 2.0]);
+    assert_eq!(read(&mark("neg", b"K\x01")).expect("negative"), [-1.5, 2.0]);
+    assert_eq!(read(&mark("neg", b"\x89")).expect("not negative"), [1.5, -2.0]);
+    for (name, value, part) in [
+        ("conj", &b"\x88"[..], "conjugates a tensor that is not complex"),
+        ("neg", b"N", "not true or false"),
+        ("zero", b"\x88", "marked in a way that is not known here"),
+    ] {
+        let message = read(&mark(name, value)).expect_err(part).to_string();
+        assert!(message.contains(part), "{message}");
+    }
+    let message = read(&|p| p.op(b"K\x01")).expect_err("a number").to_string();
+    assert!(message.contains("no dictionary"), "{message}");
 }
 
 /// Overwrites every occurrence of a little-endian number.

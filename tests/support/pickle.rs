@@ -25,6 +25,18 @@ impl Pickle {
         values.iter().fold(self.op(b"("), |pickle, &v| pickle.int(v)).op(b"t")
     }
     pub fn tensor(self, kind: &str, storage: &str, elements: i32, offset: i32, shape: &[i32], strides: &[i32]) -> Self {
+        self.tensor_begun(kind, storage, elements, offset, shape, strides).op(b"tR")
+    }
+    /// With its arguments still open.
+    pub fn tensor_begun(
+        self,
+        kind: &str,
+        storage: &str,
+        elements: i32,
+        offset: i32,
+        shape: &[i32],
+        strides: &[i32],
+    ) -> Self {
         self.global("torch._utils", "_rebuild_tensor_v2")
             .op(b"((")
             .text("storage")
@@ -38,7 +50,7 @@ impl Pickle {
             .ints(strides)
             .op(b"\x89")
             .global("collections", "OrderedDict")
-            .op(b")RtR")
+            .op(b")R")
     }
     pub fn stop(self) -> Vec<u8> {
         self.op(b".").0

@@ -18,6 +18,10 @@ pub fn role(name: &str) -> Role {
     }
 }
 
+pub fn spec(name: &str, shape: &[usize], role: Role) -> WeightSpec {
+    WeightSpec { name: name.into(), shape: shape.into(), role }
+}
+
 /// A whole small "model": one block, an adapter, a norm with its counter, a head and `up4`.
 pub fn small_specs(channels: usize) -> Vec<WeightSpec> {
     let c = channels;
@@ -117,6 +121,7 @@ pub fn small_torch(specs: &[WeightSpec], kind: &str, rename: &dyn Fn(&str) -> St
                 "FloatStorage" => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
                 "HalfStorage" => values.iter().flat_map(|&v| half::f16::from_f32(v).to_le_bytes()).collect(),
                 "BFloat16Storage" => values.iter().flat_map(|&v| half::bf16::from_f32(v).to_le_bytes()).collect(),
+                "ComplexFloatStorage" => values.iter().flat_map(|v| [*v, 0.0]).flat_map(f32::to_le_bytes).collect(),
                 "DoubleStorage" => values.iter().flat_map(|&v| f64::from(v).to_le_bytes()).collect(),
                 other => panic!("no numbers for {other}"),
             },

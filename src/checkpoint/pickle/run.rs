@@ -1,7 +1,6 @@
 //! The instructions of a pickle (opcodes: CPython's `pickletools.py`).
 
 use crate::checkpoint::error::Fault;
-use crate::checkpoint::shown::shown;
 
 use super::allowed::allowed;
 use super::object::{Id, Object};
@@ -43,7 +42,7 @@ impl<'p> Machine<'p> {
                 }
                 // NONE, NEWTRUE, NEWFALSE
                 b'N' => self.push(Object::None)?,
-                0x88 | 0x89 => self.push(Object::Plain)?,
+                code @ (0x88 | 0x89) => self.push(Object::Bool(code == 0x88))?,
                 // BININT, BININT1, BININT2, LONG1, LONG4
                 b'J' => {
                     let value = i32::from_le_bytes(self.input.array()?);
@@ -142,49 +141,54 @@ impl<'p> Machine<'p> {
                     let pairs = pairs(&items)?;
                     self.extend_dict(pairs)?;
                 }
-                // EMPTY_SET, ADDITEMS, FROZENSET
-                0x8f => self.push(Object::Plain)?,
+                // EMPTY_SET, ADDITEMS, FROZENSET: lists will do
+                0x8f => self.push(Object::List(Vec::new()))?,
                 0x90 => {
-                    self.pop_to_mark()?;
-                    self.top()?;
+                    let items = self.pop_to_mark()?;
+                    self.extend_list(items)?;
                 }
                 0x91 => {
-                    self.pop_to_mark()?;
-                    self.push(Object::Plain)?;
+                    let items = self.pop_to_mark()?;
+                    self.push(Object::List(items))?;
                 }
-                // GLOBAL, STACK_GLOBAL; INST names a class as GLOBAL does, and is refused like it
+                // GLOBAL, STACK_GLOBAL
                 b'c' => {
                     let (module, name) = (self.input.line()?, self.input.line()?);
                     self.global(&module, &name)?;
                 }
                 0x93 => {
                     let (name, module) = (self.pop()?, self.pop()?);
-                    let (module, name) = (self.owned_text(module)?, self.owned_text(name)?);
+                    let (module, name) = (self.global_name(module)?, self.global_name(name)?);
                     self.global(&module, &name)?;
                 }
-                b'i' => {
-                    let (module, name) = (self.input.line()?, self.input.line()?);
-                    return Err(Fault::Code(shown(&format!("{module}.{name}"))));
-                }
-                // REDUCE, NEWOBJ, BUILD
-                b'R' | 0x81 => {
+                // REDUCE, NEWOBJ, NEWOBJ_EX (whose keyword arguments only a class that is not run has)
+                code @ (b'R' | 0x81 | 0x92) => {
+                    if code == 0x92 {
+                        self.pop()?;
+                    }
                     let (arguments, callable) = (self.pop()?, self.pop()?);
                     let made = self.call(callable, arguments)?;
                     self.push(made)?;
                 }
+                // BUILD
                 b'b' => {
-                    // attributes of an OrderedDict or a parameter (`_metadata`): no weights
-                    self.pop()?;
-                    let top = self.top()?;
-                    if !matches!(self.object(top), Object::Dict(_) | Object::Tensor(_) | Object::Plain) {
-                        return Err(Fault::Damaged(format!("its pickle sets attributes of plain data, at byte {at}")));
+                    let state = self.pop()?;
+                    let top = self.top()? as usize;
+                    match &mut self.objects[top] {
+                        Object::Made(made) => made.state = Some(state),
+                        // attributes of an OrderedDict or a parameter (`_metadata`): no weights
+                        Object::Dict(_) | Object::Tensor(_) | Object::Plain => {}
+                        _ => {
+                            return Err(Fault::Damaged(format!(
+                                "its pickle sets attributes of plain data, at byte {at}"
+                            )));
+                        }
                     }
                 }
                 // BINPERSID
                 b'Q' => {
                     let id = self.pop()?;
-                    let storage = self.storage(id)?;
-                    self.push(Object::Storage(storage))?;
+                    self.persistent(id)?;
                 }
                 // BINPUT, LONG_BINPUT, MEMOIZE, BINGET, LONG_BINGET
                 b'q' => {
@@ -207,25 +211,22 @@ impl<'p> Machine<'p> {
                     let slot = u32::from_le_bytes(self.input.array()?);
                     self.recall(slot)?;
                 }
-                other => {
-                    return Err(Fault::Unsupported(format!(
-                        "its pickle uses instruction 0x{other:02x} at byte {at}, which torch.save does not write; \
-                         save the weights again with torch.save(state_dict, path)"
-                    )));
-                }
+                other => self.rare(other, at)?,
             }
         }
     }
 
-    fn global(&mut self, module: &str, name: &str) -> Result<(), Fault> {
-        match allowed(module, name) {
-            Some(known) => self.push(Object::Known(known)),
-            None => Err(Fault::Code(shown(&format!("{module}.{name}")))),
-        }
+    /// What a module and a name in it stand for.
+    pub(super) fn global(&mut self, module: &str, name: &str) -> Result<(), Fault> {
+        let object = match allowed(module, name) {
+            Some(known) => Object::Known(known),
+            None => Object::Foreign(self.foreign(module, name)?),
+        };
+        self.push(object)
     }
 }
 
-fn pairs(items: &[Id]) -> Result<Vec<(Id, Id)>, Fault> {
+pub(super) fn pairs(items: &[Id]) -> Result<Vec<(Id, Id)>, Fault> {
     let (pairs, rest) = items.as_chunks::<2>();
     if !rest.is_empty() {
         return Err(Fault::Damaged("its pickle has a key without a value".into()));

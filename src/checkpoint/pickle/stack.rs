@@ -1,14 +1,22 @@
 //! The state of the stack machine, and the moves on its stack.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use crate::checkpoint::error::Fault;
+use crate::checkpoint::shown::shown;
 
 use super::input::Input;
-use super::object::{Id, Object};
+use super::object::{Id, Made, Object};
 
 /// Most objects built.
 pub(super) const MAX_OBJECTS: usize = 1_000_000;
+/// Most different classes and functions that are not run.
+const MAX_FOREIGN: usize = 1000;
+/// So many items are looked at in the search for weights. Objects that share items could make it endless.
+const MAX_LOOKS: usize = 16 * MAX_OBJECTS;
+/// Longest name of a class or function, in bytes.
+const MAX_GLOBAL: usize = 1024;
 
 /// The stack machine: its objects, its stack and its memo.
 #[derive(Default)]
@@ -19,9 +27,20 @@ pub(super) struct Machine<'p> {
     /// Where each open mark stands in `stack`.
     pub(super) marks: Vec<usize>,
     pub(super) memo: HashMap<u32, Id>,
+    /// Classes and functions that the pickle asks for and that are not run, fit to be shown.
+    pub(super) foreign: Vec<String>,
+    /// Items copied from one object into another: these alone can be more than the pickle has bytes.
+    pub(super) copied: usize,
+    looked: Cell<usize>,
+    known_foreign: HashMap<String, u32>,
 }
 
 impl<'p> Machine<'p> {
+    /// Before the first instruction of `pickle`.
+    pub(super) fn new(pickle: &'p [u8]) -> Self {
+        Self { input: Input { bytes: pickle, position: 0 }, ..Self::default() }
+    }
+
     pub(super) fn object(&self, id: Id) -> &Object<'p> {
         // ids are only made by `push`, and objects are never removed
         &self.objects[id as usize]
@@ -92,7 +111,7 @@ impl<'p> Machine<'p> {
         let top = self.top()? as usize;
         match &mut self.objects[top] {
             Object::List(list) => list.extend(items),
-            Object::Plain => {}
+            Object::Plain | Object::Made(_) => {}
             _ => return Err(Fault::Damaged("its pickle appends to something that is no list".into())),
         }
         Ok(())
@@ -102,8 +121,54 @@ impl<'p> Machine<'p> {
         let top = self.top()? as usize;
         match &mut self.objects[top] {
             Object::Dict(dict) => dict.extend(pairs),
+            Object::Made(made) => made.items.extend(pairs),
             Object::Plain => {}
             _ => return Err(Fault::Damaged("its pickle sets items of something that is no dictionary".into())),
+        }
+        Ok(())
+    }
+
+    /// An object of a class that is not run.
+    pub(super) fn made(class: u32) -> Object<'p> {
+        Object::Made(Made { class, items: Vec::new(), state: None })
+    }
+
+    /// A class or function that is not run.
+    pub(super) fn foreign(&mut self, module: &str, name: &str) -> Result<u32, Fault> {
+        let name = shown(&format!("{module}.{name}"));
+        if let Some(&number) = self.known_foreign.get(&name) {
+            return Ok(number);
+        }
+        if self.foreign.len() >= MAX_FOREIGN {
+            return Err(Fault::Damaged(format!("its pickle names more than {MAX_FOREIGN} classes and functions")));
+        }
+        let number = self.foreign.len() as u32;
+        self.foreign.push(name.clone());
+        self.known_foreign.insert(name, number);
+        Ok(number)
+    }
+
+    /// A module's or a class's name on the stack.
+    pub(super) fn global_name(&self, id: Id) -> Result<String, Fault> {
+        match self.object(id) {
+            Object::Text(text) if text.len() > MAX_GLOBAL => {
+                Err(Fault::Damaged(format!("its pickle names a class in {} bytes", text.len())))
+            }
+            _ => self.owned_text(id),
+        }
+    }
+
+    /// Counts items that are copied.
+    pub(super) fn copy(&mut self, items: usize) -> Result<(), Fault> {
+        self.copied = self.copied.saturating_add(items);
+        if self.copied > MAX_OBJECTS { Err(too_much()) } else { Ok(()) }
+    }
+
+    /// Counts items that are looked at.
+    pub(super) fn look(&self, items: usize) -> Result<(), Fault> {
+        self.looked.set(self.looked.get().saturating_add(items).saturating_add(1));
+        if self.looked.get() > MAX_LOOKS {
+            return Err(Fault::Damaged(format!("its pickle has more than {MAX_LOOKS} ways to its objects")));
         }
         Ok(())
     }

@@ -52,6 +52,7 @@ pub(in crate::checkpoint) fn read_header(bytes: &[u8]) -> Result<Contents, Fault
                 dtype: dtype(info.dtype),
                 shape: info.shape.clone(),
                 location: Location::Contiguous(start + from..start + to),
+                part: 0,
             };
             (name, tensor)
         })
@@ -72,11 +73,11 @@ fn dtype(stored: StoredDtype) -> Dtype {
         StoredDtype::I8 => Dtype::I8,
         StoredDtype::U8 => Dtype::U8,
         StoredDtype::BOOL => Dtype::Bool,
-        StoredDtype::U16 => Dtype::Other("uint16"),
-        StoredDtype::U32 => Dtype::Other("uint32"),
-        StoredDtype::U64 => Dtype::Other("uint64"),
-        StoredDtype::F8_E4M3 => Dtype::Other("float8_e4m3fn"),
-        StoredDtype::F8_E5M2 => Dtype::Other("float8_e5m2"),
+        StoredDtype::U16 => Dtype::U16,
+        StoredDtype::U32 => Dtype::U32,
+        StoredDtype::U64 => Dtype::U64,
+        StoredDtype::F8_E4M3 => Dtype::F8E4M3,
+        StoredDtype::F8_E5M2 => Dtype::F8E5M2,
         _ => Dtype::Other("of another kind"),
     }
 }

@@ -48,18 +48,11 @@ impl Writer {
         specs: &[WeightSpec],
         metadata: &BTreeMap<String, String>,
     ) -> Result<Self, CheckpointError> {
+        writable(path)?;
         let failed = |source| CheckpointError::Write { path: path.to_path_buf(), source };
-        if path.is_dir() {
-            return Err(failed(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder; name a file in it")));
-        }
-        let folder = parent(path);
-        if !folder.is_dir() {
-            let reason = format!("the folder {} does not exist", folder.display());
-            return Err(failed(io::Error::new(io::ErrorKind::NotFound, reason)));
-        }
         let (header, slots) = header(specs, metadata).map_err(|reason| inconsistent(path, reason))?;
         // what a killed process left
-        sweep(folder);
+        sweep(parent(path));
         let mut file = Replacement::file(path).map_err(failed)?;
         file.write_all(&header).map_err(failed)?;
         let position = header.len() as u64;
@@ -170,6 +163,20 @@ pub fn save(
     });
     result?;
     writer.finish()
+}
+
+/// Whether a file may come under that name: it is no folder, and lies in one.
+pub(in crate::checkpoint) fn writable(path: &Path) -> Result<(), CheckpointError> {
+    let failed = |source| Err(CheckpointError::Write { path: path.to_path_buf(), source });
+    if path.is_dir() {
+        return failed(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder; name a file in it"));
+    }
+    let folder = parent(path);
+    if !folder.is_dir() {
+        let reason = format!("the folder {} does not exist", folder.display());
+        return failed(io::Error::new(io::ErrorKind::NotFound, reason));
+    }
+    Ok(())
 }
 
 fn inconsistent(path: &Path, reason: String) -> CheckpointError {

@@ -23,9 +23,9 @@ pub trait WeightSource {
 
 /// Why a [`WeightSource`] gave no value.
 #[derive(Debug, thiserror::Error)]
-#[error("{name}: {reason}")]
+#[error("{name}{}{reason}", if name.is_empty() { "" } else { ": " })]
 pub struct SourceError {
-    /// The weight that was asked for.
+    /// The weight that was asked for; empty where the reason names it.
     pub name: String,
     /// Why there is no such value.
     pub reason: String,

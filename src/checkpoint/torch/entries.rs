@@ -1,19 +1,15 @@
-//! The archive that `torch.save` writes since PyTorch 1.6: a zip file with one pickle and one entry per storage.
+//! The entries of an archive of `torch.save`: bytes in the file, or compressed.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
 use std::io::{Cursor, Read};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use zip::{CompressionMethod, ZipArchive};
 
-use super::bytes::FileBytes;
-use super::error::Fault;
-use super::pickle::input::MAX_PICKLE;
-use super::pickle::state_dict::state_dict;
-use super::shown::shown;
-use super::tensor::{Location, Tensor};
+use crate::checkpoint::bytes::FileBytes;
+use crate::checkpoint::error::Fault;
+use crate::checkpoint::shown::shown;
 
 /// Largest compressed storage that is unpacked, in bytes. The largest weight of Large has 21 MB.
 const MAX_UNPACKED: u64 = 1 << 30;
@@ -23,7 +19,7 @@ const MAX_UNPACKED_IN_ALL: u64 = 8 << 30;
 const MAX_RATIO: u64 = 1032;
 
 /// The opened archive: what is needed to read a storage later.
-pub(super) struct Archive {
+pub(in crate::checkpoint) struct Archive {
     zip: ZipArchive<Cursor<FileBytes>>,
     storages: Vec<Stored>,
     /// Bytes unpacked so far.
@@ -41,92 +37,12 @@ struct Stored {
     unchecked: AtomicBool,
 }
 
-/// An archive's tensors by name, and where in its pickle they lie.
-pub(super) struct Contents {
-    pub archive: Archive,
-    pub section: Vec<String>,
-    pub tensors: BTreeMap<String, Tensor>,
-}
-
-pub(super) fn open(bytes: FileBytes) -> Result<Contents, Fault> {
-    let length = bytes.as_ref().len() as u64;
-    let mut zip = ZipArchive::new(Cursor::new(bytes))
-        .map_err(|error| Fault::Damaged(format!("not a whole zip archive ({error}); truncated?")))?;
-    if zip.has_duplicate_names() {
-        return Err(Fault::Damaged("two entries of the archive have the same name".into()));
-    }
-    if zip.has_overlapping_files().map_err(bad_entry)? {
-        return Err(Fault::Damaged("entries of the archive lie over each other".into()));
-    }
-    let root = root(&zip)?;
-    if let Some(order) = zip.index_for_name(&format!("{root}byteorder"))
-        && read_entry(&mut zip, order, 64)? == b"big"
-    {
-        return Err(Fault::Unsupported(
-            "was written on a big-endian machine; load and save it again on another one".into(),
-        ));
-    }
-    let pickle_index = zip
-        .index_for_name(&format!("{root}data.pkl"))
-        .ok_or_else(|| Fault::Damaged("the archive lost its data.pkl".into()))?;
-    let pickle = read_entry(&mut zip, pickle_index, MAX_PICKLE)?;
-    let found = state_dict(&pickle)?;
-
-    let mut archive = Archive { zip, storages: Vec::new(), unpacked: AtomicU64::new(0) };
-    let mut known: HashMap<String, usize> = HashMap::new();
-    let mut tensors = BTreeMap::new();
-    for (name, tensor) in found.tensors {
-        let storage = match known.get(&tensor.storage) {
-            Some(&storage) => storage,
-            None => {
-                let storage = archive.add(&root, &tensor.storage, length)?;
-                known.insert(tensor.storage.clone(), storage);
-                storage
-            }
-        };
-        // types whose numbers have no known size are never read
-        if let Some(width) = tensor.dtype.bytes()
-            && tensor.elements.checked_mul(width).is_none_or(|needed| needed > archive.storages[storage].size)
-        {
-            return Err(Fault::Damaged(format!(
-                "{}: its storage {} must hold {} numbers of {width} bytes, and has {} bytes",
-                shown(&name),
-                shown(&tensor.storage),
-                tensor.elements,
-                archive.storages[storage].size
-            )));
-        }
-        let location = Location::Strided { storage, offset: tensor.offset, strides: tensor.strides };
-        tensors.insert(name, Tensor { dtype: tensor.dtype, shape: tensor.shape, location });
-    }
-    Ok(Contents { archive, section: found.section, tensors })
-}
-
-/// The folder inside of the archive that everything lies in, with its slash; it may be empty.
-fn root(zip: &ZipArchive<Cursor<FileBytes>>) -> Result<String, Fault> {
-    let mut names = zip.file_names_raw().filter_map(|name| std::str::from_utf8(name).ok());
-    let root = names
-        .find_map(|name| {
-            let root = name.strip_suffix("data.pkl")?;
-            (root.is_empty() || root.find('/') == Some(root.len() - 1)).then(|| root.to_owned())
-        })
-        .ok_or_else(|| Fault::NotWeights("a zip archive that torch.save did not write (it has no data.pkl)".into()))?;
-    if zip.index_for_name(&format!("{root}constants.pkl")).is_some() {
-        return Err(Fault::Unsupported(
-            "a TorchScript archive, which holds code; save its weights in Python: \
-             torch.save(torch.jit.load(path).state_dict(), \"weights.pth\")"
-                .into(),
-        ));
-    }
-    Ok(root)
-}
-
-fn bad_entry(error: zip::result::ZipError) -> Fault {
+pub(super) fn bad_entry(error: zip::result::ZipError) -> Fault {
     Fault::Damaged(format!("an entry of the archive cannot be read: {}", shown(&error.to_string())))
 }
 
 /// Unpacks an entry whose size is at most `limit`; the zip crate compares size and checksum with what it declares.
-fn read_entry(zip: &mut ZipArchive<Cursor<FileBytes>>, index: usize, limit: u64) -> Result<Vec<u8>, Fault> {
+pub(super) fn read_entry(zip: &mut ZipArchive<Cursor<FileBytes>>, index: usize, limit: u64) -> Result<Vec<u8>, Fault> {
     let (size, unchecked) = {
         let entry = zip.by_index_raw(index).map_err(bad_entry)?;
         let (size, compressed) = (entry.size(), entry.compressed_size());
@@ -153,7 +69,18 @@ fn read_entry(zip: &mut ZipArchive<Cursor<FileBytes>>, index: usize, limit: u64)
 }
 
 impl Archive {
-    fn add(&mut self, root: &str, key: &str, file_length: u64) -> Result<usize, Fault> {
+    /// Before any storage is added.
+    pub(super) fn new(zip: ZipArchive<Cursor<FileBytes>>) -> Self {
+        Self { zip, storages: Vec::new(), unpacked: AtomicU64::new(0) }
+    }
+
+    /// Bytes of a storage that was added.
+    pub(super) fn size(&self, storage: usize) -> u64 {
+        self.storages[storage].size
+    }
+
+    /// Finds the entry of a storage, and gives it a number.
+    pub(super) fn add(&mut self, root: &str, key: &str, file_length: u64) -> Result<usize, Fault> {
         let name = format!("{root}data/{key}");
         let index = self
             .zip

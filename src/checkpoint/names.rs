@@ -1,0 +1,111 @@
+//! What stands before all names of a model that was wrapped, found and taken away.
+//!
+//! Wrappers put words before names: `module.`, `_orig_mod.`, `model.`, or what the author called an attribute, in any
+//! number and spelling. The trunk's names are known, so what stands before them is known too.
+
+use std::collections::BTreeMap;
+
+use super::error::Fault;
+use super::layout::{Layout, Spelling};
+use super::shown::shown;
+use super::tensor::Tensor;
+
+/// Prefixes that wrappers of PyTorch put before every name, whatever the names are (DataParallel, `torch.compile`).
+const WRAPPERS: [&str; 2] = ["module.", "_orig_mod."];
+/// The counter of an averaged model, which stands beside the model's own names.
+const AVERAGED: &str = "n_averaged";
+/// Longest prefix that is looked for.
+const MAX_PREFIX: usize = 256;
+/// So many prefixes are looked into, those of most names first.
+const MAX_PREFIXES: usize = 4;
+
+/// Tensors under their own names.
+pub(super) struct Unwrapped {
+    pub tensors: BTreeMap<String, Tensor>,
+    /// What was taken from the names.
+    pub prefix: String,
+    /// Counters that stood beside the names with the prefix, and were left out.
+    pub counters: Vec<String>,
+    /// Whether there are other tensors that have no such prefix; they keep their names.
+    pub outside: bool,
+    /// Prefixes of whole models, where there are several.
+    pub several: Vec<String>,
+}
+
+/// Takes away what stands before the names of a model.
+pub(super) fn unwrap_names(mut tensors: BTreeMap<String, Tensor>) -> Result<Unwrapped, Fault> {
+    let mut prefix = String::new();
+    while let Some(wrapper) =
+        WRAPPERS.iter().find(|w| !tensors.is_empty() && tensors.keys().all(|k| k.starts_with(**w)))
+    {
+        prefix += wrapper;
+        tensors = tensors.into_iter().map(|(name, tensor)| (name[wrapper.len()..].to_owned(), tensor)).collect();
+    }
+    let mut found = prefixes(&tensors);
+    let own = if found.is_empty() { String::new() } else { found.remove(0) };
+    let several = if found.is_empty() { found } else { [vec![own.clone()], found].concat() };
+    let mut counters = Vec::new();
+    let mut unwrapped = BTreeMap::new();
+    let mut outside = false;
+    for (name, tensor) in tensors {
+        let rest = name.strip_prefix(&own);
+        let one = tensor.shape.iter().all(|&size| size == 1);
+        if one && (rest.is_none() || name == AVERAGED) {
+            counters.push(name);
+            continue;
+        }
+        outside |= rest.is_none();
+        let name = rest.map(str::to_owned).unwrap_or(name);
+        if unwrapped.contains_key(&name) {
+            let both = shown(&name);
+            return Err(Fault::Damaged(format!(
+                "two tensors are called {both}, with and without what wraps the model"
+            )));
+        }
+        unwrapped.insert(name, tensor);
+    }
+    Ok(Unwrapped { tensors: unwrapped, prefix: prefix + &own, counters, outside, several })
+}
+
+/// What stands before the names of a trunk, where it is not what a layout puts there. Several where as many names of a
+/// trunk stand behind each of them; none where there is no trunk.
+fn prefixes(tensors: &BTreeMap<String, Tensor>) -> Vec<String> {
+    let mut before: BTreeMap<&str, usize> = BTreeMap::new();
+    for name in tensors.keys() {
+        if let Some(start) = trunk_start(name) {
+            *before.entry(&name[..start]).or_default() += 1;
+        }
+    }
+    let mut before: Vec<_> = before.into_iter().collect();
+    before.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
+    // for each place of a trunk: what is before the layout's own words, and how many names are known then
+    let mut places: Vec<(usize, &str)> = Vec::new();
+    for (place, _) in before.into_iter().take(MAX_PREFIXES) {
+        let keys = || tensors.keys().filter_map(|key| key.strip_prefix(place));
+        let mut known: BTreeMap<Layout, usize> = BTreeMap::new();
+        let mut best: Option<(usize, &str)> = None;
+        for (layout, words) in Spelling::all() {
+            let Some(prefix) = place.strip_suffix(words) else { continue };
+            let count = || keys().filter(|key| Spelling::at(layout, "").is_trunk(key)).count();
+            let count = *known.entry(layout).or_insert_with(count);
+            let better =
+                |(most, shortest): (usize, &str)| count > most || count == most && prefix.len() < shortest.len();
+            if count > 0 && best.is_none_or(better) {
+                best = Some((count, prefix));
+            }
+        }
+        places.extend(best);
+    }
+    let most = places.iter().map(|place| place.0).max().unwrap_or_default();
+    let mut prefixes: Vec<_> = places.into_iter().filter(|place| place.0 == most).map(|place| place.1).collect();
+    // an averaged copy has the longer one
+    prefixes.sort_unstable_by_key(|prefix| (prefix.len(), *prefix));
+    prefixes.into_iter().map(str::to_owned).collect()
+}
+
+/// Where the part of a name begins that all layouts share.
+fn trunk_start(name: &str) -> Option<usize> {
+    let positions = ["pos_embed", "pos_embed_window"].iter().find_map(|end| name.strip_suffix(end)).map(str::len);
+    let start = positions.or_else(|| ["blocks.", "patch_embed."].iter().filter_map(|word| name.find(word)).min())?;
+    (start <= MAX_PREFIX).then_some(start)
+}

@@ -1,0 +1,290 @@
+//! The weights among what a pickle holds, and what lies beside them.
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::checkpoint::error::Fault;
+use crate::checkpoint::shown::shown;
+
+use super::object::{Id, Object, PickledTensor};
+use super::stack::Machine;
+
+/// How deep a dictionary of tensors may lie inside other objects.
+const MAX_SECTION_DEPTH: usize = 6;
+/// So many items of a list are looked into.
+const MAX_LIST: usize = 64;
+/// So many things beside the weights are named.
+const MAX_NAMED: usize = 64;
+/// So many things among the weights that are no tensors are remembered.
+const MAX_UNREAD: usize = 10_000;
+
+/// The named tensors found in a pickle.
+#[derive(Debug)]
+pub(in crate::checkpoint) struct StateDict {
+    /// What leads to them from the root: `model` for `["model"]`, `[0]`, `.attribute`; empty for the root itself.
+    pub section: Vec<String>,
+    /// In the file's order.
+    pub tensors: Vec<(String, PickledTensor)>,
+    /// What is not read.
+    pub beside: Beside,
+}
+
+/// What a pickle holds beside the weights. All names are fit to be shown.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(in crate::checkpoint) struct Beside {
+    /// Keys, with the class of what is of a class that is not run.
+    pub keys: Vec<String>,
+    /// How many more there are.
+    pub more: usize,
+    /// Classes and functions that the pickle asks for, none of which was run.
+    pub not_run: Vec<String>,
+    /// Things among the weights that are no tensors, with what they are.
+    pub unread: BTreeMap<String, String>,
+}
+
+/// One step from an object to one in it.
+#[derive(Clone, Copy)]
+enum Step {
+    Key(Id),
+    Attribute(Id),
+    Index(usize),
+}
+
+/// An object with named tensors.
+struct Candidate {
+    /// Whether there are weights, and how many; else how many tensors of one number.
+    score: (bool, usize),
+    path: Vec<Step>,
+}
+
+/// Runs `pickle` and finds the weights.
+///
+/// They are the dictionary, or the module, with most tensors of several numbers, the outermost and first of those that
+/// are equal: so an averaged model, which has a counter more, is not preferred.
+pub(in crate::checkpoint) fn state_dict(pickle: &[u8]) -> Result<StateDict, Fault> {
+    let mut machine = Machine::new(pickle);
+    let root = machine.run()?;
+    machine.weights(root)
+}
+
+impl Machine<'_> {
+    /// The weights reachable from `root`.
+    pub(in crate::checkpoint) fn weights(&self, root: Id) -> Result<StateDict, Fault> {
+        if let Object::Tensor(tensor) = self.object(root) {
+            return Err(Fault::Unsupported(format!(
+                "holds a single tensor of shape {:?}, not named weights; the file that is meant is another one",
+                tensor.shape
+            )));
+        }
+        let mut best: Option<Candidate> = None;
+        let (mut optimiser, mut nameless) = (false, 0);
+        let mut seen = HashSet::from([root]);
+        let mut level = vec![(root, Vec::new())];
+        for _ in 0..=MAX_SECTION_DEPTH {
+            let mut next = Vec::new();
+            for (id, path) in level {
+                let inside = self.inside(id)?;
+                if self.is_optimiser(&inside) {
+                    optimiser = true;
+                    continue;
+                }
+                if self.is_module(id) {
+                    let (tensors, _) = self.module(id)?;
+                    let weights = tensors.iter().filter(|(_, tensor)| !is_one(tensor)).count();
+                    keep_better(&mut best, weights, tensors.len(), &path);
+                    continue;
+                }
+                let (mut weights, mut all) = (0, 0);
+                for (step, value) in inside {
+                    match self.object(value) {
+                        Object::Tensor(tensor) if matches!(step, Step::Key(_)) => {
+                            all += 1;
+                            weights += usize::from(!is_one(tensor));
+                        }
+                        Object::Tensor(_) => nameless += 1,
+                        Object::Dict(_) | Object::List(_) | Object::Tuple(_) | Object::Made(_) => {
+                            if self.is_of_optimiser(step) {
+                                optimiser = true;
+                            } else if seen.insert(value) {
+                                next.push((value, [&path[..], &[step]].concat()));
+                            }
+                        }
+                        _ => {}
+                    }
+                }
+                keep_better(&mut best, weights, all, &path);
+            }
+            level = next;
+        }
+        match best {
+            Some(found) => self.state_dict(root, &found),
+            None if optimiser => Err(Fault::Unsupported(OPTIMISER.into())),
+            None if !self.foreign.is_empty() => {
+                Err(Fault::Code(self.foreign[..self.foreign.len().min(3)].join("`, `")))
+            }
+            None if nameless > 0 => {
+                let reason = format!("its pickle holds {nameless} tensors without names; a state_dict has names");
+                Err(Fault::NotWeights(reason))
+            }
+            None => Err(Fault::NotWeights("its pickle holds no dictionary of named tensors".into())),
+        }
+    }
+
+    /// What is in an object, and how one gets there.
+    fn inside(&self, id: Id) -> Result<Vec<(Step, Id)>, Fault> {
+        let keys = |pairs: &[(Id, Id)], step: fn(Id) -> Step| {
+            let texts = pairs.iter().filter(|(key, _)| matches!(self.object(*key), Object::Text(_)));
+            texts.map(|&(key, value)| (step(key), value)).collect::<Vec<_>>()
+        };
+        let inside = match self.object(id) {
+            Object::Dict(pairs) => keys(pairs, Step::Key),
+            Object::Made(made) => {
+                let attributes = match made.state.map(|state| self.object(state)) {
+                    Some(Object::Dict(pairs)) => keys(pairs, Step::Attribute),
+                    _ => Vec::new(),
+                };
+                [keys(&made.items, Step::Key), attributes].concat()
+            }
+            Object::List(items) | Object::Tuple(items) => {
+                items.iter().take(MAX_LIST).enumerate().map(|(i, &item)| (Step::Index(i), item)).collect()
+            }
+            _ => Vec::new(),
+        };
+        self.look(inside.len())?;
+        Ok(inside)
+    }
+
+    /// Whether it is what an optimiser's `state_dict` gives, or an optimiser.
+    fn is_optimiser(&self, inside: &[(Step, Id)]) -> bool {
+        let has = |name| inside.iter().any(|(step, _)| self.step_text(*step) == Some(name));
+        has("state") && has("param_groups")
+    }
+
+    fn is_of_optimiser(&self, step: Step) -> bool {
+        self.step_text(step).is_some_and(|key| key.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("optim")))
+    }
+
+    fn step_text(&self, step: Step) -> Option<&str> {
+        match step {
+            Step::Key(id) | Step::Attribute(id) => self.text_of(id),
+            Step::Index(_) => None,
+        }
+    }
+
+    pub(super) fn text_of(&self, id: Id) -> Option<&str> {
+        match self.object(id) {
+            Object::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn state_dict(&self, root: Id, found: &Candidate) -> Result<StateDict, Fault> {
+        let mut beside = Beside { not_run: self.foreign.clone(), ..Beside::default() };
+        let mut section: Vec<String> = Vec::new();
+        let mut at = root;
+        for &step in &found.path {
+            let mut into = None;
+            for (other, value) in self.inside(at)? {
+                if other.is(step) {
+                    into = Some(value);
+                } else if beside.keys.len() < MAX_NAMED {
+                    beside.keys.push(self.named(&section, other, value));
+                } else {
+                    beside.more += 1;
+                }
+            }
+            section.push(self.written(step));
+            at = into.unwrap_or(at);
+        }
+        let mut tensors = Vec::new();
+        if self.is_module(at) {
+            section.push(".state_dict()".into());
+            (tensors, beside.unread) = self.module(at)?;
+        } else {
+            for (step, value) in self.inside(at)? {
+                let Step::Key(key) = step else { continue };
+                let Some(name) = self.text_of(key) else { continue };
+                match self.object(value) {
+                    Object::Tensor(tensor) => tensors.push((name.to_owned(), &**tensor)),
+                    _ if beside.unread.len() < MAX_UNREAD => {
+                        beside.unread.insert(shown(name), self.what(value).unwrap_or("no tensor").to_owned());
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let mut names = HashSet::new();
+        if let Some((name, _)) = tensors.iter().find(|(name, _)| !names.insert(name.as_str())) {
+            return Err(Fault::Damaged(format!("two tensors are called {}", shown(name))));
+        }
+        let tensors = tensors.into_iter().map(|(name, tensor)| (name, tensor.clone())).collect();
+        Ok(StateDict { section, tensors, beside })
+    }
+
+    /// A thing beside the weights: `args (argparse.Namespace)`, `ema (616 tensors)`.
+    fn named(&self, section: &[String], step: Step, value: Id) -> String {
+        let name = shown(&joined(section.iter().map(String::as_str).chain([&self.written(step)[..]])));
+        if let Some(class) = self.what(value) {
+            return format!("{name} ({class})");
+        }
+        let Object::Dict(pairs) = self.object(value) else { return name };
+        match pairs.iter().filter(|(_, value)| matches!(self.object(*value), Object::Tensor(_))).count() {
+            0 => name,
+            tensors => format!("{name} ({tensors} tensors)"),
+        }
+    }
+
+    /// The class of what is of a class that is not run.
+    pub(super) fn what(&self, value: Id) -> Option<&str> {
+        let class = match self.object(value) {
+            Object::Made(made) => made.class,
+            Object::Foreign(class) => *class,
+            _ => return None,
+        };
+        self.foreign.get(class as usize).map(String::as_str)
+    }
+
+    fn written(&self, step: Step) -> String {
+        match step {
+            Step::Key(id) => self.text_of(id).unwrap_or_default().to_owned(),
+            Step::Attribute(id) => format!(".{}", self.text_of(id).unwrap_or_default()),
+            Step::Index(index) => format!("[{index}]"),
+        }
+    }
+}
+
+impl Step {
+    fn is(self, other: Step) -> bool {
+        match (self, other) {
+            (Step::Key(a), Step::Key(b)) | (Step::Attribute(a), Step::Attribute(b)) => a == b,
+            (Step::Index(a), Step::Index(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+/// What is said of files without weights that an optimiser wrote.
+pub(in crate::checkpoint) const OPTIMISER: &str =
+    "holds the state of an optimiser only, no weights: these are in another file of the same training";
+
+/// `model.state[0].x`: keys with points between them.
+pub(in crate::checkpoint) fn joined<'s>(section: impl Iterator<Item = &'s str>) -> String {
+    let mut text = String::new();
+    for key in section {
+        if !text.is_empty() && !key.starts_with(['[', '.']) {
+            text.push('.');
+        }
+        text.push_str(key);
+    }
+    text
+}
+
+fn is_one(tensor: &PickledTensor) -> bool {
+    tensor.shape.iter().all(|&size| size == 1)
+}
+
+fn keep_better(best: &mut Option<Candidate>, weights: usize, all: usize, path: &[Step]) {
+    let score = if weights > 0 { (true, weights) } else { (false, all) };
+    if all > 0 && best.as_ref().is_none_or(|best| score > best.score) {
+        *best = Some(Candidate { score, path: path.to_vec() });
+    }
+}

@@ -1,0 +1,87 @@
+//! The archive that `torch.save` writes since PyTorch 1.6: a zip file with one pickle and one entry per storage.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Cursor;
+
+use zip::ZipArchive;
+use zip::read::{ArchiveOffset, Config};
+
+use super::contents::{Contents, Storages, short_storage};
+use super::entries::{Archive, bad_entry, read_entry};
+use crate::checkpoint::bytes::FileBytes;
+use crate::checkpoint::error::Fault;
+use crate::checkpoint::pickle::found::state_dict;
+use crate::checkpoint::pickle::input::MAX_PICKLE;
+use crate::checkpoint::shown::FILE;
+use crate::checkpoint::tensor::{Location, Tensor};
+
+pub(in crate::checkpoint) fn open(bytes: FileBytes) -> Result<Contents, Fault> {
+    let length = bytes.as_ref().len() as u64;
+    // PyTorch's archives begin with the file. A search for their start is misled by some names of that length.
+    let config = Config { archive_offset: ArchiveOffset::Known(0) };
+    let mut zip = ZipArchive::with_config(config, Cursor::new(bytes))
+        .map_err(|error| Fault::Damaged(format!("not a whole zip archive ({error}); truncated?")))?;
+    if zip.has_duplicate_names() {
+        return Err(Fault::Damaged("two entries of the archive have the same name".into()));
+    }
+    if zip.has_overlapping_files().map_err(bad_entry)? {
+        return Err(Fault::Damaged("entries of the archive lie over each other".into()));
+    }
+    let root = root(&zip)?;
+    if let Some(order) = zip.index_for_name(&format!("{root}byteorder"))
+        && read_entry(&mut zip, order, 64)? == b"big"
+    {
+        return Err(Fault::Unsupported(format!(
+            "was written on a big-endian machine; in Python: \
+             torch.save(torch.load({FILE}, weights_only=False), \"weights.pth\")"
+        )));
+    }
+    let pickle_index = zip
+        .index_for_name(&format!("{root}data.pkl"))
+        .ok_or_else(|| Fault::Damaged("the archive lost its data.pkl".into()))?;
+    let pickle = read_entry(&mut zip, pickle_index, MAX_PICKLE)?;
+    let found = state_dict(&pickle)?;
+
+    let mut archive = Archive::new(zip);
+    let mut known: HashMap<String, usize> = HashMap::new();
+    let mut tensors = BTreeMap::new();
+    for (name, tensor) in found.tensors {
+        let storage = match known.get(&tensor.storage) {
+            Some(&storage) => storage,
+            None => {
+                let storage = archive.add(&root, &tensor.storage, length)?;
+                known.insert(tensor.storage.clone(), storage);
+                storage
+            }
+        };
+        // types whose numbers have no known size are never read
+        if let Some(width) = tensor.dtype.bytes()
+            && tensor.elements.checked_mul(width).is_none_or(|needed| needed > archive.size(storage))
+        {
+            let bytes = archive.size(storage);
+            return Err(short_storage(&name, &tensor.storage, tensor.elements, width, bytes));
+        }
+        let location =
+            Location::Strided { storage, offset: tensor.offset, strides: tensor.strides, negative: tensor.negative };
+        tensors.insert(name, Tensor { dtype: tensor.dtype, shape: tensor.shape, location, part: 0 });
+    }
+    Ok(Contents { storages: Storages::Archive(archive), section: found.section, tensors, beside: found.beside })
+}
+
+/// The folder inside of the archive that everything lies in, with its slash; it may be empty.
+fn root(zip: &ZipArchive<Cursor<FileBytes>>) -> Result<String, Fault> {
+    let mut names = zip.file_names_raw().filter_map(|name| std::str::from_utf8(name).ok());
+    let root = names
+        .find_map(|name| {
+            let root = name.strip_suffix("data.pkl")?;
+            (root.is_empty() || root.find('/') == Some(root.len() - 1)).then(|| root.to_owned())
+        })
+        .ok_or_else(|| Fault::NotWeights("a zip archive that torch.save did not write (it has no data.pkl)".into()))?;
+    if zip.index_for_name(&format!("{root}constants.pkl")).is_some() {
+        return Err(Fault::Unsupported(format!(
+            "a TorchScript archive, which holds code; save its weights in Python: \
+             torch.save(torch.jit.load({FILE}).state_dict(), \"weights.pth\")"
+        )));
+    }
+    Ok(root)
+}

@@ -1,0 +1,248 @@
+//! Files as PyTorch and its users write them: those in `files.zip`, and with a Python that has torch those that it
+//! writes today. `make_files.py` makes both.
+
+use crate::support::python::python;
+use crate::support::small_model::{load_both, spec};
+use sam2unet::checkpoint::{FileFacts, Scope, WeightFile, describe_file, load};
+use sam2unet::nn::weights::{Role, Value, WeightSource, WeightSpec};
+use std::fs;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tempfile::TempDir;
+
+const KEPT: &[u8] = include_bytes!("files.zip");
+
+/// Folders of such files.
+fn folders() -> Vec<TempDir> {
+    let kept = tempfile::tempdir().expect("a folder");
+    zip::ZipArchive::new(Cursor::new(KEPT)).expect("a zip file").extract(kept.path()).expect("extracts");
+    let mut folders = vec![kept];
+    if let Some(python) = python() {
+        let fresh = tempfile::tempdir().expect("a folder");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/checkpoint/make_files.py");
+        let run = Command::new(python).arg(script).arg(fresh.path()).output().expect("python runs");
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        folders.push(fresh);
+    }
+    folders
+}
+
+fn files(folder: &Path, kind: &str) -> Vec<(String, PathBuf)> {
+    let name = |entry: fs::DirEntry| (entry.file_name().into_string().expect("Unicode"), entry.path());
+    let mut files: Vec<_> =
+        fs::read_dir(folder.join(kind)).expect("there").map(|entry| name(entry.expect("entry"))).collect();
+    files.sort();
+    files
+}
+
+/// `WEIGHTS` of the script.
+fn specs() -> Vec<WeightSpec> {
+    vec![
+        spec("encoder.pos_embed", &[1, 2, 2, 2], Role::Frozen),
+        spec("encoder.blocks.0.block.norm1.weight", &[2], Role::Frozen),
+        spec("head.weight", &[1, 3], Role::Trainable),
+        spec("rfb1.branch0.0.bn.num_batches_tracked", &[], Role::Counter),
+    ]
+}
+
+fn values() -> Vec<Value> {
+    let real = |values: &[f32]| Value::Real(values.to_vec());
+    vec![real(&[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]), real(&[3.0, -2.0]), real(&[1.0, -4.0, 7.0]), Value::Count(3)]
+}
+
+fn facts(path: &Path) -> FileFacts {
+    let file = WeightFile::open(path).expect("opens");
+    describe_file(&file, &[("small", specs())]).expect("describes")
+}
+
+#[test]
+fn the_same_weights_in_other_clothes() {
+    for folder in folders() {
+        let all = files(folder.path(), "whole");
+        assert!(all.len() > 45, "{}", all.len());
+        for (name, path) in all.iter().filter(|(name, _)| !name.contains("-of-")) {
+            let file = WeightFile::open(path).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let (found, report) = load_both(&file, &specs(), Scope::All);
+            let mut expected = values();
+            let lost = usize::from(name == "no-counters.pth");
+            if lost == 1 {
+                expected[3] = Value::Count(0);
+            }
+            assert_eq!(found, expected, "{name}");
+            assert_eq!((report.applied, report.counters), (4 - lost, lost), "{name}: {report}");
+            assert!(report.unexpected.is_empty() && report.fits(), "{name}: {report}");
+            // a part that is read alone is a trunk or not, and no model
+            assert!(facts(path).variant.is_some(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn where_the_weights_lie_and_what_lies_beside_them_is_told() {
+    for folder in folders() {
+        let of = |name: &str| facts(&folder.path().join("whole").join(name));
+        for (name, prefix) in [
+            ("averaged.pth", "module."),
+            ("prefix-twice.pth", "module.module."),
+            ("prefix-lightning-compiled.pth", "model._orig_mod."),
+            ("prefix-own.pth", "segmenter/"),
+            ("prefix-underscore.pth", "net_"),
+            ("prefix-encoder.pth", "encoder."),
+            ("prefix-unicode.pth", "né."),
+            ("module-ddp.pt", "module."),
+            ("f64.pth", ""),
+        ] {
+            assert_eq!(of(name).prefix, prefix, "{name}");
+        }
+        for (name, section) in [
+            ("trainer.pth", &["state_dict"][..]),
+            ("averaged-ema.pth", &["model"]),
+            ("list.pt", &["[0]"]),
+            ("tuple.pt", &["[1]"]),
+            ("module.pt", &[".state_dict()"]),
+            ("module-ddp.pt", &["ema", ".state_dict()"]),
+            ("settings.pt", &["model"]),
+            ("legacy-trainer.pth", &["state_dict"]),
+        ] {
+            assert_eq!(of(name).section, section, "{name}");
+        }
+        assert_eq!(of("averaged.pth").beside, ["n_averaged"]);
+        assert_eq!(of("averaged-ema.pth").beside, ["ema (5 tensors)"]);
+        assert_eq!(of("criterion.ckpt").beside, ["criterion.pos_weight"]);
+        assert_eq!(of("optimiser-object.pth").beside, ["optim (torch.optim.adamw.AdamW)"]);
+        let trainer = of("trainer.pth");
+        for beside in [
+            "optimizer",
+            "args (argparse.Namespace)",
+            "best (numpy._core.multiarray.scalar)",
+            "log",
+            "settings (__main__.Settings)",
+            "set",
+            "code (posix.system)",
+        ] {
+            assert!(trainer.beside.iter().any(|key| key == beside), "{beside}: {:?}", trainer.beside);
+        }
+        assert!(trainer.not_run.iter().any(|name| name == "posix.system"), "{:?}", trainer.not_run);
+        let told = trainer.to_string();
+        assert!(told.contains("args (argparse.Namespace)") && told.contains("not run"), "{told}");
+        let told = of("module-ddp.pt").to_string();
+        assert!(told.contains("weights under `ema.state_dict()`") && told.contains("`module.`, left out"), "{told}");
+    }
+    assert!(!Path::new("code-was-run").exists());
+}
+
+/// Beside each tensor lies what PyTorch's cast makes of it.
+#[test]
+fn numbers_of_every_type_and_order_are_those_of_pytorch() {
+    for folder in folders() {
+        for (name, path) in files(folder.path(), "twins") {
+            let file = WeightFile::open(&path).expect("opens");
+            let (mut reals, mut counts) = (0, 0);
+            for key in file.names() {
+                if file.info(&format!("{key}.float")).is_some() {
+                    let (own, cast) = (file.values(key).expect(key), file.values(&format!("{key}.float")).expect(key));
+                    let same = |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
+                    assert!(own.len() == cast.len() && own.iter().zip(&cast).all(same), "{name} {key}: {own:?}");
+                    if let Some(encoded) = file.encoded(key).expect(key) {
+                        assert!(encoded.to_vec().iter().zip(&own).all(same), "{name} {key}");
+                    }
+                    reals += 1;
+                }
+                if file.info(&format!("{key}.long")).is_some() {
+                    assert_eq!(file.count(key).expect(key), file.count(&format!("{key}.long")).expect(key), "{key}");
+                    counts += 1;
+                }
+            }
+            assert!(reals >= 24 && counts >= 8, "{name}: {reals} {counts}");
+        }
+    }
+}
+
+/// What a person reads of a file that is no model, or none that can be taken.
+fn told(path: &Path) -> String {
+    let attempt = || -> Result<(), String> {
+        let file = WeightFile::open(path).map_err(|error| error.to_string())?;
+        let (mut loaded, _) = load(&file, &specs(), Scope::All).map_err(|error| error.to_string())?;
+        specs().iter().try_for_each(|spec| loaded.value(spec).map(drop).map_err(|error| error.to_string()))
+    };
+    attempt().expect_err("a file that is no model was accepted")
+}
+
+#[test]
+fn files_that_are_no_models_are_told_with_what_to_do() {
+    for folder in folders() {
+        let all = files(folder.path(), "refused");
+        for (name, path) in &all {
+            let message = told(path);
+            let shown = path.display().to_string();
+            let parts: Vec<String> = match &name[..] {
+                "optimiser.pt" | "optimiser-in-dict.pt" | "optimiser-legacy.pt" | "optimiser.safetensors" => {
+                    vec!["holds the state of an optimiser only".into(), "another file of the same training".into()]
+                }
+                "tensor.pth" => vec!["a single tensor of shape [2, 3]".into()],
+                "tensors.pth" => vec!["4 tensors without names".into()],
+                "code.pth" | "code-in-dict.pth" => vec![
+                    "asks for `posix.system`, which is not run".into(),
+                    format!("torch.load({shown:?}, weights_only=False)"),
+                ],
+                "numbers.pth" => vec!["no dictionary of named tensors".into()],
+                "complex.pth" => vec![
+                    "head.weight expected real numbers, found complex64".into(),
+                    format!("d = torch.load({shown:?}, weights_only=False); torch.save({{k: v.float() for"),
+                ],
+                "sparse.pth" => vec!["head.weight is there, as torch._utils._rebuild_sparse_tensor".into()],
+                "numpy.pth" => vec!["head.weight is there, as numpy._core.multiarray._reconstruct".into()],
+                "expanded.pth" => vec!["expected [1, 3], found [1073741824]".into()],
+                "two-models.ckpt" => vec![
+                    "several models, under `model.` and `ema_model.module.`".into(),
+                    format!("torch.load({shown:?}, weights_only=False)[\"state_dict\"]"),
+                    "if k.startswith(\"model.\")}, \"weights.pth\")".into(),
+                ],
+                "beside.ckpt" => vec![
+                    "unexpected 1: discriminator.weight".into(),
+                    "the model is what `model.` stands before; in Python: d = ".into(),
+                    "if k.startswith(\"model.\")}, \"weights.pth\")".into(),
+                ],
+                "other-net.pth" => vec!["none of its 2 tensors is of SAM2's image encoder".into()],
+                "nan.pth" | "nan-f16.pth" => {
+                    vec![": head.weight holds NaN at [0, 2]: the training that wrote it diverged".into()]
+                }
+                "inf.pth" => vec![": head.weight holds -inf at [0, 2]".into()],
+                "bare.pkl" => vec!["a bare pickle".into(), format!("pickle.load(open({shown:?}, \"rb\"))")],
+                "old.tar" => vec!["a tar archive".into(), format!("torch.load({shown:?}, weights_only=False)")],
+                other => panic!("{other} is not expected"),
+            };
+            for part in parts {
+                assert!(message.contains(&part), "{name}: {part}: {message}");
+            }
+            // each is named once, in front
+            assert!(message.starts_with(&shown) && !message.contains("damaged"), "{name}: {message}");
+            assert_eq!(message.matches("head.weight holds").count(), usize::from(message.contains("diverged")));
+        }
+        assert_eq!(all.len(), 21);
+    }
+}
+
+#[test]
+fn advice_works_with_the_file_alone() {
+    let Some(python) = python() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    zip::ZipArchive::new(Cursor::new(KEPT)).expect("a zip file").extract(folder.path()).expect("extracts");
+    let code = |message: &str| {
+        let (_, code) = message.split_once("in Python: ").expect("advice");
+        code.to_owned()
+    };
+    let expanded = WeightFile::open(&folder.path().join("refused/expanded.pth")).expect("opens");
+    let expanded = expanded.values("head.weight").expect_err("too large").to_string();
+    let two = told(&folder.path().join("refused/two-models.ckpt"));
+    let old = format!("import torch; {}", code(&two));
+    let run = Command::new(&python).current_dir(folder.path()).args(["-c", &old]).output().expect("runs");
+    assert!(run.status.success(), "{old}: {}", String::from_utf8_lossy(&run.stderr));
+    let file = WeightFile::open(&folder.path().join("weights.pth")).expect("opens");
+    assert_eq!(load_both(&file, &specs(), Scope::All).0, values());
+    assert!(code(&expanded).contains("v.contiguous()"), "{expanded}");
+    let bare = format!("import torch; {}", code(&told(&folder.path().join("refused/bare.pkl"))));
+    let run = Command::new(&python).current_dir(folder.path()).args(["-c", &bare]).output().expect("runs");
+    assert!(run.status.success(), "{bare}: {}", String::from_utf8_lossy(&run.stderr));
+}
