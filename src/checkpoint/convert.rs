@@ -8,11 +8,12 @@ use crate::choice::choice;
 use crate::nn::weights::source::WeightSource;
 use crate::nn::weights::spec::WeightSpec;
 
+use super::classes::FileClasses;
 use super::detect::{detect, own_trunk};
 use super::error::CheckpointError;
 use super::file::WeightFile;
 use super::layout::{Layout, trunk_file_name};
-use super::load::{Scope, known_layout, load};
+use super::load::{Scope, classes_of, known_layout, load, with_classes};
 use super::report::Report;
 use super::safetensors::write::Writer;
 
@@ -50,8 +51,9 @@ impl fmt::Display for Converted {
 
 /// Converts the weight file `input` into the safetensors file `output`, all real numbers as `f32`.
 ///
-/// The output depends on nothing but the weights: the trunk of one variant gives the same bytes from every layout.
-/// Without `to`, a whole SAM2-UNet stays one. `rest` gives what a trunk lacks of a whole SAM2-UNet. To
+/// The output depends on nothing but the weights (and the classes that they are of): the trunk of one variant gives the same bytes from every layout.
+/// Without `to`, a whole SAM2-UNet stays one, of as many classes as it has; if its metadata tell these, they stay, all of them.
+/// `rest` gives what a trunk lacks of a whole SAM2-UNet. To
 /// [`Target::Trunk`], a trunk of a size that no candidate has (a variant that a user declared) is taken by its own size.
 ///
 /// # Errors
@@ -109,8 +111,14 @@ pub fn convert<N: Copy + PartialEq + fmt::Display>(
             (writer, report, specs.len())
         }
         (Target::Sam2Unet, Layout::Sam2Unet) => {
-            let (mut model, report) = load(&file, specs, Scope::All)?;
-            (write_all(output, specs, &mut model, &metadata)?, report, specs.len())
+            // without names of classes the output depends on the weights alone
+            let metadata = match FileClasses::of(&file)? {
+                FileClasses::Told(_) => file.metadata().clone().into_iter().chain(metadata).collect(),
+                FileClasses::One | FileClasses::Assumed(_) => metadata,
+            };
+            let specs = classes_of(&file).map_or_else(|| specs.to_vec(), |classes| with_classes(specs, classes));
+            let (mut model, report) = load(&file, &specs, Scope::All)?;
+            (write_all(output, &specs, &mut model, &metadata)?, report, specs.len())
         }
         (Target::Sam2Unet, _) => {
             let Some(rest) = rest else {
