@@ -7,6 +7,7 @@ use crate::data::labels::kind::LabelKind;
 use crate::data::listing::Listing;
 use crate::data::names::{Matched, common_suffix, match_names};
 use crate::data::unused::Unused;
+use crate::files::folder::parent;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,9 @@ use std::path::{Path, PathBuf};
 pub struct Like {
     folder: PathBuf,
     masks: Vec<Option<PathBuf>>,
+    files: Vec<PathBuf>,
+    /// Whether these are masks, among which no prediction may lie.
+    are_masks: bool,
     loosely_named: Vec<PathBuf>,
     unused: Unused,
 }
@@ -41,8 +45,14 @@ impl Like {
             let (masks, images) = (masks.to_path_buf(), images.files().len());
             return Err(PredictError::NoMask { without, masks, images, suffix });
         }
-        let loosely_named = loose.iter().map(|at| images.files()[*at].clone()).collect();
-        Ok(Self { folder: masks.to_path_buf(), masks: found, loosely_named, unused: listing.unused().clone() })
+        Ok(Self {
+            folder: masks.to_path_buf(),
+            files: found.iter().flatten().cloned().collect(),
+            masks: found,
+            are_masks: true,
+            loosely_named: loose.iter().map(|at| images.files()[*at].clone()).collect(),
+            unused: listing.unused().clone(),
+        })
     }
 
     /// Finds the labels of the images of a folder, in the form that is described: a mask for each image, or one for each class, all
@@ -55,10 +65,13 @@ impl Like {
         let described =
             Description { images: Some(folder.to_owned()), recursive: images.is_recursive(), ..description.clone() };
         let (set, kind) = described.open_one()?;
-        let masks: HashMap<&Path, &PathBuf> = match kind {
-            LabelKind::Coco | LabelKind::Labelme | LabelKind::Polygons => HashMap::new(),
-            _ => set.pairs().iter().filter_map(|pair| Some((&*pair.image, pair.masks.first()?))).collect(),
-        };
+        let are_masks = !matches!(kind, LabelKind::Coco | LabelKind::Labelme | LabelKind::Polygons);
+        let masks = set.pairs().iter().filter(|_| are_masks);
+        let masks: HashMap<&Path, &PathBuf> =
+            masks.filter_map(|pair| Some((&*pair.image, pair.masks.first()?))).collect();
+        let mut files: Vec<PathBuf> = set.pairs().iter().flat_map(|pair| pair.masks.iter().cloned()).collect();
+        // one file of annotations is of many images
+        files.dedup();
         Ok(Self {
             folder: description
                 .masks
@@ -67,6 +80,8 @@ impl Like {
                 .map_or(folder, |path| path)
                 .to_owned(),
             masks: images.files().iter().map(|image| masks.get(&**image).map(|mask| (*mask).clone())).collect(),
+            files,
+            are_masks,
             loosely_named: set.found().loosely_named.clone(),
             unused: set.found().among_masks.clone(),
         })
@@ -80,6 +95,17 @@ impl Like {
     /// The masks, in the order of the images. An image without one has the size that is wanted.
     pub fn masks(&self) -> &[Option<PathBuf>] {
         &self.masks
+    }
+
+    /// All files of the labels, of every class.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// The folders of masks: what is written there would be a mask the next time.
+    pub(super) fn folders(&self) -> impl Iterator<Item = &Path> {
+        let of_files = self.files.iter().map(|file| parent(file));
+        of_files.chain([&*self.folder]).filter(|_| self.are_masks)
     }
 
     /// Images whose mask has a name that differs in case or Unicode's form.

@@ -52,7 +52,7 @@ pub fn plan(images: &Images, to: &Destination, options: &PlanOptions) -> Result<
         })
         .collect();
     check_names(&jobs)?;
-    check_sources(&jobs)?;
+    check_sources(&jobs, options.like)?;
     check_folders(images, options.like, to, &jobs)?;
     check_existing(&jobs, options.overwrite)?;
     Ok(jobs)
@@ -83,8 +83,8 @@ fn same_target(first: &Path, second: &Path, target: &Path) -> PredictError {
 }
 
 /// That nothing is written over a file that is read.
-fn check_sources(jobs: &[Job]) -> Result<(), PredictError> {
-    let read = jobs.iter().flat_map(|job| std::iter::once(&job.image).chain(&job.like));
+fn check_sources(jobs: &[Job], like: Option<&Like>) -> Result<(), PredictError> {
+    let read = jobs.iter().map(|job| &job.image).chain(like.map(Like::files).unwrap_or_default());
     let read: HashSet<FileId> = read.filter_map(|path| FileId::of(path).ok()).collect();
     let is_read = |path: &&Path| FileId::of(path).is_ok_and(|id| read.contains(&id));
     match jobs.iter().flat_map(Job::targets).find(is_read) {
@@ -100,8 +100,7 @@ fn check_folders(images: &Images, like: Option<&Like>, to: &Destination, jobs: &
     let by_itself = images.folder().is_none() && matches!(to, Destination::File(_));
     let of_images = images.files().iter().map(|file| parent(file)).chain(images.folder());
     let of_images = Folders::of(of_images.filter(|_| !by_itself));
-    let of_like = jobs.iter().filter_map(|job| job.like.as_deref()).map(parent).chain(like.map(Like::folder));
-    let of_like = Folders::of(of_like);
+    let of_like = Folders::of(like.into_iter().flat_map(Like::folders));
     let of_masks: HashSet<&Path> = jobs.iter().flat_map(Job::targets).map(parent).collect();
     // where folders in folders count, a folder below one of those that are read is one, too
     let looked_into = if images.is_recursive() { usize::MAX } else { 1 };

@@ -374,9 +374,9 @@ fn sizes_come_from_labels_of_any_form() {
     assert_eq!(sizes(&["--like", "folders", "--labels", "folders", "--classes", "polyp,tool"]), [(35, 25), (40, 90)]);
     let message = refused(
         folder,
-        &arguments(&["--like", "folders", "--labels", "folders", "--out", "folders/polyp", "--overwrite"]),
+        &arguments(&["--like", "folders", "--labels", "folders", "--out", "folders/tool", "--overwrite"]),
     );
-    assert!(message.contains("among the masks"), "{message}");
+    assert!(message.contains("over the images or masks"), "{message}");
 
     mask("suffix/000_gt.png", 36, 26);
     mask("suffix/001_gt.png", 22, 44);
@@ -384,6 +384,9 @@ fn sizes_come_from_labels_of_any_form() {
     mask("each/000_tool.png", 31, 21);
     mask("each/001_tool.png", 21, 31);
     assert_eq!(sizes(&["--like", "each", "--labels", "suffixes"]), [(31, 21), (21, 31)]);
+    let into = ["--like", "each", "--labels", "suffixes", "--out", "each", "--overwrite"];
+    let message = refused(folder, &arguments(&into));
+    assert!(message.contains("among the masks"), "{message}");
 
     let image = |id: u8, (width, height): (u8, u8)| serde_json::json!({"id": id, "file_name": format!("00{id}.png"), "width": width, "height": height});
     let coco = serde_json::json!({
