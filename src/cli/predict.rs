@@ -50,7 +50,7 @@ Examples:
       of a folder with folders in it; with --skip-existing it goes on where an earlier call stopped
   find . -name '*.jpg' | sam2unet predict --checkpoint model.safetensors --images - --out PREDICTED";
 
-/// Writes a mask for every image, or one for each class: 8 bit, at the image's size or a given mask's
+/// Writes a mask for every image: 8 bit, at the image's size or a given mask's
 #[derive(Args)]
 #[command(after_help = EXAMPLES, allow_negative_numbers = true)]
 #[command(group(ArgGroup::new("source").required(true).args(["images", "list"])))]

@@ -298,8 +298,7 @@ fn files_of_every_kind_are_kept_replaced_or_refused() {
     let said = done(folder, &arguments(&["--out", "out", "--skip-existing"]));
     assert!(said.ends_with("0 index masks written to out; 2 were there already\n"), "{said}");
     // a folder of a class is none of the images' or of their masks'
-    fs::create_dir(folder.join("images/tool")).unwrap();
-    let into = ["--out", "images", "--recursive", "--probabilities", "png"];
+    let into = ["--out", "images/new", "--recursive", "--probabilities", "png"];
     let message = refused(folder, &arguments(&into));
     assert!(message.contains("over the images, or among them"), "{message}");
 }
@@ -388,7 +387,10 @@ fn sizes_come_from_labels_of_any_form() {
     let message = refused(folder, &arguments(&into));
     assert!(message.contains("among the masks"), "{message}");
 
-    let image = |id: u8, (width, height): (u8, u8)| serde_json::json!({"id": id, "file_name": format!("00{id}.png"), "width": width, "height": height});
+    let image = |id: u8, (width, height): (u8, u8)| {
+        let name = format!("00{id}.png");
+        serde_json::json!({"id": id, "file_name": name, "width": width, "height": height})
+    };
     let coco = serde_json::json!({
         "images": [image(0, (70, 50)), image(1, (40, 90))],
         "categories": [{"id": 1, "name": "tool"}],
