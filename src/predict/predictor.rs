@@ -7,12 +7,13 @@ use super::options::PredictOptions;
 use super::prediction::Prediction;
 use crate::checkpoint::classes::FileClasses;
 use crate::checkpoint::detect::detect;
+use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::file::WeightFile;
 use crate::checkpoint::load::{Scope, load};
 use crate::data::class_picture::{class_overlay, with_legend};
 use crate::data::classes::class::Classes;
 use crate::data::error::DataError;
-use crate::data::example::normalise;
+use crate::data::example::{check_normalisation, normalise};
 use crate::data::float_tiff::write_floats;
 use crate::data::pair_facts::PictureFacts;
 use crate::data::picture::overlay;
@@ -47,7 +48,8 @@ impl Predictor {
     /// `precision`, or in what the file was trained in, where the device offers it ([`precision`](Self::precision) tells).
     ///
     /// # Errors
-    /// When the file is damaged, or holds no SAM2-UNet of a known variant, or its metadata tell of other classes than its heads have.
+    /// When the file is damaged, or holds no SAM2-UNet of a known variant, or its metadata tell of other classes than its heads have, or of
+    /// images normalised otherwise.
     pub fn open(path: &Path, device: &Device, precision: Option<Precision>) -> Result<Self, PredictError> {
         Self::of_file(&WeightFile::open(path)?, device, precision)
     }
@@ -60,6 +62,8 @@ impl Predictor {
         let path = file.path();
         let variant = detect(file, &catalogue())?;
         let classes = FileClasses::of(file)?;
+        let unsupported = |reason| CheckpointError::Unsupported { path: path.to_path_buf(), reason };
+        check_normalisation(file.metadata()).map_err(unsupported)?;
         let (mut weights, _) = load(file, &specs(variant, classes.channels()), Scope::All)?;
         let build = |source| PredictError::Build { path: path.to_path_buf(), source };
         let trained = file.metadata().get("precision").and_then(|name| name.parse().ok());

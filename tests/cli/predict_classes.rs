@@ -337,6 +337,10 @@ fn classes_that_a_file_tells_wrongly_are_refused() {
         let told = done(folder, &["info", "model.safetensors"]);
         assert!(told.contains("classes                 not usable: `classes`: "), "{told}");
     }
+    let otherwise = ("normalisation".to_string(), "[0, 1]".to_string());
+    tiny_of_classes(&model, 3, &[classes(ClassKind::Exclusive, &NAMES).metadata(), otherwise]);
+    let message = refused(folder, &arguments(&["--out", "out"]));
+    assert!(message.starts_with("model.safetensors: its images were normalised by [0, 1]"), "{message}");
     assert!(!folder.join("out").exists());
 
     // a checkpoint of PyTorch tells nothing
