@@ -1,5 +1,6 @@
 //! Bringing a weight file of any layout into one of our two forms.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
@@ -7,12 +8,13 @@ use crate::choice::choice;
 use crate::nn::weights::source::WeightSource;
 use crate::nn::weights::spec::WeightSpec;
 
+use super::classes::FileClasses;
 use super::describe::beside;
 use super::detect::{detect, own_trunk};
 use super::error::CheckpointError;
 use super::file::WeightFile;
 use super::layout::{Layout, trunk_file_name};
-use super::load::{Scope, known_layout, load};
+use super::load::{Scope, classes_of, known_layout, load, with_classes};
 use super::output::Output;
 use super::report::Report;
 
@@ -57,9 +59,9 @@ impl fmt::Display for Converted {
 /// Converts the weight file `input` into the file `output`, all real numbers as `f32`. A name that ends in `.pth`,
 /// `.pt`, `.bin` or `.ckpt` gives an archive as `torch.save` writes it, any other a safetensors file.
 ///
-/// The output depends on nothing but the weights: the trunk of one variant gives the same bytes from every layout.
-/// Without `to`, a whole SAM2-UNet stays one. `rest` gives what a trunk lacks of a whole SAM2-UNet. To
-/// [`Target::Trunk`], a trunk of a size that no candidate has (a variant that a user declared) is taken by its own size.
+/// The output depends on nothing but the weights (and the classes that they are of): the trunk of one variant gives the same bytes
+/// from every layout. Without `to`, a whole SAM2-UNet stays one, of as many classes as it has; if its metadata tell these, they
+/// stay, all of them, in a safetensors file. `rest` gives what a trunk lacks of a whole SAM2-UNet. To [`Target::Trunk`], a trunk of a size that no candidate has (a variant that a user declared) is taken by its own size.
 ///
 /// # Errors
 /// Everything that [`WeightFile::open`], [`detect`], [`load`] and [`Writer`](super::Writer) report;
@@ -107,16 +109,22 @@ pub fn convert<N: Copy + PartialEq + fmt::Display>(
             let specs: Vec<_> = specs.iter().filter(|spec| spec.in_trunk()).cloned().collect();
             let renamed: Vec<_> =
                 specs.iter().map(|spec| WeightSpec { name: trunk_file_name(&spec.name), ..spec.clone() }).collect();
-            let mut output = Output::create(output, &renamed)?;
+            let mut output = Output::create(output, &renamed, BTreeMap::new())?;
             for (spec, renamed) in specs.iter().zip(&renamed) {
                 output.put_value(&renamed.name, &trunk.read(spec)?)?;
             }
             (output, report, specs.len())
         }
         (Target::Sam2Unet, Layout::Sam2Unet) => {
-            let (model, report) = load(&file, specs, Scope::All)?;
-            let mut output = Output::create(output, specs)?;
-            for spec in specs {
+            // without names of classes the output depends on the weights alone
+            let told = match FileClasses::of(&file)? {
+                FileClasses::Told(_) => file.metadata().clone(),
+                FileClasses::One | FileClasses::Assumed(_) => BTreeMap::new(),
+            };
+            let specs = classes_of(&file).map_or_else(|| specs.to_vec(), |classes| with_classes(specs, classes));
+            let (model, report) = load(&file, &specs, Scope::All)?;
+            let mut output = Output::create(output, &specs, told)?;
+            for spec in &specs {
                 output.put_value(&spec.name, &model.read(spec)?)?;
             }
             (output, report, specs.len())
@@ -126,7 +134,7 @@ pub fn convert<N: Copy + PartialEq + fmt::Display>(
                 return Err(CheckpointError::NoRest { path: input.to_path_buf(), layout: from });
             };
             let (trunk, report) = load(&file, specs, Scope::Trunk)?;
-            let mut output = Output::create(output, specs)?;
+            let mut output = Output::create(output, specs, BTreeMap::new())?;
             for spec in specs {
                 let value = if spec.in_trunk() { trunk.read(spec)? } else { rest.value(spec)? };
                 output.put_value(&spec.name, &value)?;

@@ -3,14 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use crate::data::classes::class::Classes;
 use crate::nn::weights::spec::WeightSpec;
 use serde::Serialize;
 
+use super::classes::FileClasses;
 use super::detect::detect;
 use super::error::CheckpointError;
 use super::file::WeightFile;
 use super::format::Format;
 use super::layout::{Layout, Part, published_part};
+use super::load::classes_of;
 use super::pickle::found::{Beside, joined};
 use super::shown::shown;
 
@@ -38,6 +41,12 @@ pub struct FileFacts {
     pub variant: Option<String>,
     /// Why no known variant fits a file whose layout is known.
     pub no_variant: Option<String>,
+    /// How many channels its heads have; `None` where it has no heads.
+    pub channels: Option<usize>,
+    /// The classes that it tells; `None` where it tells none.
+    pub classes: Option<Classes>,
+    /// Why the classes that it tells cannot be used.
+    pub no_classes: Option<String>,
     /// How many tensors there are.
     pub tensors: usize,
     /// What they belong to.
@@ -106,6 +115,12 @@ pub fn describe_file<N: Copy + fmt::Display>(
         Some(Err(other)) => return Err(other),
         None => (None, None),
     };
+    let (classes, no_classes) = match FileClasses::of(file) {
+        Ok(FileClasses::Told(classes)) => (Some(classes), None),
+        Ok(FileClasses::One | FileClasses::Assumed(_)) => (None, None),
+        Err(CheckpointError::Classes { reason, .. }) => (None, Some(reason)),
+        Err(other) => return Err(other),
+    };
     let mut parts: BTreeMap<Part, PartFacts> = BTreeMap::new();
     let mut number_types: BTreeMap<String, usize> = BTreeMap::new();
     for key in file.names() {
@@ -124,6 +139,9 @@ pub fn describe_file<N: Copy + fmt::Display>(
         layout,
         variant,
         no_variant,
+        channels: classes_of(file),
+        classes,
+        no_classes,
         tensors: file.names().len(),
         parameters: ParameterFacts::of(&parts),
         parts,
@@ -232,6 +250,20 @@ impl fmt::Display for FileFacts {
         if let Some(reason) = &self.no_variant {
             line(f, "variant", format_args!("none known: {reason}"))?;
         }
+        match (&self.classes, &self.no_classes, self.channels) {
+            (Some(classes), ..) => {
+                line(f, "classes", format_args!("{}, {}", classes.len(), classes.kind))?;
+                for (number, class) in classes.list().iter().enumerate() {
+                    let [r, g, b] = class.colour;
+                    line(f, &format!("  {number}"), format_args!("{} (#{r:02x}{g:02x}{b:02x})", shown(&class.name)))?;
+                }
+            }
+            (None, Some(reason), _) => line(f, "classes", format_args!("not usable: {reason}"))?,
+            (None, None, Some(channels)) if channels > 1 => {
+                line(f, "classes", format_args!("{channels}, without names"))?
+            }
+            (None, None, _) => {}
+        }
         line(f, "tensors", self.tensors)?;
         for (part, PartFacts { tensors, parameters }) in &self.parts {
             let parameters = grouped(*parameters);
@@ -240,7 +272,8 @@ impl fmt::Display for FileFacts {
         write!(f, "{}", self.parameters)?;
         let types: Vec<_> = self.number_types.iter().map(|(name, tensors)| format!("{name} × {tensors}")).collect();
         line(f, "number types", types.join(", "))?;
-        for (key, value) in &self.metadata {
+        // classes that can be used stand above
+        for (key, value) in self.metadata.iter().filter(|(key, _)| self.classes.is_none() || *key != "classes") {
             line(f, "metadata", format_args!("{} = {}", shown(key), shown(value)))?;
         }
         Ok(())

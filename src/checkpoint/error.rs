@@ -79,6 +79,18 @@ pub enum CheckpointError {
         /// Folders below it that do hold a model, the oldest first.
         steps: Vec<PathBuf>,
     },
+    /// The classes that the metadata tell are damaged, or not those of the heads.
+    #[error(
+        "{path}: the classes that its metadata tell cannot be used: {reason}. Take the file as it was trained, or remove `classes` \
+         from the metadata, which leaves classes without names",
+        path = path.display()
+    )]
+    Classes {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with them.
+        reason: String,
+    },
     /// A tensor whose numbers are of a type that is not read.
     #[error("{path}: {key}: numbers of type {dtype} are not read here; {advice}", path = path.display())]
     Dtype {

@@ -46,6 +46,15 @@ pub fn classes_of(file: &WeightFile) -> Option<usize> {
     file.info(&key)?.shape.first().copied().filter(|classes| *classes > 0)
 }
 
+/// The weights of the same model with so many classes.
+pub(super) fn with_classes(specs: &[WeightSpec], classes: usize) -> Vec<WeightSpec> {
+    let mut specs = specs.to_vec();
+    for spec in specs.iter_mut().filter(|spec| is_of_head(&spec.name)) {
+        spec.shape.first_mut().into_iter().for_each(|channels| *channels = classes);
+    }
+    specs
+}
+
 /// The weights of a file that a model asked for, under their published names; values are read when asked for.
 #[derive(Debug)]
 pub struct Loaded<'f> {

@@ -16,6 +16,7 @@
 //! Nothing here knows a network: what a model stores is told by [`crate::nn::weights`], names and shapes only.
 
 pub(crate) mod bytes;
+pub(crate) mod classes;
 pub(crate) mod convert;
 pub(crate) mod describe;
 pub(crate) mod detect;
@@ -38,6 +39,7 @@ pub(crate) mod tensor;
 pub(crate) mod torch;
 pub(crate) mod version;
 
+pub use classes::FileClasses;
 pub use convert::{Converted, Target, convert};
 pub use describe::{FileFacts, ParameterFacts, PartFacts, VariantFacts, describe_file, describe_variant};
 pub use detect::detect;

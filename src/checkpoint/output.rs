@@ -19,17 +19,21 @@ pub(super) enum Output {
 }
 
 impl Output {
-    /// Begins the file `path` with the arrays of `specs`, which are then put in this order.
+    /// Begins the file `path` with the arrays of `specs`, which are then put in this order. A safetensors file says `told` too.
     ///
     /// # Errors
     /// As [`Writer::create`].
-    pub(super) fn create(path: &Path, specs: &[WeightSpec]) -> Result<Self, CheckpointError> {
+    pub(super) fn create(
+        path: &Path,
+        specs: &[WeightSpec],
+        told: BTreeMap<String, String>,
+    ) -> Result<Self, CheckpointError> {
         let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
         if TORCH.iter().any(|torch| ending.eq_ignore_ascii_case(torch)) {
             return TorchWriter::create(path, specs).map(|writer| Output::Torch(Box::new(writer)));
         }
         // what is not in the metadata cannot differ between two files of the same weights
-        let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
+        let metadata = told.into_iter().chain([("format".to_owned(), "pt".to_owned())]).collect();
         Writer::create(path, specs, &metadata).map(Output::Safetensors)
     }
 

@@ -88,6 +88,12 @@ impl From<PredictError> for Failure {
     fn from(error: PredictError) -> Self {
         // behind a list it stands on a line of its own
         let after = |listed: &[PathBuf]| if listed.len() == 1 { "; " } else { "\n" };
+        if let PredictError::NoSoftMask(option) = &error {
+            return Self::input(format_args!(
+                "{}; leave it out",
+                error.to_string().replace(&format!("`{option}`"), &format!("--{option}"))
+            ));
+        }
         let (between, advice) = match &error {
             PredictError::TrainedSize { .. } => ("; ", "give --size N"),
             PredictError::OverImages(_) | PredictError::OverSource(_) | PredictError::Folder { .. } => {
@@ -100,10 +106,14 @@ impl From<PredictError> for Failure {
             PredictError::NoMask { without, .. } => {
                 (after(without), "leave out --like to predict at the images' sizes")
             }
-            PredictError::OneFile { .. } => ("; ", "give a folder as --out"),
+            PredictError::OneFile { .. } | PredictError::OneFileForClasses { .. } => ("; ", "give a folder as --out"),
+            PredictError::MasksAreProbabilities => ("; ", "give --probabilities tiff, or leave it out"),
+            PredictError::LabelsOfNoFolder => ("; ", "give --images DIR"),
             PredictError::NoImages { .. } => ("; ", "--images takes an image or a folder of images"),
             _ => ("", ""),
         };
+        // the masks of a description are those of --like
+        let error = error.to_string().replace("`masks`", "`--like`");
         Self::input(with_flags(format_args!("{error}{between}{advice}")))
     }
 }

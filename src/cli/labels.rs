@@ -49,6 +49,11 @@ impl LabelFlags {
         }
     }
 
+    /// Whether anything is said of them.
+    pub fn are_given(&self) -> bool {
+        self.tell_of_classes() || self.labels.is_some() || self.mask_suffix.is_some() || self.overlapping
+    }
+
     /// Whether anything is said of the labels that goes beyond masks of one class.
     pub fn tell_of_classes(&self) -> bool {
         let Self { labels, classes, ignore, annotations, .. } = self;

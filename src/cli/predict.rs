@@ -5,20 +5,28 @@ use super::failure::{Failure, Status};
 use super::flag_names::with_flags;
 use super::flags::{Reading, Threads, choice};
 use super::interrupt::Interrupt;
-use crate::checkpoint::found::{FoundAs, find_model};
+use super::labels::LabelFlags;
+use crate::checkpoint::classes::FileClasses;
+use crate::checkpoint::error::CheckpointError;
+use crate::checkpoint::file::WeightFile;
+use crate::checkpoint::found::{FoundAs, FoundModel, find_model};
+use crate::data::classes::class::ClassKind;
+use crate::data::labels::kind::LabelKind;
 use crate::data::read::facts::ReadOptions;
 use crate::data::warning::{Warning, WarningCode, image_warnings};
 use crate::device::{Device, DeviceChoice};
 use crate::kernels::precision::Precision;
 use crate::nn::shape::check_side;
 use crate::predict::all::{End, Predicted, predict_all};
+use crate::predict::class_folders::ClassFolders;
 use crate::predict::error::PredictError;
 use crate::predict::existing::not_done;
 use crate::predict::images::Images;
-use crate::predict::job::{Destination, Job};
+use crate::predict::job::{Destination, Job, ProbabilityFormat};
 use crate::predict::like::Like;
+use crate::predict::options::PredictOptions;
 use crate::predict::plan::{PlanOptions, plan};
-use crate::predict::predictor::{PredictOptions, Predictor};
+use crate::predict::predictor::Predictor;
 use clap::{ArgGroup, Args};
 use std::fs::File;
 use std::io;
@@ -26,6 +34,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 const EXAMPLES: &str = "\
+Of classes that exclude each other the mask is an index PNG in their colours: the value of a pixel is the
+number of its class. Of classes that may overlap there is a mask for each, in a folder of its name.
+
 An existing file is replaced if `predict` wrote it. If any other is in the way, nothing is done.
 
 Examples:
@@ -33,6 +44,8 @@ Examples:
   sam2unet predict --checkpoint model.safetensors --images photo.jpg --out mask.png --threshold 0.5
   sam2unet predict --checkpoint model.safetensors --images NC4K/Imgs --like NC4K/GT --out PREDICTED
       at the sizes of the masks, to be scored by `sam2unet evaluate`
+  sam2unet predict --checkpoint runs/tools --images IMAGES --out PREDICTED --probabilities png --overlay
+      of several classes: the class of each pixel, the probability of each class, and a picture with a legend
   sam2unet predict --checkpoint model.safetensors --images SCANS --recursive --out PREDICTED
       of a folder with folders in it; with --skip-existing it goes on where an earlier call stopped
   find . -name '*.jpg' | sam2unet predict --checkpoint model.safetensors --images - --out PREDICTED";
@@ -42,7 +55,7 @@ Examples:
 #[command(after_help = EXAMPLES, allow_negative_numbers = true)]
 #[command(group(ArgGroup::new("source").required(true).args(["images", "list"])))]
 pub(crate) struct Predict {
-    /// SAM2-UNet checkpoint (.safetensors, .pth), or the folder of a run: its best model; its variant is found from its weights
+    /// SAM2-UNet checkpoint (.safetensors, .pth), or the folder of a run: its best model; its variant and classes are found from it
     #[arg(long, value_name = "FILE|RUN")]
     checkpoint: PathBuf,
     /// An image, a folder of images, or - for a list as --list takes it, on standard input
@@ -54,13 +67,16 @@ pub(crate) struct Predict {
     /// With --images DIR: look into its subfolders, too; the masks lie in folders of the same names
     #[arg(long, conflicts_with = "list")]
     recursive: bool,
-    /// Folder for the masks, STEM.png each, made if need be; or, if it ends in .png, the file for the mask of one image
+    /// Folder for the masks, STEM.png each, made if need be (CLASS/STEM.png, where classes may overlap); or, if it ends in .png, the
+    /// file for the mask of one image
     #[arg(long, value_name = "DIR|FILE.png")]
     out: PathBuf,
     /// Folder with a mask for each image, of the same stem: predictions are written at the sizes of these masks, as the
-    /// published script does
+    /// published script does. Labels of another form are described by --mask-suffix, --labels and what goes with them
     #[arg(long, value_name = "DIR")]
     like: Option<PathBuf>,
+    #[command(flatten)]
+    labels: LabelFlags,
     /// Replace files that are there already and that `predict` did not write; never those that are read
     #[arg(long)]
     overwrite: bool,
@@ -70,13 +86,17 @@ pub(crate) struct Predict {
     /// Side of the network's input [default: what the checkpoint was trained with, or 352]
     #[arg(long, value_name = "N", value_parser = side)]
     size: Option<usize>,
-    /// Stretch each map to the full range, as the published script does
+    /// Stretch each map to the full range, as the published script does; not where classes exclude each other
     #[arg(long)]
     stretch: bool,
-    /// Write black and white masks: white from this probability on
+    /// Write black and white masks: white from this probability on; not where classes exclude each other
     #[arg(long, value_name = "T", value_parser = share)]
     threshold: Option<f32>,
-    /// Also write the image with its mask drawn over it: STEM.overlay.png, or FILE.overlay.png
+    /// Also write the probability of each class: CLASS/STEM.png (8 bit, 255 is certain) or CLASS/STEM.tiff (32-bit numbers from 0 to
+    /// 1); STEM.tiff, where there is one class
+    #[arg(long, value_name = "NAME", value_parser = choice::<ProbabilityFormat>())]
+    probabilities: Option<ProbabilityFormat>,
+    /// Also write the image with its mask, or its classes and a legend, drawn over it: STEM.overlay.png, or FILE.overlay.png
     #[arg(long)]
     overlay: bool,
     #[command(flatten)]
@@ -117,18 +137,30 @@ impl Predict {
     fn predict(&self, interrupt: &Interrupt) -> Result<Status, Failure> {
         let destination = Destination::of(&self.out);
         let images = self.source()?;
-        let like = self.like.as_ref().map(|masks| Like::of(&images, masks, images.is_recursive())).transpose()?;
-        let options = PlanOptions { overlay: self.overlay, like: like.as_ref(), overwrite: self.overwrite };
+        let like = self.like(&images)?;
+        let opened = self.open();
+        // what is wrong with the images is told first: of a file that cannot be read, one class is expected
+        let classes = opened.as_ref().map_or(&FileClasses::One, |(.., classes)| classes);
+        let options = PlanOptions {
+            classes: classes.classes(),
+            probabilities: self.probabilities,
+            overlay: self.overlay,
+            like: like.as_ref(),
+            overwrite: self.overwrite,
+        };
         let jobs = plan(&images, &destination, &options)?;
+        let (found, file, classes) = opened?;
+        let options = PredictOptions { stretch: self.stretch, threshold: self.threshold, ..PredictOptions::default() };
+        options.check(classes.classes())?;
         let device = self.device.open()?;
-        let found = find_model(&self.checkpoint)?;
-        let predictor = Predictor::open(&found.path, &device, self.precision)?;
+        let predictor = Predictor::of_file(&file, &device, self.precision)?;
+        drop(file);
         let size = match self.size {
             Some(size) => size,
-            None => predictor.trained_size()?.unwrap_or(PredictOptions::default().size),
+            None => predictor.trained_size()?.unwrap_or(options.size),
         };
         let read = self.reading.over(predictor.trained_reading());
-        let options = PredictOptions { size, stretch: self.stretch, threshold: self.threshold, read };
+        let options = PredictOptions { size, read, ..options };
         // only now: what was refused leaves no folder behind
         destination.prepare()?;
         if found.kind != FoundAs::Given {
@@ -136,19 +168,26 @@ impl Predict {
         }
         tell_found(&images, like.as_ref());
         let all = jobs.len();
-        let jobs = if self.skip_existing { not_done(jobs, &read) } else { jobs };
+        let jobs = if self.skip_existing { not_done(jobs, &read, classes.classes()) } else { jobs };
         self.describe(&predictor, &device, &options);
+        self.describe_classes(&classes);
         interrupt.begin(STOPPING);
         let predicted = run_jobs(&jobs, &predictor, &device, &options, interrupt.stop());
         let facts: Vec<_> = predicted.images.iter().map(|(path, facts)| (path.as_path(), facts)).collect();
         for warning in image_warnings(&facts) {
             tell(&warning, "");
         }
+        // one, and several
+        let made = match classes.classes() {
+            Some(classes) if classes.kind == ClassKind::Exclusive => ("index mask", "index masks"),
+            Some(classes) if classes.len() > 1 => ("set of masks", "sets of masks"),
+            _ => ("mask", "masks"),
+        };
         let (written, kept, out) = (predicted.images.len(), all - jobs.len(), self.out.display());
         match (&destination, kept) {
-            (Destination::File(_), 0) if written == 1 => say(format_args!("mask written to {out}")),
-            (_, 0) => say(format_args!("{written} masks written to {out}")),
-            _ => say(format_args!("{written} masks written to {out}; {kept} were there already")),
+            (Destination::File(_), 0) if written == 1 => say(format_args!("{} written to {out}", made.0)),
+            (_, 0) => say(format_args!("{written} {} written to {out}", made.1)),
+            _ => say(format_args!("{written} {} written to {out}; {kept} were there already", made.1)),
         }
         ended(&predicted, jobs.len(), interrupt.status())
     }
@@ -179,6 +218,49 @@ impl Predict {
         } else if *read != ReadOptions::default() {
             say(format_args!("images are read as for the model's training: with {}", shown(read)));
         }
+    }
+
+    /// Says which classes there are, and which folders are called otherwise.
+    fn describe_classes(&self, classes: &FileClasses) {
+        let Some(list) = classes.classes() else { return };
+        say(classes);
+        if let FileClasses::Assumed(_) = classes {
+            say("they are taken to exclude each other, and are called class 0, class 1 and so on");
+        }
+        let has_folders = list.kind == ClassKind::Overlapping || self.probabilities.is_some();
+        if has_folders && list.len() > 1 {
+            let folders = ClassFolders::of(list);
+            for class in folders.replaced() {
+                let (name, folder) = (&list.list()[*class].name, &folders.names()[*class]);
+                say(format_args!(
+                    "the class {name:?} has the folder {folder}: not every system has folders of its name"
+                ));
+            }
+        }
+    }
+
+    /// The checkpoint, and what its classes are.
+    fn open(&self) -> Result<(FoundModel, WeightFile, FileClasses), CheckpointError> {
+        let found = find_model(&self.checkpoint)?;
+        let file = WeightFile::open(&found.path)?;
+        let classes = FileClasses::of(&file)?;
+        Ok((found, file, classes))
+    }
+
+    /// The labels whose sizes predictions take, if there are such.
+    fn like(&self, images: &Images) -> Result<Option<Like>, Failure> {
+        if !self.labels.are_given() {
+            let plain = |masks: &PathBuf| Like::of(images, masks, images.is_recursive());
+            return Ok(self.like.as_ref().map(plain).transpose()?);
+        }
+        let beside = self.labels.labels == Some(LabelKind::Labelme);
+        if self.like.is_none() && self.labels.annotations.is_none() && !beside {
+            return Err(Failure::input(
+                "labels are described whose sizes predictions take, but there are none; give --like DIR, or --annotations FILE",
+            ));
+        }
+        let folder = images.folder().unwrap_or(Path::new("")).to_path_buf();
+        Ok(Some(Like::described(images, &self.labels.description(folder, self.like.clone()))?))
     }
 
     /// The images, by the one of two flags that is given.

@@ -75,41 +75,60 @@ fn colour_at(truth: &Truth, classes: &Classes, at: usize) -> Option<[u8; 3]> {
     }
 }
 
+/// Where a legend's entries stand under a picture.
+struct Legend {
+    /// How large letters are.
+    scale: usize,
+    /// Between entries.
+    gap: usize,
+    /// Of a line of text.
+    line: usize,
+    /// What is written behind each class's box, and where that begins.
+    entries: Vec<(String, (usize, usize))>,
+    /// Of the picture and its legend: width and height.
+    size: (usize, usize),
+}
+
+impl Legend {
+    fn under((width, height): (usize, usize), classes: &Classes) -> Self {
+        let scale = (width / 220).clamp(1, 6);
+        let (gap, (_, line)) = (4 * scale, text_size("", scale));
+        let width = width.max(8 * gap);
+        // row by row
+        let (mut x, mut y, mut entries) = (gap, height + gap, Vec::with_capacity(classes.len()));
+        for (number, class) in classes.list().iter().enumerate() {
+            let name = if has_letters(&class.name) { class.name.clone() } else { number.to_string() };
+            let needs = line + gap + text_size(&name, scale).0 + 2 * gap;
+            if x > gap && x + needs > width {
+                (x, y) = (gap, y + line + gap);
+            }
+            entries.push((name, (x, y)));
+            x += needs;
+        }
+        Self { scale, gap, line, entries, size: (width, y + line + gap) }
+    }
+}
+
+/// Width and height of a picture of this size with a [legend](with_legend).
+pub fn size_with_legend(size: (usize, usize), classes: &Classes) -> (usize, usize) {
+    Legend::under(size, classes).size
+}
+
 /// Puts a legend under a picture, as wide as it is: a box in each class's colour, and its name.
 pub fn with_legend(picture: &Rgb, classes: &Classes) -> Rgb {
-    let scale = (picture.width / 220).clamp(1, 6);
-    let (gap, (_, line)) = (4 * scale, text_size("", scale));
-    let entries: Vec<(String, [u8; 3])> = classes
-        .list()
-        .iter()
-        .enumerate()
-        .map(|(number, class)| {
-            let name = if has_letters(&class.name) { class.name.clone() } else { number.to_string() };
-            (name, class.colour)
-        })
-        .collect();
-    let width = picture.width.max(8 * gap);
-    // where each entry begins, row by row
-    let (mut x, mut y, mut places) = (gap, picture.height + gap, Vec::with_capacity(entries.len()));
-    for (name, _) in &entries {
-        let needs = line + gap + text_size(name, scale).0 + 2 * gap;
-        if x > gap && x + needs > width {
-            (x, y) = (gap, y + line + gap);
-        }
-        places.push((x, y));
-        x += needs;
-    }
-    let mut out = Rgb::filled(width, y + line + gap, WHITE);
+    let Legend { scale, gap, line, entries, size: (width, height) } = Legend::under(picture.size(), classes);
+    let mut out = Rgb::filled(width, height, WHITE);
     for y in 0..picture.height {
         let row = picture.row(y);
         out.data[y * width * 3..][..row.len()].copy_from_slice(row);
     }
-    for ((name, colour), (x, y)) in entries.iter().zip(places) {
+    for ((name, (x, y)), class) in entries.iter().zip(classes.list()) {
+        let (x, y) = (*x, *y);
         for down in 0..line {
             for right in 0..line {
                 let edge = down == 0 || right == 0 || down + 1 == line || right + 1 == line;
                 if x + right < width {
-                    out.set(x + right, y + down, if edge { BLACK } else { *colour });
+                    out.set(x + right, y + down, if edge { BLACK } else { class.colour });
                 }
             }
         }

@@ -15,8 +15,8 @@
 //! 5. [`Example`]: one normalised pair at a network's side, perhaps flipped; [`epoch_order`] and [`flips`] decide
 //!    which and how, from seed, epoch and sample alone;
 //! 6. [`Loader`]: batches of examples, prepared in the background, always in the order asked for;
-//! 7. [`saved_mask`], [`overlay`], [`contact_sheet`]: predictions as pictures; [`write_png`], and [`write_prediction`],
-//!    whose files are known again ([`is_prediction`], [`whole_prediction`]).
+//! 7. [`saved_mask`], [`overlay`], [`contact_sheet`]: predictions as pictures; [`write_png`], [`write_prediction`],
+//!    [`write_index`], [`write_class_mask`] and [`write_floats`], whose files are known again ([`is_prediction`], [`whole_prediction`]).
 //!
 //! This layer knows no tensor, no tape and no network.
 
@@ -30,6 +30,7 @@ pub(crate) mod error;
 pub(crate) mod example;
 
 pub(crate) mod flip;
+pub(crate) mod float_tiff;
 pub(crate) mod folder;
 pub(crate) mod inspect;
 pub(crate) mod kept;
@@ -58,13 +59,14 @@ pub(crate) mod warning;
 pub(crate) mod write;
 pub(crate) mod written;
 
-pub use class_picture::{class_overlay, paint, with_legend};
+pub use class_picture::{class_overlay, paint, size_with_legend, with_legend};
 pub use class_warnings::{missing_class_warnings, pixels_of_classes};
 pub use classes::class::{Class, ClassKind, Classes, ClassesError};
 pub use classes::index::read_index;
 pub use classes::nearest::resize_nearest;
 pub use classes::palette::voc_palette;
 pub use classes::prediction::{predicted_index, predicted_labels};
+pub use classes::probability::Probabilities;
 pub use classes::unknown::UnknownValues;
 pub use classes::values::{IGNORED, PixelValue, ValueTable, ValueTwice};
 pub use dataset::{Dataset, is_same_shape};
@@ -74,6 +76,7 @@ pub use description::open::DescribedSets;
 pub use error::{BadFiles, DataError};
 pub use example::{Example, check_normalisation, epoch_order, flips, normalisation_metadata, normalise};
 pub use flip::Flips;
+pub use float_tiff::write_floats;
 pub use folder::Folder;
 pub use inspect::{Inspection, inspect};
 pub use labels::kind::LabelKind;

@@ -72,7 +72,14 @@ mod tests {
     use std::path::Path;
 
     fn job(name: &str) -> Job {
-        Job { image: name.into(), like: None, mask: "m.png".into(), overlay: None, overwrite: false }
+        Job {
+            image: name.into(),
+            like: None,
+            masks: vec!["m.png".into()],
+            probabilities: None,
+            overlay: None,
+            overwrite: false,
+        }
     }
 
     fn facts() -> PictureFacts {

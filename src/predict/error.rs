@@ -65,6 +65,34 @@ pub enum PredictError {
         /// How many images there are.
         images: usize,
     },
+    /// One file is to take what there is for each class.
+    #[error("{path} ends in .png, so it is one file, but there is one to write for each of {classes} classes")]
+    OneFileForClasses {
+        /// The file.
+        path: PathBuf,
+        /// How many classes there are.
+        classes: usize,
+    },
+    /// Probabilities are asked for in the form that masks have.
+    #[error(
+        "masks are the probabilities already, `floor(255 p)` in 8 bits, unless classes exclude each other; tiff gives them as \
+         32-bit numbers"
+    )]
+    MasksAreProbabilities,
+    /// An option for soft masks, of a model that makes none.
+    #[error(
+        "the classes of this model exclude each other, and each pixel is of the most likely one: there is no soft mask for `{0}`"
+    )]
+    NoSoftMask(&'static str),
+    /// One mask is asked for, of a model of several classes.
+    #[error("this model has {0} classes: there is no one mask of them")]
+    SeveralClasses(usize),
+    /// The files of a job are those for a model of other classes.
+    #[error("{}: the files to write were planned for other classes than the model's", .0.display())]
+    OtherClasses(PathBuf),
+    /// Labels that are described belong to a folder of images.
+    #[error("labels are found for a folder of images, not for images that are named one by one")]
+    LabelsOfNoFolder,
     /// Masks would lie among the images, and be taken for images the next time.
     #[error("{}: masks would be written over the images, or among them", .0.display())]
     OverImages(PathBuf),

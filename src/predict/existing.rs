@@ -2,15 +2,17 @@
 //! others stay.
 
 use super::error::PredictError;
-use super::job::Job;
+use super::job::{Job, ProbabilityFormat};
+use crate::data::class_picture::size_with_legend;
+use crate::data::classes::class::Classes;
 use crate::data::read::facts::ReadOptions;
 use crate::data::size::picture_size;
-use crate::data::written::{is_prediction, whole_prediction};
+use crate::data::written::{classes_of_prediction, is_prediction, whole_prediction};
 use crate::files::folder::parent;
 use rayon::prelude::*;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What is at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,19 +68,30 @@ pub(super) fn check_target(target: &Path, overwrite: bool) -> Result<(), Predict
     }
 }
 
-/// The jobs that are still to be done: those of which a file is missing, is not whole, or is of another size than it
-/// would have.
-pub fn not_done(jobs: Vec<Job>, read: &ReadOptions) -> Vec<Job> {
-    jobs.into_par_iter().filter(|job| !is_done(job, read)).collect()
+/// The jobs that are still to be done: those of which a file is missing, is not whole, is of another size than it
+/// would have, or a mask of other classes. `classes` are the model's, as for [`plan`](super::plan()).
+pub fn not_done(jobs: Vec<Job>, read: &ReadOptions, classes: Option<&Classes>) -> Vec<Job> {
+    jobs.into_par_iter().filter(|job| !is_done(job, read, classes)).collect()
 }
 
-fn is_done(job: &Job, read: &ReadOptions) -> bool {
+fn is_done(job: &Job, read: &ReadOptions, classes: Option<&Classes>) -> bool {
     let sizes: Option<Vec<(usize, usize)>> = job.targets().map(whole_size).collect();
     // only where there are such files: an image that cannot be read is told when its turn comes
     sizes.is_some_and(|sizes| {
-        let wanted = picture_size(job.like.as_deref().unwrap_or(&job.image), read);
-        wanted.is_ok_and(|wanted| sizes.iter().all(|size| *size == wanted))
+        let wanted = |path: &Path, size| match classes {
+            Some(classes) if job.overlay.as_deref() == Some(path) => size_with_legend(size, classes),
+            _ => size,
+        };
+        let size = picture_size(job.like.as_deref().unwrap_or(&job.image), read);
+        size.is_ok_and(|size| job.targets().zip(&sizes).all(|(path, found)| *found == wanted(path, size)))
+            && tell_classes(job).all(|path| classes_of_prediction(path).is_ok_and(|found| found.as_ref() == classes))
     })
+}
+
+/// The files of a job that tell of which classes they are.
+fn tell_classes(job: &Job) -> impl Iterator<Item = &Path> {
+    let probabilities = job.probabilities.iter().filter(|files| files.format == ProbabilityFormat::Png);
+    job.masks.iter().chain(probabilities.flat_map(|files| &files.files)).map(PathBuf::as_path)
 }
 
 /// The size of the whole prediction at this path, if there is one.

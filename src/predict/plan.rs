@@ -3,8 +3,9 @@
 use super::error::PredictError;
 use super::existing::check_existing;
 use super::images::Images;
-use super::job::{Destination, Job};
+use super::job::{Destination, Files, Job, ProbabilityFormat};
 use super::like::Like;
+use crate::data::classes::class::Classes;
 use crate::files::folder::parent;
 use crate::files::place::{FileId, resolved};
 use std::collections::{HashMap, HashSet};
@@ -13,20 +14,24 @@ use std::path::{Path, PathBuf};
 /// What is to be made of images.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PlanOptions<'a> {
+    /// The classes of the model ([`Predictor::classes`](super::Predictor::classes)); `None`: one without a name.
+    pub classes: Option<&'a Classes>,
+    /// Probabilities too.
+    pub probabilities: Option<ProbabilityFormat>,
     /// An overlay too.
     pub overlay: bool,
     /// Masks whose sizes predictions take.
     pub like: Option<&'a Like>,
-    /// Whether files are replaced that are there already and that [`write_prediction`](crate::data::write_prediction)
-    /// did not write: never images and masks that are read.
+    /// Whether files are replaced that are there already and that no prediction made
+    /// ([`is_prediction`](crate::data::is_prediction)): never images and masks that are read.
     pub overwrite: bool,
 }
 
 /// What is to be made of these images. Writes nothing.
 ///
 /// # Errors
-/// When one file is to take the masks of several images, when two images would give one file, when masks would be
-/// written over files that are read or among the images of the folder that was given, and, unless `overwrite` is set,
+/// When one file is to take the masks of several images or classes, when masks are asked for as probabilities that they are
+/// already, when two images would give one file, when masks would be written over files that are read or among the images of the folder that was given, and, unless `overwrite` is set,
 /// when files are in the way that no prediction made.
 pub fn plan(images: &Images, to: &Destination, options: &PlanOptions) -> Result<Vec<Job>, PredictError> {
     if let Destination::File(path) = to
@@ -34,6 +39,7 @@ pub fn plan(images: &Images, to: &Destination, options: &PlanOptions) -> Result<
     {
         return Err(PredictError::OneFile { path: path.clone(), images: images.files().len() });
     }
+    let files = Files::of(options.classes, options.probabilities, options.overlay, to)?;
     let masks = options.like.map(Like::masks).unwrap_or_default();
     let jobs: Vec<Job> = images
         .files()
@@ -41,13 +47,12 @@ pub fn plan(images: &Images, to: &Destination, options: &PlanOptions) -> Result<
         .zip(images.stems())
         .enumerate()
         .map(|(index, (image, stem))| {
-            let (mask, drawn) = to.files(stem);
-            let (like, overlay) = (masks.get(index).cloned(), options.overlay.then_some(drawn));
-            Job { image: image.clone(), like, mask, overlay, overwrite: options.overwrite }
+            let like = masks.get(index).cloned().flatten();
+            Job { like, overwrite: options.overwrite, ..files.job(to, stem, image) }
         })
         .collect();
     check_names(&jobs)?;
-    check_sources(&jobs)?;
+    check_sources(&jobs, options.like)?;
     check_folders(images, options.like, to, &jobs)?;
     check_existing(&jobs, options.overwrite)?;
     Ok(jobs)
@@ -65,8 +70,8 @@ fn check_names(jobs: &[Job]) -> Result<(), PredictError> {
             }
         }
     }
-    for job in jobs {
-        if let Some((folder, file)) = job.mask.ancestors().skip(1).find_map(|folder| made.get_key_value(folder)) {
+    for (job, target) in jobs.iter().flat_map(|job| job.targets().map(move |target| (job, target))) {
+        if let Some((folder, file)) = target.ancestors().skip(1).find_map(|folder| made.get_key_value(folder)) {
             return Err(same_target(file, &job.image, folder));
         }
     }
@@ -78,8 +83,8 @@ fn same_target(first: &Path, second: &Path, target: &Path) -> PredictError {
 }
 
 /// That nothing is written over a file that is read.
-fn check_sources(jobs: &[Job]) -> Result<(), PredictError> {
-    let read = jobs.iter().flat_map(|job| std::iter::once(&job.image).chain(&job.like));
+fn check_sources(jobs: &[Job], like: Option<&Like>) -> Result<(), PredictError> {
+    let read = jobs.iter().map(|job| &job.image).chain(like.map(Like::files).unwrap_or_default());
     let read: HashSet<FileId> = read.filter_map(|path| FileId::of(path).ok()).collect();
     let is_read = |path: &&Path| FileId::of(path).is_ok_and(|id| read.contains(&id));
     match jobs.iter().flat_map(Job::targets).find(is_read) {
@@ -95,8 +100,8 @@ fn check_folders(images: &Images, like: Option<&Like>, to: &Destination, jobs: &
     let by_itself = images.folder().is_none() && matches!(to, Destination::File(_));
     let of_images = images.files().iter().map(|file| parent(file)).chain(images.folder());
     let of_images = Folders::of(of_images.filter(|_| !by_itself));
-    let of_like = Folders::of(like.map(Like::folder).into_iter());
-    let of_masks: HashSet<&Path> = jobs.iter().map(|job| parent(&job.mask)).collect();
+    let of_like = Folders::of(like.into_iter().flat_map(Like::folders));
+    let of_masks: HashSet<&Path> = jobs.iter().flat_map(Job::targets).map(parent).collect();
     // where folders in folders count, a folder below one of those that are read is one, too
     let looked_into = if images.is_recursive() { usize::MAX } else { 1 };
     for of_mask in of_masks {

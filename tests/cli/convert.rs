@@ -1,6 +1,8 @@
 //! `sam2unet convert`.
 
-use super::program::{done, refused, tiny};
+use super::program::{done, refused, tiny, tiny_of_classes};
+use sam2unet::checkpoint::{WeightFile, classes_of};
+use sam2unet::data::{ClassKind, Classes};
 use std::fs;
 
 #[test]
@@ -46,4 +48,29 @@ fn unclear_conversions_are_refused_with_the_flag_that_is_missing() {
     let missing = refused(folder, &["convert", "nothing.pt", "out.safetensors"]);
     assert!(missing.contains("nothing.pt"), "{missing}");
     assert!(!folder.join("out.safetensors").exists());
+}
+
+/// A model keeps its classes and what else its metadata tell. Without names of classes only the weights count.
+#[test]
+fn classes_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let names = ["background", "polyp", "tool"].map(String::from);
+    let told = Classes::named(ClassKind::Exclusive, names).unwrap().metadata();
+    let size = ("size".to_string(), "64".to_string());
+    let converted = |metadata: &[(String, String)]| {
+        tiny_of_classes(&folder.join("in.safetensors"), 3, metadata);
+        let said = done(folder, &["convert", "in.safetensors", "out.safetensors"]);
+        assert!(said.starts_with("tiny, SAM2-UNet -> sam2-unet"), "{said}");
+        let file = WeightFile::open(&folder.join("out.safetensors")).unwrap();
+        assert_eq!(classes_of(&file), Some(3));
+        file.metadata().clone()
+    };
+    let format = ("format".to_string(), "pt".to_string());
+    assert_eq!(converted(&[told.clone(), size.clone()]), [told.clone(), size.clone(), format.clone()].into());
+    assert_eq!(converted(&[size]), [format].into());
+    // its trunk tells of none
+    tiny_of_classes(&folder.join("in.safetensors"), 3, &[told]);
+    done(folder, &["convert", "in.safetensors", "trunk.safetensors", "--to", "trunk"]);
+    assert!(!done(folder, &["info", "trunk.safetensors"]).contains("classes"));
 }

@@ -1,6 +1,7 @@
 //! `sam2unet info`.
 
-use super::program::{done, refused, tiny};
+use super::program::{done, refused, tiny, tiny_of_classes};
+use sam2unet::data::{ClassKind, Classes};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -69,4 +70,28 @@ fn what_is_neither_is_refused() {
         let text = refused(folder.path(), &[&["info", "notes.txt"], json].concat());
         assert!(text.contains("notes.txt: not a weight file"), "{text}");
     }
+}
+
+#[test]
+fn classes_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let model = folder.join("model.safetensors");
+    let json = || -> Value { serde_json::from_str(&done(folder, &["info", "model.safetensors", "--json"])).unwrap() };
+    let names = ["background", "größe"].map(String::from);
+    let classes = Classes::named(ClassKind::Exclusive, names).unwrap();
+    tiny_of_classes(&model, 2, &[classes.metadata()]);
+    let text = done(folder, &["info", "model.safetensors"]);
+    assert_eq!(line(&text, "classes"), "2, exclusive");
+    assert_eq!((line(&text, "  0"), line(&text, "  1")), ("background (#000000)", "größe (#800000)"));
+    assert!(!text.contains("classes = "), "{text}");
+    let told = json();
+    assert_eq!(told["classes"]["kind"], "exclusive");
+    assert_eq!(told["classes"]["list"][1], json!({"name": "größe", "colour": [128, 0, 0]}));
+    assert_eq!((&told["channels"], &told["no_classes"]), (&json!(2), &Value::Null));
+    // one class without a name
+    tiny(&model);
+    assert!(!done(folder, &["info", "model.safetensors"]).contains("classes"));
+    let told = json();
+    assert_eq!((&told["channels"], &told["classes"]), (&json!(1), &Value::Null));
 }

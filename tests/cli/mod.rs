@@ -14,6 +14,7 @@ mod limits;
 mod long_check;
 mod output;
 mod predict;
+mod predict_classes;
 pub mod program;
 mod reading;
 mod refusals;

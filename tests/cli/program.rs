@@ -2,7 +2,7 @@
 
 use crate::support::run_log::log;
 use sam2unet::checkpoint;
-use sam2unet::nn::{Initialiser, Sam2UNet, Tiny};
+use sam2unet::nn::{BuildOptions, Initialiser, Sam2UNet, Tiny};
 use std::path::Path;
 use std::process::{Child, Command, Output};
 
@@ -87,4 +87,12 @@ pub fn text(path: &Path) -> &str {
 /// The losses of a run's steps.
 pub fn losses(run: &Path) -> Vec<f64> {
     log(run).iter().filter_map(|r| r.get("step").and(r["loss"].as_f64())).collect()
+}
+
+/// Writes a checkpoint of Tiny with random weights and so many classes, with metadata.
+pub fn tiny_of_classes(path: &Path, classes: usize, metadata: &[(String, String)]) {
+    let (device, mut random) = (dfdx::tensor::Cpu::default(), Initialiser::new(3));
+    let model = Sam2UNet::<Tiny, _, usize>::with_classes(&device, &mut random, classes, BuildOptions::default());
+    let (model, specs) = (model.unwrap(), Sam2UNet::<Tiny, dfdx::tensor::Cpu, usize>::specs_for(classes));
+    checkpoint::save(path, &specs, |put| model.each_value(put), &metadata.iter().cloned().collect()).unwrap();
 }

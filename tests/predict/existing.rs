@@ -23,9 +23,10 @@ fn planned(root: &Path, options: &PlanOptions) -> Result<Vec<Job>, PredictError>
     plan(&Images::at(&root.join("in"), false)?, &Destination::of(&root.join("out")), options)
 }
 
-const PLAIN: PlanOptions<'static> = PlanOptions { overlay: false, like: None, overwrite: false };
-const BOTH: PlanOptions<'static> = PlanOptions { overlay: true, like: None, overwrite: false };
-const OVERWRITE: PlanOptions<'static> = PlanOptions { overlay: false, like: None, overwrite: true };
+const PLAIN: PlanOptions<'static> =
+    PlanOptions { classes: None, probabilities: None, overlay: false, like: None, overwrite: false };
+const BOTH: PlanOptions<'static> = PlanOptions { overlay: true, ..PLAIN };
+const OVERWRITE: PlanOptions<'static> = PlanOptions { overwrite: true, ..PLAIN };
 
 fn prediction(path: PathBuf, width: usize, height: usize) {
     write_prediction(&path, &Grey::filled(width, height, [9])).unwrap();
@@ -106,7 +107,7 @@ fn the_first_ten_names_and_the_count_are_told() {
 fn open(root: &Path, options: &PlanOptions) -> Vec<usize> {
     let jobs = planned(root, options).unwrap();
     let number = |job: Job| job.image.file_stem().unwrap().to_str().unwrap().parse().unwrap();
-    not_done(jobs, &ReadOptions::default()).into_iter().map(number).collect()
+    not_done(jobs, &ReadOptions::default(), None).into_iter().map(number).collect()
 }
 
 #[test]
@@ -163,5 +164,5 @@ fn many_files_are_looked_at_in_no_time() {
     let seconds = start.elapsed().as_secs_f64();
     assert!(seconds < 5.0, "{seconds}");
     // all are of another size than their image
-    assert_eq!(not_done(jobs, &ReadOptions::default()).len(), 1000);
+    assert_eq!(not_done(jobs, &ReadOptions::default(), None).len(), 1000);
 }

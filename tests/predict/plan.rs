@@ -49,7 +49,7 @@ impl Place {
     #[track_caller]
     fn masks(&self, images: &str, recursive: bool, out: &str) -> Vec<String> {
         let jobs = self.plan(images, recursive, out).unwrap();
-        jobs.iter().map(|job| job.mask.strip_prefix(self.root.path()).unwrap().display().to_string()).collect()
+        jobs.iter().map(|job| job.masks[0].strip_prefix(self.root.path()).unwrap().display().to_string()).collect()
     }
 }
 
@@ -64,7 +64,7 @@ fn the_tree_of_a_folder_is_kept() {
         let images = Images::at(&place.at("in"), true).unwrap();
         let options = PlanOptions { overlay: true, ..PlanOptions::default() };
         let job = plan(&images, &Destination::of(&place.at("out")), &options).unwrap().pop().unwrap();
-        [job.mask, job.overlay.unwrap()]
+        [job.masks[0].clone(), job.overlay.unwrap()]
     };
     assert_eq!((mask, overlay), (place.at("out/b/c/1.2.png"), place.at("out/b/c/1.2.overlay.png")));
 }
@@ -193,7 +193,7 @@ fn masks_whose_sizes_are_wanted_are_found_by_name() {
     let images = |recursive| Images::at(&place.at("in"), recursive).unwrap();
     let like = Like::of(&images(true), &place.at("masks"), true).unwrap();
     let names = ["masks/a.png", "masks/cafe\u{301}.png", "masks/sub/x.png"];
-    assert_eq!(like.masks(), names.map(|name| place.at(name)));
+    assert_eq!(like.masks(), names.map(|name| Some(place.at(name))));
     assert_eq!(like.loosely_named(), [place.at("in/A.jpg"), place.at("in/caf\u{e9}.jpg")]);
     assert_eq!(Like::of(&images(false), &place.at("masks"), false).unwrap().masks().len(), 2);
     let jobs = plan(
@@ -206,7 +206,7 @@ fn masks_whose_sizes_are_wanted_are_found_by_name() {
 
     // an image by itself has no folders in its name
     let image = Images::at(&place.at("in/sub/x.jpg"), false).unwrap();
-    assert_eq!(Like::of(&image, &place.at("masks/sub"), false).unwrap().masks(), [place.at("masks/sub/x.png")]);
+    assert_eq!(Like::of(&image, &place.at("masks/sub"), false).unwrap().masks(), [Some(place.at("masks/sub/x.png"))]);
 }
 
 #[test]
@@ -248,11 +248,11 @@ fn masks_keep_the_bytes_of_the_stem() {
     }
     let images = Images::at(&place.at("in"), false).unwrap();
     let like = Like::of(&images, &place.at("masks"), false).unwrap();
-    let options = PlanOptions { overlay: true, like: Some(&like), overwrite: false };
+    let options = PlanOptions { overlay: true, like: Some(&like), ..PlanOptions::default() };
     let jobs = plan(&images, &Destination::of(&place.at("out")), &options).unwrap();
     for stem in stems {
         let job = jobs.iter().find(|job| job.image == named("in", stem, ".jpg")).unwrap();
-        assert_eq!(job.mask, named("out", stem, ".png"));
+        assert_eq!(job.masks, [named("out", stem, ".png")]);
         assert_eq!(job.overlay.as_deref(), Some(&*named("out", stem, ".overlay.png")));
         assert_eq!(job.like.as_deref(), Some(&*named("masks", stem, ".png")));
     }

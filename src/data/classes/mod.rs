@@ -5,5 +5,6 @@ pub(crate) mod index;
 pub(crate) mod nearest;
 pub(crate) mod palette;
 pub(crate) mod prediction;
+pub(crate) mod probability;
 pub(crate) mod unknown;
 pub(crate) mod values;
