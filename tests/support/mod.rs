@@ -4,6 +4,8 @@ pub mod archive;
 pub mod baselines;
 #[cfg(feature = "cuda")]
 pub mod case;
+pub mod class_scores;
+pub mod class_set;
 pub mod class_sets;
 pub mod devices;
 pub mod golden;
