@@ -10,12 +10,14 @@ use crate::data::dataset::Dataset;
 use crate::data::description::classes::GivenClasses;
 use crate::data::description::describe::Description;
 use crate::data::description::open::PredictedLabels;
+use crate::data::error::DataError;
 use crate::data::folder::Folder;
 use crate::data::labels::kind::LabelKind;
 use crate::data::layout::name_list::{NameList, Selection};
 use crate::data::layout::tree::Dir;
 use crate::data::listing::Listing;
 use crate::data::names::{StemRule, match_names, name_as_text};
+use crate::data::pairs::Pair;
 use crate::data::written::classes_of_prediction;
 
 /// The predictions of several classes, and what they are scored against: a set whose images are the predictions.
@@ -70,7 +72,7 @@ impl PredictedClasses {
             }
         }
         if !without_image.is_empty() {
-            let files = |pair: &crate::data::pairs::Pair| if form == LabelKind::Coco { 1 } else { pair.masks.len() };
+            let files = |pair: &Pair| if form == LabelKind::Coco { 1 } else { pair.masks.len() };
             let masks = set.pairs().iter().map(files).sum::<usize>() + without_image.len();
             return Err(EvaluationError::MissingPrediction {
                 without: without_image,
@@ -134,7 +136,16 @@ fn first_prediction(dir: &Dir) -> Option<PathBuf> {
 
 /// What is said, and beside it what the predictions tell.
 fn completed(labels: &Description, told: Option<&Classes>) -> Description {
-    let mut labels = labels.clone();
+    // predictions are one set, wherever the images lie
+    let mut labels = Description {
+        root: None,
+        val_images: None,
+        val_masks: None,
+        val_fraction: None,
+        train_list: None,
+        val_list: None,
+        ..labels.clone()
+    };
     let Some(told) = told.filter(|_| labels.labels != Some(LabelKind::Binary)) else { return labels };
     let exclusive = told.kind == ClassKind::Exclusive;
     let of_masks = labels.annotations.is_none() && !labels.classes.as_ref().is_some_and(GivenClasses::has_values);
@@ -221,7 +232,7 @@ fn of_each_class(
     recursive: bool,
     found: &mut FoundBeside,
 ) -> Result<Vec<Vec<PathBuf>>, EvaluationError> {
-    let dir = Dir::read(predictions).map_err(crate::data::error::DataError::from)?;
+    let dir = Dir::read(predictions).map_err(DataError::from)?;
     let without: Vec<String> =
         classes.iter().filter(|class| dir.folder(class).is_none()).map(ToString::to_string).collect();
     if !without.is_empty() {
