@@ -1,6 +1,6 @@
 //! The scores of several classes, of predictions and labels in files.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rayon::prelude::*;
 
@@ -14,7 +14,7 @@ use super::evaluation_error::{EvaluationError, RefusedPair, SizesOfPair};
 use super::predicted_classes::PredictedClasses;
 use crate::data::class_warnings::{missing_class_warnings, pixels_of_classes};
 use crate::data::classes::class::{ClassKind, Classes};
-use crate::data::classes::index::{IndexError, read_index};
+use crate::data::classes::index::read_index;
 use crate::data::classes::values::{IGNORED, PixelValue, ValueTable};
 use crate::data::dataset::Dataset;
 use crate::data::error::{BadFiles, DataError};
@@ -22,7 +22,7 @@ use crate::data::inspect::label_warnings;
 use crate::data::labels::reader::ReadLabels;
 use crate::data::pair_facts::{LabelFacts, PairFacts, PictureFacts};
 use crate::data::pixels::Grey;
-use crate::data::read::facts::{FileFacts, ReadOptions};
+use crate::data::read::facts::FileFacts;
 use crate::data::read::read_grey_with;
 use crate::data::size::picture_size;
 use crate::data::warning::{Warning, image_warnings};
@@ -47,7 +47,7 @@ pub(super) fn score_classes_of(
 ) -> Result<ClassFolderScores, EvaluationError> {
     let set = &pairs.set;
     let of_set = |source: ClassError| EvaluationError::Set { name: name.to_owned(), source };
-    let raw = raw_indices().map_err(|error| DataError::Index(Box::new(error)))?;
+    let raw = raw_indices()?;
     let classes = set.classes().map_or_else(|| pairs.classes_seen(), Classes::len);
     let options = ClassOptions { classes, outlines };
     let predictions = pairs.predictions.iter().map(Vec::len).sum();
@@ -70,7 +70,7 @@ pub(super) fn score_classes_of(
 }
 
 /// Every value of 8 bits stands for itself.
-fn raw_indices() -> Result<ValueTable, IndexError> {
+fn raw_indices() -> Result<ValueTable, DataError> {
     let value = |value: u8| PixelValue::Number(i64::from(value));
     let classes: Vec<_> = (0..IGNORED).map(|class| vec![value(class)]).collect();
     Ok(ValueTable::index_table(&classes, &[value(IGNORED)])?)
@@ -161,17 +161,10 @@ impl PredictedClasses {
         let options = &self.set.options().read;
         let read = |path: &PathBuf| match self.kind() {
             ClassKind::Overlapping => read_grey_with(path, options),
-            ClassKind::Exclusive => index(path, raw, options),
+            ClassKind::Exclusive => read_index(path, raw, options),
         };
         let (read, errors): (Vec<_>, Vec<_>) = files.iter().map(read).partition(Result::is_ok);
         let errors: Vec<DataError> = errors.into_iter().filter_map(Result::err).collect();
         if errors.is_empty() { Ok(read.into_iter().flatten().collect()) } else { Err(errors) }
     }
-}
-
-fn index(path: &Path, raw: &ValueTable, options: &ReadOptions) -> Result<(Grey, FileFacts), DataError> {
-    read_index(path, raw, options).map_err(|error| match error {
-        IndexError::Data(error) => error,
-        other => DataError::Index(Box::new(other)),
-    })
 }
