@@ -215,8 +215,7 @@ fn masks_that_are_likely_wrong_are_told() {
 #[test]
 fn help_names_the_scores_and_the_keys_to_choose_by() {
     let help = done(Path::new("."), &["evaluate", "--help"]);
-    for name in ["boundary IoU", "BoundaryIoU", "HD95_infinite", "foreground_mIoU", "aAcc", "--best-by", "sample_biiou"]
-    {
+    for name in ["BoundaryIoU", "HD95_infinite", "foreground_mIoU", "aAcc", "--best-by", "sample_biiou"] {
         assert!(help.contains(name), "{name}: {help}");
     }
 }
