@@ -35,19 +35,19 @@ const EXAMPLES: &str = "\
 Examples:
   sam2unet evaluate --predictions PREDICTED --masks MASKS --task polyp --json scores.json
   sam2unet evaluate --pair CAMO p/CAMO t/CAMO --pair COD10K p/COD10K t/COD10K --task camouflage
-  sam2unet evaluate --predictions PREDICTED --masks MASKS --classes background,polyp,instrument --confusion matrix.png
-  sam2unet evaluate --predictions PREDICTED --masks MASKS --classes colours.toml --spacing 0.5,0.5 --nsd-tolerance 1
+  sam2unet evaluate --predictions PREDICTED --masks MASKS --confusion matrix.png
+  sam2unet evaluate --predictions PREDICTED --masks MASKS --classes colours.toml --spacing 0.5,0.5
   sam2unet evaluate --predictions PREDICTED --annotations coco.json
 
 A prediction belongs to the mask with the same file stem. Where there is one choice, case and
-Unicode's form do not matter. Predictions of one class are 8-bit maps of the mask's size, as written by
-`sam2unet predict --like MASKS`, stretched between their own lowest and highest level; a mask is
-foreground above 128 (for mirrors: at 255).
+Unicode's form do not matter. Predictions of one class are 8-bit maps of the mask's size, as
+written by `sam2unet predict --like MASKS`, stretched between their own lowest and highest
+level; a mask is foreground above 128 (for mirrors: at 255).
 
-Predictions of several classes that exclude each other are index maps, as `predict` writes them; of
-classes that may overlap they are a mask of each class, CLASS/STEM.png, foreground above 128. What
-`predict` wrote says what its classes are: masks are then read as index maps with 255 ignored, or as a
-folder for each class. Any other form of masks, --classes and --annotations describe as for `train`.";
+Predictions of several classes that exclude each other are index maps, as `predict` writes
+them; of classes that may overlap they are a mask of each class, CLASS/STEM.png, foreground
+above 128. What `predict` wrote says what its classes are: masks are then read as index maps
+with 255 ignored, or as a folder for each class. Other masks are described as for `train`.";
 
 /// What `--help` says after the flags: what is computed, with the names of the scores in JSON.
 fn notes() -> String {
