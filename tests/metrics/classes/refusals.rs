@@ -133,19 +133,19 @@ fn folders_of_index_maps() {
     let told = |error: EvaluationError| error.to_string().replace(&format!("{}/", folder.path().display()), "");
     assert_eq!(
         told(score().expect_err("two files")),
-        "2 of 4 pairs cannot be scored:\n  predictions/c.png: the prediction has values that are no class: 9 (1 pixel); \
-         with 3 classes they are 0 to 2; only masks may have ignored pixels (255)\n  predictions/d.png: the prediction \
-         has values that are no class: 8 (2 pixels); with 3 classes they are 0 to 2; only masks may have ignored pixels \
-         (255)"
+        "2 of 4 pairs cannot be scored:\n  predictions/c.png: the prediction has values that are no class: 9 \
+         (1 pixel); with 3 classes they are 0 to 2; only masks may have ignored pixels (255)\n  \
+         predictions/d.png: the prediction has values that are no class: 8 (2 pixels); with 3 classes they are \
+         0 to 2; only masks may have ignored pixels (255)"
     );
     // a mask's are told as those of training masks
     write("b.png", [&[0, 7], &[0, 0]]);
     write("c.png", [&[7, 5], &[9, 0]]);
     assert_eq!(
         told(score().expect_err("two masks")),
-        "2 files of 4 pairs cannot be used\n2 hold values that mean no class:\n  masks/b.png: 1 value means no class: 7 \
-         (1 pixels); nearest to the first is 2, class 2\n  masks/c.png: 2 values mean no class: 5 (1 pixels), 7 (1 \
-         pixels); nearest to the first is 2, class 2"
+        "2 files of 4 pairs cannot be used\n2 hold values that mean no class:\n  masks/b.png: 1 value means no \
+         class: 7 (1 pixels); nearest to the first is 2, class 2\n  masks/c.png: 2 values mean no class: 5 \
+         (1 pixels), 7 (1 pixels); nearest to the first is 2, class 2"
     );
     write("b.png", [&[1, 1], &[1, 2]]);
     write("c.png", [&[1, 1], &[1, 2]]);
