@@ -2,7 +2,7 @@
 
 use super::program::{Ended, done, run, text};
 use crate::support::class_scores::{compare, expected};
-use crate::support::class_set::{ClassSet, MASKS, NAMES, PREDICTIONS};
+use crate::support::predicted_set::{ClassSet, MASKS, NAMES, PREDICTIONS};
 use crate::support::shared::shared;
 use sam2unet::data::{read_rgb, write_prediction};
 use serde_json::Value;

@@ -1,7 +1,7 @@
 //! What `sam2unet evaluate` says of several classes that cannot be scored.
 
 use super::program::{Ended, run};
-use crate::support::class_set::{ClassSet, MASKS, NAMES, PREDICTIONS};
+use crate::support::predicted_set::{ClassSet, MASKS, NAMES, PREDICTIONS};
 use crate::support::pictures::{detailed, jpeg_bytes};
 use std::fs;
 

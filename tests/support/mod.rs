@@ -5,7 +5,6 @@ pub mod baselines;
 #[cfg(feature = "cuda")]
 pub mod case;
 pub mod class_scores;
-pub mod class_set;
 pub mod class_sets;
 pub mod devices;
 pub mod golden;
@@ -15,6 +14,7 @@ pub mod numbers;
 pub mod pickle;
 pub mod pico;
 pub mod pictures;
+pub mod predicted_set;
 pub mod python;
 pub mod random;
 pub mod run_folder;
