@@ -3,14 +3,30 @@
 use super::console::{bar, print, tell, tell_unused, warn};
 use super::failure::{Failure, Status};
 use super::flags::{Reading, Threads, choice};
-use super::json_file::{check, write_json};
+use super::json_file::{check, check_file, write_json};
+use super::labels::LabelFlags;
+use crate::choice::Choice;
+use crate::data::classes::class::ClassKind;
+use crate::data::description::describe::Description;
+use crate::data::labels::kind::LabelKind;
 use crate::data::read::facts::ReadOptions;
 use crate::data::warning::{Warning, WarningCode};
+use crate::data::write::write_png;
 use crate::metrics::all::{MetricTitle, titles};
-use crate::metrics::folders::{EvaluationError, FolderScores, PairedFolders, PairingOptions};
+use crate::metrics::class_folders::ClassFolderScores;
+use crate::metrics::classes::all::{ClassMetricTitle, class_titles};
+use crate::metrics::classes::json::ClassJson;
+use crate::metrics::classes::key::ClassKey;
+use crate::metrics::classes::options::OutlineOptions;
+use crate::metrics::classes::picture::confusion_picture;
+use crate::metrics::classes::report::class_table;
+use crate::metrics::classes::set::ClassSetScores;
+use crate::metrics::evaluation_error::EvaluationError;
+use crate::metrics::folders::{FolderScores, PairedFolders, ScoredFolders};
 use crate::metrics::report::{JsonReport, table};
+use crate::metrics::spacing::Spacing;
 use crate::metrics::task::Task;
-use clap::Args;
+use clap::{ArgGroup, Args};
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -19,84 +35,221 @@ const EXAMPLES: &str = "\
 Examples:
   sam2unet evaluate --predictions PREDICTED --masks MASKS --task polyp --json scores.json
   sam2unet evaluate --pair CAMO p/CAMO t/CAMO --pair COD10K p/COD10K t/COD10K --task camouflage
+  sam2unet evaluate --predictions PREDICTED --masks MASKS --confusion matrix.png
+  sam2unet evaluate --predictions PREDICTED --masks MASKS --classes colours.toml --spacing 0.5,0.5
+  sam2unet evaluate --predictions PREDICTED --annotations coco.json
 
 A prediction belongs to the mask with the same file stem. Where there is one choice, case and
-Unicode's form do not matter. Predictions are 8-bit maps of the mask's size, as written by
-`sam2unet predict --like MASKS`, stretched between their own lowest and highest level; a mask is
-foreground above 128 (for mirrors: at 255).";
+Unicode's form do not matter. Predictions of one class are 8-bit maps of the mask's size, as
+written by `sam2unet predict --like MASKS`, stretched between their own lowest and highest
+level; a mask is foreground above 128 (for mirrors: at 255).
+
+Predictions of several classes that exclude each other are index maps, as `predict` writes
+them; of classes that may overlap they are a mask of each class, CLASS/STEM.png, foreground
+above 128. What `predict` wrote says what its classes are: masks are then read as index maps
+with 255 ignored, or as a folder for each class. Other masks are described as for `train`.";
 
 /// What `--help` says after the flags: what is computed, with the names of the scores in JSON.
 fn notes() -> String {
     let titles = titles();
     let line = |metric: &MetricTitle| format!("  {}: {}\n", metric.title, metric.keys.join(" "));
     let scores: String = titles.iter().map(line).collect();
-    format!("Scores, and their names in JSON:\n{scores}\n{EXAMPLES}")
+    let of_kind = |metric: &ClassMetricTitle| match metric.kind {
+        None => "",
+        Some(ClassKind::Exclusive) => " (of classes that exclude each other)",
+        Some(ClassKind::Overlapping) => " (of classes that may overlap)",
+    };
+    let line =
+        |metric: &ClassMetricTitle| format!("  {}: {}{}\n", metric.title, metric.keys.join(" "), of_kind(metric));
+    let of_classes: String = class_titles().iter().map(line).collect();
+    let keys = ClassKey::names().join(" ");
+    format!(
+        "Scores of one class, and their names in JSON:\n{scores}\nScores of several classes, of each class, and their names \
+         in JSON:\n{of_classes}\nScores of all classes together, by which `train --best-by` can choose (foreground: without \
+         class 0, the background):\n  {keys}\n\n{EXAMPLES}"
+    )
 }
 
 #[derive(Args)]
 #[command(about = "Scores predictions against masks", after_help = notes())]
+#[command(group(ArgGroup::new("truth").args(["masks", "annotations"])))]
 pub(crate) struct Evaluate {
     /// Folder of predicted maps
-    #[arg(long, value_name = "DIR", requires = "masks", required_unless_present = "pair")]
+    #[arg(long, value_name = "DIR", requires = "truth", required_unless_present = "pair")]
     predictions: Option<PathBuf>,
-    /// Folder of masks, one for each prediction
+    /// Folder of masks, one for each prediction; or with a folder of masks for each class
     #[arg(long, value_name = "DIR", requires = "predictions")]
     masks: Option<PathBuf>,
     /// What to call the set given by --predictions and --masks [default: the predictions folder's name]
     #[arg(long, requires = "predictions")]
     name: Option<String>,
-    /// One more set of predictions and masks, with its name; may be repeated
+    /// One more set of predictions and masks (or the file or folder of its annotations), with its name; may be repeated
     #[arg(long, num_args = 3, value_names = ["NAME", "PREDICTIONS", "MASKS"])]
     pair: Vec<OsString>,
     /// Show the scores that the paper prints for this task, in its order; the JSON then holds those too that no other task has
     #[arg(long, value_name = "NAME", value_parser = choice::<Task>())]
     task: Option<Task>,
-    /// Write all scores to this file: an object with the scores and `per_image`; with --pair or --name, one such object
-    /// for each set, under its name
+    /// Write all scores to this file: an object with the scores and `per_image`, or of several classes with the scores of `all`
+    /// and of each image; with --pair or --name, one such object for each set, under its name
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Draw the confusion matrix of several classes to this file; of several sets, each to FILE-NAME.png
+    #[arg(long, value_name = "FILE.png")]
+    confusion: Option<PathBuf>,
+    /// How far apart rows and columns lie, for the distances of several classes: 0.5,0.7 [default: 1,1, pixels]
+    #[arg(long, value_name = "ROW,COLUMN")]
+    spacing: Option<Spacing>,
+    /// How far an outline may be off in the normalised surface distance, in pixels or the unit of --spacing [default: 2]
+    #[arg(long, value_name = "T", value_parser = tolerance)]
+    nsd_tolerance: Option<f64>,
     /// Look into the folders' subfolders, too: a prediction and its mask lie in subfolders of the same names
     #[arg(long)]
     recursive: bool,
+    #[command(flatten)]
+    labels: LabelFlags,
     #[command(flatten)]
     reading: Reading,
     #[command(flatten)]
     threads: Threads,
 }
 
+fn tolerance(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(distance) if (0.0..f64::INFINITY).contains(&distance) => Ok(distance),
+        _ => Err("a distance is needed, 0 or more".to_string()),
+    }
+}
+
 impl Evaluate {
     /// Scores.
     pub fn run(self) -> Result<Status, Failure> {
         let sets = self.sets()?;
+        let pictures = self.check_flags(&sets)?;
         sets.iter().for_each(tell_found);
         if let Some(path) = &self.json {
             check(path)?;
         }
-        let scores = self.threads.start()?.install(|| score(&sets))?;
-        for FolderScores { name, about_predictions, about_masks, .. } in &scores {
+        let outlines = OutlineOptions {
+            spacing: self.spacing.unwrap_or_default(),
+            nsd_tolerance: self.nsd_tolerance.unwrap_or(OutlineOptions::default().nsd_tolerance),
+        };
+        let scores = self.threads.start()?.install(|| score(&sets, outlines))?;
+        let (mut of_one, mut of_classes) = (Vec::new(), Vec::new());
+        for scores in scores {
+            let (name, about_predictions, about_masks) = match &scores {
+                ScoredFolders::OneClass(scores) => (&scores.name[..], &scores.about_predictions, &scores.about_masks),
+                ScoredFolders::Classes(scores) => (scores.set.name(), &scores.about_predictions, &scores.about_masks),
+            };
             about_predictions.iter().for_each(|warning| tell(warning, &format!("{name}: predictions:")));
             about_masks.iter().for_each(|warning| tell(warning, &format!("{name}: masks:")));
+            match scores {
+                ScoredFolders::OneClass(scores) => of_one.push(scores),
+                ScoredFolders::Classes(ClassFolderScores { set, .. }) => of_classes.push(set),
+            }
         }
+        match of_classes.is_empty() {
+            true => self.show_one_class(&of_one),
+            false => self.show_classes(&of_classes, &pictures),
+        }
+    }
+
+    fn is_named(&self) -> bool {
+        self.name.is_some() || !self.pair.is_empty()
+    }
+
+    fn show_one_class(&self, scores: &[FolderScores]) -> Result<Status, Failure> {
         // shown first, so that no failing disk takes them away
-        let shown = print(table(&scores, self.task));
+        let shown = print(table(scores, self.task));
         if let Some(path) = &self.json {
-            let report =
-                JsonReport { sets: &scores, named: self.name.is_some() || !self.pair.is_empty(), task: self.task };
-            write_json(path, &report)?;
+            write_json(path, &JsonReport { sets: scores, named: self.is_named(), task: self.task })?;
         }
         shown
     }
 
+    fn show_classes(&self, scores: &[ClassSetScores], pictures: &[PathBuf]) -> Result<Status, Failure> {
+        let shown = print(class_table(scores));
+        if let Some(path) = &self.json {
+            write_json(path, &ClassJson { sets: scores, named: self.is_named() })?;
+        }
+        for (set, path) in scores.iter().zip(pictures) {
+            if let Some(matrix) = set.summary().confusion() {
+                write_png(path, &confusion_picture(matrix, set.classes()))?;
+            }
+        }
+        shown
+    }
+
+    /// That what is asked for goes together with the sets; gives the file of each set's confusion matrix.
+    fn check_flags(&self, sets: &[PairedFolders]) -> Result<Vec<PathBuf>, Failure> {
+        let of_one = sets.iter().find(|set| set.kind().is_none());
+        let of_several = sets.iter().find(|set| set.kind().is_some());
+        if let (Some(one), Some(several)) = (of_one, of_several) {
+            return Err(Failure::input(format_args!(
+                "the set {} is of one class, {} of several or with ignored pixels; score them by themselves, as their scores differ",
+                one.name(),
+                several.name()
+            )));
+        }
+        let of_classes = [
+            ("--confusion", self.confusion.is_some()),
+            ("--spacing", self.spacing.is_some()),
+            ("--nsd-tolerance", self.nsd_tolerance.is_some()),
+        ];
+        match of_classes.iter().find(|(_, given)| *given) {
+            Some((flag, _)) if of_one.is_some() => {
+                return Err(Failure::input(format_args!(
+                    "{flag} is for several classes, but the masks are read as those of one; say what they are (--labels, --classes)"
+                )));
+            }
+            _ if self.task.is_some() && of_several.is_some() => {
+                return Err(Failure::input(
+                    "--task is for one class: its scores are not those of several classes. Leave it out",
+                ));
+            }
+            _ => {}
+        }
+        let Some(path) = &self.confusion else { return Ok(Vec::new()) };
+        if let Some(set) = sets.iter().find(|set| set.kind() == Some(ClassKind::Overlapping)) {
+            return Err(Failure::input(format_args!(
+                "--confusion: the classes of {} may overlap, so that there is no confusion matrix",
+                set.name()
+            )));
+        }
+        if !path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png")) {
+            return Err(Failure::input(format_args!("--confusion {}: it must end in .png", path.display())));
+        }
+        check_file("--confusion", path)?;
+        if let [_] = sets {
+            return Ok(vec![path.clone()]);
+        }
+        let of_set = |set: &PairedFolders| match set.name().contains(['/', '\\']) {
+            true => Err(Failure::input(format_args!(
+                "--confusion: the name {} cannot be part of a file's; give the set another one",
+                set.name()
+            ))),
+            false => {
+                let mut name = path.file_stem().unwrap_or_default().to_owned();
+                name.push(format!("-{}.png", set.name()));
+                Ok(path.with_file_name(name))
+            }
+        };
+        sets.iter().map(of_set).collect()
+    }
+
     /// The named sets to score, their files paired up.
     fn sets(&self) -> Result<Vec<PairedFolders>, Failure> {
-        let mut named = Vec::new();
-        if let (Some(predictions), Some(masks)) = (&self.predictions, &self.masks) {
+        let mut named: Vec<(String, &Path, Option<&Path>)> = Vec::new();
+        if let Some(predictions) = &self.predictions {
             let folder = predictions.file_name().unwrap_or(predictions.as_os_str());
             let name = self.name.clone().unwrap_or_else(|| folder.to_string_lossy().into_owned());
-            named.push((name, predictions.as_path(), masks.as_path()));
+            named.push((name, predictions.as_path(), self.masks.as_deref()));
+        } else if self.labels.annotations.is_some() {
+            return Err(Failure::input(
+                "--annotations is of the set given by --predictions; with --pair the file stands in the place of MASKS",
+            ));
         }
         for pair in self.pair.chunks_exact(3) {
-            named.push((pair[0].to_string_lossy().into_owned(), Path::new(&pair[1]), Path::new(&pair[2])));
+            named.push((pair[0].to_string_lossy().into_owned(), Path::new(&pair[1]), Some(Path::new(&pair[2]))));
         }
         let mut seen = HashSet::new();
         if let Some((twice, ..)) = named.iter().find(|(name, ..)| !seen.insert(name.clone())) {
@@ -104,10 +257,25 @@ impl Evaluate {
                 "two sets are called {twice}; give each its own name (--name, --pair NAME ...)"
             )));
         }
-        let read = self.reading.over(ReadOptions::default());
-        let options = PairingOptions { recursive: self.recursive, read };
-        let open = |(name, predictions, masks)| Ok(PairedFolders::open(name, predictions, masks, options)?);
+        let open = |(name, predictions, masks): (String, &Path, Option<&Path>)| {
+            Ok(PairedFolders::open_described(name, predictions, &self.description(predictions, masks))?)
+        };
         named.into_iter().map(open).collect()
+    }
+
+    /// What the labels of a set are.
+    fn description(&self, predictions: &Path, masks: Option<&Path>) -> Description {
+        let mut description = self.labels.description(predictions.to_owned(), masks.map(Path::to_owned));
+        description.recursive = self.recursive;
+        description.read = self.reading.over(ReadOptions::default());
+        if let Some(masks) = masks {
+            // of a pair, MASKS may be annotations
+            let is_annotated = matches!(self.labels.labels, Some(LabelKind::Coco | LabelKind::Labelme));
+            let annotated = is_annotated || masks.is_file();
+            description.annotations = annotated.then(|| masks.to_owned());
+            description.masks = (!annotated).then(|| masks.to_owned());
+        }
+        description
     }
 }
 
@@ -127,10 +295,10 @@ fn tell_found(set: &PairedFolders) {
 }
 
 /// Scores the sets one after the other, with a progress bar where a person watches.
-fn score(sets: &[PairedFolders]) -> Result<Vec<FolderScores>, EvaluationError> {
+fn score(sets: &[PairedFolders], outlines: OutlineOptions) -> Result<Vec<ScoredFolders>, EvaluationError> {
     let total: usize = sets.iter().map(PairedFolders::pairs).sum();
     let bar = bar(total as u64).with_message("images");
-    let scores = sets.iter().map(|set| set.score(|| bar.inc(1))).collect();
+    let scores = sets.iter().map(|set| set.score(Some(outlines), || bar.inc(1))).collect();
     bar.finish_and_clear();
     scores
 }

@@ -5,7 +5,7 @@ use super::measure::MeasureError;
 use crate::checkpoint::error::CheckpointError;
 use crate::data::error::DataError;
 use crate::device::DeviceError;
-use crate::metrics::folders::EvaluationError;
+use crate::metrics::evaluation_error::EvaluationError;
 use crate::predict::error::PredictError;
 use crate::train::error::TrainError;
 use crate::train::prepare::PrepareError;

@@ -127,19 +127,42 @@ fn facts_of(set: &Folder, index: usize) -> Result<PairFacts, DataError> {
     Ok(facts)
 }
 
-fn warnings(set: &Folder, pairs: &[Option<PairFacts>]) -> Vec<Warning> {
-    let read = || set.pairs().iter().zip(pairs).filter_map(|(pair, facts)| Some((pair, facts.as_ref()?)));
-    let images: Vec<_> = read().map(|(pair, facts)| (pair.image.as_path(), &facts.image)).collect();
-    let of_masks = |(pair, facts): (&'_ Pair, &'_ PairFacts)| (pair.masks.clone(), facts.masks.clone());
-    let masks: Vec<(PathBuf, PictureFacts)> =
-        read().map(of_masks).flat_map(|(paths, facts)| paths.into_iter().zip(facts)).collect();
-    let mask_pictures: Vec<_> = masks.iter().map(|(path, facts)| (path.as_path(), facts)).collect();
-    let levels: Vec<_> = read()
+/// What is known of the pairs that can be used.
+fn usable<'a>(set: &'a Folder, pairs: &'a [Option<PairFacts>]) -> impl Iterator<Item = (&'a Pair, &'a PairFacts)> + 'a {
+    set.pairs().iter().zip(pairs).filter_map(|(pair, facts)| Some((pair, facts.as_ref()?)))
+}
+
+/// What is likely wrong with masks, each of one class.
+fn level_warnings(set: &Folder, pairs: &[Option<PairFacts>]) -> Vec<Warning> {
+    let levels: Vec<_> = usable(set, pairs)
         .flat_map(|(pair, facts)| {
             let pixels = (facts.size.0 * facts.size.1) as u64;
             pair.masks.iter().zip(&facts.labels.levels).map(move |(mask, levels)| (mask.as_path(), levels, pixels))
         })
         .collect();
+    mask_warnings(&levels)
+}
+
+/// What is worth knowing of how masks were read.
+fn mask_picture_warnings(set: &Folder, pairs: &[Option<PairFacts>]) -> Vec<Warning> {
+    let of_pair = |(pair, facts): (&'_ Pair, &'_ PairFacts)| (pair.masks.clone(), facts.masks.clone());
+    let masks: Vec<(PathBuf, PictureFacts)> =
+        usable(set, pairs).map(of_pair).flat_map(|(paths, facts)| paths.into_iter().zip(facts)).collect();
+    let pictures: Vec<_> = masks.iter().map(|(path, facts)| (path.as_path(), facts)).collect();
+    image_warnings(&pictures)
+}
+
+/// What is likely wrong with labels whose images are looked at elsewhere, and what is worth knowing of how they were read.
+pub(crate) fn label_warnings(set: &Folder, pairs: &[Option<PairFacts>]) -> Vec<Warning> {
+    let mut warnings = level_warnings(set, pairs);
+    warnings.extend(mask_picture_warnings(set, pairs));
+    warnings.extend(class_warnings(set, pairs));
+    warnings
+}
+
+fn warnings(set: &Folder, pairs: &[Option<PairFacts>]) -> Vec<Warning> {
+    let read = || usable(set, pairs);
+    let images: Vec<_> = read().map(|(pair, facts)| (pair.image.as_path(), &facts.image)).collect();
     let both: Vec<_> = read().map(|(pair, facts)| (pair.shown(), facts)).collect();
     let same_shape = |facts: &PairFacts| is_same_shape((facts.image.width, facts.image.height), facts.size);
     let found = set.found();
@@ -148,10 +171,10 @@ fn warnings(set: &Folder, pairs: &[Option<PairFacts>]) -> Vec<Warning> {
         let files = suspicious.kinds().flat_map(|(_, paths)| paths.to_vec()).collect();
         Warning::about(WarningCode::Unused, files, set.pairs().len(), format!("{folder}: {suspicious}"))
     };
-    let mut warnings = mask_warnings(&levels);
+    let mut warnings = level_warnings(set, pairs);
     warnings.extend(size_warnings(&both, same_shape));
     warnings.extend(image_warnings(&images));
-    warnings.extend(image_warnings(&mask_pictures));
+    warnings.extend(mask_picture_warnings(set, pairs));
     warnings.extend(class_warnings(set, pairs));
     let of = set.pairs().len();
     let listed = [

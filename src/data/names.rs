@@ -31,6 +31,13 @@ impl StemRule {
         Some(mask)
     }
 
+    /// The stem of the image of the mask `stem`; `None` if the mask has not the suffix that it must have.
+    pub fn image_of(&self, stem: &OsStr) -> Option<OsString> {
+        let mut image = without_suffix(stem, &self.mask_suffix)?;
+        image.push(&self.image_suffix);
+        Some(image)
+    }
+
     /// Whether a mask may have this stem.
     pub fn is_mask(&self, stem: &OsStr) -> bool {
         stem.as_encoded_bytes().ends_with(self.mask_suffix.as_bytes())
@@ -215,6 +222,9 @@ mod tests {
         assert_eq!(mask("_left", "_ids", "b/a_left").as_deref(), Some("b/a_ids"));
         assert_eq!(mask("_0000", "", "a_0000").as_deref(), Some("a"));
         assert_eq!(mask("_0000", "", "a_0001"), None);
+        let rule = StemRule { image_suffix: "_left".to_string(), mask_suffix: "_ids".to_string() };
+        assert_eq!(rule.image_of(OsStr::new("b/a_ids")).unwrap(), "b/a_left");
+        assert_eq!(rule.image_of(OsStr::new("b/a")), None);
         assert!(StemRule::with_mask_suffix("_mask").is_mask(OsStr::new("a_mask")));
         assert!(!StemRule::with_mask_suffix("_mask").is_mask(OsStr::new("a")));
     }

@@ -207,7 +207,10 @@ impl fmt::Display for Warning {
                 "{count} of {of} validation images are training images, too, byte for byte ({few}): scores on them say little"
             ),
             WarningCode::AllIgnored => {
-                write!(f, "all pixels of {count} of {of} images are ignored: nothing is learnt from them ({few})")
+                write!(
+                    f,
+                    "all pixels of {count} of {of} images are ignored: nothing is learnt from them, and no score tells of them ({few})"
+                )
             }
             WarningCode::Unlabelled => {
                 write!(f, "{count} of {of} images have no mask or annotation, and count as showing nothing ({few})")

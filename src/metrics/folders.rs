@@ -1,193 +1,97 @@
-//! Two folders of images, predictions and masks, paired by stem and scored.
+//! Predictions and masks in folders, paired by stem and scored.
 
-use std::collections::HashSet;
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rayon::prelude::*;
-
-use super::classes::error::{ClassError, IndexMap};
-use super::classes::options::ClassOptions;
-use super::classes::pair::{ClassPairScores, score_classes};
-use super::pair::{MetricError, PairScores, score_pair};
+use super::class_folders::{ClassFolderScores, score_classes_of};
+use super::classes::options::OutlineOptions;
+use super::each::{Unscored, each};
+use super::evaluation_error::{EvaluationError, SizesOfPair};
+use super::pair::{PairScores, score_pair};
+use super::pairing::{FoundBeside, PairedFiles, PairingOptions, pair_up};
+use super::predicted_classes::PredictedClasses;
 use super::summary::Summary;
-use crate::data::error::{BadFiles, DataError};
-use crate::data::listing::Listing;
-use crate::data::names::{match_names, name_as_text};
+use crate::data::classes::class::ClassKind;
+use crate::data::description::describe::Description;
+use crate::data::error::DataError;
+use crate::data::names::StemRule;
 use crate::data::pair_facts::{MaskLevels, PictureFacts};
 use crate::data::pixels::Grey;
 use crate::data::read::facts::ReadOptions;
 use crate::data::read::read_grey_with;
-use crate::data::unused::{Lacking, Unused};
 use crate::data::warning::{Warning, image_warnings, mask_warnings};
 
-/// Why folders cannot be scored.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum EvaluationError {
-    /// A folder or a file cannot be read.
-    #[error(transparent)]
-    Data(#[from] DataError),
-    /// Masks without a prediction.
-    #[error(
-        "{} of {masks} masks have no prediction in {}: {}; a prediction is an image file of the same stem, whatever its ending",
-        without.len(),
-        predictions.display(),
-        Lacking { files: without, of: *masks }
-    )]
-    MissingPrediction {
-        /// The masks without a prediction.
-        without: Vec<PathBuf>,
-        /// The folder of the predictions.
-        predictions: PathBuf,
-        /// How many masks there are.
-        masks: usize,
-    },
-    /// Predictions of another size than their mask.
-    #[error("{} of {of} predictions have another size than their mask, at which they are scored:{}", pairs.len(), listed(pairs))]
-    SizesDiffer {
-        /// Those that differ, in the order of the masks' names.
-        pairs: Vec<SizesOfPair>,
-        /// How many pairs there are.
-        of: usize,
-    },
-    /// A pair that cannot be scored.
-    #[error("{}: {source}", prediction.display())]
-    Metric {
-        /// The prediction.
-        prediction: PathBuf,
-        /// The reason.
-        source: MetricError,
-    },
-    /// Pairs of index maps that cannot be scored.
-    #[error("{} of {of} pairs cannot be scored:{}", pairs.len(), refused(pairs))]
-    Classes {
-        /// Those, in the order of the masks' names.
-        pairs: Vec<RefusedPair>,
-        /// How many pairs there are.
-        of: usize,
-    },
-}
-
-/// A pair of index maps that cannot be scored.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RefusedPair {
-    /// The map that is wrong, the prediction if both are.
-    pub map: PathBuf,
-    /// The reason.
-    pub reason: ClassError,
-}
-
-/// A prediction and its mask, and their sizes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SizesOfPair {
-    /// The prediction.
-    pub prediction: PathBuf,
-    /// Its width and height.
-    pub prediction_size: (usize, usize),
-    /// The mask.
-    pub mask: PathBuf,
-    /// Its width and height.
-    pub mask_size: (usize, usize),
-}
-
-/// A line for each pair; the only one stays on the line.
-fn listed(pairs: &[SizesOfPair]) -> String {
-    lines(pairs, |pair| {
-        let ((width, height), (mask_width, mask_height)) = (pair.prediction_size, pair.mask_size);
-        let (prediction, mask) = (pair.prediction.display(), pair.mask.display());
-        format!("{prediction} is {width}x{height} pixels, {mask} is {mask_width}x{mask_height}")
-    })
-}
-
-/// A line for each pair.
-fn refused(pairs: &[RefusedPair]) -> String {
-    lines(pairs, |pair| format!("{}: {}", pair.map.display(), pair.reason))
-}
-
-/// A line for each; the only one stays on the line.
-fn lines<T>(all: &[T], line: impl Fn(&T) -> String) -> String {
-    let start = if all.len() == 1 { " " } else { "\n  " };
-    all.iter().map(|one| format!("{start}{}", line(one))).collect()
-}
-
-/// How the files of [`PairedFolders`] are found and read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PairingOptions {
-    /// Folders in the folders count too.
-    pub recursive: bool,
-    /// How files are read.
-    pub read: ReadOptions,
-}
-
-/// The predictions of a data set and their masks, not read yet.
+/// The predictions of a data set and their masks, not read yet: of one class or of several.
 #[derive(Clone, Debug)]
 pub struct PairedFolders {
     name: String,
-    files: Vec<PairedFiles>,
+    pairs: Pairs,
     found: FoundBeside,
-    options: PairingOptions,
-}
-
-/// What was found in the two folders of [`PairedFolders`] beside their pairs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FoundBeside {
-    /// Predictions without a mask; they are not scored. Overlays (`STEM.overlay` beside `STEM`) are none.
-    pub without_mask: Vec<PathBuf>,
-    /// Predictions whose mask has a name that differs in case or Unicode's form.
-    pub loosely_named: Vec<PathBuf>,
-    /// What else lies among the predictions.
-    pub among_predictions: Unused,
-    /// What else lies among the masks.
-    pub among_masks: Unused,
 }
 
 #[derive(Clone, Debug)]
-struct PairedFiles {
-    /// The stem as text that no other stem has.
-    name: String,
-    prediction: PathBuf,
-    mask: PathBuf,
+enum Pairs {
+    /// Soft maps of one class.
+    OneClass(Vec<PairedFiles>, ReadOptions),
+    /// Hard maps of several classes, or with pixels that are ignored.
+    Classes(Box<PredictedClasses>),
+}
+
+/// The scores of a data set's predictions.
+#[derive(Clone, Debug)]
+pub enum ScoredFolders {
+    /// Of one class.
+    OneClass(FolderScores),
+    /// Of several, or of one with pixels that are ignored.
+    Classes(ClassFolderScores),
 }
 
 impl PairedFolders {
-    /// Finds each mask's prediction: the image file with the same stem. Opens no image.
+    /// Finds each mask's prediction: the image file with the same stem, both of one class. Opens no image.
     ///
     /// # Errors
     ///
-    /// As [`Listing::of`] for either folder, and where masks have no prediction.
+    /// As [`Listing::of`](crate::data::Listing::of) for either folder, and where masks have no prediction.
     pub fn open(
         name: impl Into<String>,
         predictions: &Path,
         masks: &Path,
         options: PairingOptions,
     ) -> Result<Self, EvaluationError> {
-        let [predictions, masks] =
-            [Listing::of(predictions, options.recursive)?, Listing::of(masks, options.recursive)?];
-        let stems = masks.stems();
-        let predicted = predictions.stems();
-        let matched = match_names(&stems, &predicted);
-        let mut files = Vec::with_capacity(stems.len());
-        let mut without = Vec::new();
-        let at = |prediction: usize| predictions.files()[prediction].clone();
-        for ((mask, stem), prediction) in masks.files().iter().zip(stems).zip(&matched.candidates) {
-            let mask = mask.clone();
-            match prediction.map(at) {
-                Some(prediction) => files.push(PairedFiles { name: name_as_text(&stem), prediction, mask }),
-                None => without.push(mask),
+        let (files, found) = pair_up(predictions, masks, &options)?;
+        Ok(Self { name: name.into(), pairs: Pairs::OneClass(files, options.read), found })
+    }
+
+    /// Finds the predictions of each mask that is described, or of each image that annotations are of. Predictions stand for their
+    /// images: they are of the same names and sizes, and `labels.images` does not count. What the description leaves out, predictions
+    /// say, if `predict` wrote them from a model of several classes; where neither speaks of classes, masks are of one class, as for
+    /// [`open`](Self::open).
+    ///
+    /// Of classes that exclude each other a prediction is an index map, `PREDICTIONS/STEM.png`; of classes that may overlap it is a
+    /// mask of each class, `PREDICTIONS/CLASS/STEM.png`, or `PREDICTIONS/STEM.png` of only one class. Opens no image, but looks into
+    /// the first prediction's text chunks.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), and as [`Description::open_one`]; when images lack the prediction of a class; when predictions say
+    /// that they are of other classes than the labels.
+    pub fn open_described(
+        name: impl Into<String>,
+        predictions: &Path,
+        labels: &Description,
+    ) -> Result<Self, EvaluationError> {
+        let name = name.into();
+        match PredictedClasses::open(predictions, labels)? {
+            Some((classes, found)) => Ok(Self { name, pairs: Pairs::Classes(Box::new(classes)), found }),
+            None => {
+                let Some(masks) = &labels.masks else {
+                    let reason = "`masks` or `annotations` are needed: what predictions are scored against";
+                    return Err(DataError::Description(reason.to_string()).into());
+                };
+                let stems = StemRule::with_mask_suffix(labels.mask_suffix.as_deref().unwrap_or_default());
+                let options = PairingOptions { recursive: labels.recursive, read: labels.read, stems };
+                Self::open(name, predictions, masks, options)
             }
         }
-        if !without.is_empty() {
-            let (predictions, masks) = (predictions.folder().to_owned(), masks.files().len());
-            return Err(EvaluationError::MissingPrediction { without, predictions, masks });
-        }
-        let found = FoundBeside {
-            without_mask: without_overlays(&matched.left, &predicted).map(at).collect(),
-            loosely_named: matched.loose.iter().map(|index| files[*index].prediction.clone()).collect(),
-            among_predictions: predictions.unused().clone(),
-            among_masks: masks.unused().clone(),
-        };
-        Ok(Self { name: name.into(), files, found, options })
     }
 
     /// The data set's name.
@@ -197,7 +101,18 @@ impl PairedFolders {
 
     /// How many pairs there are to score.
     pub fn pairs(&self) -> usize {
-        self.files.len()
+        match &self.pairs {
+            Pairs::OneClass(files, _) => files.len(),
+            Pairs::Classes(classes) => classes.pairs(),
+        }
+    }
+
+    /// How its classes go together; `None` for one class whose pixels all count.
+    pub fn kind(&self) -> Option<ClassKind> {
+        match &self.pairs {
+            Pairs::OneClass(..) => None,
+            Pairs::Classes(classes) => Some(classes.kind()),
+        }
     }
 
     /// What was found beside the pairs.
@@ -205,98 +120,45 @@ impl PairedFolders {
         &self.found
     }
 
-    /// Reads and scores every pair, on rayon's threads; calls `scored` after each pair.
+    /// Reads and scores every pair, on rayon's threads; calls `scored` after each pair. One pair for each thread is in memory at a
+    /// time. `outlines` says how the outlines of classes are compared; `None` leaves the scores out that need them.
     ///
     /// # Errors
     ///
     /// When files cannot be read, when sizes differ, or a pair cannot be scored: all files of the first of these kinds.
-    pub fn score(&self, scored: impl Fn() + Sync) -> Result<FolderScores, EvaluationError> {
-        let found = self.each(|files| files.score(&self.options.read), scored)?;
-        let (mut images, mut read) = (Vec::with_capacity(found.len()), Vec::with_capacity(found.len()));
-        for (files, scored) in self.files.iter().zip(found) {
-            images.push((files.name.clone(), scored.scores));
-            read.push((files, scored.prediction, scored.mask, scored.levels));
-        }
-        let predictions: Vec<_> = read.iter().map(|(files, facts, ..)| (files.prediction.as_path(), facts)).collect();
-        let masks: Vec<_> = read.iter().map(|(files, _, facts, _)| (files.mask.as_path(), facts)).collect();
-        let pixels = |facts: &PictureFacts| (facts.width * facts.height) as u64;
-        let levels = read.iter().map(|(files, _, facts, levels)| (files.mask.as_path(), levels, pixels(facts)));
-        let levels: Vec<_> = levels.collect();
-        let mut about_masks = mask_warnings(&levels);
-        about_masks.extend(image_warnings(&masks));
-        let about_predictions = image_warnings(&predictions);
-        Ok(FolderScores { name: self.name.clone(), images, about_predictions, about_masks })
-    }
-
-    /// Reads and scores every pair of index maps, on rayon's threads: `read_prediction` and `read_mask` give a file's
-    /// map, whose values are classes (255 in a mask where a pixel is ignored); calls `scored` after each pair. Gives
-    /// each image's stem and scores, in bytewise order of the masks' names. One pair for each thread is in memory at a
-    /// time.
-    ///
-    /// # Errors
-    ///
-    /// When files cannot be read, when sizes differ, or a map has values that are no class: all files of the first of
-    /// these kinds.
-    pub fn score_classes(
+    pub fn score(
         &self,
-        options: &ClassOptions,
-        read_prediction: impl Fn(&Path) -> Result<Grey, DataError> + Sync,
-        read_mask: impl Fn(&Path) -> Result<Grey, DataError> + Sync,
+        outlines: Option<OutlineOptions>,
         scored: impl Fn() + Sync,
-    ) -> Result<Vec<(String, ClassPairScores)>, EvaluationError> {
-        let score = |files: &PairedFiles| {
-            let prediction = read_prediction(&files.prediction).map_err(|error| Unscored::Data(vec![error]))?;
-            let mask = read_mask(&files.mask).map_err(|error| Unscored::Data(vec![error]))?;
-            files.same_size(&prediction, &mask)?;
-            score_classes(&prediction.data, &mask.data, mask.width, mask.height, options).map_err(|reason| {
-                let of_mask = matches!(&reason, ClassError::Unknown { map: IndexMap::Mask, .. });
-                let map = if of_mask { &files.mask } else { &files.prediction };
-                Unscored::Classes(RefusedPair { map: map.clone(), reason })
-            })
-        };
-        let names = self.files.iter().map(|files| files.name.clone());
-        Ok(names.zip(self.each(score, scored)?).collect())
+    ) -> Result<ScoredFolders, EvaluationError> {
+        Ok(match &self.pairs {
+            Pairs::OneClass(files, read) => ScoredFolders::OneClass(score_all(&self.name, files, read, scored)?),
+            Pairs::Classes(classes) => ScoredFolders::Classes(score_classes_of(&self.name, classes, outlines, scored)?),
+        })
     }
+}
 
-    /// What `score` makes of each pair, on rayon's threads; calls `scored` after each pair.
-    fn each<T: Send>(
-        &self,
-        score: impl Fn(&PairedFiles) -> Result<T, Unscored> + Sync,
-        scored: impl Fn() + Sync,
-    ) -> Result<Vec<T>, EvaluationError> {
-        // in order, so that neither the sums nor the errors reported depend on the threads
-        let score = |files: &PairedFiles| {
-            let found = score(files);
-            scored();
-            found
-        };
-        let found: Vec<_> = self.files.par_iter().map(score).collect();
-        let of = found.len();
-        let mut scores = Vec::with_capacity(of);
-        let (mut unreadable, mut differing, mut unscored, mut refused) = (Vec::new(), Vec::new(), None, Vec::new());
-        for found in found {
-            match found {
-                Ok(found) => scores.push(found),
-                Err(Unscored::Data(errors)) => unreadable.extend(errors),
-                Err(Unscored::Sizes(pair)) => differing.push(pair),
-                Err(Unscored::Metric(error)) => unscored = unscored.or(Some(error)),
-                Err(Unscored::Classes(pair)) => refused.push(pair),
-            }
-        }
-        if !unreadable.is_empty() {
-            return Err(DataError::Bad(BadFiles { of, errors: unreadable }).into());
-        }
-        if !differing.is_empty() {
-            return Err(EvaluationError::SizesDiffer { pairs: differing, of });
-        }
-        if let Some(error) = unscored {
-            return Err(error);
-        }
-        if !refused.is_empty() {
-            return Err(EvaluationError::Classes { pairs: refused, of });
-        }
-        Ok(scores)
+fn score_all(
+    name: &str,
+    pairs: &[PairedFiles],
+    options: &ReadOptions,
+    scored: impl Fn() + Sync,
+) -> Result<FolderScores, EvaluationError> {
+    let found = each(pairs.len(), pairs.len(), |pair| pairs[pair].score(options), scored)?;
+    let (mut images, mut read) = (Vec::with_capacity(found.len()), Vec::with_capacity(found.len()));
+    for (files, scored) in pairs.iter().zip(found) {
+        images.push((files.name.clone(), scored.scores));
+        read.push((files, scored.prediction, scored.mask, scored.levels));
     }
+    let predictions: Vec<_> = read.iter().map(|(files, facts, ..)| (files.prediction.as_path(), facts)).collect();
+    let masks: Vec<_> = read.iter().map(|(files, _, facts, _)| (files.mask.as_path(), facts)).collect();
+    let pixels = |facts: &PictureFacts| (facts.width * facts.height) as u64;
+    let levels = read.iter().map(|(files, _, facts, levels)| (files.mask.as_path(), levels, pixels(facts)));
+    let levels: Vec<_> = levels.collect();
+    let mut about_masks = mask_warnings(&levels);
+    about_masks.extend(image_warnings(&masks));
+    let about_predictions = image_warnings(&predictions);
+    Ok(FolderScores { name: name.to_owned(), images, about_predictions, about_masks })
 }
 
 /// A pair's scores, and what is known of its files.
@@ -305,25 +167,6 @@ struct Scored {
     prediction: PictureFacts,
     mask: PictureFacts,
     levels: MaskLevels,
-}
-
-/// Those of the stems `left` that are not what `predict` calls another one's overlay.
-fn without_overlays(left: &[usize], stems: &[OsString]) -> impl Iterator<Item = usize> {
-    let all: HashSet<&[u8]> = stems.iter().map(|stem| stem.as_encoded_bytes()).collect();
-    let is_overlay = move |at: &usize| {
-        let of = stems[*at].as_encoded_bytes().strip_suffix(b".overlay");
-        of.is_some_and(|stem| all.contains(stem))
-    };
-    left.iter().copied().filter(move |at| !is_overlay(at))
-}
-
-/// Why a pair has no scores.
-enum Unscored {
-    /// One or both of its files cannot be read.
-    Data(Vec<DataError>),
-    Sizes(SizesOfPair),
-    Metric(EvaluationError),
-    Classes(RefusedPair),
 }
 
 impl PairedFiles {
@@ -348,16 +191,16 @@ impl PairedFiles {
         if prediction.size() == mask.size() {
             return Ok(());
         }
-        Err(Unscored::Sizes(SizesOfPair {
+        Err(Unscored::Sizes(vec![SizesOfPair {
             prediction: self.prediction.clone(),
             prediction_size: prediction.size(),
             mask: self.mask.clone(),
             mask_size: mask.size(),
-        }))
+        }]))
     }
 }
 
-/// The scores of a data set's predictions.
+/// The scores of a data set's predictions of one class.
 #[derive(Clone, Debug)]
 pub struct FolderScores {
     /// The data set's name.

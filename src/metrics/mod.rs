@@ -16,11 +16,14 @@
 
 pub(crate) mod aligned;
 pub(crate) mod all;
+pub(crate) mod class_folders;
 pub mod classes;
 pub(crate) mod confusion;
 pub(crate) mod counts;
 pub(crate) mod curve;
+pub(crate) mod each;
 pub(crate) mod epsilon;
+pub(crate) mod evaluation_error;
 pub(crate) mod folders;
 pub(crate) mod levels;
 pub(crate) mod maps;
@@ -29,16 +32,19 @@ pub(crate) mod metric;
 pub(crate) mod min_max;
 pub(crate) mod nearest;
 pub(crate) mod pair;
+pub(crate) mod pairing;
+pub(crate) mod predicted_classes;
 pub(crate) mod report;
 pub(crate) mod spacing;
 pub(crate) mod summary;
 pub(crate) mod task;
 
 pub use all::{MetricTitle, keys, titles};
-pub use folders::{
-    EvaluationError, FolderScores, FoundBeside, PairedFolders, PairingOptions, RefusedPair, SizesOfPair,
-};
+pub use class_folders::ClassFolderScores;
+pub use evaluation_error::{EvaluationError, RefusedPair, SizesOfPair};
+pub use folders::{FolderScores, PairedFolders, ScoredFolders};
 pub use pair::{MetricError, PairScores, score_pair};
+pub use pairing::{FoundBeside, PairingOptions};
 pub use report::{JsonReport, table};
 pub use spacing::{Spacing, SpacingError};
 pub use summary::Summary;

@@ -6,16 +6,15 @@ use super::error::TrainError;
 use super::run_folder::state::SELECTION_KEY;
 use crate::data::classes::class::{ClassKind, Classes};
 use crate::data::classes::prediction::{predicted_index, predicted_labels};
-use crate::data::classes::values::IGNORED;
 use crate::data::dataset::Dataset;
 use crate::data::mask::saved_mask;
-use crate::data::pixels::Grey;
 use crate::data::truth::Truth;
 use crate::metrics::classes::error::ClassError;
 use crate::metrics::classes::key::ClassKey;
 use crate::metrics::classes::options::{ClassOptions, OutlineOptions};
-use crate::metrics::classes::pair::{ClassPairScores, score_classes, score_labels};
+use crate::metrics::classes::pair::ClassPairScores;
 use crate::metrics::classes::summary::ClassSummary;
+use crate::metrics::classes::truth::{ClassPrediction, score_truth};
 use crate::metrics::pair::{MetricError, PairScores, score_pair};
 use crate::metrics::summary::Summary;
 
@@ -97,35 +96,16 @@ pub(super) fn score_image(
         _ => None,
     };
     let options = ClassOptions { classes: dataset.classes().map_or(1, Classes::len), outlines };
-    let labels = |masks: &[Grey], ignored: &[u8]| {
-        let predicted = planes(&predicted_labels(logits, options.classes, side, width, height));
-        score_labels(&predicted, &planes(masks), ignored, width, height, &options).map_err(class)
+    if let Truth::Mask(mask) = &truth {
+        let map = saved_mask(logits, side, width, height, false);
+        return Ok(ImageScores::OneClass(score_pair(&map.data, &mask.data, width, height).map_err(metric)?));
+    }
+    let classes = options.classes;
+    let predicted = match &truth {
+        Truth::Index(_) => ClassPrediction::Index(predicted_index(logits, classes, side, width, height)),
+        _ => ClassPrediction::Labels(predicted_labels(logits, classes, side, width, height)),
     };
-    Ok(match truth {
-        Truth::Mask(mask) => {
-            let map = saved_mask(logits, side, width, height, false);
-            ImageScores::OneClass(score_pair(&map.data, &mask.data, width, height).map_err(metric)?)
-        }
-        Truth::Index(map) => {
-            let predicted = predicted_index(logits, options.classes, side, width, height);
-            ImageScores::Classes(score_classes(&predicted.data, &map.data, width, height, &options).map_err(class)?)
-        }
-        Truth::MaskAndIgnored(map) => {
-            let white = |wanted: u8| Grey {
-                width,
-                height,
-                data: map.data.iter().map(|v| if *v == wanted { u8::MAX } else { 0 }).collect(),
-            };
-            ImageScores::Classes(labels(&[white(1)], &white(IGNORED).data)?)
-        }
-        Truth::Labels { masks, ignored } => {
-            ImageScores::Classes(labels(&masks, ignored.as_ref().map_or(&[], |ignored| &ignored.data))?)
-        }
-    })
-}
-
-fn planes(masks: &[Grey]) -> Vec<u8> {
-    masks.iter().flat_map(|mask| mask.data.iter().copied()).collect()
+    Ok(ImageScores::Classes(score_truth(&truth, &predicted, &options).map_err(class)?))
 }
 
 /// The scores over all images, in their order.

@@ -5,6 +5,8 @@ mod convert;
 mod demonstration;
 mod dependencies;
 mod evaluate;
+mod evaluate_classes;
+mod evaluate_refusals;
 mod help;
 mod info;
 mod interrupt;

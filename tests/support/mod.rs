@@ -4,6 +4,7 @@ pub mod archive;
 pub mod baselines;
 #[cfg(feature = "cuda")]
 pub mod case;
+pub mod class_scores;
 pub mod class_sets;
 pub mod devices;
 pub mod golden;
@@ -13,6 +14,7 @@ pub mod numbers;
 pub mod pickle;
 pub mod pico;
 pub mod pictures;
+pub mod predicted_set;
 pub mod python;
 pub mod random;
 pub mod run_folder;

@@ -1,6 +1,6 @@
 //! Which image files belong to which annotations.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -19,22 +19,23 @@ pub struct FileMatch {
 
 impl Coco {
     /// Finds the listed images among the files of a folder: by their paths in it, otherwise by their names alone, where
-    /// these are there once. Names may differ in case, or in how Unicode spells them, as those of masks may.
+    /// these are there once; then the same without the names' endings, as a picture may have been saved in another format
+    /// since. Names may differ in case, or in how Unicode spells them, as those of masks may.
     pub fn matched(&self, folder: &Path, files: &[PathBuf]) -> FileMatch {
         let paths: Vec<OsString> = files.iter().map(|file| plain(file.strip_prefix(folder).unwrap_or(file))).collect();
         let listed: Vec<OsString> = self.listed().iter().map(|image| OsString::from(&image.file_name)).collect();
-        let mut found = match_names(&paths, &listed);
-        let left_files: Vec<usize> = (0..files.len()).filter(|file| found.candidates[*file].is_none()).collect();
-        let (left_files, names) = once(left_files, &paths);
-        let (left_images, candidates) = once(found.left, &listed);
-        let by_name = match_names(&names, &candidates);
-        for (file, image) in left_files.iter().zip(&by_name.candidates) {
-            found.candidates[*file] = image.map(|image| left_images[image]);
+        let mut images: Vec<Option<usize>> = vec![None; files.len()];
+        let mut missing: Vec<usize> = (0..listed.len()).collect();
+        for key in [whole, last_part, without_ending, last_stem] {
+            let left: Vec<usize> = (0..files.len()).filter(|file| images[*file].is_none()).collect();
+            let ((left, names), (wanted, candidates)) = (once(&left, &paths, key), once(&missing, &listed, key));
+            for (file, image) in left.iter().zip(match_names(&names, &candidates).candidates) {
+                images[*file] = image.map(|image| wanted[image]);
+            }
+            let taken: HashSet<usize> = images.iter().flatten().copied().collect();
+            missing.retain(|image| !taken.contains(image));
         }
-        let mut there = vec![false; listed.len()];
-        found.candidates.iter().flatten().for_each(|image| there[*image] = true);
-        let missing = (0..listed.len()).filter(|image| !there[*image]).collect();
-        FileMatch { images: found.candidates, missing }
+        FileMatch { images, missing }
     }
 
     /// That all listed images are there.
@@ -60,12 +61,29 @@ fn plain(path: &Path) -> OsString {
     }
 }
 
-/// Of some paths those whose last part is there once, and that part.
-fn once(of: Vec<usize>, paths: &[OsString]) -> (Vec<usize>, Vec<OsString>) {
-    let name = |at: &usize| Path::new(&paths[*at]).file_name().unwrap_or(OsStr::new("")).to_owned();
-    let mut count: HashMap<OsString, usize> = HashMap::new();
-    of.iter().for_each(|at| *count.entry(name(at)).or_default() += 1);
-    of.into_iter().filter(|at| count[&name(at)] == 1).map(|at| (at, name(&at))).unzip()
+fn whole(path: &OsStr) -> OsString {
+    path.to_owned()
+}
+
+fn last_part(path: &OsStr) -> OsString {
+    Path::new(path).file_name().unwrap_or_default().to_owned()
+}
+
+fn without_ending(path: &OsStr) -> OsString {
+    Path::new(path).with_extension("").into_os_string()
+}
+
+fn last_stem(path: &OsStr) -> OsString {
+    without_ending(&last_part(path))
+}
+
+/// Of some paths those whose `key` is there once, and that.
+fn once(of: &[usize], paths: &[OsString], key: fn(&OsStr) -> OsString) -> (Vec<usize>, Vec<OsString>) {
+    let keys: Vec<OsString> = of.iter().map(|at| key(&paths[*at])).collect();
+    let mut count: HashMap<&OsStr, usize> = HashMap::new();
+    keys.iter().for_each(|key| *count.entry(key).or_default() += 1);
+    let alone = of.iter().zip(&keys).filter(|(_, key)| count[key.as_os_str()] == 1);
+    alone.map(|(at, key)| (*at, key.clone())).unzip()
 }
 
 /// The file of each image that has its stem and an ending: in `folder`, or beside it. What is not there is `None`.

@@ -75,6 +75,15 @@ impl GivenClasses {
         Self(names.into_iter().map(|name| GivenClass { name, values: Vec::new(), colour: None }).collect())
     }
 
+    /// Names and colours that are known already.
+    pub fn known(classes: &Classes) -> Self {
+        let given = |class: &Class| {
+            let colour = Some(PixelValue::of_rgb(class.colour));
+            GivenClass { name: class.name.clone(), values: Vec::new(), colour }
+        };
+        Self(classes.list().iter().map(given).collect())
+    }
+
     /// What a command line says: names with commas between them (`background,polyp`), or a file that ends in `.toml`.
     ///
     /// # Errors

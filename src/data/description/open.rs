@@ -1,6 +1,6 @@
 //! From a description to sets of images and labels.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,6 +17,7 @@ use crate::data::labels::kind::LabelKind;
 use crate::data::labels::source::LabelSource;
 use crate::data::layout::class_masks::ClassNaming;
 use crate::data::layout::kind::LayoutKind;
+use crate::data::layout::name_list::Selection;
 use crate::data::layout::parts::{ClassTable, Layout};
 use crate::data::layout::tree::Dir;
 use crate::data::listing::Listing;
@@ -32,6 +33,15 @@ pub struct DescribedSets {
     pub labels: LabelKind,
     /// What was found, for people: the layout, the form of the labels, what is held out.
     pub told: Vec<String>,
+}
+
+/// The labels of predictions.
+#[derive(Debug)]
+pub(crate) struct PredictedLabels {
+    /// The predictions with their labels.
+    pub set: Folder,
+    /// Masks, images of a file of annotations, or files of annotations that no prediction belongs to.
+    pub without_image: Vec<PathBuf>,
 }
 
 impl Description {
@@ -62,6 +72,40 @@ impl Description {
     pub fn open_one(&self) -> Result<(Folder, LabelKind), DataError> {
         let DescribedSets { training, labels, .. } = self.open()?;
         Ok((training?, labels))
+    }
+
+    /// The form of the labels of one folder of images alone. Lists folders; opens no picture.
+    ///
+    /// # Errors
+    /// When what is described does not go together.
+    pub(crate) fn form_of_one(&self) -> Result<LabelKind, DataError> {
+        self.form(&self.places()?.training, None)
+    }
+
+    /// The labels of predictions, which stand for the images that they are of: of those that are selected.
+    ///
+    /// # Errors
+    /// As [`open_one`](Self::open_one), but for labels of images that are not there.
+    pub(crate) fn open_predicted(&self, selection: Selection) -> Result<PredictedLabels, DataError> {
+        let Places { mut training, .. } = self.places()?;
+        training.options.selection = selection;
+        let labels = self.form(&training, None)?;
+        let mut opening = Opening { description: self, layout: None, labels, coco: BTreeMap::new() };
+        let set = opening.set(&training, None)?;
+        let mut without_image = set.found().masks_without_image.clone();
+        match &training.labels {
+            Where::Coco(path) => {
+                let listing = Listing::of(&training.images, training.options.recursive)?;
+                let missing = |file: &Arc<Coco>| file.matched(listing.folder(), listing.files()).missing;
+                if let Some(file) = opening.coco.get(path) {
+                    let names = missing(file).into_iter().map(|image| PathBuf::from(&file.listed()[image].file_name));
+                    without_image.extend(names);
+                }
+            }
+            Where::Labelme(Some(folder)) => without_image.extend(left_over(folder, &set)?),
+            _ => {}
+        }
+        Ok(PredictedLabels { set, without_image })
     }
 
     /// The form of the labels: what is said, or what is there.
@@ -130,6 +174,14 @@ impl Description {
             None => Ok(LabelKind::Binary),
         }
     }
+}
+
+/// Files of Labelme that no image of the set has.
+fn left_over(folder: &Path, set: &Folder) -> Result<Vec<PathBuf>, DataError> {
+    let used: HashSet<&PathBuf> = set.pairs().iter().flat_map(|pair| &pair.masks).collect();
+    let is_json = |path: &PathBuf| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
+    let files = Dir::read(folder)?.files;
+    Ok(files.into_iter().filter(|path| is_json(path) && !used.contains(path)).collect())
 }
 
 /// Whether Labelme's files may lie among the images.

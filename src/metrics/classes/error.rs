@@ -58,6 +58,14 @@ pub enum ClassError {
         /// The number of classes.
         classes: usize,
     },
+    /// Masks and prediction of different kinds.
+    #[error("the masks are of classes that are {masks}, the prediction of classes that are {prediction}")]
+    Kinds {
+        /// What is right.
+        masks: ClassKind,
+        /// What is scored.
+        prediction: ClassKind,
+    },
     /// A set without images.
     #[error("a set without images has no scores")]
     Empty,

@@ -3,7 +3,8 @@
 //!
 //! [`score_classes`] and [`score_labels`] look at one image and keep counts and a few numbers; [`ClassSummary::of`]
 //! turns any number of such [`ClassPairScores`] into the scores of the set. Images can be scored on any number of
-//! threads: a summary depends on the order of the slice it is given, nothing else. [`class_table`] and [`ClassJson`]
+//! threads: a summary depends on the order of the slice it is given, nothing else. [`score_truth`] takes what a data set
+//! says of an image, whatever its form. [`class_table`] and [`ClassJson`]
 //! show scores, [`confusion_picture`] draws the confusion matrix, and a [`ClassKey`] chooses the better of two models.
 //!
 //! [`class_titles`] lists the metrics. Each is one file in `src/metrics/classes/measures`, with its formula. Pixels are
@@ -33,6 +34,7 @@ pub(crate) mod report;
 pub(crate) mod scan;
 pub(crate) mod set;
 pub(crate) mod summary;
+pub(crate) mod truth;
 
 pub use crate::data::classes::class::ClassKind;
 pub use all::{ClassMetricTitle, class_titles};
@@ -47,3 +49,4 @@ pub use report::class_table;
 pub use scan::IGNORED;
 pub use set::ClassSetScores;
 pub use summary::ClassSummary;
+pub use truth::{ClassPrediction, score_truth};

@@ -1,5 +1,6 @@
 //! The scores of several classes against those of the golden pairs.
 
+use crate::support::class_scores::{compare, expected};
 use crate::support::shared::shared;
 use sam2unet::data::{Grey, read_grey, read_rgb};
 use sam2unet::metrics::classes::{
@@ -7,11 +8,6 @@ use sam2unet::metrics::classes::{
 };
 use serde_json::Value;
 use std::path::Path;
-
-fn expected(folder: &Path) -> Value {
-    let text = std::fs::read_to_string(folder.join("expected.json")).expect("golden values");
-    serde_json::from_str(&text).expect("golden values in JSON")
-}
 
 /// The images of a golden file, in its order.
 fn stems(expected: &Value) -> Vec<String> {
@@ -23,38 +19,6 @@ fn stems(expected: &Value) -> Vec<String> {
 fn json(names: Vec<String>, images: Vec<(String, ClassPairScores)>) -> Value {
     let set = ClassSetScores::new("golden", names, images).expect("a set");
     serde_json::to_value(ClassJson { sets: &[set], named: false }).expect("numbers and strings")
-}
-
-/// All that is expected is there: whole numbers and `null` exactly, others to 1e-9. Gives the names of what is there
-/// besides.
-fn compare(found: &Value, expected: &Value, place: &str) -> Vec<String> {
-    match (found, expected) {
-        (Value::Object(found), Value::Object(expected)) => {
-            let mut besides: Vec<String> =
-                found.keys().filter(|key| !expected.contains_key(*key)).map(|key| format!("{place}.{key}")).collect();
-            for (key, expected) in expected {
-                let found = found.get(key).unwrap_or_else(|| panic!("{place} lacks {key}"));
-                besides.extend(compare(found, expected, &format!("{place}.{key}")));
-            }
-            besides
-        }
-        (Value::Array(found), Value::Array(expected)) => {
-            assert_eq!(found.len(), expected.len(), "{place}");
-            let pairs = found.iter().zip(expected).enumerate();
-            pairs
-                .flat_map(|(number, (found, expected))| compare(found, expected, &format!("{place}[{number}]")))
-                .collect()
-        }
-        (Value::Number(found), Value::Number(expected)) if expected.is_f64() => {
-            let difference = (found.as_f64().expect("a number") - expected.as_f64().expect("a number")).abs();
-            assert!(difference <= 1e-9, "{place} is {found}, expected {expected} (off by {difference:e})");
-            Vec::new()
-        }
-        _ => {
-            assert_eq!(found, expected, "{place}");
-            Vec::new()
-        }
-    }
 }
 
 /// The index map that a palette picture shows: PASCAL VOC's colours, whose first four are those of classes 0 to 3.

@@ -1,12 +1,13 @@
 //! What scoring several classes refuses, and what it says then.
 
-use sam2unet::data::{Grey, read_grey, write_png};
+use sam2unet::data::{Description, GivenClasses, Grey, write_png};
 use sam2unet::metrics::classes::{
     ClassError, ClassJson, ClassKind, ClassOptions, ClassPairScores, ClassSetScores, ClassSummary, OutlineOptions,
     score_classes, score_labels,
 };
-use sam2unet::metrics::{EvaluationError, PairedFolders, PairingOptions};
+use sam2unet::metrics::{EvaluationError, PairedFolders, ScoredFolders};
 use std::fs;
+use std::path::Path;
 
 fn score(prediction: &[u8], mask: &[u8], classes: usize) -> Result<ClassPairScores, ClassError> {
     score_classes(prediction, mask, mask.len(), 1, &ClassOptions::new(classes))
@@ -104,31 +105,50 @@ fn folders_of_index_maps() {
             write_png(&kind.join(name), &map).expect("a file");
         }
     };
-    let options = ClassOptions::new(3);
+    let labels = |masks: &Path| Description {
+        masks: Some(masks.to_owned()),
+        classes: Some(GivenClasses::named(["a", "b", "c"].map(String::from))),
+        ..Description::default()
+    };
     let score = || {
         let [masks, predictions] = &kinds;
-        let paired = PairedFolders::open("set", predictions, masks, PairingOptions::default()).expect("pairs");
-        paired.score_classes(&options, read_grey, read_grey, || {})
+        let paired = PairedFolders::open_described("set", predictions, &labels(masks)).expect("pairs");
+        paired.score(Some(OutlineOptions::default()), || {}).map(|scored| match scored {
+            ScoredFolders::Classes(scores) => scores.set.images().to_vec(),
+            ScoredFolders::OneClass(_) => panic!("three classes"),
+        })
     };
     write("a.png", [&[0, 255, 2], &[0, 9, 1]]);
     write("b.png", [&[1, 1], &[1, 2]]);
     let scored = score().expect("scores");
     let expected = [(&[0, 9, 1][..], &[0, 255, 2][..]), (&[1, 2], &[1, 1])];
+    let options = ClassOptions::new(3);
     let expected = expected.map(|(prediction, mask)| score_classes(prediction, mask, mask.len(), 1, &options));
     let expected: Vec<_> =
         ["a", "b"].map(String::from).into_iter().zip(expected.map(|one| one.expect("a pair"))).collect();
     assert_eq!(scored, expected);
 
-    write("c.png", [&[0, 7], &[0, 0]]);
+    write("c.png", [&[0, 1], &[9, 0]]);
     write("d.png", [&[0, 0], &[8, 8]]);
-    let refused = score().expect_err("two files").to_string().replace(&format!("{}/", folder.path().display()), "");
+    let told = |error: EvaluationError| error.to_string().replace(&format!("{}/", folder.path().display()), "");
     assert_eq!(
-        refused,
-        "2 of 4 pairs cannot be scored:\n  masks/c.png: the mask has values that are no class: 7 (1 pixel); with 3 \
-         classes they are 0 to 2, and 255 where a pixel is ignored\n  predictions/d.png: the prediction has values \
-         that \
-         are no class: 8 (2 pixels); with 3 classes they are 0 to 2; only masks may have ignored pixels (255)"
+        told(score().expect_err("two files")),
+        "2 of 4 pairs cannot be scored:\n  predictions/c.png: the prediction has values that are no class: 9 \
+         (1 pixel); with 3 classes they are 0 to 2; only masks may have ignored pixels (255)\n  \
+         predictions/d.png: the prediction has values that are no class: 8 (2 pixels); with 3 classes they are \
+         0 to 2; only masks may have ignored pixels (255)"
     );
+    // a mask's are told as those of training masks
+    write("b.png", [&[0, 7], &[0, 0]]);
+    write("c.png", [&[7, 5], &[9, 0]]);
+    assert_eq!(
+        told(score().expect_err("two masks")),
+        "2 files of 4 pairs cannot be used\n2 hold values that mean no class:\n  masks/b.png: 1 value means no \
+         class: 7 (1 pixels); nearest to the first is 2, class 2\n  masks/c.png: 2 values mean no class: 5 \
+         (1 pixels), 7 (1 pixels); nearest to the first is 2, class 2"
+    );
+    write("b.png", [&[1, 1], &[1, 2]]);
+    write("c.png", [&[1, 1], &[1, 2]]);
 
     write("e.png", [&[0, 0], &[0]]);
     assert!(matches!(score(), Err(EvaluationError::SizesDiffer { of: 5, .. })));

@@ -1,0 +1,170 @@
+//! The scores of several classes, of predictions and labels in files.
+
+use std::path::PathBuf;
+
+use rayon::prelude::*;
+
+use super::classes::error::{ClassError, IndexMap};
+use super::classes::options::{ClassOptions, OutlineOptions};
+use super::classes::pair::ClassPairScores;
+use super::classes::set::ClassSetScores;
+use super::classes::truth::{ClassPrediction, score_truth};
+use super::each::{Unscored, each};
+use super::evaluation_error::{EvaluationError, RefusedPair, SizesOfPair};
+use super::predicted_classes::PredictedClasses;
+use crate::data::class_warnings::{missing_class_warnings, pixels_of_classes};
+use crate::data::classes::class::{ClassKind, Classes};
+use crate::data::classes::index::read_index;
+use crate::data::classes::values::{IGNORED, PixelValue, ValueTable};
+use crate::data::dataset::Dataset;
+use crate::data::error::{BadFiles, DataError};
+use crate::data::inspect::label_warnings;
+use crate::data::labels::reader::ReadLabels;
+use crate::data::pair_facts::{LabelFacts, PairFacts, PictureFacts};
+use crate::data::pixels::Grey;
+use crate::data::read::facts::FileFacts;
+use crate::data::read::read_grey_with;
+use crate::data::size::picture_size;
+use crate::data::warning::{Warning, image_warnings};
+
+/// The scores of a data set's predictions of several classes.
+#[derive(Clone, Debug)]
+pub struct ClassFolderScores {
+    /// The scores.
+    pub set: ClassSetScores,
+    /// What is worth knowing of how the predictions were read.
+    pub about_predictions: Vec<Warning>,
+    /// What is likely wrong with the labels, and what is worth knowing of how they were read.
+    pub about_masks: Vec<Warning>,
+}
+
+/// Reads and scores every pair; calls `scored` after each.
+pub(super) fn score_classes_of(
+    name: &str,
+    pairs: &PredictedClasses,
+    outlines: Option<OutlineOptions>,
+    scored: impl Fn() + Sync,
+) -> Result<ClassFolderScores, EvaluationError> {
+    let set = &pairs.set;
+    let of_set = |source: ClassError| EvaluationError::Set { name: name.to_owned(), source };
+    let raw = raw_indices()?;
+    let classes = set.classes().map_or_else(|| pairs.classes_seen(), Classes::len);
+    let options = ClassOptions { classes, outlines };
+    let predictions = pairs.predictions.iter().map(Vec::len).sum();
+    let found = each(pairs.pairs(), predictions, |pair| pairs.score(pair, &raw, &options), scored)?;
+
+    let (mut images, mut facts, mut pictures) = (Vec::new(), Vec::new(), Vec::new());
+    for ((name, files), found) in pairs.names.iter().zip(&pairs.predictions).zip(found) {
+        images.push((name.clone(), found.scores));
+        facts.push(Some(found.facts));
+        pictures.extend(files.iter().map(PathBuf::as_path).zip(found.predictions));
+    }
+    let pictures: Vec<_> = pictures.iter().map(|(path, facts)| (*path, facts)).collect();
+    let mut about_masks = label_warnings(set, &facts);
+    if let Some(classes) = set.classes() {
+        about_masks.extend(missing_class_warnings(classes, &pixels_of_classes(&facts), None));
+    }
+    let names = set.classes().into_iter().flat_map(Classes::names).map(String::from).collect();
+    let scores = ClassSetScores::new(name, names, images).map_err(of_set)?;
+    Ok(ClassFolderScores { set: scores, about_predictions: image_warnings(&pictures), about_masks })
+}
+
+/// Every value of 8 bits stands for itself.
+fn raw_indices() -> Result<ValueTable, DataError> {
+    let value = |value: u8| PixelValue::Number(i64::from(value));
+    let classes: Vec<_> = (0..IGNORED).map(|class| vec![value(class)]).collect();
+    Ok(ValueTable::index_table(&classes, &[value(IGNORED)])?)
+}
+
+/// A pair's scores, and what is known of its files.
+struct Scored {
+    scores: ClassPairScores,
+    facts: PairFacts,
+    predictions: Vec<PictureFacts>,
+}
+
+impl PredictedClasses {
+    /// How many classes there are where nobody named them: as many as the largest number in a mask tells.
+    fn classes_seen(&self) -> usize {
+        let highest = |pair: usize| match self.labels(pair, None) {
+            Ok(ReadLabels { truth, values, .. }) => LabelFacts::of(&truth, &[], None, values).classes.len(),
+            // told when the pair is scored
+            Err(_) => 0,
+        };
+        (0..self.pairs()).into_par_iter().map(highest).max().unwrap_or(0).max(2)
+    }
+
+    /// What is true of a pair's pixels; an image that has no file of labels is of the size of its prediction.
+    fn labels(&self, pair: usize, size: Option<(usize, usize)>) -> Result<ReadLabels, DataError> {
+        let (files, read) = (&self.set.pairs()[pair], &self.set.options().read);
+        let size = || size.map_or_else(|| picture_size(&files.image, read), Ok);
+        self.set.reader().read(pair, &files.masks, size, read)
+    }
+
+    fn score(&self, pair: usize, raw: &ValueTable, options: &ClassOptions) -> Result<Scored, Unscored> {
+        let (files, masks) = (&self.predictions[pair], &self.set.pairs()[pair].masks);
+        let predicted = self.read_predictions(files, raw);
+        let size = predicted.as_ref().ok().and_then(|predicted| Some(predicted.first()?.0.size()));
+        let (predicted, labels) = match (predicted, self.labels(pair, size)) {
+            (Ok(predicted), Ok(labels)) => (predicted, labels),
+            // where only the prediction tells the size, one that cannot be read is told once
+            (Err(mut errors), Err(labels)) if !masks.is_empty() => {
+                match labels {
+                    DataError::Bad(BadFiles { errors: more, .. }) => errors.extend(more),
+                    one => errors.push(one),
+                }
+                return Err(Unscored::Data(errors));
+            }
+            (Err(errors), _) => return Err(Unscored::Data(errors)),
+            (_, Err(error)) => return Err(error.into()),
+        };
+        let ReadLabels { truth, files: mask_facts, values } = labels;
+        let shown = self.set.pairs()[pair].shown();
+        let differing: Vec<SizesOfPair> = files
+            .iter()
+            .zip(&predicted)
+            .filter(|(_, (map, _))| map.size() != truth.size())
+            .map(|(file, (map, _))| SizesOfPair {
+                prediction: file.clone(),
+                prediction_size: map.size(),
+                mask: shown.to_owned(),
+                mask_size: truth.size(),
+            })
+            .collect();
+        if !differing.is_empty() {
+            return Err(Unscored::Sizes(differing));
+        }
+        let (maps, facts): (Vec<Grey>, Vec<FileFacts>) = predicted.into_iter().unzip();
+        let predictions: Vec<_> = facts.iter().map(|facts| PictureFacts::of(truth.size(), facts)).collect();
+        let prediction = match self.kind() {
+            ClassKind::Overlapping => ClassPrediction::Labels(maps),
+            // each pair has one
+            ClassKind::Exclusive => ClassPrediction::Index(maps.into_iter().next().unwrap_or(Grey::filled(0, 0, [0]))),
+        };
+        let scores = score_truth(&truth, &prediction, options).map_err(|reason| {
+            let of_mask = matches!(&reason, ClassError::Unknown { map: IndexMap::Mask, .. });
+            let map = if of_mask { shown } else { &files[0] };
+            Unscored::Classes(RefusedPair { map: map.to_owned(), reason })
+        })?;
+        let planes = self.set.reader().planes(pair);
+        let facts = PairFacts {
+            image: predictions[0].clone(),
+            masks: mask_facts.iter().map(|(size, facts)| PictureFacts::of(*size, facts)).collect(),
+            size: truth.size(),
+            labels: LabelFacts::of(&truth, planes, Some(options.classes), values),
+        };
+        Ok(Scored { scores, facts, predictions })
+    }
+
+    /// An index map as it stands, or masks.
+    fn read_predictions(&self, files: &[PathBuf], raw: &ValueTable) -> Result<Vec<(Grey, FileFacts)>, Vec<DataError>> {
+        let options = &self.set.options().read;
+        let read = |path: &PathBuf| match self.kind() {
+            ClassKind::Overlapping => read_grey_with(path, options),
+            ClassKind::Exclusive => read_index(path, raw, options),
+        };
+        let (read, errors): (Vec<_>, Vec<_>) = files.iter().map(read).partition(Result::is_ok);
+        let errors: Vec<DataError> = errors.into_iter().filter_map(Result::err).collect();
+        if errors.is_empty() { Ok(read.into_iter().flatten().collect()) } else { Err(errors) }
+    }
+}
