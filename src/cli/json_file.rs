@@ -8,9 +8,14 @@ use std::path::Path;
 
 /// Whether `--json FILE` can be written, to ask before work that takes long.
 pub(super) fn check(path: &Path) -> Result<(), Failure> {
+    check_file("--json", path)
+}
+
+/// The same of a flag.
+pub(super) fn check_file(flag: &str, path: &Path) -> Result<(), Failure> {
     if path.is_dir() || !parent(path).is_dir() {
         let path = path.display();
-        return Err(Failure::input(format_args!("--json {path}: it must be a file in a folder that exists")));
+        return Err(Failure::input(format_args!("{flag} {path}: it must be a file in a folder that exists")));
     }
     Ok(())
 }
