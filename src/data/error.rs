@@ -73,7 +73,10 @@ pub enum DataError {
     #[error("{0}")]
     Annotations(Box<AnnotationError>),
     /// A mask holds values that mean no class.
-    #[error("{}: {unknown}", path.display())]
+    #[error(
+        "{}: {unknown}; correct the mask, or name the value with its class (`classes` with a file) or as `ignore`",
+        path.display()
+    )]
     UnknownValues {
         /// The file.
         path: PathBuf,
@@ -81,7 +84,11 @@ pub enum DataError {
         unknown: UnknownValues,
     },
     /// A mask whose values mean classes is compressed with loss, so that its values are not exact.
-    #[error("{}: {format} keeps no exact values, so classes cannot be told; save masks as PNG", path.display())]
+    #[error(
+        "{}: {format} keeps no exact values, so classes cannot be told; save masks as PNG where they were drawn, as what {format} has \
+         blurred stays so",
+        path.display()
+    )]
     LossyMask {
         /// The file.
         path: PathBuf,

@@ -5,6 +5,7 @@ pub mod baselines;
 #[cfg(feature = "cuda")]
 pub mod case;
 pub mod class_sets;
+pub mod described;
 pub mod devices;
 pub mod golden;
 #[cfg(feature = "cuda")]
