@@ -82,7 +82,8 @@ impl SetReport {
                 *depths.masks.entry(depth(mask.channels, mask.bits)).or_default() += 1;
             }
             for levels in &facts.labels.levels {
-                let of_levels = levels.pixels.iter().map(|(level, count)| (PixelValue::Number((*level).into()), *count));
+                let of_levels =
+                    levels.pixels.iter().map(|(level, count)| (PixelValue::Number((*level).into()), *count));
                 of_levels.for_each(|(level, count)| *values.entry(level).or_default() += count);
                 soft_masks += usize::from(levels.pixels.is_empty());
             }
@@ -177,7 +178,8 @@ fn percent(part: u64, all: u64) -> String {
 impl fmt::Display for SetReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all: u64 = self.values.values().sum();
-        let share = |(value, count): (&PixelValue, &u64)| format!("{value} ({:.1} %)", 100.0 * *count as f64 / all as f64);
+        let share =
+            |(value, count): (&PixelValue, &u64)| format!("{value} ({:.1} %)", 100.0 * *count as f64 / all as f64);
         let mut levels: Vec<_> = self.values.iter().take(MOST_VALUES).map(share).collect();
         if self.values.len() > MOST_VALUES {
             levels.push(format!("and {} others", self.values.len() - MOST_VALUES));

@@ -169,7 +169,8 @@ impl InspectedFolders {
         let sets = [self.training.set.as_ref(), self.validation.as_ref().and_then(|folder| folder.set.as_ref())];
         let pairs = sets.into_iter().flatten().flat_map(Folder::pairs);
         // annotations may lie anywhere
-        let is_picture = |path: &&PathBuf| !["json", "txt"].iter().any(|ending| path.extension() == Some(ending.as_ref()));
+        let is_picture =
+            |path: &&PathBuf| !["json", "txt"].iter().any(|ending| path.extension() == Some(ending.as_ref()));
         let files = pairs.flat_map(|pair| std::iter::once(&pair.image).chain(&pair.masks)).filter(is_picture);
         let places: BTreeSet<&Path> = files.filter_map(|file| file.parent()).collect();
         places.into_iter().any(|place| place.canonicalize().is_ok_and(|place| place == folder))

@@ -60,14 +60,19 @@ fn the_start_of_a_run_says_it_in_short() {
     let run = |set: &DataSet, more: &[&str]| {
         let out = crate::cli::program::run(
             set.tree.root(),
-            &[&["train", "--variant", "tiny", "--size", "64", "--batch-size", "2", "--steps", "1", "--out", "run"], &FOLDERS[..], more]
-                .concat(),
+            &[
+                &["train", "--variant", "tiny", "--size", "64", "--batch-size", "2", "--steps", "1", "--out", "run"],
+                &FOLDERS[..],
+                more,
+            ]
+            .concat(),
         );
         assert_eq!(out.status, Some(0), "{}", out.err);
         out.out
     };
     let out = run(&two(&[0, 1, 2, 255], &[0]), &["--classes", "background,polyp,tool"]);
-    let line = "data       3 classes that exclude each other: background, polyp, tool; 25.0 % of the pixels are ignored\n";
+    let line =
+        "data       3 classes that exclude each other: background, polyp, tool; 25.0 % of the pixels are ignored\n";
     assert!(out.contains(line), "{out}");
     let out = run(&two(&[0, 255], &[0, 255]), &[]);
     assert!(!out.contains("class") && !out.contains("ignored"), "{out}");
@@ -96,7 +101,9 @@ fn coloured(rgb: [u8; 3]) -> Rgb {
 fn colours_in_masks_of_one_class_are_told() {
     let set = DataSet::new();
     let names = ["a", "b", "c", "d", "e", "f"];
-    names.iter().for_each(|name| set.tree.write(&format!("images/{name}.png"), png_bytes(&coloured([9, 80, name.as_bytes()[0]]))));
+    names.iter().for_each(|name| {
+        set.tree.write(&format!("images/{name}.png"), png_bytes(&coloured([9, 80, name.as_bytes()[0]])))
+    });
     let masks: [(&str, Vec<u8>); 6] = [
         ("a.png", png_bytes(&coloured([255, 255, 0]))),
         ("b.jpg", jpeg_bytes(&coloured([200, 250, 40]))),
@@ -118,8 +125,15 @@ fn colours_in_masks_of_one_class_are_told() {
     set.tree.write("masks/f.png", bytes);
     // a TIFF of three channels
     use crate::support::tiff::{short, tiff_bytes};
-    let fields = [short(256, &[32]), short(257, &[32]), short(258, &[8, 8, 8]), short(259, &[1]), short(262, &[2]),
-        short(277, &[3]), short(278, &[32])];
+    let fields = [
+        short(256, &[32]),
+        short(257, &[32]),
+        short(258, &[8, 8, 8]),
+        short(259, &[1]),
+        short(262, &[2]),
+        short(277, &[3]),
+        short(278, &[32]),
+    ];
     set.tree.write("masks/e.tif", tiff_bytes(&fields, &coloured([250, 255, 0]).data));
     let found = set.good(&FOLDERS);
     assert_eq!(found.codes(), [("masks-in-colours", 3), ("colours-from-jpeg", 1)], "{}", found.err);
@@ -142,10 +156,15 @@ fn classes_that_are_not_shown_are_told() {
     let set = two(&[0, 1], &[0]);
     set.images(&["val/images/c.png"]);
     set.mask("val/masks/c.png", &[0, 2]);
-    let arguments = with(&["--val-images", "val/images", "--val-masks", "val/masks", "--classes", "background,polyp,tool,snare"]);
+    let arguments =
+        with(&["--val-images", "val/images", "--val-masks", "val/masks", "--classes", "background,polyp,tool,snare"]);
     let found = set.good(&arguments);
     assert_eq!(found.codes(), [("class-never-seen", 1), ("class-only-in-validation", 1)]);
-    assert!(found.err.contains("validation images show tool (class 2), which no training image shows"), "{}", found.err);
+    assert!(
+        found.err.contains("validation images show tool (class 2), which no training image shows"),
+        "{}",
+        found.err
+    );
     assert!(found.err.contains("no pixel is of snare (class 3)"), "{}", found.err);
 }
 
@@ -161,7 +180,10 @@ fn masks_of_one_class_read_as_numbers_are_told() {
     assert!(text.contains("show one class only") && text.contains("set `--labels` to \"binary\""), "{text}");
     let set = two(&[0, 128], &[0, 200]);
     let text = set.refused(&with(&["--labels", "index"]));
-    assert!(text.contains("(0, 128, 200) would make 201 classes") && text.contains("`--classes` with a file"), "{text}");
+    assert!(
+        text.contains("(0, 128, 200) would make 201 classes") && text.contains("`--classes` with a file"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -233,9 +255,12 @@ fn what_is_odd_about_annotations_is_told() {
     assert_eq!(found.json["empty_masks"], 1);
 
     // Labelme's lists of points
-    set.tree.write("labelme/a.json", r#"{"imageWidth": 8, "imageHeight": 6, "shapes": [
+    set.tree.write(
+        "labelme/a.json",
+        r#"{"imageWidth": 8, "imageHeight": 6, "shapes": [
         {"label": "polyp", "shape_type": "points", "points": [[1, 1], [2, 2]]},
-        {"label": "polyp", "shape_type": "circle", "points": [[3, 3], [3, 4]]}]}"#);
+        {"label": "polyp", "shape_type": "circle", "points": [[3, 3], [3, 4]]}]}"#,
+    );
     let found = set.good(&["--images", "images", "--annotations", "labelme"]);
     assert_eq!(found.codes(), [("images-unlabelled", 2), ("points-without-area", 1)], "{}", found.err);
 }
@@ -247,7 +272,8 @@ fn a_sheet_shows_the_labels() {
     let found = set.good(&with(&classes));
     assert!(found.out.contains("images with their labels: sheet.png\n"), "{}", found.out);
     let sheet = read_rgb(&set.tree.at("sheet.png")).unwrap();
-    let colours: std::collections::HashSet<[u8; 3]> = sheet.data.chunks_exact(3).map(|rgb| [rgb[0], rgb[1], rgb[2]]).collect();
+    let colours: std::collections::HashSet<[u8; 3]> =
+        sheet.data.chunks_exact(3).map(|rgb| [rgb[0], rgb[1], rgb[2]]).collect();
     // PASCAL VOC's, and that of what is ignored
     assert!([[128, 0, 0], [0, 128, 0], [224, 224, 192]].iter().all(|colour| colours.contains(colour)));
     // of one class
@@ -276,7 +302,8 @@ fn values_without_a_class_are_refused_all_of_them() {
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[..2], ["2 files of 2 pairs cannot be used", "2 hold values that mean no class:"]);
     let advice = "; correct the mask, or name the value with its class (`--classes` with a file) or as `--ignore`";
-    let one = format!("  masks/a.png: 1 value means no class: 3 (32 pixels); nearest to the first is 1, class 1{advice}");
+    let one =
+        format!("  masks/a.png: 1 value means no class: 3 (32 pixels); nearest to the first is 1, class 1{advice}");
     assert_eq!(lines[2], one);
     assert!(lines[3].starts_with("  masks/b.png: 1 value means no class: 7 (40 pixels)"), "{text}");
     assert_eq!(set.check(&with(&["--classes", "background,polyp"])).json["errors"].as_array().unwrap().len(), 2);
@@ -321,11 +348,23 @@ fn classes_that_cannot_be_are_refused() {
         (&["--classes", "a,b,a"], "two classes are called `a`; give each its own name"),
         (&["--classes", "a,,b"], "has an empty name"),
         (&["--classes", "nowhere.toml"], "nowhere.toml: "),
-        (&["--labels", "folders", "--classes", "polyp,polyp"], "the class `polyp`: another one has this name; give each its own (`--classes`)"),
+        (
+            &["--labels", "folders", "--classes", "polyp,polyp"],
+            "the class `polyp`: another one has this name; give each its own (`--classes`)",
+        ),
         (&["--labels", "table"], "`--labels` is table, which needs the values of each class: `--classes` with a file"),
-        (&["--labels", "coco"], "`--labels` is coco, which does not go with what is given, masks of one class: give the JSON file (`--annotations`)"),
-        (&["--labels", "binary", "--classes", "a,b"], "`--labels` is binary, so there is one class, but `--classes` names 2"),
-        (&["--labels", "binary", "--ignore", "255"], "`--ignore` is for masks whose values mean classes, but the labels are masks of one class"),
+        (
+            &["--labels", "coco"],
+            "`--labels` is coco, which does not go with what is given, masks of one class: give the JSON file (`--annotations`)",
+        ),
+        (
+            &["--labels", "binary", "--classes", "a,b"],
+            "`--labels` is binary, so there is one class, but `--classes` names 2",
+        ),
+        (
+            &["--labels", "binary", "--ignore", "255"],
+            "`--ignore` is for masks whose values mean classes, but the labels are masks of one class",
+        ),
         (&["--overlapping"], "`--overlapping` is for several classes, but the labels are masks of one"),
         (&["--overlapping", "--classes", "a,b"], "its classes cannot overlap; give a folder of masks for each class"),
         (&["--classes", "a,b", "--ignore", "1"], "the value 1 is named twice"),
@@ -385,12 +424,21 @@ fn a_folder_of_two_layouts_or_of_none_is_refused() {
     let set = two(&[0, 1], &[0, 1]);
     set.mask("gt/a.png", &[0]);
     let text = set.refused(&["--data", "."]);
-    assert!(text.starts_with("ROOT can be read in 2 ways:\n") || text.starts_with(". can be read in 2 ways:\n"), "{text}");
+    assert!(
+        text.starts_with("ROOT can be read in 2 ways:\n") || text.starts_with(". can be read in 2 ways:\n"),
+        "{text}"
+    );
     assert!(text.contains("Set `--images` and `--masks` (or `--annotations`) to say which"), "{text}");
     let text = set.refused(&["--data", "images"]);
-    assert!(text.contains("images has no layout that is known; set `--images` and `--masks` to the two folders"), "{text}");
+    assert!(
+        text.contains("images has no layout that is known; set `--images` and `--masks` to the two folders"),
+        "{text}"
+    );
     let text = set.refused(&["--data", "nowhere"]);
     assert!(text.contains("cannot read nowhere"), "{text}");
     let text = set.refused(&["--data", "images/a.png"]);
-    assert!(text.contains("images/a.png is a file; set `--data` to the folder of a data set, or to its YAML file"), "{text}");
+    assert!(
+        text.contains("images/a.png is a file; set `--data` to the folder of a data set, or to its YAML file"),
+        "{text}"
+    );
 }

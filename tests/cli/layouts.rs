@@ -118,7 +118,11 @@ fn ultralytics_with_masks_and_with_polygons() {
     set.tree.write("data.yaml", format!("{yaml}masks_dir: masks\n"));
     for root in [".", "data.yaml"] {
         let found = set.good(&["--data", root]);
-        assert!(found.found()[0].starts_with("Ultralytics (data.yaml): images/train, masks/train"), "{:?}", found.found());
+        assert!(
+            found.found()[0].starts_with("Ultralytics (data.yaml): images/train, masks/train"),
+            "{:?}",
+            found.found()
+        );
         assert_eq!(found.pairs(), (2, Some(1)));
         assert_eq!(found.classes(), [("background", 2, 16), ("polyp", 2, 80)]);
     }
@@ -204,7 +208,10 @@ fn labelme_has_its_files_beside_the_images() {
         assert!(first.starts_with("Labelme: ") && first.ends_with(", JSON files beside the images"), "{first} {told}");
         assert_eq!(found.found()[1], "labels: Labelme annotations (found)");
         assert_eq!(found.pairs(), (3, None));
-        assert_eq!(found.classes().into_iter().map(|(name, ..)| name).collect::<Vec<_>>(), ["background", "polyp", "tool"]);
+        assert_eq!(
+            found.classes().into_iter().map(|(name, ..)| name).collect::<Vec<_>>(),
+            ["background", "polyp", "tool"]
+        );
         assert_eq!(found.codes(), [("images-unlabelled", 1)]);
     }
     // the same without a layout
@@ -224,7 +231,10 @@ fn a_folder_or_a_suffix_for_each_class() {
     set.images(&["images/a.jpg", "images/b.jpg"]);
     masks(&set, &["masks/polyp/a.png", "masks/polyp/b.png", "masks/tool/a.png"]);
     let found = set.good(&["--data", "."]);
-    assert_eq!(found.found(), ["folders: images, masks (a folder a class)", "labels: a folder of masks for each class (found)"]);
+    assert_eq!(
+        found.found(),
+        ["folders: images, masks (a folder a class)", "labels: a folder of masks for each class (found)"]
+    );
     assert_eq!((found.pairs(), found.classes()), ((2, None), vec![("polyp", 2, 48), ("tool", 1, 24)]));
     assert_eq!(found.json["kind"], "overlapping");
     // one of them, and the other is told

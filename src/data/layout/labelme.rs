@@ -56,7 +56,8 @@ fn is_of_images(folder: &Path) -> bool {
 
 /// Whether an image has a file of Labelme beside it. One such file is looked into.
 fn is_annotated(folder: &Dir) -> bool {
-    let beside = |image: &Path| Some(image.with_extension("json")).filter(|file| folder.files.binary_search(file).is_ok());
+    let beside =
+        |image: &Path| Some(image.with_extension("json")).filter(|file| folder.files.binary_search(file).is_ok());
     let first = folder.images().find_map(beside);
     let has_shapes = |text: Vec<u8>| text.windows(SHAPES.len()).any(|part| part == SHAPES);
     first.is_some_and(|file| fs::read(file).is_ok_and(has_shapes))

@@ -114,7 +114,10 @@ fn folders_without_classes_are_refused() {
 fn names_that_classes_cannot_have_are_refused() {
     let tree = folders();
     let text = |classes: &[&str]| find(&tree, ClassNaming::Folders, Some(classes)).unwrap_err().to_string();
-    assert_eq!(text(&["polyp", "polyp"]), "the class `polyp`: another one has this name; give each its own (`classes`)");
+    assert_eq!(
+        text(&["polyp", "polyp"]),
+        "the class `polyp`: another one has this name; give each its own (`classes`)"
+    );
     assert!(text(&["ignore"]).contains("this name is for masks of pixels that are ignored"));
     assert!(text(&[""]).contains("a class must have a name"));
 }
