@@ -138,8 +138,8 @@ fn colours_in_masks_of_one_class_are_told() {
     let found = set.good(&FOLDERS);
     assert_eq!(found.codes(), [("masks-in-colours", 3), ("colours-from-jpeg", 1)], "{}", found.err);
     for text in [
-        "3 of 6 masks are in colours, but are read as one class, by their brightness (a.png, e.tif, f.png). For several classes give a \
-         table of their colours (`--classes`)",
+        "3 of 6 masks are in colours, but are read as one class, by their brightness (a.png, e.tif, f.png). For several \
+         classes give a table of their colours (`--classes`)",
         "1 of 6 masks are in colours and in a lossy format (JPEG, WebP), which blurs them",
     ] {
         assert!(found.err.contains(text), "{text}: {}", found.err);
@@ -329,8 +329,8 @@ fn a_class_without_masks_is_refused() {
     let text = set.refused(&with(&["--classes", "polyp,tool"]));
     assert_eq!(
         text,
-        "no image has a mask of tool: looked for tool/IMAGE in masks; the masks there are of polyp. Add the masks, or leave the \
-         class out of `--classes`"
+        "no image has a mask of tool: looked for tool/IMAGE in masks; the masks there are of polyp. Add the masks, \
+         or leave the class out of `--classes`"
     );
     // masks of one image have one size
     set.tree.write("masks/tool/a.png", png_bytes(&Pixels::<1>::filled(16, 12, [255])));
@@ -355,7 +355,7 @@ fn classes_that_cannot_be_are_refused() {
         (&["--labels", "table"], "`--labels` is table, which needs the values of each class: `--classes` with a file"),
         (
             &["--labels", "coco"],
-            "`--labels` is coco, which does not go with what is given, masks of one class: give the JSON file (`--annotations`)",
+            "is coco, which does not go with what is given, masks of one class: give the JSON file (`--annotations`)",
         ),
         (
             &["--labels", "binary", "--classes", "a,b"],
@@ -401,12 +401,13 @@ fn annotations_that_cannot_be_used_are_refused() {
     let text = annotated(coco(&["a.png", "b.png", "gone.png"], &[square]));
     assert_eq!(
         text,
-        "1 of 3 images that all.json lists are not in images: gone.png; add them, or take them out of the annotation file"
+        "1 of 3 images that all.json lists are not in images: gone.png; add them, or take them out of the annotation \
+         file"
     );
     let text = annotated(coco(&["x.png", "y.png"], &[square]));
     assert!(text.contains("2 of 2 images that all.json lists are not in images: x.png, y.png"), "{text}");
     let text = annotated(coco(&["a.png"], &[r#"{"category_id": 9, "segmentation": [[1, 1, 4, 1, 4, 4]]}"#]));
-    assert!(text.contains("all.json, annotation 0: its category_id 9 is not among the `categories`"), "{text}");
+    assert!(text.contains("all.json, annotation 0: its category_id 9 is not among the \"categories\""), "{text}");
     let text = annotated("{\n\"images\": [".to_string());
     assert!(text.contains("all.json") && text.contains("line 2"), "{text}");
     // images of another size than was annotated: all of them

@@ -1,6 +1,7 @@
 //! `train --check-data --data DIR`: each of the usual layouts, with its pairs, classes, and what is held out.
 
-use crate::support::described::DataSet;
+use crate::support::described::{DataSet, SIZE};
+use serde_json::json;
 
 /// Masks of one class, each white in its second half.
 fn masks(set: &DataSet, paths: &[&str]) {
@@ -68,7 +69,7 @@ fn voc_with_its_lists() {
     assert_eq!((found.found(), found.pairs()), (lines.to_vec(), (2, Some(1))));
     assert_eq!(found.classes(), [("background", 2, 24), ("class 1", 1, 8), ("class 2", 1, 40)]);
     assert_eq!((&found.json["ignored"], &found.json["kind"]), (&24.into(), &"exclusive".into()));
-    assert_eq!(found.json["values"], serde_json::json!({"0": 24, "1": 8, "2": 40, "255": 24}));
+    assert_eq!(found.json["values"], json!({"0": 24, "1": 8, "2": 40, "255": 24}));
     // with names
     let found = set.good(&["--data", ".", "--classes", "background,polyp,tool,snare"]);
     assert_eq!(found.classes()[3], ("snare", 0, 0));
@@ -140,24 +141,20 @@ fn ultralytics_with_masks_and_with_polygons() {
     assert_eq!(names, [("background", 2), ("polyp", 1), ("tool", 1)]);
 }
 
-/// A COCO file of images `a` and `b`, in each of which a square is marked, one of them with runs.
+/// A COCO file of images in each of which a square is marked, of one class and the other in turn.
 fn coco(images: &[&str]) -> String {
-    let (width, height) = crate::support::described::SIZE;
-    let image = |(id, name): (usize, &&str)| {
-        format!(r#"{{"id": {id}, "file_name": "{name}", "width": {width}, "height": {height}}}"#)
-    };
+    let (width, height) = SIZE;
+    let image = |(id, name): (usize, &&str)| json!({"id": id, "file_name": name, "width": width, "height": height});
     let annotation = |id: usize| {
-        let class = 1 + id % 2;
-        format!(
-            r#"{{"id": {id}, "image_id": {id}, "category_id": {class}, "iscrowd": 0, "segmentation": [[1, 1, 4, 1, 4, 4, 1, 4]]}}"#
-        )
+        let square = [1, 1, 4, 1, 4, 4, 1, 4];
+        json!({"id": id, "image_id": id, "category_id": 1 + id % 2, "iscrowd": 0, "segmentation": [square]})
     };
-    let all = |texts: Vec<String>| texts.join(", ");
-    format!(
-        r#"{{"images": [{}], "annotations": [{}], "categories": [{{"id": 1, "name": "polyp"}}, {{"id": 2, "name": "tool"}}]}}"#,
-        all(images.iter().enumerate().map(image).collect()),
-        all((0..images.len()).map(annotation).collect()),
-    )
+    json!({
+        "images": images.iter().enumerate().map(image).collect::<Vec<_>>(),
+        "annotations": (0..images.len()).map(annotation).collect::<Vec<_>>(),
+        "categories": [{"id": 1, "name": "polyp"}, {"id": 2, "name": "tool"}],
+    })
+    .to_string()
 }
 
 #[test]
@@ -191,21 +188,20 @@ fn roboflow_has_its_file_beside_the_images() {
 
 /// A file of Labelme with one rectangle.
 fn labelme(label: &str) -> String {
-    format!(
-        r#"{{"version": "5", "shapes": [{{"label": "{label}", "shape_type": "rectangle", "points": [[1, 1], [3, 3]]}}], "imageWidth": 8, "imageHeight": 6}}"#
-    )
+    let shape = json!({"label": label, "shape_type": "rectangle", "points": [[1, 1], [3, 3]]});
+    json!({"version": "5", "shapes": [shape], "imageWidth": SIZE.0, "imageHeight": SIZE.1}).to_string()
 }
 
 #[test]
 fn labelme_has_its_files_beside_the_images() {
-    for (folder, told) in [("", "Labelme: ROOT/"), ("images/", "Labelme: images"), ("train/", "Labelme: train")] {
+    for folder in ["", "images/", "train/"] {
         let set = DataSet::new();
         set.images(&["a.jpg", "b.jpg", "c.jpg"].map(|name| format!("{folder}{name}")).each_ref().map(|name| &name[..]));
         set.tree.write(&format!("{folder}a.json"), labelme("polyp"));
         set.tree.write(&format!("{folder}b.json"), labelme("tool"));
         let found = set.good(&["--data", "."]);
         let first = found.found()[0];
-        assert!(first.starts_with("Labelme: ") && first.ends_with(", JSON files beside the images"), "{first} {told}");
+        assert!(first.starts_with("Labelme: ") && first.ends_with(", JSON files beside the images"), "{first}");
         assert_eq!(found.found()[1], "labels: Labelme annotations (found)");
         assert_eq!(found.pairs(), (3, None));
         assert_eq!(
