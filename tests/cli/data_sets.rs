@@ -138,8 +138,8 @@ fn colours_in_masks_of_one_class_are_told() {
     let found = set.good(&FOLDERS);
     assert_eq!(found.codes(), [("masks-in-colours", 3), ("colours-from-jpeg", 1)], "{}", found.err);
     for text in [
-        "3 of 6 masks are in colours, but are read as one class, by their brightness (a.png, e.tif, f.png). For several \
-         classes give a table of their colours (`--classes`)",
+        "3 of 6 masks are in colours, but are read as one class, by their brightness (a.png, e.tif, f.png). For \
+         several classes give a table of their colours (`--classes`)",
         "1 of 6 masks are in colours and in a lossy format (JPEG, WebP), which blurs them",
     ] {
         assert!(found.err.contains(text), "{text}: {}", found.err);

@@ -235,14 +235,10 @@ fn labelme_has_its_files_beside_the_images() {
     let name = |tree: &Tree| tree.told(find_layout(tree.root()).unwrap().name());
     assert_eq!(name(&labelme(&[""])), "Labelme: ROOT, JSON files beside the images");
     assert_eq!(name(&labelme(&["images/"])), "Labelme: images, JSON files beside the images");
+    let beside = "JSON files beside the images";
     for paths in [["train/", "val/"], ["images/train/", "images/val/"], ["train/images/", "val/images/"]] {
         let [training, validation] = paths.map(|path| path.trim_end_matches('/'));
-        assert_eq!(
-            name(&labelme(&paths)),
-            format!(
-                "Labelme: {training}, JSON files beside the images; validation {validation}, JSON files beside the images"
-            )
-        );
+        assert_eq!(name(&labelme(&paths)), format!("Labelme: {training}, {beside}; validation {validation}, {beside}"));
     }
     let tree = labelme(&["images/", "train/"]);
     assert!(matches!(find_layout(tree.root()), Err(LayoutError::Ambiguous { .. })));
