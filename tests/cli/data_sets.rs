@@ -2,7 +2,8 @@
 
 use crate::support::described::{DataSet, SIZE};
 use crate::support::pictures::{jpeg_bytes, png_bytes};
-use sam2unet::data::{Pixels, Rgb, read_rgb};
+use sam2unet::choice::Choice;
+use sam2unet::data::{Pixels, Rgb, WarningCode, read_rgb};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -442,4 +443,13 @@ fn a_folder_of_two_layouts_or_of_none_is_refused() {
         text.contains("images/a.png is a file; set `--data` to the folder of a data set, or to its YAML file"),
         "{text}"
     );
+}
+
+#[test]
+fn each_code_is_explained() {
+    let messages = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/messages.md")).unwrap();
+    for code in WarningCode::names() {
+        let rows = messages.lines().filter(|line| line.starts_with("| ") && line.contains(&format!("`{code}`")));
+        assert_eq!(rows.count(), 1, "{code}");
+    }
 }
