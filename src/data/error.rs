@@ -408,7 +408,11 @@ impl fmt::Display for BadFiles {
                 None => groups.push((cause, vec![error])),
             }
         }
-        write!(f, "{} files of {} pairs cannot be used", self.errors.len(), self.of)?;
+        match self.of {
+            // what is wrong is wrong with the sets
+            0 => write!(f, "{} sets cannot be used", self.errors.len())?,
+            of => write!(f, "{} files of {of} pairs cannot be used", self.errors.len())?,
+        }
         for (cause, errors) in groups {
             write!(f, "\n{} {cause}:", errors.len())?;
             for error in errors {
@@ -427,6 +431,7 @@ impl DataError {
                 "cannot be paired"
             }
             Self::ReadFolder { .. } => "cannot be listed",
+            Self::Names(_) => "have a list of names that cannot be used",
             Self::ReadFile { .. } => "cannot be read",
             Self::NotAnImage { .. } | Self::Unread { .. } => "are no images that are read",
             Self::EmptyFile { .. } => "are empty",

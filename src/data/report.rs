@@ -180,7 +180,13 @@ impl fmt::Display for SetReport {
         let all: u64 = self.values.values().sum();
         let share =
             |(value, count): (&PixelValue, &u64)| format!("{value} ({:.1} %)", 100.0 * *count as f64 / all as f64);
-        let mut levels: Vec<_> = self.values.iter().take(MOST_VALUES).map(share).collect();
+        let mut shown: Vec<_> = self.values.iter().collect();
+        if shown.len() > MOST_VALUES {
+            // those of the most pixels
+            shown.sort_by_key(|(_, pixels)| std::cmp::Reverse(**pixels));
+            shown.truncate(MOST_VALUES);
+        }
+        let mut levels: Vec<_> = shown.into_iter().map(share).collect();
         if self.values.len() > MOST_VALUES {
             levels.push(format!("and {} others", self.values.len() - MOST_VALUES));
         }

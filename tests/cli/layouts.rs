@@ -173,7 +173,7 @@ fn coco_with_its_files() {
     assert!(found.out.contains("masks      painted from annotations; 0 show nothing"), "{}", found.out);
     let found = set.good(&["--data", ".", "--overlapping", "--classes", "tool"]);
     assert_eq!(found.classes(), [("tool", 1, 9)]);
-    assert_eq!(found.codes(), [("classes-left-out", 1)]);
+    assert_eq!(found.codes(), [("classes-left-out", 1), ("images-unannotated", 1)]);
 }
 
 #[test]
@@ -263,12 +263,12 @@ fn lists_choose_what_is_held_out() {
     // a list of names that are not there, and one that shares images with the other
     set.tree.write("wrong.txt", "a\nz\n");
     let text = set.refused(&["--data", ".", "--val-list", "wrong.txt"]);
-    assert!(text.contains("wrong.txt: 1 of 2 names belong to no image in ./images:\n  z (line 2)"), "{text}");
+    assert!(text.contains("wrong.txt: 1 of 2 names belong to no image in images:\n  z (line 2)"), "{text}");
     let text = set.refused(&["--data", ".", "--val-list", "train.txt", "--train-list", "train.txt"]);
     assert!(text.contains("1 of the images of train.txt are in train.txt too:\n  a.jpg (line 1)"), "{text}");
     set.tree.write("all.txt", "a\nb\nc\n");
     let text = set.refused(&["--data", ".", "--val-list", "all.txt"]);
-    assert!(text.contains("all.txt names all 3 images of ./images, so that none is left"), "{text}");
+    assert!(text.contains("all.txt names all 3 images of images, so that none is left"), "{text}");
     let text = set.refused(&["--data", ".", "--val-list", "nowhere.txt"]);
     assert!(text.contains("cannot read the list of names nowhere.txt"), "{text}");
 }

@@ -5,7 +5,6 @@ use super::tree::Tree;
 use sam2unet::data::{ClassKind, Classes, Grey, write_index};
 use serde_json::Value;
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 /// Width and height of the pictures.
@@ -60,9 +59,15 @@ impl DataSet {
         command.args(["train", "--check-data"]).args(arguments).arg("--json").arg(&json);
         command.current_dir(self.tree.root()).env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
         let ended = command.output().unwrap();
-        let text = |bytes| self.tree.told(String::from_utf8(bytes).unwrap());
-        let json = read(&json).unwrap_or(Value::Null);
+        let text = |bytes| self.told(String::from_utf8(bytes).unwrap());
+        let json = fs::read_to_string(&json).ok().map(|text| serde_json::from_str(&self.told(text)).unwrap());
+        let json = json.unwrap_or(Value::Null);
         Checked { status: ended.status.code(), out: text(ended.stdout), err: text(ended.stderr), json }
+    }
+
+    /// A text in which paths start in the set's folder.
+    fn told(&self, text: String) -> String {
+        self.tree.told(text).replace("ROOT/", "")
     }
 
     /// The same of a set that can be trained on.
@@ -81,10 +86,6 @@ impl DataSet {
         let at = err.find("train: ").unwrap_or_else(|| panic!("{err}"));
         err[at + "train: ".len()..].trim_end().to_string()
     }
-}
-
-fn read(path: &Path) -> Option<Value> {
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
 fn map(rows: &[u8]) -> Grey {

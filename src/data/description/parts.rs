@@ -153,7 +153,11 @@ impl Description {
                 let left: Vec<OsString> = left.map(|at| listing.stem(at)).collect();
                 training.options.selection = Selection::Only(NameList::of(own.source(), left));
             }
-            _ => training.options.selection = Selection::Except(list),
+            _ => {
+                // what is wrong with the list is wrong with both sets
+                list.find(&Listing::of(&training.images, training.options.recursive)?)?;
+                training.options.selection = Selection::Except(list);
+            }
         }
         Ok(validation)
     }
