@@ -336,7 +336,10 @@ fn a_class_without_masks_is_refused() {
     // masks of one image have one size
     set.tree.write("masks/tool/a.png", png_bytes(&Pixels::<1>::filled(16, 12, [255])));
     let text = set.refused(&FOLDERS);
-    assert!(text.contains("polyp/a.png is 8x6 pixels and masks/tool/a.png is 16x12 pixels"), "{text}");
+    assert!(
+        text.contains("polyp/a.png is 8x6 pixels and masks/tool/a.png is 16x12: all masks of an image must"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -83,8 +83,9 @@ impl DataSet {
     pub fn refused(&self, arguments: &[&str]) -> String {
         let Checked { status, err, out, .. } = self.check(arguments);
         assert_eq!(status, Some(2), "{out}{err}");
-        let at = err.find("train: ").unwrap_or_else(|| panic!("{err}"));
-        err[at + "train: ".len()..].trim_end().to_string()
+        // a flag that cannot be read is refused before there is a subcommand
+        let name = "train: ";
+        err[err.find(name).map_or(0, |at| at + name.len())..].trim_end().to_string()
     }
 }
 
