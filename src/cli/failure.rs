@@ -148,6 +148,7 @@ impl From<SettingsError> for Failure {
             SettingsError::Value { origin: Origin::Given, problem: Problem { key, value: Some(value), reason } } => {
                 Self::input(format_args!("--{} {value}: {reason}", key.replace('_', "-")))
             }
+            SettingsError::Value { origin: Origin::Given, .. } => Self::input(with_flags(&error)),
             SettingsError::Fixed { config, differences } => {
                 Self::input(with_flags(fixed(config, differences, as_given)))
             }

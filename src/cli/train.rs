@@ -58,6 +58,9 @@ pub(crate) struct Train {
     /// With --check-data: write what was found to this file, too
     #[arg(long, value_name = "FILE", help_heading = "Data", requires = "check_data")]
     json: Option<PathBuf>,
+    /// With --check-data: write a picture of up to 24 training images, with their labels drawn over them
+    #[arg(long, value_name = "FILE.png", help_heading = "Data", requires = "check_data")]
+    sheet: Option<PathBuf>,
     /// Begin even if training is estimated to take more memory than there is
     #[arg(long, help_heading = "Run")]
     any_memory: bool,
@@ -89,7 +92,7 @@ impl Train {
             return print(resolved.annotated()?);
         }
         if self.check_data {
-            return check_data(&resolve(&layers)?.settings, self.json.as_deref());
+            return check_data(&resolve(&layers)?.settings, self.json.as_deref(), self.sheet.as_deref());
         }
         let resumed = self.resume.is_some();
         let trainer = match self.resume {

@@ -7,7 +7,7 @@ use super::text::{draw_text, has_letters, text_size};
 use super::truth::Truth;
 
 /// What is ignored, and any value that is no class: PASCAL VOC's colour for it.
-const IGNORED_COLOUR: [u8; 3] = [224, 224, 192];
+pub(super) const IGNORED_COLOUR: [u8; 3] = [224, 224, 192];
 const WHITE: [u8; 3] = [255; 3];
 const BLACK: [u8; 3] = [0; 3];
 

@@ -73,7 +73,10 @@ pub enum DataError {
     #[error("{0}")]
     Annotations(Box<AnnotationError>),
     /// A mask holds values that mean no class.
-    #[error("{}: {unknown}", path.display())]
+    #[error(
+        "{}: {unknown}; correct the mask, or name the value with its class (`classes` with a file) or as `ignore`",
+        path.display()
+    )]
     UnknownValues {
         /// The file.
         path: PathBuf,
@@ -81,7 +84,11 @@ pub enum DataError {
         unknown: UnknownValues,
     },
     /// A mask whose values mean classes is compressed with loss, so that its values are not exact.
-    #[error("{}: {format} keeps no exact values, so classes cannot be told; save masks as PNG", path.display())]
+    #[error(
+        "{}: {format} keeps no exact values, so classes cannot be told; save masks as PNG where they were drawn, as what {format} has \
+         blurred stays so",
+        path.display()
+    )]
     LossyMask {
         /// The file.
         path: PathBuf,
@@ -401,7 +408,11 @@ impl fmt::Display for BadFiles {
                 None => groups.push((cause, vec![error])),
             }
         }
-        write!(f, "{} files of {} pairs cannot be used", self.errors.len(), self.of)?;
+        match self.of {
+            // what is wrong is wrong with the sets
+            0 => write!(f, "{} sets cannot be used", self.errors.len())?,
+            of => write!(f, "{} files of {of} pairs cannot be used", self.errors.len())?,
+        }
         for (cause, errors) in groups {
             write!(f, "\n{} {cause}:", errors.len())?;
             for error in errors {
@@ -420,6 +431,7 @@ impl DataError {
                 "cannot be paired"
             }
             Self::ReadFolder { .. } => "cannot be listed",
+            Self::Names(_) => "have a list of names that cannot be used",
             Self::ReadFile { .. } => "cannot be read",
             Self::NotAnImage { .. } | Self::Unread { .. } => "are no images that are read",
             Self::EmptyFile { .. } => "are empty",

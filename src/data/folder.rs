@@ -12,7 +12,7 @@ use super::labels::reader::{LabelReader, ReadLabels};
 use super::labels::source::LabelSource;
 use super::pairs::{FolderOptions, Found, Pair};
 use super::pixels::Rgb;
-use super::read::facts::FileFacts;
+use super::read::facts::{FileFacts, MaskColours};
 use super::read::read_rgb_with;
 use super::size::picture_size;
 use super::truth::Truth;
@@ -38,6 +38,8 @@ pub(crate) struct ReadPair {
     pub masks: Vec<((usize, usize), FileFacts)>,
     /// Pixels of each value, where values mean classes.
     pub values: BTreeMap<PixelValue, u64>,
+    /// The colours of each mask of one class.
+    pub colours: Vec<Option<MaskColours>>,
 }
 
 impl Folder {
@@ -113,8 +115,8 @@ impl Folder {
         let size = || size.map_or_else(|| picture_size(&self.pairs[index].image, &self.options.read), Ok);
         // both are looked at, so that a bad mask is told together with a bad image
         match (image, self.reader.read(index, masks, size, &self.options.read)) {
-            (Ok((image, image_facts)), Ok(ReadLabels { truth, files: masks, values })) => {
-                Ok(ReadPair { image, image_facts, truth, masks, values })
+            (Ok((image, image_facts)), Ok(ReadLabels { truth, files: masks, values, colours })) => {
+                Ok(ReadPair { image, image_facts, truth, masks, values, colours })
             }
             (Err(image), Err(labels)) if !masks.is_empty() => {
                 let mut errors = vec![image];

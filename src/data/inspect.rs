@@ -14,7 +14,7 @@ use super::kept::{KeptFacts, Stamps};
 use super::pair_facts::{LabelFacts, PairFacts, PictureFacts};
 use super::pairs::Pair;
 use super::unused::Unused;
-use super::warning::{Warning, WarningCode, image_warnings, mask_warnings, size_warnings};
+use super::warning::{Warning, WarningCode, colour_warnings, image_warnings, mask_warnings, size_warnings};
 
 /// What was found by reading a set.
 #[derive(Debug)]
@@ -115,7 +115,7 @@ fn facts_of(set: &Folder, index: usize) -> Result<PairFacts, DataError> {
         image: PictureFacts::of(pair.image.size(), &pair.image_facts),
         masks: pair.masks.iter().map(|(size, facts)| PictureFacts::of(*size, facts)).collect(),
         size: pair.truth.size(),
-        labels: LabelFacts::of(&pair.truth, planes, classes, pair.values),
+        labels: LabelFacts { colours: pair.colours, ..LabelFacts::of(&pair.truth, planes, classes, pair.values) },
     };
     set.check_sizes(
         index,
@@ -140,7 +140,12 @@ fn level_warnings(set: &Folder, pairs: &[Option<PairFacts>]) -> Vec<Warning> {
             pair.masks.iter().zip(&facts.labels.levels).map(move |(mask, levels)| (mask.as_path(), levels, pixels))
         })
         .collect();
-    mask_warnings(&levels)
+    let colours: Vec<_> = usable(set, pairs)
+        .flat_map(|(pair, facts)| pair.masks.iter().map(PathBuf::as_path).zip(facts.labels.colours.iter().copied()))
+        .collect();
+    let mut warnings = mask_warnings(&levels);
+    warnings.extend(colour_warnings(&colours));
+    warnings
 }
 
 /// What is worth knowing of how masks were read.

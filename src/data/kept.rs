@@ -14,7 +14,7 @@ use crate::files::temporary::sweep;
 use crate::files::write::write;
 
 /// Counts the versions of what is kept: another one is not read.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// What is known of the pairs of a set, by their files' sizes and times. A file in a folder of such files, one for each set and way
 /// of reading it. Nothing depends on it: what is missing or damaged is found anew.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::classes::values::PixelValue;
 use super::mask::FOREGROUND_ABOVE;
 use super::pixels::Grey;
-use super::read::facts::FileFacts;
+use super::read::facts::{FileFacts, MaskColours};
 use super::truth::Truth;
 
 /// What is known of a pair.
@@ -35,6 +35,9 @@ pub struct LabelFacts {
     pub ignored: u64,
     /// Pixels of each value, where values mean classes.
     pub values: BTreeMap<PixelValue, u64>,
+    /// The colours of each mask of one class, in the order of the files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub colours: Vec<Option<MaskColours>>,
 }
 
 impl LabelFacts {
@@ -50,20 +53,20 @@ impl LabelFacts {
             Truth::Mask(mask) => Self { levels: vec![MaskLevels::of(mask)], values, ..Self::default() },
             Truth::MaskAndIgnored(map) => {
                 let (counts, ignored) = counted(map);
-                Self { classes: vec![counts[1]], ignored, values, levels: Vec::new() }
+                Self { classes: vec![counts[1]], ignored, values, ..Self::default() }
             }
             Truth::Index(map) => {
                 let (mut counts, ignored) = counted(map);
                 let seen = counts.iter().rposition(|pixels| *pixels > 0).map_or(0, |last| last + 1);
                 counts.truncate(classes.unwrap_or(seen));
-                Self { classes: counts, ignored, values, levels: Vec::new() }
+                Self { classes: counts, ignored, values, ..Self::default() }
             }
             Truth::Labels { masks, ignored } => {
                 let pixels = |mask: &Grey| mask.data.iter().filter(in_class).count() as u64;
                 let there = masks.iter().zip(planes).filter(|(_, file)| file.is_some());
                 let levels = there.map(|(mask, _)| MaskLevels::of(mask)).collect();
                 let ignored = ignored.as_ref().map_or(0, pixels);
-                Self { levels, classes: masks.iter().map(pixels).collect(), ignored, values }
+                Self { levels, classes: masks.iter().map(pixels).collect(), ignored, values, ..Self::default() }
             }
         }
     }

@@ -72,7 +72,7 @@ mod webp;
 use std::path::Path;
 
 use self::decoded::Decoded;
-use self::facts::{ExifOrientation, FileFacts, ReadOptions};
+use self::facts::{ExifOrientation, FileFacts, MaskColours, ReadOptions};
 use self::kind::{Format, Kind};
 use self::problem::Problem;
 use self::stored::Stored;
@@ -118,6 +118,28 @@ pub fn read_grey_with(path: &Path, options: &ReadOptions) -> Result<(Grey, FileF
     let (stored, facts) = read_stored(path, options)?;
     Ok((stored.into_grey(options.scale_16_bit), facts))
 }
+
+/// As [`read_grey_with`], and the colours that a mask of one class should not have.
+///
+/// # Errors
+///
+/// As [`read_rgb_with`].
+pub(crate) fn read_mask_with(
+    path: &Path,
+    options: &ReadOptions,
+) -> Result<(Grey, FileFacts, Option<MaskColours>), DataError> {
+    let (stored, facts) = read_stored(path, options)?;
+    let colours = match facts.lossy {
+        false => stored.is_coloured(0, usize::MAX).then_some(MaskColours::Exact),
+        true => stored.is_coloured(CHROMA_NOISE, COLOURED_OF).then_some(MaskColours::Blurred),
+    };
+    Ok((stored.into_grey(options.scale_16_bit), facts, colours))
+}
+
+/// Red, green and blue of a grey that a lossy format has made are at most so far apart.
+const CHROMA_NOISE: u8 = 32;
+/// A picture in a lossy format has colours if at least one of so many pixels has.
+const COLOURED_OF: usize = 1000;
 
 /// The samples as the file stores them, turned upright where the options or TIFF say so. For masks, of which the
 /// indices or values themselves count.

@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 use super::mask::FOREGROUND_ABOVE;
 use super::names::name_as_text;
 use super::pair_facts::{MaskKind, MaskLevels, PairFacts, PictureFacts};
+use super::read::facts::MaskColours;
 use super::unused::Few;
 use crate::choice::choice;
 
@@ -195,8 +196,8 @@ impl fmt::Display for Warning {
             ),
             WarningCode::ColoursFromJpeg => write!(
                 f,
-                "{count} of {of} masks are in colours and in JPEG, which blurs them, so that classes cannot be told any more ({few}). \
-                 Save masks as PNG, from the program that drew them"
+                "{count} of {of} masks are in colours and in a lossy format (JPEG, WebP), which blurs them; they are read as one class, by \
+                 their brightness, and several classes cannot be told any more ({few}). Save masks as PNG, from the program that drew them"
             ),
             WarningCode::ClassNeverSeen => write!(f, "no pixel is of {detail}"),
             WarningCode::ClassOnlyInValidation => {
@@ -267,6 +268,19 @@ pub fn mask_warnings(masks: &[(&Path, &MaskLevels, u64)]) -> Vec<Warning> {
         Warning::about(WarningCode::MasksAllWhite, files(MaskKind::White), of, ""),
         Warning::about(WarningCode::MasksThreeLevels, files(MaskKind::FewLevels), of, levels),
         Warning::about(WarningCode::MasksUnlikeOthers, unlike, of, ""),
+    ];
+    found.into_iter().flatten().collect()
+}
+
+/// What is likely wrong with masks of one class that hold colours: files, and the colours of each.
+pub(super) fn colour_warnings(masks: &[(&Path, Option<MaskColours>)]) -> Vec<Warning> {
+    let files = |wanted: MaskColours| {
+        let these = masks.iter().filter(|(_, colours)| *colours == Some(wanted));
+        these.map(|(path, _)| path.to_path_buf()).collect()
+    };
+    let found = [
+        Warning::about(WarningCode::ColouredMasks, files(MaskColours::Exact), masks.len(), ""),
+        Warning::about(WarningCode::ColoursFromJpeg, files(MaskColours::Blurred), masks.len(), ""),
     ];
     found.into_iter().flatten().collect()
 }

@@ -118,7 +118,7 @@ impl PredictedClasses {
             (Err(errors), _) => return Err(Unscored::Data(errors)),
             (_, Err(error)) => return Err(error.into()),
         };
-        let ReadLabels { truth, files: mask_facts, values } = labels;
+        let ReadLabels { truth, files: mask_facts, values, colours } = labels;
         let shown = self.set.pairs()[pair].shown();
         let differing: Vec<SizesOfPair> = files
             .iter()
@@ -151,7 +151,7 @@ impl PredictedClasses {
             image: predictions[0].clone(),
             masks: mask_facts.iter().map(|(size, facts)| PictureFacts::of(*size, facts)).collect(),
             size: truth.size(),
-            labels: LabelFacts::of(&truth, planes, Some(options.classes), values),
+            labels: LabelFacts { colours, ..LabelFacts::of(&truth, planes, Some(options.classes), values) },
         };
         Ok(Scored { scores, facts, predictions })
     }

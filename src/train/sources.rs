@@ -1,6 +1,6 @@
 //! Where a run's images come from, checked before training starts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,13 +15,18 @@ use crate::data::class_warnings::{missing_class_warnings, pixels_of_classes};
 use crate::data::classes::class::{ClassKind, Classes};
 use crate::data::dataset::Dataset;
 use crate::data::description::open::DescribedSets;
+use crate::data::duplicates::duplicates;
 use crate::data::error::{BadFiles, DataError};
 use crate::data::folder::Folder;
 use crate::data::inspect::{Inspection, inspect};
+use crate::data::names::name_as_text;
 use crate::data::pair_facts::{LabelFacts, PairFacts};
+use crate::data::pixels::Rgb;
 use crate::data::report::SetReport;
 use crate::data::shapes::Shapes;
+use crate::data::sheet::labelled_sheet;
 use crate::data::synthetic::Synthetic;
+use crate::data::warning::{Warning, WarningCode};
 
 /// There is nothing to train on, or to validate on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +53,8 @@ pub struct InspectedFolders {
     training: InspectedFolder,
     validation: Option<InspectedFolder>,
     told: Vec<String>,
+    /// Validation images that are training images, too.
+    duplicates: Vec<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -66,6 +73,8 @@ pub struct DataReport {
     /// The training set.
     #[serde(flatten)]
     pub training: SetReport,
+    /// The names of validation images that are training images, too, byte for byte.
+    pub duplicates: Vec<String>,
     /// The validation set, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<SetReport>,
@@ -87,7 +96,7 @@ impl InspectedFolders {
             Ok(sets) => sets,
             Err(error) => {
                 let training = InspectedFolder { set: None, found: Inspection::refused(error) };
-                return Some(Self { training, validation: None, told: Vec::new() });
+                return Some(Self { training, validation: None, told: Vec::new(), duplicates: Vec::new() });
             }
         };
         let mut read = |set: Result<Folder, DataError>| match set {
@@ -96,9 +105,21 @@ impl InspectedFolders {
         };
         let training = read(sets.training);
         let validation = sets.validation.map(read);
-        let mut folders = Self { training, validation, told: sets.told };
+        Some(Self::settled(training, validation, sets.told))
+    }
+
+    /// Sets that were read, with what follows of both of them.
+    fn settled(training: InspectedFolder, validation: Option<InspectedFolder>, told: Vec<String>) -> Self {
+        let mut folders = Self { training, validation, told, duplicates: Vec::new() };
         folders.settle_classes();
-        Some(folders)
+        if let Some(validation) = &mut folders.validation
+            && let (Some(first), Some(second)) = (&folders.training.set, &validation.set)
+        {
+            folders.duplicates = duplicates(first, second);
+            let warning = Warning::about(WarningCode::Duplicates, folders.duplicates.clone(), second.len(), "");
+            validation.found.warnings.extend(warning);
+        }
+        folders
     }
 
     /// Where values of masks are numbers of classes that nobody named, the largest one tells how many there are. Then, what is wrong
@@ -127,17 +148,43 @@ impl InspectedFolders {
 
     /// What was found.
     pub fn report(&self) -> DataReport {
-        let of = |folder: &InspectedFolder| SetReport::new(folder.set.as_ref(), &folder.found);
         DataReport {
             found: self.told.clone(),
-            training: of(&self.training),
-            validation: self.validation.as_ref().map(of),
+            training: self.training.report(),
+            duplicates: self.duplicates.iter().map(|path| name_as_text(path.as_os_str())).collect(),
+            validation: self.validation.as_ref().map(InspectedFolder::report),
         }
+    }
+
+    /// A picture of up to `most` training images with their labels; `None` where none can be used.
+    pub fn sheet(&self, most: usize) -> Option<Rgb> {
+        let (set, pairs) = (self.training.set.as_ref()?, &self.training.found.pairs);
+        let usable: Vec<usize> = (0..pairs.len()).filter(|index| pairs[*index].is_some()).collect();
+        (!usable.is_empty()).then(|| labelled_sheet(set, &usable, most))
+    }
+
+    /// Whether images or masks of the sets lie in this folder.
+    pub fn holds_files_of(&self, folder: &Path) -> bool {
+        let Ok(folder) = folder.canonicalize() else { return false };
+        let sets = [self.training.set.as_ref(), self.validation.as_ref().and_then(|folder| folder.set.as_ref())];
+        let pairs = sets.into_iter().flatten().flat_map(Folder::pairs);
+        // annotations may lie anywhere
+        let is_picture =
+            |path: &&PathBuf| !["json", "txt"].iter().any(|ending| path.extension() == Some(ending.as_ref()));
+        let files = pairs.flat_map(|pair| std::iter::once(&pair.image).chain(&pair.masks)).filter(is_picture);
+        let places: BTreeSet<&Path> = files.filter_map(|file| file.parent()).collect();
+        places.into_iter().any(|place| place.canonicalize().is_ok_and(|place| place == folder))
     }
 
     /// Why a run on them would be refused: all that cannot be used, grouped by cause. `None`: it would not be.
     pub fn into_errors(self) -> Option<DataError> {
         refusal(std::iter::once(self.training).chain(self.validation).map(|folder| folder.found)).0
+    }
+}
+
+impl InspectedFolder {
+    fn report(&self) -> SetReport {
+        SetReport::new(self.set.as_ref(), &self.found)
     }
 }
 
@@ -223,9 +270,9 @@ impl Sources {
         let mut read = |set: Folder| InspectedFolder { found: inspect(&set, threads, kept, progress), set: Some(set) };
         let training = read(training);
         let validation = validation.map(read);
-        let mut folders = InspectedFolders { training, validation, told };
-        folders.settle_classes();
-        let InspectedFolders { training, validation, told } = folders;
+        let folders = InspectedFolders::settled(training, validation, told);
+        let classes = folders.training.report().told_classes();
+        let InspectedFolders { training, validation, told, .. } = folders;
         let (mut found, mut sets) = (Vec::new(), Vec::new());
         for InspectedFolder { set, found: of_set } in std::iter::once(training).chain(validation) {
             found.push(of_set);
@@ -236,7 +283,7 @@ impl Sources {
         if let Some(error) = error {
             return Err(error);
         }
-        notes.splice(0..0, told.into_iter().map(Note::Described));
+        notes.splice(0..0, told.into_iter().chain(classes).map(Note::Described));
         let mut sets = sets.into_iter();
         let (Some(training), validation) = (sets.next(), sets.next()) else {
             return Err(DataError::Description("no images are given".to_string()));

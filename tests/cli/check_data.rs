@@ -87,7 +87,10 @@ fn a_validation_set_is_described_too() {
 fn without_files_there_is_nothing_to_check() {
     let root = tempfile::tempdir().unwrap();
     let Ended { status, err, .. } = run(root.path(), &["train", "--check-data"]);
-    assert_eq!((status, &err[..]), (Some(2), "train: --check-data needs files: give --images and --masks\n"));
+    assert_eq!(
+        (status, &err[..]),
+        (Some(2), "train: --check-data needs files: give --data, or --images and --masks\n")
+    );
 }
 
 /// What a check found, a run believes, from wherever the files are named.

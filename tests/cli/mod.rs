@@ -2,6 +2,7 @@
 
 mod check_data;
 mod convert;
+mod data_sets;
 mod demonstration;
 mod dependencies;
 mod evaluate;
@@ -12,6 +13,7 @@ mod info;
 mod interrupt;
 mod kill;
 mod kvasir;
+mod layouts;
 mod limits;
 mod long_check;
 mod output;

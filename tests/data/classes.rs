@@ -78,9 +78,7 @@ fn values_without_a_class_are_named_with_the_nearest() {
     let table = ValueTable::indices(2, None).unwrap();
     let text = read_index(&path, &table, &ReadOptions::default()).unwrap_err().to_string();
     assert!(
-        text.contains(
-            "m.png: 2 values mean no class: 2 (2 pixels), 254 (1 pixels); nearest to the first is 1, class 1"
-        )
+        text.contains("m.png: 2 values mean no class: 2 (2 pixels), 254 (1 pixel); nearest to the first is 1, class 1")
     );
 }
 

@@ -6,6 +6,7 @@ pub mod baselines;
 pub mod case;
 pub mod class_scores;
 pub mod class_sets;
+pub mod described;
 pub mod devices;
 pub mod golden;
 #[cfg(feature = "cuda")]

@@ -56,7 +56,9 @@ impl Classes {
         let reason = match self.names.len() {
             0 => "there is no class beside the background; there must be one".to_string(),
             many if many > MOST_CLASSES => {
-                format!("there are {many} classes beside the background, more than {MOST_CLASSES}; name those to take")
+                format!(
+                    "there are {many} classes beside the background, more than {MOST_CLASSES}; name those to take (`classes`)"
+                )
             }
             _ if !twice.is_empty() => {
                 format!("classes are there twice ({}); give each its own name", few(&twice, twice.len()))

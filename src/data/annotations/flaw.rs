@@ -154,16 +154,16 @@ pub enum Flaw {
     #[error("it is no whole JSON file of this kind: {0}; save it again")]
     Json(String),
     /// Something is not there.
-    #[error("it has no `{0}`; export the file again")]
+    #[error("it has no \"{0}\"; export the file again")]
     Missing(&'static str),
     /// Something is of another kind.
-    #[error("its `{0}` is not {1}; export the file again")]
+    #[error("its \"{0}\" is not {1}; export the file again")]
     Kind(&'static str, &'static str),
     /// An image that the file does not list.
-    #[error("its image_id {0} is not among the `images`; export the file with its images, or remove the annotation")]
+    #[error("its image_id {0} is not among the \"images\"; export the file with its images, or remove the annotation")]
     UnknownImage(Id),
     /// A category that the file does not list.
-    #[error("its category_id {0} is not among the `categories`; add the category, or remove the annotation")]
+    #[error("its category_id {0} is not among the \"categories\"; add the category, or remove the annotation")]
     UnknownCategory(Id),
     /// Two entries with one id.
     #[error("its id {0} is another one's too; give each its own")]
@@ -184,11 +184,11 @@ pub enum Flaw {
     #[error("a polygon has {0} numbers, which are no pairs of x and y; draw the shape again, or remove it")]
     Odd(usize),
     /// A polygon that is not in a list of polygons.
-    #[error("its `segmentation` is a list of numbers; COCO has a list of polygons: [[x, y, x, y, ...]]")]
+    #[error("its \"segmentation\" is a list of numbers; COCO has a list of polygons: [[x, y, x, y, ...]]")]
     Flat,
     /// A segmentation of another kind.
     #[error(
-        "its `segmentation` is neither a list of polygons nor run lengths (`counts`, `size`); export it as one of these"
+        "its \"segmentation\" is neither a list of polygons nor run lengths (\"counts\", \"size\"); export it as one of these"
     )]
     Segmentation,
     /// Run lengths that say nothing.

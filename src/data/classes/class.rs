@@ -38,7 +38,10 @@ pub struct Classes {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClassesError {
     /// Too few or too many.
-    #[error("{found} classes that are {kind}: there must be {least} to 255 (255 itself marks pixels that are ignored)")]
+    #[error(
+        "{found} classes that are {kind}: there must be {least} to 255 (255 itself marks pixels that are ignored); name as many in \
+         `classes`"
+    )]
     Count {
         /// How they go together.
         kind: ClassKind,

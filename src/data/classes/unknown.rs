@@ -17,9 +17,10 @@ impl fmt::Display for UnknownValues {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 5;
         let several = if self.found.len() == 1 { " means" } else { "s mean" };
+        let of_pixels = |pixels: u64| if pixels == 1 { "1 pixel".to_string() } else { format!("{pixels} pixels") };
         write!(f, "{} value{several} no class: ", self.found.len())?;
         for (number, (value, pixels)) in self.found.iter().take(SHOWN).enumerate() {
-            write!(f, "{}{value} ({pixels} pixels)", if number == 0 { "" } else { ", " })?;
+            write!(f, "{}{value} ({})", if number == 0 { "" } else { ", " }, of_pixels(*pixels))?;
         }
         if self.found.len() > SHOWN {
             write!(f, " and {} more", self.found.len() - SHOWN)?;

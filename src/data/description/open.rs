@@ -52,6 +52,7 @@ impl Description {
     pub fn open(&self) -> Result<DescribedSets, DataError> {
         let Places { training, validation, layout, mut told } = self.places()?;
         let labels = self.form(&training, layout.as_ref())?;
+        self.check_form(labels)?;
         if labels != LabelKind::Binary {
             told.push(format!("labels: {}{}", labels.told(), if self.labels.is_none() { " (found)" } else { "" }));
         }
@@ -136,7 +137,7 @@ impl Description {
         match fits {
             true => Ok(said),
             false => Err(DataError::Description(format!(
-                "`labels` is {said}, but there is {}: {}",
+                "`labels` is {said}, which does not go with what is given, {}: {}",
                 found.told(),
                 match said {
                     LabelKind::Coco => "give the JSON file (`annotations`)",
@@ -147,6 +148,32 @@ impl Description {
                     _ => "give the folder of the masks (`masks`)",
                 }
             ))),
+        }
+    }
+
+    /// That nothing is given that labels of this form would pass over.
+    fn check_form(&self, labels: LabelKind) -> Result<(), DataError> {
+        let refused = |reason: String| Err(DataError::Description(reason));
+        let of_values = [LabelKind::Index, LabelKind::Table].contains(&labels);
+        if self.ignore.is_some() && !of_values {
+            return refused(format!(
+                "`ignore` is for masks whose values mean classes, but the labels are {}; leave it out, or set `labels` to \"index\" or \
+                 \"table\"",
+                labels.told()
+            ));
+        }
+        if labels != LabelKind::Binary {
+            return Ok(());
+        }
+        if self.overlapping {
+            return refused("`overlapping` is for several classes, but the labels are masks of one".to_string());
+        }
+        match self.classes.as_ref().map(|classes| classes.names().len()) {
+            None | Some(1) => Ok(()),
+            Some(count) => refused(format!(
+                "`labels` is binary, so there is one class, but `classes` names {count}; set `labels` to \"index\" or \"table\", or \
+                 leave `classes` out"
+            )),
         }
     }
 

@@ -68,6 +68,7 @@ impl Description {
         if let Some(images) = &self.val_images {
             validation = Some(self.given(Some(images), self.val_masks.as_deref())?);
         }
+        let has_own = validation.is_some() && self.val_images.is_none();
         if let Some(list) = &self.train_list {
             training.options.selection = Selection::Only(NameList::read(list)?);
         }
@@ -90,6 +91,9 @@ impl Description {
             }
             _ => {}
         }
+        if has_own && (self.val_list.is_some() || self.val_fraction.is_some()) {
+            told.push("the layout's own validation images are not used".to_string());
+        }
         Ok(Places { training, validation, layout, told })
     }
 
@@ -110,6 +114,7 @@ impl Description {
             Labels::ClassFolders(path) => Where::ClassFolders(path.clone()),
             Labels::Polygons(path) => Where::Polygons(path.clone()),
             Labels::Coco(path) => Where::Coco(path.clone()),
+            Labels::Labelme(_) => Where::Labelme(None),
         };
         Place { images: part.images.clone(), labels, options: part.options(self.options()) }
     }
@@ -148,7 +153,11 @@ impl Description {
                 let left: Vec<OsString> = left.map(|at| listing.stem(at)).collect();
                 training.options.selection = Selection::Only(NameList::of(own.source(), left));
             }
-            _ => training.options.selection = Selection::Except(list),
+            _ => {
+                // what is wrong with the list is wrong with both sets
+                list.find(&Listing::of(&training.images, training.options.recursive)?)?;
+                training.options.selection = Selection::Except(list);
+            }
         }
         Ok(validation)
     }

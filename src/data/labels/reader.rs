@@ -10,8 +10,8 @@ use crate::data::classes::index::{IndexMap, read_index_map};
 use crate::data::classes::values::{PixelValue, ValueTable};
 use crate::data::error::{BadFiles, DataError};
 use crate::data::pixels::Grey;
-use crate::data::read::facts::{FileFacts, ReadOptions};
-use crate::data::read::read_grey_with;
+use crate::data::read::facts::{FileFacts, MaskColours, ReadOptions};
+use crate::data::read::read_mask_with;
 use crate::data::truth::Truth;
 
 /// How the files of a set's pairs say what is true of their pixels.
@@ -51,6 +51,8 @@ pub(crate) struct ReadLabels {
     pub files: Vec<((usize, usize), FileFacts)>,
     /// Pixels of each value, where values mean classes.
     pub values: BTreeMap<PixelValue, u64>,
+    /// The colours of each mask of one class that was read.
+    pub colours: Vec<Option<MaskColours>>,
 }
 
 impl LabelReader {
@@ -103,8 +105,9 @@ impl LabelReader {
         let first = || masks.first().ok_or(DataError::NoMaskFile { index });
         match self {
             Self::OneClass => {
-                let (mask, facts) = read_grey_with(first()?, options)?;
-                Ok(ReadLabels { files: vec![(mask.size(), facts)], truth: Truth::Mask(mask), values: BTreeMap::new() })
+                let (mask, facts, colours) = read_mask_with(first()?, options)?;
+                let (files, colours, values) = (vec![(mask.size(), facts)], vec![colours], BTreeMap::new());
+                Ok(ReadLabels { truth: Truth::Mask(mask), files, values, colours })
             }
             Self::Values { table, classes } => {
                 let (IndexMap { map, values }, facts) = read_index_map(first()?, table, options)?;
@@ -113,7 +116,7 @@ impl LabelReader {
                     Some(classes) if classes.kind == ClassKind::Overlapping => Truth::MaskAndIgnored(map),
                     _ => Truth::Index(map),
                 };
-                Ok(ReadLabels { truth, files, values })
+                Ok(ReadLabels { truth, files, values, colours: Vec::new() })
             }
             Self::Planes { planes, ignored, .. } => {
                 let ignored = ignored.as_ref().map(|ignored| ignored[index].as_ref());
@@ -129,7 +132,7 @@ impl LabelReader {
                         ignored: ignores.then(|| drawing.ignored()),
                     },
                 };
-                Ok(ReadLabels { truth, files: Vec::new(), values: BTreeMap::new() })
+                Ok(ReadLabels { truth, files: Vec::new(), values: BTreeMap::new(), colours: Vec::new() })
             }
         }
     }
@@ -143,9 +146,10 @@ fn read_planes(
     image: impl FnOnce() -> Result<(usize, usize), DataError>,
     options: &ReadOptions,
 ) -> Result<ReadLabels, DataError> {
-    let (mut files, mut errors, mut size) = (Vec::new(), Vec::new(), None);
-    let mut read = |path: &PathBuf| match read_grey_with(path, options) {
-        Ok((mask, facts)) => {
+    let (mut files, mut colours, mut errors, mut size) = (Vec::new(), Vec::new(), Vec::new(), None);
+    let mut read = |path: &PathBuf| match read_mask_with(path, options) {
+        Ok((mask, facts, of_mask)) => {
+            colours.push(of_mask);
             let (first, wanted) = size.get_or_insert((path.clone(), mask.size()));
             if *wanted != mask.size() {
                 let [mask, size] = [mask.size(), *wanted];
@@ -173,5 +177,5 @@ fn read_planes(
     };
     let whole = |mask: Option<Grey>| mask.unwrap_or_else(|| Grey::filled(width, height, [0]));
     let truth = Truth::Labels { masks: masks.into_iter().map(whole).collect(), ignored: ignored.map(whole) };
-    Ok(ReadLabels { truth, files, values: BTreeMap::new() })
+    Ok(ReadLabels { truth, files, values: BTreeMap::new(), colours })
 }

@@ -147,7 +147,7 @@ struct Files {
 fn check_names(classes: &[String]) -> Result<(), LayoutError> {
     for (at, name) in classes.iter().enumerate() {
         let reason = match name {
-            name if classes[..at].contains(name) => "a class of this name is there already",
+            name if classes[..at].contains(name) => "another one has this name; give each its own",
             name if name == IGNORE => "this name is for masks of pixels that are ignored; no class may have it",
             name if name.is_empty() => "a class must have a name",
             _ => continue,

@@ -39,28 +39,7 @@ pub(super) fn find(dir: &Dir) -> Result<Vec<Layout>, LayoutError> {
             parts.push((split, Part::new(folder.clone(), Labels::Coco(file.to_owned()))));
         }
     }
-    Ok(layouts(dir, parts))
-}
-
-/// One layout, or, where two files are for one set, one for each of them.
-fn layouts(dir: &Dir, parts: Vec<(Split, Part)>) -> Vec<Layout> {
-    let mut layouts: Vec<Layout> = Vec::new();
-    for (split, part) in parts {
-        let is_free = |layout: &&mut Layout| match split {
-            Split::Training => layout.training.is_none(),
-            Split::Validation => layout.validation.is_none(),
-            Split::Test => layout.tests.is_empty(),
-        };
-        match layouts.iter_mut().find(is_free) {
-            Some(layout) => layout.place(split, part),
-            None => {
-                let mut layout = Layout::new(LayoutKind::Coco, &dir.path);
-                layout.place(split, part);
-                layouts.push(layout);
-            }
-        }
-    }
-    layouts
+    Ok(Layout::of_parts(LayoutKind::Coco, &dir.path, parts))
 }
 
 fn is_annotations(file: &Path) -> bool {

@@ -116,7 +116,8 @@ pub enum LayoutError {
     },
     /// Classes have no mask of any image.
     #[error(
-        "no image has a mask of {}: looked for {looked_for} in {}; the masks there are of {}",
+        "no image has a mask of {}: looked for {looked_for} in {}; the masks there are of {}. Add the masks, or leave the class out of \
+         `classes`",
         classes.join(", "), masks.display(),
         if there.is_empty() { "no class".to_string() } else { there.join(", ") }
     )]
@@ -139,7 +140,7 @@ pub enum LayoutError {
         classes: [String; 2],
     },
     /// A class is named twice, or has a name that means something else.
-    #[error("{name}: {reason}")]
+    #[error("the class `{name}`: {reason} (`classes`)")]
     ClassName {
         /// The class.
         name: String,

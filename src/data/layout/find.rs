@@ -7,7 +7,7 @@ use super::kind::LayoutKind;
 use super::parts::{Labels, Layout, Part};
 use super::tree::{Dir, file_name, is_same};
 use super::vocabulary::{Meaning, Role, Split, looked_for};
-use super::{cityscapes, coco, folders, nn_unet, ultralytics, voc};
+use super::{cityscapes, coco, folders, labelme, nn_unet, ultralytics, voc};
 
 /// Finds out which of the usual layouts a folder has. `root` may be the YAML file that describes a data set, too. Lists
 /// folders and reads what describes the set (lists, YAML, `dataset.json`); opens no image.
@@ -42,6 +42,7 @@ fn layout_of(dir: &Dir) -> Result<Option<Layout>, LayoutError> {
     described.extend(cityscapes::find(dir)?);
     described.extend(ultralytics::find(dir)?);
     described.extend(coco::find(dir)?);
+    described.extend(labelme::find(dir)?);
     let mut pairs = folders::find(dir)?;
     // what a layout of its own kind says of the same folders counts more than what they are called
     pairs.retain(|(split, part)| described.iter().all(|layout| !says(layout, *split, part)));

@@ -17,6 +17,8 @@ choice! {
         Ultralytics = "ultralytics",
         /// Images with JSON files of COCO.
         Coco = "coco",
+        /// Images with a JSON file of Labelme beside each.
+        Labelme = "labelme",
     }
 }
 
@@ -30,6 +32,7 @@ impl LayoutKind {
             Self::Cityscapes => "Cityscapes",
             Self::Ultralytics => "Ultralytics",
             Self::Coco => "COCO",
+            Self::Labelme => "Labelme",
         }
     }
 
@@ -45,6 +48,7 @@ impl LayoutKind {
             Self::Cityscapes => "Cityscapes (leftImg8bit and gtFine)",
             Self::Ultralytics => "a YAML file with the keys train, val and names",
             Self::Coco => "COCO (annotations/*.json, or _annotations.coco.json beside the images)",
+            Self::Labelme => "Labelme (a JSON file beside each image, of the same stem)",
         }
     }
 }

@@ -17,6 +17,8 @@
 //!   text files with polygons; see [Ultralytics].
 //! - **COCO**: `annotations/instances_train2017.json` with images in `train2017` (or `images/train`, or `images`);
 //!   `train/_annotations.coco.json` beside the images, as Roboflow writes it; see [COCO].
+//! - **Labelme**: `a.jpg` with `a.json` beside it, in the folder itself, in one of images, or in folders `train`, `val`, `test`;
+//!   see [Labelme].
 //!
 //! [Kvasir-SEG]: https://datasets.simula.no/kvasir-seg/
 //! [PraNet]: https://github.com/DengPingFan/PraNet
@@ -27,11 +29,12 @@
 //! [nnU-Net]: https://github.com/MIC-DKFZ/nnUNet/blob/master/documentation/dataset_format.md
 //! [cityscapesScripts]: https://github.com/mcordts/cityscapesScripts
 //! [Ultralytics]: https://docs.ultralytics.com/datasets/semantic
+//! [Labelme]: https://github.com/wkentaro/labelme
 //! [COCO]: https://cocodataset.org/#format-data
 //!
 //! Names are read as words, in any case (`src/data/layout/vocabulary.rs` lists them). A folder counts only if there are
 //! image files in it. Links count as what they lead to. A layout with files of its own (VOC, nnU-Net, Cityscapes,
-//! Ultralytics, COCO) counts more than the names of the same folders; two layouts that differ in the masks they name
+//! Ultralytics, COCO, Labelme) counts more than the names of the same folders; two layouts that differ in the masks they name
 //! are an error.
 //!
 //! Which images are used, and what their masks are called:
@@ -49,6 +52,7 @@ pub(crate) mod find;
 mod folders;
 pub(crate) mod held_out;
 pub(crate) mod kind;
+mod labelme;
 pub(crate) mod list_error;
 pub(crate) mod name_list;
 mod nn_unet;

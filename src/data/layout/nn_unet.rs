@@ -83,17 +83,17 @@ fn classes(file: &Path) -> Result<Option<ClassTable>, LayoutError> {
             value => (key, value.as_u64()),
         };
         let Some(value) = value else {
-            return Err(bad(format!("`labels`: {name} has no whole number; write \"{name}\": 1")));
+            return Err(bad(format!("\"labels\": {name} has no whole number; write \"{name}\": 1")));
         };
         if name == "ignore" {
             table.values.insert(i64::try_from(value).unwrap_or(i64::MAX), None);
         } else if let Some(other) = by_value.insert(value, name.clone()) {
-            return Err(bad(format!("`labels`: {other} and {name} both have the value {value}")));
+            return Err(bad(format!("\"labels\": {other} and {name} both have the value {value}")));
         }
     }
     if by_value.keys().copied().ne(0..by_value.len() as u64) {
         let values: Vec<_> = by_value.keys().map(u64::to_string).collect();
-        return Err(bad(format!("`labels` must have the values 0, 1, 2, ..., not {}", values.join(", "))));
+        return Err(bad(format!("\"labels\" must have the values 0, 1, 2, ..., not {}", values.join(", "))));
     }
     table.names = by_value.into_values().collect();
     Ok(Some(table))

@@ -55,6 +55,8 @@ pub enum Labels {
     Polygons(PathBuf),
     /// A JSON file of COCO.
     Coco(PathBuf),
+    /// A JSON file of Labelme beside each image, in the folder of the images.
+    Labelme(PathBuf),
 }
 
 /// The classes that a file of the layout names.
@@ -71,7 +73,8 @@ impl Labels {
     /// The folder or file.
     pub fn path(&self) -> &Path {
         match self {
-            Self::Masks(path) | Self::ClassFolders(path) | Self::Polygons(path) | Self::Coco(path) => path,
+            Self::Masks(path) | Self::ClassFolders(path) | Self::Polygons(path) => path,
+            Self::Coco(path) | Self::Labelme(path) => path,
         }
     }
 }
@@ -98,11 +101,15 @@ impl Part {
 
     /// For people: `train/images, train/masks`.
     pub(super) fn told(&self, root: &Path) -> String {
-        let mut told = format!("{}, {}", shown(&self.images, root), shown(self.labels.path(), root));
+        let images = shown(&self.images, root);
+        if let Labels::Labelme(_) = &self.labels {
+            return format!("{images}, JSON files beside the images");
+        }
+        let mut told = format!("{images}, {}", shown(self.labels.path(), root));
         match &self.labels {
             Labels::ClassFolders(_) => told += " (a folder a class)",
             Labels::Polygons(_) => told += " (polygons)",
-            Labels::Masks(_) | Labels::Coco(_) => {}
+            Labels::Masks(_) | Labels::Coco(_) | Labels::Labelme(_) => {}
         }
         if !self.stems.mask_suffix.is_empty() {
             told += &format!(" (masks *{})", self.stems.mask_suffix);
@@ -118,6 +125,27 @@ impl Layout {
     pub(super) fn new(kind: LayoutKind, root: &Path) -> Self {
         let root = root.to_owned();
         Self { kind, root, training: None, validation: None, tests: Vec::new(), classes: None, described_by: None }
+    }
+
+    /// One layout, or, where two parts are for one set, one for each of them.
+    pub(super) fn of_parts(kind: LayoutKind, root: &Path, parts: Vec<(Split, Part)>) -> Vec<Self> {
+        let mut layouts: Vec<Self> = Vec::new();
+        for (split, part) in parts {
+            let is_free = |layout: &&mut Self| match split {
+                Split::Training => layout.training.is_none(),
+                Split::Validation => layout.validation.is_none(),
+                Split::Test => layout.tests.is_empty(),
+            };
+            match layouts.iter_mut().find(is_free) {
+                Some(layout) => layout.place(split, part),
+                None => {
+                    let mut layout = Self::new(kind, root);
+                    layout.place(split, part);
+                    layouts.push(layout);
+                }
+            }
+        }
+        layouts
     }
 
     /// Each set with what it is for.

@@ -111,8 +111,8 @@ impl Described<'_> {
         let parts: Vec<Component> = images.components().collect();
         let Some(at) = parts.iter().rposition(|part| part.as_os_str() == "images") else {
             return Err(self.bad(format!(
-                "`{}`: {} has no folder `images` in its path, which `{name}` is to stand for; move the images to a \
-                 folder `images`, or set `images` and `masks`",
+                "`{}`: {} has no folder \"images\" in its path, which \"{name}\" is to stand for; move the images to a \
+                 folder of this name, or set `images` and `masks`",
                 self.key,
                 images.display()
             )));
@@ -145,7 +145,7 @@ impl Described<'_> {
             let path = plain(&parent(list).join(trimmed));
             let parts: Vec<Component> = path.components().collect();
             let Some(at) = parts.iter().rposition(|part| part.as_os_str() == "images") else {
-                let reason = format!("`{}`: {} has no folder `images` in its path", self.key, path.display());
+                let reason = format!("`{}`: {} has no folder \"images\" in its path", self.key, path.display());
                 return Err(self.bad(reason));
             };
             let images: PathBuf = parts[..=at].iter().collect();

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::choice::choice;
 
 choice! {
@@ -76,6 +78,16 @@ pub struct FileFacts {
     pub clipped: Option<Clipped>,
     /// Whether the file holds further frames (an animation) or pages, of which only the first is read.
     pub more_frames: bool,
+}
+
+/// The colours of a mask that is read as grey: pixels whose red, green and blue are not equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MaskColours {
+    /// As they were drawn.
+    Exact,
+    /// Blurred by a lossy format.
+    Blurred,
 }
 
 /// How many values of a grey image with more than 8 bits do not fit into 8.

@@ -134,6 +134,33 @@ impl Stored {
         Grey { width, height, data }
     }
 
+    /// Whether at least one of `of` pixels, and at least one in all, has red, green and blue that are further apart than `spread`.
+    pub(crate) fn is_coloured(&self, spread: u8, of: usize) -> bool {
+        let wanted = (self.width * self.height / of.max(1)).max(1);
+        let apart = |pixel: &[u8]| {
+            let (low, high) = pixel[..3].iter().fold((255, 0), |(low, high), v| (low.min(*v), high.max(*v)));
+            high - low > spread
+        };
+        let of_light = |data: &[u8], channels: usize| {
+            data.chunks_exact(channels).filter(|pixel| apart(pixel)).nth(wanted - 1).is_some()
+        };
+        let of_chroma = |data: &[u8]| {
+            let far = |pixel: &&[u8; 3]| pixel[1..].iter().any(|chroma| chroma.abs_diff(128) > spread.max(1));
+            data.as_chunks::<3>().0.iter().filter(far).nth(wanted - 1).is_some()
+        };
+        match &self.samples {
+            Samples::Palette { indices, colours } => {
+                let apart: [bool; 256] = std::array::from_fn(|index| colours.get(index).is_some_and(|rgb| apart(rgb)));
+                indices.iter().filter(|index| apart[usize::from(**index)]).nth(wanted - 1).is_some()
+            }
+            Samples::Rgb(data) => of_light(data, 3),
+            // inks that are apart are colours that are apart
+            Samples::Rgba(data) | Samples::Cmyk(data) => of_light(data, 4),
+            Samples::YCbCr(data) | Samples::Lab(data) => of_chroma(data),
+            _ => false,
+        }
+    }
+
     /// What [`into_grey`](Self::into_grey) loses of a grey picture of 16 or 32 bits.
     pub(crate) fn clipped(&self, scale_16_bit: bool) -> Option<Clipped> {
         let (to_white, to_black) = match &self.samples {
@@ -219,6 +246,24 @@ mod tests {
         assert_eq!(picture().clipped(true), None);
         assert_eq!(picture().into_grey(true).data, [0, 0, 1, 1, 1, 255]);
         assert_eq!(grey(1, Samples::Grey16(vec![255])).clipped(false), None);
+    }
+
+    #[test]
+    fn colours_are_told_from_greys() {
+        let rgb = |data: &[u8]| Stored { width: data.len() / 3, height: 1, samples: Samples::Rgb(data.to_vec()) };
+        assert!(!rgb(&[0, 0, 0, 9, 9, 9]).is_coloured(0, usize::MAX));
+        assert!(rgb(&[0, 0, 0, 9, 9, 8]).is_coloured(0, usize::MAX));
+        assert!(!rgb(&[0, 0, 0, 9, 9, 1]).is_coloured(8, usize::MAX));
+        // half of the pixels
+        assert!(rgb(&[0, 0, 0, 9, 9, 8]).is_coloured(0, 2) && !rgb(&[0, 0, 0, 9, 9, 8]).is_coloured(0, 1));
+        let palette = |indices: &[u8]| {
+            let samples = Samples::Palette { indices: indices.to_vec(), colours: vec![[0; 3], [128, 0, 0]] };
+            Stored { width: indices.len(), height: 1, samples }
+        };
+        assert!(palette(&[0, 1]).is_coloured(0, usize::MAX) && !palette(&[0, 0, 7]).is_coloured(0, usize::MAX));
+        let chroma = |data: &[u8]| Stored { width: 1, height: 1, samples: Samples::YCbCr(data.to_vec()) };
+        assert!(chroma(&[0, 128, 200]).is_coloured(32, 1000) && !chroma(&[0, 128, 129]).is_coloured(0, usize::MAX));
+        assert!(!grey(1, Samples::Grey16(vec![255])).is_coloured(0, usize::MAX));
     }
 
     #[test]

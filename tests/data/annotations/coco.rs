@@ -132,19 +132,19 @@ fn all_that_cannot_be_used_is_told_at_once() {
     ])));
     assert!(text.starts_with("13 of 17 entries cannot be used"), "{text}");
     for part in [
-        "coco.json, annotation 10: its image_id 7 is not among the `images`",
-        "annotation 11: its category_id 4 is not among the `categories`",
+        "coco.json, annotation 10: its image_id 7 is not among the \"images\"",
+        "annotation 11: its category_id 4 is not among the \"categories\"",
         "annotation 12: a polygon has 5 numbers",
-        "annotation 13: its `segmentation` is a list of numbers; COCO has a list of polygons",
+        "annotation 13: its \"segmentation\" is a list of numbers; COCO has a list of polygons",
         "annotation 14: the counts add up to 13, not to the 12 pixels of 4x3",
         "annotation 15: its run lengths are of 3x4 pixels, but the image has 4x3",
         "annotation 16: the compressed counts hold a character that they cannot hold (byte 32)",
         "annotation 17: a coordinate is 1000000000000000000000000000000, more than 10000000 pixels away",
         "annotation 18: a coordinate is not a finite number",
         "annotation 19: a count is -2",
-        "annotation 20: it has no `segmentation`",
+        "annotation 20: it has no \"segmentation\"",
         "annotation number 12: its image_id \"x\" is not among",
-        "annotation \"z\": its `segmentation` is neither",
+        "annotation \"z\": its \"segmentation\" is neither",
     ] {
         assert!(text.contains(part), "{part}\nis not in\n{text}");
     }
@@ -180,14 +180,14 @@ fn images_and_categories_are_checked() {
         "image 1: its size 0x3 is not that of an image",
         "image 1: its id 1 is another one's too",
         "image 3: its name `c.png` is another one's too",
-        "image 4: it has no `file_name`",
-        "image number 6: it has no `id`",
+        "image 4: it has no \"file_name\"",
+        "image number 6: it has no \"id\"",
         "image 5: its size 100000x100000",
-        "image 6: its `width` is not a whole number",
-        "image 7: it has no `height`",
+        "image 6: its \"width\" is not a whole number",
+        "image 7: it has no \"height\"",
         "category number 2: its id 1 is another one's too",
         "category number 3: its name `cat` is another one's too",
-        "category number 4: it has no `id`",
+        "category number 4: it has no \"id\"",
     ] {
         assert!(text.contains(part), "{part}\nis not in\n{text}");
     }
@@ -225,8 +225,8 @@ fn files_of_another_kind_are_refused() {
     assert!(refused("{\"images\": [").contains("is no whole JSON file"));
     assert!(refused("").contains("is no whole JSON file"));
     assert!(refused("[{\"image_id\": 1}]").contains("is no COCO annotation file"));
-    assert!(refused("{\"images\": []}").contains("it has no `categories`"));
-    assert!(refused("{\"images\": [], \"categories\": []}").contains("it has no `annotations`"));
+    assert!(refused("{\"images\": []}").contains("it has no \"categories\""));
+    assert!(refused("{\"images\": [], \"categories\": []}").contains("it has no \"annotations\""));
     let error = refused("{\"images\": [], \"categories\": [], \"annotations\": []}");
     assert!(error.contains("no class beside the background"), "{error}");
     assert!(refused("{\"images\": 3, \"categories\": [], \"annotations\": []}").contains("is no COCO annotation file"));

@@ -106,12 +106,12 @@ fn all_that_cannot_be_used_is_told_at_once() {
     for part in [
         "0.json, shape 1 (a): a rectangle has two points, not 1",
         "shape 2 (b): shapes of type `star` are not known",
-        "shape 3 (c): its `points` is not a list of pairs",
-        "shape 4 (): it has no `label`",
+        "shape 3 (c): its \"points\" is not a list of pairs",
+        "shape 4 (): it has no \"label\"",
         "shape 5 (d): a coordinate is not a finite number",
-        "shape 6 (e): it has no `points`",
-        "shape 7 (f): it has no `mask`",
-        "shape 8 (g): its `shape_type` is not text",
+        "shape 6 (e): it has no \"points\"",
+        "shape 7 (f): it has no \"mask\"",
+        "shape 8 (g): its \"shape_type\" is not text",
         "1.json: it is no whole JSON file of this kind",
         "2.json: it is no whole JSON file of this kind: missing field `shapes`",
     ] {

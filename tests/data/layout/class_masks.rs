@@ -81,7 +81,8 @@ fn a_class_without_any_file_is_refused() {
     tree.add("masks/scar/");
     assert_eq!(
         tree.told(find(&tree, ClassNaming::Folders, None).unwrap_err()),
-        "no image has a mask of scar: looked for scar/IMAGE in ROOT/masks; the masks there are of polyp, tool"
+        "no image has a mask of scar: looked for scar/IMAGE in ROOT/masks; the masks there are of polyp, tool. \
+         Add the masks, or leave the class out of `classes`"
     );
     // files of it that belong to no image are none
     tree.add("masks/scar/y.png");
@@ -91,7 +92,8 @@ fn a_class_without_any_file_is_refused() {
     let tree = suffixes();
     assert_eq!(
         tree.told(find(&tree, ClassNaming::Suffixes, Some(&["polyp", "scar", "burn"])).unwrap_err()),
-        "no image has a mask of scar, burn: looked for IMAGE_scar in ROOT/masks; the masks there are of polyp, tool"
+        "no image has a mask of scar, burn: looked for IMAGE_scar in ROOT/masks; the masks there are of polyp, tool. \
+         Add the masks, or leave the class out of `classes`"
     );
 }
 
@@ -112,7 +114,10 @@ fn folders_without_classes_are_refused() {
 fn names_that_classes_cannot_have_are_refused() {
     let tree = folders();
     let text = |classes: &[&str]| find(&tree, ClassNaming::Folders, Some(classes)).unwrap_err().to_string();
-    assert_eq!(text(&["polyp", "polyp"]), "polyp: a class of this name is there already");
+    assert_eq!(
+        text(&["polyp", "polyp"]),
+        "the class `polyp`: another one has this name; give each its own (`classes`)"
+    );
     assert!(text(&["ignore"]).contains("this name is for masks of pixels that are ignored"));
     assert!(text(&[""]).contains("a class must have a name"));
 }

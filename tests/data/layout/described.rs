@@ -1,7 +1,7 @@
 //! Layouts that have files of their own: VOC, nnU-Net, Cityscapes, COCO.
 
 use crate::support::tree::Tree;
-use sam2unet::data::layout::{Labels, LayoutKind, find_layout};
+use sam2unet::data::layout::{Labels, LayoutError, LayoutKind, find_layout};
 use sam2unet::data::{Folder, FolderOptions, StemRule};
 
 /// The stems of the pairs of a set.
@@ -107,11 +107,11 @@ fn nn_unets_file_is_refused_with_what_is_wrong_in_it() {
     assert!(text.starts_with("ROOT/dataset.json: ") && text.contains("line 2"), "{text}");
     assert_eq!(
         told(r#"{"labels": {"background": 0, "polyp": 2}}"#),
-        "ROOT/dataset.json: `labels` must have the values 0, 1, 2, ..., not 0, 2"
+        "ROOT/dataset.json: \"labels\" must have the values 0, 1, 2, ..., not 0, 2"
     );
     assert_eq!(
         told(r#"{"labels": {"background": 0, "polyp": 0}}"#),
-        "ROOT/dataset.json: `labels`: background and polyp both have the value 0"
+        "ROOT/dataset.json: \"labels\": background and polyp both have the value 0"
     );
     assert!(told(r#"{"labels": {"background": 0, "polyp": 0.5}}"#).contains("polyp has no whole number"));
 }
@@ -219,4 +219,34 @@ fn two_files_of_coco_for_one_set_and_masks_beside_coco_are_two_layouts() {
     assert!(text.contains("\n  COCO: images, annotations/instances.json\n  folders: images, masks\n"), "{text}");
     let layout = find_layout(Tree::new(&["images/a.jpg", "annotations/instances.json"]).root()).unwrap();
     assert!(matches!(layout.training.unwrap().labels, Labels::Coco(_)));
+}
+
+#[test]
+fn labelme_has_its_files_beside_the_images() {
+    let labelme = |paths: &[&str]| {
+        let tree =
+            Tree::new(&["a.jpg", "b.jpg"].map(|name| format!("{}{name}", paths[0])).each_ref().map(|path| &**path));
+        for folder in paths {
+            tree.add(&format!("{folder}a.jpg"));
+            tree.write(&format!("{folder}a.json"), "{\"shapes\": []}");
+        }
+        tree
+    };
+    let name = |tree: &Tree| tree.told(find_layout(tree.root()).unwrap().name());
+    assert_eq!(name(&labelme(&[""])), "Labelme: ROOT, JSON files beside the images");
+    assert_eq!(name(&labelme(&["images/"])), "Labelme: images, JSON files beside the images");
+    let beside = "JSON files beside the images";
+    for paths in [["train/", "val/"], ["images/train/", "images/val/"], ["train/images/", "val/images/"]] {
+        let [training, validation] = paths.map(|path| path.trim_end_matches('/'));
+        assert_eq!(name(&labelme(&paths)), format!("Labelme: {training}, {beside}; validation {validation}, {beside}"));
+    }
+    let tree = labelme(&["images/", "train/"]);
+    assert!(matches!(find_layout(tree.root()), Err(LayoutError::Ambiguous { .. })));
+    // masks beside them are another layout, and JSON of another kind is none
+    let tree = labelme(&["images/"]);
+    tree.add("masks/a.png");
+    let text = tree.told(find_layout(tree.root()).unwrap_err());
+    assert!(text.contains("\n  Labelme: images, JSON files beside the images\n  folders: images, masks\n"), "{text}");
+    let tree = Tree::new(&["images/a.jpg", "images/a.json"]);
+    assert!(matches!(find_layout(tree.root()), Err(LayoutError::NotFound { .. })));
 }

@@ -41,7 +41,8 @@ fn an_empty_folder_is_told_what_was_looked_for() {
     let lines: Vec<&str> = text.lines().collect();
     let first = "ROOT has no layout that is known; set `images` and `masks` to the two folders. There is: nothing";
     assert_eq!(lines[..2], [first, "Looked for:"]);
-    let begin = ["a folder of images beside one of masks", "VOC", "nnU-Net", "Cityscapes", "a YAML file", "COCO"];
+    let begin =
+        ["a folder of images beside one of masks", "VOC", "nnU-Net", "Cityscapes", "a YAML file", "COCO", "Labelme"];
     assert_eq!(lines.len(), 2 + begin.len(), "{text}");
     for (line, begin) in lines[2..].iter().zip(begin) {
         assert!(line.starts_with(&format!("  {begin}")), "{line}");

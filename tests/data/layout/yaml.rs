@@ -161,7 +161,7 @@ fn what_is_not_there_is_named_with_where_it_was_looked_for() {
          ROOT/images/train"
     );
     assert!(
-        refusal("names: [a]\ntrain: masks/train\nmasks_dir: masks\n").contains("has no folder `images` in its path")
+        refusal("names: [a]\ntrain: masks/train\nmasks_dir: masks\n").contains("has no folder \"images\" in its path")
     );
     assert!(refusal("names: [a]\n").contains("there is neither `train` nor `val` nor `test`"));
 }

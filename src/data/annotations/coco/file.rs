@@ -82,7 +82,7 @@ impl Coco {
     }
 
     fn of(path: &Path, file: RawFile, names: Option<&[String]>) -> Result<Self, AnnotationError> {
-        let lacks = |key: &str| not_coco(path, format!("it has no `{key}`"));
+        let lacks = |key: &str| not_coco(path, format!("it has no \"{key}\""));
         let images = file.images.ok_or_else(|| lacks("images"))?;
         let categories = file.categories.ok_or_else(|| lacks("categories"))?;
         let annotations = file.annotations.ok_or_else(|| lacks("annotations"))?;

@@ -108,7 +108,7 @@ impl<'de> Visitor<'de> for FileVisitor {
     type Value = RawFile;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("an object with `images`, `categories` and `annotations`")
+        f.write_str("an object with \"images\", \"categories\" and \"annotations\"")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawFile, A::Error> {
