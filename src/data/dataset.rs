@@ -66,6 +66,8 @@ pub trait Dataset: Send + Sync {
     /// When either cannot be read, and when their shapes differ.
     fn pair(&self, index: usize) -> Result<(Rgb, Truth), DataError> {
         let (image, truth) = (self.image(index)?, self.truth(index)?);
+        let name = || self.name(index).to_owned();
+        truth.check(self.classes()).map_err(|reason| DataError::Truth { name: name(), reason })?;
         if is_same_shape(image.size(), truth.size()) {
             Ok((image, truth))
         } else {

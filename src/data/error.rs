@@ -133,6 +133,28 @@ pub enum DataError {
         /// Its number, from 0.
         index: usize,
     },
+    /// What is true of an image's pixels does not go with the classes of its [`Dataset`](super::dataset::Dataset).
+    #[error("{name}: {reason}")]
+    Truth {
+        /// The sample's name.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// No image has a file with its labels.
+    #[error(
+        "none of the images in {} has its labels in a file {} {}",
+        images.display(), called,
+        folder.as_ref().map_or("beside it".to_string(), |folder| format!("in {}", folder.display()))
+    )]
+    NoLabelFiles {
+        /// The folder of the images.
+        images: PathBuf,
+        /// What such a file is called: `IMAGE.json`.
+        called: &'static str,
+        /// The folder of the files, if they are not beside the images.
+        folder: Option<PathBuf>,
+    },
     /// A batch has index maps of some images and masks of others: a defect of a [`Dataset`](super::dataset::Dataset) of one's own.
     #[error("index maps and masks cannot be in one batch; a data set must give all of one kind")]
     MixedBatch,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::classes::class::Classes;
+use super::classes::class::{ClassKind, Classes};
 use super::classes::values::PixelValue;
 use super::dataset::{Dataset, is_same_shape};
 use super::error::{BadFiles, DataError};
@@ -95,10 +95,22 @@ impl Folder {
         &self.reader
     }
 
-    /// Gives its classes names and colours, of which there must be as many as the set has. A set of one class without a name stays
-    /// one.
-    pub fn set_classes(&mut self, classes: Classes) {
+    /// Gives its classes names and colours; where nobody knows them yet, says what they are.
+    ///
+    /// # Errors
+    ///
+    /// When the set has classes of another kind or number, or one without a name.
+    pub fn set_classes(&mut self, classes: Classes) -> Result<(), DataError> {
+        let fits = match self.reader.classes() {
+            Some(own) => (own.kind, own.len()) == (classes.kind, classes.len()),
+            None => self.has_unnamed_classes() && classes.kind == ClassKind::Exclusive,
+        };
+        if !fits {
+            let own = self.reader.classes().map_or("one class without a name".to_string(), Classes::told);
+            return Err(DataError::Description(format!("the set has {own}; it cannot have {}", classes.told())));
+        }
         self.reader.set_classes(classes);
+        Ok(())
     }
 
     /// Whether values of masks are numbers of classes that nobody named yet.
@@ -109,7 +121,11 @@ impl Folder {
     /// The pair `index` and what is known of its files; sizes are not compared.
     pub(crate) fn read(&self, index: usize) -> Result<ReadPair, DataError> {
         let Pair { image, masks, .. } = &self.pairs[index];
-        let image = read_rgb_with(image, &self.options.read);
+        let image = match read_rgb_with(image, &self.options.read) {
+            // shapes are painted at its size
+            Err(error) if self.reader.annotated().is_some() => return Err(error),
+            image => image,
+        };
         let size = image.as_ref().ok().map(|(image, _)| image.size());
         // where only the image tells the size, one that cannot be read is told once
         let size = || size.map_or_else(|| picture_size(&self.pairs[index].image, &self.options.read), Ok);

@@ -112,10 +112,23 @@ pub fn match_names(names: &[OsString], candidates: &[OsString]) -> Matched {
     Matched { candidates: found, loose, left }
 }
 
-/// The candidates (their indices) that differ from a name in case or Unicode's form only.
-pub fn alike(name: &OsStr, candidates: &[OsString]) -> Vec<usize> {
-    let Some(wanted) = folded(name) else { return Vec::new() };
-    (0..candidates.len()).filter(|at| folded(&candidates[*at]).as_deref() == Some(&wanted)).collect()
+/// Names by what they have in common with others that differ in case or Unicode's form only.
+pub struct Alike(HashMap<String, Vec<usize>>);
+
+impl Alike {
+    /// Of these names.
+    pub fn of(names: &[OsString]) -> Self {
+        let mut all: HashMap<String, Vec<usize>> = HashMap::new();
+        for (at, name) in names.iter().enumerate() {
+            folded(name).into_iter().for_each(|key| all.entry(key).or_default().push(at));
+        }
+        Self(all)
+    }
+
+    /// Those (their indices) that differ from this one in case or Unicode's form at most.
+    pub fn to(&self, name: &OsStr) -> &[usize] {
+        folded(name).and_then(|key| self.0.get(&key)).map_or(&[], |found| &found[..])
+    }
 }
 
 /// What names have in common that differ in case or Unicode's form only; `None` for what is no Unicode.

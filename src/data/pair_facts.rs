@@ -62,11 +62,15 @@ impl LabelFacts {
                 Self { classes: counts, ignored, values, ..Self::default() }
             }
             Truth::Labels { masks, ignored } => {
-                let pixels = |mask: &Grey| mask.data.iter().filter(in_class).count() as u64;
+                let is_in = |level: u8| level > FOREGROUND_ABOVE;
+                let counts = |at: usize| ignored.as_ref().is_none_or(|ignored| !is_in(ignored.data[at]));
+                let known = |mask: &Grey| {
+                    mask.data.iter().enumerate().filter(|(at, level)| is_in(**level) && counts(*at)).count() as u64
+                };
                 let there = masks.iter().zip(planes).filter(|(_, file)| file.is_some());
                 let levels = there.map(|(mask, _)| MaskLevels::of(mask)).collect();
-                let ignored = ignored.as_ref().map_or(0, pixels);
-                Self { levels, classes: masks.iter().map(pixels).collect(), ignored, values, ..Self::default() }
+                let all = ignored.as_ref().map_or(0, |mask| mask.data.iter().filter(in_class).count() as u64);
+                Self { levels, classes: masks.iter().map(known).collect(), ignored: all, values, ..Self::default() }
             }
         }
     }

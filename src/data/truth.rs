@@ -1,5 +1,6 @@
 //! What is true of each pixel: of one image at its mask's size, and of a batch at a network's side.
 
+use super::classes::class::{ClassKind, Classes};
 use super::classes::nearest::resize_nearest;
 use super::classes::values::IGNORED;
 use super::flip::Flips;
@@ -80,6 +81,40 @@ impl Truth {
         }
     }
 
+    /// Whether it is of these classes: of their kind and number, with masks of one size.
+    ///
+    /// # Errors
+    /// When it is not: what is wrong.
+    pub fn check(&self, classes: Option<&Classes>) -> Result<(), String> {
+        let one = classes.is_none_or(|classes| (classes.kind, classes.len()) == (ClassKind::Overlapping, 1));
+        let kind = classes.map(|classes| classes.kind);
+        let fits = match self {
+            Self::Mask(_) => one,
+            Self::MaskAndIgnored(_) => one && kind.is_some(),
+            Self::Index(_) => kind == Some(ClassKind::Exclusive),
+            Self::Labels { masks, ignored } => {
+                let size = self.size();
+                if masks.iter().chain(ignored).any(|mask| mask.size() != size) {
+                    return Err("its masks have different sizes".to_string());
+                }
+                kind == Some(ClassKind::Overlapping) && classes.map(Classes::len) == Some(masks.len())
+            }
+        };
+        let told = match self {
+            Self::Mask(_) => "a mask of one class".to_string(),
+            Self::MaskAndIgnored(_) => "a mask of one class with ignored pixels".to_string(),
+            Self::Index(_) => "an index map".to_string(),
+            Self::Labels { masks, .. } => format!("{} masks of classes that may overlap", masks.len()),
+        };
+        match fits {
+            true => Ok(()),
+            false => Err(format!(
+                "it gives {told}, but the data set has {}",
+                classes.map_or("one class without a name".to_string(), Classes::told)
+            )),
+        }
+    }
+
     /// At another size: of each pixel the nearest one.
     pub fn resized(&self, width: usize, height: usize) -> Self {
         let nearest = |map: &Grey| resize_nearest(map, width, height);
@@ -148,7 +183,8 @@ impl BatchTruth {
             _ => None,
         });
         let most = most.max();
-        let (mut all_masks, mut all_known) = (Vec::new(), Vec::new());
+        let numbers = images.iter().map(Self::numbers).sum();
+        let (mut all_masks, mut all_known) = (Vec::with_capacity(numbers), Vec::new());
         for image in images {
             match (image, most) {
                 (Self::Index(_), _) => return None,

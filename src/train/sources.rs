@@ -133,7 +133,8 @@ impl InspectedFolders {
                 Ok(classes) => {
                     let both = [Some(&mut self.training), self.validation.as_mut()];
                     let sets = both.into_iter().flatten().filter_map(|folder| folder.set.as_mut());
-                    sets.for_each(|set| set.set_classes(classes.clone()));
+                    let refused = sets.filter_map(|set| set.set_classes(classes.clone()).err()).next();
+                    self.training.found.bad.extend(refused);
                 }
                 // files that cannot be read say more
                 Err(error) if self.training.found.bad.is_empty() => self.training.found.bad.push(error),

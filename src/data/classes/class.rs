@@ -105,6 +105,17 @@ impl Classes {
         self.list.is_empty()
     }
 
+    /// Whether these are the same classes in the same order, whatever they are drawn in.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.names().eq(other.names())
+    }
+
+    /// For people: `3 exclusive classes (background, cat, dog)`.
+    pub fn told(&self) -> String {
+        let several = if self.len() == 1 { "" } else { "es" };
+        format!("{} {} class{several} ({})", self.len(), self.kind, self.names().collect::<Vec<_>>().join(", "))
+    }
+
     /// The classes, in order.
     pub fn list(&self) -> &[Class] {
         &self.list

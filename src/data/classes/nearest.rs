@@ -4,10 +4,13 @@ use crate::data::pixels::Grey;
 
 /// An index map at another size, as Pillow's `resize((width, height), Image.NEAREST)`: each pixel is the one that its centre falls
 /// on, where centres are added up in double precision (the sum is part of the definition: at some sizes a product rounds to
-/// another pixel).
+/// another pixel). A map without pixels becomes black.
 pub fn resize_nearest(map: &Grey, width: usize, height: usize) -> Grey {
     if map.size() == (width, height) {
         return map.clone();
+    }
+    if map.data.is_empty() {
+        return Grey::filled(width, height, [0]);
     }
     let (columns, rows) = (positions(map.width, width), positions(map.height, height));
     let mut data = Vec::with_capacity(width * height);

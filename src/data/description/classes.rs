@@ -54,6 +54,11 @@ impl<'de> Deserialize<'de> for GivenClass {
 
             fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<GivenClass, M::Error> {
                 let Fields { name, values, colour } = Fields::deserialize(MapAccessDeserializer::new(map))?;
+                if let Some(PixelValue::Number(grey)) = colour
+                    && u8::try_from(grey).is_err()
+                {
+                    return Err(M::Error::custom(format!("colour = {grey}: a grey is 0 to 255")));
+                }
                 Ok(GivenClass { name, values, colour })
             }
         }
@@ -124,7 +129,7 @@ impl GivenClasses {
         Self::of_file(&text).map_err(told)
     }
 
-    fn of_file(text: &str) -> Result<Self, String> {
+    pub(super) fn of_file(text: &str) -> Result<Self, String> {
         let wrong = |error: toml::de::Error| error.to_string();
         let mut table: Table = toml::from_str(text).map_err(wrong)?;
         let list = match table.get("data").and_then(Value::as_table) {
@@ -155,7 +160,7 @@ impl GivenClasses {
     }
 
     fn classes_only(&self) -> impl Iterator<Item = &GivenClass> {
-        self.0.iter().filter(|class| class.name != IGNORE)
+        self.0.iter().filter(|class| !class.is_ignored())
     }
 
     /// The names, in order.
@@ -175,7 +180,7 @@ impl GivenClasses {
 
     /// The values that are ignored.
     pub fn ignored(&self) -> Vec<PixelValue> {
-        self.0.iter().filter(|class| class.name == IGNORE).flat_map(|class| class.values.clone()).collect()
+        self.0.iter().filter(|class| class.is_ignored()).flat_map(|class| class.values.clone()).collect()
     }
 
     /// Classes of these names in the colours that are given, or else in PASCAL VOC's.
@@ -194,6 +199,11 @@ impl GivenClasses {
 }
 
 impl GivenClass {
+    /// Whether it is no class, but what is ignored: its name in any case, as masks of it may be called.
+    fn is_ignored(&self) -> bool {
+        self.name.eq_ignore_ascii_case(IGNORE)
+    }
+
     /// The colour that is given, or the only one among its values.
     fn drawn_in(&self) -> Option<[u8; 3]> {
         let rgb = |value: &PixelValue| match value {

@@ -4,3 +4,4 @@ pub(crate) mod classes;
 pub(crate) mod describe;
 pub(crate) mod open;
 pub(crate) mod parts;
+mod values;

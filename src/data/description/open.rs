@@ -1,15 +1,20 @@
 //! From a description to sets of images and labels.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::classes::GivenClasses;
 use super::describe::Description;
 use super::parts::{Place, Places, Where};
+use super::values::{index, table};
+use crate::data::annotations::annotated::Annotated;
 use crate::data::annotations::coco::file::Coco;
+use crate::data::annotations::files::{FileMatch, files_beside};
+use crate::data::annotations::labelme::Labelme;
 use crate::data::classes::class::{ClassKind, Classes};
-use crate::data::classes::values::{IGNORED, PixelValue, ValueTable};
+use crate::data::classes::values::ValueTable;
 use crate::data::dataset::Dataset;
 use crate::data::error::DataError;
 use crate::data::folder::Folder;
@@ -18,7 +23,7 @@ use crate::data::labels::source::LabelSource;
 use crate::data::layout::class_masks::ClassNaming;
 use crate::data::layout::kind::LayoutKind;
 use crate::data::layout::name_list::Selection;
-use crate::data::layout::parts::{ClassTable, Layout};
+use crate::data::layout::parts::Layout;
 use crate::data::layout::tree::Dir;
 use crate::data::listing::Listing;
 
@@ -57,13 +62,18 @@ impl Description {
             told.push(format!("labels: {}{}", labels.told(), if self.labels.is_none() { " (found)" } else { "" }));
         }
         let mut opening = Opening { description: self, layout: layout.as_ref(), labels, coco: BTreeMap::new() };
-        let training_set = opening.set(&training, None);
-        let classes = training_set.as_ref().ok().and_then(Folder::classes).cloned();
-        let validation = validation.map(|place| opening.set(&place, classes.as_ref()));
-        if let (Where::Coco(_), Ok(set)) = (&training.labels, &training_set) {
-            opening.check_all_there(&training, set, validation.as_ref().and_then(|set| set.as_ref().ok()))?;
+        let names = opening.names_of_both(&training, validation.as_ref());
+        let mut sets = vec![opening.set(&training, names.map(Known::Names))];
+        if let Some(place) = &validation {
+            opening.labels = self.form(place, layout.as_ref())?;
+            let classes = sets[0].as_ref().ok().and_then(Folder::classes).cloned();
+            sets.push(opening.set(place, classes.map(Known::Classes)));
         }
-        Ok(DescribedSets { training: training_set, validation, labels, told })
+        let places: Vec<&Place> = std::iter::once(&training).chain(&validation).collect();
+        opening.check_all_there(&places, &mut sets);
+        let validation = validation.and_then(|_| sets.pop());
+        let training = sets.pop().unwrap_or(Err(DataError::EmptyBatch));
+        Ok(DescribedSets { training, validation, labels, told })
     }
 
     /// The labels of one folder of images alone: of predictions, say, which stand for the images that they are of.
@@ -153,28 +163,39 @@ impl Description {
 
     /// That nothing is given that labels of this form would pass over.
     fn check_form(&self, labels: LabelKind) -> Result<(), DataError> {
-        let refused = |reason: String| Err(DataError::Description(reason));
-        let of_values = [LabelKind::Index, LabelKind::Table].contains(&labels);
-        if self.ignore.is_some() && !of_values {
-            return refused(format!(
-                "`ignore` is for masks whose values mean classes, but the labels are {}; leave it out, or set `labels` to \"index\" or \
-                 \"table\"",
-                labels.told()
-            ));
-        }
-        if labels != LabelKind::Binary {
-            return Ok(());
-        }
-        if self.overlapping {
-            return refused("`overlapping` is for several classes, but the labels are masks of one".to_string());
-        }
-        match self.classes.as_ref().map(|classes| classes.names().len()) {
-            None | Some(1) => Ok(()),
-            Some(count) => refused(format!(
-                "`labels` is binary, so there is one class, but `classes` names {count}; set `labels` to \"index\" or \"table\", or \
-                 leave `classes` out"
-            )),
-        }
+        use LabelKind::{Binary, Coco, Folders, Index, Labelme, Polygons, Suffixes, Table};
+        let of_values = matches!(labels, Index | Table);
+        let told = labels.told();
+        let has_values = self.classes.as_ref().is_some_and(GivenClasses::has_values);
+        let reason = match () {
+            () if self.ignore.is_some() && !of_values => format!(
+                "`ignore` is for masks whose values mean classes, but the labels are {told}; leave it out, or set `labels` to \
+                 \"index\" or \"table\""
+            ),
+            () if labels == Binary && self.overlapping => {
+                "`overlapping` is for several classes, but the labels are masks of one".to_string()
+            }
+            () if of_values && self.overlapping => {
+                "`overlapping`: a value of a mask means one class, so its classes cannot overlap; give a folder of masks for \
+                 each class"
+                    .to_string()
+            }
+            () if labels == Binary && self.classes.is_some() => {
+                "`labels` is binary, which is one class without a name; set `labels` to \"index\" or \"table\", or leave `classes` out"
+                    .to_string()
+            }
+            () if has_values && !of_values => format!(
+                "`classes` gives values of masks, but the labels are {told}; leave the values out, or set `labels` to \"table\""
+            ),
+            () if self.mask_suffix.is_some() && matches!(labels, Folders | Suffixes | Coco | Labelme | Polygons) => {
+                format!("`mask_suffix` is for one mask an image, but the labels are {told}; leave it out")
+            }
+            () if labels == Polygons && self.classes.is_some() => {
+                "`classes`: the YAML file names the classes of its polygons (`names`); leave it out".to_string()
+            }
+            () => return Ok(()),
+        };
+        Err(DataError::Description(reason))
     }
 
     fn form_of_masks(&self, place: &Place, masks: &Path, layout: Option<&Layout>) -> Result<LabelKind, DataError> {
@@ -221,14 +242,22 @@ fn has_json(images: &Path) -> bool {
 fn has_suffixes(place: &Place, masks: &Path, classes: &[String]) -> bool {
     let listed = |folder: &Path| Listing::of(folder, place.options.recursive).map(|listing| listing.stems());
     let (Ok(images), Ok(masks)) = (listed(&place.images), listed(masks)) else { return false };
-    let masks: std::collections::BTreeSet<_> = masks.into_iter().collect();
-    let suffixed = |image: &std::ffi::OsString, class: &String| {
+    let masks: HashSet<OsString> = masks.into_iter().collect();
+    let suffixed = |image: &OsString, class: &String| {
         let mut name = image.clone();
         name.push(format!("_{class}"));
         masks.contains(&name)
     };
     let called_alike = images.iter().any(|image| masks.contains(image));
     !called_alike && images.iter().any(|image| classes.iter().any(|class| suffixed(image, class)))
+}
+
+/// What is known of the classes of a set that is opened.
+enum Known {
+    /// Their names.
+    Names(Vec<String>),
+    /// The classes of the training set, which this one need not all show.
+    Classes(Classes),
 }
 
 /// Opens the sets of a description, each file of annotations once.
@@ -240,18 +269,40 @@ struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    /// A set; `known` are the classes of another set, which this one must have, too.
-    fn set(&mut self, place: &Place, known: Option<&Classes>) -> Result<Folder, DataError> {
-        let source = self.source(place, known)?;
+    /// The names of the classes of Labelme's files of both sets, where nobody gives them: one set may show a class that the other
+    /// does not. `None` where there is no second set, and where the files say what is wrong with them when they are read.
+    fn names_of_both(&self, training: &Place, validation: Option<&Place>) -> Option<Vec<String>> {
+        let validation = validation?;
+        if self.labels != LabelKind::Labelme || self.description.classes.is_some() {
+            return None;
+        }
+        let mut files = Vec::new();
+        for place in [training, validation] {
+            let Where::Labelme(folder) = &place.labels else { return None };
+            let listing = Listing::of(&place.images, place.options.recursive).ok()?;
+            let used = place.options.selection.of(&listing).ok()?;
+            let images: Vec<PathBuf> = used.iter().map(|at| listing.files()[*at].clone()).collect();
+            files.extend(files_beside(&images, listing.folder(), folder.as_deref(), "json"));
+        }
+        let classes = Labelme::read(&files, None).ok()?;
+        Some(match self.kind() {
+            ClassKind::Exclusive => classes.classes().with_background().into_iter().map(String::from).collect(),
+            ClassKind::Overlapping => classes.classes().names().to_vec(),
+        })
+    }
+
+    /// A set, with what is known of its classes.
+    fn set(&mut self, place: &Place, known: Option<Known>) -> Result<Folder, DataError> {
+        let source = self.source(place, known.as_ref())?;
         let mut set = Folder::open_labelled(&place.images, &source, place.options.clone())?;
         if let Some(classes) = set.classes().cloned() {
             let names: Vec<String> = classes.names().map(String::from).collect();
-            let coloured = match (known, &self.description.classes) {
-                (Some(known), _) => known.clone(),
-                (None, Some(given)) => given.coloured(classes.kind, &names)?,
-                (None, None) => classes,
-            };
-            set.set_classes(coloured);
+            match (known, &self.description.classes) {
+                // other classes than those of the training set are told where both are compared
+                (Some(Known::Classes(known)), _) if known.is_like(&classes) => set.set_classes(known)?,
+                (_, Some(given)) => set.set_classes(given.coloured(classes.kind, &names)?)?,
+                _ => {}
+            }
         }
         Ok(set)
     }
@@ -260,33 +311,37 @@ impl Opening<'_> {
         if self.description.overlapping { ClassKind::Overlapping } else { ClassKind::Exclusive }
     }
 
-    fn source(&mut self, place: &Place, known: Option<&Classes>) -> Result<LabelSource, DataError> {
+    fn source(&mut self, place: &Place, known: Option<&Known>) -> Result<LabelSource, DataError> {
         let Description { classes, ignore, .. } = self.description;
         let given: Option<Vec<String>> = match (known, classes) {
-            // of the set that the others follow, without the background where it is not named among them
-            (Some(known), _) => Some(known.names().map(String::from).collect()),
+            (Some(Known::Classes(known)), _) => Some(known.names().map(String::from).collect()),
+            (Some(Known::Names(names)), _) => Some(names.clone()),
             (None, Some(given)) => Some(given.names()),
             (None, None) => None,
         };
+        // a validation set need not show each class
+        let all = !matches!(known, Some(Known::Classes(_)));
+        let of_layout = self.layout.and_then(|layout| layout.classes.as_ref());
+        let values = |masks: PathBuf, (table, classes): (ValueTable, Option<Classes>)| LabelSource::Values { masks, table, classes };
         let folder = || match &place.labels {
             Where::Masks(path) | Where::ClassFolders(path) | Where::Polygons(path) | Where::Coco(path) => path.clone(),
             Where::Labelme(path) => path.clone().unwrap_or_else(|| place.images.clone()),
         };
         Ok(match self.labels {
             LabelKind::Binary => LabelSource::Masks(folder()),
-            LabelKind::Index => self.index(folder(), ignore.as_deref())?,
-            LabelKind::Table => self.table(folder(), ignore.as_deref())?,
+            LabelKind::Index => values(folder(), index(classes.as_ref(), of_layout, ignore.as_deref())?),
+            LabelKind::Table => values(folder(), table(classes.as_ref(), ignore.as_deref())?),
             LabelKind::Folders | LabelKind::Suffixes => {
                 let naming =
                     if self.labels == LabelKind::Folders { ClassNaming::Folders } else { ClassNaming::Suffixes };
-                // a validation set need not show each class
-                LabelSource::ClassMasks { masks: folder(), naming, classes: given, all: known.is_none() }
+                LabelSource::ClassMasks { masks: folder(), naming, classes: given, all }
             }
             LabelKind::Coco => {
                 let path = folder();
                 let file = match self.coco.get(&path) {
                     Some(file) => file.clone(),
-                    None => Arc::new(Coco::read(&path, given.as_deref())?),
+                    None if all => Arc::new(Coco::read(&path, given.as_deref())?),
+                    None => Arc::new(Coco::read_some(&path, given.as_deref().unwrap_or_default())?),
                 };
                 self.coco.insert(path, file.clone());
                 LabelSource::Coco { file, kind: self.kind() }
@@ -296,7 +351,7 @@ impl Opening<'_> {
                 LabelSource::Labelme { folder, classes: given, kind: self.kind() }
             }
             LabelKind::Polygons => {
-                let numbered = self.layout.and_then(|layout| layout.classes.as_ref()).map(|table| table.names.clone());
+                let numbered = of_layout.map(|table| table.names.clone());
                 let classes = numbered.or(given).ok_or_else(|| {
                     DataError::Description(
                         "polygons need the names of their classes (`names` in the YAML file)".to_string(),
@@ -307,105 +362,28 @@ impl Opening<'_> {
         })
     }
 
-    /// Masks whose values are numbers of classes.
-    fn index(&self, masks: PathBuf, ignore: Option<&[PixelValue]>) -> Result<LabelSource, DataError> {
-        let given = self.description.classes.as_ref();
-        let of_layout = self.layout.and_then(|layout| layout.classes.as_ref());
-        let usual = [PixelValue::Number(i64::from(IGNORED))];
-        let ignored = ignore.unwrap_or(&usual);
-        let (table, classes) = match (given, of_layout) {
-            (None, None) => (ValueTable::index_table(&indices(usize::from(IGNORED)), ignored)?, None),
-            (Some(given), None) => {
-                let names = given.names();
-                let all: Vec<PixelValue> = match ignore {
-                    None if !given.ignored().is_empty() => given.ignored(),
-                    _ => ignored.iter().copied().chain(given.ignored()).collect(),
-                };
-                match names.len() {
-                    // one class, the background without a name, and what is ignored
-                    1 => {
-                        let table = ValueTable::index_table(&indices(2), &all)?;
-                        (table, Some(given.coloured(ClassKind::Overlapping, &names)?))
-                    }
-                    count => {
-                        let table = ValueTable::index_table(&indices(count), &all)?;
-                        (table, Some(given.coloured(ClassKind::Exclusive, &names)?))
-                    }
-                }
+    /// What a COCO file says of images that are in none of the sets' folders is that set's error.
+    fn check_all_there(&self, places: &[&Place], sets: &mut [Result<Folder, DataError>]) {
+        for (at, place) in places.iter().enumerate() {
+            let Where::Coco(path) = &place.labels else { continue };
+            let (Some(file), Ok(_)) = (self.coco.get(path), &sets[at]) else { continue };
+            // one file may list the images of several folders
+            let same = places.iter().filter(|other| matches!(&other.labels, Where::Coco(other) if other == path));
+            let matches: Result<Vec<FileMatch>, DataError> = same
+                .map(|other| {
+                    let listing = Listing::of(&other.images, other.options.recursive)?;
+                    Ok(file.matched(listing.folder(), listing.files()))
+                })
+                .collect();
+            let checked = matches.and_then(|matches| {
+                let missing: Vec<HashSet<usize>> = matches.into_iter().map(|found| found.missing.into_iter().collect()).collect();
+                let in_none = |image: &usize| missing.iter().all(|missing| missing.contains(image));
+                let missing = (0..file.listed().len()).filter(in_none).collect();
+                Ok(file.all_there(&FileMatch { images: Vec::new(), missing }, &place.images)?)
+            });
+            if let Err(error) = checked {
+                sets[at] = Err(error);
             }
-            (given, Some(ClassTable { names, values })) => {
-                let names = given.map_or_else(|| names.clone(), GivenClasses::names);
-                let mut of_class: Vec<Vec<PixelValue>> = indices(names.len());
-                let mut ignored: Vec<PixelValue> = ignore.map(<[_]>::to_vec).unwrap_or_default();
-                for (value, class) in values {
-                    let value = PixelValue::Number(*value);
-                    of_class.iter_mut().for_each(|own| own.retain(|other| *other != value));
-                    match class {
-                        Some(class) => of_class.get_mut(*class).into_iter().for_each(|own| own.push(value)),
-                        None => ignored.push(value),
-                    }
-                }
-                if ignore.is_none() && !of_class.iter().flatten().any(|value| *value == usual[0]) {
-                    ignored.extend(usual);
-                }
-                ignored.sort_unstable();
-                ignored.dedup();
-                let table = ValueTable::index_table(&of_class, &ignored)?;
-                let classes = given.cloned().unwrap_or_default().coloured(ClassKind::Exclusive, &names)?;
-                (table, Some(classes))
-            }
-        };
-        self.no_overlap()?;
-        Ok(LabelSource::Values { masks, table, classes })
-    }
-
-    /// Masks whose values mean classes by a table.
-    fn table(&self, masks: PathBuf, ignore: Option<&[PixelValue]>) -> Result<LabelSource, DataError> {
-        let Some(given) = self.description.classes.as_ref().filter(|given| given.has_values()) else {
-            let reason = "`labels` is table, which needs the values of each class: `classes` with a file like \
-                          `background = 0`, `polyp = [255, 0, 0]`";
-            return Err(DataError::Description(reason.to_string()));
-        };
-        let (names, values) = (given.names(), given.values());
-        if let Some((name, _)) = names.iter().zip(&values).find(|(_, values)| values.is_empty()) {
-            return Err(DataError::Description(format!(
-                "the class `{name}` has no values, but others have; give it its own"
-            )));
-        }
-        let ignored: Vec<PixelValue> = ignore.unwrap_or_default().iter().copied().chain(given.ignored()).collect();
-        let table = ValueTable::table(&values, &ignored)?;
-        self.no_overlap()?;
-        Ok(LabelSource::Values { masks, table, classes: Some(given.coloured(ClassKind::Exclusive, &names)?) })
-    }
-
-    fn no_overlap(&self) -> Result<(), DataError> {
-        match self.description.overlapping {
-            false => Ok(()),
-            true => Err(DataError::Description(
-                "`overlapping`: a value of a mask means one class, so its classes cannot overlap; give a folder of masks for \
-                 each class"
-                    .to_string(),
-            )),
         }
     }
-
-    /// That each image that the training set's file lists is in one of the two sets' folders.
-    fn check_all_there(&self, place: &Place, training: &Folder, validation: Option<&Folder>) -> Result<(), DataError> {
-        let Where::Coco(path) = &place.labels else { return Ok(()) };
-        let Some(file) = self.coco.get(path) else { return Ok(()) };
-        let listing = Listing::of(&place.images, place.options.recursive)?;
-        let mut found = file.matched(listing.folder(), listing.files());
-        // one file may list the images of both folders
-        for pair in validation.iter().flat_map(|set| set.pairs()).filter(|pair| pair.masks.contains(path)) {
-            let name = pair.image.file_name().unwrap_or_default();
-            found.missing.retain(|image| Path::new(&file.listed()[*image].file_name).file_name() != Some(name));
-        }
-        debug_assert!(!training.is_empty());
-        Ok(file.all_there(&found, listing.folder())?)
-    }
-}
-
-/// The numbers 0 to `count - 1`, each a class's.
-fn indices(count: usize) -> Vec<Vec<PixelValue>> {
-    (0..count).map(|index| vec![PixelValue::Number(index as i64)]).collect()
 }

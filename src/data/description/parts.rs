@@ -1,5 +1,6 @@
 //! Which images a described set trains on and validates on, and where their labels are.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -48,6 +49,10 @@ pub(super) struct Places {
 impl Description {
     /// The sets that are described. Lists folders and reads lists; opens no picture.
     pub(super) fn places(&self) -> Result<Places, DataError> {
+        if self.root.is_some() && (self.images.is_some() || self.masks.is_some()) {
+            let reason = "`data` and `images` exclude each other: the first finds the second";
+            return Err(DataError::Description(reason.to_string()));
+        }
         let layout = self.root.as_deref().map(find_layout).transpose()?;
         let mut told = Vec::new();
         let (mut training, mut validation) = match &layout {
@@ -84,12 +89,17 @@ impl Description {
             }
             (None, Some(fraction)) => {
                 validation = Some(self.hold_out(&mut training, fraction)?);
-                told.push(format!(
-                    "{} % of the images are held out for validation, by name and seed",
-                    100.0 * fraction
-                ));
+                let share = (1e6 * fraction).round() / 1e4;
+                told.push(format!("{share} % of the images are held out for validation, by name and seed"));
             }
-            _ => {}
+            (Some(_), Some(_)) => {
+                let reason = "`val_list` and `val_fraction` exclude each other: both say what to validate on";
+                return Err(DataError::Description(reason.to_string()));
+            }
+            (None, None) => {}
+        }
+        if let Some(validation) = &validation {
+            check_apart(&training, validation)?;
         }
         if has_own && (self.val_list.is_some() || self.val_fraction.is_some()) {
             told.push("the layout's own validation images are not used".to_string());
@@ -129,7 +139,7 @@ impl Description {
             (None, Some(path)) => Where::Coco(path.clone()),
             (None, None) => Where::Labelme(None),
             (Some(_), Some(_)) => {
-                let reason = "`masks` and `annotations` are both given: labels come from one of them";
+                let reason = "masks and `annotations` are both given: labels come from one of them";
                 return Err(DataError::Description(reason.to_string()));
             }
         };
@@ -150,8 +160,15 @@ impl Description {
                 let listing = Listing::of(&training.images, training.options.recursive)?;
                 let held = list.find(&listing)?;
                 let left = own.find(&listing)?.into_iter().filter(|at| held.binary_search(at).is_err());
-                let left: Vec<OsString> = left.map(|at| listing.stem(at)).collect();
-                training.options.selection = Selection::Only(NameList::of(own.source(), left));
+                let left: BTreeSet<OsString> = left.map(|at| listing.stem(at)).collect();
+                if left.is_empty() {
+                    return Err(DataError::Description(format!(
+                        "{} names all images that {} has for training, so that none is left",
+                        list.source(),
+                        own.source()
+                    )));
+                }
+                training.options.selection = Selection::Stems(left);
             }
             _ => {
                 // what is wrong with the list is wrong with both sets
@@ -171,11 +188,35 @@ impl Description {
         let list = |wanted: bool| {
             let is_held = |at: &usize| held.binary_search(at).is_ok();
             let names = names.iter().enumerate().filter(|(at, _)| is_held(at) == wanted).map(|(_, name)| name.clone());
-            Selection::Only(NameList::of("what `val_fraction` holds out", names))
+            Selection::Stems(names.collect())
         };
         let mut validation = training.clone();
         validation.options.selection = list(true);
         training.options.selection = list(false);
         Ok(validation)
+    }
+}
+
+/// That no image is trained on and validated on.
+fn check_apart(training: &Place, validation: &Place) -> Result<(), DataError> {
+    let place = |place: &Place| place.images.canonicalize().unwrap_or_else(|_| place.images.clone());
+    if place(training) != place(validation) || training.options.selection == validation.options.selection {
+        // what is the same through and through is told as duplicates
+        return Ok(());
+    }
+    // a folder that cannot be listed is told when its set is opened
+    let used = |place: &Place| {
+        let listing = Listing::of(&place.images, place.options.recursive).ok()?;
+        let used = place.options.selection.of(&listing).ok()?;
+        Some(used.into_iter().map(|at| listing.stem(at)).collect::<BTreeSet<_>>())
+    };
+    let (Some(training), Some(validation)) = (used(training), used(validation)) else { return Ok(()) };
+    let both: Vec<String> = training.intersection(&validation).map(|stem| stem.display().to_string()).collect();
+    match both.len() {
+        0 => Ok(()),
+        count => Err(DataError::Description(format!(
+            "{count} images would be trained on and validated on; take them out of one of the two lists: {}",
+            both.join(", ")
+        ))),
     }
 }

@@ -1,6 +1,6 @@
 //! Which files hold the labels of each image of a folder.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::data::classes::class::{ClassKind, Classes};
 use crate::data::error::DataError;
 use crate::data::layout::class_masks::{ClassNaming, class_masks};
 use crate::data::listing::Listing;
-use crate::data::names::{Matched, StemRule, alike, common_suffix, match_names};
+use crate::data::names::{Alike, Matched, StemRule, common_suffix, match_names};
 use crate::data::pairs::{FolderOptions, Found, Pair};
 use crate::data::unused::{Unused, UnusedKind};
 
@@ -48,14 +48,19 @@ pub(crate) fn pair_up(images: &Path, labels: &LabelSource, options: &FolderOptio
         LabelSource::Labelme { folder, classes, kind } => {
             let (listing, used) = listed(images, options)?;
             let files = beside(&listing, &used, folder.as_deref(), "json");
-            let annotated: Arc<dyn Annotated> = Arc::new(Labelme::read(&files, classes.as_deref())?);
-            drawn(&listing, used, files, annotated, *kind)
+            let place = ("IMAGE.json", folder.as_deref());
+            let read = |files: &[Option<PathBuf>]| Ok(Labelme::read(files, classes.as_deref())?);
+            drawn(&listing, used, files, &read, *kind, place)
         }
         LabelSource::Polygons { folder, classes, kind } => {
             let (listing, used) = listed(images, options)?;
             let files = beside(&listing, &used, Some(folder), "txt");
-            let annotated: Arc<dyn Annotated> = Arc::new(PolygonText::read(&files, classes)?);
-            drawn(&listing, used, files, annotated, *kind)
+            let read = |files: &[Option<PathBuf>]| Ok(PolygonText::read(files, classes)?);
+            let mut paired = drawn(&listing, used, files, &read, *kind, ("IMAGE.txt", Some(folder)))?;
+            if let LabelReader::Drawn { numbered, .. } = &mut paired.reader {
+                numbered.clone_from(classes);
+            }
+            Ok(paired)
         }
     }
 }
@@ -124,11 +129,12 @@ fn missing_masks(
     let empty = masks.unused().kinds().find(|(kind, _)| *kind == UnusedKind::ZeroBytes);
     // a suffix explains what is missing only where nothing fits without
     let none_fits = without.len() == stems.len();
-    let missing = |stem: &&OsString| rule.mask_of(stem).is_some_and(|name| !mask_stems.contains(&name));
+    let there: HashSet<&OsString> = mask_stems.iter().collect();
+    let alike = Alike::of(mask_stems);
     let choices = |stem: &OsString| {
-        let found = alike(&rule.mask_of(stem)?, mask_stems);
-        let names = found.iter().map(|at| masks.files()[*at].file_name().unwrap_or_default().display().to_string());
-        let names: Vec<String> = names.collect();
+        let found = alike.to(&rule.mask_of(stem).filter(|name| !there.contains(name))?);
+        let name = |at: &usize| masks.files()[*at].file_name().unwrap_or_default().display().to_string();
+        let names: Vec<String> = found.iter().map(name).collect();
         (names.len() > 1).then(|| format!("{} may be of {}", names.join(" and "), stem.display()).into_boxed_str())
     };
     DataError::MissingMask {
@@ -136,7 +142,7 @@ fn missing_masks(
         images: stems.len(),
         called: rule.to_string().into(),
         suffix: none_fits.then(|| common_suffix(stems, mask_stems)).flatten().map(String::into_boxed_str),
-        unclear: stems.iter().filter(missing).find_map(choices),
+        unclear: stems.iter().find_map(choices),
         empty_masks: empty.map_or(0, |(_, paths)| paths.len()),
         without,
     }
@@ -193,8 +199,7 @@ fn coco(listing: &Listing, used: Vec<usize>, file: &Arc<Coco>, kind: ClassKind) 
             None => not_listed.push(listing.files()[at].clone()),
         }
     }
-    if there.is_empty() {
-        file.all_there(&matched, listing.folder())?;
+    if matched.images.iter().all(Option::is_none) {
         let (images, annotations) = (listing.folder().to_owned(), file.path().to_owned());
         return Err(DataError::NoneListed { images, annotations });
     }
@@ -205,17 +210,23 @@ fn coco(listing: &Listing, used: Vec<usize>, file: &Arc<Coco>, kind: ClassKind) 
     Ok(paired)
 }
 
-/// Of annotations that have the images that are used, in their order.
-fn drawn(
+/// Of annotations that `read` reads for the images that are used, in their order; what such a file is called, and where it lies.
+fn drawn<A: Annotated + 'static>(
     listing: &Listing,
     used: Vec<usize>,
     files: Vec<Option<PathBuf>>,
-    annotated: Arc<dyn Annotated>,
+    read: &dyn Fn(&[Option<PathBuf>]) -> Result<A, DataError>,
     kind: ClassKind,
+    (called, folder): (&'static str, Option<&Path>),
 ) -> Result<Paired, DataError> {
+    if files.iter().all(Option::is_none) {
+        let (images, folder) = (listing.folder().to_owned(), folder.map(Path::to_owned));
+        return Err(DataError::NoLabelFiles { images, called, folder });
+    }
     let numbers = (0..used.len()).collect();
     let unlabelled = used.iter().zip(&files).filter(|(_, file)| file.is_none());
     let unlabelled = unlabelled.map(|(at, _)| listing.files()[*at].clone()).collect();
+    let annotated: Arc<dyn Annotated> = Arc::new(read(&files)?);
     let mut paired = drawn_with(listing, used, files, annotated, numbers, kind)?;
     paired.found.unlabelled = unlabelled;
     Ok(paired)
@@ -248,5 +259,5 @@ fn drawn_with(
         paths.iter().filter(|path| !is_used(path)).for_each(|path| among_images.add(kind, path.clone()));
     }
     let found = Found { among_images, ..Found::default() };
-    Ok(Paired { pairs, reader: LabelReader::Drawn { classes, annotated, numbers, ignores }, found })
+    Ok(Paired { pairs, reader: LabelReader::Drawn { classes, annotated, numbers, ignores, numbered: Vec::new() }, found })
 }

@@ -41,6 +41,8 @@ pub(crate) enum LabelReader {
         numbers: Vec<usize>,
         /// Whether any pixels are ignored.
         ignores: bool,
+        /// The names of the classes by their numbers in the files, where these say numbers.
+        numbered: Vec<String>,
     },
 }
 
@@ -81,7 +83,7 @@ impl LabelReader {
             Self::OneClass => "one class".to_string(),
             Self::Values { table, classes } => format!("{table:?} {classes:?}"),
             Self::Planes { classes, ignored, .. } => format!("planes {classes:?} {}", ignored.is_some()),
-            Self::Drawn { classes, ignores, .. } => format!("drawn {classes:?} {ignores}"),
+            Self::Drawn { classes, ignores, numbered, .. } => format!("drawn {classes:?} {ignores} {numbered:?}"),
         }
     }
 
@@ -122,7 +124,7 @@ impl LabelReader {
                 let ignored = ignored.as_ref().map(|ignored| ignored[index].as_ref());
                 read_planes(&planes[index], ignored, image, options)
             }
-            Self::Drawn { classes, annotated, numbers, ignores } => {
+            Self::Drawn { classes, annotated, numbers, ignores, .. } => {
                 let drawing = annotated.drawing(numbers[index], image()?)?;
                 let truth = match classes.kind {
                     ClassKind::Exclusive => Truth::Index(drawing.exclusive()),

@@ -1,6 +1,6 @@
 //! Lists of names: which images of a folder are used.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -40,6 +40,8 @@ pub enum Selection {
     Only(NameList),
     /// All but those of a list: what is left to train on when some are held out.
     Except(NameList),
+    /// Those of these stems, to the letter.
+    Stems(BTreeSet<OsString>),
 }
 
 impl NameList {
@@ -187,6 +189,7 @@ impl Selection {
         let list = match self {
             Self::All => return Ok(all.collect()),
             Self::Only(list) => return list.find(images),
+            Self::Stems(stems) => return Ok(all.filter(|image| stems.contains(&images.stem(*image))).collect()),
             Self::Except(list) => list,
         };
         let without = list.find(images)?;

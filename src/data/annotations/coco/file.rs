@@ -72,16 +72,29 @@ impl Coco {
     /// that are not there or are there twice, sizes and run lengths that do not fit, coordinates that are no finite
     /// numbers.
     pub fn read(path: &Path, names: Option<&[String]>) -> Result<Self, AnnotationError> {
+        Self::read_with(path, names, true)
+    }
+
+    /// The same with names of classes, not all of which the file must have a category of.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read), but for names that no category has.
+    pub fn read_some(path: &Path, names: &[String]) -> Result<Self, AnnotationError> {
+        Self::read_with(path, Some(names), false)
+    }
+
+    fn read_with(path: &Path, names: Option<&[String]>, all: bool) -> Result<Self, AnnotationError> {
         let json = fs::read(path).map_err(|source| AnnotationError::Read { path: path.to_owned(), source })?;
         let file =
             parse(json, |json| serde_json::from_slice::<RawFile>(json)).map_err(|error| match error.classify() {
                 serde_json::error::Category::Data => not_coco(path, error.to_string()),
                 _ => AnnotationError::Json { path: path.to_owned(), reason: error.to_string() },
             })?;
-        Self::of(path, file, names)
+        Self::of(path, file, names, all)
     }
 
-    fn of(path: &Path, file: RawFile, names: Option<&[String]>) -> Result<Self, AnnotationError> {
+    fn of(path: &Path, file: RawFile, names: Option<&[String]>, all: bool) -> Result<Self, AnnotationError> {
         let lacks = |key: &str| not_coco(path, format!("it has no \"{key}\""));
         let images = file.images.ok_or_else(|| lacks("images"))?;
         let categories = file.categories.ok_or_else(|| lacks("categories"))?;
@@ -90,7 +103,7 @@ impl Coco {
         let mut reading = Reading { file: path.into(), bad: Vec::new(), unusable: Vec::new(), notes: Notes::default() };
         let entries = images.len() + categories.len() + annotations.len();
         let categories = reading.categories(categories);
-        let (classes, mut marks) = classes_of(path, &categories, names, !reading.bad.is_empty())?;
+        let (classes, mut marks) = classes_of(path, &categories, names, all, !reading.bad.is_empty())?;
         // what is of them need not be told of again
         marks.extend(reading.unusable.drain(..).map(|id| (id, None)));
         let (mut images, numbers) = reading.images(images);
@@ -170,6 +183,7 @@ fn classes_of(
     path: &Path,
     categories: &[(Id, String)],
     names: Option<&[String]>,
+    all: bool,
     some_are_bad: bool,
 ) -> Result<(Classes, Marks), AnnotationError> {
     let collected = || categories.iter().map(|(_, name)| name.clone());
@@ -183,7 +197,7 @@ fn classes_of(
         })?,
     };
     let there: HashSet<&str> = categories.iter().map(|(_, name)| name.as_str()).collect();
-    let missing: Vec<String> = match names {
+    let missing: Vec<String> = match names.filter(|_| all) {
         Some(_) => classes.names().iter().filter(|name| !there.contains(name.as_str())).cloned().collect(),
         None => Vec::new(),
     };
