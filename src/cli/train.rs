@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf, absolute};
 
 /// What `--help` says after the flags.
 const EXAMPLES: &str = "\
-An image and its mask have one file stem and one shape; masks are grey, white is foreground.
+An image and its mask have one file stem and one shape; masks are grey, white is foreground. Several classes, other masks and
+annotations: --labels, --classes, --annotations (docs/labels.md).
 
 Results: config.toml, run.json, log.jsonl, best/model.safetensors, last/model.safetensors, curves.svg, samples.png;
 `best` and `last` are links into `checkpoints`. `sam2unet predict --checkpoint` takes the folder.
@@ -31,6 +32,11 @@ Examples:
       on generated scenes: a demonstration of a few minutes
   sam2unet train --images IMAGES --masks MASKS --val-images MORE --val-masks THEIRS \\
       --backbone sam2_hiera_large.pt --task polyp
+  sam2unet train --demo classes
+      on generated scenes of several classes
+  sam2unet train --data VOC2012 --val-fraction 0.1 --check-data --sheet sheet.png
+      says what was understood of a data set, and draws it
+  sam2unet train --images IMAGES --masks MASKS --classes background,polyp,instrument
   sam2unet train --resume runs/polyp --epochs 40";
 
 /// Train on a folder of images and masks, or, without --images, on generated scenes

@@ -86,11 +86,11 @@ impl Truth {
     /// # Errors
     /// When it is not: what is wrong.
     pub fn check(&self, classes: Option<&Classes>) -> Result<(), String> {
-        let one = classes.is_none_or(|classes| (classes.kind, classes.len()) == (ClassKind::Overlapping, 1));
         let kind = classes.map(|classes| classes.kind);
+        let one_of_many = kind == Some(ClassKind::Overlapping) && classes.map(Classes::len) == Some(1);
         let fits = match self {
-            Self::Mask(_) => one,
-            Self::MaskAndIgnored(_) => one && kind.is_some(),
+            Self::Mask(_) => classes.is_none(),
+            Self::MaskAndIgnored(_) => one_of_many,
             Self::Index(_) => kind == Some(ClassKind::Exclusive),
             Self::Labels { masks, ignored } => {
                 let size = self.size();

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::settings::settings::Settings;
+use crate::data::classes::class::{ClassKind, Classes};
 use crate::data::loader::BATCHES_HELD;
 use crate::data::multi_scale::MultiScale;
 use crate::device::Device;
@@ -67,16 +68,17 @@ impl fmt::Display for Shortage {
     }
 }
 
-/// What a run with these settings on `images` training images of `classes` classes lacks on `device`; `None` if it seems to fit, or nobody
+/// What a run with these settings on `images` training images of these classes lacks on `device`; `None` if it seems to fit, or nobody
 /// tells. `resumed` says whether it goes on from a checkpoint.
 pub(super) fn shortage(
     settings: &Settings,
     images: usize,
-    classes: usize,
+    classes: Option<&Classes>,
     device: &Device,
     resumed: bool,
 ) -> Option<Shortage> {
-    let (model, batches) = (model_bytes(settings, images, classes), batch_bytes(settings, images, classes));
+    let (model, batches) =
+        (model_bytes(settings, images, classes.map_or(1, Classes::len)), batch_bytes(settings, images, classes));
     let machine = machine_memory(Path::new("/"));
     let short = |needed: u64, memory: Option<MachineMemory>, of| {
         let memory = memory.filter(|memory| needed > memory.available)?;
@@ -118,11 +120,17 @@ fn model_bytes(settings: &Settings, images: usize, classes: usize) -> u64 {
     settings.variant.visit(Bytes(classes, side, batch, settings.memory, settings.precision))
 }
 
-/// The batches that wait to be learnt from: an image's three planes and its masks.
-fn batch_bytes(settings: &Settings, images: usize, classes: usize) -> u64 {
+/// The batches that wait to be learnt from: an image's three planes, and its masks or its index map.
+fn batch_bytes(settings: &Settings, images: usize, classes: Option<&Classes>) -> u64 {
     let side = largest_side(settings) as u64;
-    let numbers = (largest_batch(settings, images) as u64).saturating_mul((3 + classes as u64) * side * side);
-    numbers.saturating_mul(4 * BATCHES_HELD as u64)
+    let of_pixel = match classes {
+        None => 4 * (3 + 1),
+        Some(classes) if classes.kind == ClassKind::Exclusive => 4 * 3 + 1,
+        // a mask each, and whether it is known
+        Some(classes) => 4 * 3 + 5 * classes.len() as u64,
+    };
+    let bytes = (largest_batch(settings, images) as u64).saturating_mul(of_pixel * side * side);
+    bytes.saturating_mul(BATCHES_HELD as u64)
 }
 
 /// The settings that lower it, the one that changes least first. A run that goes on keeps what its weights depend on.
@@ -257,21 +265,21 @@ mod tests {
         // three images make no batch of 65536
         let many = Settings { batch_size: 65536, size: 1024, ..small.clone() };
         if machine_memory(Path::new("/")).is_some_and(|memory| memory.available > 8 << 30) {
-            assert_eq!(shortage(&small, 3, 1, &device, false), None);
+            assert_eq!(shortage(&small, 3, None, &device, false), None);
         }
-        let most = |settings: &Settings, images| model_bytes(settings, images, 1) + batch_bytes(settings, images, 1);
+        let most = |settings: &Settings, images| model_bytes(settings, images, 1) + batch_bytes(settings, images, None);
         assert_eq!(most(&many, 3), most(&Settings { batch_size: 3, ..many.clone() }, 1000));
         if machine_memory(Path::new("/")).is_none() {
             return;
         }
-        let found = shortage(&many, 65536, 1, &device, false).unwrap();
+        let found = shortage(&many, 65536, None, &device, false).unwrap();
         assert!(found.is_hopeless(), "{found:?}");
         let text = found.to_string();
         assert!(
             ["`memory` = small", "`batch_size`", "`precision` = bf16", "`size`"].iter().all(|part| text.contains(part))
         );
         let spare = Settings { memory: MemoryUse::Small, precision: Precision::Bf16, ..many };
-        let text = shortage(&spare, 65536, 1, &device, false).unwrap().to_string();
+        let text = shortage(&spare, 65536, None, &device, false).unwrap().to_string();
         assert!(!text.contains("`memory`") && !text.contains("`precision`"), "{text}");
     }
 

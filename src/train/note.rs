@@ -53,14 +53,14 @@ pub enum Note {
     Memory(Shortage),
     /// What was found in the weight file that the model starts from.
     Weights(Report),
-    /// The weight file is of a model with another number of classes: its heads are not taken.
+    /// The weight file is of a model of other classes: its heads are not taken.
     OtherClasses {
         /// The file.
         path: PathBuf,
-        /// The number of its classes.
-        found: usize,
-        /// The number of the run's.
-        wanted: usize,
+        /// Its classes.
+        found: String,
+        /// The run's.
+        wanted: String,
     },
     /// Which layout and which labels were found.
     Described(String),
@@ -116,10 +116,9 @@ impl fmt::Display for Note {
             Self::Weights(report) => report.fmt(f),
             Self::OtherClasses { path, found, wanted } => write!(
                 f,
-                "{} tells {found} class{} apart and this run {wanted}: all is taken from it but the heads (`head`, `side1`, `side2`), \
+                "{} is a model of {found}, and this run has {wanted}: all is taken from it but the heads (`head`, `side1`, `side2`), \
                  which begin at random",
-                path.display(),
-                if *found == 1 { "" } else { "es" }
+                path.display()
             ),
             Self::Described(found) => f.write_str(found),
             Self::Data(warning) => warning.fmt(f),

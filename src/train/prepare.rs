@@ -29,6 +29,7 @@ use crate::checkpoint::found::{FoundAs, find_model};
 use crate::checkpoint::load::{Scope, classes_of, load};
 use crate::checkpoint::report::Report;
 use crate::data::classes::class::Classes;
+use crate::data::description::classes::GivenClasses;
 use crate::data::error::DataError;
 use crate::device::{Device, DeviceError};
 use crate::kernels::precision::Precision;
@@ -110,7 +111,9 @@ pub enum PrepareError {
     #[error(transparent)]
     Empty(#[from] EmptySet),
     /// The data of a resumed run is not where it was.
-    #[error("{0}: if the data was moved, give its new place (`images`, `masks`, `val_images`, `val_masks`, or `data`)")]
+    #[error(
+        "{0}: if the data was moved, give its new place (`images`, `masks`, `val_images`, `val_masks`, `data`, `annotations`, `train_list`, `val_list`)"
+    )]
     Moved(DataError),
     /// The score that is to choose the best model is none of these classes'.
     #[error("`best_by` = {key}: {reason}")]
@@ -121,8 +124,28 @@ pub enum PrepareError {
         reason: String,
     },
     /// The validation set has other classes than the training set.
-    #[error("the validation set must have the training set's classes, in the same order")]
-    OtherClasses,
+    #[error(
+        "the training set has {training}, but the validation set has {validation}; both must have the same, in the same order"
+    )]
+    OtherClasses {
+        /// The training set's.
+        training: String,
+        /// The validation set's.
+        validation: String,
+    },
+    /// The classes are not those that a run's model was trained on.
+    #[error(
+        "{} was trained on {run}, but now there are {now}: a run goes on with the classes that it had, in their order (`classes`)",
+        path.display()
+    )]
+    ClassesChanged {
+        /// The run's newest model.
+        path: PathBuf,
+        /// Its classes.
+        run: String,
+        /// Those of the images.
+        now: String,
+    },
     /// Training takes more memory than there is.
     #[error("{0}")]
     Memory(Box<Shortage>),
@@ -325,7 +348,14 @@ pub fn prepare(start: Start, command: Vec<String>, observer: &mut dyn Observer) 
             let gone = |error: &DataError| {
                 matches!(
                     error,
-                    DataError::ReadFolder { .. } | DataError::EmptyFolder { .. } | DataError::MissingMask { .. }
+                    DataError::ReadFolder { .. }
+                        | DataError::EmptyFolder { .. }
+                        | DataError::MissingMask { .. }
+                        | DataError::Layout(_)
+                        | DataError::Names(_)
+                        | DataError::Annotations(_)
+                        | DataError::NoneListed { .. }
+                        | DataError::NoLabelFiles { .. }
                 )
             };
             opened.map_err(|error| match &place {
@@ -349,17 +379,18 @@ pub fn prepare(start: Start, command: Vec<String>, observer: &mut dyn Observer) 
         moved.iter().for_each(|(key, path)| note(observer, Note::StartNotRead { key, path: path.clone() }));
     }
     // before the model, which takes memory
-    let count = sources.training.classes().map_or(1, Classes::len);
-    if let Some(shortage) = shortage(&settings, sources.training.len(), count, &device, resumed.is_some()) {
+    let classes = sources.training.classes();
+    if let Some(shortage) = shortage(&settings, sources.training.len(), classes, &device, resumed.is_some()) {
         match shortage.is_hopeless() && !any_memory {
             true => return Err(PrepareError::Memory(Box::new(shortage))),
             false => note(observer, Note::Memory(shortage)),
         }
     }
     let saved = resumed.map(RunFolder::last_model);
-    let classes = trained_classes(&mut settings, &sources)?;
+    let classes = trained_classes(&mut settings, &sources, resumed.is_some())?;
+    let named = sources.training.classes();
     let (mut learner, report) =
-        open_learner(&settings, &device, &classes, saved.as_deref(), &mut |found| note(observer, found))?;
+        open_learner(&settings, &device, &classes, named, saved.as_deref(), &mut |found| note(observer, found))?;
     if let Some(folder) = resumed {
         folder.restore_optimiser(&mut *learner)?;
     }
@@ -393,19 +424,70 @@ pub fn prepare(start: Start, command: Vec<String>, observer: &mut dyn Observer) 
     Ok(Prepared::Run(Box::new(PreparedRun { settings, sources, folder, learner, history })))
 }
 
+/// For people: `3 exclusive classes (background, cat, dog)`.
+fn told_classes(classes: Option<&Classes>) -> String {
+    classes.map_or("one class without a name".to_string(), Classes::told)
+}
+
+/// That a run goes on with the classes that it had, in their order: each output of the model is one of them.
+fn check_same_classes(path: &Path, run: Option<&Classes>, now: Option<&Classes>) -> Result<(), PrepareError> {
+    let same = match (run, now) {
+        (None, None) => true,
+        (Some(run), Some(now)) => run.is_like(now),
+        _ => false,
+    };
+    match same {
+        true => Ok(()),
+        false => {
+            Err(PrepareError::ClassesChanged { path: path.to_owned(), run: told_classes(run), now: told_classes(now) })
+        }
+    }
+}
+
+/// What the classes of a model are whose heads say something else than those of the run, so that they are not taken: `found` is
+/// the number of its outputs, `told` what its file says of them.
+fn other_classes(found: Option<usize>, told: Option<&Classes>, run: Option<&Classes>) -> Option<String> {
+    let count = run.map_or(1, Classes::len);
+    match (found, told) {
+        (_, Some(told)) if run.is_some_and(|run| run.is_like(told)) => None,
+        // one class is one class, whatever its name
+        (Some(1), _) if count == 1 => None,
+        (_, Some(told)) => Some(told.told()),
+        (Some(found), None) if found != count => Some(match found {
+            1 => told_classes(None),
+            _ => format!("{found} classes"),
+        }),
+        _ => None,
+    }
+}
+
 /// What the model is trained to tell apart; class weights that are to be found are written into the settings.
 ///
 /// # Errors
 /// When the sets have different classes, or the settings say what these do not have.
-fn trained_classes(settings: &mut Settings, sources: &Sources) -> Result<TrainedClasses, PrepareError> {
+fn trained_classes(settings: &mut Settings, sources: &Sources, resumed: bool) -> Result<TrainedClasses, PrepareError> {
     let classes = sources.training.classes();
-    if sources.validation.as_ref().is_some_and(|validation| validation.classes() != classes) {
-        return Err(PrepareError::OtherClasses);
+    if let Some(validation) = sources.validation.as_ref().map(|set| set.classes())
+        && classes.map(|classes| (classes.kind, classes.names().collect()))
+            != validation.map(|classes| (classes.kind, classes.names().collect::<Vec<_>>()))
+    {
+        return Err(PrepareError::OtherClasses {
+            training: told_classes(classes),
+            validation: told_classes(validation),
+        });
     }
     if let Some(key) = settings.best_by {
         let refused = |reason: String| Err(PrepareError::BestBy { key, reason });
         match (classes, key.kind()) {
             (None, _) => return refused(format!("there is one class; its best model is chosen by {SELECTION_KEY}")),
+            _ if sources.validation.is_none() => {
+                return refused("there is no validation set, so the best model is chosen by its loss".to_string());
+            }
+            _ if key.lower_is_better() => {
+                let reason =
+                    "images where a class is missed are left out of it, so that a model which finds little would win";
+                return refused(reason.to_string());
+            }
             (Some(classes), Some(kind)) if kind != classes.kind => {
                 return refused(format!("only {kind} classes have it, and these are {}", classes.kind));
             }
@@ -413,7 +495,17 @@ fn trained_classes(settings: &mut Settings, sources: &Sources) -> Result<Trained
         }
     }
     if let Some(given) = &settings.class_weights {
+        // what was found for another run's images is found anew for this one's
+        let given = if let (WeightsOfClasses::Found(_), false) = (given, resumed) {
+            &WeightsOfClasses::Balanced
+        } else {
+            given
+        };
         settings.class_weights = Some(sources.class_weights(given)?);
+    }
+    if let Some((labels, names)) = sources.found_classes() {
+        settings.labels.get_or_insert(labels);
+        settings.classes.get_or_insert(GivenClasses::named(names));
     }
     let weights = settings.class_weights.as_ref().and_then(WeightsOfClasses::numbers);
     Ok(TrainedClasses {
@@ -469,6 +561,7 @@ fn open_learner(
     settings: &Settings,
     device: &Device,
     classes: &TrainedClasses,
+    named: Option<&Classes>,
     saved: Option<&Path>,
     note: &mut dyn FnMut(Note),
 ) -> Result<(Box<dyn Learner>, Option<Report>), PrepareError> {
@@ -485,11 +578,15 @@ fn open_learner(
         (Some(path), _) => {
             let path = find(path)?;
             let file = WeightFile::open(&path)?;
-            let other = classes_of(&file).filter(|found| *found != classes.count && saved.is_none());
+            let told = Classes::of_metadata(file.metadata()).unwrap_or_default();
+            if saved.is_some() {
+                check_same_classes(&path, told.as_ref(), named)?;
+            }
+            let other = other_classes(classes_of(&file), told.as_ref(), named).filter(|_| saved.is_none());
             let scope = if other.is_some() { Scope::AllButHeads } else { Scope::All };
             let opened = from_file(settings, device, classes, &file, scope, &mut random)?;
             if let Some(found) = other {
-                note(Note::OtherClasses { path, found, wanted: classes.count });
+                note(Note::OtherClasses { path, found, wanted: told_classes(named) });
             }
             opened
         }

@@ -24,13 +24,16 @@ use super::settings::settings::Settings;
 use super::sources::Sources;
 use super::validation::{Selection, ValidationScores, over, score_image};
 use crate::checkpoint::version::{FORMAT_KEY, MODEL_FORMAT};
+use crate::data::classes::class::Classes;
 use crate::data::dataset::Dataset;
 use crate::data::example::normalisation_metadata;
 use crate::data::flip::Flips;
 use crate::data::loader::{BatchRequest, Loader};
 
-/// Validation images scored at a time, in parallel, after the model saw them one by one.
+/// Validation images scored at a time, in parallel, after the model saw them one by one: as many as so many bytes of logits are of,
+/// but at most 16.
 const SCORED_TOGETHER: usize = 16;
+const LOGITS_HELD: usize = 256 << 20;
 /// A device that lags behind the host is asked for its losses after as many steps, or when the oldest of them was begun so
 /// long ago; another after each.
 const STEPS_UNREAD: usize = 16;
@@ -368,6 +371,11 @@ impl Run<'_> {
         };
         let score = summary.as_ref().map_or(loss, |summary| self.selection.score(summary));
         let better = |old: f64| if summary.is_some() { self.selection.is_better(score, old) } else { score < old };
+        // where no validation image shows a class, there is no score, and the first model stays the best
+        let score = match summary.is_some() && score.is_nan() && self.state.best.is_none() {
+            true => self.selection.worst(),
+            false => score,
+        };
         let best = score.is_finite() && self.state.best.is_none_or(|old| better(old.score));
         let selection = self.selection;
         self.observer.event(&Event::Epoch { epoch, loss, validation: summary.as_ref(), selection, best });
@@ -381,8 +389,10 @@ impl Run<'_> {
         let requests =
             (0..count).map(|index| BatchRequest { side, samples: vec![(index, Flips::default())] }).collect();
         let mut loader = Loader::new(dataset.clone(), requests, self.loader_threads());
+        let classes = dataset.classes().map_or(1, Classes::len);
+        let together = (LOGITS_HELD / (4 * classes * side * side)).clamp(1, SCORED_TOGETHER);
         let mut scores = Vec::with_capacity(count);
-        let mut unscored = Vec::with_capacity(SCORED_TOGETHER);
+        let mut unscored = Vec::with_capacity(together);
         for index in 0..count {
             if self.stopped() {
                 return Ok(None);
@@ -393,7 +403,7 @@ impl Run<'_> {
             }
             let batch = loader.next().ok_or_else(|| LearnError::Batch("the loader ended early".to_string()))??;
             unscored.push((index, self.learner.predict(&batch.images, 1, side)?));
-            if unscored.len() == SCORED_TOGETHER || index + 1 == count {
+            if unscored.len() == together || index + 1 == count {
                 let selection = self.selection;
                 let score =
                     |(index, logits): &(usize, Vec<f32>)| score_image(&**dataset, *index, logits, side, selection);

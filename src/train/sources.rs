@@ -19,6 +19,7 @@ use crate::data::duplicates::duplicates;
 use crate::data::error::{BadFiles, DataError};
 use crate::data::folder::Folder;
 use crate::data::inspect::{Inspection, inspect};
+use crate::data::labels::kind::LabelKind;
 use crate::data::names::name_as_text;
 use crate::data::pair_facts::{LabelFacts, PairFacts};
 use crate::data::pixels::Rgb;
@@ -45,6 +46,8 @@ pub struct Sources {
     described: String,
     /// Pixels of the training set, where its files were read.
     pixels: Option<ClassPixels>,
+    /// The form of the labels, where they are in files.
+    labels: Option<LabelKind>,
 }
 
 /// The folders of a run, all of whose files were read.
@@ -265,7 +268,7 @@ impl Sources {
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Self, DataError> {
         let Some(description) = settings.description() else { return Ok(Self::generated(settings)) };
-        let DescribedSets { training, validation, told, .. } = description.open()?;
+        let DescribedSets { training, validation, told, labels } = description.open()?;
         // a set that cannot be paired is refused before the other one is read
         let (training, validation) = (training?, validation.transpose()?);
         let mut read = |set: Folder| InspectedFolder { found: inspect(&set, threads, kept, progress), set: Some(set) };
@@ -299,7 +302,16 @@ impl Sources {
             None => "; nothing is held out (no `val_images`)".to_string(),
         };
         let validation = validation.map(|set| Arc::new(set) as Arc<dyn Dataset>);
-        Ok(Self { notes, training: Arc::new(training), validation, described, pixels })
+        Ok(Self { notes, training: Arc::new(training), validation, described, pixels, labels: Some(labels) })
+    }
+
+    /// The form of labels of several classes in files, and the names of the classes: what a run keeps, so that it finds the same
+    /// when it goes on.
+    pub(super) fn found_classes(&self) -> Option<(LabelKind, Vec<String>)> {
+        let (labels, classes) = (self.labels?, self.training.classes()?);
+        // a layout's YAML file names the classes of its polygons, whatever else is said
+        let kept = labels != LabelKind::Binary && labels != LabelKind::Polygons;
+        kept.then(|| (labels, classes.names().map(String::from).collect()))
     }
 
     /// What each class counts in the loss: `given`, or so that all classes count alike, however many pixels they have.
@@ -358,7 +370,7 @@ impl Sources {
         };
         let described = format!("{images} generated scenes; validation on {val_images} others (no `images` given)");
         let (training, validation) = (set(training), Some(set(validation)));
-        Self { training, validation, notes: Vec::new(), described, pixels: None }
+        Self { training, validation, notes: Vec::new(), described, pixels: None, labels: None }
     }
 
     /// Sets of one's own.
@@ -367,7 +379,7 @@ impl Sources {
             Some(set) => format!("{} images; validation on {}", training.len(), set.len()),
             None => format!("{} images; nothing is held out", training.len()),
         };
-        Self { training, validation, notes: Vec::new(), described, pixels: None }
+        Self { training, validation, notes: Vec::new(), described, pixels: None, labels: None }
     }
 }
 

@@ -1,12 +1,13 @@
 //! How good a model is on the validation set, by the maps that `predict` would save.
 
-use serde::Serialize;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::error::TrainError;
 use super::run_folder::state::SELECTION_KEY;
 use crate::data::classes::class::{ClassKind, Classes};
 use crate::data::classes::prediction::{predicted_index, predicted_labels};
 use crate::data::dataset::Dataset;
+use crate::data::error::DataError;
 use crate::data::mask::saved_mask;
 use crate::data::truth::Truth;
 use crate::metrics::classes::error::ClassError;
@@ -18,14 +19,33 @@ use crate::metrics::classes::truth::{ClassPrediction, score_truth};
 use crate::metrics::pair::{MetricError, PairScores, score_pair};
 use crate::metrics::summary::Summary;
 
-/// The scores on a validation set. Serialise as a map from their names to numbers.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(untagged)]
+/// The scores on a validation set. Serialise as a map from their names to numbers; of several classes the means, and IoU and Dice of
+/// each class.
+#[derive(Clone, Debug, PartialEq)]
 pub enum ValidationScores {
     /// Of one class.
     OneClass(Summary),
     /// Of several.
     Classes(ClassSummary),
+}
+
+impl Serialize for ValidationScores {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let summary = match self {
+            Self::OneClass(summary) => return summary.serialize(to),
+            Self::Classes(summary) => summary,
+        };
+        let finite = |value: f64| value.is_finite().then_some(value);
+        let mut map = to.serialize_map(None)?;
+        for (key, value) in summary.means() {
+            map.serialize_entry(key, &finite(value))?;
+        }
+        for key in ["IoU", "Dice"] {
+            let values = summary.of_class(key).unwrap_or_default();
+            map.serialize_entry(key, &values.iter().map(|value| finite(*value)).collect::<Vec<_>>())?;
+        }
+        map.end()
+    }
 }
 
 /// The score by which the best model is chosen.
@@ -62,6 +82,14 @@ impl Selection {
         }
     }
 
+    /// A score that every other one is better than.
+    pub fn worst(self) -> f64 {
+        match self {
+            Self::Classes(key) if key.lower_is_better() => f64::MAX,
+            _ => f64::MIN,
+        }
+    }
+
     /// The score; NaN where there is none.
     pub fn score(self, scores: &ValidationScores) -> f64 {
         match (self, scores) {
@@ -89,6 +117,7 @@ pub(super) fn score_image(
     let truth = dataset.truth(index)?;
     let (width, height) = truth.size();
     let name = || dataset.name(index).to_string();
+    truth.check(dataset.classes()).map_err(|reason| DataError::Truth { name: name(), reason })?;
     let metric = |source: MetricError| TrainError::Metric { name: name(), source };
     let class = |source: ClassError| TrainError::ClassMetric { name: name(), source };
     let outlines = match selection {

@@ -1,8 +1,8 @@
 //! What `sam2unet evaluate` says of several classes that cannot be scored.
 
 use super::program::{Ended, run};
-use crate::support::predicted_set::{ClassSet, MASKS, NAMES, PREDICTIONS};
 use crate::support::pictures::{detailed, jpeg_bytes};
+use crate::support::predicted_set::{ClassSet, MASKS, NAMES, PREDICTIONS};
 use std::fs;
 
 /// A set with a table of three classes, whose predictions do not tell them.

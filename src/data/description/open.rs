@@ -322,7 +322,11 @@ impl Opening<'_> {
         // a validation set need not show each class
         let all = !matches!(known, Some(Known::Classes(_)));
         let of_layout = self.layout.and_then(|layout| layout.classes.as_ref());
-        let values = |masks: PathBuf, (table, classes): (ValueTable, Option<Classes>)| LabelSource::Values { masks, table, classes };
+        let values = |masks: PathBuf, (table, classes): (ValueTable, Option<Classes>)| LabelSource::Values {
+            masks,
+            table,
+            classes,
+        };
         let folder = || match &place.labels {
             Where::Masks(path) | Where::ClassFolders(path) | Where::Polygons(path) | Where::Coco(path) => path.clone(),
             Where::Labelme(path) => path.clone().unwrap_or_else(|| place.images.clone()),
@@ -376,7 +380,8 @@ impl Opening<'_> {
                 })
                 .collect();
             let checked = matches.and_then(|matches| {
-                let missing: Vec<HashSet<usize>> = matches.into_iter().map(|found| found.missing.into_iter().collect()).collect();
+                let missing: Vec<HashSet<usize>> =
+                    matches.into_iter().map(|found| found.missing.into_iter().collect()).collect();
                 let in_none = |image: &usize| missing.iter().all(|missing| missing.contains(image));
                 let missing = (0..file.listed().len()).filter(in_none).collect();
                 Ok(file.all_there(&FileMatch { images: Vec::new(), missing }, &place.images)?)

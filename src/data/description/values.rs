@@ -76,9 +76,9 @@ pub(super) fn table(
 fn values_of_each(given: &GivenClasses) -> Result<Vec<Vec<PixelValue>>, DataError> {
     let values = given.values();
     match given.names().iter().zip(&values).find(|(_, values)| values.is_empty()) {
-        Some((name, _)) => Err(DataError::Description(format!(
-            "the class \"{name}\" has no values, but others have; give it its own"
-        ))),
+        Some((name, _)) => {
+            Err(DataError::Description(format!("the class \"{name}\" has no values, but others have; give it its own")))
+        }
         None => Ok(values),
     }
 }

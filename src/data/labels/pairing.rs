@@ -259,5 +259,9 @@ fn drawn_with(
         paths.iter().filter(|path| !is_used(path)).for_each(|path| among_images.add(kind, path.clone()));
     }
     let found = Found { among_images, ..Found::default() };
-    Ok(Paired { pairs, reader: LabelReader::Drawn { classes, annotated, numbers, ignores, numbered: Vec::new() }, found })
+    Ok(Paired {
+        pairs,
+        reader: LabelReader::Drawn { classes, annotated, numbers, ignores, numbered: Vec::new() },
+        found,
+    })
 }

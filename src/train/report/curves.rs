@@ -52,7 +52,7 @@ impl Curves {
     /// Errors are the line's number and what is wrong with it.
     fn read(log: &str) -> Result<Self, (usize, String)> {
         let mut curves = Self { loss: Vec::new(), kind: KINDS[0], scores: vec![Vec::new(); KINDS[0].len()] };
-        let mut at = 0.0;
+        let (mut at, mut is_known) = (0.0, false);
         for (line, text) in log.lines().enumerate() {
             let record: serde_json::Value = serde_json::from_str(text).map_err(|e| (line + 1, e.to_string()))?;
             if let (Some(step), Some(loss)) = (record["step"].as_f64(), record["loss"].as_f64()) {
@@ -60,8 +60,11 @@ impl Curves {
                 curves.loss.push((step, loss));
             }
             let validation = &record["validation"];
-            let has_first = |kind: &&[Score; 3]| !validation[kind[0].0].is_null();
-            curves.kind = *KINDS.iter().find(has_first).unwrap_or(&curves.kind);
+            // a score that does not exist is there as `null`
+            let has_first = |kind: &&[Score; 3]| validation.get(kind[0].0).is_some();
+            if let Some(kind) = KINDS.iter().find(has_first).filter(|_| !is_known) {
+                (curves.kind, is_known) = (*kind, true);
+            }
             for ((key, _), points) in curves.kind.iter().zip(&mut curves.scores) {
                 if let Some(value) = validation[key].as_f64() {
                     points.push((at, value));

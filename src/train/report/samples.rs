@@ -10,6 +10,7 @@ use crate::data::dataset::Dataset;
 use crate::data::flip::Flips;
 use crate::data::mask::saved_mask;
 use crate::data::picture::{SheetRow, contact_sheet};
+use crate::data::resize::Filter;
 use crate::data::truth::Truth;
 use crate::data::write::write_png;
 use crate::train::learner::Learner;
@@ -39,12 +40,19 @@ pub fn write_samples(
             let logits = learner.predict(&example.image, 1, side)?;
             let classes = dataset.classes();
             let prediction = predicted(&logits, classes, side, image.size());
-            let (prediction, truth) = (paint(&prediction, classes), paint(&truth, classes));
-            Ok(SheetRow { image, prediction, truth })
+            // tiles at once, so that large pictures are not held; classes have no colours between theirs
+            let tile = |truth: &Truth| match classes {
+                Some(_) => paint(&truth.resized(TILE, TILE), classes),
+                None => paint(truth, classes).resize(TILE, TILE, Filter::Bilinear),
+            };
+            let (prediction, truth) = (tile(&prediction), tile(&truth));
+            Ok(SheetRow { image: image.resize(TILE, TILE, Filter::Bilinear), prediction, truth })
         })
         .collect();
-    let sheet = contact_sheet(&rows?, TILE);
-    let sheet = dataset.classes().map_or(sheet.clone(), |classes| with_legend(&sheet, classes));
+    let mut sheet = contact_sheet(&rows?, TILE);
+    if let Some(classes) = dataset.classes() {
+        sheet = with_legend(&sheet, classes);
+    }
     Ok(write_png(&folder.join("samples.png"), &sheet)?)
 }
 

@@ -252,9 +252,8 @@ impl Resolved {
     pub fn annotated(&self) -> Result<String, SettingsError> {
         let mut table = Table::try_from(&self.settings).map_err(|e| SettingsError::Text(e.to_string()))?;
         nest(&mut table);
-        let line = |name: &str, value: &Value, origin: Origin| {
-            format!("{:<40}  # {origin}\n", format!("{name} = {value}"))
-        };
+        let line =
+            |name: &str, value: &Value, origin: Origin| format!("{:<40}  # {origin}\n", format!("{name} = {value}"));
         let (mut lines, mut tables) = (String::new(), String::new());
         for name in KEYS.iter().map(|key| key.name).filter(|name| *name != DATA).chain([DATA]) {
             match table.remove(name) {

@@ -26,7 +26,8 @@ impl TryFrom<Value> for IgnoredValues {
     /// `255` is as good as `[255]`.
     fn try_from(value: Value) -> Result<Self, String> {
         let list = if let Value::Array(list) = value { list } else { vec![value] };
-        let one = |value: Value| value.try_into().map_err(|error: toml::de::Error| error.to_string().trim().to_string());
+        let one =
+            |value: Value| value.try_into().map_err(|error: toml::de::Error| error.to_string().trim().to_string());
         list.into_iter().map(one).collect::<Result<_, _>>().map(Self)
     }
 }
@@ -91,7 +92,6 @@ impl From<WeightsOfClasses> for Value {
 }
 
 impl WeightsOfClasses {
-
     /// The numbers, if they are known.
     pub fn numbers(&self) -> Option<&[f64]> {
         match self {
