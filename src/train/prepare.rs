@@ -480,6 +480,9 @@ fn trained_classes(settings: &mut Settings, sources: &Sources, resumed: bool) ->
         let refused = |reason: String| Err(PrepareError::BestBy { key, reason });
         match (classes, key.kind()) {
             (None, _) => return refused(format!("there is one class; its best model is chosen by {SELECTION_KEY}")),
+            (Some(classes), Some(kind)) if kind != classes.kind => {
+                return refused(format!("only {kind} classes have it, and these are {}", classes.kind));
+            }
             _ if sources.validation.is_none() => {
                 return refused("there is no validation set, so the best model is chosen by its loss".to_string());
             }
@@ -487,9 +490,6 @@ fn trained_classes(settings: &mut Settings, sources: &Sources, resumed: bool) ->
                 let reason =
                     "images where a class is missed are left out of it, so that a model which finds little would win";
                 return refused(reason.to_string());
-            }
-            (Some(classes), Some(kind)) if kind != classes.kind => {
-                return refused(format!("only {kind} classes have it, and these are {}", classes.kind));
             }
             _ => {}
         }

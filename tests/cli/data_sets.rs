@@ -362,7 +362,7 @@ fn classes_that_cannot_be_are_refused() {
         ),
         (
             &["--labels", "binary", "--classes", "a,b"],
-            "`--labels` is binary, so there is one class, but `--classes` names 2",
+            "`--labels` is binary, which is one class without a name; set `--labels` to \"index\" or \"table\"",
         ),
         (
             &["--labels", "binary", "--ignore", "255"],
@@ -370,7 +370,7 @@ fn classes_that_cannot_be_are_refused() {
         ),
         (&["--overlapping"], "`--overlapping` is for several classes, but the labels are masks of one"),
         (&["--overlapping", "--classes", "a,b"], "its classes cannot overlap; give a folder of masks for each class"),
-        (&["--classes", "a,b", "--ignore", "1"], "the value 1 is named twice"),
+        (&["--classes", "a,b", "--ignore", "1"], "the value 1 is the class \"b\", and cannot be ignored, too"),
         (&["--annotations", "all.json"], "`--annotations` and `--masks` exclude each other"),
         (&["--data", "."], "`--data` and `--images` exclude each other"),
         (&["--val-fraction", "1.5"], "it must be above 0 and below 1, for example 0.1"),
@@ -386,7 +386,7 @@ fn classes_that_cannot_be_are_refused() {
     assert!(text.contains("the value 2 is named twice"), "{text}");
     set.tree.write("none.toml", "[[class]]\nname = 'background'\nvalues = [0]\n[[class]]\nname = 'polyp'\n");
     let text = set.refused(&with(&["--classes", "none.toml"]));
-    assert!(text.contains("the class `polyp` has no values, but others have; give it its own"), "{text}");
+    assert!(text.contains("the class \"polyp\" has no values, but others have; give it its own"), "{text}");
     set.tree.write("same.toml", "background = 0\npolyp = 1\npolyp = 2\n");
     let text = set.refused(&with(&["--classes", "same.toml"]));
     assert!(text.contains("same.toml: ") && text.contains("line 3"), "{text}");
@@ -408,7 +408,7 @@ fn annotations_that_cannot_be_used_are_refused() {
          file"
     );
     let text = annotated(coco(&["x.png", "y.png"], &[square]));
-    assert!(text.contains("2 of 2 images that all.json lists are not in images: x.png, y.png"), "{text}");
+    assert_eq!(text, "all.json lists none of the images in images; is it another set's?");
     let text = annotated(coco(&["a.png"], &[r#"{"category_id": 9, "segmentation": [[1, 1, 4, 1, 4, 4]]}"#]));
     assert!(text.contains("all.json, annotation 0: its category_id 9 is not among the \"categories\""), "{text}");
     let text = annotated("{\n\"images\": [".to_string());

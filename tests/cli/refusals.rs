@@ -59,7 +59,7 @@ fn wrong_input_is_refused_by_name() {
         (predict, vec!["--checkpoint", "nan.safetensors", "--images", "images", "--out", "o"],
             &["nan.safetensors", "head.weight", "NaN"]),
         (predict, vec!["--checkpoint", "infinite.safetensors", "--images", "images", "--out", "o"],
-            &["infinite.safetensors", "blocks.1.block.attn.qkv.weight", "number 0 is inf"]),
+            &["infinite.safetensors", "blocks.1.block.attn.qkv.weight", "holds inf at [0, 0]"]),
         (predict, with(&["--images", "images", "--out", "photo.png/o"]), &["photo.png/o", "--out"]),
         (evaluate, vec!["--predictions", "masks", "--masks", "masks", "--json", "nope/s.json"], &["nope/s.json"]),
         (bench, vec!["infer", "tiny", "1", "--size", "1000000"], &["1000000", "1024"]),

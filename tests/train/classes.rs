@@ -147,7 +147,7 @@ fn a_run_on_classes_goes_on_to_the_same_bytes_and_tells_its_classes() {
     };
     Trainer::new(whole).out(set.at("parts")).stop_when(&stop).on_event(observe).run().unwrap();
     let config = fs::read_to_string(set.at("parts/config.toml")).unwrap();
-    assert!(config.contains("\n[data]\nval_fraction = 0.3\n"), "{config}");
+    assert!(config.contains("\n[data]\n") && config.contains("\nval_fraction = 0.3\n"), "{config}");
     assert!(config.contains("name = \"ignore\""), "{config}");
     let resumed = Trainer::resume(set.at("parts")).run().unwrap();
     assert!(fs::read(resumed.best_model()).unwrap() == expected);
@@ -222,7 +222,8 @@ fn a_run_goes_on_with_the_classes_that_it_had_only() {
     table["steps"] = 4.into();
     fs::write(set.at("run/config.toml"), table.to_string()).unwrap();
     let error = Trainer::resume(set.at("run")).run().map(drop).unwrap_err().to_string();
-    let wanted = "was trained on 4 exclusive classes (background, round, square, line), but now there are 4 exclusive classes \
+    let wanted = "was trained on 4 exclusive classes (background, round, square, line), but now there are \
+                  4 exclusive classes \
                   (background, line, square, round)";
     assert!(error.contains(wanted), "{error}");
 }

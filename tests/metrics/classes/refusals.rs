@@ -144,8 +144,10 @@ fn folders_of_index_maps() {
     assert_eq!(
         told(score().expect_err("two masks")),
         "2 files of 4 pairs cannot be used\n2 hold values that mean no class:\n  masks/b.png: 1 value means no \
-         class: 7 (1 pixels); nearest to the first is 2, class 2\n  masks/c.png: 2 values mean no class: 5 \
-         (1 pixels), 7 (1 pixels); nearest to the first is 2, class 2"
+         class: 7 (1 pixel); nearest to the first is 2, class 2; correct the mask, or name the value with its class \
+         (`classes` with a file) or as `ignore`\n  masks/c.png: 2 values mean no class: 5 (1 pixel), 7 (1 pixel); \
+         nearest to the first is 2, class 2; correct the mask, or name the value with its class (`classes` with a \
+         file) or as `ignore`"
     );
     write("b.png", [&[1, 1], &[1, 2]]);
     write("c.png", [&[1, 1], &[1, 2]]);
