@@ -12,6 +12,7 @@ use crate::data::labels::kind::LabelKind;
 use crate::data::read::facts::ReadOptions;
 use crate::data::warning::{Warning, WarningCode};
 use crate::data::write::write_png;
+use crate::files::folder::parent;
 use crate::metrics::all::{MetricTitle, titles};
 use crate::metrics::class_folders::ClassFolderScores;
 use crate::metrics::classes::all::{ClassMetricTitle, class_titles};
@@ -218,8 +219,8 @@ impl Evaluate {
         if !path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png")) {
             return Err(Failure::input(format_args!("--confusion {}: it must end in .png", path.display())));
         }
-        check_file("--confusion", path)?;
         if let [_] = sets {
+            self.check_picture(path)?;
             return Ok(vec![path.clone()]);
         }
         let of_set = |set: &PairedFolders| match set.name().contains(['/', '\\']) {
@@ -230,10 +231,29 @@ impl Evaluate {
             false => {
                 let mut name = path.file_stem().unwrap_or_default().to_owned();
                 name.push(format!("-{}.png", set.name()));
-                Ok(path.with_file_name(name))
+                let path = path.with_file_name(name);
+                self.check_picture(&path)?;
+                Ok(path)
             }
         };
         sets.iter().map(of_set).collect()
+    }
+
+    /// That a picture can be written, and would not lie among what is scored, where it would be a prediction or a mask the next time.
+    fn check_picture(&self, path: &Path) -> Result<(), Failure> {
+        check_file("--confusion", path)?;
+        let of_pairs = self.pair.chunks_exact(3).flat_map(|pair| pair[1..].iter().map(Path::new));
+        let mut folders = self.predictions.iter().chain(&self.masks).map(PathBuf::as_path).chain(of_pairs);
+        let place = parent(path).canonicalize().ok();
+        let holds = |folder: &Path| place.as_ref().zip(folder.canonicalize().ok()).is_some_and(|(place, f)| place.starts_with(f));
+        match folders.find(|folder| folder.is_dir() && holds(folder)) {
+            None => Ok(()),
+            Some(folder) => Err(Failure::input(format_args!(
+                "--confusion {}: it would lie among the predictions or masks of {}; name a file elsewhere",
+                path.display(),
+                folder.display()
+            ))),
+        }
     }
 
     /// The named sets to score, their files paired up.
@@ -271,7 +291,8 @@ impl Evaluate {
         if let Some(masks) = masks {
             // of a pair, MASKS may be annotations
             let is_annotated = matches!(self.labels.labels, Some(LabelKind::Coco | LabelKind::Labelme));
-            let annotated = is_annotated || masks.is_file();
+            let is_json = masks.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
+            let annotated = is_annotated || (is_json && masks.is_file());
             description.annotations = annotated.then(|| masks.to_owned());
             description.masks = (!annotated).then(|| masks.to_owned());
         }

@@ -18,7 +18,7 @@ use crate::device::{Device, DeviceChoice};
 use crate::kernels::precision::Precision;
 use crate::nn::shape::check_side;
 use crate::predict::all::{End, Predicted, predict_all};
-use crate::predict::class_folders::ClassFolders;
+use crate::data::classes::folders::ClassFolders;
 use crate::predict::error::PredictError;
 use crate::predict::existing::not_done;
 use crate::predict::images::Images;
@@ -148,8 +148,18 @@ impl Predict {
             like: like.as_ref(),
             overwrite: self.overwrite,
         };
-        let jobs = plan(&images, &destination, &options)?;
-        let (found, file, classes) = opened?;
+        let (jobs, (found, file, classes)) = match (plan(&images, &destination, &options), opened) {
+            // what depends on the classes is no matter where these cannot be read
+            (
+                Err(
+                    PredictError::MasksAreProbabilities
+                    | PredictError::OneFileForClasses { .. }
+                    | PredictError::Existing { .. },
+                ),
+                Err(error),
+            ) => return Err(error.into()),
+            (jobs, opened) => (jobs?, opened?),
+        };
         let options = PredictOptions { stretch: self.stretch, threshold: self.threshold, ..PredictOptions::default() };
         options.check(classes.classes())?;
         let device = self.device.open()?;

@@ -67,10 +67,11 @@ fn colour_at(truth: &Truth, classes: &Classes, at: usize) -> Option<[u8; 3]> {
             if ignored.as_ref().is_some_and(is_in) {
                 return Some(IGNORED_COLOUR);
             }
-            let shown: Vec<[u8; 3]> =
-                masks.iter().enumerate().filter(|(_, mask)| is_in(mask)).map(|(class, _)| colour(class)).collect();
-            let mean = |c: usize| shown.iter().map(|colour| usize::from(colour[c])).sum::<usize>() / shown.len();
-            (!shown.is_empty()).then(|| std::array::from_fn(|c| mean(c) as u8))
+            let shown = masks.iter().enumerate().filter(|(_, mask)| is_in(mask)).map(|(class, _)| colour(class));
+            let (sum, count) = shown.fold(([0usize; 3], 0), |(sum, count), colour| {
+                (std::array::from_fn(|c| sum[c] + usize::from(colour[c])), count + 1)
+            });
+            (count > 0).then(|| sum.map(|sum| (sum / count) as u8))
         }
     }
 }

@@ -64,6 +64,7 @@ pub(crate) mod written;
 pub use class_picture::{class_overlay, paint, size_with_legend, with_legend};
 pub use class_warnings::{missing_class_warnings, pixels_of_classes};
 pub use classes::class::{Class, ClassKind, Classes, ClassesError};
+pub use classes::folders::ClassFolders;
 pub use classes::index::read_index;
 pub use classes::nearest::resize_nearest;
 pub use classes::palette::voc_palette;

@@ -132,7 +132,7 @@ impl Alike {
 }
 
 /// What names have in common that differ in case or Unicode's form only; `None` for what is no Unicode.
-fn folded(name: &OsStr) -> Option<String> {
+pub(in crate::data) fn folded(name: &OsStr) -> Option<String> {
     Some(name.to_str()?.nfc().collect::<String>().to_lowercase().nfc().collect())
 }
 

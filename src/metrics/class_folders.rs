@@ -1,6 +1,6 @@
 //! The scores of several classes, of predictions and labels in files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
@@ -26,6 +26,7 @@ use crate::data::read::facts::FileFacts;
 use crate::data::read::read_grey_with;
 use crate::data::size::picture_size;
 use crate::data::warning::{Warning, image_warnings};
+use crate::data::written::classes_of_prediction;
 
 /// The scores of a data set's predictions of several classes.
 #[derive(Clone, Debug)]
@@ -76,6 +77,17 @@ fn raw_indices() -> Result<ValueTable, DataError> {
     Ok(ValueTable::index_table(&classes, &[value(IGNORED)])?)
 }
 
+/// Why a prediction is not of these classes, if its file says so.
+fn other_classes(file: &Path, classes: &Classes) -> Option<ClassError> {
+    // what cannot be read is told when it is
+    let found = classes_of_prediction(file).ok()??;
+    let is_like = match classes.kind {
+        ClassKind::Exclusive => found.is_like(classes),
+        ClassKind::Overlapping => found.kind == classes.kind,
+    };
+    (!is_like).then(|| ClassError::Others { found: found.told(), wanted: classes.told() })
+}
+
 /// A pair's scores, and what is known of its files.
 struct Scored {
     scores: ClassPairScores,
@@ -103,6 +115,11 @@ impl PredictedClasses {
 
     fn score(&self, pair: usize, raw: &ValueTable, options: &ClassOptions) -> Result<Scored, Unscored> {
         let (files, masks) = (&self.predictions[pair], &self.set.pairs()[pair].masks);
+        if let Some(classes) = self.set.classes()
+            && let Some((map, reason)) = files.iter().find_map(|file| Some((file.clone(), other_classes(file, classes)?)))
+        {
+            return Err(Unscored::Classes(RefusedPair { map, reason }));
+        }
         let predicted = self.read_predictions(files, raw);
         let size = predicted.as_ref().ok().and_then(|predicted| Some(predicted.first()?.0.size()));
         let (predicted, labels) = match (predicted, self.labels(pair, size)) {

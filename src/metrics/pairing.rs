@@ -88,12 +88,15 @@ pub(super) fn pair_up(
     Ok((pairs, found))
 }
 
-/// Those of the stems `left` that are not what `predict` calls another one's overlay.
+/// What `predict` writes beside a mask has this behind its stem.
+pub(super) const BESIDE: [&[u8]; 2] = [b".overlay", b".probability"];
+
+/// Those of the stems `left` that are not what `predict` calls another one's overlay or probability.
 pub(super) fn without_overlays(left: &[usize], stems: &[OsString]) -> impl Iterator<Item = usize> {
     let all: HashSet<&[u8]> = stems.iter().map(|stem| stem.as_encoded_bytes()).collect();
     let is_overlay = move |at: &usize| {
-        let of = stems[*at].as_encoded_bytes().strip_suffix(b".overlay");
-        of.is_some_and(|stem| all.contains(stem))
+        let name = stems[*at].as_encoded_bytes();
+        BESIDE.iter().filter_map(|end| name.strip_suffix(*end)).any(|stem| all.contains(stem))
     };
     left.iter().copied().filter(move |at| !is_overlay(at))
 }

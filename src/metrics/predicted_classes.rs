@@ -1,11 +1,12 @@
 //! The predictions of several classes, and what they are scored against.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::evaluation_error::EvaluationError;
-use super::pairing::{FoundBeside, PairingOptions, pair_up, without_overlays};
+use super::pairing::{BESIDE, FoundBeside, PairingOptions, pair_up, without_overlays};
 use crate::data::classes::class::{ClassKind, Classes};
+use crate::data::classes::folders::ClassFolders;
 use crate::data::dataset::Dataset;
 use crate::data::description::classes::GivenClasses;
 use crate::data::description::describe::Description;
@@ -13,7 +14,7 @@ use crate::data::description::open::PredictedLabels;
 use crate::data::error::DataError;
 use crate::data::folder::Folder;
 use crate::data::labels::kind::LabelKind;
-use crate::data::layout::name_list::{NameList, Selection};
+use crate::data::layout::name_list::Selection;
 use crate::data::layout::tree::Dir;
 use crate::data::listing::Listing;
 use crate::data::names::{StemRule, match_names, name_as_text};
@@ -58,7 +59,7 @@ impl PredictedClasses {
             _ => {}
         }
         let (selection, mut found) = selected(&description, &place.images, form)?;
-        let PredictedLabels { set, without_image } = description.open_predicted(selection)?;
+        let PredictedLabels { set, without_image } = description.open_predicted(selection, told.is_none())?;
         let kind = set.classes().map_or(ClassKind::Exclusive, |classes| classes.kind);
         if let Some(told) = &told {
             let names = |classes: &Classes| classes.names().map(String::from).collect::<Vec<_>>();
@@ -87,8 +88,8 @@ impl PredictedClasses {
                 return Err(EvaluationError::NoIndexMaps { predictions: predictions.to_owned() });
             }
             ClassKind::Overlapping if place.by_class || set.classes().is_some_and(|classes| classes.len() > 1) => {
-                let names: Vec<&str> = set.classes().into_iter().flat_map(Classes::names).collect();
-                of_each_class(predictions, &names, &stems, description.recursive, &mut found)?
+                let classes = set.classes().cloned().or(told.clone());
+                of_each_class(predictions, classes.as_ref(), &stems, description.recursive, &mut found)?
             }
             _ => set.pairs().iter().map(|pair| vec![pair.image.clone()]).collect(),
         };
@@ -114,22 +115,34 @@ fn says_nothing(labels: &Description) -> bool {
     matches!(labels, None | Some(LabelKind::Binary)) && classes.is_none() && ignore.is_none() && annotations.is_none()
 }
 
-/// What the first prediction tells of its classes.
+/// So many pictures are looked into for what they tell of their classes: a stray one, or one of another model, may come first.
+const LOOKED_INTO: usize = 64;
+
+/// What the first prediction that tells its classes says of them.
 fn classes_told(predictions: &Path) -> Option<Classes> {
-    let dir = Dir::read(predictions).ok()?;
-    let in_folder = || {
-        let folders = dir.folders_with_images();
-        folders.into_iter().find_map(|folder| first_prediction(&Dir::read(folder).ok()?))
-    };
-    // what cannot be read is told when it is to be scored
-    classes_of_prediction(&first_prediction(&dir).or_else(in_folder)?).ok()?
+    let mut left = LOOKED_INTO;
+    told_in(predictions, 6, &mut left)
+}
+
+/// The same of a folder and of those in it, so many levels deep.
+fn told_in(folder: &Path, depth: usize, left: &mut usize) -> Option<Classes> {
+    let dir = Dir::read(folder).ok()?;
+    for path in dir.images() {
+        *left = left.checked_sub(1)?;
+        // what cannot be read is told when it is to be scored
+        if let Ok(Some(classes)) = classes_of_prediction(path) {
+            return Some(classes);
+        }
+    }
+    let deeper = depth.checked_sub(1)?;
+    dir.folders.iter().find_map(|inner| told_in(inner, deeper, left))
 }
 
 /// The first picture that is no overlay.
 fn first_prediction(dir: &Dir) -> Option<PathBuf> {
     let is_overlay = |path: &Path| {
         let stem = path.file_stem().unwrap_or_default();
-        stem.as_encoded_bytes().ends_with(b".overlay")
+        BESIDE.iter().any(|end| stem.as_encoded_bytes().ends_with(end))
     };
     dir.images().find(|path| !is_overlay(path)).map(Path::to_owned)
 }
@@ -188,8 +201,10 @@ impl Place {
             true => Err(EvaluationError::NoIndexMaps { predictions: predictions.to_owned() }),
             false => {
                 let names = labels.classes.as_ref().map(GivenClasses::names).unwrap_or_default();
-                let named = names.iter().find_map(|name| dir.folder(name));
-                let images = named.unwrap_or(folders[0]).to_owned();
+                let classes = told.cloned().or_else(|| Classes::named(ClassKind::Overlapping, names).ok());
+                let of_classes = classes.iter().flat_map(|classes| folders_of(&dir, classes));
+                let named = of_classes.filter_map(|(_, folder)| folder.map(Path::to_owned)).next();
+                let images = named.unwrap_or_else(|| folders[0].to_owned());
                 Ok(Self { images, by_class: true })
             }
         }
@@ -206,7 +221,7 @@ fn selected(
     images: &Path,
     form: LabelKind,
 ) -> Result<(Selection, FoundBeside), EvaluationError> {
-    let only = |stems: Vec<OsString>| Selection::Only(NameList::of("the predictions", stems));
+    let only = |stems: Vec<OsString>| Selection::Stems(stems.into_iter().collect());
     if let (LabelKind::Index | LabelKind::Table, Some(masks)) = (form, &description.masks) {
         let stems = StemRule::with_mask_suffix(description.mask_suffix.as_deref().unwrap_or_default());
         let options = PairingOptions { recursive: description.recursive, read: description.read, stems };
@@ -224,24 +239,43 @@ fn selected(
     }
 }
 
+/// The folder of each class: as `predict` calls it, as the class itself is called, or so in another case if that is no other's.
+fn folders_of<'a>(dir: &'a Dir, classes: &'a Classes) -> Vec<(&'a str, Option<&'a Path>)> {
+    let called = ClassFolders::of(classes);
+    let exact = |name: &str| dir.folders.iter().find(|path| path.file_name() == Some(OsStr::new(name)));
+    let first: Vec<Option<&PathBuf>> = called.names().iter().map(|name| exact(name)).collect();
+    let named = |(number, class): (usize, &'a str)| {
+        let loose = || {
+            let found = dir.folder(class)?;
+            let others = first.iter().enumerate().filter(|(other, _)| *other != number);
+            let taken = others.filter_map(|(_, folder)| *folder).any(|folder| folder == found);
+            (!taken).then_some(found)
+        };
+        (class, first[number].map(PathBuf::as_path).or_else(loose))
+    };
+    classes.names().enumerate().map(named).collect()
+}
+
 /// The prediction of each class for each stem; notes those that belong to none.
 fn of_each_class(
     predictions: &Path,
-    classes: &[&str],
+    classes: Option<&Classes>,
     stems: &[OsString],
     recursive: bool,
     found: &mut FoundBeside,
 ) -> Result<Vec<Vec<PathBuf>>, EvaluationError> {
     let dir = Dir::read(predictions).map_err(DataError::from)?;
+    let folders: Vec<(&str, Option<&Path>)> = classes.map_or_else(Vec::new, |classes| folders_of(&dir, classes));
+    let classes = folders.len();
     let without: Vec<String> =
-        classes.iter().filter(|class| dir.folder(class).is_none()).map(ToString::to_string).collect();
+        folders.iter().filter(|(_, folder)| folder.is_none()).map(|(class, _)| class.to_string()).collect();
     if !without.is_empty() {
         let there = dir.told();
         return Err(EvaluationError::MissingClasses { classes: without, predictions: predictions.to_owned(), there });
     }
     let mut files: Vec<Vec<PathBuf>> = vec![Vec::new(); stems.len()];
     let mut missing = Vec::new();
-    for folder in classes.iter().filter_map(|class| dir.folder(class)) {
+    for folder in folders.iter().filter_map(|(_, folder)| *folder) {
         let listing = Listing::of(folder, recursive)?;
         let there = listing.stems();
         let matched = match_names(stems, &there);
@@ -260,6 +294,6 @@ fn of_each_class(
     }
     match missing.is_empty() {
         true => Ok(files),
-        false => Err(EvaluationError::MissingOfClass { files: missing, of: stems.len() * classes.len() }),
+        false => Err(EvaluationError::MissingOfClass { files: missing, of: stems.len() * classes }),
     }
 }

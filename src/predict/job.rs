@@ -1,9 +1,9 @@
 //! An image, the files to make of it, and where they go.
 
-use super::class_folders::ClassFolders;
 use super::error::PredictError;
 use crate::choice::choice;
 use crate::data::classes::class::{ClassKind, Classes};
+use crate::data::classes::folders::ClassFolders;
 use crate::files::folder::{make_writable, parent};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -154,10 +154,13 @@ impl Files {
             None => vec![to.file(None, stem, ending)],
             Some(folders) => folders.iter().map(|class| to.file(Some(class), stem, ending)).collect(),
         };
-        let probabilities = self
-            .probabilities
-            .as_ref()
-            .map(|(format, folders)| ProbabilityFiles { format: *format, files: each(folders, &format!(".{format}")) });
+        let of_format = |(format, folders): &(ProbabilityFormat, Option<Vec<String>>)| {
+            // beside masks their stem would be a mask's
+            let beside_masks = folders.is_none() || self.folders.is_some();
+            let ending = if beside_masks { format!(".probability.{format}") } else { format!(".{format}") };
+            ProbabilityFiles { format: *format, files: each(folders, &ending) }
+        };
+        let probabilities = self.probabilities.as_ref().map(of_format);
         Job {
             image: image.to_path_buf(),
             like: None,

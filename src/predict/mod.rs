@@ -7,7 +7,6 @@
 //! A [`Prediction`] is what the model says of one image, for programs that write no files.
 
 pub(crate) mod all;
-pub(crate) mod class_folders;
 pub(crate) mod error;
 pub(crate) mod existing;
 pub(crate) mod images;
@@ -19,7 +18,7 @@ pub(crate) mod prediction;
 pub(crate) mod predictor;
 
 pub use all::{End, Predicted, predict_all};
-pub use class_folders::ClassFolders;
+pub use crate::data::classes::folders::ClassFolders;
 pub use error::PredictError;
 pub use existing::not_done;
 pub use images::Images;

@@ -1,6 +1,7 @@
 //! Several classes: what they are called, which pixel values mean them, and index maps.
 
 pub(crate) mod class;
+pub(crate) mod folders;
 pub(crate) mod index;
 pub(crate) mod nearest;
 pub(crate) mod palette;

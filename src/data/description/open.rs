@@ -61,7 +61,7 @@ impl Description {
         if labels != LabelKind::Binary {
             told.push(format!("labels: {}{}", labels.told(), if self.labels.is_none() { " (found)" } else { "" }));
         }
-        let mut opening = Opening { description: self, layout: layout.as_ref(), labels, coco: BTreeMap::new() };
+        let mut opening = Opening { description: self, layout: layout.as_ref(), labels, all: true, coco: BTreeMap::new() };
         let names = opening.names_of_both(&training, validation.as_ref());
         let mut sets = vec![opening.set(&training, names.map(Known::Names))];
         if let Some(place) = &validation {
@@ -93,15 +93,16 @@ impl Description {
         self.form(&self.places()?.training, None)
     }
 
-    /// The labels of predictions, which stand for the images that they are of: of those that are selected.
+    /// The labels of predictions, which stand for the images that they are of: of those that are selected. `all` says whether a class
+    /// that no image shows is an error.
     ///
     /// # Errors
     /// As [`open_one`](Self::open_one), but for labels of images that are not there.
-    pub(crate) fn open_predicted(&self, selection: Selection) -> Result<PredictedLabels, DataError> {
+    pub(crate) fn open_predicted(&self, selection: Selection, all: bool) -> Result<PredictedLabels, DataError> {
         let Places { mut training, .. } = self.places()?;
         training.options.selection = selection;
         let labels = self.form(&training, None)?;
-        let mut opening = Opening { description: self, layout: None, labels, coco: BTreeMap::new() };
+        let mut opening = Opening { description: self, layout: None, labels, all, coco: BTreeMap::new() };
         let set = opening.set(&training, None)?;
         let mut without_image = set.found().masks_without_image.clone();
         match &training.labels {
@@ -265,6 +266,8 @@ struct Opening<'a> {
     description: &'a Description,
     layout: Option<&'a Layout>,
     labels: LabelKind,
+    /// Whether each class must be there.
+    all: bool,
     coco: BTreeMap<PathBuf, Arc<Coco>>,
 }
 
@@ -320,7 +323,7 @@ impl Opening<'_> {
             (None, None) => None,
         };
         // a validation set need not show each class
-        let all = !matches!(known, Some(Known::Classes(_)));
+        let all = self.all && !matches!(known, Some(Known::Classes(_)));
         let of_layout = self.layout.and_then(|layout| layout.classes.as_ref());
         let values = |masks: PathBuf, (table, classes): (ValueTable, Option<Classes>)| LabelSource::Values {
             masks,
@@ -344,8 +347,10 @@ impl Opening<'_> {
                 let path = folder();
                 let file = match self.coco.get(&path) {
                     Some(file) => file.clone(),
-                    None if all => Arc::new(Coco::read(&path, given.as_deref())?),
-                    None => Arc::new(Coco::read_some(&path, given.as_deref().unwrap_or_default())?),
+                    None => Arc::new(match &given {
+                        Some(names) if !all => Coco::read_some(&path, names)?,
+                        _ => Coco::read(&path, given.as_deref())?,
+                    }),
                 };
                 self.coco.insert(path, file.clone());
                 LabelSource::Coco { file, kind: self.kind() }

@@ -66,6 +66,14 @@ pub enum ClassError {
         /// What is scored.
         prediction: ClassKind,
     },
+    /// A prediction of other classes than the masks.
+    #[error("its file says that it is of {found}, but the masks are of {wanted}")]
+    Others {
+        /// The prediction's.
+        found: String,
+        /// The masks'.
+        wanted: String,
+    },
     /// A set without images.
     #[error("a set without images has no scores")]
     Empty,

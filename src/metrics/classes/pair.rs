@@ -78,15 +78,37 @@ pub fn score_labels(
         let (truth, prediction, ignored) = (masks.len(), prediction.len(), ignored.len());
         return Err(ClassError::Masks { classes, width, height, truth, prediction, ignored });
     }
+    let [prediction, masks]: [Vec<&[u8]>; 2] = [prediction, masks].map(|planes| planes.chunks(pixels).collect());
+    let ignored: Vec<&[u8]> = ignored.chunks(pixels).collect();
+    score_planes(&prediction, &masks, &ignored, (width, height), options)
+}
+
+/// The same of a plane for each class, of `width` x `height` pixels each; one plane of what is ignored, one for each class, or none.
+pub(super) fn score_planes(
+    prediction: &[&[u8]],
+    masks: &[&[u8]],
+    ignored: &[&[u8]],
+    (width, height): (usize, usize),
+    options: &ClassOptions,
+) -> Result<ClassPairScores, ClassError> {
+    options.check()?;
+    let (pixels, classes) = (pixels_of(width, height)?, options.classes);
+    let sum = |planes: &[&[u8]]| planes.iter().map(|plane| plane.len()).sum::<usize>();
+    let whole = |planes: &[&[u8]]| planes.iter().all(|plane| plane.len() == pixels);
+    let counts_fit = prediction.len() == classes && masks.len() == classes && [0, 1, classes].contains(&ignored.len());
+    if !counts_fit || ![prediction, masks, ignored].into_iter().all(whole) {
+        let (truth, prediction, ignored) = (sum(masks), sum(prediction), sum(ignored));
+        return Err(ClassError::Masks { classes, width, height, truth, prediction, ignored });
+    }
     let is_in = |level: u8| level > FOREGROUND_ABOVE;
-    // whether a pixel of a class counts, and where it is read
-    let known = |class: usize, at: usize| match ignored.len() {
-        0 => true,
-        one if one == pixels => !is_in(ignored[at]),
-        _ => !is_in(ignored[class * pixels + at]),
+    // whether a pixel of a class counts
+    let known = |class: usize, at: usize| match ignored {
+        [] => true,
+        [all] => !is_in(all[at]),
+        each => !is_in(each[class][at]),
     };
-    let truth = |class: usize, at: usize| is_in(masks[class * pixels + at]) && known(class, at);
-    let predicted = |class: usize, at: usize| is_in(prediction[class * pixels + at]) && known(class, at);
+    let truth = |class: usize, at: usize| is_in(masks[class][at]) && known(class, at);
+    let predicted = |class: usize, at: usize| is_in(prediction[class][at]) && known(class, at);
     let found: Vec<(Confusion, Bounds)> = (0..classes)
         .map(|class| {
             let (mut counts, mut bounds) = (Confusion::default(), Bounds::default());

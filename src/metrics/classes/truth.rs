@@ -2,7 +2,7 @@
 
 use super::error::ClassError;
 use super::options::ClassOptions;
-use super::pair::{ClassPairScores, score_classes, score_labels};
+use super::pair::{ClassPairScores, score_classes, score_planes};
 use super::scan::IGNORED;
 use crate::data::classes::class::ClassKind;
 use crate::data::pixels::Grey;
@@ -27,7 +27,7 @@ impl ClassPrediction {
     }
 }
 
-/// Scores a prediction, as [`score_classes`] or [`score_labels`] does.
+/// Scores a prediction, as [`score_classes`] or [`score_labels`](super::pair::score_labels) does.
 ///
 /// # Errors
 /// As these; and when one is an index map and the other one masks.
@@ -42,15 +42,15 @@ pub fn score_truth(
             score_classes(&predicted.data, &map.data, width, height, options)
         }
         (Truth::Mask(mask), ClassPrediction::Labels(predicted)) => {
-            score_labels(&planes(predicted), &mask.data, &[], width, height, options)
+            score_planes(&planes(predicted), &[&mask.data], &[], (width, height), options)
         }
         (Truth::MaskAndIgnored(map), ClassPrediction::Labels(predicted)) => {
             let [mask, ignored] = [1, IGNORED].map(|value| white(map, value));
-            score_labels(&planes(predicted), &mask, &ignored, width, height, options)
+            score_planes(&planes(predicted), &[&mask], &[&ignored], (width, height), options)
         }
         (Truth::Labels { masks, ignored }, ClassPrediction::Labels(predicted)) => {
-            let ignored = ignored.as_ref().map_or(&[][..], |ignored| &ignored.data);
-            score_labels(&planes(predicted), &planes(masks), ignored, width, height, options)
+            let ignored: Vec<&[u8]> = ignored.iter().map(|ignored| &ignored.data[..]).collect();
+            score_planes(&planes(predicted), &planes(masks), &ignored, (width, height), options)
         }
         (Truth::Index(_), other) => Err(ClassError::Kinds { masks: ClassKind::Exclusive, prediction: other.kind() }),
         (_, other) => Err(ClassError::Kinds { masks: ClassKind::Overlapping, prediction: other.kind() }),
@@ -62,13 +62,14 @@ fn white(map: &Grey, value: u8) -> Vec<u8> {
     map.data.iter().map(|index| if *index == value { u8::MAX } else { 0 }).collect()
 }
 
-fn planes(masks: &[Grey]) -> Vec<u8> {
-    masks.iter().flat_map(|mask| mask.data.iter().copied()).collect()
+fn planes(masks: &[Grey]) -> Vec<&[u8]> {
+    masks.iter().map(|mask| &mask.data[..]).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::classes::pair::score_labels;
 
     fn grey(data: &[u8]) -> Grey {
         Grey { width: data.len(), height: 1, data: data.to_vec() }

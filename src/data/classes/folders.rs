@@ -1,7 +1,10 @@
 //! The folder of each class's files.
 
-use crate::data::classes::class::Classes;
 use std::collections::HashSet;
+use std::ffi::OsStr;
+
+use super::class::Classes;
+use crate::data::names::folded;
 
 /// A folder for each class, called as the class is wherever that is a name of a folder on every system.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,15 +17,16 @@ pub struct ClassFolders {
 const LONGEST: usize = 200;
 
 impl ClassFolders {
-    /// Of these classes. In a name that cannot be a folder's, `_` stands for `/`, `\`, control characters and a dot at its beginning or
-    /// end, and its end is cut if it is too long. Where two would be equal, or equal but for case, the number of the class comes
-    /// behind the later one. A name that needs no change keeps itself before any that does.
+    /// Of these classes. In a name that cannot be a folder's on some system, `_` stands for `/ \ : * ? " < > |`, control characters and a
+    /// dot at its beginning or end, and its end is cut if it is too long; names of devices (`CON`) get a `_` behind them. Where two
+    /// would be equal, or equal but for case or Unicode's form, the number of the class comes behind the later one. A name that needs
+    /// no change keeps itself before any that does.
     pub fn of(classes: &Classes) -> Self {
         let safe: Vec<String> = classes.names().map(safe).collect();
         let mut names: Vec<Option<String>> = vec![None; safe.len()];
         let mut taken = HashSet::new();
         for ((name, safe), place) in classes.names().zip(&safe).zip(&mut names) {
-            if name == safe && taken.insert(safe.to_lowercase()) {
+            if name == safe && taken.insert(alike(safe)) {
                 *place = Some(safe.clone());
             }
         }
@@ -30,7 +34,7 @@ impl ClassFolders {
         let mut made = |number: usize| {
             replaced.push(number);
             let mut name = safe[number].clone();
-            while !taken.insert(name.to_lowercase()) {
+            while !taken.insert(alike(&name)) {
                 name.push_str(&format!("_{number}"));
             }
             name
@@ -50,8 +54,22 @@ impl ClassFolders {
     }
 }
 
+/// What equal names have in common on systems that tell neither case nor Unicode's forms apart.
+fn alike(name: &str) -> String {
+    folded(OsStr::new(name)).unwrap_or_else(|| name.to_string())
+}
+
+/// Names that are devices on Windows, whatever their ending.
+const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
+
+fn is_device(name: &str) -> bool {
+    let name = name.split('.').next().unwrap_or_default().to_ascii_lowercase();
+    let numbered = |kind: &str| name.strip_prefix(kind).is_some_and(|rest| matches!(rest.as_bytes(), [b'1'..=b'9']));
+    DEVICES.contains(&&name[..]) || numbered("com") || numbered("lpt")
+}
+
 fn safe(name: &str) -> String {
-    let fits = |c: char| !(c.is_control() || matches!(c, '/' | '\\'));
+    let fits = |c: char| !(c.is_control() || "/\\:*?\"<>|".contains(c));
     let mut safe: String = name.chars().map(|c| if fits(c) { c } else { '_' }).collect();
     let end = (0..=LONGEST.min(safe.len())).rev().find(|end| safe.is_char_boundary(*end));
     safe.truncate(end.unwrap_or(0));
@@ -61,6 +79,9 @@ fn safe(name: &str) -> String {
     }
     if safe.ends_with(['.', ' ']) {
         safe.pop();
+        safe.push('_');
+    }
+    if is_device(&safe) {
         safe.push('_');
     }
     safe
@@ -84,7 +105,7 @@ mod tests {
             (["polyp", "a b", "größe", "a.b"].map(String::from).to_vec(), vec![])
         );
         let (names, replaced) = folders(&["a/b", ".", "..", "x\0\ny", "/etc", "C:\\", "end.", ".git"]);
-        assert_eq!(names, ["a_b", "_", "__", "x__y", "_etc", "C:_", "end_", "_git"]);
+        assert_eq!(names, ["a_b", "_", "__", "x__y", "_etc", "C__", "end_", "_git"]);
         assert_eq!(replaced, [0, 1, 2, 3, 4, 5, 6, 7]);
     }
 
@@ -93,6 +114,9 @@ mod tests {
         let (names, replaced) = folders(&["a/b", "a_b", "Polyp", "polyp", "a\\b", "polyp_3"]);
         assert_eq!(names, ["a_b_0", "a_b", "Polyp", "polyp_3_3", "a_b_4", "polyp_3"]);
         assert_eq!(replaced, [0, 3, 4]);
+        // one name in Unicode's two forms, and what Windows has no folders of
+        let (names, _) = folders(&["caf\u{e9}", "cafe\u{301}", "con", "what?", "lpt1"]);
+        assert_eq!(names, ["caf\u{e9}", "cafe\u{301}_1", "con_", "what_", "lpt1_"]);
         let long = "é".repeat(300);
         let (names, _) = folders(&[&long, &format!("{long}x"), "_"]);
         assert!(names[0].len() == 200 && names[1] == format!("{}_1", names[0]) && names[2] == "_");
