@@ -245,7 +245,9 @@ impl Evaluate {
         let of_pairs = self.pair.chunks_exact(3).flat_map(|pair| pair[1..].iter().map(Path::new));
         let mut folders = self.predictions.iter().chain(&self.masks).map(PathBuf::as_path).chain(of_pairs);
         let place = parent(path).canonicalize().ok();
-        let holds = |folder: &Path| place.as_ref().zip(folder.canonicalize().ok()).is_some_and(|(place, f)| place.starts_with(f));
+        let holds = |folder: &Path| {
+            place.as_ref().zip(folder.canonicalize().ok()).is_some_and(|(place, f)| place.starts_with(f))
+        };
         match folders.find(|folder| folder.is_dir() && holds(folder)) {
             None => Ok(()),
             Some(folder) => Err(Failure::input(format_args!(

@@ -11,6 +11,7 @@ use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::file::WeightFile;
 use crate::checkpoint::found::{FoundAs, FoundModel, find_model};
 use crate::data::classes::class::ClassKind;
+use crate::data::classes::folders::ClassFolders;
 use crate::data::labels::kind::LabelKind;
 use crate::data::read::facts::ReadOptions;
 use crate::data::warning::{Warning, WarningCode, image_warnings};
@@ -18,7 +19,6 @@ use crate::device::{Device, DeviceChoice};
 use crate::kernels::precision::Precision;
 use crate::nn::shape::check_side;
 use crate::predict::all::{End, Predicted, predict_all};
-use crate::data::classes::folders::ClassFolders;
 use crate::predict::error::PredictError;
 use crate::predict::existing::not_done;
 use crate::predict::images::Images;
@@ -93,7 +93,7 @@ pub(crate) struct Predict {
     #[arg(long, value_name = "T", value_parser = share)]
     threshold: Option<f32>,
     /// Also write the probability of each class: CLASS/STEM.png (8 bit, 255 is certain) or CLASS/STEM.tiff (32-bit numbers from 0 to
-    /// 1); STEM.tiff, where there is one class
+    /// 1). Where a mask of that class lies at this place, `.probability` is added: STEM.probability.tiff
     #[arg(long, value_name = "NAME", value_parser = choice::<ProbabilityFormat>())]
     probabilities: Option<ProbabilityFormat>,
     /// Also write the image with its mask, or its classes and a legend, drawn over it: STEM.overlay.png, or FILE.overlay.png

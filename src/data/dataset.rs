@@ -1,10 +1,13 @@
 //! What training, validation and prediction need of a set of pairs.
 
 use super::classes::class::Classes;
+use std::path::Path;
+
 use super::error::DataError;
 use super::example::Example;
 use super::flip::Flips;
 use super::pixels::{Grey, Rgb};
+use super::read::facts::FileFacts;
 use super::truth::Truth;
 
 /// Whether a mask may be its image's at another scale: widths and heights, with one of them scaled to the image's, differ by at most
@@ -15,6 +18,26 @@ pub fn is_same_shape(image: (usize, usize), mask: (usize, usize)) -> bool {
     let difference = (mask_width * height).abs_diff(width * mask_height);
     // |w_mask * h / h_mask - w| <= 1, or the same for heights
     difference <= mask_height.max(mask_width)
+}
+
+/// Why a mask does not fit its image, if it would when one of them was turned by its orientation, or was not: each with its file, its
+/// size and what is known of it.
+pub(crate) fn turned(
+    (image, size, facts): (&Path, (usize, usize), &FileFacts),
+    (mask, mask_size, mask_facts): (&Path, (usize, usize), Option<&FileFacts>),
+) -> Option<DataError> {
+    if is_same_shape(size, mask_size) || !is_same_shape((size.1, size.0), mask_size) {
+        return None;
+    }
+    let (image, mask) = (image.to_owned(), mask.to_owned());
+    // orientations from 5 on swap width and height
+    let swaps = |facts: &FileFacts| facts.orientation.filter(|orientation| *orientation >= 5);
+    if let Some(orientation) = swaps(facts) {
+        return Some(DataError::TurnedImage { image, mask, orientation, applied: facts.turned });
+    }
+    // the mask lies turned in its file, as a camera or a viewer saved it
+    let facts = mask_facts?;
+    swaps(facts).map(|orientation| DataError::TurnedMask { image, mask, orientation, applied: facts.turned })
 }
 
 /// Pairs of an image and what is true of its pixels. Implement `len`, `name`, `image` and `truth` to bring your own, and `classes` if

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::classes::class::{ClassKind, Classes};
 use super::classes::values::PixelValue;
-use super::dataset::{Dataset, is_same_shape};
+use super::dataset::{Dataset, is_same_shape, turned};
 use super::error::{BadFiles, DataError};
 use super::labels::pairing::{Paired, pair_up};
 use super::labels::reader::{LabelReader, ReadLabels};
@@ -163,17 +163,9 @@ impl Folder {
             return Ok(());
         }
         let pair = &self.pairs[index];
-        // orientations from 5 on swap width and height
-        let swaps = |orientation: &u8| *orientation >= 5 && is_same_shape((image.1, image.0), mask);
-        if let Some(orientation) = facts.orientation.filter(swaps) {
-            let (image, mask, applied) = (pair.image.clone(), pair.shown().to_owned(), facts.turned);
-            return Err(DataError::TurnedImage { image, mask, orientation, applied });
-        }
-        // the mask lies turned in its file, as a camera or a viewer saved it
-        let of_mask = mask_facts.and_then(|facts| Some((facts.orientation.filter(swaps)?, facts.turned)));
-        if let Some((orientation, applied)) = of_mask {
-            let (image, mask) = (pair.image.clone(), pair.shown().to_owned());
-            return Err(DataError::TurnedMask { image, mask, orientation, applied });
+        let shown = pair.shown();
+        if let Some(error) = turned((&pair.image, image, facts), (shown, mask, mask_facts)) {
+            return Err(error);
         }
         let name = format!("{} and {}", pair.image.display(), pair.shown().display());
         Err(DataError::SizesDiffer { name, image, mask })

@@ -116,7 +116,8 @@ impl PredictedClasses {
     fn score(&self, pair: usize, raw: &ValueTable, options: &ClassOptions) -> Result<Scored, Unscored> {
         let (files, masks) = (&self.predictions[pair], &self.set.pairs()[pair].masks);
         if let Some(classes) = self.set.classes()
-            && let Some((map, reason)) = files.iter().find_map(|file| Some((file.clone(), other_classes(file, classes)?)))
+            && let Some((map, reason)) =
+                files.iter().find_map(|file| Some((file.clone(), other_classes(file, classes)?)))
         {
             return Err(Unscored::Classes(RefusedPair { map, reason }));
         }

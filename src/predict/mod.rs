@@ -17,8 +17,8 @@ pub(crate) mod plan;
 pub(crate) mod prediction;
 pub(crate) mod predictor;
 
-pub use all::{End, Predicted, predict_all};
 pub use crate::data::classes::folders::ClassFolders;
+pub use all::{End, Predicted, predict_all};
 pub use error::PredictError;
 pub use existing::not_done;
 pub use images::Images;

@@ -12,14 +12,15 @@ use crate::checkpoint::file::WeightFile;
 use crate::checkpoint::load::{Scope, load};
 use crate::data::class_picture::{class_overlay, with_legend};
 use crate::data::classes::class::Classes;
+use crate::data::dataset::{is_same_shape, turned};
 use crate::data::error::DataError;
 use crate::data::example::{check_normalisation, normalise};
 use crate::data::float_tiff::write_floats;
 use crate::data::pair_facts::PictureFacts;
 use crate::data::picture::overlay;
 use crate::data::pixels::{Grey, Rgb};
-use crate::data::read::facts::ReadOptions;
-use crate::data::read::read_rgb_with;
+use crate::data::read::facts::{FileFacts, ReadOptions};
+use crate::data::read::{read_grey_with, read_rgb_with};
 use crate::data::resize::Filter;
 use crate::data::size::picture_size;
 use crate::data::truth::Truth;
@@ -148,10 +149,10 @@ impl Predictor {
     /// When the image cannot be read or a file not be written; either is named. When the job was planned for other classes, and as
     /// [`predict`](Self::predict).
     pub fn run(&self, job: &Job, options: &PredictOptions) -> Result<PictureFacts, PredictError> {
-        let (image, facts) = read_rgb_with(&job.image, &options.read)?;
-        let facts = PictureFacts::of(image.size(), &facts);
+        let (image, file_facts) = read_rgb_with(&job.image, &options.read)?;
+        let facts = PictureFacts::of(image.size(), &file_facts);
         let size = match &job.like {
-            Some(mask) => picture_size(mask, &options.read)?,
+            Some(mask) => size_like(mask, (&job.image, image.size(), &file_facts), &options.read)?,
             None => image.size(),
         };
         let prediction = self.predict(&image, options)?;
@@ -209,6 +210,26 @@ impl Predictor {
             })
         })
     }
+}
+
+/// The size of a mask that a prediction of this image takes.
+///
+/// # Errors
+/// When the mask fits the image only if one of the two is turned: the prediction would be stretched into the other one's shape.
+fn size_like(
+    mask: &Path,
+    image: (&Path, (usize, usize), &FileFacts),
+    read: &ReadOptions,
+) -> Result<(usize, usize), PredictError> {
+    let size = picture_size(mask, read)?;
+    let (_, (width, height), _) = image;
+    if !is_same_shape((width, height), size) && is_same_shape((height, width), size) {
+        let (_, facts) = read_grey_with(mask, read)?;
+        if let Some(error) = turned(image, (mask, size, Some(&facts))) {
+            return Err(error.into());
+        }
+    }
+    Ok(size)
 }
 
 /// Writes a file of the job, in a folder made if need be.

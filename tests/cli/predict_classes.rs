@@ -196,7 +196,7 @@ fn classes_that_may_overlap_have_a_folder_each() {
             let mask = read_grey(&path).unwrap();
             assert!(mask == saved_mask(&prediction.logits()[number * 4096..][..4096], 64, width, height, false));
             assert_eq!(classes_of_prediction(&path).unwrap().as_ref(), Some(&classes));
-            let numbers = floats(&path.with_extension("tiff"));
+            let numbers = floats(&path.with_extension("probability.tiff"));
             assert!(numbers.iter().zip(&mask.data).all(|(p, level)| (p * 255.0) as u8 == *level));
             masks.push(mask);
         }
@@ -240,7 +240,8 @@ fn one_class_without_a_name_is_what_it_was() {
         assert_eq!(prediction.at(image.size()), Truth::Mask(mask));
     }
     done(folder, &arguments(&["--out", "numbers", "--probabilities", "tiff"]));
-    assert_eq!(names(&folder.join("numbers")), ["000.png", "000.tiff", "001.png", "001.tiff"]);
+    let expected = ["000.png", "000.probability.tiff", "001.png", "001.probability.tiff"];
+    assert_eq!(names(&folder.join("numbers")), expected);
 
     // with a name its file tells it, and its pixels are the same
     let one = classes(ClassKind::Overlapping, &["polyp"]);

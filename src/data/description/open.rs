@@ -61,7 +61,8 @@ impl Description {
         if labels != LabelKind::Binary {
             told.push(format!("labels: {}{}", labels.told(), if self.labels.is_none() { " (found)" } else { "" }));
         }
-        let mut opening = Opening { description: self, layout: layout.as_ref(), labels, all: true, coco: BTreeMap::new() };
+        let mut opening =
+            Opening { description: self, layout: layout.as_ref(), labels, all: true, coco: BTreeMap::new() };
         let names = opening.names_of_both(&training, validation.as_ref());
         let mut sets = vec![opening.set(&training, names.map(Known::Names))];
         if let Some(place) = &validation {
