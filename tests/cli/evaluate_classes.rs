@@ -120,6 +120,16 @@ fn predictions_tell_their_classes() {
     let (coco, _) = scores(&set, &["--predictions", "predictions", "--annotations", "coco.json"]);
     assert_eq!(coco, index);
 
+    // a stray picture that tells nothing hides no classes, and subfolders are looked into
+    set.grey("predictions/0.png", &PREDICTIONS[0]);
+    set.palettes("deep/x", &PREDICTIONS, NAMES);
+    set.greys("deep_masks/x", &MASKS, |value| value);
+    for (predictions, masks) in [("predictions", "masks"), ("deep", "deep_masks")] {
+        let of = ["--predictions", predictions, "--masks", masks, "--recursive"];
+        let (found, _) = scores(&set, &of);
+        assert_eq!(found["classes"], serde_json::json!(NAMES), "{predictions}");
+    }
+
     set.told_folders("each", &PREDICTIONS);
     set.folders("folders", &MASKS);
     // an overlay for all classes is no prediction

@@ -178,6 +178,13 @@ fn what_predictions_say_and_what_masks_are_must_go_together() {
         message.contains("are of classes that are overlapping, but the labels of classes that are exclusive"),
         "{message}"
     );
+    // each file is looked at, not the first one only
+    set.palettes("mixed", &PREDICTIONS, NAMES);
+    set.palettes("other", &PREDICTIONS, ["background", "dog", "cat"]);
+    fs::copy(set.file("other/b.png"), set.file("mixed/b.png")).expect("a copy");
+    let message = refusal(&set, &["--predictions", "mixed", "--masks", "masks"]);
+    assert!(message.contains("b.png") && !message.contains("a.png"), "{message}");
+    assert!(message.contains("its file says that it is of"), "{message}");
     let message = of(&["--mask-suffix", "_truth"]);
     assert!(message.starts_with("none of 2 masks in masks is called IMAGE_truth (`--mask-suffix`)"), "{message}");
 }
@@ -220,6 +227,8 @@ fn flags_that_do_not_go_together() {
         (&EXCLUSIVE, &["--task", "polyp"], "--task is for one class"),
         (&EXCLUSIVE, &["--confusion", "x.jpg"], "must end in .png"),
         (&EXCLUSIVE, &["--confusion", "absent/x.png"], "--confusion absent/x.png: it must be a file in a folder"),
+        (&EXCLUSIVE, &["--confusion", "predictions/x.png"], "it would lie among the predictions or masks of"),
+        (&EXCLUSIVE, &["--confusion", "./masks/x.png"], "it would lie among the predictions or masks of"),
         (&EXCLUSIVE, &["--spacing", "1,0"], "0.5,0.7"),
         (&EXCLUSIVE, &["--nsd-tolerance=-1"], "--nsd-tolerance"),
         (&FOLDERS, &["--confusion", "x.png"], "no confusion matrix"),

@@ -410,6 +410,28 @@ fn turned_images_are_told_and_turned_when_asked_for() {
 }
 
 #[test]
+fn a_mask_of_the_turned_image_is_no_size_for_the_one_that_lies() {
+    let folder = workplace();
+    let folder = folder.path();
+    fs::write(folder.join("images/001.png"), turned_png(&detailed(70, 40))).unwrap();
+    for name in files(&folder.join("images")) {
+        let (width, height) = read_rgb(&folder.join("images").join(&name)).unwrap().size();
+        let (width, height) = if name == "001.png" { (height, width) } else { (width, height) };
+        fs::create_dir_all(folder.join("like")).unwrap();
+        write_png(&folder.join("like").join(name), &detailed(width, height).to_grey()).unwrap();
+    }
+    let with =
+        |more: &[&'static str]| arguments(&[&["--images", "images", "--out", "out", "--like", "like"], more].concat());
+    let Ended { status, err, .. } = run(folder, &with(&[]));
+    assert_eq!(status, Some(1), "{err}");
+    assert!(err.contains("001.png") && err.contains("fits the image only if it is turned"), "{err}");
+    assert!(err.contains("`--exif-orientation`") && err.contains("apply"), "{err}");
+    assert_eq!(files(&folder.join("out")).len(), 2);
+    done(folder, &with(&["--exif-orientation", "apply"]));
+    assert_eq!(read_grey(&folder.join("out/001.png")).unwrap().size(), (40, 70));
+}
+
+#[test]
 fn clipped_images_are_told_and_scaled_when_asked_for() {
     let folder = workplace();
     let folder = folder.path();
