@@ -420,7 +420,7 @@ fn annotations_that_cannot_be_used_are_refused() {
     let text = set.refused(&["--images", "images"]);
     assert!(text.contains("`--images` needs `--masks`"), "{text}");
     let text = set.refused(&["--images", "images", "--labels", "labelme"]);
-    assert!(text.contains("there is no class beside the background"), "{text}");
+    assert!(text.contains("none of the images in images has its labels in a file IMAGE.json beside it"), "{text}");
 }
 
 #[test]
