@@ -21,6 +21,10 @@ use crate::data::pixels::MAX_PIXELS;
 /// it is.
 const MAX_SCANS: usize = 100;
 
+/// The most memory in bytes of a progressive picture, whose coefficients are all kept until its last scan: that of about
+/// 89 megapixels in three components. Its scans may take almost no bytes, so the file's length bounds nothing.
+const MAX_PROGRESSIVE_MEMORY: usize = 1 << 30;
+
 pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded, Problem> {
     check(bytes)?;
     let decoder = open(bytes)?;
@@ -100,7 +104,12 @@ fn open(bytes: &[u8]) -> Result<Decoder<'_>, Problem> {
         other => return Err(Problem::Undecodable(format!("JPEG of {other} channels is not read"))),
     };
     if !is_sampled_as_decoded(&decoder) {
-        return Err(Problem::Undecodable("the inks of its JPEG are sampled in a way that is not read".to_owned()));
+        return Err(Problem::Undecodable(
+            "it is a JPEG of four inks with a rare sampling, which is not read".to_owned(),
+        ));
+    }
+    if decoder.header().is_progressive {
+        decoder.set_max_memory(MAX_PROGRESSIVE_MEMORY);
     }
     decoder.set_output_format(format);
     // what libjpeg does with a progressive file that ends before its last details
@@ -141,6 +150,35 @@ fn pixels(decoder: &Decoder<'_>, bytes: &[u8]) -> Result<Vec<u8>, Problem> {
 fn problem(error: JpegError) -> Problem {
     match error {
         JpegError::UnexpectedEof => Problem::Undecodable("the JPEG is truncated or damaged".to_owned()),
+        JpegError::LimitExceeded { what: "estimated decode memory", .. } => {
+            Problem::Undecodable("it is a progressive JPEG that takes more than 1 GiB of memory to decode".to_owned())
+        }
+        // the decoder calls it corrupt data
+        JpegError::CorruptData(reason) if reason.contains("upsample factor") => {
+            Problem::Undecodable("it is a JPEG with chroma finer than luma, which is not read".to_owned())
+        }
         other => Problem::of(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The head of a progressive picture, one scan without codes, and bytes behind the end.
+    fn progressive(side: u16, behind: usize) -> Vec<u8> {
+        let [high, low] = side.to_be_bytes();
+        let steps = [&[0xff, 0xdb, 0, 67, 0][..], &[1; 64]].concat();
+        let frame = [0xff, 0xc2, 0, 17, 8, high, low, high, low, 3, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0];
+        let scan = [0xff, 0xda, 0, 12, 3, 1, 0, 2, 0, 3, 0, 0, 0, 0, 17, 0xff, 0xd9];
+        [&[0xff, 0xd8][..], &steps, &frame, &scan, &vec![0; behind]].concat()
+    }
+
+    #[test]
+    fn a_progressive_header_cannot_take_much_memory() {
+        for (side, is_too_large) in [(10_000, true), (64, false)] {
+            let Err(Problem::Undecodable(reason)) = decode(&progressive(side, 1 << 18)) else { panic!("{side}") };
+            assert_eq!(reason.contains("1 GiB"), is_too_large, "{reason}");
+        }
     }
 }

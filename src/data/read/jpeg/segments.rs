@@ -35,15 +35,19 @@ fn next(bytes: &[u8], mut at: usize) -> Option<Marker> {
 }
 
 /// Goes to the end of the image; a file without one is refused. Names the processes that are not decoded. Restarts
-/// must be in order: where something is lost between them, the rest would move to another place.
+/// must be in order: where something is lost between them, the rest would move to another place. Each component of a
+/// sequential picture must have a scan.
 pub(super) fn check(bytes: &[u8]) -> Result<(), Problem> {
     let mut at = 2;
     // the restart that is next in this scan
     let mut restart = None;
     let mut is_progressive = false;
+    // the numbers of the frame's components, and of those that scans hold
+    let (mut components, mut scanned) = (Vec::new(), Vec::new());
     while let Some(Marker { code, start, end }) = next(bytes, at) {
         match code {
-            END_OF_IMAGE => return Ok(()),
+            END_OF_IMAGE if is_progressive || components.iter().all(|number| scanned.contains(number)) => return Ok(()),
+            END_OF_IMAGE => return Err(undecodable("the JPEG is truncated (a scan of its colours is missing)")),
             0xd0..=0xd7 => match &mut restart {
                 Some(number) if *number == code & 7 => *number = (*number + 1) & 7,
                 Some(_) => return Err(undecodable("the JPEG is damaged (its restarts are not in order)")),
@@ -62,12 +66,25 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), Problem> {
             }
             _ => {
                 restart = (code == START_OF_SCAN).then_some(0);
+                let body = &bytes[start + 4..end];
                 // a frame header; in between lie Huffman tables (c4), extensions (c8) and conditioning (cc)
-                if matches!(code, 0xc0..=0xcf) && !matches!(code, 0xc4 | 0xc8 | 0xcc) {
+                let is_frame = matches!(code, 0xc0..=0xcf) && !matches!(code, 0xc4 | 0xc8 | 0xcc);
+                if is_frame {
                     refuse_process(code, bytes.get(start + 4).copied().unwrap_or(8))?;
                     is_progressive = code == 0xc2;
                 }
-                check_segment(code, &bytes[start + 4..end], is_progressive)?;
+                check_segment(code, body, is_progressive)?;
+                if is_frame {
+                    components = body[6..].iter().step_by(3).copied().collect();
+                } else if code == START_OF_SCAN && !is_progressive {
+                    let count = usize::from(body[0]);
+                    if count != 1 && count != components.len() {
+                        return Err(unread(
+                            "sequential JPEG with some of its colours in one scan and others in another",
+                        ));
+                    }
+                    scanned.extend(body[1..].iter().step_by(2).take(count));
+                }
             }
         }
         at = end;
@@ -151,6 +168,29 @@ mod tests {
     fn restarts_must_be_in_order() {
         for wrong in [[0xd1, 0xd2], [0xd0, 0xd0], [0xd0, 0xd2], [0xd7, 0xd0]] {
             assert!(refusal(&made(0xc0, wrong)).contains("restarts"), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_sequential_picture_has_a_scan_of_each_component_alone_or_of_all() {
+        let frame = [0xff, 0xc0, 0, 17, 8, 0, 8, 0, 8, 3, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0];
+        let made = |scans: &[&[u8]]| {
+            let mut bytes = [&b"\xff\xd8"[..], &frame].concat();
+            for &scan in scans {
+                bytes.extend([0xff, START_OF_SCAN, 0, 6 + 2 * scan.len() as u8, scan.len() as u8]);
+                bytes.extend(scan.iter().flat_map(|&number| [number, 0]));
+                bytes.extend([0, 63, 0, 17]);
+            }
+            bytes.extend([0xff, END_OF_IMAGE]);
+            bytes
+        };
+        check(&made(&[&[1, 2, 3]])).unwrap();
+        check(&made(&[&[1], &[3], &[2]])).unwrap();
+        for missing in [&[][..], &[&[1][..]], &[&[1], &[2]], &[&[1], &[1], &[3]]] {
+            assert!(refusal(&made(missing)).contains("a scan of its colours is missing"), "{missing:?}");
+        }
+        for groups in [&[&[1][..], &[2, 3]], &[&[1, 2][..], &[3]]] {
+            assert!(refusal(&made(groups)).contains("is not read"), "{groups:?}");
         }
     }
 
