@@ -200,7 +200,7 @@ mod tests {
         }
         assert!(read(Dtype::F8E4M3, 0x7f).is_nan() && read(Dtype::F8E4M3, 0xff).is_nan());
         for (byte, number) in
-            [(0, 0.0), (1, 1.52587890625e-5), (0x3c, 1.0), (0x7b, 57344.0), (0x7c, f32::INFINITY), (0xc0, -2.0)]
+            [(0, 0.0), (1, 2f32.powi(-16)), (0x3c, 1.0), (0x7b, 57344.0), (0x7c, f32::INFINITY), (0xc0, -2.0)]
         {
             assert_eq!(read(Dtype::F8E5M2, byte), number);
         }

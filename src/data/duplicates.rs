@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn all_bytes_count() {
         let folder = tempfile::tempdir().unwrap();
-        let bytes: Vec<u8> = (0..300_000u32).map(|i| (i * i >> 7) as u8).collect();
+        let bytes: Vec<u8> = (0..300_000u32).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect();
         let write = |name: &str, bytes: &[u8]| {
             let path = folder.path().join(name);
             fs::write(&path, bytes).unwrap();

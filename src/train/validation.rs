@@ -102,7 +102,7 @@ impl Selection {
 
 /// What is known of one image's prediction.
 pub(super) enum ImageScores {
-    OneClass(PairScores),
+    OneClass(Box<PairScores>),
     Classes(ClassPairScores),
 }
 
@@ -127,7 +127,8 @@ pub(super) fn score_image(
     let options = ClassOptions { classes: dataset.classes().map_or(1, Classes::len), outlines };
     if let Truth::Mask(mask) = &truth {
         let map = saved_mask(logits, side, width, height, false);
-        return Ok(ImageScores::OneClass(score_pair(&map.data, &mask.data, width, height).map_err(metric)?));
+        let scores = score_pair(&map.data, &mask.data, width, height).map_err(metric)?;
+        return Ok(ImageScores::OneClass(Box::new(scores)));
     }
     let classes = options.classes;
     let predicted = match &truth {
@@ -142,7 +143,7 @@ pub(super) fn over(images: Vec<ImageScores>) -> Result<ValidationScores, ClassEr
     let (mut of_one, mut of_classes) = (Vec::new(), Vec::new());
     for image in images {
         match image {
-            ImageScores::OneClass(scores) => of_one.push(scores),
+            ImageScores::OneClass(scores) => of_one.push(*scores),
             ImageScores::Classes(scores) => of_classes.push(scores),
         }
     }

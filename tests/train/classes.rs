@@ -103,8 +103,11 @@ fn train(settings: Settings, out: &Path) -> PathBuf {
     Trainer::new(settings).out(out).run().unwrap().best_model()
 }
 
+/// A tensor's name, shape and bytes.
+type TensorBytes = (String, Vec<usize>, Vec<u8>);
+
 /// Names, shapes and bytes of a model's tensors; its metadata.
-fn model(path: &Path) -> (Vec<(String, Vec<usize>, Vec<u8>)>, std::collections::HashMap<String, String>) {
+fn model(path: &Path) -> (Vec<TensorBytes>, std::collections::HashMap<String, String>) {
     let bytes = fs::read(path).unwrap();
     let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();

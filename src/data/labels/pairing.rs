@@ -50,13 +50,13 @@ pub(crate) fn pair_up(images: &Path, labels: &LabelSource, options: &FolderOptio
             let files = beside(&listing, &used, folder.as_deref(), "json");
             let place = ("IMAGE.json", folder.as_deref());
             let read = |files: &[Option<PathBuf>]| Ok(Labelme::read(files, classes.as_deref())?);
-            drawn(&listing, used, files, &read, *kind, place)
+            drawn(&listing, used, files, read, *kind, place)
         }
         LabelSource::Polygons { folder, classes, kind } => {
             let (listing, used) = listed(images, options)?;
             let files = beside(&listing, &used, Some(folder), "txt");
             let read = |files: &[Option<PathBuf>]| Ok(PolygonText::read(files, classes)?);
-            let mut paired = drawn(&listing, used, files, &read, *kind, ("IMAGE.txt", Some(folder)))?;
+            let mut paired = drawn(&listing, used, files, read, *kind, ("IMAGE.txt", Some(folder)))?;
             if let LabelReader::Drawn { numbered, .. } = &mut paired.reader {
                 numbered.clone_from(classes);
             }
@@ -215,7 +215,7 @@ fn drawn<A: Annotated + 'static>(
     listing: &Listing,
     used: Vec<usize>,
     files: Vec<Option<PathBuf>>,
-    read: &dyn Fn(&[Option<PathBuf>]) -> Result<A, DataError>,
+    read: impl Fn(&[Option<PathBuf>]) -> Result<A, DataError>,
     kind: ClassKind,
     (called, folder): (&'static str, Option<&Path>),
 ) -> Result<Paired, DataError> {
