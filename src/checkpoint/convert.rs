@@ -15,8 +15,9 @@ use super::error::CheckpointError;
 use super::file::WeightFile;
 use super::layout::{Layout, trunk_file_name};
 use super::load::{Scope, classes_of, known_layout, load, with_classes};
-use super::output::Output;
+use super::output::{Output, is_torch};
 use super::report::Report;
+use crate::data::classes::class::{ClassKind, Classes};
 
 choice! {
     /// What [`convert`] writes.
@@ -43,14 +44,26 @@ pub struct Converted {
     pub written: usize,
     /// What lies beside the weights in the input and was left out.
     pub beside: Vec<String>,
+    /// The classes that the input tells, where the output has no place for them: an archive of PyTorch has none.
+    pub untold: Option<Classes>,
 }
 
 impl fmt::Display for Converted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Converted { variant, from, to, report, written, beside } = self;
+        let Converted { variant, from, to, report, written, beside, untold } = self;
         write!(f, "{variant}, {from} -> {to}: {written} tensors written\n{report}")?;
         if !beside.is_empty() {
             write!(f, "\nbeside the weights, not read: {}", beside.join(", "))?;
+        }
+        match untold {
+            Some(classes) if classes.kind == ClassKind::Overlapping && classes.len() > 1 => write!(
+                f,
+                "\nwarning: not written: the names of the classes, and that they may overlap. Read back, the file counts as \
+                 of {} classes that exclude each other; a .safetensors file keeps both",
+                classes.len()
+            )?,
+            Some(_) => write!(f, "\nnot written: the names of the classes; a .safetensors file keeps them")?,
+            None => {}
         }
         Ok(())
     }
@@ -59,14 +72,15 @@ impl fmt::Display for Converted {
 /// Converts the weight file `input` into the file `output`, all real numbers as `f32`. A name that ends in `.pth`,
 /// `.pt`, `.bin` or `.ckpt` gives an archive as `torch.save` writes it, any other a safetensors file.
 ///
-/// The output depends on nothing but the weights (and the classes that they are of): the trunk of one variant gives the same bytes
-/// from every layout. Without `to`, a whole SAM2-UNet stays one, of as many classes as it has; if its metadata tell these, they
-/// stay, all of them, in a safetensors file. `rest` gives what a trunk lacks of a whole SAM2-UNet. To [`Target::Trunk`], a trunk of a size that no candidate has (a variant that a user declared) is taken by its own size.
+/// The output depends on nothing but the weights (and the classes that they are of): the trunk of one variant gives the
+/// same bytes from every layout. Without `to`, a whole SAM2-UNet stays one, of as many classes as it has; if its metadata
+/// tell these, they stay, all of them, in a safetensors file. `rest` gives what a trunk lacks of a whole SAM2-UNet. To
+/// [`Target::Trunk`], a trunk of a size that no candidate has (a variant that a user declared) is taken by its own size.
 ///
 /// # Errors
 /// Everything that [`WeightFile::open`], [`detect`], [`load`] and [`Writer`](super::Writer) report;
-/// [`CheckpointError::NoTarget`] and [`CheckpointError::NoRest`] where `to` or `rest` is needed and missing; [`CheckpointError::Request`] where input and
-/// output are one file.
+/// [`CheckpointError::NoTarget`] and [`CheckpointError::NoRest`] where `to` or `rest` is needed and missing;
+/// [`CheckpointError::Request`] where input and output are one file.
 pub fn convert<N: Copy + PartialEq + fmt::Display>(
     input: &Path,
     output: &Path,
@@ -103,6 +117,7 @@ pub fn convert<N: Copy + PartialEq + fmt::Display>(
             return Err(CheckpointError::NoTarget { path: input.to_path_buf(), layout: from });
         }
     };
+    let mut untold = None;
     let (output, report, written) = match (to, from) {
         (Target::Trunk, _) => {
             let (trunk, report) = load(&file, specs, Scope::Trunk)?;
@@ -118,7 +133,10 @@ pub fn convert<N: Copy + PartialEq + fmt::Display>(
         (Target::Sam2Unet, Layout::Sam2Unet) => {
             // without names of classes the output depends on the weights alone
             let told = match FileClasses::of(&file)? {
-                FileClasses::Told(_) => file.metadata().clone(),
+                FileClasses::Told(classes) => {
+                    untold = Some(classes).filter(|_| is_torch(output));
+                    file.metadata().clone()
+                }
                 FileClasses::One | FileClasses::Assumed(_) => BTreeMap::new(),
             };
             let specs = classes_of(&file).map_or_else(|| specs.to_vec(), |classes| with_classes(specs, classes));
@@ -143,7 +161,7 @@ pub fn convert<N: Copy + PartialEq + fmt::Display>(
         }
     };
     output.finish()?;
-    Ok(Converted { variant, from, to, report, written, beside: beside(file.beside()) })
+    Ok(Converted { variant, from, to, report, written, beside: beside(file.beside()), untold })
 }
 
 fn is_same_file(a: &Path, b: &Path) -> bool {

@@ -215,9 +215,10 @@ impl PartFacts {
 
 impl ParameterFacts {
     fn of(parts: &BTreeMap<Part, PartFacts>) -> Self {
-        let sum = |wanted: &[Part]| wanted.iter().filter_map(|part| parts.get(part)).map(|part| part.parameters).sum();
+        let add = |sum: usize, part: &PartFacts| sum.saturating_add(part.parameters);
+        let sum = |wanted: &[Part]| wanted.iter().filter_map(|part| parts.get(part)).fold(0, add);
         Self {
-            all: parts.values().map(|part| part.parameters).sum(),
+            all: parts.values().fold(0, add),
             trunk: sum(&[Part::Trunk]),
             trainable: sum(&[Part::Adapters, Part::Rfb, Part::Decoder]),
             unused: sum(&[Part::Unused]),
@@ -305,7 +306,7 @@ impl fmt::Display for ParameterFacts {
             line(f, "  trunk, frozen", grouped(trunk))?;
         }
         if trainable > 0 {
-            let and_unused = grouped(trainable + unused);
+            let and_unused = grouped(trainable.saturating_add(unused));
             let trainable = grouped(trainable);
             line(f, "  trainable", format_args!("{trainable} ({and_unused} with up4, which is never used)"))?;
         }

@@ -13,7 +13,7 @@ use super::layout::{Layout, Spelling};
 use super::names::{Unwrapped, unwrap_names};
 use super::numbers::{counter, decoder, row_major, strided};
 use super::pickle::found::{Beside, OPTIMISER};
-use super::python::{keep_only, save_again};
+use super::python::{Loading, keep_only, save_again};
 use super::safetensors::read::read_header;
 use super::shards::{Index, of_part};
 use super::shown::shown;
@@ -48,6 +48,10 @@ pub struct WeightFile {
 /// One file with its tensors' bytes.
 struct Part {
     path: PathBuf,
+    format: Format,
+    section: Vec<String>,
+    /// What it asks for and is not run.
+    not_run: Vec<String>,
     bytes: FileBytes,
     storages: Storages,
 }
@@ -110,8 +114,12 @@ impl WeightFile {
         let unwrapped = unwrap_names(tensors).map_err(at)?;
         if let [first, second, ..] = &unwrapped.several[..] {
             let (one, other) = (shown(first), shown(second));
-            let advice = keep_only(path, format, &section, first);
-            let reason = format!("holds several models, under `{one}` and `{other}`; keep one of them, {advice}");
+            let places = match one.is_empty() {
+                true => format!("at the top and under `{other}`"),
+                false => format!("under `{one}` and `{other}`"),
+            };
+            let advice = keep_only(&loadings(&parts), first, &unwrapped.several);
+            let reason = format!("holds several models, {places}; keep one of them, {advice}");
             return Err(at(Fault::Unsupported(reason)));
         }
         beside.keys.extend(unwrapped.counters.iter().map(|name| shown(name)));
@@ -274,12 +282,12 @@ impl WeightFile {
 
     /// How to keep what has a prefix.
     fn only(&self, prefix: &str) -> String {
-        keep_only(&self.path, self.format, &self.section, prefix)
+        keep_only(&loadings(&self.parts), prefix, &[])
     }
 
     /// How to bring numbers of a type that is not read.
     fn as_floats(&self) -> String {
-        save_again(&self.path, self.format, &self.section, "v.float()")
+        save_again(&loadings(&self.parts), "v.float()")
     }
 
     /// What is known of the reason why weights are missing or cannot be read, behind a semicolon each.
@@ -332,12 +340,23 @@ impl WeightFile {
                 shown(name),
                 tensor.shape,
                 bytes.len() / width,
-                save_again(&self.path, self.format, &self.section, "v.contiguous()")
+                save_again(&loadings(&self.parts), "v.contiguous()")
             );
             return Err(Fault::Unsupported(reason).at(&self.path));
         }
         strided(&bytes, width, *offset, &tensor.shape, strides, decode).ok_or_else(outside)
     }
+}
+
+/// The files as Python loads them.
+fn loadings(parts: &[Part]) -> Vec<Loading<'_>> {
+    let each = parts.iter().map(|Part { path, format, section, not_run, .. }| Loading {
+        path,
+        format: *format,
+        section,
+        not_run,
+    });
+    each.collect()
 }
 
 fn is_negative(tensor: &Tensor) -> bool {
@@ -378,7 +397,8 @@ fn read_one(path: &Path, format: Format, bytes: FileBytes) -> Result<Read, Check
         return Err(CheckpointError::Newer { path: path.to_path_buf(), found, known: MODEL_FORMAT });
     }
     let Contents { storages, section, tensors, beside } = contents;
-    let part = Part { path: path.to_path_buf(), bytes, storages };
+    let path = path.to_path_buf();
+    let part = Part { path, format, section: section.clone(), not_run: beside.not_run.clone(), bytes, storages };
     Ok(Read { part, tensors, metadata, section, beside })
 }
 

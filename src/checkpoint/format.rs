@@ -51,11 +51,11 @@ pub(super) fn recognise(path: &Path, bytes: &[u8]) -> Result<Format, Fault> {
         [0x80, _, rest @ ..] if rest.starts_with(LEGACY) => return Ok(Format::TorchLegacy),
         // not with torch.load, which refuses it
         [0x80, 2..=5, ..] => Fault::Unsupported(format!(
-            "is a bare pickle, not a file of torch.save; in Python: import pickle, torch; \
+            "is a bare pickle, not a file of torch.save; if you trust it, as this runs whatever code it holds, in Python: import pickle, torch; \
              torch.save(pickle.load(open({FILE}, \"rb\")), \"weights.pth\")"
         )),
         _ if bytes.get(257..262) == Some(b"ustar") => Fault::Unsupported(format!(
-            "is a tar archive; if PyTorch 0.1 wrote it, in Python: \
+            "is a tar archive; if PyTorch 0.1 wrote it, and you trust it, as this runs whatever code it holds, in Python: \
              torch.save(torch.load({FILE}, weights_only=False), \"weights.pth\")"
         )),
         _ if bytes.starts_with(b"version https://git-lfs") => {

@@ -3,10 +3,10 @@
 //! Wrappers put words before names: `module.`, `_orig_mod.`, `model.`, or what the author called an attribute, in any
 //! number and spelling. The trunk's names are known, so what stands before them is known too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::Fault;
-use super::layout::{Layout, Spelling};
+use super::layout::{Layout, Part, Spelling, published_part};
 use super::shown::shown;
 use super::tensor::Tensor;
 
@@ -28,7 +28,7 @@ pub(super) struct Unwrapped {
     pub counters: Vec<String>,
     /// Whether there are other tensors that have no such prefix; they keep their names.
     pub outside: bool,
-    /// Prefixes of whole models, where there are several.
+    /// What stands before all names of whole models, where there are several.
     pub several: Vec<String>,
 }
 
@@ -41,16 +41,23 @@ pub(super) fn unwrap_names(mut tensors: BTreeMap<String, Tensor>) -> Result<Unwr
         prefix += wrapper;
         tensors = tensors.into_iter().map(|(name, tensor)| (name[wrapper.len()..].to_owned(), tensor)).collect();
     }
-    let mut found = prefixes(&tensors);
+    tensors = unwrap_inside(tensors);
+    let names: Vec<_> = tensors.keys().map(String::as_str).collect();
+    let mut found = prefixes(&names);
     let own = if found.is_empty() { String::new() } else { found.remove(0) };
-    let several = if found.is_empty() { found } else { [vec![own.clone()], found].concat() };
+    let mut several = Vec::new();
+    if !found.is_empty() {
+        several.extend([&own].into_iter().chain(&found).map(|each| format!("{prefix}{each}")));
+    }
     let mut counters = Vec::new();
     let mut unwrapped = BTreeMap::new();
     let mut outside = false;
     for (name, tensor) in tensors {
         let rest = name.strip_prefix(&own);
         let one = tensor.shape.iter().all(|&size| size == 1);
-        if one && (rest.is_none() || name == AVERAGED) {
+        // a weight of the network stays, wherever it stands
+        let counter = rest.is_none() && published_part(&name) == Part::Unknown || name == AVERAGED;
+        if one && counter {
             counters.push(name);
             continue;
         }
@@ -67,11 +74,37 @@ pub(super) fn unwrap_names(mut tensors: BTreeMap<String, Tensor>) -> Result<Unwr
     Ok(Unwrapped { tensors: unwrapped, prefix: prefix + &own, counters, outside, several })
 }
 
+/// Without the words of wrappers that stand within names, where more weights are known then: a part of a network was
+/// wrapped by itself (`encoder.module.blocks`).
+fn unwrap_inside(tensors: BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
+    let is_wrapper = |word: &&str| WRAPPERS.iter().any(|wrapper| wrapper.strip_suffix('.') == Some(*word));
+    let bare = |name: &str| name.split('.').filter(|word| !is_wrapper(word)).collect::<Vec<_>>().join(".");
+    let names: Vec<_> = tensors.keys().map(String::as_str).collect();
+    if !names.iter().any(|name| name.split('.').any(|word| is_wrapper(&word))) {
+        return tensors;
+    }
+    let unwrapped: BTreeSet<String> = names.iter().map(|name| bare(name)).collect();
+    let all_differ = unwrapped.len() == names.len();
+    let unwrapped: Vec<_> = unwrapped.iter().map(String::as_str).collect();
+    if !all_differ || known(&unwrapped) <= known(&names) {
+        return tensors;
+    }
+    tensors.into_iter().map(|(name, tensor)| (bare(&name), tensor)).collect()
+}
+
+/// How many of the names are of SAM2 or a SAM2-UNet.
+fn known(names: &[&str]) -> usize {
+    let own = prefixes(names).into_iter().next().unwrap_or_default();
+    let names = names.iter().map(|name| name.strip_prefix(&own[..]).unwrap_or(name));
+    let Some(spelling) = Spelling::recognise(names.clone()) else { return 0 };
+    names.filter(|name| spelling.part(name) != Part::Unknown).count()
+}
+
 /// What stands before the names of a trunk, where it is not what a layout puts there. Several where as many names of a
 /// trunk stand behind each of them; none where there is no trunk.
-fn prefixes(tensors: &BTreeMap<String, Tensor>) -> Vec<String> {
+fn prefixes(names: &[&str]) -> Vec<String> {
     let mut before: BTreeMap<&str, usize> = BTreeMap::new();
-    for name in tensors.keys() {
+    for name in names {
         if let Some(start) = trunk_start(name) {
             *before.entry(&name[..start]).or_default() += 1;
         }
@@ -81,7 +114,7 @@ fn prefixes(tensors: &BTreeMap<String, Tensor>) -> Vec<String> {
     // for each place of a trunk: what is before the layout's own words, and how many names are known then
     let mut places: Vec<(usize, &str)> = Vec::new();
     for (place, _) in before.into_iter().take(MAX_PREFIXES) {
-        let keys = || tensors.keys().filter_map(|key| key.strip_prefix(place));
+        let keys = || names.iter().filter_map(|key| key.strip_prefix(place));
         let mut known: BTreeMap<Layout, usize> = BTreeMap::new();
         let mut best: Option<(usize, &str)> = None;
         for (layout, words) in Spelling::all() {

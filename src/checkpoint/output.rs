@@ -12,6 +12,12 @@ use super::torch::write::TorchWriter;
 /// The endings of files that PyTorch reads by `torch.load`.
 const TORCH: [&str; 4] = ["pth", "pt", "bin", "ckpt"];
 
+/// Whether a file of that name is one that PyTorch reads by `torch.load`.
+pub(super) fn is_torch(path: &Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    TORCH.iter().any(|torch| ending.eq_ignore_ascii_case(torch))
+}
+
 /// A file that is being written.
 pub(super) enum Output {
     Safetensors(Writer),
@@ -28,8 +34,7 @@ impl Output {
         specs: &[WeightSpec],
         told: BTreeMap<String, String>,
     ) -> Result<Self, CheckpointError> {
-        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-        if TORCH.iter().any(|torch| ending.eq_ignore_ascii_case(torch)) {
+        if is_torch(path) {
             return TorchWriter::create(path, specs).map(|writer| Output::Torch(Box::new(writer)));
         }
         // what is not in the metadata cannot differ between two files of the same weights

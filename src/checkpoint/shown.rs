@@ -1,4 +1,4 @@
-//! Names from untrusted files, made fit to be shown, and paths as Python writes them.
+//! Names from untrusted files, made fit to be shown, and texts and paths as Python writes them.
 
 use std::path::Path;
 
@@ -17,5 +17,55 @@ pub(super) const FILE: &str = "FILE";
 
 /// A path as Python writes it.
 pub(super) fn quoted(path: &Path) -> String {
-    format!("{:?}", path.display().to_string())
+    #[cfg(unix)]
+    if path.to_str().is_none() {
+        use std::os::unix::ffi::OsStrExt;
+        return format!("os.fsdecode(b\"{}\")", path.as_os_str().as_bytes().escape_ascii());
+    }
+    python_text(&path.to_string_lossy())
+}
+
+/// A text as Python writes it.
+pub(super) fn python_text(text: &str) -> String {
+    let mut written = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => written.extend(['\\', c]),
+            '\'' => written.push(c),
+            '\n' => written.push_str("\\n"),
+            '\r' => written.push_str("\\r"),
+            '\t' => written.push_str("\\t"),
+            // what Rust shows as it is can be shown
+            _ if c.escape_debug().len() == 1 => written.push(c),
+            _ if c as u32 > 0xffff => written.push_str(&format!("\\U{:08x}", c as u32)),
+            _ => written.push_str(&format!("\\u{:04x}", c as u32)),
+        }
+    }
+    written.push('"');
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_written_for_python() {
+        for (text, written) in [
+            ("a 'b' \"c\" \\", r#""a 'b' \"c\" \\""#),
+            ("né/e\u{301}", r#""né/e\u0301""#),
+            ("\n\t\r\0\u{1b}\u{202e}", r#""\n\t\r\u0000\u001b\u202e""#),
+            ("\u{e0001}", r#""\U000e0001""#),
+        ] {
+            assert_eq!(python_text(text), written);
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_path_that_is_no_unicode_is_written_in_bytes() {
+        use std::os::unix::ffi::OsStrExt;
+        let path = Path::new(std::ffi::OsStr::from_bytes(b"a\xff\"\\.pth"));
+        assert_eq!(quoted(path), r#"os.fsdecode(b"a\xff\"\\.pth")"#);
+    }
 }

@@ -5,7 +5,10 @@ use crate::support::pico;
 use crate::support::python::python;
 use crate::support::shared::shared;
 use crate::support::small_model::{Ramp, load_both, meta, small_specs, small_torch, value_of, write_small};
-use sam2unet::checkpoint::{Dtype, Format, Layout, Report, Scope, Target, WeightFile, convert};
+use sam2unet::checkpoint::{Dtype, Format, Layout, Report, Scope, Target, WeightFile, convert, save};
+use sam2unet::data::{ClassKind, Classes};
+use sam2unet::nn::weights::{Value, WeightSpec};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use zip::CompressionMethod;
@@ -176,4 +179,38 @@ fn the_golden_model_is_an_archive_that_pytorch_loads() {
         .expect("python runs");
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     assert!(String::from_utf8_lossy(&run.stdout).contains("All keys matched"));
+}
+
+#[test]
+fn classes_that_an_archive_cannot_tell_are_told_to_be_lost() {
+    let specs = small_specs(4);
+    let candidates = [("small", specs.clone())];
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    let mut heads = specs.clone();
+    heads.iter_mut().filter(|spec| spec.name == "head.weight").for_each(|spec| spec.shape[0] = 2);
+    let each = |put: &mut dyn FnMut(WeightSpec, Value)| {
+        heads.iter().for_each(|spec| put(spec.clone(), value_of(spec)));
+    };
+    for (kind, told, other) in [
+        (
+            ClassKind::Overlapping,
+            "warning: not written: the names of the classes, and that they may overlap",
+            "keeps both",
+        ),
+        (ClassKind::Exclusive, "\nnot written: the names of the classes; a .safetensors file keeps them", "keeps them"),
+    ] {
+        let classes = Classes::named(kind, ["cat", "dog"].map(str::to_owned)).expect("classes");
+        save(&path("in.safetensors"), &heads, each, &BTreeMap::from([classes.metadata()])).expect("saves");
+        let done = convert(&path("in.safetensors"), &path("out.pth"), None, &candidates, None).expect("converts");
+        let report = done.to_string();
+        assert!(report.contains(told) && report.contains(other), "{report}");
+        assert_eq!(done.untold, Some(classes));
+        let done =
+            convert(&path("in.safetensors"), &path("out.safetensors"), None, &candidates, None).expect("converts");
+        assert!(done.untold.is_none() && !done.to_string().contains("not written"), "{done}");
+        // what is read back tells nothing that could be lost
+        let done = convert(&path("out.pth"), &path("again.pth"), None, &candidates, None).expect("converts");
+        assert_eq!(done.untold, None);
+    }
 }

@@ -189,14 +189,14 @@ fn files_that_are_no_models_are_told_with_what_to_do() {
                 "numbers.pth" => vec!["no dictionary of named tensors".into()],
                 "complex.pth" => vec![
                     "head.weight expected real numbers, found complex64".into(),
-                    format!("d = torch.load({shown:?}, weights_only=False); torch.save({{k: v.float() for"),
+                    format!("d = torch.load({shown:?}, weights_only=True); torch.save({{k: v.float() for"),
                 ],
                 "sparse.pth" => vec!["head.weight is there, as torch._utils._rebuild_sparse_tensor".into()],
                 "numpy.pth" => vec!["head.weight is there, as numpy._core.multiarray._reconstruct".into()],
                 "expanded.pth" => vec!["expected [1, 3], found [1073741824]".into()],
                 "two-models.ckpt" => vec![
                     "several models, under `model.` and `ema_model.module.`".into(),
-                    format!("torch.load({shown:?}, weights_only=False)[\"state_dict\"]"),
+                    format!("torch.load({shown:?}, weights_only=True)[\"state_dict\"]"),
                     "if k.startswith(\"model.\")}, \"weights.pth\")".into(),
                 ],
                 "beside.ckpt" => vec![
@@ -209,8 +209,16 @@ fn files_that_are_no_models_are_told_with_what_to_do() {
                     vec![": head.weight holds NaN at [0, 2]: the training that wrote it diverged".into()]
                 }
                 "inf.pth" => vec![": head.weight holds -inf at [0, 2]".into()],
-                "bare.pkl" => vec!["a bare pickle".into(), format!("pickle.load(open({shown:?}, \"rb\"))")],
-                "old.tar" => vec!["a tar archive".into(), format!("torch.load({shown:?}, weights_only=False)")],
+                "bare.pkl" => vec![
+                    "a bare pickle".into(),
+                    "if you trust it".into(),
+                    format!("pickle.load(open({shown:?}, \"rb\"))"),
+                ],
+                "old.tar" => vec![
+                    "a tar archive".into(),
+                    "you trust it".into(),
+                    format!("torch.load({shown:?}, weights_only=False)"),
+                ],
                 other => panic!("{other} is not expected"),
             };
             for part in parts {

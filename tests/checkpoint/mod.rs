@@ -1,5 +1,6 @@
 //! Weight files: the golden ones, files built here in every form, and bad ones.
 
+mod advice;
 mod convert;
 mod describe;
 mod detect;

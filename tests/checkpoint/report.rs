@@ -35,7 +35,7 @@ fn weights_that_do_not_fit_are_named_with_shapes_and_close_names() {
         complex.contains("wrong type 21: encoder.blocks.0.block.attn.proj.bias expected real numbers, found complex64"),
         "{complex}"
     );
-    let advice = r#"in Python: d = torch.load("bad file", weights_only=False)["model"]; torch.save({k: v.float() for"#;
+    let advice = r#"in Python: d = torch.load("bad file", weights_only=True)["model"]; torch.save({k: v.float() for"#;
     assert!(complex.contains(advice), "{complex}");
     // counters that are not there, and one of another type
     let file = open(build(&|s| drop(s.remove(19)))).expect("opens");

@@ -16,6 +16,8 @@ const MAX_LIST: usize = 64;
 const MAX_NAMED: usize = 64;
 /// So many things among the weights that are no tensors are remembered.
 const MAX_UNREAD: usize = 10_000;
+/// So many bytes of a name are looked at for what it is the name of.
+const MAX_LOOKED: usize = 64;
 
 /// The named tensors found in a pickle.
 #[derive(Debug)]
@@ -51,15 +53,16 @@ enum Step {
 
 /// An object with named tensors.
 struct Candidate {
-    /// Whether there are weights, and how many; else how many tensors of one number.
-    score: (bool, usize),
+    /// Whether there are weights, and how many; else how many tensors of one number. Then whether the names that lead
+    /// there are of no averaged copy.
+    score: (bool, usize, bool),
     path: Vec<Step>,
 }
 
 /// Runs `pickle` and finds the weights.
 ///
-/// They are the dictionary, or the module, with most tensors of several numbers, the outermost and first of those that
-/// are equal: so an averaged model, which has a counter more, is not preferred.
+/// They are the dictionary, or the module, with most tensors of several numbers. Of those that are equal, one that is not
+/// called an averaged copy, the outermost and first: an averaged model, which has a counter more, is not preferred.
 pub(in crate::checkpoint) fn state_dict(pickle: &[u8]) -> Result<StateDict, Fault> {
     let mut machine = Machine::new(pickle);
     let root = machine.run()?;
@@ -90,7 +93,7 @@ impl Machine<'_> {
                 if self.is_module(id) {
                     let (tensors, _) = self.module(id)?;
                     let weights = tensors.iter().filter(|(_, tensor)| !is_one(tensor)).count();
-                    keep_better(&mut best, weights, tensors.len(), &path);
+                    self.keep_better(&mut best, weights, tensors.len(), &path);
                     continue;
                 }
                 let (mut weights, mut all) = (0, 0);
@@ -111,7 +114,7 @@ impl Machine<'_> {
                         _ => {}
                     }
                 }
-                keep_better(&mut best, weights, all, &path);
+                self.keep_better(&mut best, weights, all, &path);
             }
             level = next;
         }
@@ -126,6 +129,17 @@ impl Machine<'_> {
                 Err(Fault::NotWeights(reason))
             }
             None => Err(Fault::NotWeights("its pickle holds no dictionary of named tensors".into())),
+        }
+    }
+
+    fn keep_better(&self, best: &mut Option<Candidate>, weights: usize, all: usize, path: &[Step]) {
+        if all == 0 {
+            return;
+        }
+        let own = !path.iter().filter_map(|&step| self.step_text(step)).any(is_name_of_copy);
+        let score = if weights > 0 { (true, weights, own) } else { (false, all, own) };
+        if best.as_ref().is_none_or(|best| score > best.score) {
+            *best = Some(Candidate { score, path: path.to_vec() });
         }
     }
 
@@ -160,7 +174,7 @@ impl Machine<'_> {
     }
 
     fn is_of_optimiser(&self, step: Step) -> bool {
-        self.step_text(step).is_some_and(|key| key.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("optim")))
+        self.step_text(step).is_some_and(is_name_of_optimiser)
     }
 
     fn step_text(&self, step: Step) -> Option<&str> {
@@ -203,6 +217,7 @@ impl Machine<'_> {
             for (step, value) in self.inside(at)? {
                 let Step::Key(key) = step else { continue };
                 let Some(name) = self.text_of(key) else { continue };
+                self.name(name.len())?;
                 match self.object(value) {
                     Object::Tensor(tensor) => tensors.push((name.to_owned(), &**tensor)),
                     _ if beside.unread.len() < MAX_UNREAD => {
@@ -278,13 +293,25 @@ pub(in crate::checkpoint) fn joined<'s>(section: impl Iterator<Item = &'s str>) 
     text
 }
 
-fn is_one(tensor: &PickledTensor) -> bool {
-    tensor.shape.iter().all(|&size| size == 1)
+/// `optimizer`, `optim_state_dict`, `optimizer_0`, and not `optimal_model`, `optimizer_ema_model`.
+fn is_name_of_optimiser(key: &str) -> bool {
+    const FIRST: [&str; 5] = ["optim", "optimizer", "optimizers", "optimiser", "optimisers"];
+    const BEHIND: [&str; 5] = ["state", "states", "dict", "dicts", "group"];
+    let mut words = key.split(['_', '.', '-']);
+    let is_one_of = |word: &str, list: &[&str]| list.iter().any(|known| known.eq_ignore_ascii_case(word));
+    key.len() <= MAX_LOOKED
+        && words.next().is_some_and(|word| is_one_of(word, &FIRST))
+        && words.all(|word| word.len() <= 1 || is_one_of(word, &BEHIND))
 }
 
-fn keep_better(best: &mut Option<Candidate>, weights: usize, all: usize, path: &[Step]) {
-    let score = if weights > 0 { (true, weights) } else { (false, all) };
-    if all > 0 && best.as_ref().is_none_or(|best| score > best.score) {
-        *best = Some(Candidate { score, path: path.to_vec() });
-    }
+/// `ema`, `model_ema`, `averaged_model`, `teacher`: a copy beside the model that was trained.
+fn is_name_of_copy(key: &str) -> bool {
+    let key = key[..key.floor_char_boundary(MAX_LOOKED)].to_ascii_lowercase();
+    let ema =
+        key.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word.starts_with("ema") || word.ends_with("ema"));
+    ema || key.contains("averag") || key.contains("teacher")
+}
+
+fn is_one(tensor: &PickledTensor) -> bool {
+    tensor.shape.iter().all(|&size| size == 1)
 }

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::checkpoint::error::Fault;
 
-use super::input::MAX_PICKLE;
 use super::object::{Id, Object, PickledTensor};
 use super::stack::Machine;
 
@@ -48,7 +47,12 @@ impl Machine<'_> {
         }
         let Some(Object::List(names)) = set.map(|id| self.object(id)) else { return Ok(HashSet::new()) };
         self.look(names.len())?;
-        Ok(names.iter().filter_map(|&name| self.text_of(name)).collect())
+        let mut left_out = HashSet::new();
+        for name in names.iter().filter_map(|&name| self.text_of(name)) {
+            self.name(name.len())?;
+            left_out.insert(name);
+        }
+        Ok(left_out)
     }
 
     /// What `module.state_dict()` would give.
@@ -58,7 +62,7 @@ impl Machine<'_> {
     pub(super) fn module(&self, id: Id) -> Result<Found<'_>, Fault> {
         let (mut tensors, mut others) = (Vec::new(), BTreeMap::new());
         let mut open = vec![(id, String::new(), 0)];
-        let (mut modules, mut length) = (0, 0);
+        let mut modules = 0;
         while let Some((id, prefix, depth)) = open.pop() {
             modules += 1;
             if depth > MAX_DEPTH || modules > MAX_MODULES {
@@ -71,16 +75,13 @@ impl Machine<'_> {
             let mut inner = Vec::new();
             let all = self.named_in(id, "_parameters")?.into_iter().chain(buffers);
             for (name, value) in all.chain(self.named_in(id, "_modules")?) {
-                length += prefix.len() + name.len() + 1;
-                if length as u64 > MAX_PICKLE {
-                    return Err(Fault::Damaged(format!("the names of its weights have more than {MAX_PICKLE} bytes")));
-                }
-                let full = format!("{prefix}{name}");
+                self.name(prefix.len() + name.len() + 1)?;
+                let full = || format!("{prefix}{name}");
                 match self.object(value) {
                     Object::None => {}
-                    Object::Tensor(tensor) => tensors.push((full, &**tensor)),
-                    _ if self.is_module(value) => inner.push((value, full + ".", depth + 1)),
-                    _ => drop(others.insert(full, self.what(value).unwrap_or("no tensor").to_owned())),
+                    Object::Tensor(tensor) => tensors.push((full(), &**tensor)),
+                    _ if self.is_module(value) => inner.push((value, full() + ".", depth + 1)),
+                    _ => drop(others.insert(full(), self.what(value).unwrap_or("no tensor").to_owned())),
                 }
             }
             // the first is taken first

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use crate::checkpoint::error::Fault;
 use crate::checkpoint::shown::shown;
 
-use super::input::Input;
+use super::input::{Input, MAX_PICKLE};
 use super::object::{Id, Made, Object};
 
 /// Most objects built.
@@ -32,6 +32,8 @@ pub(super) struct Machine<'p> {
     /// Items copied from one object into another: these alone can be more than the pickle has bytes.
     pub(super) copied: usize,
     looked: Cell<usize>,
+    /// Bytes of the names of weights that were looked at.
+    named: Cell<usize>,
     known_foreign: HashMap<String, u32>,
 }
 
@@ -169,6 +171,15 @@ impl<'p> Machine<'p> {
         self.looked.set(self.looked.get().saturating_add(items).saturating_add(1));
         if self.looked.get() > MAX_LOOKS {
             return Err(Fault::Damaged(format!("its pickle has more than {MAX_LOOKS} ways to its objects")));
+        }
+        Ok(())
+    }
+
+    /// Counts bytes of names of weights. Objects that share a long name could make them endless.
+    pub(super) fn name(&self, bytes: usize) -> Result<(), Fault> {
+        self.named.set(self.named.get().saturating_add(bytes));
+        if self.named.get() as u64 > MAX_PICKLE {
+            return Err(Fault::Damaged(format!("the names of its weights have more than {MAX_PICKLE} bytes")));
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use crate::checkpoint::bytes::FileBytes;
 use crate::checkpoint::error::Fault;
 use crate::checkpoint::pickle::found::state_dict;
 use crate::checkpoint::pickle::input::MAX_PICKLE;
+use crate::checkpoint::python::UNSAFE;
 use crate::checkpoint::shown::FILE;
 use crate::checkpoint::tensor::{Location, Tensor};
 
@@ -33,7 +34,7 @@ pub(in crate::checkpoint) fn open(bytes: FileBytes) -> Result<Contents, Fault> {
     {
         return Err(Fault::Unsupported(format!(
             "was written on a big-endian machine; in Python: \
-             torch.save(torch.load({FILE}, weights_only=False), \"weights.pth\")"
+             torch.save(torch.load({FILE}, weights_only=True), \"weights.pth\"){UNSAFE}"
         )));
     }
     let pickle_index = zip

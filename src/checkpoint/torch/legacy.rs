@@ -9,6 +9,7 @@ use std::ops::Range;
 use super::contents::{Contents, Storages, short_storage};
 use crate::checkpoint::error::Fault;
 use crate::checkpoint::pickle::chain::{Chain, Number, Saved};
+use crate::checkpoint::python::UNSAFE;
 use crate::checkpoint::shown::{FILE, shown};
 use crate::checkpoint::tensor::{Dtype, Location, Tensor};
 
@@ -64,7 +65,7 @@ fn stretches(
         let width = width(dtype).ok_or_else(|| {
             Fault::Unsupported(format!(
                 "holds numbers in storage {} whose type is not known here, so that what follows is not found; \
-                 in Python: torch.save(torch.load({FILE}, weights_only=False), \"weights.pth\")",
+                 in Python: torch.save(torch.load({FILE}, weights_only=True), \"weights.pth\"){UNSAFE}",
                 shown(name)
             ))
         })?;

@@ -1,0 +1,174 @@
+//! Advice in Python: that it runs no code unasked, and that it does what it says.
+
+use crate::support::archive::archive;
+use crate::support::pickle::Pickle;
+use crate::support::python::python;
+use crate::support::small_model::{failure, open, small_specs, small_torch, torch, write_small};
+use sam2unet::checkpoint::{Scope, WeightFile, describe_file, load};
+use sam2unet::nn::weights::WeightSpec;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use zip::CompressionMethod;
+
+/// One tensor.
+fn one(pickle: Pickle) -> Pickle {
+    pickle.tensor("FloatStorage", "0", 2, 0, &[2], &[1])
+}
+
+fn stored(pickle: Pickle) -> Vec<u8> {
+    archive(&pickle.stop(), &[vec![0; 8]], CompressionMethod::Stored)
+}
+
+/// Two copies of the small model's weights under other names.
+fn twice(first: &str, second: &str) -> Vec<WeightSpec> {
+    let under = |prefix: &str| {
+        let mut specs = small_specs(4);
+        specs.iter_mut().for_each(|spec| spec.name.insert_str(0, prefix));
+        specs
+    };
+    [under(first), under(second)].concat()
+}
+
+/// What `open` says, without a line's end in it.
+fn refusal(path: &Path) -> String {
+    WeightFile::open(path).expect_err("refused").to_string()
+}
+
+#[test]
+fn a_load_that_runs_code_is_advised_with_a_caveat_only() {
+    let two = |beside: &dyn Fn(Pickle) -> Pickle| {
+        let (pickle, storages) = small_torch(&twice("a.", "b."), "FloatStorage", &|name| name.to_owned());
+        let pickle = beside(Pickle(pickle[..pickle.len() - 2].to_vec()).op(b"s"));
+        failure(archive(&pickle.stop(), &storages, CompressionMethod::Stored), &small_specs(4))
+    };
+    let plain = two(&|p| p);
+    assert!(plain.contains("keep one of them, in Python: d = torch.load(\"bad file\", weights_only=True)"), "{plain}");
+    let evil = two(&|p| p.text("x").global("os", "system").op(b"(").text("id").op(b"tRs"));
+    let caveat = "keep one of them, if you trust the file, as this runs code that it names (`os.system`), in Python: \
+                  d = torch.load(\"bad file\", weights_only=False)";
+    assert!(evil.contains(caveat), "{evil}");
+    // a key is a text, whatever it looks like
+    let key = "[0]; __import__('os').system('id')";
+    let pickle = Pickle::new().op(b"}").text(key).op(b"}(");
+    let pickle = one(one(pickle.text("a.pos_embed")).text("b.pos_embed")).op(b"us");
+    let told = failure(stored(pickle), &small_specs(4));
+    assert!(told.contains(&format!("weights_only=True)[\"{key}\"]; torch.save")), "{told}");
+    // forms whose code is not known before they are loaded
+    let bare = failure(vec![0x80, 2, b'}', b'.'], &small_specs(4));
+    assert!(bare.contains("if you trust it, as this runs whatever code it holds, in Python: "), "{bare}");
+}
+
+#[test]
+fn one_of_several_models_is_told_from_the_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("two.pth");
+    for (first, second, places, filter) in [
+        ("", "ema.", "at the top and under `ema.`", r#"if not k.startswith("ema.")}"#),
+        ("module.a.", "module.b.", "under `module.a.` and `module.b.`", r#"if k.startswith("module.a.")}"#),
+        (
+            "model.",
+            "model.ema.",
+            "under `model.` and `model.ema.`",
+            r#"if k.startswith("model.") and not k.startswith("model.ema.")}"#,
+        ),
+    ] {
+        fs::write(&path, torch(&twice(first, second))).expect("writes");
+        let message = refusal(&path);
+        assert!(message.contains(places) && message.contains(filter), "{message}");
+        kept_by_python(folder.path(), &message);
+    }
+    // an index, whose parts are read one by one
+    let specs = twice("a.", "b.");
+    let (left, right) = specs.split_at(30);
+    write_small(&folder.path().join("1.safetensors"), left);
+    fs::write(folder.path().join("2.bin"), torch(right)).expect("writes");
+    let of = |specs: &[WeightSpec], file: &'static str| {
+        specs.iter().map(move |spec| (spec.name.clone(), file.into())).collect::<Vec<_>>()
+    };
+    let map: serde_json::Map<_, _> = of(left, "1.safetensors").into_iter().chain(of(right, "2.bin")).collect();
+    let path = folder.path().join("model.index.json");
+    fs::write(&path, serde_json::json!({ "weight_map": map }).to_string()).expect("writes");
+    let message = refusal(&path);
+    for part in ["d = {**safetensors.torch.load_file(", ", **torch.load(", "weights_only=True)[\"model\"]};"] {
+        assert!(message.contains(part), "{message}");
+    }
+    kept_by_python(folder.path(), &message);
+}
+
+/// Does as the message says, and loads what comes of it.
+fn kept_by_python(folder: &Path, message: &str) {
+    let Some(python) = python() else { return };
+    let (_, code) = message.split_once("in Python: ").expect("advice");
+    // not every Python with torch has safetensors
+    let code = match code.contains("safetensors") {
+        true => format!("import torch, safetensors.torch; {code}"),
+        false => format!("import torch; {code}"),
+    };
+    let run = Command::new(python).current_dir(folder).args(["-c", &code]).output().expect("runs");
+    assert!(run.status.success(), "{code}: {}", String::from_utf8_lossy(&run.stderr));
+    let file = WeightFile::open(&folder.join("weights.pth")).expect(message);
+    load(&file, &small_specs(4), Scope::All).expect(message);
+}
+
+#[test]
+fn names_that_many_objects_share_are_counted() {
+    // a state with one long name, and many objects that have it
+    let long = "w".repeat(20 << 20);
+    let state = Pickle::new().global("m", "M").op(b"q\x00)q\x01}(").text("_parameters").op(b"}(").text(&long);
+    let state = state.op(b"Nu").text("_modules").op(b"}uq\x02").text("k").op(b"q\x030000}(");
+    let pickle = state.op(&b"h\x03h\x00h\x01\x81h\x02b".repeat(2000)).op(b"u").stop();
+    let begun = std::time::Instant::now();
+    let told = failure(archive(&pickle, &[], CompressionMethod::Deflated), &small_specs(4));
+    assert!(told.contains("the names of its weights have more than 67108864 bytes"), "{told}");
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+    // a dictionary that has one name again and again
+    let pickle = one(Pickle::new().text(&long).op(b"q\x000}(")).op(b"q\x010");
+    let pickle = pickle.op(&b"h\x00h\x01".repeat(100)).op(b"u");
+    assert!(failure(stored(pickle), &small_specs(4)).contains("the names of its weights have more than"));
+}
+
+#[test]
+fn keys_that_begin_like_an_optimiser_are_read() {
+    let section = |keys: &[&str]| {
+        let pickle = keys.iter().fold(Pickle::new().op(b"}("), |p, key| one(p.text(key).op(b"}").text("w")).op(b"s"));
+        open(stored(pickle.op(b"u"))).map(|file| file.section().to_vec()).map_err(|error| error.to_string())
+    };
+    for key in ["optimal_model", "optimized_state_dict", "optimizer_ema_model"] {
+        assert_eq!(section(&[key]), Ok(vec![key.to_owned()]));
+    }
+    for key in ["optim", "Optimizer", "optimizers", "optimiser", "optimizer_state_dict", "optimizer_states", "optim_0"]
+    {
+        assert!(section(&[key]).expect_err(key).contains("state of an optimiser only"), "{key}");
+    }
+    // of equal ones the model itself, wherever it stands
+    for copy in ["ema", "model_ema", "averaged", "teacher_model"] {
+        assert_eq!(section(&[copy, "model"]), Ok(vec!["model".to_owned()]));
+        assert_eq!(section(&["net", copy]), Ok(vec!["net".to_owned()]));
+    }
+    assert_eq!(section(&["ema", "ema2"]), Ok(vec!["ema".to_owned()]));
+}
+
+#[test]
+fn a_part_that_was_wrapped_by_itself_is_unwrapped() {
+    let mut specs = small_specs(4);
+    specs.push(WeightSpec { name: "head.bias".into(), shape: vec![1], role: specs[20].role });
+    for (from, to) in [
+        ("encoder.", "encoder.module."),
+        ("encoder.", "encoder._orig_mod."),
+        ("encoder.blocks.0.", "encoder.blocks.0._orig_mod."),
+        ("encoder.", "net.encoder.module."),
+    ] {
+        let before = to.strip_suffix("encoder.module.").unwrap_or_default();
+        let rename = |name: &str| match name.strip_prefix(from) {
+            Some(rest) => format!("{to}{rest}"),
+            None => format!("{before}{name}"),
+        };
+        let (pickle, storages) = small_torch(&specs, "FloatStorage", &rename);
+        let file = open(archive(&pickle, &storages, CompressionMethod::Stored)).expect(to);
+        let (_, report) = load(&file, &specs, Scope::All).expect(to);
+        assert_eq!((report.applied, file.prefix()), (specs.len(), before), "{to}: {report}");
+        let facts = describe_file(&file, &[("small", specs.clone())]).expect(to);
+        assert!(facts.beside.is_empty(), "{:?}", facts.beside);
+    }
+}
