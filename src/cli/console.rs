@@ -2,12 +2,13 @@
 
 use super::failure::{Failure, Status};
 use super::flag_names::with_flags;
+use crate::data::classes::class::ClassKind;
 use crate::data::unused::Unused;
 use crate::data::warning::Warning;
 use crate::metrics::task::{Task, columns};
 use crate::train::events::{Event, Observer};
 use crate::train::overview::Overview;
-use crate::train::validation::{Selection, ValidationScores, drawn_keys};
+use crate::train::validation::{Selection, ValidationScores};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -137,12 +138,20 @@ impl Console {
                 }
             }
             Some(ValidationScores::Classes(summary)) => {
-                for key in drawn_keys(summary.kind()).iter().filter(|key| **key != selection.name()) {
+                for key in told_keys(summary.kind()).iter().filter(|key| **key != selection.name()) {
                     text += &format!("  {key} {:.4}", summary.get(key).unwrap_or(f64::NAN));
                 }
             }
         }
         self.line(&(text + if best { "  (best)" } else { "" }));
+    }
+}
+
+/// What a line tells of several classes: the mean IoU and Dice, without the background where there is one.
+fn told_keys(kind: ClassKind) -> [&'static str; 2] {
+    match kind {
+        ClassKind::Exclusive => ["foreground_mIoU", "foreground_mDice"],
+        ClassKind::Overlapping => ["mIoU", "mDice"],
     }
 }
 

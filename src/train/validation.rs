@@ -4,7 +4,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::error::TrainError;
 use super::run_folder::state::SELECTION_KEY;
-use crate::data::classes::class::{ClassKind, Classes};
+use crate::data::classes::class::Classes;
 use crate::data::classes::prediction::{predicted_index, predicted_labels};
 use crate::data::dataset::Dataset;
 use crate::data::error::DataError;
@@ -151,12 +151,4 @@ pub(super) fn over(images: Vec<ImageScores>) -> Result<ValidationScores, ClassEr
         true => ValidationScores::OneClass(Summary::of(&of_one)),
         false => ValidationScores::Classes(ClassSummary::of(&of_classes)?),
     })
-}
-
-/// What is drawn of several classes in the curves: the mean IoU and Dice, without the background where there is one.
-pub fn drawn_keys(kind: ClassKind) -> [&'static str; 2] {
-    match kind {
-        ClassKind::Exclusive => ["foreground_mIoU", "foreground_mDice"],
-        ClassKind::Overlapping => ["mIoU", "mDice"],
-    }
 }
