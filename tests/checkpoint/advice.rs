@@ -156,7 +156,6 @@ fn a_part_that_was_wrapped_by_itself_is_unwrapped() {
     for (from, to) in [
         ("encoder.", "encoder.module."),
         ("encoder.", "encoder._orig_mod."),
-        ("encoder.blocks.0.", "encoder.blocks.0._orig_mod."),
         ("encoder.", "net.encoder.module."),
     ] {
         let before = to.strip_suffix("encoder.module.").unwrap_or_default();
