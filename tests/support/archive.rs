@@ -18,6 +18,7 @@ pub fn archive_in(root: &str, pickle: &[u8], storages: &[Vec<u8>], method: Compr
     };
     entry(&mut zip, &format!("{root}/data.pkl"), pickle);
     entry(&mut zip, &format!("{root}/byteorder"), b"little");
+    entry(&mut zip, &format!("{root}/version"), b"3\n");
     for (i, bytes) in storages.iter().enumerate() {
         entry(&mut zip, &format!("{root}/data/{i}"), bytes);
     }
