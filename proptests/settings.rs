@@ -51,7 +51,8 @@ fn sensible() -> impl Strategy<Value = Table> {
 fn use_up(settings: &Settings, images: usize) {
     settings.check(false).unwrap();
     let text = settings.to_toml().unwrap();
-    assert_eq!(&toml::from_str::<Settings>(&text).unwrap(), settings);
+    let again = resolve(&[text.parse::<Layer>().unwrap()]).unwrap();
+    assert_eq!(&again.settings, settings);
     let plan = Plan::new(settings, images);
     assert!(plan.steps >= 1 && plan.steps_per_epoch >= 1, "{plan:?}");
     let seen: usize = plan.epoch(settings, 0).iter().map(|step| step.images()).sum();
