@@ -5,6 +5,7 @@ use super::console::{Console, print, say, tell, warn};
 use super::failure::{Failure, Status};
 use super::flag_names::with_flags;
 use super::json_file::{check, check_file, write_json};
+use crate::data::names::has_ending;
 use crate::data::write::write_png;
 use crate::files::folder::parent;
 use crate::train::settings::settings::Settings;
@@ -47,7 +48,7 @@ pub(super) fn check_data(settings: &Settings, json: Option<&Path>, sheet: Option
 
 fn check_sheet(path: &Path) -> Result<(), Failure> {
     check_file("--sheet", path)?;
-    match path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png")) {
+    match has_ending(path, "png") {
         true => Ok(()),
         false => Err(Failure::input(format_args!("--sheet {}: it is a PNG; call it NAME.png", path.display()))),
     }

@@ -9,6 +9,7 @@ use crate::choice::Choice;
 use crate::data::classes::class::ClassKind;
 use crate::data::description::describe::Description;
 use crate::data::labels::kind::LabelKind;
+use crate::data::names::has_ending;
 use crate::data::read::facts::ReadOptions;
 use crate::data::warning::{Warning, WarningCode};
 use crate::data::write::write_png;
@@ -216,7 +217,7 @@ impl Evaluate {
                 set.name()
             )));
         }
-        if !path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png")) {
+        if !has_ending(path, "png") {
             return Err(Failure::input(format_args!("--confusion {}: it must end in .png", path.display())));
         }
         if let [_] = sets {
@@ -293,7 +294,7 @@ impl Evaluate {
         if let Some(masks) = masks {
             // of a pair, MASKS may be annotations
             let is_annotated = matches!(self.labels.labels, Some(LabelKind::Coco | LabelKind::Labelme));
-            let is_json = masks.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
+            let is_json = has_ending(masks, "json");
             let annotated = is_annotated || (is_json && masks.is_file());
             description.annotations = annotated.then(|| masks.to_owned());
             description.masks = (!annotated).then(|| masks.to_owned());

@@ -446,6 +446,22 @@ impl fmt::Display for BadFiles {
 }
 
 impl DataError {
+    /// Each of several errors, or this one.
+    pub(crate) fn each(self) -> Vec<Self> {
+        match self {
+            Self::Bad(BadFiles { errors, .. }) => errors,
+            one => vec![one],
+        }
+    }
+
+    /// One error of them all, if there are any, in `of` pairs that were looked at.
+    pub(crate) fn all(mut errors: Vec<Self>, of: usize) -> Option<Self> {
+        match errors.len() {
+            0 | 1 => errors.pop(),
+            _ => Some(Self::Bad(BadFiles { of, errors })),
+        }
+    }
+
     /// What kind of trouble it is, to group files by.
     fn cause(&self) -> &'static str {
         match self {

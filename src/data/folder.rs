@@ -136,10 +136,7 @@ impl Folder {
             }
             (Err(image), Err(labels)) if !masks.is_empty() => {
                 let mut errors = vec![image];
-                match labels {
-                    DataError::Bad(BadFiles { errors: more, .. }) => errors.extend(more),
-                    one => errors.push(one),
-                }
+                errors.extend(labels.each());
                 Err(DataError::Bad(BadFiles { of: self.len(), errors }))
             }
             (Err(error), _) | (_, Err(error)) => Err(error),

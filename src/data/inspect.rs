@@ -8,7 +8,7 @@ use std::thread::Builder;
 use super::class_warnings::class_warnings;
 use super::classes::class::Classes;
 use super::dataset::{Dataset, is_same_shape};
-use super::error::{BadFiles, DataError};
+use super::error::DataError;
 use super::folder::Folder;
 use super::kept::{KeptFacts, Stamps};
 use super::pair_facts::{LabelFacts, PairFacts, PictureFacts};
@@ -94,10 +94,7 @@ pub fn inspect(
             Ok(facts) => pairs.push(Some(facts)),
             Err(error) => {
                 pairs.push(None);
-                match error {
-                    DataError::Bad(BadFiles { errors, .. }) => bad.extend(errors),
-                    error => bad.push(error),
-                }
+                bad.extend(error.each());
             }
         }
     }

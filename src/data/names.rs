@@ -3,8 +3,14 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::path::Path;
 
 use unicode_normalization::UnicodeNormalization;
+
+/// Whether a file's name ends so, in any case; `ending` is without its dot.
+pub(crate) fn has_ending(path: &Path, ending: &str) -> bool {
+    path.extension().is_some_and(|found| found.eq_ignore_ascii_case(ending))
+}
 
 /// How the stem of a mask follows from its image's: what the image has at its end is taken away, and what the mask has
 /// is added. By default both are equal.

@@ -87,10 +87,10 @@ impl Truth {
     /// When it is not: what is wrong.
     pub fn check(&self, classes: Option<&Classes>) -> Result<(), String> {
         let kind = classes.map(|classes| classes.kind);
-        let one_of_many = kind == Some(ClassKind::Overlapping) && classes.map(Classes::len) == Some(1);
+        let one_class = kind == Some(ClassKind::Overlapping) && classes.map(Classes::len) == Some(1);
         let fits = match self {
             Self::Mask(_) => classes.is_none(),
-            Self::MaskAndIgnored(_) => one_of_many,
+            Self::MaskAndIgnored(_) => one_class,
             Self::Index(_) => kind == Some(ClassKind::Exclusive),
             Self::Labels { masks, ignored } => {
                 let size = self.size();

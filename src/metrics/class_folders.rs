@@ -17,7 +17,7 @@ use crate::data::classes::class::{ClassKind, Classes};
 use crate::data::classes::index::read_index;
 use crate::data::classes::values::{IGNORED, PixelValue, ValueTable};
 use crate::data::dataset::Dataset;
-use crate::data::error::{BadFiles, DataError};
+use crate::data::error::DataError;
 use crate::data::inspect::label_warnings;
 use crate::data::labels::reader::ReadLabels;
 use crate::data::pair_facts::{LabelFacts, PairFacts, PictureFacts};
@@ -127,10 +127,7 @@ impl PredictedClasses {
             (Ok(predicted), Ok(labels)) => (predicted, labels),
             // where only the prediction tells the size, one that cannot be read is told once
             (Err(mut errors), Err(labels)) if !masks.is_empty() => {
-                match labels {
-                    DataError::Bad(BadFiles { errors: more, .. }) => errors.extend(more),
-                    one => errors.push(one),
-                }
+                errors.extend(labels.each());
                 return Err(Unscored::Data(errors));
             }
             (Err(errors), _) => return Err(Unscored::Data(errors)),

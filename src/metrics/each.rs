@@ -17,10 +17,7 @@ pub(super) enum Unscored {
 
 impl From<DataError> for Unscored {
     fn from(error: DataError) -> Self {
-        Self::Data(match error {
-            DataError::Bad(BadFiles { errors, .. }) => errors,
-            one => vec![one],
-        })
+        Self::Data(error.each())
     }
 }
 

@@ -68,7 +68,7 @@ impl PairedFolders {
     ///
     /// Of classes that exclude each other a prediction is an index map, `PREDICTIONS/STEM.png`; of classes that may overlap it is a
     /// mask of each class, `PREDICTIONS/CLASS/STEM.png`, or `PREDICTIONS/STEM.png` of only one class. Opens no image, but looks into
-    /// the first prediction's text chunks.
+    /// the text chunks of up to 64 predictions, until one tells its classes.
     ///
     /// # Errors
     ///

@@ -80,7 +80,7 @@ pub(super) fn pair_up(
         return Err(EvaluationError::MissingPrediction { without, predictions, masks });
     }
     let found = FoundBeside {
-        without_mask: without_overlays(&matched.left, &predicted).map(at).collect(),
+        without_mask: predictions_among(&matched.left, &predicted).map(at).collect(),
         loosely_named: matched.loose.iter().map(|index| pairs[*index].prediction.clone()).collect(),
         among_predictions: predictions.unused().clone(),
         among_masks: masks.unused().clone(),
@@ -92,11 +92,11 @@ pub(super) fn pair_up(
 pub(super) const BESIDE: [&[u8]; 2] = [b".overlay", b".probability"];
 
 /// Those of the stems `left` that are not what `predict` calls another one's overlay or probability.
-pub(super) fn without_overlays(left: &[usize], stems: &[OsString]) -> impl Iterator<Item = usize> {
+pub(super) fn predictions_among(left: &[usize], stems: &[OsString]) -> impl Iterator<Item = usize> {
     let all: HashSet<&[u8]> = stems.iter().map(|stem| stem.as_encoded_bytes()).collect();
-    let is_overlay = move |at: &usize| {
+    let is_beside = move |at: &usize| {
         let name = stems[*at].as_encoded_bytes();
         BESIDE.iter().filter_map(|end| name.strip_suffix(*end)).any(|stem| all.contains(stem))
     };
-    left.iter().copied().filter(move |at| !is_overlay(at))
+    left.iter().copied().filter(move |at| !is_beside(at))
 }

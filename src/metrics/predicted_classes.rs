@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::evaluation_error::EvaluationError;
-use super::pairing::{BESIDE, FoundBeside, PairingOptions, pair_up, without_overlays};
+use super::pairing::{BESIDE, FoundBeside, PairingOptions, pair_up, predictions_among};
 use crate::data::classes::class::{ClassKind, Classes};
 use crate::data::classes::folders::ClassFolders;
 use crate::data::dataset::Dataset;
@@ -231,7 +231,7 @@ fn selected(
     let listing = Listing::of(images, description.recursive)?;
     let stems = listing.stems();
     let all: Vec<usize> = (0..stems.len()).collect();
-    let used: Vec<usize> = without_overlays(&all, &stems).collect();
+    let used: Vec<usize> = predictions_among(&all, &stems).collect();
     let found = FoundBeside { among_predictions: listing.unused().clone(), ..FoundBeside::default() };
     match used.len() == all.len() {
         true => Ok((Selection::All, found)),
@@ -289,7 +289,7 @@ fn of_each_class(
                 }
             }
         }
-        let left = without_overlays(&matched.left, &there).map(|at| listing.files()[at].clone());
+        let left = predictions_among(&matched.left, &there).map(|at| listing.files()[at].clone());
         found.without_mask.extend(left);
     }
     match missing.is_empty() {

@@ -4,6 +4,7 @@ use super::error::PredictError;
 use crate::choice::choice;
 use crate::data::classes::class::{ClassKind, Classes};
 use crate::data::classes::folders::ClassFolders;
+use crate::data::names::has_ending;
 use crate::files::folder::{make_writable, parent};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -67,7 +68,7 @@ impl Job {
 impl Destination {
     /// A path that ends in `.png`, in any case, and is no folder, is a file; every other is a folder.
     pub fn of(path: &Path) -> Self {
-        let png = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png"));
+        let png = has_ending(path, "png");
         match png && !path.is_dir() {
             true => Self::File(path.to_path_buf()),
             false => Self::Folder(path.to_path_buf()),

@@ -16,11 +16,11 @@ use crate::data::classes::class::{ClassKind, Classes};
 use crate::data::dataset::Dataset;
 use crate::data::description::open::DescribedSets;
 use crate::data::duplicates::duplicates;
-use crate::data::error::{BadFiles, DataError};
+use crate::data::error::DataError;
 use crate::data::folder::Folder;
 use crate::data::inspect::{Inspection, inspect};
 use crate::data::labels::kind::LabelKind;
-use crate::data::names::name_as_text;
+use crate::data::names::{has_ending, name_as_text};
 use crate::data::pair_facts::{LabelFacts, PairFacts};
 use crate::data::pixels::Rgb;
 use crate::data::report::SetReport;
@@ -173,8 +173,7 @@ impl InspectedFolders {
         let sets = [self.training.set.as_ref(), self.validation.as_ref().and_then(|folder| folder.set.as_ref())];
         let pairs = sets.into_iter().flatten().flat_map(Folder::pairs);
         // annotations may lie anywhere
-        let is_picture =
-            |path: &&PathBuf| !["json", "txt"].iter().any(|ending| path.extension() == Some(ending.as_ref()));
+        let is_picture = |path: &&PathBuf| !["json", "txt"].iter().any(|ending| has_ending(path, ending));
         let files = pairs.flat_map(|pair| std::iter::once(&pair.image).chain(&pair.masks)).filter(is_picture);
         let places: BTreeSet<&Path> = files.filter_map(|file| file.parent()).collect();
         places.into_iter().any(|place| place.canonicalize().is_ok_and(|place| place == folder))
@@ -225,11 +224,7 @@ fn refusal(found: impl Iterator<Item = Inspection>) -> (Option<DataError>, Vec<N
         errors.extend(found.bad);
         notes.extend(found.warnings.into_iter().map(Note::Data));
     }
-    let error = match errors.len() {
-        0 | 1 => errors.pop(),
-        _ => Some(DataError::Bad(BadFiles { of, errors })),
-    };
-    (error, notes)
+    (DataError::all(errors, of), notes)
 }
 
 impl DataReport {

@@ -1,5 +1,6 @@
 //! Classes as people give them: names, and the pixel values that mean them.
 
+use crate::data::names::has_ending;
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
@@ -94,7 +95,7 @@ impl GivenClasses {
     /// # Errors
     /// When a name is empty, and as [`read`](Self::read).
     pub fn of_text(text: &str) -> Result<Self, String> {
-        if Path::new(text).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("toml")) {
+        if has_ending(Path::new(text), "toml") {
             return Self::read(Path::new(text));
         }
         let names: Vec<String> = text.split(',').map(|name| name.trim().to_string()).collect();

@@ -1,5 +1,6 @@
 //! From a description to sets of images and labels.
 
+use crate::data::names::has_ending;
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -64,17 +65,21 @@ impl Description {
         let mut opening =
             Opening { description: self, layout: layout.as_ref(), labels, all: true, coco: BTreeMap::new() };
         let names = opening.names_of_both(&training, validation.as_ref());
-        let mut sets = vec![opening.set(&training, names.map(Known::Names))];
-        if let Some(place) = &validation {
-            opening.labels = self.form(place, layout.as_ref())?;
-            let classes = sets[0].as_ref().ok().and_then(Folder::classes).cloned();
-            sets.push(opening.set(place, classes.map(Known::Classes)));
-        }
+        let trained = opening.set(&training, names.map(Known::Names));
+        let validated = match &validation {
+            None => None,
+            Some(place) => {
+                opening.labels = self.form(place, layout.as_ref())?;
+                let classes = trained.as_ref().ok().and_then(Folder::classes).cloned();
+                Some(opening.set(place, classes.map(Known::Classes)))
+            }
+        };
         let places: Vec<&Place> = std::iter::once(&training).chain(&validation).collect();
-        opening.check_all_there(&places, &mut sets);
-        let validation = validation.and_then(|_| sets.pop());
-        let training = sets.pop().unwrap_or(Err(DataError::EmptyBatch));
-        Ok(DescribedSets { training, validation, labels, told })
+        let whole = |place: &Place, set: Folder| opening.check_all_there(place, &places).map(|()| set);
+        let trained = trained.and_then(|set| whole(&training, set));
+        let validated = validated.zip(validation.as_ref());
+        let validated = validated.map(|(set, place)| set.and_then(|set| whole(place, set)));
+        Ok(DescribedSets { training: trained, validation: validated, labels, told })
     }
 
     /// The labels of one folder of images alone: of predictions, say, which stand for the images that they are of.
@@ -229,14 +234,14 @@ impl Description {
 /// Files of Labelme that no image of the set has.
 fn left_over(folder: &Path, set: &Folder) -> Result<Vec<PathBuf>, DataError> {
     let used: HashSet<&PathBuf> = set.pairs().iter().flat_map(|pair| &pair.masks).collect();
-    let is_json = |path: &PathBuf| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
+    let is_json = |path: &PathBuf| has_ending(path, "json");
     let files = Dir::read(folder)?.files;
     Ok(files.into_iter().filter(|path| is_json(path) && !used.contains(path)).collect())
 }
 
 /// Whether Labelme's files may lie among the images.
 fn has_json(images: &Path) -> bool {
-    let is_json = |path: &PathBuf| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
+    let is_json = |path: &PathBuf| has_ending(path, "json");
     Dir::read(images).is_ok_and(|dir| dir.files.iter().any(is_json))
 }
 
@@ -372,29 +377,18 @@ impl Opening<'_> {
         })
     }
 
-    /// What a COCO file says of images that are in none of the sets' folders is that set's error.
-    fn check_all_there(&self, places: &[&Place], sets: &mut [Result<Folder, DataError>]) {
-        for (at, place) in places.iter().enumerate() {
-            let Where::Coco(path) = &place.labels else { continue };
-            let (Some(file), Ok(_)) = (self.coco.get(path), &sets[at]) else { continue };
-            // one file may list the images of several folders
-            let same = places.iter().filter(|other| matches!(&other.labels, Where::Coco(other) if other == path));
-            let matches: Result<Vec<FileMatch>, DataError> = same
-                .map(|other| {
-                    let listing = Listing::of(&other.images, other.options.recursive)?;
-                    Ok(file.matched(listing.folder(), listing.files()))
-                })
-                .collect();
-            let checked = matches.and_then(|matches| {
-                let missing: Vec<HashSet<usize>> =
-                    matches.into_iter().map(|found| found.missing.into_iter().collect()).collect();
-                let in_none = |image: &usize| missing.iter().all(|missing| missing.contains(image));
-                let missing = (0..file.listed().len()).filter(in_none).collect();
-                Ok(file.all_there(&FileMatch { images: Vec::new(), missing }, &place.images)?)
-            });
-            if let Err(error) = checked {
-                sets[at] = Err(error);
-            }
+    /// That all images that the place's COCO file lists are in a folder of one of the sets.
+    fn check_all_there(&self, place: &Place, places: &[&Place]) -> Result<(), DataError> {
+        let Where::Coco(path) = &place.labels else { return Ok(()) };
+        let Some(file) = self.coco.get(path) else { return Ok(()) };
+        let mut missing: Vec<usize> = (0..file.listed().len()).collect();
+        // one file may list the images of several folders
+        for other in places.iter().filter(|other| matches!(&other.labels, Where::Coco(other) if other == path)) {
+            let listing = Listing::of(&other.images, other.options.recursive)?;
+            let not_here: HashSet<usize> =
+                file.matched(listing.folder(), listing.files()).missing.into_iter().collect();
+            missing.retain(|image| not_here.contains(image));
         }
+        Ok(file.all_there(&FileMatch { images: Vec::new(), missing }, &place.images)?)
     }
 }

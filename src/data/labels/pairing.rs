@@ -16,7 +16,7 @@ use crate::data::classes::class::{ClassKind, Classes};
 use crate::data::error::DataError;
 use crate::data::layout::class_masks::{ClassNaming, class_masks};
 use crate::data::listing::Listing;
-use crate::data::names::{Alike, Matched, StemRule, common_suffix, match_names};
+use crate::data::names::{Alike, Matched, StemRule, common_suffix, has_ending, match_names};
 use crate::data::pairs::{FolderOptions, Found, Pair};
 use crate::data::unused::{Unused, UnusedKind};
 
@@ -254,7 +254,7 @@ fn drawn_with(
     let ignores = numbers.iter().any(|number| annotated.ignores(*number));
     let mut among_images = Unused::default();
     // annotations beside the images are used
-    let is_used = |path: &PathBuf| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
+    let is_used = |path: &PathBuf| has_ending(path, "json");
     for (kind, paths) in listing.unused().kinds() {
         paths.iter().filter(|path| !is_used(path)).for_each(|path| among_images.add(kind, path.clone()));
     }

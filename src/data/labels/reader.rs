@@ -8,7 +8,7 @@ use crate::data::annotations::annotated::Annotated;
 use crate::data::classes::class::{ClassKind, Classes};
 use crate::data::classes::index::{IndexMap, read_index_map};
 use crate::data::classes::values::{PixelValue, ValueTable};
-use crate::data::error::{BadFiles, DataError};
+use crate::data::error::DataError;
 use crate::data::pixels::Grey;
 use crate::data::read::facts::{FileFacts, MaskColours, ReadOptions};
 use crate::data::read::read_mask_with;
@@ -167,10 +167,7 @@ fn read_planes(
     };
     let masks: Vec<Option<Grey>> = planes.iter().map(|path| path.as_ref().and_then(&mut read)).collect();
     let ignored: Option<Option<Grey>> = ignored.map(|path| path.and_then(&mut read));
-    if errors.len() > 1 {
-        return Err(DataError::Bad(BadFiles { of: 1, errors }));
-    }
-    if let Some(error) = errors.pop() {
+    if let Some(error) = DataError::all(errors, 1) {
         return Err(error);
     }
     let (width, height) = match size {

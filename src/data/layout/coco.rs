@@ -1,5 +1,6 @@
 //! COCO: JSON files of annotations, and the images that they are of. The files are only found here, by their names.
 
+use crate::data::names::has_ending;
 use std::path::{Path, PathBuf};
 
 use super::error::LayoutError;
@@ -43,7 +44,7 @@ pub(super) fn find(dir: &Dir) -> Result<Vec<Layout>, LayoutError> {
 }
 
 fn is_annotations(file: &Path) -> bool {
-    let is_json = file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
+    let is_json = has_ending(file, "json");
     let words = words_of(&file.file_stem().unwrap_or_default().to_string_lossy());
     is_json && words.first().is_some_and(|first| !OTHERS.contains(&&first[..]))
 }

@@ -1,5 +1,6 @@
 //! Finds out which layout a folder has.
 
+use crate::data::names::has_ending;
 use std::path::{Path, PathBuf};
 
 use super::error::LayoutError;
@@ -110,7 +111,7 @@ fn hints(dir: &Dir) -> Vec<String> {
     }
     let named_as_masks = |path: &&PathBuf| Meaning::of(file_name(path)).role == Some(Role::Masks);
     for folder in dir.folders.iter().filter(named_as_masks) {
-        let is_text = |path: &PathBuf| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("txt"));
+        let is_text = |path: &PathBuf| has_ending(path, "txt");
         if Dir::read(folder).is_ok_and(|inner| inner.images().next().is_none() && inner.files.iter().any(is_text)) {
             hints.push(format!(
                 "{} holds text files, as Ultralytics writes polygons; set `data` to the YAML file that names their \

@@ -13,11 +13,12 @@ use super::parts::{Labels, Layout, Part};
 use super::tree::{Dir, is_same};
 use super::vocabulary::Split;
 use super::yaml::{DataSet, OneFolder, bad, looks_like_one};
+use crate::data::names::has_ending;
 use crate::files::folder::parent;
 
 /// Whether a file's ending is YAML's.
 pub(super) fn is_yaml(file: &Path) -> bool {
-    file.extension().is_some_and(|ending| ["yaml", "yml"].iter().any(|known| ending.eq_ignore_ascii_case(known)))
+    ["yaml", "yml"].iter().any(|ending| has_ending(file, ending))
 }
 
 /// The layouts that the YAML files of a folder describe. Files of other kinds are passed over.

@@ -1,5 +1,6 @@
 //! What a file is, by its first bytes: a format that is read, or a known one that is not, with what helps then.
 
+use crate::data::names::has_ending;
 use std::path::Path;
 
 /// A format that is read.
@@ -67,7 +68,7 @@ pub(crate) fn kind_of(head: &[u8], path: &Path) -> Kind {
     if let Some(unread) = unread_signature(head).or_else(|| unread_text(head)) {
         return Kind::Unread(unread);
     }
-    let named_tga = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("tga"));
+    let named_tga = has_ending(path, "tga");
     if named_tga { Kind::Read(Format::Tga) } else { Kind::Unknown }
 }
 

@@ -179,8 +179,23 @@ impl Settings {
         if self.data.is_none() && self.images.is_none() {
             return None;
         }
-        let Self { data, images, masks, val_images, val_masks, val_fraction, train_list, val_list, .. } = self.clone();
-        let Self { mask_suffix, labels, classes, ignore, annotations, overlapping, .. } = self.clone();
+        let Self {
+            data,
+            images,
+            masks,
+            val_images,
+            val_masks,
+            val_fraction,
+            train_list,
+            val_list,
+            mask_suffix,
+            labels,
+            classes,
+            ignore,
+            annotations,
+            overlapping,
+            ..
+        } = self.clone();
         Some(Description {
             root: data,
             images,
