@@ -13,6 +13,7 @@ use super::dataset::Dataset;
 use super::error::DataError;
 use super::pixels::{Grey, Rgb};
 use super::random::Draws;
+use super::synthetic::{Colour, blend, paint, unit_vector};
 use super::truth::Truth;
 
 /// A [`Dataset`] of scenes with circles, squares and triangles.
@@ -75,9 +76,6 @@ impl Dataset for Shapes {
     }
 }
 
-/// Red, green, blue, about 0..=1.
-type Colour = [f32; 3];
-
 /// All that a scene shows; lengths in units of the side, positions from the top left corner.
 struct Scene {
     ground: Ground,
@@ -128,33 +126,21 @@ impl Scene {
 
     /// The scene in `side` x `side` pixels, and the class of each.
     fn paint(&self, side: usize) -> (Rgb, Grey) {
-        let mut image = Rgb::filled(side, side, [0; 3]);
-        let mut map = Grey::filled(side, side, [0]);
-        let pixel = 1.0 / side.max(1) as f32;
-        for y in 0..side {
-            for x in 0..side {
-                let at = [(x as f32 + 0.5) * pixel, (y as f32 + 0.5) * pixel];
-                let mut colour = self.ground.colour_at(at);
-                let mut class = 0;
-                for thing in &self.things {
-                    let depth = thing.depth(at);
-                    let covered = (depth / pixel + 0.5).clamp(0.0, 1.0);
-                    colour = std::array::from_fn(|c| colour[c] + (thing.colour[c] - colour[c]) * covered);
-                    if depth > 0.0 {
-                        class = thing.class;
-                    }
+        paint(side, |at, pixel| {
+            let mut colour = self.ground.colour_at(at);
+            let mut class = 0;
+            for thing in &self.things {
+                let depth = thing.depth(at);
+                let covered = (depth / pixel + 0.5).clamp(0.0, 1.0);
+                colour = blend(colour, thing.colour, covered);
+                if depth > 0.0 {
+                    class = thing.class;
                 }
-                let lit = self.ground.light_at(at);
-                image.set(x, y, colour.map(|v| (v * lit * 255.0 + 0.5) as u8));
-                map.set(x, y, [class]);
             }
-        }
-        (image, map)
+            let lit = self.ground.light_at(at);
+            (colour.map(|v| v * lit), class)
+        })
     }
-}
-
-fn unit_vector(angle: f32) -> [f32; 2] {
-    [angle.cos(), angle.sin()]
 }
 
 fn colour(draws: &mut Draws, low: f32, high: f32) -> Colour {

@@ -66,7 +66,7 @@ impl Dataset for Synthetic {
 // ----------------------------------------------------------------------------------------------------------- a scene
 
 /// Red, green, blue, about 0..=1.
-type Colour = [f32; 3];
+pub(super) type Colour = [f32; 3];
 
 /// All that a scene shows; lengths in units of the side, positions from the top left corner.
 struct Scene {
@@ -97,18 +97,10 @@ impl Scene {
 
     /// The scene in `side` x `side` pixels, and the blobs' coverage in 0..=255.
     fn paint(&self, side: usize) -> (Rgb, Grey) {
-        let mut image = Rgb::filled(side, side, [0; 3]);
-        let mut mask = Grey::filled(side, side, [0]);
-        let pixel = 1.0 / side.max(1) as f32;
-        for y in 0..side {
-            for x in 0..side {
-                let at = [(x as f32 + 0.5) * pixel, (y as f32 + 0.5) * pixel];
-                let (colour, covered) = self.look(at, pixel);
-                image.set(x, y, colour.map(|v| (v * 255.0 + 0.5) as u8));
-                mask.set(x, y, [(covered * 255.0 + 0.5) as u8]);
-            }
-        }
-        (image, mask)
+        paint(side, |at, pixel| {
+            let (colour, covered) = self.look(at, pixel);
+            (colour, (covered * 255.0 + 0.5) as u8)
+        })
     }
 
     /// Colour and the blobs' coverage at a point, for pixels of this width.
@@ -136,7 +128,7 @@ impl Scene {
     }
 }
 
-fn unit_vector(angle: f32) -> [f32; 2] {
+pub(super) fn unit_vector(angle: f32) -> [f32; 2] {
     [angle.cos(), angle.sin()]
 }
 
@@ -146,7 +138,22 @@ fn relative(at: [f32; 2], centre: [f32; 2], along: [f32; 2]) -> [f32; 2] {
     [dx * along[0] + dy * along[1], dy * along[0] - dx * along[1]]
 }
 
-fn blend(under: Colour, over: Colour, weight: f32) -> Colour {
+/// A picture of `side` x `side` pixels and its map, by what a scene shows at a point of the unit square, for pixels of a width.
+pub(super) fn paint(side: usize, look: impl Fn([f32; 2], f32) -> (Colour, u8)) -> (Rgb, Grey) {
+    let mut image = Rgb::filled(side, side, [0; 3]);
+    let mut map = Grey::filled(side, side, [0]);
+    let pixel = 1.0 / side.max(1) as f32;
+    for y in 0..side {
+        for x in 0..side {
+            let (colour, level) = look([(x as f32 + 0.5) * pixel, (y as f32 + 0.5) * pixel], pixel);
+            image.set(x, y, colour.map(|v| (v * 255.0 + 0.5) as u8));
+            map.set(x, y, [level]);
+        }
+    }
+    (image, map)
+}
+
+pub(super) fn blend(under: Colour, over: Colour, weight: f32) -> Colour {
     std::array::from_fn(|c| under[c] + (over[c] - under[c]) * weight)
 }
 

@@ -429,14 +429,18 @@ fn told_classes(classes: Option<&Classes>) -> String {
     classes.map_or("one class without a name".to_string(), Classes::told)
 }
 
+/// Whether both are of the same classes in the same order; `None` is one without a name.
+fn are_alike(one: Option<&Classes>, other: Option<&Classes>) -> bool {
+    match (one, other) {
+        (None, None) => true,
+        (Some(one), Some(other)) => one.is_like(other),
+        _ => false,
+    }
+}
+
 /// That a run goes on with the classes that it had, in their order: each output of the model is one of them.
 fn check_same_classes(path: &Path, run: Option<&Classes>, now: Option<&Classes>) -> Result<(), PrepareError> {
-    let same = match (run, now) {
-        (None, None) => true,
-        (Some(run), Some(now)) => run.is_like(now),
-        _ => false,
-    };
-    match same {
+    match are_alike(run, now) {
         true => Ok(()),
         false => {
             Err(PrepareError::ClassesChanged { path: path.to_owned(), run: told_classes(run), now: told_classes(now) })
@@ -468,8 +472,7 @@ fn other_classes(found: Option<usize>, told: Option<&Classes>, run: Option<&Clas
 fn trained_classes(settings: &mut Settings, sources: &Sources, resumed: bool) -> Result<TrainedClasses, PrepareError> {
     let classes = sources.training.classes();
     if let Some(validation) = sources.validation.as_ref().map(|set| set.classes())
-        && classes.map(|classes| (classes.kind, classes.names().collect()))
-            != validation.map(|classes| (classes.kind, classes.names().collect::<Vec<_>>()))
+        && !are_alike(classes, validation)
     {
         return Err(PrepareError::OtherClasses {
             training: told_classes(classes),

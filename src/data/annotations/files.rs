@@ -38,16 +38,16 @@ impl Coco {
         FileMatch { images, missing }
     }
 
-    /// That all listed images are there.
+    /// That all listed images are in the folder: that none is `missing` (numbers, as in [`FileMatch`]).
     ///
     /// # Errors
     ///
-    /// When some are not; they are named.
-    pub fn all_there(&self, found: &FileMatch, folder: &Path) -> Result<(), AnnotationError> {
-        if found.missing.is_empty() {
+    /// When some are; they are named.
+    pub fn all_there(&self, missing: &[usize], folder: &Path) -> Result<(), AnnotationError> {
+        if missing.is_empty() {
             return Ok(());
         }
-        let missing = found.missing.iter().map(|image| self.listed()[*image].file_name.clone()).collect();
+        let missing = missing.iter().map(|image| self.listed()[*image].file_name.clone()).collect();
         let (path, folder, of) = (self.path().to_owned(), folder.to_owned(), self.listed().len());
         Err(AnnotationError::MissingImages { path, folder, missing, of })
     }

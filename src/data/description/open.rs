@@ -12,7 +12,7 @@ use super::parts::{Place, Places, Where};
 use super::values::{index, table};
 use crate::data::annotations::annotated::Annotated;
 use crate::data::annotations::coco::file::Coco;
-use crate::data::annotations::files::{FileMatch, files_beside};
+use crate::data::annotations::files::files_beside;
 use crate::data::annotations::labelme::Labelme;
 use crate::data::classes::class::{ClassKind, Classes};
 use crate::data::classes::values::ValueTable;
@@ -389,6 +389,6 @@ impl Opening<'_> {
                 file.matched(listing.folder(), listing.files()).missing.into_iter().collect();
             missing.retain(|image| not_here.contains(image));
         }
-        Ok(file.all_there(&FileMatch { images: Vec::new(), missing }, &place.images)?)
+        Ok(file.all_there(&missing, &place.images)?)
     }
 }

@@ -271,6 +271,6 @@ fn images_are_found_by_path_and_by_name_and_missing_ones_are_told() {
     let found = coco.matched(root, &files);
     assert_eq!(found.images, [Some(0), Some(1), Some(3), None]);
     assert_eq!(found.missing, [2, 4]);
-    let error = coco.all_there(&found, root).unwrap_err().to_string();
+    let error = coco.all_there(&found.missing, root).unwrap_err().to_string();
     assert!(error.contains("2 of 5 images") && error.contains("one/same.png, gone.png"), "{error}");
 }
