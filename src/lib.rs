@@ -10,6 +10,7 @@
 //! - [`predict`]: from image files to mask files.
 //! - [`metrics`]: the scores that papers report.
 //! - [`files`]: files and folders that are whole under their names.
+//! - [`group`]: processes that train one model together.
 //! - [`choice`]: choices among names.
 //!
 //! The programs' code is behind the feature `cli`, which is on by default; a crate that uses the library alone turns it
@@ -33,6 +34,7 @@ pub mod cli;
 pub mod data;
 pub mod device;
 pub mod files;
+pub mod group;
 pub mod kernels;
 pub mod metrics;
 pub mod nn;
