@@ -74,22 +74,44 @@ impl DeviceChoice {
     /// # Errors
     /// When a GPU is insisted on that cannot be used, or of which this build knows nothing.
     pub fn open(self) -> Result<Device, DeviceError> {
+        self.open_for(0)
+    }
+
+    /// Opens the device for the `local`-th of several processes on this machine, from 0: each has a GPU of its own, in their order.
+    /// Where `CUDA_VISIBLE_DEVICES` names a single one, the launcher has given each process its own, and that is taken.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_for(self, local: usize) -> Result<Device, DeviceError> {
+        #[cfg(feature = "cuda")]
+        let card = card_of(local, std::env::var("CUDA_VISIBLE_DEVICES").ok().as_deref());
+        #[cfg(not(feature = "cuda"))]
+        let _ = local;
         match self {
             Self::Cpu => Ok(Device::Cpu(Cpu::default(), None)),
             #[cfg(feature = "cuda")]
-            Self::Auto => Ok(match open_cuda(0) {
+            Self::Auto => Ok(match open_cuda(card) {
                 Ok(cuda) => Device::Cuda(cuda),
                 // not a machine's fault but the build's
                 Err(reason @ CudaOpenError::Address(_)) => return Err(reason.into()),
                 Err(reason) => Device::Cpu(Cpu::default(), Some(reason.to_string())),
             }),
             #[cfg(feature = "cuda")]
-            Self::Cuda => Ok(Device::Cuda(open_cuda(0)?)),
+            Self::Cuda => Ok(Device::Cuda(open_cuda(card)?)),
             #[cfg(not(feature = "cuda"))]
             Self::Auto => Ok(Device::Cpu(Cpu::default(), None)),
             #[cfg(not(feature = "cuda"))]
             Self::Cuda => Err(DeviceError::NoCuda),
         }
+    }
+}
+
+/// Which of the GPUs that it sees the `local`-th process of a machine takes.
+#[cfg(any(feature = "cuda", test))]
+fn card_of(local: usize, visible: Option<&str>) -> usize {
+    match visible {
+        Some(cards) if !cards.trim().is_empty() && !cards.contains(',') => 0,
+        _ => local,
     }
 }
 
@@ -207,6 +229,14 @@ impl Device {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_process_of_a_machine_has_a_gpu_of_its_own() {
+        assert_eq!([0, 1, 3].map(|local| card_of(local, None)), [0, 1, 3]);
+        assert_eq!([0, 1].map(|local| card_of(local, Some("4,6"))), [0, 1]);
+        assert_eq!([0, 1].map(|local| card_of(local, Some("6"))), [0, 0]);
+        assert_eq!(card_of(1, Some("")), 1);
+    }
 
     #[test]
     fn the_cpu_is_always_there() {

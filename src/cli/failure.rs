@@ -8,7 +8,7 @@ use crate::device::DeviceError;
 use crate::metrics::evaluation_error::EvaluationError;
 use crate::predict::error::PredictError;
 use crate::train::error::TrainError;
-use crate::train::prepare::PrepareError;
+use crate::train::prepare_error::PrepareError;
 use crate::train::run_folder::error::FolderError;
 use crate::train::settings::error::{Difference, Problem, SettingsError, fixed};
 use crate::train::settings::key::{Flag, Key};
@@ -224,7 +224,7 @@ impl From<RunError> for Failure {
         match error {
             RunError::Prepare(error) => error.into(),
             RunError::Train(error) => error.into(),
-            RunError::Threads { .. } => Self::later(error),
+            RunError::Threads { .. } | RunError::Ranks(_) => Self::later(error),
         }
     }
 }

@@ -24,6 +24,7 @@ pub(crate) mod curve;
 pub(crate) mod each;
 pub(crate) mod epsilon;
 pub(crate) mod evaluation_error;
+pub(crate) mod exact;
 pub(crate) mod folders;
 pub(crate) mod levels;
 pub(crate) mod maps;
@@ -36,6 +37,7 @@ pub(crate) mod pairing;
 pub(crate) mod predicted_classes;
 pub(crate) mod report;
 pub(crate) mod spacing;
+pub(crate) mod stored;
 pub(crate) mod summary;
 pub(crate) mod task;
 

@@ -15,6 +15,7 @@ use super::weights::build::{BuildError, BuildOptions, Builder, Weights};
 use super::weights::module::module;
 use super::weights::path::Path;
 use super::weights::roles::Unused;
+use super::weights::running::RunningNorm;
 use super::weights::source::WeightSource;
 use super::weights::spec::{SpecList, Value, WeightSpec};
 use crate::kernels::precision::Precision;
@@ -243,5 +244,16 @@ impl<V: Variant, D: Backend, K: Classes> Sam2UNet<V, D, K> {
     /// When the device is lost, as dfdx's own reading of a tensor does; never on the CPU.
     pub fn each_value(&self, f: &mut dyn FnMut(WeightSpec, Value)) {
         self.each(&Path::root(), f);
+    }
+
+    /// Calls `f` with each batch norm, in the order of [`specs`](Self::specs).
+    ///
+    /// # Errors
+    /// Those of `f`.
+    pub(crate) fn each_batch_norm(
+        &mut self,
+        f: &mut dyn FnMut(&mut dyn RunningNorm<D>) -> Result<(), D::Err>,
+    ) -> Result<(), D::Err> {
+        self.each_norm(f)
     }
 }

@@ -14,6 +14,7 @@ use dfdx::tensor::{Cpu, Gradients, Storage, Tensor};
 use crate::kernels::adamw::{AdamWKernel, AdamWStep};
 use crate::nn::backend::bound::{Backend, StorageOf};
 
+use super::gradient_walk::numbers_of;
 use super::learner::{EachMoment, LearnError, MomentsOf};
 
 /// The constants of AdamW; the learning rate comes with each step.
@@ -102,6 +103,24 @@ impl<D: Backend> AdamW<D> {
         rate: f64,
     ) -> Result<(), LearnError> {
         self.step_with(module, Source::UsedUp(gradients), rate)
+    }
+
+    /// [`update`](Self::update) with these gradients: of every weight, in the order of the walk, one after the other.
+    ///
+    /// # Errors
+    /// [`LearnError::Batch`] when there are too few or too many numbers, [`LearnError::Device`] when the device fails.
+    pub fn update_with<M: TensorCollection<f32, D>>(
+        &mut self,
+        module: &mut M,
+        gradients: &[f32],
+        rate: f64,
+    ) -> Result<(), LearnError> {
+        let expected = numbers_of(module)?;
+        if expected != gradients.len() {
+            let found = gradients.len();
+            return Err(LearnError::Batch(format!("a gradient of {found} numbers for {expected} trainable numbers")));
+        }
+        self.step_with(module, Source::Given(gradients), rate)
     }
 
     fn step_with<M: TensorCollection<f32, D>>(
@@ -206,6 +225,8 @@ impl<D: Backend> TensorVisitor<f32, D> for GradientSearch<'_, D> {
 enum Source<'a, D: Backend> {
     Kept(&'a Gradients<f32, D>),
     UsedUp(&'a mut Gradients<f32, D>),
+    /// Those of the weights not visited yet.
+    Given(&'a [f32]),
 }
 
 /// The second walk of a step: changes weights and moments.
@@ -244,6 +265,11 @@ impl<D: Backend> TensorVisitor<f32, D> for Step<'_, D> {
                 let gradient = device.take(place).map_err(device_error::<D>)?;
                 *place = <D as Storage<f32>>::try_alloc_len(&device, count).map_err(device_error::<D>)?;
                 gradient
+            }
+            Source::Given(numbers) => {
+                let (own, rest) = numbers.split_at(count);
+                *numbers = rest;
+                device.view(&device.upload(own, *weight.shape()).map_err(device_error::<D>)?)
             }
         };
         let step = &self.step;

@@ -4,6 +4,7 @@ use super::learner::LearnError;
 use super::report::error::ReportError;
 use super::run_folder::error::FolderError;
 use super::sources::EmptySet;
+use super::together::error::RanksError;
 use crate::data::error::DataError;
 use crate::metrics::classes::error::ClassError;
 use crate::metrics::pair::MetricError;
@@ -73,6 +74,9 @@ pub enum TrainError {
     /// The model failed.
     #[error(transparent)]
     Learn(#[from] LearnError),
+    /// Another process of the run failed, is lost, or is not like this one.
+    #[error(transparent)]
+    Ranks(#[from] RanksError),
 }
 
 fn saved_before(step: Option<u64>) -> String {

@@ -17,16 +17,12 @@ pub type MomentsOf<'a> = &'a mut (dyn FnMut(&str) -> Option<(Vec<f32>, Vec<f32>)
 /// A model in training together with its optimiser, behind a trait that has no type parameters, so
 /// that the loop, the run's folder and the programs are compiled once.
 pub trait Learner {
-    /// Remembers what [`accumulate`](Self::accumulate) changes, until the next [`update`](Self::update): before the
-    /// first of several batches of a step.
-    fn begin_step(&mut self);
-
-    /// Forgets the batches accumulated since [`begin_step`](Self::begin_step): gradients, losses and running statistics
-    /// are as they were then. Without it there is nothing to forget.
+    /// Forgets the batches accumulated since the last update: gradients, losses and what batch norms saw. Without any there is
+    /// nothing to forget.
     fn abandon_step(&mut self);
 
     /// Forward and backward over one batch: adds the gradients of `scale * loss` to those already
-    /// gathered. Running statistics of the batch norms change here.
+    /// gathered. Running statistics of the batch norms change with the update, not here.
     ///
     /// # Errors
     /// When the batch's side is not supported, its lengths disagree, an index is no class, or the device fails.
@@ -42,11 +38,30 @@ pub trait Learner {
     /// Whether the device works beside the host, so that asking for [`losses`](Self::losses) makes the host wait for it.
     fn is_asynchronous(&self) -> bool;
 
-    /// One optimiser step at learning rate `rate` with the gathered gradients, which go back to zero.
+    /// One optimiser step at learning rate `rate` with the gathered gradients, which go back to zero. Running statistics move by
+    /// what batch norms saw of each batch, in their order.
     ///
     /// # Errors
     /// When no batch was seen since the last one, or the device fails.
     fn update(&mut self, rate: f64) -> Result<(), LearnError>;
+
+    /// How many numbers [`take_batch`](Self::take_batch) gives.
+    fn sizes(&self) -> StepSizes;
+
+    /// Takes what was gathered of one batch, so that it can be put together with that of others: appends the gradients of all
+    /// trainable weights, in the order of the module's walk, to `gradient`, and what batch norms saw to `statistics`. What is left
+    /// is as before the batch, but for its loss.
+    ///
+    /// # Errors
+    /// When no batch was seen, or the device fails.
+    fn take_batch(&mut self, gradient: &mut Vec<f32>, statistics: &mut Vec<f32>) -> Result<(), LearnError>;
+
+    /// As [`update`](Self::update), with this gradient in place of what was gathered, and with what batch norms saw of each batch of
+    /// the step, in their order: as [`take_batch`](Self::take_batch) gave them, here or in other processes.
+    ///
+    /// # Errors
+    /// When the gradient has another length, or the device fails.
+    fn update_with(&mut self, gradient: &[f32], statistics: &[f32], rate: f64) -> Result<(), LearnError>;
 
     /// The head's logits `(batch, classes, side, side)` in evaluation mode for normalised images
     /// `(batch, 3, side, side)`.
@@ -79,6 +94,15 @@ pub trait Learner {
 
     /// The figures printed before the first step, for images of `side` in batches of `batch`.
     fn summary(&self, side: usize, batch: usize) -> LearnerSummary;
+}
+
+/// How many numbers of a batch its step needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepSizes {
+    /// Those of its gradient: all trainable numbers.
+    pub gradient: usize,
+    /// Those that its batch norms saw: mean and variance of each of their channels.
+    pub statistics: usize,
 }
 
 /// What a model is, in figures.

@@ -69,27 +69,29 @@ impl fmt::Display for Shortage {
 }
 
 /// What a run with these settings on `images` training images of these classes lacks on `device`; `None` if it seems to fit, or nobody
-/// tells. `resumed` says whether it goes on from a checkpoint.
+/// tells. `resumed` says whether it goes on from a checkpoint; `processes` of the run share this machine.
 pub(super) fn shortage(
     settings: &Settings,
     images: usize,
     classes: Option<&Classes>,
     device: &Device,
     resumed: bool,
+    processes: usize,
 ) -> Option<Shortage> {
     let (model, batches) =
         (model_bytes(settings, images, classes.map_or(1, Classes::len)), batch_bytes(settings, images, classes));
+    let of_all = |bytes: u64| bytes.saturating_mul(processes as u64);
     let machine = machine_memory(Path::new("/"));
     let short = |needed: u64, memory: Option<MachineMemory>, of| {
         let memory = memory.filter(|memory| needed > memory.available)?;
         Some(Shortage { needed, memory, of, remedies: remedies(settings, resumed) })
     };
     match device {
-        Device::Cpu(..) => short(model.saturating_add(batches), machine, MemoryOf::Machine),
+        Device::Cpu(..) => short(of_all(model.saturating_add(batches)), machine, MemoryOf::Machine),
         #[cfg(feature = "cuda")]
         Device::Cuda(_) => {
             let gpu = device.memory_bytes().map(|(available, total)| MachineMemory { available, total });
-            short(model, gpu, MemoryOf::Gpu).or_else(|| short(batches, machine, MemoryOf::Machine))
+            short(model, gpu, MemoryOf::Gpu).or_else(|| short(of_all(batches), machine, MemoryOf::Machine))
         }
     }
 }
@@ -265,21 +267,21 @@ mod tests {
         // three images make no batch of 65536
         let many = Settings { batch_size: 65536, size: 1024, ..small.clone() };
         if machine_memory(Path::new("/")).is_some_and(|memory| memory.available > 8 << 30) {
-            assert_eq!(shortage(&small, 3, None, &device, false), None);
+            assert_eq!(shortage(&small, 3, None, &device, false, 1), None);
         }
         let most = |settings: &Settings, images| model_bytes(settings, images, 1) + batch_bytes(settings, images, None);
         assert_eq!(most(&many, 3), most(&Settings { batch_size: 3, ..many.clone() }, 1000));
         if machine_memory(Path::new("/")).is_none() {
             return;
         }
-        let found = shortage(&many, 65536, None, &device, false).unwrap();
+        let found = shortage(&many, 65536, None, &device, false, 1).unwrap();
         assert!(found.is_hopeless(), "{found:?}");
         let text = found.to_string();
         assert!(
             ["`memory` = small", "`batch_size`", "`precision` = bf16", "`size`"].iter().all(|part| text.contains(part))
         );
         let spare = Settings { memory: MemoryUse::Small, precision: Precision::Bf16, ..many };
-        let text = shortage(&spare, 65536, None, &device, false).unwrap().to_string();
+        let text = shortage(&spare, 65536, None, &device, false, 1).unwrap().to_string();
         assert!(!text.contains("`memory`") && !text.contains("`precision`"), "{text}");
     }
 

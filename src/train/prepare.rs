@@ -2,279 +2,32 @@
 
 use std::path::{Path, PathBuf};
 
-use super::adamw::AdamWConfig;
 use super::control::Control;
 use super::error::TrainError;
 use super::events::{Event, Observer, Outcome};
-use super::learner::{LearnError, Learner};
-use super::memory::{Shortage, shortage};
+use super::initial_model::{are_alike, open_learner, open_told, told_classes};
+use super::learner::Learner;
+use super::memory::shortage;
 use super::note::Note;
 use super::plan::Plan;
-use super::run::{is_finished, position, train};
-use super::run_folder::error::FolderError;
+use super::prepare_error::PrepareError;
+use super::run::{WEIGHTS, digest_of_weights, is_finished, position, train_together};
 use super::run_folder::folder::RunFolder;
 use super::run_folder::history::{History, SessionRecord};
 use super::run_folder::state::SELECTION_KEY;
-use super::session::{TrainedClasses, open_session_on};
-use super::settings::error::SettingsError;
-use super::settings::key::Change;
-use super::settings::layers::{Layer, resume};
+use super::session::TrainedClasses;
 use super::settings::of_classes::WeightsOfClasses;
-use super::settings::settings::{KEYS, Settings};
-use super::sources::{EmptySet, Sources};
-use crate::checkpoint::detect::detect;
-use crate::checkpoint::error::CheckpointError;
-use crate::checkpoint::file::WeightFile;
-use crate::checkpoint::found::{FoundAs, find_model};
-use crate::checkpoint::load::{Scope, classes_of, load};
-use crate::checkpoint::report::Report;
+use super::settings::settings::Settings;
+use super::sources::Sources;
+use super::start::{Place, RUNS, Start};
+use super::together::digest::Digest;
+use super::together::moments::tell_optimiser;
+use super::together::ranks::Ranks;
 use crate::data::classes::class::Classes;
 use crate::data::description::classes::GivenClasses;
 use crate::data::error::DataError;
-use crate::device::{Device, DeviceError};
+use crate::device::Device;
 use crate::kernels::precision::Precision;
-use crate::metrics::classes::key::ClassKey;
-use crate::nn::network::{catalogue, specs};
-use crate::nn::weights::build::BuildOptions;
-use crate::nn::weights::initialiser::Initialiser;
-use crate::nn::weights::source::WeightSource;
-
-/// Why a run cannot start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PrepareError {
-    /// The settings do not hold.
-    #[error(transparent)]
-    Settings(#[from] SettingsError),
-    /// The images cannot be used.
-    #[error(transparent)]
-    Data(#[from] DataError),
-    /// The run's folder cannot be used.
-    #[error(transparent)]
-    Folder(#[from] FolderError),
-    /// A weight file does not serve.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    /// The model could not be built.
-    #[error(transparent)]
-    Learn(#[from] LearnError),
-    /// A weight file is of another variant than the run.
-    #[error("{} is of the variant {found}, the run of {wanted}", path.display())]
-    OtherVariant {
-        /// The file.
-        path: PathBuf,
-        /// Its variant.
-        found: String,
-        /// The run's.
-        wanted: String,
-    },
-    /// The device cannot be used.
-    #[error(transparent)]
-    Device(#[from] DeviceError),
-    /// A run that ended was made longer, but not long enough to go on.
-    #[error(
-        "{} has made {step} steps and would end there again: the shorter of {length} counts; make both longer",
-        path.display()
-    )]
-    AlreadyEnded {
-        /// Its folder.
-        path: PathBuf,
-        /// The steps that it has made.
-        step: u64,
-        /// Its length, as its settings have it.
-        length: String,
-    },
-    /// A run goes on in its own precision only.
-    #[error(
-        "{} was trained in {precision}, which takes {needs}: resume it on such a device, or start a new run in f32 with it as \
-         `init`",
-        path.display()
-    )]
-    OtherPrecision {
-        /// Its folder.
-        path: PathBuf,
-        /// Its precision.
-        precision: Precision,
-        /// What a device must have for it.
-        needs: &'static str,
-    },
-    /// The settings name no images, and the program gave none.
-    #[error(
-        "{}: the images of this run were given by a program; only a program that gives them again can resume it",
-        path.display()
-    )]
-    NoImages {
-        /// The run's folder.
-        path: PathBuf,
-    },
-    /// A set is empty.
-    #[error(transparent)]
-    Empty(#[from] EmptySet),
-    /// The data of a resumed run is not where it was.
-    #[error(
-        "{0}: if the data was moved, give its new place (`images`, `masks`, `val_images`, `val_masks`, `data`, `annotations`, `train_list`, `val_list`)"
-    )]
-    Moved(DataError),
-    /// The score that is to choose the best model is none of these classes'.
-    #[error("`best_by` = {key}: {reason}")]
-    BestBy {
-        /// The score.
-        key: ClassKey,
-        /// Why not.
-        reason: String,
-    },
-    /// The validation set has other classes than the training set.
-    #[error(
-        "the training set has {training}, but the validation set has {validation}; both must have the same, in the same order"
-    )]
-    OtherClasses {
-        /// The training set's.
-        training: String,
-        /// The validation set's.
-        validation: String,
-    },
-    /// The classes are not those that a run's model was trained on.
-    #[error(
-        "{} was trained on {run}, but now there are {now}: a run goes on with the classes that it had, in their order (`classes`)",
-        path.display()
-    )]
-    ClassesChanged {
-        /// The run's newest model.
-        path: PathBuf,
-        /// Its classes.
-        run: String,
-        /// Those of the images.
-        now: String,
-    },
-    /// Training takes more memory than there is.
-    #[error("{0}")]
-    Memory(Box<Shortage>),
-}
-
-/// A run that is to begin, or to go on: its settings are known and checked, its folder is free or open. Nothing of the run was
-/// changed yet.
-#[derive(Debug)]
-pub struct Start {
-    settings: Settings,
-    place: Place,
-    /// Images that the program gives; otherwise the settings name them.
-    data: Option<Sources>,
-    /// Where is remembered what was found of image files.
-    kept: Option<PathBuf>,
-    /// Whether the run begins though it is estimated to take more memory than there is.
-    any_memory: bool,
-}
-
-#[derive(Debug)]
-enum Place {
-    /// Where a new run is to be.
-    New(PathBuf),
-    /// The name, numbered, of the folder in [`RUNS`] where a new run is to be.
-    Numbered {
-        name: &'static str,
-        /// The folder, if nobody else takes it before.
-        expected: PathBuf,
-    },
-    /// An earlier run.
-    Resumed {
-        folder: RunFolder,
-        history: History,
-        /// Whether another length was given.
-        lengthened: bool,
-        /// Files to start from that were given in the place of others, with their keys.
-        moved: Vec<(&'static str, PathBuf)>,
-    },
-}
-
-impl Start {
-    /// A new run in the folder `out`, or else in `runs/demo`, `runs/TASK` or `runs/train`, numbered. It trains on `data`, or else
-    /// on the images that the settings name.
-    ///
-    /// # Errors
-    /// When the settings do not hold together (see [`Settings::check`]), a set is empty, or the folder holds a run.
-    pub fn new(mut settings: Settings, out: Option<PathBuf>, data: Option<Sources>) -> Result<Self, PrepareError> {
-        settings.check(data.is_some())?;
-        settings.make_absolute();
-        let named = data.is_some() || settings.names_files();
-        let name = settings.task.map_or(if named { "train" } else { "demo" }, |task| task.name());
-        let place = match out {
-            Some(out) => Place::New(out),
-            None => Place::Numbered { name, expected: RunFolder::unused(Path::new(RUNS), name) },
-        };
-        if let Place::New(out) = &place {
-            RunFolder::check_unused(out)?;
-        }
-        data.iter().try_for_each(Sources::check_not_empty)?;
-        Ok(Self { settings, place, data, kept: None, any_memory: false })
-    }
-
-    /// The run in the folder `path`, with its settings but for those of `given` that may be others ([`Change`]). A run
-    /// on `data` goes on with `data` only.
-    ///
-    /// # Errors
-    /// When the folder holds no run, another process trains in it, or `given` holds a value that would make another run
-    /// of it.
-    pub fn resume(path: &Path, given: &Layer, data: Option<Sources>) -> Result<Self, PrepareError> {
-        let folder = RunFolder::open(path)?;
-        let settings = resume(&folder.config_path(), given)?.settings;
-        let run = folder.settings()?;
-        match data {
-            Some(_) => settings.check(true)?,
-            None if settings.names_no_images() => return Err(PrepareError::NoImages { path: path.to_owned() }),
-            None => {}
-        }
-        data.iter().try_for_each(Sources::check_not_empty)?;
-        let history = folder.history()?;
-        let lengthened = (run.epochs, run.steps) != (settings.epochs, settings.steps);
-        let moved = moved(run, settings.clone());
-        let place = Place::Resumed { folder, history, lengthened, moved };
-        Ok(Self { settings, place, data, kept: None, any_memory: false })
-    }
-
-    /// Remembers in this folder what was found of image files, so that those that are as they were are not decoded again before the
-    /// next run.
-    pub fn remember_in(mut self, folder: Option<PathBuf>) -> Self {
-        self.kept = folder;
-        self
-    }
-
-    /// Begins even if training is estimated to take more memory than there is.
-    pub fn any_memory(mut self) -> Self {
-        self.any_memory = true;
-        self
-    }
-
-    /// The run's settings.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    /// The run's folder. A new run's may not exist yet; without `out` it gets the next number if another run takes this one first
-    /// ([`PreparedRun::folder`] tells).
-    pub fn path(&self) -> &Path {
-        match &self.place {
-            Place::New(path) | Place::Numbered { expected: path, .. } => path,
-            Place::Resumed { folder, .. } => folder.path(),
-        }
-    }
-}
-
-/// Where runs go by default.
-const RUNS: &str = "runs";
-
-/// The files to start from whose place is another one than the run's.
-fn moved(mut run: Settings, mut settings: Settings) -> Vec<(&'static str, PathBuf)> {
-    let mut before = Vec::new();
-    run.each_path(&mut |key, path| before.push((key, path.clone())));
-    let mut moved = Vec::new();
-    settings.each_path(&mut |key, path| {
-        let is_start = KEYS.iter().any(|known| known.name == key && known.change == Change::Start);
-        if is_start && !before.contains(&(key, path.clone())) {
-            moved.push((key, path.clone()));
-        }
-    });
-    moved
-}
 
 /// What [`prepare`] gives.
 pub enum Prepared {
@@ -291,38 +44,141 @@ pub enum Prepared {
 pub struct PreparedRun {
     settings: Settings,
     sources: Sources,
-    folder: RunFolder,
+    path: PathBuf,
+    /// Rank 0's, with what was done in it before.
+    folder: Option<(RunFolder, History)>,
     learner: Box<dyn Learner>,
-    history: History,
 }
 
 /// Opens the device, the images and the model, in this order, and the folder last: what is refused leaves no new folder behind, and
 /// an old one as it was. `command` is the command line, if there is one, for the run's history. A resumed run's model and optimiser
-/// are read from its newest checkpoint, once.
+/// are read from its newest checkpoint, once. Of several ranks, rank 0 reads weights and folder, and tells the others.
 ///
 /// # Errors
-/// See [`PrepareError`].
-pub fn prepare(start: Start, command: Vec<String>, observer: &mut dyn Observer) -> Result<Prepared, PrepareError> {
-    let Start { mut settings, place, data, kept, any_memory } = start;
-    if let Place::Resumed { folder, lengthened, .. } = &place {
-        let path = folder.path();
-        folder
-            .notes()
-            .iter()
-            .for_each(|found| note(observer, Note::Folder { folder: path.to_owned(), note: found.clone() }));
-        match folder.state()? {
-            Some(state) if is_finished(&state, &Plan::new(&settings, state.images)) => {
-                let (path, step) = (folder.path().to_owned(), state.step);
-                return match lengthened {
-                    true => Err(PrepareError::AlreadyEnded { path, step, length: length(&settings) }),
-                    false => Ok(Prepared::AlreadyFinished { step }),
-                };
-            }
-            Some(_) => {}
-            None => note(observer, Note::NoCheckpoint { folder: folder.path().to_owned() }),
+/// See [`PrepareError`]. What one rank fails of, all do.
+pub fn prepare(
+    start: Start,
+    command: Vec<String>,
+    observer: &mut dyn Observer,
+    ranks: &Ranks<'_>,
+) -> Result<Prepared, PrepareError> {
+    ranks.settle(prepared(start, command, observer, ranks))
+}
+
+/// The work of [`prepare`]; an error of this rank is not known to the others yet.
+fn prepared(
+    start: Start,
+    command: Vec<String>,
+    observer: &mut dyn Observer,
+    ranks: &Ranks<'_>,
+) -> Result<Prepared, PrepareError> {
+    let finished = finished_at(&start, observer)?;
+    match ranks.tell_value("whether the run is finished", ranks.is_first().then_some(finished))? {
+        Some(step) => Ok(Prepared::AlreadyFinished { step }),
+        None => ready(start, command, observer, ranks),
+    }
+}
+
+/// The last step of an earlier run that has nothing left to do.
+fn finished_at(start: &Start, observer: &mut dyn Observer) -> Result<Option<u64>, PrepareError> {
+    let Place::Resumed { folder, lengthened, .. } = &start.place else { return Ok(None) };
+    tell_folder(folder, observer);
+    let path = folder.path().to_owned();
+    match folder.state()? {
+        Some(state) if is_finished(&state, &Plan::new(&start.settings, state.images)) => match lengthened {
+            true => Err(PrepareError::AlreadyEnded { path, step: state.step, length: length(&start.settings) }),
+            false => Ok(Some(state.step)),
+        },
+        Some(_) => Ok(None),
+        None => {
+            note(observer, Note::NoCheckpoint { folder: path });
+            Ok(None)
         }
     }
-    let device = settings.device.open()?;
+}
+
+/// Tells what a person should know of a run's folder.
+fn tell_folder(folder: &RunFolder, observer: &mut dyn Observer) {
+    let path = folder.path();
+    folder
+        .notes()
+        .iter()
+        .for_each(|found| note(observer, Note::Folder { folder: path.to_owned(), note: found.clone() }));
+}
+
+/// A run that is not finished.
+fn ready(
+    start: Start,
+    command: Vec<String>,
+    observer: &mut dyn Observer,
+    ranks: &Ranks<'_>,
+) -> Result<Prepared, PrepareError> {
+    let Start { mut settings, place, data, kept, any_memory } = start;
+    let device = open_device(&mut settings, &place, observer, ranks)?;
+    let sources = open_sources(&settings, &place, data, kept.as_deref(), observer)?;
+    sources.notes.iter().for_each(|found| note(observer, found.clone()));
+    let plan = Plan::new(&settings, sources.training.len());
+    let saved = match &place {
+        Place::Resumed { folder, .. } => position(&plan, &sources, folder)?.map(|state| (folder, state.step)),
+        Place::New(_) | Place::Numbered { .. } | Place::Elsewhere { .. } => None,
+    };
+    let from_step = saved.as_ref().map(|(_, step)| *step);
+    let from_step = ranks.tell_value("the step of the checkpoint", ranks.is_first().then_some(from_step))?;
+    let resumed = from_step.is_some();
+    if let Place::Resumed { moved, .. } = &place
+        && resumed
+    {
+        moved.iter().for_each(|(key, path)| note(observer, Note::StartNotRead { key, path: path.clone() }));
+    }
+    // before the model, which takes memory
+    let classes = sources.training.classes();
+    let (_, local) = ranks.group().local();
+    if let Some(shortage) = shortage(&settings, sources.training.len(), classes, &device, resumed, local) {
+        match shortage.is_hopeless() && !any_memory {
+            true => return Err(PrepareError::Memory(Box::new(shortage))),
+            false => note(observer, Note::Memory(shortage)),
+        }
+    }
+    let classes = trained_classes(&mut settings, &sources, resumed)?;
+    compare(&settings, &device, &sources, ranks)?;
+    let named = sources.training.classes();
+    let (mut learner, report) = match &place {
+        Place::Elsewhere { .. } => (open_told(&settings, &device, &classes, ranks)?, None),
+        _ => {
+            let saved = saved.as_ref().map(|(folder, _)| folder.last_model());
+            let mut tell = |found| note(observer, found);
+            open_learner(&settings, &device, &classes, named, saved.as_deref(), ranks, &mut tell)?
+        }
+    };
+    if let Some((folder, _)) = saved {
+        folder.restore_optimiser(&mut *learner)?;
+    }
+    if ranks.are_several() {
+        tell_optimiser(ranks, &mut *learner)?;
+        ranks.compare_all(&[(WEIGHTS, digest_of_weights(&*learner))])?;
+    }
+    if let Some(report) = report {
+        note(observer, Note::Weights(report));
+    }
+    if !matches!(place, Place::Resumed { .. } | Place::Elsewhere { resumed: true, .. }) {
+        observer.event(&Event::Creating);
+    }
+    let session = SessionRecord::begin(command, &device, settings.precision, from_step.unwrap_or(0));
+    let folder = open_folder(place, &settings, session, observer)?;
+    let path = folder.as_ref().map(|(folder, _)| folder.path().to_owned());
+    let path = ranks.tell_value("the run's folder", path)?;
+    Ok(Prepared::Run(Box::new(PreparedRun { settings, sources, path, folder, learner })))
+}
+
+/// The device, which may change the precision of a new run.
+fn open_device(
+    settings: &mut Settings,
+    place: &Place,
+    observer: &mut dyn Observer,
+    ranks: &Ranks<'_>,
+) -> Result<Device, PrepareError> {
+    let (local, _) = ranks.group().local();
+    let device = settings.device.open_for(local)?;
     if let Some(reason) = device.not_a_gpu() {
         note(observer, Note::NoGpu { reason: reason.to_string() });
     }
@@ -331,138 +187,102 @@ pub fn prepare(start: Start, command: Vec<String>, observer: &mut dyn Observer) 
     }
     if !device.supports(settings.precision) {
         let (precision, needs) = (settings.precision, device.needs(settings.precision));
-        if let Place::Resumed { folder, .. } = &place {
-            return Err(PrepareError::OtherPrecision { path: folder.path().to_owned(), precision, needs });
+        match place {
+            Place::Resumed { folder, .. } => {
+                return Err(PrepareError::OtherPrecision { path: folder.path().to_owned(), precision, needs });
+            }
+            Place::Elsewhere { path, resumed: true } => {
+                return Err(PrepareError::OtherPrecision { path: path.clone(), precision, needs });
+            }
+            _ => note(observer, Note::PrecisionReplaced { precision, needs }),
         }
-        note(observer, Note::PrecisionReplaced { precision, needs });
         settings.precision = Precision::F32;
     }
-    let sources = match data {
-        Some(data) => data,
-        None => {
-            let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            let mut progress = |done, of| observer.event(&Event::Checking { done, of });
-            let threads = settings.threads.unwrap_or(cores);
-            let opened = Sources::open(&settings, threads, kept.as_deref(), &mut progress);
-            // what is left where the data was may be nothing, an empty folder, or a part
-            let gone = |error: &DataError| {
-                matches!(
-                    error,
-                    DataError::ReadFolder { .. }
-                        | DataError::EmptyFolder { .. }
-                        | DataError::MissingMask { .. }
-                        | DataError::Layout(_)
-                        | DataError::Names(_)
-                        | DataError::Annotations(_)
-                        | DataError::NoneListed { .. }
-                        | DataError::NoLabelFiles { .. }
-                )
-            };
-            opened.map_err(|error| match &place {
-                Place::Resumed { .. } if gone(&error) => PrepareError::Moved(error),
-                _ => error.into(),
-            })?
-        }
+    Ok(device)
+}
+
+/// The images that the program gave, or that the settings name.
+fn open_sources(
+    settings: &Settings,
+    place: &Place,
+    data: Option<Sources>,
+    kept: Option<&Path>,
+    observer: &mut dyn Observer,
+) -> Result<Sources, PrepareError> {
+    if let Some(data) = data {
+        return Ok(data);
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut progress = |done, of| observer.event(&Event::Checking { done, of });
+    let threads = settings.threads.unwrap_or(cores);
+    let opened = Sources::open(settings, threads, kept, &mut progress);
+    // what is left where the data was may be nothing, an empty folder, or a part
+    let gone = |error: &DataError| {
+        matches!(
+            error,
+            DataError::ReadFolder { .. }
+                | DataError::EmptyFolder { .. }
+                | DataError::MissingMask { .. }
+                | DataError::Layout(_)
+                | DataError::Names(_)
+                | DataError::Annotations(_)
+                | DataError::NoneListed { .. }
+                | DataError::NoLabelFiles { .. }
+        )
     };
-    sources.notes.iter().for_each(|found| note(observer, found.clone()));
-    let plan = Plan::new(&settings, sources.training.len());
-    let (resumed, from_step) = match &place {
-        Place::New(_) | Place::Numbered { .. } => (None, 0),
-        Place::Resumed { folder, .. } => match position(&plan, &sources, folder)? {
-            Some(state) => (Some(folder), state.step),
-            None => (None, 0),
-        },
+    opened.map_err(|error| match place {
+        Place::Resumed { .. } if gone(&error) => PrepareError::Moved(error),
+        _ => error.into(),
+    })
+}
+
+/// Sees whether all ranks are about to do the same.
+fn compare(settings: &Settings, device: &Device, sources: &Sources, ranks: &Ranks<'_>) -> Result<(), PrepareError> {
+    if !ranks.are_several() {
+        return Ok(());
+    }
+    let of_text = |text: &str| {
+        let mut digest = Digest::new();
+        digest.text(text);
+        digest.number()
     };
-    if let Place::Resumed { moved, .. } = &place
-        && resumed.is_some()
-    {
-        moved.iter().for_each(|(key, path)| note(observer, Note::StartNotRead { key, path: path.clone() }));
-    }
-    // before the model, which takes memory
-    let classes = sources.training.classes();
-    if let Some(shortage) = shortage(&settings, sources.training.len(), classes, &device, resumed.is_some()) {
-        match shortage.is_hopeless() && !any_memory {
-            true => return Err(PrepareError::Memory(Box::new(shortage))),
-            false => note(observer, Note::Memory(shortage)),
-        }
-    }
-    let saved = resumed.map(RunFolder::last_model);
-    let classes = trained_classes(&mut settings, &sources, resumed.is_some())?;
-    let named = sources.training.classes();
-    let (mut learner, report) =
-        open_learner(&settings, &device, &classes, named, saved.as_deref(), &mut |found| note(observer, found))?;
-    if let Some(folder) = resumed {
-        folder.restore_optimiser(&mut *learner)?;
-    }
-    if let Some(report) = report {
-        note(observer, Note::Weights(report));
-    }
-    if let Place::New(_) | Place::Numbered { .. } = &place {
-        observer.event(&Event::Creating);
-    }
+    let computed = device.computes_in(settings.precision);
+    // single precision rounds alike on every CPU; sums of rounded products do not
+    let by = if computed == Precision::F32 { String::new() } else { device.instructions(settings.precision) };
+    let arithmetic = format!("{} {} {by}", device.name(), computed.name());
+    Ok(ranks.compare_all(&[
+        ("the arithmetic (device, precision, instructions)", of_text(&arithmetic)),
+        ("the images and masks (their names and sizes)", sources.digest()),
+        ("the settings", of_text(&serde_json::to_string(settings).unwrap_or_default())),
+    ])?)
+}
+
+/// The run's folder, with this session begun in its history; rank 0's.
+fn open_folder(
+    place: Place,
+    settings: &Settings,
+    session: SessionRecord,
+    observer: &mut dyn Observer,
+) -> Result<Option<(RunFolder, History)>, PrepareError> {
     let (mut folder, mut history, new) = match place {
-        Place::New(path) => (RunFolder::create(&path, &settings)?, History::default(), true),
+        Place::New(path) => (RunFolder::create(&path, settings)?, History::default(), true),
         Place::Numbered { name, .. } => {
-            (RunFolder::create_numbered(Path::new(RUNS), name, &settings)?, History::default(), true)
+            (RunFolder::create_numbered(Path::new(RUNS), name, settings)?, History::default(), true)
         }
         Place::Resumed { folder, history, .. } => (folder, history, false),
+        Place::Elsewhere { .. } => return Ok(None),
     };
     if new {
-        let path = folder.path();
-        folder
-            .notes()
-            .iter()
-            .for_each(|found| note(observer, Note::Folder { folder: path.to_owned(), note: found.clone() }));
+        tell_folder(&folder, observer);
     }
-    history.sessions.push(SessionRecord::begin(command, &device, settings.precision, from_step));
+    history.sessions.push(session);
     if let Err(error) = folder.write_history(&history) {
         if new {
             folder.abandon();
         }
         return Err(error.into());
     }
-    Ok(Prepared::Run(Box::new(PreparedRun { settings, sources, folder, learner, history })))
-}
-
-/// For people: `3 exclusive classes (background, cat, dog)`.
-fn told_classes(classes: Option<&Classes>) -> String {
-    classes.map_or("one class without a name".to_string(), Classes::told)
-}
-
-/// Whether both are of the same classes in the same order; `None` is one without a name.
-fn are_alike(one: Option<&Classes>, other: Option<&Classes>) -> bool {
-    match (one, other) {
-        (None, None) => true,
-        (Some(one), Some(other)) => one.is_like(other),
-        _ => false,
-    }
-}
-
-/// That a run goes on with the classes that it had, in their order: each output of the model is one of them.
-fn check_same_classes(path: &Path, run: Option<&Classes>, now: Option<&Classes>) -> Result<(), PrepareError> {
-    match are_alike(run, now) {
-        true => Ok(()),
-        false => {
-            Err(PrepareError::ClassesChanged { path: path.to_owned(), run: told_classes(run), now: told_classes(now) })
-        }
-    }
-}
-
-/// What the classes of a model are whose heads say something else than those of the run, so that they are not taken: `found` is
-/// the number of its outputs, `told` what its file says of them.
-fn other_classes(found: Option<usize>, told: Option<&Classes>, run: Option<&Classes>) -> Option<String> {
-    let count = run.map_or(1, Classes::len);
-    match (found, told) {
-        (_, Some(told)) if run.is_some_and(|run| run.is_like(told)) => None,
-        // one class is one class, whatever its name
-        (Some(1), _) if count == 1 => None,
-        (_, Some(told)) => Some(told.told()),
-        (Some(found), None) if found != count => Some(match found {
-            1 => told_classes(None),
-            _ => format!("{found} classes"),
-        }),
-        _ => None,
-    }
+    Ok(Some((folder, history)))
 }
 
 /// What the model is trained to tell apart; class weights that are to be found are written into the settings.
@@ -531,101 +351,35 @@ fn length(settings: &Settings) -> String {
 impl PreparedRun {
     /// The run's folder.
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        &self.path
     }
 
     /// Trains to the end of the run, or until `control` stops it; then it is saved.
     ///
     /// # Errors
     /// See [`TrainError`].
-    pub fn train(mut self, control: Control<'_>, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
-        let outcome = train(&self.settings, &self.sources, &mut self.folder, &mut *self.learner, control, observer);
+    pub fn train(
+        mut self,
+        control: Control<'_>,
+        observer: &mut dyn Observer,
+        ranks: &Ranks<'_>,
+    ) -> Result<Outcome, TrainError> {
+        let folder = self.folder.as_mut().map(|(folder, _)| folder);
+        let outcome =
+            train_together(&self.settings, &self.sources, folder, &mut *self.learner, control, observer, ranks);
         let told = match &outcome {
             Ok(Outcome::Stopped { .. }) => "stopped".to_string(),
             Ok(_) => "finished".to_string(),
             Err(error) => error.to_string(),
         };
-        let step = self.folder.saved().unwrap_or(0);
-        if let Some(session) = self.history.sessions.last_mut() {
-            session.end(step, told);
+        if let Some((folder, history)) = &mut self.folder {
+            let step = folder.saved().unwrap_or(0);
+            if let Some(session) = history.sessions.last_mut() {
+                session.end(step, told);
+            }
+            // the run's own outcome counts: its history is for people
+            let _ = folder.write_history(history);
         }
-        // the run's own outcome counts: its history is for people
-        let _ = self.folder.write_history(&self.history);
         outcome
     }
-}
-
-/// Builds the model of `settings` on `device` with its optimiser: from the checkpoint `saved`, if there is one, otherwise from
-/// `init`, from `backbone` with random adapters and decoder, or all random. Gives what was found in the file that was read, if any.
-///
-/// # Errors
-/// When a file cannot be read or does not fit the variant, or the device fails.
-fn open_learner(
-    settings: &Settings,
-    device: &Device,
-    classes: &TrainedClasses,
-    named: Option<&Classes>,
-    saved: Option<&Path>,
-    note: &mut dyn FnMut(Note),
-) -> Result<(Box<dyn Learner>, Option<Report>), PrepareError> {
-    let mut random = Initialiser::new(settings.seed);
-    let whole = saved.or(settings.init.as_deref());
-    let mut find = |path: &Path| -> Result<PathBuf, CheckpointError> {
-        let found = find_model(path)?;
-        if found.kind != FoundAs::Given {
-            note(Note::Found(found.clone()));
-        }
-        Ok(found.path)
-    };
-    let (learner, report) = match (whole, &settings.backbone) {
-        (Some(path), _) => {
-            let path = find(path)?;
-            let file = WeightFile::open(&path)?;
-            let told = Classes::of_metadata(file.metadata()).unwrap_or_default();
-            if saved.is_some() {
-                check_same_classes(&path, told.as_ref(), named)?;
-            }
-            let other = other_classes(classes_of(&file), told.as_ref(), named).filter(|_| saved.is_none());
-            let scope = if other.is_some() { Scope::AllButHeads } else { Scope::All };
-            let opened = from_file(settings, device, classes, &file, scope, &mut random)?;
-            if let Some(found) = other {
-                note(Note::OtherClasses { path, found, wanted: told_classes(named) });
-            }
-            opened
-        }
-        (None, Some(path)) => {
-            from_file(settings, device, classes, &WeightFile::open(&find(path)?)?, Scope::Trunk, &mut random)?
-        }
-        (None, None) => (open(settings, device, classes, &mut random), None),
-    };
-    Ok((learner?, report))
-}
-
-type Opened = Result<Box<dyn Learner>, LearnError>;
-
-/// The file gives what is in `scope`, `rest` gives everything else.
-fn from_file(
-    settings: &Settings,
-    device: &Device,
-    classes: &TrainedClasses,
-    file: &WeightFile,
-    scope: Scope,
-    rest: &mut dyn WeightSource,
-) -> Result<(Opened, Option<Report>), PrepareError> {
-    let loaded = load(file, &specs(settings.variant, classes.count), scope);
-    if let Err(CheckpointError::Mismatch { .. }) = &loaded
-        && let Ok(found) = detect(file, &catalogue())
-        && found != settings.variant
-    {
-        let (path, wanted) = (file.path().to_owned(), settings.variant.to_string());
-        return Err(PrepareError::OtherVariant { path, found: found.to_string(), wanted });
-    }
-    let (loaded, report) = loaded?;
-    Ok((open(settings, device, classes, &mut loaded.with_rest(rest)), Some(report)))
-}
-
-fn open(settings: &Settings, device: &Device, classes: &TrainedClasses, source: &mut dyn WeightSource) -> Opened {
-    let config = AdamWConfig { weight_decay: settings.weight_decay, ..AdamWConfig::default() };
-    let compute = BuildOptions { precision: settings.precision, memory: settings.memory };
-    open_session_on(device, settings.variant, source, classes, config, compute)
 }

@@ -1,6 +1,7 @@
 //! The training loop: epochs of steps, validation, checkpoints; stopped and resumed at any step.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,13 +23,21 @@ use super::run_folder::state::{Best, State};
 use super::schedule::cosine;
 use super::settings::settings::Settings;
 use super::sources::Sources;
-use super::validation::{Selection, ValidationScores, over, score_image};
+use super::together::digest::Digest;
+use super::together::error::RanksError;
+use super::together::ranks::{Ranks, Wishes};
+use super::together::sum::{GradientSum, Seen};
+use super::together::tree::leaves;
+use super::validation::{
+    ImageScores, Selection, ValidationScores, over, score_image, scores_of_bytes, scores_to_bytes,
+};
 use crate::checkpoint::version::{FORMAT_KEY, MODEL_FORMAT};
 use crate::data::classes::class::Classes;
 use crate::data::dataset::Dataset;
 use crate::data::example::normalisation_metadata;
 use crate::data::flip::Flips;
-use crate::data::loader::{BatchRequest, Loader};
+use crate::data::loader::{Batch, BatchRequest, Loader};
+use crate::nn::weights::spec::Value;
 
 /// Validation images scored at a time, in parallel, after the model saw them one by one: as many as so many bytes of logits are of,
 /// but at most 16.
@@ -54,16 +63,53 @@ pub fn train(
     control: Control<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Outcome, TrainError> {
+    train_together(settings, sources, Some(folder), learner, control, observer, &Ranks::alone())
+}
+
+/// The same on several ranks, each of which takes its part of the batches of each step and of the validation images. Only rank 0 has a
+/// folder. All have the same settings, images and weights, and get the same result: the bytes in the folder are those of one process.
+///
+/// # Errors
+/// See [`TrainError`]; what one rank fails of, all do.
+pub fn train_together(
+    settings: &Settings,
+    sources: &Sources,
+    folder: Option<&mut RunFolder>,
+    learner: &mut dyn Learner,
+    control: Control<'_>,
+    observer: &mut dyn Observer,
+    ranks: &Ranks<'_>,
+) -> Result<Outcome, TrainError> {
+    ranks.settle(trained(settings, sources, folder, learner, control, observer, ranks))
+}
+
+/// The work of [`train_together`]; an error of this rank is not known to the others yet.
+fn trained(
+    settings: &Settings,
+    sources: &Sources,
+    mut folder: Option<&mut RunFolder>,
+    learner: &mut dyn Learner,
+    control: Control<'_>,
+    observer: &mut dyn Observer,
+    ranks: &Ranks<'_>,
+) -> Result<Outcome, TrainError> {
     sources.check_not_empty()?;
     let plan = Plan::new(settings, sources.training.len());
-    let found = position(&plan, sources, folder).map_err(TrainError::Start)?;
+    let found = match &folder {
+        Some(folder) => position(&plan, sources, folder).map_err(TrainError::Start)?,
+        None => None,
+    };
+    let found = ranks.tell_value("the position", ranks.is_first().then_some(found))?;
     if let Some(state) = found.as_ref().filter(|state| is_finished(state, &plan)) {
         return Ok(Outcome::AlreadyFinished { step: state.step });
     }
     let saved = found.as_ref().map_or(0, |state| state.step);
     if learner.optimiser_steps() != saved {
         let reason = format!("it is of step {saved}, but the optimiser has made {}", learner.optimiser_steps());
-        return Err(TrainError::Start(folder.changed(reason)));
+        return Err(match &folder {
+            Some(folder) => TrainError::Start(folder.changed(reason)),
+            None => LearnError::Batch(reason).into(),
+        });
     }
     let begin = State::new(plan.images, digest(&*sources.training), validation_digest(sources));
     let state = match found.clone() {
@@ -72,10 +118,15 @@ pub fn train(
         None => begin,
     };
     // only now: a refused resume leaves the run as it was
-    if folder.settings().map_err(TrainError::Start)? != *settings {
-        folder.write_settings(settings).map_err(TrainError::Start)?;
-    }
-    let log_lost = folder.rewind(&state).map_err(TrainError::Start)?;
+    let log_lost = match &mut folder {
+        Some(folder) => {
+            if folder.settings().map_err(TrainError::Start)? != *settings {
+                folder.write_settings(settings).map_err(TrainError::Start)?;
+            }
+            folder.rewind(&state).map_err(TrainError::Start)?
+        }
+        None => 0,
+    };
     let selection = Selection::of(sources.training.classes(), settings.best_by);
     let batch = largest_batch(settings, plan.images);
     let training_bytes = learner.summary(largest_side(settings), batch).training_bytes;
@@ -90,12 +141,15 @@ pub fn train(
     observer.event(&Event::Ready(&overview));
     let last_save = Instant::now();
     let (unread, unread_since) = (Vec::new(), last_save);
+    let sum = GradientSum::new();
     let run = Run {
         settings,
         sources,
         plan,
+        ranks,
         folder,
         learner,
+        sum,
         control,
         observer,
         selection,
@@ -136,10 +190,9 @@ fn validation_digest(sources: &Sources) -> Option<String> {
 
 /// What tells the names of a set's images, in their order, from others: FNV-1a, 64 bits.
 fn digest(set: &dyn Dataset) -> String {
-    let names = (0..set.len()).flat_map(|i| set.name(i).bytes().chain([0]).collect::<Vec<_>>());
-    let hash =
-        names.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
-    format!("{hash:016x}")
+    let mut digest = Digest::new();
+    (0..set.len()).for_each(|i| digest.text(set.name(i)));
+    format!("{:016x}", digest.number())
 }
 
 /// Whether a run with this position has nothing left to do.
@@ -152,8 +205,11 @@ struct Run<'a> {
     settings: &'a Settings,
     sources: &'a Sources,
     plan: Plan,
-    folder: &'a mut RunFolder,
+    ranks: &'a Ranks<'a>,
+    /// Rank 0's.
+    folder: Option<&'a mut RunFolder>,
     learner: &'a mut dyn Learner,
+    sum: GradientSum,
     control: Control<'a>,
     observer: &'a mut dyn Observer,
     selection: Selection,
@@ -203,12 +259,19 @@ impl Run<'_> {
             return self.save_and_stop();
         }
         self.observer.event(&Event::Reporting);
-        let shown = self.sources.validation.as_ref().unwrap_or(&self.sources.training);
-        write_curves(self.folder.path(), &self.folder.log_path())?;
-        write_samples(self.folder.path(), &**shown, self.learner, self.settings.size)?;
-        let finished = self.folder.finish(&mut self.state, self.settings.keep);
-        finished.map_err(|source| self.folder_error(source))?;
+        let reported = self.report();
+        self.ranks.together(self.state.step, reported)?;
         Ok(Outcome::Finished)
+    }
+
+    /// Curves, pictures, and the mark that the run came to its end.
+    fn report(&mut self) -> Result<(), TrainError> {
+        let Some(folder) = &mut self.folder else { return Ok(()) };
+        let shown = self.sources.validation.as_ref().unwrap_or(&self.sources.training);
+        write_curves(folder.path(), &folder.log_path())?;
+        write_samples(folder.path(), &**shown, self.learner, self.settings.size)?;
+        let finished = folder.finish(&mut self.state, self.settings.keep);
+        finished.map_err(|source| self.folder_error(source))
     }
 
     fn epoch_is_whole(&self) -> bool {
@@ -222,27 +285,32 @@ impl Run<'_> {
         let mut steps = self.plan.epoch(self.settings, self.state.epoch);
         steps.drain(..self.state.step_in_epoch as usize);
         steps.truncate(left);
-        let requests = steps.iter().flat_map(|step| step.batches.clone()).collect();
+        let requests = steps.iter().flat_map(|step| step.batches[self.own_batches(step)].to_vec()).collect();
         let mut loader = Loader::new(self.sources.training.clone(), requests, self.loader_threads());
+        if self.stopped()? {
+            return Ok(Flow::Stop);
+        }
         for step in &steps {
-            if self.stopped() {
-                return Ok(Flow::Stop);
-            }
             self.step(step, &mut loader, rate)?;
-            let asked = self.control.saves();
-            if asked || self.last_save.elapsed() >= Duration::from_secs_f64(self.settings.checkpoint_minutes * 60.0) {
-                self.save(asked)?;
+            let wishes = self.wishes(true)?;
+            if wishes.save || wishes.due {
+                self.save(wishes.save)?;
+            }
+            if wishes.stop {
+                return Ok(Flow::Stop);
             }
         }
         drop(loader);
         self.read_losses()?;
-        if self.stopped() {
-            return Ok(Flow::Stop);
-        }
         if self.epoch_is_whole() {
             return self.close_epoch();
         }
         Ok(Flow::On)
+    }
+
+    /// This rank's batches of a step.
+    fn own_batches(&self, step: &Step) -> Range<usize> {
+        leaves(self.ranks.rank(), self.ranks.size(), step.batches.len())
     }
 
     /// One optimiser step, whose batches are in memory one after the other. It is made whole or not at all, as it is
@@ -251,32 +319,67 @@ impl Run<'_> {
         if self.unread.is_empty() {
             self.unread_since = Instant::now();
         }
-        let (images, loss) = (step.images(), self.settings.loss);
-        let several = step.batches.len() > 1;
-        if several {
-            self.learner.begin_step();
-        }
-        for request in &step.batches {
-            let batch = match loader.next() {
-                Some(Ok(batch)) => batch,
-                None => return Err(LearnError::Batch("the loader ended early".to_string()).into()),
-                Some(Err(error)) => {
+        let one = step.batches.len() == 1 && !self.ranks.are_several();
+        let learnt = if one { self.learn_one(step, loader) } else { self.learn(step, loader) };
+        // what one rank lacks, no rank goes on without
+        let seen = match self.ranks.together(self.state.step, learnt) {
+            Ok(seen) => seen,
+            Err(error) => {
+                self.learner.abandon_step();
+                if matches!(error, TrainError::Data(_) | TrainError::Ranks(RanksError::Failed { .. })) {
                     // a file went away: what was learnt in the steps before should not go with it
-                    if several {
-                        self.learner.abandon_step();
-                    }
-                    self.save(false)?;
-                    return Err(error.into());
+                    self.write_checkpoint(false)?;
                 }
-            };
-            self.learner.accumulate(&batch, share(request, images) as f32, loss)?;
-        }
-        self.learner.update(rate)?;
+                return Err(error);
+            }
+        };
+        let losses = match one {
+            true => {
+                self.learner.update(rate)?;
+                None
+            }
+            false => {
+                let sizes = self.learner.sizes();
+                let seen = seen.gathered(self.ranks, step.batches.len(), sizes.statistics)?;
+                let gradient = self.sum.total(self.ranks, sizes.gradient)?;
+                self.learner.update_with(gradient, &seen.statistics, rate)?;
+                Some(seen.losses)
+            }
+        };
         self.state.step += 1;
         self.state.step_in_epoch += 1;
-        self.unread.push(Unread { step: self.state.step, batches: step.batches.clone(), images, rate });
-        let due = self.unread.len() >= STEPS_UNREAD || self.unread_since.elapsed() >= TIME_UNREAD;
-        if due || !self.learner.is_asynchronous() { self.read_losses() } else { Ok(()) }
+        let made = Unread { step: self.state.step, batches: step.batches.clone(), images: step.images(), rate };
+        match losses {
+            Some(losses) => self.log_steps(vec![made], losses),
+            None => {
+                self.unread.push(made);
+                let due = self.unread.len() >= STEPS_UNREAD || self.unread_since.elapsed() >= TIME_UNREAD;
+                if due || !self.learner.is_asynchronous() { self.read_losses() } else { Ok(()) }
+            }
+        }
+    }
+
+    /// The only batch of a step, whose gradient stays where it was computed.
+    fn learn_one(&mut self, step: &Step, loader: &mut Loader) -> Result<Seen, TrainError> {
+        for _ in &step.batches {
+            self.learner.accumulate(&next_of(loader)?, 1.0, self.settings.loss)?;
+        }
+        Ok(Seen::default())
+    }
+
+    /// This rank's batches of a step: adds up their gradients in `sum`.
+    fn learn(&mut self, step: &Step, loader: &mut Loader) -> Result<Seen, TrainError> {
+        self.sum.begin(step.batches.len());
+        let (images, mut seen) = (step.images(), Seen::default());
+        for index in self.own_batches(step) {
+            let (batch, request) = (next_of(loader)?, &step.batches[index]);
+            self.learner.accumulate(&batch, share(request, images) as f32, self.settings.loss)?;
+            let mut gradient = self.sum.buffer();
+            self.learner.take_batch(&mut gradient, &mut seen.statistics)?;
+            self.sum.push(index, gradient);
+        }
+        seen.losses = self.learner.losses()?;
+        Ok(seen)
     }
 
     /// Asks for the losses of the steps in `unread`, which are all of this epoch, and logs them.
@@ -284,9 +387,15 @@ impl Run<'_> {
         if self.unread.is_empty() {
             return Ok(());
         }
-        let mut losses = self.learner.losses()?.into_iter();
-        let seconds = self.unread_since.elapsed().as_secs_f64() / self.unread.len() as f64;
-        for Unread { step, batches, images, rate } in std::mem::take(&mut self.unread) {
+        let (losses, unread) = (self.learner.losses()?, std::mem::take(&mut self.unread));
+        self.log_steps(unread, losses)
+    }
+
+    /// Logs steps, whose batches had these losses.
+    fn log_steps(&mut self, steps: Vec<Unread>, losses: Vec<f64>) -> Result<(), TrainError> {
+        let seconds = self.unread_since.elapsed().as_secs_f64() / steps.len() as f64;
+        let mut losses = losses.into_iter();
+        for Unread { step, batches, images, rate } in steps {
             let mut loss = 0.0;
             for request in &batches {
                 let lost = || LearnError::Batch("a batch has no loss".to_string());
@@ -298,8 +407,7 @@ impl Run<'_> {
             }
             self.state.epoch_loss += loss;
             let epoch = self.state.epoch + 1;
-            let logged = self.folder.log(&Record::Step { step, epoch, loss, lr: rate, seconds });
-            logged.map_err(|source| self.folder_error(source))?;
+            self.log(&Record::Step { step, epoch, loss, lr: rate, seconds })?;
             self.observer.event(&Event::Step { step, epoch, loss, rate, seconds, images });
         }
         Ok(())
@@ -314,12 +422,24 @@ impl Run<'_> {
             rate,
             side: request.side,
             names: request.samples.iter().map(name).collect(),
-            saved: self.folder.saved(),
+            saved: self.saved(),
         }
+    }
+
+    /// Appends a line to the log.
+    fn log(&mut self, record: &Record) -> Result<(), TrainError> {
+        let logged = self.folder.as_mut().map_or(Ok(()), |folder| folder.log(record));
+        logged.map_err(|source| self.folder_error(source))
+    }
+
+    /// The step of the newest checkpoint.
+    fn saved(&self) -> Option<u64> {
+        self.folder.as_ref().and_then(|folder| folder.saved())
     }
 
     /// Ends an epoch all of whose steps are made.
     fn close_epoch(&mut self) -> Result<Flow, TrainError> {
+        self.compare_weights()?;
         match self.score_epoch()? {
             Scored::Stopped => return Ok(Flow::Stop),
             Scored::Best(best) => self.state.best = Some(best),
@@ -339,7 +459,7 @@ impl Run<'_> {
         match self.score_epoch()? {
             Scored::Stopped => return Ok(Flow::Stop),
             Scored::Best(_) => {
-                let turned = self.folder.last_is_best(&self.state);
+                let turned = self.folder.as_mut().map_or(Ok(()), |folder| folder.last_is_best(&self.state));
                 turned.map_err(|source| self.folder_error(source))?;
             }
             Scored::NotBest => {}
@@ -355,17 +475,17 @@ impl Run<'_> {
             None => None,
             Some(dataset) => {
                 let dataset = dataset.clone();
-                let summary = match self.validate(&dataset) {
+                let validated = self.validate(&dataset);
+                let summary = match self.ranks.settle(validated) {
                     Ok(Some(summary)) => summary,
                     Ok(None) => return Ok(Scored::Stopped),
                     Err(error) => {
                         // as in a step: the epoch's steps stay, its validation comes at the resume
-                        self.save(false)?;
+                        self.write_checkpoint(false)?;
                         return Err(error);
                     }
                 };
-                let logged = self.folder.log(&Record::Validation { epoch, validation: &summary });
-                logged.map_err(|source| self.folder_error(source))?;
+                self.log(&Record::Validation { epoch, validation: &summary })?;
                 Some(summary)
             }
         };
@@ -382,28 +502,32 @@ impl Run<'_> {
         Ok(if best { Scored::Best(Best { epoch, step, score }) } else { Scored::NotBest })
     }
 
-    /// Scores the maps that `predict` would save; `None` if it was stopped.
+    /// Scores the maps that `predict` would save; `None` if it was stopped. Of `n` ranks each takes every `n`-th image.
     fn validate(&mut self, dataset: &Arc<dyn Dataset>) -> Result<Option<ValidationScores>, TrainError> {
         let (side, count) = (self.settings.size, dataset.len());
+        let (rank, size) = (self.ranks.rank(), self.ranks.size());
         // one image at a time, as `predict` does: the same arithmetic, on the same device, gives the same map
-        let requests =
-            (0..count).map(|index| BatchRequest { side, samples: vec![(index, Flips::default())] }).collect();
-        let mut loader = Loader::new(dataset.clone(), requests, self.loader_threads());
+        let own: Vec<usize> = (rank..count).step_by(size).collect();
+        let request = |index: &usize| BatchRequest { side, samples: vec![(*index, Flips::default())] };
+        let mut loader = Loader::new(dataset.clone(), own.iter().map(request).collect(), self.loader_threads());
         let classes = dataset.classes().map_or(1, Classes::len);
         let together = (LOGITS_HELD / (4 * classes * side * side)).clamp(1, SCORED_TOGETHER);
-        let mut scores = Vec::with_capacity(count);
+        let mut scores = Vec::with_capacity(own.len());
         let mut unscored = Vec::with_capacity(together);
-        for index in 0..count {
-            if self.stopped() {
+        let rounds = count.div_ceil(size);
+        for round in 0..rounds {
+            let wishes = self.wishes(false)?;
+            if wishes.stop {
                 return Ok(None);
             }
-            if self.control.saves() {
+            if wishes.save {
                 // all steps of the epoch; a resume from here validates anew
                 self.save(true)?;
             }
-            let batch = loader.next().ok_or_else(|| LearnError::Batch("the loader ended early".to_string()))??;
-            unscored.push((index, self.learner.predict(&batch.images, 1, side)?));
-            if unscored.len() == together || index + 1 == count {
+            if let Some(&index) = own.get(round) {
+                unscored.push((index, self.learner.predict(&next_of(&mut loader)?.images, 1, side)?));
+            }
+            if unscored.len() == together || round + 1 == rounds {
                 let selection = self.selection;
                 let score =
                     |(index, logits): &(usize, Vec<f32>)| score_image(&**dataset, *index, logits, side, selection);
@@ -413,10 +537,25 @@ impl Run<'_> {
                 }
                 unscored.clear();
             }
-            self.observer.event(&Event::Validating { done: index + 1, of: count });
+            self.observer.event(&Event::Validating { done: ((round + 1) * size).min(count), of: count });
         }
+        let scores = self.all_scores(scores, count)?;
         let summary = over(scores).map_err(|source| TrainError::ClassMetric { name: "the set".to_string(), source })?;
         Ok(Some(summary))
+    }
+
+    /// The scores of all ranks, in the order of the images.
+    fn all_scores(&self, own: Vec<ImageScores>, count: usize) -> Result<Vec<ImageScores>, TrainError> {
+        if !self.ranks.are_several() {
+            return Ok(own);
+        }
+        let unreadable = |reason| RanksError::Told { what: "the scores", reason };
+        let own = scores_to_bytes(&own).map_err(|error| unreadable(error.to_string()))?;
+        let mut of_ranks = Vec::with_capacity(self.ranks.size());
+        for bytes in self.ranks.gather_any(&own)? {
+            of_ranks.push(scores_of_bytes(&bytes, self.sources.training.classes()).map_err(unreadable)?.into_iter());
+        }
+        Ok((0..count).filter_map(|index| of_ranks[index % self.ranks.size()].next()).collect())
     }
 
     fn save_and_stop(mut self) -> Result<Outcome, TrainError> {
@@ -426,12 +565,29 @@ impl Run<'_> {
 
     /// Writes a checkpoint; `asked` says whether somebody asked for it. A loss that is no number is found first.
     fn save(&mut self, asked: bool) -> Result<(), TrainError> {
+        let written = self.write_checkpoint(asked);
+        self.ranks.together(self.state.step, written)
+    }
+
+    /// This rank's part of a save: only rank 0 writes.
+    fn write_checkpoint(&mut self, asked: bool) -> Result<(), TrainError> {
         self.read_losses()?;
         let metadata = self.metadata();
-        let saved = self.folder.save(self.learner, &mut self.state, &metadata, self.settings.keep);
-        saved.map_err(|source| self.folder_error(source))?;
+        if let Some(folder) = &mut self.folder {
+            let saved = folder.save(self.learner, &mut self.state, &metadata, self.settings.keep);
+            saved.map_err(|source| self.folder_error(source))?;
+        }
         self.last_save = Instant::now();
         self.observer.event(&Event::Saved { step: self.state.step, asked });
+        Ok(())
+    }
+
+    /// Sees whether all ranks have the same weights, as they must have.
+    fn compare_weights(&mut self) -> Result<(), TrainError> {
+        if self.ranks.are_several() {
+            let digest = digest_of_weights(self.learner);
+            self.ranks.compare_all(&[(WEIGHTS, digest)])?;
+        }
         Ok(())
     }
 
@@ -455,17 +611,50 @@ impl Run<'_> {
     }
 
     fn folder_error(&self, source: FolderError) -> TrainError {
-        TrainError::Folder { source, saved: self.folder.saved() }
+        TrainError::Folder { source, saved: self.saved() }
     }
 
-    fn stopped(&self) -> bool {
-        self.control.stops()
+    /// Whether anybody wants the run to stop.
+    fn stopped(&self) -> Result<bool, TrainError> {
+        let wishes = Wishes { stop: self.control.stops(), ..Wishes::default() };
+        Ok(self.ranks.agree(self.state.step, wishes)?.stop)
+    }
+
+    /// What is wanted of the run, now that a step is made (`timed`: when a checkpoint may be due) or an image is about to be scored.
+    fn wishes(&self, timed: bool) -> Result<Wishes, TrainError> {
+        let longest = Duration::from_secs_f64(self.settings.checkpoint_minutes * 60.0);
+        // the clock is rank 0's
+        let due = timed && self.ranks.is_first() && self.last_save.elapsed() >= longest;
+        let wishes = Wishes { stop: self.control.stops(), save: self.control.saves(), due };
+        Ok(self.ranks.agree(self.state.step, wishes)?)
     }
 
     fn loader_threads(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         self.settings.threads.unwrap_or_else(cores).min(MOST_LOADER_THREADS)
     }
+}
+
+/// What ranks whose weights differ are told that they differ in.
+pub(super) const WEIGHTS: &str = "the weights";
+
+/// What tells a model's changing weights from others.
+pub(super) fn digest_of_weights(learner: &dyn Learner) -> u64 {
+    let mut digest = Digest::new();
+    learner.each_value(&mut |spec, value| match value {
+        Value::Real(numbers) => {
+            digest.text(&spec.name);
+            digest.bytes(bytemuck::cast_slice(&numbers));
+        }
+        Value::Count(count) => digest.bytes(&count.to_le_bytes()),
+    });
+    digest.number()
+}
+
+/// The next batch that was asked for.
+fn next_of(loader: &mut Loader) -> Result<Batch, TrainError> {
+    let batch = loader.next().ok_or_else(|| LearnError::Batch("the loader ended early".to_string()))?;
+    Ok(batch?)
 }
 
 /// A batch's share of its step, so that the step's gradient is that of the mean over its images, whatever its batches.

@@ -1,7 +1,8 @@
 //! A model with its optimiser and gathered gradients: the [`Learner`] of the real network.
 
 use super::adamw::{AdamW, AdamWConfig};
-use super::learner::{LearnError, Learner, LearnerSummary, MomentsOf};
+use super::gradient_walk::{numbers_of, take_gradients};
+use super::learner::{LearnError, Learner, LearnerSummary, MomentsOf, StepSizes};
 use crate::data::loader::Batch;
 use crate::data::truth::BatchTruth;
 use crate::device::{Device, WithBackend};
@@ -47,8 +48,9 @@ pub struct Session<V: Variant, D: Backend> {
     gradients: Option<Gradients<f32, D>>,
     /// Losses that nobody asked for yet, in their order, on the device.
     losses: Vec<Tensor<(), f32, D>>,
-    /// The model before the step of several batches under way, and how many losses there were.
-    before: Option<(Sam2UNet<V, D, usize>, usize)>,
+    /// How many of them are of steps that were made.
+    losses_made: usize,
+    sizes: StepSizes,
     device: D,
     options: BuildOptions,
 }
@@ -78,12 +80,20 @@ impl<V: Variant, D: Backend> Session<V, D> {
         config: AdamWConfig,
         options: BuildOptions,
     ) -> Result<Self, LearnError> {
-        let model = Sam2UNet::with_classes(&device, source, classes.count, options).map_err(built)?;
+        let mut model = Sam2UNet::with_classes(&device, source, classes.count, options).map_err(built)?;
+        let mut statistics = 0;
+        let held = model.each_batch_norm(&mut |norm| {
+            norm.hold();
+            statistics += norm.width();
+            Ok(())
+        });
+        held.map_err(device_error::<D>)?;
+        let sizes = StepSizes { gradient: numbers_of(&model)?, statistics };
         let weights = classes.weights.as_ref().map(|weights| ClassWeights::new(&device, weights, classes.count));
         let class_weights = weights.transpose().map_err(target_error)?;
         let optimiser = AdamW::new(config);
         let losses = Vec::new();
-        Ok(Self { model, class_weights, optimiser, gradients: None, losses, before: None, device, options })
+        Ok(Self { model, class_weights, optimiser, gradients: None, losses, losses_made: 0, sizes, device, options })
     }
 
     /// What is true of a batch's pixels, on the device.
@@ -118,6 +128,12 @@ impl<V: Variant, D: Backend> Session<V, D> {
                 UploadedTruth::Index(IndexMaps::new(&self.device, index, (count, classes, side)).map_err(target_error)?)
             }
         })
+    }
+
+    /// Ends a step: batch norms move their running statistics, and its losses are no longer given up with it.
+    fn settle(&mut self) -> Result<(), LearnError> {
+        self.losses_made = self.losses.len();
+        self.model.each_batch_norm(&mut |norm| norm.settle()).map_err(device_error::<D>)
     }
 
     /// The model as it stands.
@@ -207,17 +223,14 @@ fn device_error<D: Backend>(error: D::Err) -> LearnError {
 }
 
 impl<V: Variant, D: Backend> Learner for Session<V, D> {
-    fn begin_step(&mut self) {
-        // a copy shares each tensor's numbers until one of the two changes them, as batch norms change their statistics
-        self.before = Some((self.model.clone(), self.losses.len()));
-    }
-
     fn abandon_step(&mut self) {
-        if let Some((model, losses)) = self.before.take() {
-            self.model = model;
-            self.losses.truncate(losses);
-            self.gradients = None;
-        }
+        self.losses.truncate(self.losses_made);
+        self.gradients = None;
+        // forgetting cannot fail
+        let _ = self.model.each_batch_norm(&mut |norm| {
+            norm.forget();
+            Ok(())
+        });
     }
 
     fn accumulate(&mut self, batch: &Batch, scale: f32, loss: Loss) -> Result<(), LearnError> {
@@ -253,6 +266,7 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
 
     fn losses(&mut self) -> Result<Vec<f64>, LearnError> {
         let read = |loss| Ok(f64::from(self.device.read(&loss).map_err(device_error::<D>)?[0]));
+        self.losses_made = 0;
         std::mem::take(&mut self.losses).into_iter().map(read).collect()
     }
 
@@ -264,13 +278,42 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
         let Some(mut gradients) = self.gradients.take() else {
             return Err(LearnError::Batch("no batch was seen since the last update".into()));
         };
-        // the optimiser changes weights where they are, if nothing shares them
-        self.before = None;
         // they were allocated for the whole model
         self.optimiser.use_up(&mut self.model, &mut gradients, rate)?;
         gradients.drop_non_leafs();
         self.gradients = Some(gradients);
-        Ok(())
+        self.settle()
+    }
+
+    fn sizes(&self) -> StepSizes {
+        self.sizes
+    }
+
+    fn take_batch(&mut self, gradient: &mut Vec<f32>, statistics: &mut Vec<f32>) -> Result<(), LearnError> {
+        let Some(gradients) = &mut self.gradients else {
+            return Err(LearnError::Batch("no batch was seen since the last one was taken".into()));
+        };
+        take_gradients(&self.model, gradients, gradient)?;
+        gradients.drop_non_leafs();
+        let taken = self.model.each_batch_norm(&mut |norm| {
+            statistics.extend(norm.take()?);
+            Ok(())
+        });
+        taken.map_err(device_error::<D>)
+    }
+
+    fn update_with(&mut self, gradient: &[f32], statistics: &[f32], rate: f64) -> Result<(), LearnError> {
+        self.optimiser.update_with(&mut self.model, gradient, rate)?;
+        for batch in statistics.chunks(self.sizes.statistics.max(1)) {
+            let mut rest = batch;
+            let put = self.model.each_batch_norm(&mut |norm| {
+                let (own, others) = rest.split_at(norm.width());
+                rest = others;
+                norm.put(own)
+            });
+            put.map_err(device_error::<D>)?;
+        }
+        self.settle()
     }
 
     fn predict(&self, images: &[f32], batch: usize, side: usize) -> Result<Vec<f32>, LearnError> {

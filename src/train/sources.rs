@@ -11,6 +11,7 @@ use super::note::Note;
 use super::settings::demo::{self, Demo};
 use super::settings::of_classes::WeightsOfClasses;
 use super::settings::settings::Settings;
+use super::together::digest::Digest;
 use crate::data::class_warnings::{missing_class_warnings, pixels_of_classes};
 use crate::data::classes::class::{ClassKind, Classes};
 use crate::data::dataset::Dataset;
@@ -48,6 +49,8 @@ pub struct Sources {
     pixels: Option<ClassPixels>,
     /// The form of the labels, where they are in files.
     labels: Option<LabelKind>,
+    /// The sets that are in files.
+    folders: Vec<Arc<Folder>>,
 }
 
 /// The folders of a run, all of whose files were read.
@@ -296,8 +299,10 @@ impl Sources {
             Some(set) => format!("; validation on {} images from {}", set.len(), from(&settings.val_images, set)),
             None => "; nothing is held out (no `val_images`)".to_string(),
         };
-        let validation = validation.map(|set| Arc::new(set) as Arc<dyn Dataset>);
-        Ok(Self { notes, training: Arc::new(training), validation, described, pixels, labels: Some(labels) })
+        let (training, validation) = (Arc::new(training), validation.map(Arc::new));
+        let folders = std::iter::once(training.clone()).chain(validation.clone()).collect();
+        let validation = validation.map(|set| set as Arc<dyn Dataset>);
+        Ok(Self { notes, training, validation, described, pixels, labels: Some(labels), folders })
     }
 
     /// The form of labels of several classes in files, and the names of the classes: what a run keeps, so that it finds the same
@@ -354,6 +359,21 @@ impl Sources {
         }
     }
 
+    /// What tells these sets from others, in files elsewhere too: the names of the images, and how long their files are.
+    pub(super) fn digest(&self) -> u64 {
+        let mut digest = Digest::new();
+        for set in std::iter::once(&self.training).chain(&self.validation) {
+            (0..set.len()).for_each(|index| digest.text(set.name(index)));
+            digest.bytes(&set.len().to_le_bytes());
+        }
+        let files = self.folders.iter().flat_map(|set| set.pairs());
+        for file in files.flat_map(|pair| std::iter::once(&pair.image).chain(&pair.masks)) {
+            // a file that is gone differs, and is told when it is read
+            digest.bytes(&file.metadata().map_or(u64::MAX, |found| found.len()).to_le_bytes());
+        }
+        digest.number()
+    }
+
     fn generated(settings: &Settings) -> Self {
         let (images, val_images) = settings.generated.map_or((0, 0), |sets| (sets.images, sets.val_images));
         let [training, validation] = [(demo::TRAINING_SEED, images), (demo::VALIDATION_SEED, val_images)];
@@ -365,7 +385,7 @@ impl Sources {
         };
         let described = format!("{images} generated scenes; validation on {val_images} others (no `images` given)");
         let (training, validation) = (set(training), Some(set(validation)));
-        Self { training, validation, notes: Vec::new(), described, pixels: None, labels: None }
+        Self { training, validation, notes: Vec::new(), described, pixels: None, labels: None, folders: Vec::new() }
     }
 
     /// Sets of one's own.
@@ -374,7 +394,7 @@ impl Sources {
             Some(set) => format!("{} images; validation on {}", training.len(), set.len()),
             None => format!("{} images; nothing is held out", training.len()),
         };
-        Self { training, validation, notes: Vec::new(), described, pixels: None, labels: None }
+        Self { training, validation, notes: Vec::new(), described, pixels: None, labels: None, folders: Vec::new() }
     }
 }
 

@@ -7,12 +7,19 @@ use std::sync::atomic::AtomicBool;
 use super::control::Control;
 use super::error::TrainError;
 use super::events::{Event, Outcome};
-use super::prepare::{PrepareError, Prepared, Start, prepare};
+use super::prepare::{Prepared, prepare};
+use super::prepare_error::PrepareError;
 use super::run_folder::folder::RunFolder;
 use super::settings::layers::Layer;
 use super::settings::settings::Settings;
 use super::sources::Sources;
+use super::start::Start;
+use super::together::digest::Digest;
+use super::together::error::RanksError;
+use super::together::ranks::Ranks;
 use crate::data::dataset::Dataset;
+use crate::group::alone::Alone;
+use crate::group::processes::Group;
 
 /// A training run: new ([`new`](Self::new)) or resumed ([`resume`](Self::resume)).
 ///
@@ -38,8 +45,10 @@ pub struct Trainer<'a> {
     any_memory: bool,
     command: Vec<String>,
     kept: Option<PathBuf>,
+    group: &'a dyn Group,
 }
 
+#[derive(Debug)]
 enum Begin {
     New { settings: Box<Settings>, out: Option<PathBuf> },
     Resume { folder: PathBuf, given: Layer },
@@ -64,6 +73,9 @@ pub enum RunError {
         /// The reason.
         source: rayon::ThreadPoolBuildError,
     },
+    /// Another process of the run failed.
+    #[error(transparent)]
+    Ranks(#[from] RanksError),
 }
 
 /// A run that came to its end, or was stopped and saved.
@@ -102,6 +114,7 @@ impl<'a> Trainer<'a> {
             any_memory: false,
             command: Vec::new(),
             kept: None,
+            group: &Alone,
         }
     }
 
@@ -166,34 +179,86 @@ impl<'a> Trainer<'a> {
         self
     }
 
+    /// Trains with the other processes of this group, which call the same with equal arguments: each takes its part of the batches of
+    /// a step ([`accumulate`](Settings::accumulate)), and the results are those of one process, byte for byte. Rank 0 alone writes
+    /// into the run's folder. Each rank's observer hears of the run's events.
+    ///
+    /// Where the settings name no number of threads, each rank takes its share of its machine's cores. Several ranks compute on the
+    /// calling thread and so many others, which stay: call it once in a process.
+    pub fn group(mut self, group: &'a dyn Group) -> Self {
+        self.group = group;
+        self
+    }
+
     /// Trains: on the current threads of rayon, or on as many of its own as the settings ask for.
     ///
     /// # Errors
     /// When the run cannot start, or ends early.
     pub fn run(self) -> Result<TrainedRun, RunError> {
-        let Self { begin, data, mut observer, control, any_memory, command, kept } = self;
-        let start = match begin {
-            Begin::New { settings, out } => Start::new(*settings, out, data)?,
-            Begin::Resume { folder, given } => Start::resume(&folder, &given, data)?,
+        let ranks = Ranks::of(self.group).map_err(PrepareError::from)?;
+        ranks.settle(self.run_on(&ranks))
+    }
+
+    fn run_on(self, ranks: &Ranks<'_>) -> Result<TrainedRun, RunError> {
+        let Self { begin, data, mut observer, control, any_memory, command, kept, group } = self;
+        if ranks.are_several() {
+            let given = begin.digest();
+            let same = ranks.compare_all(&[("the program", program()), ("the arguments", given)]);
+            same.map_err(PrepareError::from)?;
+        }
+        let own = match begin {
+            _ if !ranks.is_first() => None,
+            Begin::New { settings, out } => Some(Start::new(*settings, out, data.clone())?),
+            Begin::Resume { folder, given } => Some(Start::resume(&folder, &given, data.clone())?),
         };
-        let start = start.remember_in(kept);
+        let start = Start::on_all(own, data, ranks)?.remember_in(kept);
         let start = if any_memory { start.any_memory() } else { start };
         let (expected, threads) = (start.path().to_owned(), start.settings().threads);
-        let train = || match prepare(start, command, &mut observer)? {
+        let train = |ranks: &Ranks<'_>| match prepare(start, command, &mut observer, ranks)? {
             Prepared::Run(run) => {
                 let folder = run.folder().to_owned();
-                Ok(TrainedRun { outcome: run.train(control, &mut observer)?, folder })
+                Ok(TrainedRun { outcome: run.train(control, &mut observer, ranks)?, folder })
             }
             Prepared::AlreadyFinished { step } => {
                 Ok(TrainedRun { outcome: Outcome::AlreadyFinished { step }, folder: expected })
             }
         };
+        if ranks.are_several() {
+            // this thread speaks with the others, and computes too
+            let threads = threads.unwrap_or_else(|| share_of_cores(group.local().1));
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread().build();
+            let _pool = pool.map_err(|source| RunError::Threads { threads, source })?;
+            return train(ranks);
+        }
         match threads {
             Some(threads) => {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-                pool.map_err(|source| RunError::Threads { threads, source })?.install(train)
+                pool.map_err(|source| RunError::Threads { threads, source })?.install(|| train(&Ranks::alone()))
             }
-            None => train(),
+            None => train(ranks),
         }
     }
+}
+
+impl Begin {
+    /// What tells it from what other arguments begin.
+    fn digest(&self) -> u64 {
+        let mut digest = Digest::new();
+        digest.text(&format!("{self:?}"));
+        digest.number()
+    }
+}
+
+/// What tells this program from other versions of it.
+fn program() -> u64 {
+    let mut digest = Digest::new();
+    digest.text(env!("CARGO_PKG_VERSION"));
+    digest.text(option_env!("SAM2UNET_COMMIT").unwrap_or_default());
+    digest.number()
+}
+
+/// The cores of one of so many processes on this machine; those of a process that its launcher bound are its own.
+fn share_of_cores(processes: usize) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (cores / processes.max(1)).max(1)
 }

@@ -1,6 +1,7 @@
 //! How good a model is on the validation set, by the maps that `predict` would save.
 
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::ser::{SerializeMap, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::error::TrainError;
 use super::run_folder::state::SELECTION_KEY;
@@ -14,9 +15,11 @@ use crate::metrics::classes::error::ClassError;
 use crate::metrics::classes::key::ClassKey;
 use crate::metrics::classes::options::{ClassOptions, OutlineOptions};
 use crate::metrics::classes::pair::ClassPairScores;
+use crate::metrics::classes::stored::StoredClassPair;
 use crate::metrics::classes::summary::ClassSummary;
 use crate::metrics::classes::truth::{ClassPrediction, score_truth};
 use crate::metrics::pair::{MetricError, PairScores, score_pair};
+use crate::metrics::stored::StoredPair;
 use crate::metrics::summary::Summary;
 
 /// The scores on a validation set. Serialise as a map from their names to numbers; of several classes the means, and IoU and Dice of
@@ -104,6 +107,42 @@ impl Selection {
 pub(super) enum ImageScores {
     OneClass(Box<PairScores>),
     Classes(ClassPairScores),
+}
+
+/// [`ImageScores`] as they are sent: the numbers come back as they are.
+#[derive(Serialize, Deserialize)]
+enum StoredScores {
+    OneClass(StoredPair),
+    Classes(StoredClassPair),
+}
+
+/// Scores of images as bytes, for other processes.
+///
+/// # Errors
+/// None that occurs: all of it has a JSON form.
+pub(super) fn scores_to_bytes(scores: &[ImageScores]) -> serde_json::Result<Vec<u8>> {
+    // names are known: the order of the images is
+    let stored = |scores: &ImageScores| match scores {
+        ImageScores::OneClass(scores) => StoredScores::OneClass(StoredPair::of("", scores)),
+        ImageScores::Classes(scores) => StoredScores::Classes(StoredClassPair::of("", scores)),
+    };
+    serde_json::to_vec(&scores.iter().map(stored).collect::<Vec<_>>())
+}
+
+/// What [`scores_to_bytes`] made of scores of these classes.
+///
+/// # Errors
+/// When the bytes are no scores.
+pub(super) fn scores_of_bytes(bytes: &[u8], classes: Option<&Classes>) -> Result<Vec<ImageScores>, String> {
+    let stored: Vec<StoredScores> = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    let scores = |stored| match (stored, classes) {
+        (StoredScores::OneClass(stored), _) => Ok(ImageScores::OneClass(Box::new(stored.scores()?.1))),
+        (StoredScores::Classes(stored), Some(Classes { kind, .. })) => {
+            Ok(ImageScores::Classes(stored.scores(*kind, classes.map_or(1, Classes::len))?.1))
+        }
+        (StoredScores::Classes(_), None) => Err("of several classes, where there is one".to_string()),
+    };
+    stored.into_iter().map(scores).collect()
 }
 
 /// Scores the logits `(K, side, side)` of the image `index`.

@@ -2,6 +2,7 @@
 //! are tested with them, without the network.
 
 use super::run_log::timeless;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,8 +15,8 @@ use sam2unet::data::{Batch, BatchTruth, DataError, Dataset, Draws, Example, Flip
 use sam2unet::nn::Precision;
 use sam2unet::nn::weights::{Role, Value, WeightSpec};
 use sam2unet::train::{
-    AdamW, AdamWConfig, Event, LearnError, Learner, LearnerSummary, Loss, Outcome, Plan, RunFolder, Settings, Sources,
-    TrainError, is_finished, train,
+    AdamW, AdamWConfig, Event, LearnError, Learner, LearnerSummary, Loss, Outcome, Plan, Ranks, RunFolder, Settings,
+    Sources, StepSizes, TrainError, is_finished, take_gradients, train,
 };
 
 /// A logistic regression of the mask on a pixel's colour, with a running mean and a count as a batch
@@ -27,6 +28,8 @@ pub struct Toy {
     running_mean: Vec<f32>,
     batches: i64,
     trunk: Vec<f32>,
+    /// After so many updates a bit of a weight flips.
+    pub flips_at: Option<u64>,
     /// After so many updates the loss is not a number.
     pub breaks_after: Option<u64>,
     losses: Vec<f64>,
@@ -35,8 +38,10 @@ pub struct Toy {
     pub asked: usize,
     /// Whether it is asked for its losses late, as a GPU is.
     pub lags: bool,
-    /// What batches change, before the step of several batches under way: the running mean, the count and the losses.
-    before: Option<(Vec<f32>, i64, usize)>,
+    /// How many of them are of steps that were made.
+    losses_made: usize,
+    /// The mean of each batch since the last update, by which the running mean moves then.
+    seen: Vec<[f32; 3]>,
     /// How many images the set has been asked for each time that a batch is learnt from.
     #[allow(dead_code, reason = "the property tests compare whole runs")]
     pub loaded: Vec<usize>,
@@ -57,18 +62,53 @@ impl Toy {
             running_mean: vec![0.0; 3],
             batches: 0,
             trunk: vec![0.5, -0.5],
+            flips_at: None,
             breaks_after: None,
             losses: Vec::new(),
             asked: 0,
             lags: false,
-            before: None,
+            losses_made: 0,
+            seen: Vec::new(),
             loaded: Vec::new(),
             counted: None,
         }
     }
 
+    /// Ends a step.
+    fn settle(&mut self) {
+        self.losses_made = self.losses.len();
+        for batch in std::mem::take(&mut self.seen) {
+            self.running_mean.iter_mut().zip(batch).for_each(|(mean, seen)| *mean = 0.9 * *mean + 0.1 * seen);
+            self.batches += 1;
+        }
+        if self.flips_at == Some(self.optimiser.steps()) {
+            let weight = self.model.weight.as_vec();
+            self.model.weight.copy_from(&[f32::from_bits(weight[0].to_bits() ^ 1), weight[1], weight[2]]);
+        }
+    }
+
+    /// Becomes what rank 0 is.
+    #[allow(dead_code, reason = "the property tests have one rank")]
+    pub fn told(&mut self, ranks: &Ranks) {
+        let own = ranks.is_first().then(|| (self.model.weight.as_vec(), self.model.bias.as_vec()));
+        let (weight, bias) = ranks.tell_value("the weights", own).unwrap();
+        self.model.weight.copy_from(&weight);
+        self.model.bias.copy_from(&bias);
+        let own = ranks.is_first().then(|| (self.running_mean.clone(), self.batches));
+        (self.running_mean, self.batches) = ranks.tell_value("the statistics", own).unwrap();
+        let mut moments = BTreeMap::new();
+        self.optimiser
+            .each_moment(&mut |name, first, second| {
+                moments.insert(name.to_string(), (first.to_vec(), second.to_vec()));
+            })
+            .unwrap();
+        let own = ranks.is_first().then(|| (moments, self.optimiser.steps()));
+        let (mut moments, steps) = ranks.tell_value("the moments", own).unwrap();
+        self.optimiser.restore(&self.model, &mut |name| moments.remove(name), steps).unwrap();
+    }
+
     /// Becomes what it was at the folder's newest checkpoint.
-    fn restore(&mut self, folder: &RunFolder) {
+    pub fn restore(&mut self, folder: &RunFolder) {
         let file = WeightFile::open(&folder.last_model()).unwrap();
         let values = |name: &str| file.values(name).unwrap();
         self.trunk = values("trunk");
@@ -91,16 +131,10 @@ fn pixels(images: &[f32], batch: usize, side: usize) -> Tensor<(usize, Const<3>)
 }
 
 impl Learner for Toy {
-    fn begin_step(&mut self) {
-        self.before = Some((self.running_mean.clone(), self.batches, self.losses.len()));
-    }
-
     fn abandon_step(&mut self) {
-        if let Some((mean, batches, losses)) = self.before.take() {
-            (self.running_mean, self.batches) = (mean, batches);
-            self.losses.truncate(losses);
-            self.gradients = Gradients::leaky();
-        }
+        self.losses.truncate(self.losses_made);
+        self.seen.clear();
+        self.gradients = Gradients::leaky();
     }
 
     fn accumulate(&mut self, batch: &Batch, scale: f32, _: Loss) -> Result<(), LearnError> {
@@ -110,11 +144,10 @@ impl Learner for Toy {
         let BatchTruth::Masks(masks) = &batch.truth else { return Err(LearnError::Batch("no masks".into())) };
         let mask = Cpu::default().tensor_from_vec(masks.clone(), (masks.len(), Const::<1>));
         let plane = batch.side * batch.side;
-        for (c, mean) in self.running_mean.iter_mut().enumerate() {
+        self.seen.push(std::array::from_fn(|c| {
             let channel = (0..count).flat_map(|i| &batch.images[(i * 3 + c) * plane..][..plane]);
-            *mean = 0.9 * *mean + 0.1 * channel.sum::<f32>() / (count * plane) as f32;
-        }
-        self.batches += 1;
+            channel.sum::<f32>() / (count * plane) as f32
+        }));
         let gradients = std::mem::replace(&mut self.gradients, Gradients::leaky());
         let logits = self.model.forward(x.traced(gradients));
         let loss = binary_cross_entropy_with_logits_loss(logits, mask);
@@ -126,6 +159,7 @@ impl Learner for Toy {
 
     fn losses(&mut self) -> Result<Vec<f64>, LearnError> {
         self.asked += 1;
+        self.losses_made = 0;
         Ok(std::mem::take(&mut self.losses))
     }
 
@@ -134,9 +168,27 @@ impl Learner for Toy {
     }
 
     fn update(&mut self, rate: f64) -> Result<(), LearnError> {
-        self.before = None;
         let gradients = std::mem::replace(&mut self.gradients, Gradients::leaky());
-        self.optimiser.update(&mut self.model, &gradients, rate)
+        self.optimiser.update(&mut self.model, &gradients, rate)?;
+        self.settle();
+        Ok(())
+    }
+
+    fn sizes(&self) -> StepSizes {
+        StepSizes { gradient: 4, statistics: 3 }
+    }
+
+    fn take_batch(&mut self, gradient: &mut Vec<f32>, statistics: &mut Vec<f32>) -> Result<(), LearnError> {
+        take_gradients(&self.model, &mut self.gradients, gradient)?;
+        statistics.extend(std::mem::take(&mut self.seen).concat());
+        Ok(())
+    }
+
+    fn update_with(&mut self, gradient: &[f32], statistics: &[f32], rate: f64) -> Result<(), LearnError> {
+        self.optimiser.update_with(&mut self.model, gradient, rate)?;
+        self.seen = statistics.as_chunks().0.to_vec();
+        self.settle();
+        Ok(())
     }
 
     fn predict(&self, images: &[f32], batch: usize, side: usize) -> Result<Vec<f32>, LearnError> {

@@ -68,15 +68,13 @@ fn an_abandoned_step_leaves_no_trace<D: Backend>(device: &D) {
         session.update(1e-3).unwrap();
     }
     let before = values(&broken);
-    broken.begin_step();
     learn(&mut broken, 1);
     learn(&mut broken, 2);
-    assert!(before != values(&broken), "batch norms keep statistics");
+    assert!(before == values(&broken), "nothing moves before the update");
     broken.abandon_step();
     assert!(before == values(&broken), "something is left");
     // the next step is that of a session that never began another
     for session in [&mut plain, &mut broken] {
-        session.begin_step();
         learn(session, 1);
         learn(session, 2);
         session.update(1e-3).unwrap();

@@ -12,6 +12,7 @@ use crate::nn::shape::Map;
 use crate::nn::weights::build::BuildOptions;
 use crate::nn::weights::module::module;
 use crate::nn::weights::roles::{Counter, Param, Statistic};
+use crate::nn::weights::running::RunningNorm;
 use dfdx::nn::{Module, ModuleMut};
 use dfdx::prelude::*;
 
@@ -31,6 +32,11 @@ module! {
         pub running_var("running_var"): Statistic<(C,), D>,
         /// Training batches seen.
         pub batches("num_batches_tracked"): Counter,
+    } with |_, _| {
+        /// Mean and variance of batches that the running ones do not know yet; `None` where they move with each batch.
+        held: Option<Vec<[Tensor<(C,), f32, D>; 2]>> = None,
+    } normed |norm, f| {
+        f(norm)?;
     }
 }
 
@@ -78,11 +84,53 @@ impl<CO: ConstDim, D: Backend> BatchNorm<CO, D> {
         weight: &Param<(CO, C, Const<KH>, Const<KW>), D>,
         options: ConvOptions,
     ) -> Result<Map<B, H, CO, D, T>, D::Err> {
-        let (y, [mean, var]) = conv_norm(x, weight, [&self.scale, &self.bias], options)?;
-        self.running_mean.0.try_axpy(1.0 - MOMENTUM, &mean, MOMENTUM)?;
-        self.running_var.0.try_axpy(1.0 - MOMENTUM, &var, MOMENTUM)?;
-        self.batches.0 += 1;
+        let (y, statistics) = conv_norm(x, weight, [&self.scale, &self.bias], options)?;
+        match &mut self.held {
+            Some(held) => held.push(statistics),
+            None => self.follow(&statistics)?,
+        }
         Ok(y)
+    }
+
+    /// Moves the running statistics by those of a batch.
+    fn follow(&mut self, [mean, var]: &[Tensor<(CO,), f32, D>; 2]) -> Result<(), D::Err> {
+        self.running_mean.0.try_axpy(1.0 - MOMENTUM, mean, MOMENTUM)?;
+        self.running_var.0.try_axpy(1.0 - MOMENTUM, var, MOMENTUM)?;
+        self.batches.0 += 1;
+        Ok(())
+    }
+}
+
+impl<C: ConstDim, D: Backend> RunningNorm<D> for BatchNorm<C, D> {
+    fn hold(&mut self) {
+        self.held.get_or_insert_default();
+    }
+
+    fn width(&self) -> usize {
+        2 * C::SIZE
+    }
+
+    fn take(&mut self) -> Result<Vec<f32>, D::Err> {
+        let held = self.held.as_mut().map(std::mem::take).unwrap_or_default();
+        let device = self.scale.device();
+        held.iter().flatten().map(|numbers| device.read(numbers)).collect::<Result<Vec<_>, _>>().map(|all| all.concat())
+    }
+
+    fn put(&mut self, numbers: &[f32]) -> Result<(), D::Err> {
+        let (mean, var) = numbers.split_at(C::SIZE);
+        let upload = |numbers| self.scale.device().upload(numbers, (C::default(),));
+        let statistics = [upload(mean)?, upload(var)?];
+        self.held.get_or_insert_default().push(statistics);
+        Ok(())
+    }
+
+    fn settle(&mut self) -> Result<(), D::Err> {
+        let held = self.held.as_mut().map(std::mem::take).unwrap_or_default();
+        held.iter().try_for_each(|statistics| self.follow(statistics))
+    }
+
+    fn forget(&mut self) {
+        self.held.iter_mut().for_each(Vec::clear);
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a model is built from, and the walk over its weights.
 
 use super::path::Path;
+use super::running::RunningNorm;
 use super::source::{SourceError, WeightSource};
 use super::spec::{SpecList, Value, WeightSpec};
 use crate::kernels::device::Device as _;
@@ -32,6 +33,16 @@ pub trait Weights<D: Backend>: Sized {
     /// Lets inference cache what it computes from the weights, which no longer change. A predictor calls it.
     #[doc(hidden)]
     fn prepare_inference(&mut self) {}
+
+    /// Calls `f` with each batch norm, in the order of [`specs`](Self::specs).
+    ///
+    /// # Errors
+    /// Those of `f`.
+    #[doc(hidden)]
+    fn each_norm(&mut self, f: &mut dyn FnMut(&mut dyn RunningNorm<D>) -> Result<(), D::Err>) -> Result<(), D::Err> {
+        let _ = f;
+        Ok(())
+    }
 
     /// Shows dfdx this field of `P`: a tensor, a module, or nothing at all.
     ///

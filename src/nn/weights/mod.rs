@@ -7,6 +7,7 @@ pub mod initialiser;
 pub mod module;
 pub mod path;
 pub mod roles;
+pub mod running;
 pub mod source;
 pub mod spec;
 

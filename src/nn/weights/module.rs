@@ -5,7 +5,8 @@
 /// Each field is followed by its published name in parentheses; type parameters come first, then const ones after a
 /// semicolon. What a field is to dfdx (trainable, statistic, frozen, module) its type says. After
 /// `with |path, from|` come fields that are no weights, with what they are when built at `path` by the builder `from`;
-/// after `prepared |module|` what is done to make a module ready for inference alone, besides its fields.
+/// after `prepared |module|` what is done to make a module ready for inference alone, besides its fields; after
+/// `normed |module, f|` how a batch norm shows itself to a walk over them.
 macro_rules! module {
     ($(#[$doc:meta])* $vis:vis struct $Name:ident<
         $($g:ident : $bound:ident $(= $gdefault:ty)?),* $(; $($k:ident $(= $kdefault:literal)?),*)?
@@ -13,7 +14,7 @@ macro_rules! module {
         $($(#[$fdoc:meta])* $fvis:vis $field:ident($published:expr): $ty:ty),* $(,)?
     } $(with |$path:pat_param, $from:pat_param| {
         $($(#[$sdoc:meta])* $svis:vis $setting:ident: $sty:ty = $value:expr),* $(,)?
-    })? $(prepared |$module:ident| $prepare:block)?) => {
+    })? $(prepared |$module:ident| $prepare:block)? $(normed |$norm:ident, $each:ident| $show:block)?) => {
         $(#[$doc])*
         #[derive(Clone, Debug)]
         $vis struct $Name<
@@ -75,6 +76,16 @@ macro_rules! module {
                 $(<$ty as $crate::nn::weights::build::Weights<D>>::prepare_inference(&mut self.$field);)*
                 $(let $module = self;
                 $prepare)?
+            }
+
+            fn each_norm(
+                &mut self,
+                f: &mut dyn FnMut(&mut dyn $crate::nn::weights::running::RunningNorm<D>) -> Result<(), D::Err>,
+            ) -> Result<(), D::Err> {
+                $(<$ty as $crate::nn::weights::build::Weights<D>>::each_norm(&mut self.$field, f)?;)*
+                $(let ($norm, $each) = (self, f);
+                $show)?
+                Ok(())
             }
 
             fn visit<P, W>(

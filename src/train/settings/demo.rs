@@ -36,6 +36,6 @@ pub const IMAGES_OF_CLASSES: usize = 192;
 /// Generated validation images of several classes.
 pub const VALIDATION_IMAGES_OF_CLASSES: usize = 48;
 /// Epochs on scenes of several classes.
-pub const EPOCHS_OF_CLASSES: u64 = 8;
+pub const EPOCHS_OF_CLASSES: u64 = 6;
 /// Learning rate of the first of them.
 pub const LR_OF_CLASSES: f64 = 2e-3;

@@ -1,0 +1,54 @@
+//! Why processes cannot go on together.
+
+use crate::group::processes::GroupError;
+
+/// Why processes cannot go on together. Every one of them gets it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RanksError {
+    /// A rank cannot go on: the lowest one that said so.
+    #[error("rank {rank} ({host}): {reason}")]
+    Failed {
+        /// Which.
+        rank: usize,
+        /// Its machine.
+        host: String,
+        /// Its words.
+        reason: String,
+    },
+    /// Ranks differ from rank 0.
+    #[error(
+        "{what} of {} rank 0's: all processes must be the same program with the same arguments, data and weights",
+        differing(ranks)
+    )]
+    Differs {
+        /// Which, and their machines.
+        ranks: Vec<(usize, String)>,
+        /// In what.
+        what: String,
+    },
+    /// What a rank told the others cannot be read.
+    #[error("{what} that another rank told cannot be read: {reason}")]
+    Told {
+        /// What.
+        what: &'static str,
+        /// Why not.
+        reason: String,
+    },
+    /// A rank is lost, or does not answer.
+    #[error(transparent)]
+    Group(#[from] GroupError),
+}
+
+/// The ranks that differ, and the verb.
+fn differing(ranks: &[(usize, String)]) -> String {
+    const SHOWN: usize = 8;
+    let shown: Vec<_> = ranks.iter().take(SHOWN).map(|(rank, host)| format!("{rank} ({host})")).collect();
+    let more = match ranks.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    match ranks.len() {
+        1 => format!("rank {} is not", shown.join(", ")),
+        _ => format!("ranks {}{more} are not", shown.join(", ")),
+    }
+}

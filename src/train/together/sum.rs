@@ -1,0 +1,115 @@
+//! What batches of a step gave on all ranks: the sum of their gradients, and their losses and statistics in order.
+
+use std::ops::Range;
+
+use bytemuck::{cast_slice, cast_slice_mut};
+
+use super::error::RanksError;
+use super::ranks::Ranks;
+use super::tree::{Sums, add_up, leaves, nodes};
+
+/// Which numbers of a sum a rank adds up for all.
+fn slice(rank: usize, ranks: usize, length: usize) -> Range<usize> {
+    rank * length / ranks..(rank + 1) * length / ranks
+}
+
+/// Gradients of a step's batches, and their sum over all ranks. Its buffers are kept from step to step.
+///
+/// A rank adds up its own batches along the tree over all of the step's ([`tree`](super::tree)). Each rank then completes the sum
+/// for a slice of the numbers, which it gets from all others, and hands it to all: about twice the gradient is sent by a rank, whatever
+/// their number. No addition is left to MPI, whose order depends on the number of ranks and on the network.
+#[derive(Debug)]
+pub(crate) struct GradientSum {
+    batches: usize,
+    sums: Sums,
+    send: Vec<f32>,
+    received: Vec<f32>,
+    total: Vec<f32>,
+}
+
+impl GradientSum {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self { batches: 0, sums: Sums::new(0), send: Vec::new(), received: Vec::new(), total: Vec::new() }
+    }
+
+    /// Begins a step of so many batches on all ranks.
+    pub fn begin(&mut self, batches: usize) {
+        self.batches = batches;
+        self.sums.restart(batches);
+    }
+
+    /// An empty buffer for a batch's gradient.
+    pub fn buffer(&mut self) -> Vec<f32> {
+        self.sums.buffer()
+    }
+
+    /// Takes the gradient of this rank's next batch.
+    pub fn push(&mut self, batch: usize, gradient: Vec<f32>) {
+        self.sums.push(batch, gradient);
+    }
+
+    /// The sum over all batches of all ranks: `length` numbers.
+    ///
+    /// # Errors
+    /// When a rank is lost.
+    pub fn total(&mut self, ranks: &Ranks, length: usize) -> Result<&[f32], RanksError> {
+        if !ranks.are_several() {
+            return Ok(self.sums.nodes().first().map_or(&[], |(_, sum)| sum));
+        }
+        let (rank, size, batches) = (ranks.rank(), ranks.size(), self.batches);
+        let nodes_of = |rank: usize| nodes(&leaves(rank, size, batches), batches);
+        let slice_of = |rank: usize| slice(rank, size, length);
+        let own = slice_of(rank);
+        let made = self.sums.nodes();
+        debug_assert_eq!(made.iter().map(|(node, _)| node.clone()).collect::<Vec<_>>(), nodes_of(rank));
+        // with one node to send, it lies as it is sent
+        let send = match made {
+            [(_, sum)] => &sum[..],
+            _ => {
+                self.send.clear();
+                for to in 0..size {
+                    made.iter().for_each(|(_, sum)| self.send.extend_from_slice(&sum[slice_of(to)]));
+                }
+                &self.send[..]
+            }
+        };
+        let sent: Vec<usize> = (0..size).map(|to| slice_of(to).len() * made.len() * 4).collect();
+        let known: Vec<Range<usize>> = (0..size).flat_map(nodes_of).collect();
+        let received: Vec<usize> = (0..size).map(|from| nodes_of(from).len() * own.len() * 4).collect();
+        self.received.resize(known.len() * own.len(), 0.0);
+        ranks.exchange(cast_slice(send), &sent, cast_slice_mut(&mut self.received), &received)?;
+        let sum = add_up(batches, &known, &mut self.received, own.len()).unwrap_or_default();
+        self.total.resize(length, 0.0);
+        let lengths: Vec<usize> = (0..size).map(|rank| slice_of(rank).len() * 4).collect();
+        ranks.gather_into(cast_slice(&self.received[sum]), cast_slice_mut(&mut self.total), &lengths)?;
+        Ok(&self.total)
+    }
+}
+
+/// What the batches of a step gave beside their gradients: this rank's or, after [`gathered`](Self::gathered), all.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Seen {
+    /// The loss of each.
+    pub losses: Vec<f64>,
+    /// What batch norms saw of each, batch after batch.
+    pub statistics: Vec<f32>,
+}
+
+impl Seen {
+    /// Those of all ranks, in the order of the step's `batches`; each has `width` numbers of batch norms.
+    ///
+    /// # Errors
+    /// When a rank is lost.
+    pub fn gathered(self, ranks: &Ranks, batches: usize, width: usize) -> Result<Self, RanksError> {
+        if !ranks.are_several() {
+            return Ok(self);
+        }
+        let counts: Vec<usize> = (0..ranks.size()).map(|rank| leaves(rank, ranks.size(), batches).len()).collect();
+        let bytes_of = |width: usize| -> Vec<usize> { counts.iter().map(|count| count * width).collect() };
+        let mut all = Self { losses: vec![0.0; batches], statistics: vec![0.0; batches * width] };
+        ranks.gather_into(cast_slice(&self.losses), cast_slice_mut(&mut all.losses), &bytes_of(8))?;
+        ranks.gather_into(cast_slice(&self.statistics), cast_slice_mut(&mut all.statistics), &bytes_of(4 * width))?;
+        Ok(all)
+    }
+}

@@ -1,0 +1,189 @@
+//! Several ranks train one model: threads are ranks here.
+
+use crate::support::toy::{Noise, Toy, never, result, settings, sources};
+use sam2unet::group::{Group, Thread, threads};
+use sam2unet::train::{
+    Control, Event, Outcome, Plan, Ranks, RanksError, RunFolder, Settings, Sources, TrainError, is_finished,
+    train_together,
+};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Runs `work` on as many threads as ranks; gives what each returned.
+fn with_ranks<T: Send>(count: usize, work: impl Fn(&Thread) -> T + Sync) -> Vec<T> {
+    std::thread::scope(|scope| {
+        let started: Vec<_> = threads(count)
+            .into_iter()
+            .map(|group| {
+                let work = &work;
+                scope.spawn(move || work(&group))
+            })
+            .collect();
+        started.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+/// What one rank does of a run in `path`, new or resumed. It stops after a step for which `stop` says so.
+fn rank(
+    group: &Thread,
+    path: &Path,
+    settings: &Settings,
+    sources: &Sources,
+    learner: &mut Toy,
+    stop_at: impl Fn(u64) -> bool,
+) -> Result<Outcome, TrainError> {
+    let ranks = Ranks::of(group)?;
+    let mut folder = match ranks.is_first() {
+        true if path.join("config.toml").exists() => Some(RunFolder::open(path).unwrap()),
+        true => Some(RunFolder::create(path, settings).unwrap()),
+        false => None,
+    };
+    let plan = Plan::new(settings, sources.training.len());
+    if let Some(folder) = &folder
+        && folder.state().unwrap().is_some_and(|state| !is_finished(&state, &plan))
+    {
+        learner.restore(folder);
+    }
+    learner.told(&ranks);
+    let stop = AtomicBool::new(false);
+    let mut observer = |event: &Event| {
+        if let Event::Step { step, .. } = event
+            && stop_at(*step)
+        {
+            stop.store(true, Ordering::Relaxed);
+        }
+    };
+    let control = Control::from(&stop);
+    train_together(settings, sources, folder.as_mut(), learner, control, &mut observer, &ranks)
+}
+
+/// Epochs of four steps: of four batches each, but for the last one, which has one.
+fn set() -> (Settings, Sources) {
+    let settings = Settings { accumulate: 4, epochs: Some(3), ..settings() };
+    (settings, sources(37))
+}
+
+#[test]
+fn every_number_of_ranks_writes_the_bytes_of_one() {
+    let (settings, sources) = set();
+    let dir = tempfile::tempdir().unwrap();
+    let results = [1, 2, 3, 4, 6].map(|count| {
+        let path = dir.path().join(count.to_string());
+        let ended = with_ranks(count, |group| rank(group, &path, &settings, &sources, &mut Toy::new(), never).unwrap());
+        assert!(ended.iter().all(|outcome| *outcome == Outcome::Finished));
+        result(&path)
+    });
+    for other in &results[1..] {
+        assert!(*other == results[0], "the number of ranks shows");
+    }
+}
+
+/// A run is stopped by one rank's flag, and goes on with another number of ranks.
+#[test]
+fn a_run_goes_on_with_another_number_of_ranks() {
+    let (settings, sources) = set();
+    let dir = tempfile::tempdir().unwrap();
+    let (whole, parts) = (dir.path().join("whole"), dir.path().join("parts"));
+    with_ranks(1, |group| rank(group, &whole, &settings, &sources, &mut Toy::new(), never).unwrap());
+    for (count, stop) in [(3, 5), (1, 6), (2, 9), (4, 1000)] {
+        // the last rank alone is told to stop
+        let stops = |group: &Thread, step| group.rank() + 1 == count && step == stop;
+        let ended = with_ranks(count, |group| {
+            rank(group, &parts, &settings, &sources, &mut Toy::new(), |step| stops(group, step)).unwrap()
+        });
+        let expected = if stop == 1000 { Outcome::Finished } else { Outcome::Stopped { step: stop } };
+        assert!(ended.iter().all(|outcome| *outcome == expected), "{ended:?}");
+    }
+    assert!(result(&parts) == result(&whole));
+}
+
+/// The file of one rank's batch is gone: all end with one message, and the steps before are kept.
+#[test]
+fn what_one_rank_cannot_read_ends_all() {
+    let (settings, _) = set();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run");
+    let good = Sources::of(Noise::new(1, 37), None);
+    let bad = Sources::of(Noise::without(1, 37, 20), None);
+    let ended = with_ranks(3, |group| {
+        let sources = if group.rank() == 2 { &bad } else { &good };
+        rank(group, &path, &settings, sources, &mut Toy::new(), never).map_err(|error| error.to_string())
+    });
+    // rank 2 has that image's batch at some step of the first epoch, or of a later one
+    for error in ended.iter().map(|ended| ended.as_ref().unwrap_err()) {
+        assert!(error.starts_with("rank 2 (thread 2): ") && error.contains("noise-20"), "{error}");
+    }
+    let saved = RunFolder::open(&path).unwrap().state().unwrap().unwrap();
+    let logged = result_steps(&path);
+    assert_eq!(saved.step, logged, "the steps before the fault are kept");
+}
+
+fn result_steps(path: &Path) -> u64 {
+    let log = std::fs::read_to_string(path.join("log.jsonl")).unwrap();
+    log.lines().filter(|line| line.contains("\"seconds\"")).count() as u64
+}
+
+#[test]
+fn a_loss_that_is_no_number_is_one_message() {
+    let (settings, sources) = set();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run");
+    let ended = with_ranks(2, |group| {
+        let mut learner = Toy::new();
+        learner.breaks_after = (group.rank() == 1).then_some(2);
+        rank(group, &path, &settings, &sources, &mut learner, never).unwrap_err()
+    });
+    assert!(matches!(&ended[0], TrainError::Loss { step: 3, .. }), "{:?}", ended[0]);
+    assert!(matches!(&ended[1], TrainError::Ranks(RanksError::Failed { rank: 0, .. })), "{:?}", ended[1]);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_ends_all() {
+    let (settings, sources) = set();
+    let settings = Settings { checkpoint_minutes: 0.0, ..settings };
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run");
+    let ended = with_ranks(3, |group| {
+        let spoil = |step| {
+            if step == 2 && group.rank() == 0 {
+                // where checkpoints go there is a file now
+                std::fs::rename(path.join("checkpoints"), path.join("moved")).unwrap();
+                std::fs::write(path.join("checkpoints"), "").unwrap();
+            }
+            false
+        };
+        rank(group, &path, &settings, &sources, &mut Toy::new(), spoil).unwrap_err()
+    });
+    for error in &ended {
+        let TrainError::Ranks(RanksError::Failed { rank: 0, host, reason }) = error else { panic!("{error:?}") };
+        assert!(host == "thread 0" && reason.contains("checkpoints"), "{reason}");
+    }
+}
+
+#[test]
+fn weights_that_differ_are_found_at_the_end_of_the_epoch() {
+    let (settings, sources) = set();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run");
+    let ended = with_ranks(3, |group| {
+        let mut learner = Toy::new();
+        learner.flips_at = (group.rank() == 1).then_some(2);
+        rank(group, &path, &settings, &sources, &mut learner, never).unwrap_err().to_string()
+    });
+    for error in ended {
+        assert!(error.starts_with("the weights of rank 1 (thread 1) is not rank 0's"), "{error}");
+    }
+}
+
+#[test]
+fn a_rank_with_other_images_is_found() {
+    let (settings, _) = set();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run");
+    let ended = with_ranks(2, |group| {
+        // one image fewer: another number of batches
+        let sources = sources(37 - 4 * group.rank());
+        rank(group, &path, &settings, &sources, &mut Toy::new(), never).unwrap_err()
+    });
+    assert!(ended.iter().all(|error| matches!(error, TrainError::Ranks(_))), "{ended:?}");
+}
