@@ -144,6 +144,18 @@ fn places(lengths: &[usize], size: usize, bytes: usize) -> Result<(Vec<Count>, V
     Ok((counts.collect(), starts.collect()))
 }
 
+/// Where nothing is sent from. The address of Rust's empty slices is 1, which is how Open MPI spells `MPI_IN_PLACE`.
+static NOWHERE: [u8; 1] = [0];
+
+fn placed(bytes: &[u8]) -> &[u8] {
+    if bytes.is_empty() { &NOWHERE[..0] } else { bytes }
+}
+
+/// The same for what is received.
+fn placed_mut<'a>(bytes: &'a mut [u8], nowhere: &'a mut [u8; 1]) -> &'a mut [u8] {
+    if bytes.is_empty() { &mut nowhere[..0] } else { bytes }
+}
+
 impl Group for MpiGroup {
     fn rank(&self) -> usize {
         self.rank
@@ -166,7 +178,8 @@ impl Group for MpiGroup {
         if mine.len() != lengths[self.rank] {
             return Err(GroupError(format!("{} bytes to gather instead of {}", mine.len(), lengths[self.rank])));
         }
-        let mut all = PartitionMut::new(all, counts, starts);
+        let (mine, mut nowhere) = (placed(mine), [0]);
+        let mut all = PartitionMut::new(placed_mut(all, &mut nowhere), counts, starts);
         let (world, _calls) = (SimpleCommunicator::world(), self.calls());
         scope(|s| self.wait(world.immediate_all_gather_varcount_into(s, mine, &mut all)));
         Ok(())
@@ -174,9 +187,10 @@ impl Group for MpiGroup {
 
     fn exchange(&self, send: &[u8], sent: &[usize], receive: &mut [u8], received: &[usize]) -> Result<(), GroupError> {
         let (counts, starts) = places(sent, self.size, send.len())?;
-        let send = Partition::new(send, counts, starts);
+        let send = Partition::new(placed(send), counts, starts);
         let (counts, starts) = places(received, self.size, receive.len())?;
-        let mut receive = PartitionMut::new(receive, counts, starts);
+        let mut nowhere = [0];
+        let mut receive = PartitionMut::new(placed_mut(receive, &mut nowhere), counts, starts);
         let (world, _calls) = (SimpleCommunicator::world(), self.calls());
         scope(|s| self.wait(world.immediate_all_to_all_varcount_into(s, &send, &mut receive)));
         Ok(())
@@ -230,6 +244,9 @@ mod tests {
         group.exchange(&send, &sent, &mut received, &vec![rank; size]).unwrap();
         let expected: Vec<u8> = (0..size).flat_map(|from| vec![(10 * from + rank) as u8; rank]).collect();
         assert_eq!(received, expected);
+        // nothing at all, whose place must not read as MPI's for "in place"
+        group.gather(&[], &mut [], &vec![0; size]).unwrap();
+        group.exchange(&[], &vec![0; size], &mut [], &vec![0; size]).unwrap();
         // a wrong length is this rank's own error: nothing was sent
         assert!(group.gather(&[0; 3], &mut vec![0; 2 * size], &vec![2; size]).is_err());
         // from another thread, as a run with a pool of its own does
