@@ -1,7 +1,7 @@
 //! The processes that one launcher started (`mpirun`, `srun`), as a program has them: rank 0 speaks for all, and whatever
 //! ends one of them ends all, with a line that names its rank and host.
 
-use super::console::{last_words, silence};
+use super::console::{last_words, silence, warn};
 use super::failure::{Failure, Status};
 use crate::group::alone::Alone;
 use crate::group::launcher::{Launched, launched};
@@ -13,7 +13,7 @@ use std::time::Duration;
 pub(crate) type Ranks = dyn Group + Send + Sync;
 
 /// How several processes wait for each other.
-#[derive(Args)]
+#[derive(Args, Clone, Copy)]
 pub(crate) struct Waiting {
     /// Of several processes (MPI): how long one waits for the others before all are ended, in seconds
     #[arg(
@@ -23,17 +23,32 @@ pub(crate) struct Waiting {
     mpi_timeout: u32,
 }
 
+/// A rank that is silent and refused like all leaves after this time: launchers end the others when one has failed, and rank
+/// 0 is to say why.
+const SPEAKS_FIRST: Duration = Duration::from_secs(1);
+
 impl Waiting {
-    /// The processes that work together: those that a launcher started, or this one alone. From now on only rank 0 prints, and a
-    /// panic of one rank ends all. Kept until the work is done: to drop it ends MPI.
+    /// Does the work of `command` with the processes that a launcher started, or with this one alone. Only rank 0 prints, and a panic
+    /// of one rank ends all. All ranks must return from the work alike: what one of them fails in, all are told before
+    /// ([`settle`]).
     ///
     /// # Errors
-    /// When the processes cannot reach each other: this build has no MPI, or the launcher is another MPI's.
-    pub fn start(&self) -> Result<Box<Ranks>, Failure> {
-        let Some(launched) = launched() else { return Ok(Box::new(Alone)) };
-        // all of them are refused alike: one says it
-        silence(launched.rank.is_some_and(|rank| rank > 0));
-        several(&launched, Duration::from_secs(self.mpi_timeout.into()))
+    /// The work's, where there is one process. When the processes cannot reach each other: this build has no MPI, or the launcher
+    /// is another MPI's.
+    pub fn run(self, command: &str, work: impl FnOnce(&Ranks) -> Result<Status, Failure>) -> Result<Status, Failure> {
+        let Some(launched) = launched() else { return work(&Alone) };
+        let is_silent = launched.rank.is_some_and(|rank| rank > 0);
+        silence(is_silent);
+        let group = several(&launched, Duration::from_secs(self.mpi_timeout.into())).inspect_err(|_| {
+            if is_silent {
+                std::thread::sleep(SPEAKS_FIRST);
+            }
+        })?;
+        // said before MPI ends: nobody leaves with a failure until then
+        work(&*group).or_else(|failure| {
+            warn(format_args!("{command}: {failure}"));
+            Ok(failure.status)
+        })
     }
 }
 
@@ -171,9 +186,11 @@ mod tests {
     #[test]
     #[ignore = "needs mpirun"]
     fn over_mpi_a_panic_of_rank_1_ends_all() {
-        let group = Waiting { mpi_timeout: 60 }.start().map_err(|failure| failure.to_string()).unwrap();
-        assert!(group.rank() != 1, "on purpose");
-        let _ = group.gather(&[1], &mut vec![0; group.size()], &vec![1; group.size()]);
+        let ended = Waiting { mpi_timeout: 60 }.run("test", |group| {
+            assert!(group.rank() != 1, "on purpose");
+            meet(group)
+        });
+        panic!("{ended:?}");
     }
 
     /// As above. Rank 1 does not answer for a while.
@@ -181,10 +198,30 @@ mod tests {
     #[test]
     #[ignore = "needs mpirun"]
     fn over_mpi_nobody_waits_for_ever() {
-        let group = Waiting { mpi_timeout: 2 }.start().map_err(|failure| failure.to_string()).unwrap();
-        if group.rank() == 1 {
-            std::thread::sleep(Duration::from_secs(100));
-        }
-        let _ = group.gather(&[1], &mut vec![0; group.size()], &vec![1; group.size()]);
+        let ended = Waiting { mpi_timeout: 2 }.run("test", |group| {
+            if group.rank() == 1 {
+                std::thread::sleep(Duration::from_secs(100));
+            }
+            meet(group)
+        });
+        panic!("{ended:?}");
+    }
+
+    /// As above. Rank 2 fails in what all do; rank 0 says it, and all leave with its status.
+    #[cfg(feature = "mpi")]
+    #[test]
+    #[ignore = "needs mpirun"]
+    fn over_mpi_a_failure_of_rank_2_is_everyones() {
+        let ended = Waiting { mpi_timeout: 60 }.run("test", |group| {
+            let result = if group.rank() == 2 { Err(Failure::input("no such file")) } else { Ok(Status::Done) };
+            settle(group, result)
+        });
+        std::process::exit(ended.map_or(99, |status| status as i32));
+    }
+
+    #[cfg(feature = "mpi")]
+    fn meet(group: &Ranks) -> Result<Status, Failure> {
+        let gathered = group.gather(&[1], &mut vec![0; group.size()], &vec![1; group.size()]);
+        gathered.map(|()| Status::Done).map_err(Failure::later)
     }
 }

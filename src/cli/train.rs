@@ -5,7 +5,7 @@ use super::check_data::check_data;
 use super::console::{Console, print, say};
 use super::failure::{Failure, Status};
 use super::interrupt::Interrupt;
-use super::ranks::Waiting;
+use super::ranks::{Ranks, Waiting};
 use super::settings::GivenSettings;
 use crate::train::events::{Event, Observer, Outcome};
 use crate::train::settings::layers::{Layer, resolve, resume};
@@ -85,7 +85,10 @@ const STOPPING: &str = "stopping after this step; Ctrl-C again quits at once, wi
 impl Train {
     /// Trains, or prints the settings.
     pub fn run(self) -> Result<Status, Failure> {
-        let _group = self.waiting.start()?;
+        self.waiting.run("train", |group| self.with(group))
+    }
+
+    fn with(self, _group: &Ranks) -> Result<Status, Failure> {
         let file = self.config.map(|path| Layer::file(&path)).transpose()?;
         let given = Layer::given(self.given.0)?;
         let layers: Vec<Layer> = file.into_iter().chain([given]).collect();
