@@ -12,6 +12,7 @@ allowed=(
     Apache-2.0 "Apache-2.0 WITH LLVM-exception"
     BSD-2-Clause BSD-3-Clause
     CC0-1.0
+    ISC
     MIT MIT-0
     Unicode-3.0
     Unlicense
@@ -22,7 +23,7 @@ trap 'rm -rf "$folder"' EXIT
 # `cargo metadata` would list what features do not ask for, too
 tree() { cargo tree --locked --edges normal,build --target all --prefix none --format '{p}|{l}|' "$@"; }
 tree >"$folder/default"
-for feature in cuda jpeg2000; do tree --features "$feature" >"$folder/$feature"; done
+for feature in cuda jpeg2000 mpi; do tree --features "$feature" >"$folder/$feature"; done
 python3 - "$folder" "${allowed[@]}" <<'PY'
 import re, sys
 
@@ -71,9 +72,9 @@ def permitted(text):
 
 
 default = dependencies("default")
-more = {feature: dependencies(feature) for feature in ("cuda", "jpeg2000")}
+more = {feature: dependencies(feature) for feature in ("cuda", "jpeg2000", "mpi")}
 print("| crate | version | licence | only with |\n|---|---|---|---|")
-every = sorted({**default, **more["cuda"], **more["jpeg2000"]}.items())
+every = sorted({package: licence for some in (default, *more.values()) for package, licence in some.items()}.items())
 for package, licence in every:
     only = "" if package in default else ", ".join(feature for feature in more if package in more[feature])
     print(f"| {package[0]} | {package[1][1:]} | {licence} | {only} |")

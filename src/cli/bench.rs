@@ -1,9 +1,11 @@
 //! `sam2unet bench`.
 
 use super::console::{print, warn};
+use super::exchange::exchange;
 use super::failure::{Failure, Status};
 use super::flags::{Threads, choice};
 use super::measure::{Case, What, measure, profile};
+use super::ranks::Waiting;
 use crate::device::DeviceChoice;
 use crate::kernels::memory_use::MemoryUse;
 use crate::kernels::precision::Precision;
@@ -14,21 +16,22 @@ const EXAMPLES: &str = "\
 Examples:
   sam2unet bench infer large 1
   sam2unet bench train tiny 4 bf16 --memory fast --device cuda
-  sam2unet bench infer tiny 1 --size 224 --threads 1 --profile";
+  sam2unet bench infer tiny 1 --size 224 --threads 1 --profile
+  mpirun -n 2 sam2unet bench --exchange --step-seconds 2.5";
 
-/// Times inference or a training step with random weights; prints one JSON object
+/// Times inference or a training step with random weights, and prints one JSON object; or what several processes send each other
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Bench {
     /// What to time
-    #[arg(value_parser = choice::<What>())]
-    what: What,
+    #[arg(value_parser = choice::<What>(), required_unless_present = "exchange")]
+    what: Option<What>,
     /// Variant of the network
-    #[arg(value_parser = choice::<VariantName>())]
-    variant: VariantName,
+    #[arg(value_parser = choice::<VariantName>(), required_unless_present = "exchange")]
+    variant: Option<VariantName>,
     /// Images in a batch
-    #[arg(value_parser = value_parser!(u32).range(1..=4096))]
-    batch: u32,
+    #[arg(value_parser = value_parser!(u32).range(1..=4096), required_unless_present = "exchange")]
+    batch: Option<u32>,
     /// Precision of the products
     #[arg(default_value_t, value_parser = choice::<Precision>())]
     precision: Precision,
@@ -49,16 +52,37 @@ pub(crate) struct Bench {
     /// Print where the time goes instead, as a table: on an otherwise idle machine
     #[arg(long)]
     profile: bool,
+    /// Time instead what several processes send each other in a training step, for the gradient of each variant; under mpirun or
+    /// srun, in a build with the feature `mpi`
+    #[arg(long, conflicts_with_all = ["what", "profile"])]
+    exchange: bool,
+    /// With --exchange: how long a training step takes, to tell which share of it that is
+    #[arg(long, value_name = "S", requires = "exchange", value_parser = seconds)]
+    step_seconds: Option<f64>,
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
+/// Reads a time.
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number".to_string())?;
+    match seconds > 0.0 && seconds.is_finite() {
+        true => Ok(seconds),
+        false => Err("not a time above 0".to_string()),
+    }
 }
 
 impl Bench {
     /// Measures.
     pub fn run(self) -> Result<Status, Failure> {
+        let (Some(what), Some(variant), Some(batch)) = (self.what, self.variant, self.batch) else {
+            return self.waiting.run("bench", |group| exchange(group, self.repeat as usize, self.step_seconds));
+        };
         let pool = self.threads.start()?;
         let case = Case {
-            what: self.what,
-            variant: self.variant,
-            batch: self.batch as usize,
+            what,
+            variant,
+            batch: batch as usize,
             precision: self.precision,
             device: String::new(),
             size: self.size,

@@ -12,16 +12,39 @@ use crate::train::validation::{Selection, ValidationScores};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+/// Whether another process speaks for this one: of several that one launcher started, rank 0.
+static IS_SILENT: AtomicBool = AtomicBool::new(false);
+
+/// From now on nothing is printed, or everything is again, but for [`last_words`].
+pub(crate) fn silence(is_silent: bool) {
+    IS_SILENT.store(is_silent, Ordering::Relaxed);
+}
+
+fn is_silent() -> bool {
+    IS_SILENT.load(Ordering::Relaxed)
+}
 
 /// Prints a line beside the work, which does not end because nobody reads any more or the disk of its output is full.
 pub(crate) fn say(line: impl Display) {
-    let _ = writeln!(io::stdout(), "{line}");
+    if !is_silent() {
+        let _ = writeln!(io::stdout(), "{line}");
+    }
 }
 
 /// Prints a line for people beside the work, on standard error; it does not end because nobody reads any more.
 pub(crate) fn warn(line: impl Display) {
-    let _ = writeln!(io::stderr(), "{line}");
+    if !is_silent() {
+        let _ = writeln!(io::stderr(), "{line}");
+    }
+}
+
+/// Prints why this process ends all others, or ends beside them, even if it is silent. In one piece: the end of another
+/// process could cut a line that is written in several.
+pub(crate) fn last_words(line: &str) {
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// Tells, on standard error, what may be wrong with files. `of` says whose files they are, with a colon; or nothing.
@@ -41,6 +64,9 @@ pub(crate) fn tell_unused(unused: &Unused, of: impl Display) {
 
 /// Prints what a subcommand was run for. Whoever closed the pipe has read enough; other errors are failures.
 pub(crate) fn print(result: impl AsRef<[u8]>) -> Result<Status, Failure> {
+    if is_silent() {
+        return Ok(Status::Done);
+    }
     let mut out = io::stdout();
     match out.write_all(result.as_ref()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -50,8 +76,12 @@ pub(crate) fn print(result: impl AsRef<[u8]>) -> Result<Status, Failure> {
     }
 }
 
-/// A progress bar on standard error, with room for a message; hidden where that is no terminal.
+/// A progress bar on standard error, with room for a message; hidden where that is no terminal, and where
+/// another process speaks for this one.
 pub(crate) fn bar(length: u64) -> ProgressBar {
+    if is_silent() {
+        return ProgressBar::hidden();
+    }
     let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {msg}  {eta} left");
     ProgressBar::new(length).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "))
 }

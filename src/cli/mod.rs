@@ -3,8 +3,8 @@
 //!
 //! [`sam2unet`] reads the command line and runs a subcommand. Each subcommand is a file with its flags and what it does
 //! with them (`train --check-data` has one of its own). Beside them: how names and threads are read from flags (`flags`), flags in the place of keys (`flag_names`), what is printed (`console`), Ctrl-C
-//! (`interrupt`), which error is which exit status, with what a flag can do about it (`failure`), and what `bench`
-//! measures (`measure`).
+//! (`interrupt`), several processes of one launcher (`ranks`), which error is which exit status, with what a flag can do
+//! about it (`failure`), and what `bench` measures (`measure`, `exchange`).
 
 pub(crate) mod bench;
 pub(crate) mod cache;
@@ -13,6 +13,7 @@ pub(crate) mod completions;
 pub(crate) mod console;
 pub(crate) mod convert;
 pub(crate) mod evaluate;
+pub(crate) mod exchange;
 pub(crate) mod failure;
 pub(crate) mod flag_names;
 pub(crate) mod flags;
@@ -24,6 +25,7 @@ pub(crate) mod man;
 pub(crate) mod measure;
 pub(crate) mod predict;
 pub(crate) mod program;
+pub(crate) mod ranks;
 pub(crate) mod settings;
 pub(crate) mod train;
 

@@ -5,6 +5,7 @@ use super::check_data::check_data;
 use super::console::{Console, print, say};
 use super::failure::{Failure, Status};
 use super::interrupt::Interrupt;
+use super::ranks::{Ranks, Waiting};
 use super::settings::GivenSettings;
 use crate::train::events::{Event, Observer, Outcome};
 use crate::train::settings::layers::{Layer, resolve, resume};
@@ -70,6 +71,8 @@ pub(crate) struct Train {
     /// Begin even if training is estimated to take more memory than there is
     #[arg(long, help_heading = "Run")]
     any_memory: bool,
+    #[command(flatten)]
+    waiting: Waiting,
 }
 
 /// What is said when a signal comes before the first step, and before a new run's folder is made.
@@ -82,6 +85,10 @@ const STOPPING: &str = "stopping after this step; Ctrl-C again quits at once, wi
 impl Train {
     /// Trains, or prints the settings.
     pub fn run(self) -> Result<Status, Failure> {
+        self.waiting.run("train", |group| self.with(group))
+    }
+
+    fn with(self, _group: &Ranks) -> Result<Status, Failure> {
         let file = self.config.map(|path| Layer::file(&path)).transpose()?;
         let given = Layer::given(self.given.0)?;
         let layers: Vec<Layer> = file.into_iter().chain([given]).collect();

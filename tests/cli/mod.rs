@@ -20,6 +20,7 @@ mod output;
 mod predict;
 mod predict_classes;
 pub mod program;
+mod ranks;
 mod reading;
 mod refusals;
 mod resume;
