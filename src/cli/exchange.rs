@@ -2,7 +2,7 @@
 
 use super::console::{print, say};
 use super::failure::{Failure, Status};
-use super::ranks::{Ranks, end_all};
+use super::ranks::end_all;
 use crate::group::cores::CoreShares;
 use crate::group::processes::{Group, GroupError};
 use crate::nn::cost::parameters;
@@ -52,7 +52,7 @@ struct Table {
 ///
 /// # Errors
 /// Where there is one process only: nothing would be sent.
-pub(super) fn exchange(group: &Ranks, repeat: usize, step: Option<f64>) -> Result<Status, Failure> {
+pub(super) fn exchange(group: &dyn Group, repeat: usize, step: Option<f64>) -> Result<Status, Failure> {
     if group.size() == 1 {
         return Err(Failure::input(
             "--exchange measures what several processes send each other, and this is one: mpirun -n 2 sam2unet bench --exchange \

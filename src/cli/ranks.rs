@@ -9,9 +9,6 @@ use crate::group::processes::{Group, GroupError};
 use clap::{Args, value_parser};
 use std::time::Duration;
 
-/// A group of a program: its calls may come from any thread.
-pub(crate) type Ranks = dyn Group + Send + Sync;
-
 /// How several processes wait for each other.
 #[derive(Args, Clone, Copy)]
 pub(crate) struct Waiting {
@@ -35,7 +32,11 @@ impl Waiting {
     /// # Errors
     /// The work's, where there is one process. When the processes cannot reach each other: this build has no MPI, or the launcher
     /// is another MPI's.
-    pub fn run(self, command: &str, work: impl FnOnce(&Ranks) -> Result<Status, Failure>) -> Result<Status, Failure> {
+    pub fn run(
+        self,
+        command: &str,
+        work: impl FnOnce(&dyn Group) -> Result<Status, Failure>,
+    ) -> Result<Status, Failure> {
         let Some(launched) = launched() else { return work(&Alone) };
         let is_silent = launched.rank.is_some_and(|rank| rank > 0);
         silence(is_silent);
@@ -53,7 +54,7 @@ impl Waiting {
 }
 
 #[cfg(not(feature = "mpi"))]
-fn several(launched: &Launched, _: Duration) -> Result<Box<Ranks>, Failure> {
+fn several(launched: &Launched, _: Duration) -> Result<Box<dyn Group>, Failure> {
     let Launched { variable, size, .. } = launched;
     Err(Failure::input(format_args!(
         "{variable} is {size}: this is one of {size} processes, and this program was built without MPI, so that each would do all of \
@@ -62,7 +63,7 @@ fn several(launched: &Launched, _: Duration) -> Result<Box<Ranks>, Failure> {
 }
 
 #[cfg(feature = "mpi")]
-fn several(_: &Launched, limit: Duration) -> Result<Box<Ranks>, Failure> {
+fn several(_: &Launched, limit: Duration) -> Result<Box<dyn Group>, Failure> {
     use crate::group::mpi::{MpiGroup, StartError};
     let group = MpiGroup::start(limit, last_words).map_err(|error| {
         if !matches!(error, StartError::Foreign { .. }) {
@@ -107,7 +108,6 @@ const RECORD: usize = 4 + TEXT;
 ///
 /// # Errors
 /// When a rank has failed.
-#[cfg_attr(not(test), allow(dead_code, reason = "called where training is given the group"))]
 pub(crate) fn settle<T>(group: &dyn Group, result: Result<T, Failure>) -> Result<T, Failure> {
     if group.size() == 1 {
         return result;
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[cfg(feature = "mpi")]
-    fn meet(group: &Ranks) -> Result<Status, Failure> {
+    fn meet(group: &dyn Group) -> Result<Status, Failure> {
         let gathered = group.gather(&[1], &mut vec![0; group.size()], &vec![1; group.size()]);
         gathered.map(|()| Status::Done).map_err(Failure::later)
     }

@@ -5,8 +5,9 @@ use super::check_data::check_data;
 use super::console::{Console, print, say};
 use super::failure::{Failure, Status};
 use super::interrupt::Interrupt;
-use super::ranks::{Ranks, Waiting};
+use super::ranks::{Waiting, settle};
 use super::settings::GivenSettings;
+use crate::group::processes::Group;
 use crate::train::events::{Event, Observer, Outcome};
 use crate::train::settings::layers::{Layer, resolve, resume};
 use crate::train::trainer::Trainer;
@@ -82,13 +83,29 @@ const NO_STEP: &str = "stopped before the first step; the run's folder is there,
 /// What is said when one comes later.
 const STOPPING: &str = "stopping after this step; Ctrl-C again quits at once, without saving";
 
+/// What the arguments ask for, once they are read.
+enum Begun {
+    /// To print something, which is done.
+    Printed(Status),
+    /// To train.
+    Run { trainer: Trainer<'static>, resumed: bool },
+}
+
 impl Train {
     /// Trains, or prints the settings.
     pub fn run(self) -> Result<Status, Failure> {
         self.waiting.run("train", |group| self.with(group))
     }
 
-    fn with(self, _group: &Ranks) -> Result<Status, Failure> {
+    fn with(self, group: &dyn Group) -> Result<Status, Failure> {
+        match settle(group, self.begun())? {
+            Begun::Printed(status) => Ok(status),
+            Begun::Run { trainer, resumed } => trained(trainer.group(group), resumed),
+        }
+    }
+
+    /// What there is to do.
+    fn begun(self) -> Result<Begun, Failure> {
         let file = self.config.map(|path| Layer::file(&path)).transpose()?;
         let given = Layer::given(self.given.0)?;
         let layers: Vec<Layer> = file.into_iter().chain([given]).collect();
@@ -102,10 +119,11 @@ impl Train {
                 Some(folder) => resume(&folder.join("config.toml"), &together())?,
                 None => resolve(&layers)?,
             };
-            return print(resolved.annotated()?);
+            return print(resolved.annotated()?).map(Begun::Printed);
         }
         if self.check_data {
-            return check_data(&resolve(&layers)?.settings, self.json.as_deref(), self.sheet.as_deref());
+            let settings = resolve(&layers)?.settings;
+            return check_data(&settings, self.json.as_deref(), self.sheet.as_deref()).map(Begun::Printed);
         }
         let resumed = self.resume.is_some();
         let trainer = match self.resume {
@@ -117,43 +135,48 @@ impl Train {
         };
         let trainer = cache_folder().into_iter().fold(trainer, Trainer::remember_in);
         let trainer = if self.any_memory { trainer.any_memory() } else { trainer };
-        let interrupt = Interrupt::watch(if resumed { NO_STEP } else { NOTHING_BEGUN })?;
-        interrupt.watch_for_saves()?;
-        let mut console = Console::new();
-        let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
-        let observe = |event: &Event| {
-            match event {
-                Event::Creating => interrupt.say_before(NO_STEP),
-                Event::Ready(_) => interrupt.begin(STOPPING),
-                _ => {}
-            }
-            console.event(event);
-        };
-        let trainer = trainer.command(words).stop_when(interrupt.stop()).save_when(interrupt.save());
-        let trained = trainer.on_event(observe).run();
-        console.finish();
-        let trained = trained?;
-        let place = trained.folder.display();
-        Ok(match trained.outcome {
-            Outcome::Stopped { step } => {
-                let place = shell_word(&trained.folder);
-                say(format_args!("stopped after step {step}; go on with: sam2unet train --resume {place}"));
-                interrupt.status()
-            }
-            Outcome::Finished => {
-                say(format_args!("done: {place} holds best/model.safetensors, log.jsonl, curves.svg, samples.png"));
-                Status::Done
-            }
-            Outcome::AlreadyFinished { step } => {
-                let best = trained.best_model();
-                say(format_args!(
-                    "{place} is finished: {step} steps. Longer --epochs and --steps beside --resume go on; its best model is {}",
-                    best.display()
-                ));
-                Status::Done
-            }
-        })
+        Ok(Begun::Run { trainer, resumed })
     }
+}
+
+/// Trains, and says how it ended.
+fn trained(trainer: Trainer, resumed: bool) -> Result<Status, Failure> {
+    let interrupt = Interrupt::watch(if resumed { NO_STEP } else { NOTHING_BEGUN })?;
+    interrupt.watch_for_saves()?;
+    let mut console = Console::new();
+    let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let observe = |event: &Event| {
+        match event {
+            Event::Creating => interrupt.say_before(NO_STEP),
+            Event::Ready(_) => interrupt.begin(STOPPING),
+            _ => {}
+        }
+        console.event(event);
+    };
+    let trainer = trainer.command(words).stop_when(interrupt.stop()).save_when(interrupt.save());
+    let trained = trainer.on_event(observe).run();
+    console.finish();
+    let trained = trained?;
+    let place = trained.folder.display();
+    Ok(match trained.outcome {
+        Outcome::Stopped { step } => {
+            let place = shell_word(&trained.folder);
+            say(format_args!("stopped after step {step}; go on with: sam2unet train --resume {place}"));
+            interrupt.status()
+        }
+        Outcome::Finished => {
+            say(format_args!("done: {place} holds best/model.safetensors, log.jsonl, curves.svg, samples.png"));
+            Status::Done
+        }
+        Outcome::AlreadyFinished { step } => {
+            let best = trained.best_model();
+            say(format_args!(
+                "{place} is finished: {step} steps. Longer --epochs and --steps beside --resume go on; its best model is {}",
+                best.display()
+            ));
+            Status::Done
+        }
+    })
 }
 
 /// A path as a shell takes it: in quotes where it has characters that mean something there.

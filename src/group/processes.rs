@@ -8,8 +8,8 @@ use std::fmt::Debug;
 pub struct GroupError(pub String);
 
 /// Processes that work together, numbered from 0: their ranks. [`gather`](Self::gather) and [`exchange`](Self::exchange) are
-/// collective: each rank calls the same ones in the same order, with lengths that all of them know.
-pub trait Group: Debug {
+/// collective: each rank calls the same ones in the same order, one at a time, with lengths that all of them know.
+pub trait Group: Debug + Send + Sync {
     /// Which of them this is, from 0.
     fn rank(&self) -> usize;
 

@@ -49,6 +49,13 @@ pub enum Note {
         /// The file.
         path: PathBuf,
     },
+    /// More processes than batches in a step: some of them have nothing to do.
+    IdleRanks {
+        /// How many processes there are.
+        ranks: usize,
+        /// Batches in a step.
+        batches: usize,
+    },
     /// Training may take more memory than there is.
     Memory(Shortage),
     /// What was found in the weight file that the model starts from.
@@ -73,7 +80,7 @@ impl Note {
     pub fn is_warning(&self) -> bool {
         match self {
             Self::Data(warning) => warning.is_suspicious(),
-            Self::Memory(_) | Self::Folder { .. } => true,
+            Self::Memory(_) | Self::Folder { .. } | Self::IdleRanks { .. } => true,
             // another model than the one that was meant
             Self::Found(found) => matches!(found.kind, FoundAs::LastForBest { .. }),
             _ => false,
@@ -88,6 +95,7 @@ impl Note {
             Self::NoCheckpoint { .. } => "resumed",
             Self::Folder { .. } => "folder",
             Self::Memory(_) => "memory",
+            Self::IdleRanks { .. } => "processes",
             Self::Found(_) | Self::Weights(_) | Self::OtherClasses { .. } | Self::StartNotRead { .. } => "weights",
             Self::Described(_) | Self::Data(_) => "data",
         }
@@ -111,6 +119,13 @@ impl fmt::Display for Note {
                 f,
                 "{} was not read: `{key}` counts when a run begins, and this one goes on with its checkpoint's weights",
                 path.display()
+            ),
+            Self::IdleRanks { ranks, batches } => write!(
+                f,
+                "{ranks} processes, but a step has {batches} batch{}, so {} of them have nothing to do; `accumulate` = {ranks} would use \
+                 them all (a step is then of more images, which may want another learning rate)",
+                if *batches == 1 { "" } else { "es" },
+                ranks - batches
             ),
             Self::Memory(shortage) => shortage.fmt(f),
             Self::Weights(report) => report.fmt(f),

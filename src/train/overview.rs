@@ -8,6 +8,7 @@ use super::schedule::FINAL_RATE;
 use super::settings::settings::Settings;
 use super::sources::Sources;
 use crate::data::multi_scale::MultiScale;
+use crate::group::cores::CoreShares;
 use crate::metrics::task::Task;
 
 /// What is known before the first step. Displays as a few lines for people.
@@ -21,6 +22,8 @@ pub struct Overview<'a> {
     pub plan: Plan,
     /// The model in figures.
     pub model: LearnerSummary,
+    /// What each of several processes computes with.
+    pub shares: Option<&'a CoreShares>,
     /// Steps made before, if the run is resumed.
     pub resumed: Option<u64>,
     /// Lines that the log had when the run was saved, and has no more.
@@ -69,7 +72,11 @@ impl fmt::Display for Overview<'_> {
         let (settings, model) = (self.settings, &self.model);
         let millions = |count: usize| format!("{:.2} M", count as f64 / 1e6);
         let task = settings.task.map_or("none given", Task::name);
-        let threads = settings.threads.map_or("all cores".to_string(), |n| format!("{n} threads"));
+        let threads = match (settings.threads, self.shares) {
+            (Some(threads), _) => format!("{threads} threads"),
+            (None, Some(_)) => "a share of the cores each".to_string(),
+            (None, None) => "all cores".to_string(),
+        };
         let lines = [
             (
                 "model",
@@ -107,6 +114,11 @@ impl fmt::Display for Overview<'_> {
         ];
         for (number, (name, text)) in lines.iter().enumerate() {
             write!(f, "{}{name:<10} {text}", if number == 0 { "" } else { "\n" })?;
+        }
+        if let Some(shares) = self.shares {
+            for (number, line) in shares.to_string().lines().enumerate() {
+                write!(f, "\n{:<10} {line}", if number == 0 { "processes" } else { "" })?;
+            }
         }
         if let Some(step) = self.resumed {
             write!(f, "\n{:<10} after step {step}", "resumed")?;

@@ -125,6 +125,9 @@ fn ready(
     let from_step = saved.as_ref().map(|(_, step)| *step);
     let from_step = ranks.tell_value("the step of the checkpoint", ranks.is_first().then_some(from_step))?;
     let resumed = from_step.is_some();
+    if ranks.size() > settings.accumulate {
+        note(observer, Note::IdleRanks { ranks: ranks.size(), batches: settings.accumulate });
+    }
     if let Place::Resumed { moved, .. } = &place
         && resumed
     {

@@ -135,6 +135,7 @@ fn trained(
         sources,
         plan,
         model: LearnerSummary { training_bytes, ..learner.summary(settings.size, batch) },
+        shares: ranks.are_several().then(|| ranks.shares()),
         resumed: found.as_ref().map(|state| state.step),
         log_lost,
     };
@@ -631,7 +632,7 @@ impl Run<'_> {
 
     fn loader_threads(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        self.settings.threads.unwrap_or_else(cores).min(MOST_LOADER_THREADS)
+        self.settings.threads.or(self.ranks.threads()).unwrap_or_else(cores).min(MOST_LOADER_THREADS)
     }
 }
 

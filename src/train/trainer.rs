@@ -183,8 +183,7 @@ impl<'a> Trainer<'a> {
     /// a step ([`accumulate`](Settings::accumulate)), and the results are those of one process, byte for byte. Rank 0 alone writes
     /// into the run's folder. Each rank's observer hears of the run's events.
     ///
-    /// Where the settings name no number of threads, each rank takes its share of its machine's cores. Several ranks compute on the
-    /// calling thread and so many others, which stay: call it once in a process.
+    /// Where the settings name no number of threads, each rank takes its share of its machine's cores.
     pub fn group(mut self, group: &'a dyn Group) -> Self {
         self.group = group;
         self
@@ -195,12 +194,13 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// When the run cannot start, or ends early.
     pub fn run(self) -> Result<TrainedRun, RunError> {
-        let ranks = Ranks::of(self.group).map_err(PrepareError::from)?;
-        ranks.settle(self.run_on(&ranks))
+        let mut ranks = Ranks::of(self.group).map_err(PrepareError::from)?;
+        let run = self.run_on(&mut ranks);
+        ranks.settle(run)
     }
 
-    fn run_on(self, ranks: &Ranks<'_>) -> Result<TrainedRun, RunError> {
-        let Self { begin, data, mut observer, control, any_memory, command, kept, group } = self;
+    fn run_on(self, ranks: &mut Ranks<'_>) -> Result<TrainedRun, RunError> {
+        let Self { begin, data, mut observer, control, any_memory, command, kept, group: _ } = self;
         if ranks.are_several() {
             let given = begin.digest();
             let same = ranks.compare_all(&[("the program", program()), ("the arguments", given)]);
@@ -214,7 +214,11 @@ impl<'a> Trainer<'a> {
         let start = Start::on_all(own, data, ranks)?.remember_in(kept);
         let start = if any_memory { start.any_memory() } else { start };
         let (expected, threads) = (start.path().to_owned(), start.settings().threads);
-        let train = |ranks: &Ranks<'_>| match prepare(start, command, &mut observer, ranks)? {
+        if let Some(threads) = threads {
+            ranks.set_threads(threads);
+        }
+        let (threads, ranks) = (threads.or(ranks.threads()), &*ranks);
+        let train = || match prepare(start, command, &mut observer, ranks)? {
             Prepared::Run(run) => {
                 let folder = run.folder().to_owned();
                 Ok(TrainedRun { outcome: run.train(control, &mut observer, ranks)?, folder })
@@ -223,19 +227,12 @@ impl<'a> Trainer<'a> {
                 Ok(TrainedRun { outcome: Outcome::AlreadyFinished { step }, folder: expected })
             }
         };
-        if ranks.are_several() {
-            // this thread speaks with the others, and computes too
-            let threads = threads.unwrap_or_else(|| share_of_cores(group.local().1));
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread().build();
-            let _pool = pool.map_err(|source| RunError::Threads { threads, source })?;
-            return train(ranks);
-        }
         match threads {
             Some(threads) => {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-                pool.map_err(|source| RunError::Threads { threads, source })?.install(|| train(&Ranks::alone()))
+                pool.map_err(|source| RunError::Threads { threads, source })?.install(train)
             }
-            None => train(ranks),
+            None => train(),
         }
     }
 }
@@ -255,10 +252,4 @@ fn program() -> u64 {
     digest.text(env!("CARGO_PKG_VERSION"));
     digest.text(option_env!("SAM2UNET_COMMIT").unwrap_or_default());
     digest.number()
-}
-
-/// The cores of one of so many processes on this machine; those of a process that its launcher bound are its own.
-fn share_of_cores(processes: usize) -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    (cores / processes.max(1)).max(1)
 }

@@ -12,11 +12,12 @@ use dfdx::nn::modules::Linear;
 use dfdx::prelude::*;
 use sam2unet::checkpoint::WeightFile;
 use sam2unet::data::{Batch, BatchTruth, DataError, Dataset, Draws, Example, Flips, Grey, Rgb, Truth};
+use sam2unet::group::Group;
 use sam2unet::nn::Precision;
 use sam2unet::nn::weights::{Role, Value, WeightSpec};
 use sam2unet::train::{
-    AdamW, AdamWConfig, Event, LearnError, Learner, LearnerSummary, Loss, Outcome, Plan, Ranks, RunFolder, Settings,
-    Sources, StepSizes, TrainError, is_finished, take_gradients, train,
+    AdamW, AdamWConfig, Control, Event, LearnError, Learner, LearnerSummary, Loss, Outcome, Plan, Ranks, RunFolder,
+    Settings, Sources, StepSizes, TrainError, is_finished, take_gradients, train, train_together,
 };
 
 /// A logistic regression of the mask on a pixel's colour, with a running mean and a count as a batch
@@ -379,4 +380,39 @@ pub fn lagging() -> Toy {
     let mut learner = Toy::new();
     learner.lags = true;
     learner
+}
+
+/// What one rank does of a run in `path`, new or resumed. It stops after a step for which `stop` says so.
+#[allow(dead_code, reason = "the property tests have one rank")]
+pub fn rank(
+    group: &dyn Group,
+    path: &Path,
+    settings: &Settings,
+    sources: &Sources,
+    learner: &mut Toy,
+    stop_at: impl Fn(u64) -> bool,
+) -> Result<Outcome, TrainError> {
+    let ranks = Ranks::of(group)?;
+    let mut folder = match ranks.is_first() {
+        true if path.join("config.toml").exists() => Some(RunFolder::open(path).unwrap()),
+        true => Some(RunFolder::create(path, settings).unwrap()),
+        false => None,
+    };
+    let plan = Plan::new(settings, sources.training.len());
+    if let Some(folder) = &folder
+        && folder.state().unwrap().is_some_and(|state| !is_finished(&state, &plan))
+    {
+        learner.restore(folder);
+    }
+    learner.told(&ranks);
+    let stop = AtomicBool::new(false);
+    let mut observer = |event: &Event| {
+        if let Event::Step { step, .. } = event
+            && stop_at(*step)
+        {
+            stop.store(true, Ordering::Relaxed);
+        }
+    };
+    let control = Control::from(&stop);
+    train_together(settings, sources, folder.as_mut(), learner, control, &mut observer, &ranks)
 }

@@ -1,13 +1,9 @@
 //! Several ranks train one model: threads are ranks here.
 
-use crate::support::toy::{Noise, Toy, never, result, settings, sources};
+use crate::support::toy::{Noise, Toy, never, rank, result, settings, sources};
 use sam2unet::group::{Group, Thread, threads};
-use sam2unet::train::{
-    Control, Event, Outcome, Plan, Ranks, RanksError, RunFolder, Settings, Sources, TrainError, is_finished,
-    train_together,
-};
+use sam2unet::train::{Outcome, RanksError, RunFolder, Settings, Sources, TrainError};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Runs `work` on as many threads as ranks; gives what each returned.
 fn with_ranks<T: Send>(count: usize, work: impl Fn(&Thread) -> T + Sync) -> Vec<T> {
@@ -21,40 +17,6 @@ fn with_ranks<T: Send>(count: usize, work: impl Fn(&Thread) -> T + Sync) -> Vec<
             .collect();
         started.into_iter().map(|thread| thread.join().unwrap()).collect()
     })
-}
-
-/// What one rank does of a run in `path`, new or resumed. It stops after a step for which `stop` says so.
-fn rank(
-    group: &Thread,
-    path: &Path,
-    settings: &Settings,
-    sources: &Sources,
-    learner: &mut Toy,
-    stop_at: impl Fn(u64) -> bool,
-) -> Result<Outcome, TrainError> {
-    let ranks = Ranks::of(group)?;
-    let mut folder = match ranks.is_first() {
-        true if path.join("config.toml").exists() => Some(RunFolder::open(path).unwrap()),
-        true => Some(RunFolder::create(path, settings).unwrap()),
-        false => None,
-    };
-    let plan = Plan::new(settings, sources.training.len());
-    if let Some(folder) = &folder
-        && folder.state().unwrap().is_some_and(|state| !is_finished(&state, &plan))
-    {
-        learner.restore(folder);
-    }
-    learner.told(&ranks);
-    let stop = AtomicBool::new(false);
-    let mut observer = |event: &Event| {
-        if let Event::Step { step, .. } = event
-            && stop_at(*step)
-        {
-            stop.store(true, Ordering::Relaxed);
-        }
-    };
-    let control = Control::from(&stop);
-    train_together(settings, sources, folder.as_mut(), learner, control, &mut observer, &ranks)
 }
 
 /// Epochs of four steps: of four batches each, but for the last one, which has one.

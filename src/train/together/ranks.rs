@@ -1,13 +1,14 @@
 //! What the ranks of a run tell each other beside its numbers: failures, wishes, and what only rank 0 knows.
 
-use std::cell::Cell;
 use std::fmt::Display;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::RanksError;
 use crate::group::alone::Alone;
+use crate::group::cores::CoreShares;
 use crate::group::processes::Group;
 
 /// What somebody wants of a run, told to all before it is done.
@@ -30,9 +31,9 @@ pub struct Wishes {
 #[derive(Debug)]
 pub struct Ranks<'g> {
     group: &'g dyn Group,
-    hosts: Vec<String>,
+    shares: CoreShares,
     /// Whether all have heard of a failure.
-    told: Cell<bool>,
+    told: AtomicBool,
 }
 
 const FAILED: u64 = 1;
@@ -42,15 +43,13 @@ const DUE: u64 = 8;
 
 /// Bytes of a failure's words that are sent.
 const LONGEST: usize = 1 << 16;
-/// Bytes of a host's name that are sent.
-const HOST: usize = 64;
 /// Bytes sent at a time by who knows something.
 const PIECE: usize = 256 << 20;
 
 impl Ranks<'static> {
     /// One process.
     pub fn alone() -> Self {
-        Self { group: &Alone, hosts: vec![Alone.host()], told: Cell::new(false) }
+        Self { group: &Alone, shares: CoreShares(Vec::new()), told: AtomicBool::new(false) }
     }
 }
 
@@ -60,17 +59,7 @@ impl<'g> Ranks<'g> {
     /// # Errors
     /// When a rank is lost.
     pub fn of(group: &'g dyn Group) -> Result<Self, RanksError> {
-        let mut ranks = Self { group, hosts: vec![group.host()], told: Cell::new(false) };
-        if ranks.are_several() {
-            let host = group.host();
-            let mut name = [0; HOST];
-            let length = host.len().min(HOST);
-            name[..length].copy_from_slice(&host.as_bytes()[..length]);
-            let all = ranks.gather(&name, &vec![HOST; group.size()])?;
-            let text = |name: &[u8]| String::from_utf8_lossy(name).trim_end_matches('\0').to_string();
-            ranks.hosts = all.chunks(HOST).map(text).collect();
-        }
-        Ok(ranks)
+        Ok(Self { group, shares: CoreShares::of(group)?, told: AtomicBool::new(false) })
     }
 
     /// The group itself.
@@ -98,9 +87,24 @@ impl<'g> Ranks<'g> {
         self.group.size() > 1
     }
 
-    /// The machine of each.
-    pub fn hosts(&self) -> &[String] {
-        &self.hosts
+    /// How each takes part in computing.
+    pub fn shares(&self) -> &CoreShares {
+        &self.shares
+    }
+
+    /// From now on each computes with so many threads.
+    pub fn set_threads(&mut self, threads: usize) {
+        self.shares.0.iter_mut().for_each(|share| share.threads = threads);
+    }
+
+    /// How many threads this rank computes with; `None` where it has the machine to itself.
+    pub fn threads(&self) -> Option<usize> {
+        self.shares.0.get(self.rank()).filter(|_| self.are_several()).map(|share| share.threads)
+    }
+
+    /// The machine of a rank.
+    fn host(&self, rank: usize) -> String {
+        self.shares.0.get(rank).map(|share| share.host.clone()).unwrap_or_default()
     }
 
     /// Tells what is wanted, and hears what anybody wants. `place` is where the run stands; ranks that stand elsewhere are found.
@@ -142,7 +146,7 @@ impl<'g> Ranks<'g> {
     pub fn settle<T, E: From<RanksError> + Display>(&self, result: Result<T, E>) -> Result<T, E> {
         let error = match result {
             Ok(value) => return Ok(value),
-            Err(error) if !self.are_several() || self.told.get() => return Err(error),
+            Err(error) if !self.are_several() || self.told.load(Ordering::Relaxed) => return Err(error),
             Err(error) => error,
         };
         match self.records([FAILED, 0, 0], &error.to_string()) {
@@ -287,7 +291,7 @@ impl<'g> Ranks<'g> {
             all.chunks_exact(24).map(|record| std::array::from_fn(|i| number(&record[i * 8..]))).collect();
         let failed = |record: &[u64; 3]| record[0] & FAILED != 0;
         let Some(rank) = all.iter().position(failed) else { return Ok(all) };
-        self.told.set(true);
+        self.told.store(true, Ordering::Relaxed);
         // how long the words are, then the words
         let mut length = words.len().min(LONGEST);
         while !words.is_char_boundary(length) {
@@ -302,13 +306,13 @@ impl<'g> Ranks<'g> {
         }
         let start: usize = lengths[..rank].iter().sum();
         let reason = String::from_utf8_lossy(&texts[start..start + lengths[rank]]).into_owned();
-        Err(RanksError::Failed { rank, host: self.hosts.get(rank).cloned().unwrap_or_default(), reason })
+        Err(RanksError::Failed { rank, host: self.host(rank), reason })
     }
 
     /// Sees whether all have rank 0's number.
     fn compare(&self, what: &str, numbers: impl Iterator<Item = u64>) -> Result<(), RanksError> {
         let numbers: Vec<u64> = numbers.collect();
-        let other = |(rank, number): (usize, &u64)| (*number != numbers[0]).then(|| (rank, self.hosts[rank].clone()));
+        let other = |(rank, number): (usize, &u64)| (*number != numbers[0]).then(|| (rank, self.host(rank)));
         let ranks: Vec<_> = numbers.iter().enumerate().filter_map(other).collect();
         match ranks.is_empty() {
             true => Ok(()),
@@ -319,7 +323,7 @@ impl<'g> Ranks<'g> {
     /// Notes that all have heard of an error.
     fn heard<T>(&self, result: Result<T, RanksError>) -> Result<T, RanksError> {
         if result.is_err() {
-            self.told.set(true);
+            self.told.store(true, Ordering::Relaxed);
         }
         result
     }
