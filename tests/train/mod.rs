@@ -8,6 +8,8 @@ mod faults;
 mod formats;
 mod kills;
 mod layout;
+#[cfg(feature = "mpi")]
+mod over_mpi;
 mod resume;
 mod run;
 mod session;

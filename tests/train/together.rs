@@ -24,8 +24,8 @@ fn with_ranks<T: Send>(count: usize, work: impl Fn(&Thread) -> T + Sync) -> Vec<
 }
 
 /// What one rank does of a run in `path`, new or resumed. It stops after a step for which `stop` says so.
-fn rank(
-    group: &Thread,
+pub fn rank(
+    group: &dyn Group,
     path: &Path,
     settings: &Settings,
     sources: &Sources,
@@ -58,7 +58,7 @@ fn rank(
 }
 
 /// Epochs of four steps: of four batches each, but for the last one, which has one.
-fn set() -> (Settings, Sources) {
+pub fn set() -> (Settings, Sources) {
     let settings = Settings { accumulate: 4, epochs: Some(3), ..settings() };
     (settings, sources(37))
 }
