@@ -71,7 +71,7 @@ build() {
         cp -a "$targets/release" "$target/release"
     fi
     CARGO_TARGET_DIR=$target cargo test --release --locked --features mpi "${haste[@]}" --lib --test tests --no-run \
-        --message-format json >"$out/built.json"
+        --message-format json-render-diagnostics >"$out/built.json"
     program=$target/release/sam2unet
     { read -r units; read -r tests; } < <(python3 - "$out/built.json" <<'PY'
 import json, sys

@@ -19,7 +19,7 @@ Examples:
   sam2unet bench infer tiny 1 --size 224 --threads 1 --profile
   mpirun -n 2 sam2unet bench --exchange --step-seconds 2.5";
 
-/// Times inference or a training step with random weights, and prints one JSON object; or what several processes send each other
+/// Times inference, a training step, or what several processes send each other
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Bench {

@@ -14,8 +14,9 @@ use std::fs;
 fn help_lists_every_setting_task_loss_variant_and_metric() {
     let folder = tempfile::tempdir().unwrap();
     let help = done(folder.path(), &["train", "--help"]);
-    let others =
-        ["out", "resume", "config", "print-config", "check-data", "json", "sheet", "any-memory", "help", "version"];
+    #[rustfmt::skip]
+    let others = ["out", "resume", "config", "print-config", "check-data", "json", "sheet", "any-memory", "mpi-timeout",
+        "help", "version"];
     let others = others.map(String::from);
     let wanted: BTreeSet<String> = KEYS.iter().filter_map(Key::flag_name).chain(others).collect();
     assert_eq!(BTreeSet::from_iter(flags("train")), wanted);

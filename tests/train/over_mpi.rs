@@ -1,17 +1,19 @@
-//! Under a launcher of MPI: `scripts/check-mpi.sh` starts these tests and compares what they leave.
+//! As `together`, with processes for ranks. `scripts/check-mpi.sh` starts it.
 
-use crate::support::toy::{Toy, never, rank, settings, sources};
-use sam2unet::group::MpiGroup;
-use sam2unet::train::{Outcome, Settings};
+use super::together::set;
+use crate::support::toy::{Toy, never, rank};
+use sam2unet::group::{Alone, Group, MpiGroup, launched};
+use sam2unet::train::Outcome;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Trains in the folder that `SAM2UNET_MPI_RUN` names, with all processes that a launcher started, or alone.
 #[test]
 #[ignore = "needs mpirun"]
 fn a_run_of_the_toy() {
-    let path = PathBuf::from(std::env::var_os("SAM2UNET_MPI_RUN").expect("a folder for the run"));
-    let group = MpiGroup::start(Duration::from_secs(60), |line| eprintln!("{line}")).unwrap();
-    let settings = Settings { accumulate: 4, epochs: Some(3), ..settings() };
-    let ended = rank(&group, &path, &settings, &sources(37), &mut Toy::new(), never);
-    assert_eq!(ended.unwrap(), Outcome::Finished);
+    let path = PathBuf::from(std::env::var_os("SAM2UNET_MPI_RUN").expect("a folder"));
+    let start = |_| Box::new(MpiGroup::start(Duration::from_secs(60), |line| panic!("{line}")).unwrap());
+    let group: Box<dyn Group> = launched().map_or(Box::new(Alone), |launched| start(launched) as Box<dyn Group>);
+    let (settings, sources) = set();
+    assert_eq!(rank(&*group, &path, &settings, &sources, &mut Toy::new(), never).unwrap(), Outcome::Finished);
 }

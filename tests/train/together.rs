@@ -20,7 +20,7 @@ fn with_ranks<T: Send>(count: usize, work: impl Fn(&Thread) -> T + Sync) -> Vec<
 }
 
 /// Epochs of four steps: of four batches each, but for the last one, which has one.
-fn set() -> (Settings, Sources) {
+pub fn set() -> (Settings, Sources) {
     let settings = Settings { accumulate: 4, epochs: Some(3), ..settings() };
     (settings, sources(37))
 }
