@@ -26,29 +26,30 @@ struct Shared {
 struct Post {
     /// What is under way: `boxes[from][to]`.
     boxes: Vec<Vec<Option<Vec<u8>>>>,
-    /// How many ranks are gone.
-    gone: usize,
+    /// Which ranks are gone.
+    gone: Vec<bool>,
 }
 
-/// As many ranks, to be given to as many threads. A rank that is dropped is lost to the others.
+/// As many ranks, to be given to as many threads. A rank that is dropped is lost to the others: who waits for it gets an error,
+/// and what it has sent before still arrives.
 pub fn threads(size: usize) -> Vec<Thread> {
     let boxes = (0..size).map(|_| vec![None; size]).collect();
-    let post = Mutex::new(Post { boxes, gone: 0 });
+    let post = Mutex::new(Post { boxes, gone: vec![false; size] });
     let shared = Arc::new(Shared { size, post, changed: Condvar::new() });
     (0..size).map(|rank| Thread { rank, shared: shared.clone() }).collect()
 }
 
 impl Thread {
-    /// Waits until `ready` gives something.
-    fn wait<T>(&self, mut ready: impl FnMut(&mut Post) -> Option<T>) -> Result<T, GroupError> {
+    /// Waits for rank `other` until `ready` gives something.
+    fn wait<T>(&self, other: usize, mut ready: impl FnMut(&mut Post) -> Option<T>) -> Result<T, GroupError> {
         let mut post = self.shared.post.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if let Some(result) = ready(&mut post) {
                 self.shared.changed.notify_all();
                 return Ok(result);
             }
-            if post.gone > 0 {
-                return Err(GroupError("a rank is gone".to_string()));
+            if post.gone[other] {
+                return Err(GroupError(format!("rank {other} is gone")));
             }
             let waited = self.shared.changed.wait_timeout(post, LIMIT).unwrap_or_else(PoisonError::into_inner);
             if waited.1.timed_out() {
@@ -61,7 +62,7 @@ impl Thread {
 
 impl Drop for Thread {
     fn drop(&mut self) {
-        self.shared.post.lock().unwrap_or_else(PoisonError::into_inner).gone += 1;
+        self.shared.post.lock().unwrap_or_else(PoisonError::into_inner).gone[self.rank] = true;
         self.shared.changed.notify_all();
     }
 }
@@ -94,14 +95,14 @@ impl Group for Thread {
             let (part, after) = rest.split_at(length);
             rest = after;
             // the box may still hold what was sent before
-            self.wait(|post| {
+            self.wait(to, |post| {
                 let free = post.boxes[self.rank][to].is_none();
                 free.then(|| post.boxes[self.rank][to] = Some(part.to_vec()))
             })?;
         }
         let mut place = receive;
         for (from, &length) in received.iter().enumerate() {
-            let part = self.wait(|post| post.boxes[from][self.rank].take())?;
+            let part = self.wait(from, |post| post.boxes[from][self.rank].take())?;
             if part.len() != length {
                 return Err(GroupError(format!("rank {from} sent {} bytes instead of {length}", part.len())));
             }
@@ -157,7 +158,24 @@ mod tests {
             0 => Ok(()),
             _ => group.gather(&[1], &mut [0; 2], &[1; 2]),
         });
-        assert_eq!(results[1], Err(GroupError("a rank is gone".to_string())));
+        assert_eq!(results[1], Err(GroupError("rank 0 is gone".to_string())));
+    }
+
+    #[test]
+    fn a_rank_that_is_done_is_no_loss_to_those_who_wait_for_another() {
+        let results = with_ranks(3, |group| {
+            if group.rank() == 2 {
+                // long enough for rank 0 to be gone, which waits for nobody
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            let mut all = [9; 3];
+            match group.rank() {
+                0 => group.exchange(&[7, 7, 7], &[1; 3], &mut all[..1], &[1, 0, 0]),
+                _ => group.exchange(&[7, 7], &[0, 1, 1], &mut all, &[1; 3]),
+            }
+            .map(|()| all)
+        });
+        assert_eq!(results[1..], [Ok([7; 3]), Ok([7; 3])]);
     }
 
     #[test]

@@ -32,6 +32,7 @@ pub(crate) mod schedule;
 pub(crate) mod session;
 pub mod settings;
 pub(crate) mod sources;
+pub(crate) mod together;
 pub(crate) mod trainer;
 pub(crate) mod validation;
 
@@ -62,5 +63,7 @@ pub use schedule::{FINAL_RATE, cosine};
 pub use session::{Session, TrainedClasses, open_session, open_session_on};
 pub use settings::{Generated, Layer, Resolved, Settings, SettingsError, resolve, resolve_for_own_images};
 pub use sources::{DataReport, EmptySet, InspectedFolders, Sources};
+pub use together::cut::Cut;
+pub use together::whole::{RankLost, SplitBatch, SplitError};
 pub use trainer::{RunError, TrainedRun, Trainer};
 pub use validation::{Selection, ValidationScores};
