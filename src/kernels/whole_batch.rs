@@ -12,6 +12,10 @@ pub trait WholeBatch: Debug {
     /// How many rows all have of a map of which this process has `own`.
     fn rows(&self, own: usize) -> usize;
 
+    /// Whether this process's rows are of the batch. Of a batch with fewer images than there are processes, one is left without an
+    /// image, and computes another's in order to take part: its rows count in nothing, and have no gradient.
+    fn counts(&self) -> bool;
+
     /// Of sums over this process's rows makes the sums over all rows, in place.
     fn sum(&self, sums: &mut [f64]);
 

@@ -12,4 +12,5 @@ mod resume;
 mod run;
 mod session;
 mod sources;
+mod split_batch;
 mod trainer;

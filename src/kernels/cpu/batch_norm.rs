@@ -187,6 +187,10 @@ pub fn backward(
         let range = r.start * c..r.end * c;
         add_gradients(&x[range.clone()], &gy[range], &affine, sums, dots);
     });
+    if let Some(whole) = whole.filter(|whole| !whole.counts()) {
+        whole.sum(&mut both);
+        return;
+    }
     let (sums, dots) = both.split_at(c);
     for i in 0..c {
         g_bias[i] += sums[i] as f32;

@@ -104,6 +104,10 @@ impl WholeBatch for SplitBatch {
         self.rows_of(self.cut.images(), own)
     }
 
+    fn counts(&self) -> bool {
+        !self.cut.counted(self.group.rank()).is_empty()
+    }
+
     fn sum(&self, sums: &mut [f64]) {
         let all = self.gather(sums);
         let mut counted = all.iter().enumerate().filter(|(rank, _)| !self.cut.counted(*rank).is_empty());
