@@ -1,13 +1,18 @@
 //! Batch norms over several ranks, whatever the map and however it is cut, against one process.
 
+use crate::support::split_pass::{Case as Batch, Kind, agrees, with_ranks};
 use proptest::prelude::*;
-use sam2unet::group::{Thread, threads};
+use sam2unet::group::Thread;
 use sam2unet::kernels::batch_norm::BatchNormKernel;
 use sam2unet::kernels::cpu::Cpu;
 use sam2unet::kernels::device::Device;
-use sam2unet::nn::WholeBatch;
+use sam2unet::nn::{Loss, MemoryUse, WholeBatch};
 use sam2unet::train::SplitBatch;
 use std::rc::Rc;
+
+sam2unet::variant! {
+    pub Small16 = "small16", dim 16, heads 2, blocks [1 2 2 2], global [3], background 5, windows [4 4 6 3]
+}
 
 type Buffer = <Cpu as Device>::Buffer;
 
@@ -92,10 +97,7 @@ impl Case {
             let whole = SplitBatch::new(Rc::new(group), self.images, Rc::new(|error| panic!("{error}")));
             self.norm(whole.cut().computed(), Some(&whole))
         };
-        std::thread::scope(|scope| {
-            let started: Vec<_> = threads(ranks).into_iter().map(|rank| scope.spawn(|| part(rank))).collect();
-            started.into_iter().map(|thread| thread.join().unwrap()).collect()
-        })
+        with_ranks(ranks, part)
     }
 }
 
@@ -115,7 +117,7 @@ fn sums(parts: &[Norm], of: impl Fn(&Norm) -> &[f32]) -> Vec<f32> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn a_batch_norm_over_ranks_is_that_of_the_batch(case in case(), ranks in 1usize..5) {
@@ -144,5 +146,24 @@ proptest! {
         near("gradient of x", &joined(|part| &part.gx), &whole.gx, 1e-5);
         near("gradient of the scale", &sums(&parts, |part| &part.g_scale), &whole.g_scale, 1e-6);
         near("gradient of the bias", &sums(&parts, |part| &part.g_bias), &whole.g_bias, 1e-6);
+    }
+}
+
+fn batch() -> impl Strategy<Value = Batch> {
+    let kind = prop_oneof![Just(Kind::Mask), Just(Kind::KnownOfAll), Just(Kind::KnownOfEach), Just(Kind::Index),];
+    let memory = prop_oneof![Just(MemoryUse::Small), Just(MemoryUse::Balanced), Just(MemoryUse::Fast)];
+    (1usize..6, kind, proptest::sample::select(Loss::ALL), memory, any::<u64>())
+        .prop_map(|(images, kind, loss, memory, seed)| Batch { images, kind, loss, memory, seed })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn a_pass_over_ranks_is_that_of_one_process(batch in batch(), ranks in 2usize..5) {
+        let model = batch.model::<Small16>();
+        let parts = batch.split(&model, ranks);
+        prop_assert!(parts == batch.split(&model, ranks), "other bits the second time");
+        agrees(&format!("{batch:?}, {ranks} ranks"), &batch.alone(&model), &parts);
     }
 }

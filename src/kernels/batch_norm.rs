@@ -22,6 +22,7 @@ pub trait BatchNormKernel: Device {
     ///
     /// # Errors
     /// When the device fails.
+    #[allow(clippy::too_many_arguments)]
     fn batch_norm(
         &self,
         x: &Self::Buffer,

@@ -2,16 +2,15 @@
 
 use crate::support::golden::{Pico, Synthetic, batch};
 use crate::support::split_pass::{Case, Kind, agrees, with_ranks};
-use dfdx::prelude::Cpu;
+use dfdx::prelude::*;
 use sam2unet::data::{Batch, BatchTruth};
 use sam2unet::device::DeviceChoice;
 use sam2unet::group::{Group, GroupError, Thread};
 use sam2unet::nn::weights::Value;
-use sam2unet::nn::{BuildOptions, Loss, MemoryUse, Tiny, as_part_of};
+use sam2unet::nn::{BuildOptions, Loss, Map, MemoryUse, Tiny, as_part_of, ops};
 use sam2unet::train::{AdamWConfig, Learner, Session, SplitBatch};
 use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::Mutex;
 
 /// Counts what a rank sends.
 #[derive(Debug)]
@@ -70,7 +69,8 @@ fn tiny_over_two_and_three_ranks_is_tiny_in_one_process() {
         };
         let found = run();
         for (rank, (_, gathers, bytes)) in found.iter().enumerate() {
-            let of_norms = (66 + 66) * 2 * 64 * 8;
+            // means and squared deviations with the map's size, then two sums for each channel
+            let of_norms = 66 * (1 + 2 * 64) * 8 + 66 * 2 * 64 * 8;
             let of_means = 5 * (96 + 192 + 384 + 768) * 8;
             assert_eq!((*gathers, *bytes), (66 + 66 + 20, of_norms + of_means), "rank {rank} of {ranks}");
         }
@@ -84,7 +84,7 @@ fn tiny_over_two_and_three_ranks_is_tiny_in_one_process() {
 #[test]
 fn every_loss_and_truth_adds_up_over_ranks() {
     for kind in [Kind::Mask, Kind::KnownOfAll, Kind::KnownOfEach, Kind::Index] {
-        for (&loss, memory) in Loss::ALL.iter().zip([MemoryUse::Small, MemoryUse::Fast]) {
+        for (&loss, memory) in Loss::ALL.iter().zip([MemoryUse::Small, MemoryUse::Fast].into_iter().cycle()) {
             let case = Case { images: 3, kind, loss, memory, seed: 5 };
             let model = case.model::<Pico>();
             let whole = case.alone(&model);
@@ -154,35 +154,77 @@ fn a_pass_after_a_split_one_is_whole_again() {
     assert!(after == [whole.clone(), whole]);
 }
 
+/// Runs a pass that cannot be made to its end: gives what was told of it, and with which words the rank ended.
+fn ended(group: Thread, images: usize, pass: impl FnOnce()) -> [Option<String>; 2] {
+    let told = Rc::new(Cell::new(None));
+    let lost = {
+        let told = told.clone();
+        Rc::new(move |error: &GroupError| told.set(Some(error.to_string())))
+    };
+    let whole = Rc::new(SplitBatch::new(Rc::new(group), images, lost));
+    // threads cannot end each other, so that their `abort` is a panic
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| as_part_of(whole, pass)));
+    let ended = ended.err().map(|payload| payload.downcast_ref::<String>().unwrap().clone());
+    [told.take(), ended]
+}
+
 #[test]
 fn a_rank_that_is_lost_within_a_pass_is_told_and_ends_all() {
     let case = Case { images: 2, kind: Kind::Mask, loss: Loss::Paper, memory: MemoryUse::Balanced, seed: 3 };
     let model = case.model::<Pico>();
-    let told = Mutex::new(Vec::new());
-    let ended = with_ranks(2, |group| {
-        if group.rank() == 1 {
-            return None;
-        }
-        // threads cannot end each other, so that their `abort` is a panic
-        let pass = std::panic::AssertUnwindSafe(|| {
-            let words = Rc::new(Cell::new(None));
-            let lost = {
-                let words = words.clone();
-                Rc::new(move |error: &GroupError| words.set(Some(error.to_string())))
-            };
-            let whole = SplitBatch::new(Rc::new(group), 2, lost);
-            let pass = std::panic::AssertUnwindSafe(|| {
-                as_part_of(Rc::new(whole), || case.pass(model.clone(), 0..1, 0.5));
-            });
-            let ended = std::panic::catch_unwind(pass);
-            told.lock().unwrap().push(words.take());
-            ended
-        });
-        let payload = pass().unwrap_err();
-        Some(payload.downcast_ref::<String>().unwrap().clone())
+    let ends = with_ranks(2, |group| match group.rank() {
+        0 => ended(group, 2, || drop(case.pass(model.clone(), 0..1, 0.5))),
+        _ => [None, None],
     });
-    assert_eq!(ended[0].as_deref(), Some("rank 0 ends all with status 1"));
-    assert_eq!(told.into_inner().unwrap(), [Some("rank 1 is gone".to_string())]);
+    let words = ["rank 1 is gone", "rank 0 ends all with status 1"];
+    assert_eq!(ends[0], words.map(|words| Some(words.to_string())));
+}
+
+type Pixel = Map<Const<1>, usize, Const<2>, Cpu>;
+
+/// A batch norm in training of one image `(1, side, side, 2)`.
+fn norm_of_one_image(side: usize, value: f32) -> [Vec<f32>; 2] {
+    let device = Cpu::default();
+    let x: Pixel = device.tensor_from_vec(vec![value; side * side * 2], (Const, side, side, Const));
+    let (y, [mean, _]) = ops::batch_norm(x.leaky_trace(), &device.ones(), &device.zeros(), false).unwrap();
+    [y.as_vec(), mean.as_vec()]
+}
+
+/// Each rank has one value a channel, of which alone there is no variance.
+#[test]
+fn a_variance_is_of_the_whole_batch() {
+    let found = with_ranks(2, |group| {
+        let value = group.rank() as f32;
+        as_part_of(Rc::new(SplitBatch::new(Rc::new(group), 2, Rc::new(|error| panic!("{error}")))), || {
+            norm_of_one_image(1, value)
+        })
+    });
+    for ([y, mean], sign) in found.iter().zip([-1.0, 1.0]) {
+        assert_eq!(mean, &[0.5, 0.5]);
+        assert!(y.iter().all(|y| (y - sign * 0.25 / (0.25 + 1e-5f32).sqrt() * 2.0).abs() < 1e-6), "{found:?}");
+    }
+    let refused = with_ranks(2, |group| {
+        ended(group, 1, || {
+            norm_of_one_image(1, 0.0);
+        })
+    });
+    for [_, words] in refused {
+        assert!(words.as_ref().is_some_and(|words| words.contains("needs more than one value a channel")), "{words:?}");
+    }
+}
+
+#[test]
+fn images_of_different_sides_are_told_and_end_all() {
+    let ends = with_ranks(2, |group| {
+        let side = 2 + group.rank();
+        ended(group, 2, || {
+            norm_of_one_image(side, 0.0);
+        })
+    });
+    let [[Some(told), _], [_, Some(status)]] = &ends[..] else { panic!("{ends:?}") };
+    let words = "one batch over several ranks has images of one side, but a map that has 4 pixels an image on rank 0 \
+                 has 9 on rank 1";
+    assert_eq!((&told[..], &status[..]), (words, "rank 1 ends all with status 1"));
 }
 
 #[test]

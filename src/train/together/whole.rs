@@ -8,7 +8,7 @@ use crate::nn::backend::bound::Backend;
 use std::fmt::{self, Debug, Formatter};
 use std::rc::Rc;
 
-/// Told why another rank was lost within a pass, before all ranks are ended.
+/// Told why ranks cannot go on with a pass, before all of them are ended.
 pub type RankLost = Rc<dyn Fn(&GroupError)>;
 
 /// A batch of which each rank of a group computes a part: for [`as_part_of`](crate::nn::as_part_of), around the training
@@ -39,8 +39,8 @@ pub struct SplitError {
 }
 
 impl SplitBatch {
-    /// A batch of so many images over the ranks of a group. Where one of them is lost within a pass, `lost` is told, and then
-    /// all ranks are ended with status 1.
+    /// A batch of so many images over the ranks of a group. Where one of them is lost within a pass, or has images of another
+    /// side, `lost` is told, and then all ranks are ended with status 1.
     pub fn new(group: Rc<dyn Group>, images: usize, lost: RankLost) -> Self {
         let cut = Cut::new(images, group.rank(), group.size());
         Self { group, cut, lost }
@@ -69,14 +69,15 @@ impl SplitBatch {
         self.cut
     }
 
-    /// How many rows of a map `rank` has that count, if this rank's map has `own`.
-    fn counted(&self, rank: usize, own: usize) -> usize {
-        self.rows_of(self.cut.counted(rank).len(), own)
+    /// How many rows of a map each image has, if this rank's has `own` in all.
+    fn rows_an_image(&self, own: usize) -> usize {
+        own / self.cut.computed().len()
     }
 
-    /// Rows of so many images. All images have as many.
-    fn rows_of(&self, images: usize, own: usize) -> usize {
-        own / self.cut.computed().len() * images
+    /// Nothing within a pass can be taken back, so that an error ends it for all.
+    fn end(&self, error: &GroupError) -> ! {
+        (self.lost)(error);
+        self.group.abort(1)
     }
 
     /// The numbers of each rank.
@@ -85,8 +86,7 @@ impl SplitBatch {
         let ranks = self.group.size();
         let mut all = vec![0; ranks * bytes.len()];
         if let Err(error) = self.group.gather(&bytes, &mut all, &vec![bytes.len(); ranks]) {
-            (self.lost)(&error);
-            self.group.abort(1);
+            self.end(&error);
         }
         let numbers = |bytes: &[u8]| bytes.as_chunks().0.iter().map(|v| f64::from_le_bytes(*v)).collect();
         all.chunks(bytes.len()).map(numbers).collect()
@@ -101,7 +101,7 @@ impl Debug for SplitBatch {
 
 impl WholeBatch for SplitBatch {
     fn rows(&self, own: usize) -> usize {
-        self.rows_of(self.cut.images(), own)
+        self.rows_an_image(own) * self.cut.images()
     }
 
     fn counts(&self) -> bool {
@@ -121,10 +121,20 @@ impl WholeBatch for SplitBatch {
     }
 
     fn moments(&self, own: usize, mean: &mut [f64], squares: &mut [f64]) {
-        let all = self.gather(&[&*mean, &*squares].concat());
+        let each = self.rows_an_image(own);
+        let all = self.gather(&[&[each as f64], &*mean, &*squares].concat());
+        if let Some((rank, part)) = all.iter().enumerate().find(|(_, part)| part[0] != each as f64) {
+            let me = self.group.rank();
+            self.end(&GroupError(format!(
+                "one batch over several ranks has images of one side, but a map that has {each} pixels an image on rank {me} \
+                 has {} on rank {rank}",
+                part[0]
+            )));
+        }
+        let channels = mean.len();
         let parts = all.iter().enumerate().map(|(rank, part)| {
-            let (mean, squares) = part.split_at(part.len() / 2);
-            Moments { rows: self.counted(rank, own), mean, squares }
+            let (mean, squares) = part[1..].split_at(channels);
+            Moments { rows: each * self.cut.counted(rank).len(), mean, squares }
         });
         merge_moments(parts, mean, squares);
     }
