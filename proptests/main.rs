@@ -10,6 +10,7 @@ mod on_cpu;
 #[cfg(feature = "cuda")]
 mod on_cuda;
 mod settings;
+mod split_batch;
 mod support;
 mod train;
 

@@ -30,7 +30,8 @@ struct Post {
     gone: Vec<bool>,
 }
 
-/// As many ranks, to be given to as many threads. A rank that is dropped is lost to the others.
+/// As many ranks, to be given to as many threads. A rank that is dropped is lost to the others: who waits for it gets an error,
+/// and what it has sent before still arrives.
 pub fn threads(size: usize) -> Vec<Thread> {
     let boxes = (0..size).map(|_| vec![None; size]).collect();
     let post = Mutex::new(Post { boxes, gone: vec![false; size] });
@@ -39,7 +40,7 @@ pub fn threads(size: usize) -> Vec<Thread> {
 }
 
 impl Thread {
-    /// Waits for `other` until `ready` gives something.
+    /// Waits for rank `other` until `ready` gives something.
     fn wait<T>(&self, other: usize, mut ready: impl FnMut(&mut Post) -> Option<T>) -> Result<T, GroupError> {
         let mut post = self.shared.post.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
@@ -158,6 +159,23 @@ mod tests {
             _ => group.gather(&[1], &mut [0; 2], &[1; 2]),
         });
         assert_eq!(results[1], Err(GroupError("rank 0 is gone".to_string())));
+    }
+
+    #[test]
+    fn a_rank_that_is_done_is_no_loss_to_those_who_wait_for_another() {
+        let results = with_ranks(3, |group| {
+            if group.rank() == 2 {
+                // long enough for rank 0 to be gone, which waits for nobody
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            let mut all = [9; 3];
+            match group.rank() {
+                0 => group.exchange(&[7, 7, 7], &[1; 3], &mut all[..1], &[1, 0, 0]),
+                _ => group.exchange(&[7, 7], &[0, 1, 1], &mut all, &[1; 3]),
+            }
+            .map(|()| all)
+        });
+        assert_eq!(results[1..], [Ok([7; 3]), Ok([7; 3])]);
     }
 
     #[test]

@@ -26,3 +26,4 @@ pub(crate) mod profile;
 pub mod resize;
 pub mod structure_loss;
 pub mod up2_concat;
+pub mod whole_batch;

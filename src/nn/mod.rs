@@ -20,11 +20,13 @@ pub(crate) mod shape;
 pub(crate) mod targets;
 pub(crate) mod variant;
 pub mod weights;
+pub(crate) mod whole_batch;
 
 pub use crate::kernels::device::Device as KernelDevice;
 pub use crate::kernels::exclusive_loss::IGNORED;
 pub use crate::kernels::memory_use::MemoryUse;
 pub use crate::kernels::precision::Precision;
+pub use crate::kernels::whole_batch::WholeBatch;
 pub use backend::bound::{Backend, BufferOf, FrozenOf, KernelError, SliceMutOf, StorageOf};
 #[cfg(feature = "cuda")]
 pub use backend::open_cuda::{CudaOpenError, open_cuda};
@@ -56,3 +58,4 @@ pub use weights::build::{BuildError, BuildOptions, Builder, Weights};
 pub use weights::initialiser::Initialiser;
 pub use weights::path::{Path, Segment};
 pub use weights::roles::{Counter, Frozen, Param, PerClass, PerClassShape, Statistic, Unused};
+pub use whole_batch::as_part_of;

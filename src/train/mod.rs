@@ -70,6 +70,8 @@ pub use session::{Session, TrainedClasses, open_session, open_session_on};
 pub use settings::{Generated, Layer, Resolved, Settings, SettingsError, resolve, resolve_for_own_images};
 pub use sources::{DataReport, EmptySet, InspectedFolders, Sources};
 pub use start::Start;
+pub use together::cut::Cut;
+pub use together::whole::{RankLost, SplitBatch, SplitError};
 pub use together::{Ranks, RanksError, Wishes};
 pub use trainer::{RunError, TrainedRun, Trainer};
 pub use validation::{Selection, ValidationScores};

@@ -26,6 +26,7 @@ pub mod shared;
 mod shared_tests;
 pub mod small_model;
 pub mod source;
+pub mod split_pass;
 pub mod tiff;
 pub mod toy;
 pub mod tree;

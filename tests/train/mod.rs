@@ -14,5 +14,6 @@ mod resume;
 mod run;
 mod session;
 mod sources;
+mod split_batch;
 mod together;
 mod trainer;

@@ -9,6 +9,7 @@ use super::vector::dispatch::vectorised;
 use crate::kernels::batch_norm::BatchNormKernel;
 use crate::kernels::batch_norm::EPSILON;
 use crate::kernels::profile::{Kind, scope};
+use crate::kernels::whole_batch::{WholeBatch, all_rows};
 use rayon::prelude::*;
 use std::convert::Infallible;
 
@@ -112,24 +113,34 @@ fn wide(x: &[f32]) -> Vec<f64> {
     x.iter().map(|v| f64::from(*v)).collect()
 }
 
-fn exact_mean(x: &[f32], c: usize) -> Vec<f64> {
-    let rows = x.len() / c;
-    let mut mean = blockwise(rows, c, |r, sums| add_rows(&x[r.start * c..r.end * c], sums));
-    mean.iter_mut().for_each(|m| *m /= rows as f64);
-    mean
+fn divide(x: &mut [f64], rows: usize) {
+    x.iter_mut().for_each(|v| *v /= rows as f64);
+}
+
+fn row_sums(x: &[f32], c: usize) -> Vec<f64> {
+    blockwise(x.len() / c, c, |r, sums| add_rows(&x[r.start * c..r.end * c], sums))
 }
 
 /// Mean of each channel.
-pub fn mean(x: &[f32], c: usize) -> Vec<f32> {
-    narrow(&exact_mean(x, c))
+pub fn mean(x: &[f32], c: usize, whole: Option<&dyn WholeBatch>) -> Vec<f32> {
+    let mut mean = row_sums(x, c);
+    if let Some(whole) = whole {
+        whole.sum(&mut mean);
+    }
+    divide(&mut mean, all_rows(whole, x.len() / c));
+    narrow(&mean)
 }
 
 /// Mean and biased variance of each channel.
-pub fn moments(x: &[f32], c: usize) -> [Vec<f64>; 2] {
+pub fn moments(x: &[f32], c: usize, whole: Option<&dyn WholeBatch>) -> [Vec<f64>; 2] {
     let rows = x.len() / c;
-    let mean = exact_mean(x, c);
+    let mut mean = row_sums(x, c);
+    divide(&mut mean, rows);
     let mut variance = blockwise(rows, c, |r, sums| add_squares(&x[r.start * c..r.end * c], &mean, sums));
-    variance.iter_mut().for_each(|v| *v /= rows as f64);
+    if let Some(whole) = whole {
+        whole.moments(rows, &mut mean, &mut variance);
+    }
+    divide(&mut variance, all_rows(whole, rows));
     [mean, variance]
 }
 
@@ -154,7 +165,8 @@ pub fn forward(x: &[f32], [mean, variance]: &[Vec<f64>; 2], scale: &[f32], bias:
     x.par_chunks(ROWS * c).zip(y.par_chunks_mut(ROWS * c)).for_each(|(x, y)| normalise(x, &affine, y));
 }
 
-/// Adds to the gradients of input, scale and bias; mean and variance are functions of the input.
+/// Adds to the gradients of input, scale and bias; mean and variance are functions of the input. Scale's and bias's are of
+/// these rows, the input's depends on those of the whole batch.
 #[allow(clippy::too_many_arguments)]
 pub fn backward(
     x: &[f32],
@@ -162,6 +174,7 @@ pub fn backward(
     scale: &[f32],
     bias: &[f32],
     relu: bool,
+    whole: Option<&dyn WholeBatch>,
     gy: &[f32],
     [gx, g_scale, g_bias]: [&mut [f32]; 3],
 ) {
@@ -169,17 +182,25 @@ pub fn backward(
     let inverse = inverse_deviation(variance);
     let factor = factors(&inverse, scale);
     let affine = Affine { mean, factor: &factor, bias: &wide(bias), relu };
-    let both = blockwise(rows, 2 * c, |r, both| {
+    let mut both = blockwise(rows, 2 * c, |r, both| {
         let (sums, dots) = both.split_at_mut(c);
         let range = r.start * c..r.end * c;
         add_gradients(&x[range.clone()], &gy[range], &affine, sums, dots);
     });
+    if let Some(whole) = whole.filter(|whole| !whole.counts()) {
+        whole.sum(&mut both);
+        return;
+    }
     let (sums, dots) = both.split_at(c);
     for i in 0..c {
         g_bias[i] += sums[i] as f32;
         g_scale[i] += (dots[i] * inverse[i]) as f32;
     }
-    let n = rows as f64;
+    if let Some(whole) = whole {
+        whole.sum(&mut both);
+    }
+    let (sums, dots) = both.split_at(c);
+    let n = all_rows(whole, rows) as f64;
     let g_mean: Vec<f64> = sums.iter().map(|s| s / n).collect();
     let slope: Vec<f64> = dots.iter().zip(&inverse).map(|(d, i)| d * i * i / n).collect();
     gx.par_chunks_mut(ROWS * c).zip(x.par_chunks(ROWS * c)).zip(gy.par_chunks(ROWS * c)).for_each(|((gx, x), gy)| {
@@ -191,19 +212,24 @@ impl BatchNormKernel for Cpu {
     /// Mean and variance.
     type Saved = [Vec<f64>; 2];
 
+    fn supports_parts(&self) -> bool {
+        true
+    }
+
     fn batch_norm(
         &self,
         x: &Buffer,
         scale: &Buffer,
         bias: &Buffer,
         relu: bool,
+        whole: Option<&dyn WholeBatch>,
         y: &mut [f32],
         (mean_out, variance_out): (&mut [f32], &mut [f32]),
     ) -> Result<[Vec<f64>; 2], Infallible> {
         let _work = scope(Kind::BatchNorm, 0);
-        let moments = moments(x, bias.len());
+        let moments = moments(x, bias.len(), whole);
         forward(x, &moments, scale, bias, relu, y);
-        let n = (x.len() / bias.len()) as f64;
+        let n = all_rows(whole, x.len() / bias.len()) as f64;
         let [mean, variance] = &moments;
         mean_out.copy_from_slice(&narrow(mean));
         for (out, v) in variance_out.iter_mut().zip(variance) {
@@ -212,9 +238,9 @@ impl BatchNormKernel for Cpu {
         Ok(moments)
     }
 
-    fn channel_mean(&self, x: &Buffer, channels: usize) -> Result<Buffer, Infallible> {
+    fn channel_mean(&self, x: &Buffer, channels: usize, whole: Option<&dyn WholeBatch>) -> Result<Buffer, Infallible> {
         let _work = scope(Kind::BatchNorm, 0);
-        Ok(mean(x, channels).into())
+        Ok(mean(x, channels, whole).into())
     }
 
     fn centred(&self, mut x: Buffer, mean: &Buffer) -> Result<Buffer, Infallible> {
@@ -229,12 +255,13 @@ impl BatchNormKernel for Cpu {
         scale: &Buffer,
         bias: &Buffer,
         relu: bool,
+        whole: Option<&dyn WholeBatch>,
         moments: [Vec<f64>; 2],
         gy: &Buffer,
         (gx, g_scale, g_bias): (&mut [f32], &mut [f32], &mut [f32]),
     ) -> Done {
         let _work = scope(Kind::BatchNorm, 0);
-        backward(x, &moments, scale, bias, relu, gy, [gx, g_scale, g_bias]);
+        backward(x, &moments, scale, bias, relu, whole, gy, [gx, g_scale, g_bias]);
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use super::rows::over_rows;
 use super::view::{Slice, SliceMut};
 use crate::kernels::batch_norm::{BatchNormKernel, EPSILON};
 use crate::kernels::device::Device;
+use crate::kernels::whole_batch::WholeBatch;
 
 const BATCH_NORM: Kernels = kernels!("batch_norm");
 
@@ -19,20 +20,27 @@ pub type Saved = Scratch;
 impl BatchNormKernel for Gpu {
     type Saved = Saved;
 
+    fn supports_parts(&self) -> bool {
+        false
+    }
+
     fn batch_norm(
         &self,
         x: &Buffer,
         scale: &Buffer,
         bias: &Buffer,
         relu: bool,
+        whole: Option<&dyn WholeBatch>,
         y: SliceMut<'_>,
         (mean, variance): (SliceMut<'_>, SliceMut<'_>),
     ) -> Result<Saved, GpuError> {
+        check_undivided(whole)?;
         let affine = [scale, bias].map(Slice::from);
         forward(self, x.into(), affine, relu, y, [mean, variance])
     }
 
-    fn channel_mean(&self, x: &Buffer, channels: usize) -> Result<Buffer, GpuError> {
+    fn channel_mean(&self, x: &Buffer, channels: usize, whole: Option<&dyn WholeBatch>) -> Result<Buffer, GpuError> {
+        check_undivided(whole)?;
         self.uninit(channels, |mean| channel_mean(self, x.into(), mean))
     }
 
@@ -46,13 +54,20 @@ impl BatchNormKernel for Gpu {
         _scale: &Buffer,
         bias: &Buffer,
         relu: bool,
+        whole: Option<&dyn WholeBatch>,
         saved: Saved,
         gy: &Buffer,
         (gx, g_scale, g_bias): (SliceMut<'_>, SliceMut<'_>, SliceMut<'_>),
     ) -> Result<(), GpuError> {
+        check_undivided(whole)?;
         let gradients = [gx, g_scale, g_bias];
         backward(self, x.into(), bias.into(), relu, &saved, gy.into(), gradients)
     }
+}
+
+/// Refuses a batch of which this process holds only a part: sums would have to leave the card within a pass.
+fn check_undivided(whole: Option<&dyn WholeBatch>) -> Result<(), GpuError> {
+    whole.map_or(Ok(()), |_| Err(GpuError::PART_OF_A_BATCH))
 }
 
 /// The mean of each channel.

@@ -19,6 +19,8 @@ pub enum GpuError {
 impl GpuError {
     /// A size that the kernels or cuBLAS cannot work on.
     pub const UNSUPPORTED_SIZE: Self = Self::Driver(DriverError(CUresult::CUDA_ERROR_NOT_SUPPORTED));
+    /// A batch of which this process holds only a part.
+    pub const PART_OF_A_BATCH: Self = Self::Driver(DriverError(CUresult::CUDA_ERROR_NOT_PERMITTED));
 }
 
 impl From<DriverError> for GpuError {
@@ -42,6 +44,10 @@ impl Display for GpuError {
                 CUresult::CUDA_ERROR_NOT_SUPPORTED => f.write_str(
                     "the GPU's kernels do not know this size, such as a head of more than 320 numbers or a product of \
                      2^31 rows: the CPU, or a smaller batch, computes it",
+                ),
+                CUresult::CUDA_ERROR_NOT_PERMITTED => f.write_str(
+                    "the GPU's kernels compute whole batches only: on GPUs no batch is split over several processes so \
+                     far, the CPU does it",
                 ),
                 code if is_lost(code) => f.write_str(&lost(&name(*error))),
                 _ => write!(f, "the GPU says {}", name(*error)),

@@ -1,6 +1,7 @@
 //! `Backend`, the trait bound of all modules and operations.
 
 use crate::kernels::all::AllKernels;
+use crate::kernels::batch_norm::BatchNormKernel as _;
 use crate::kernels::device::Device as KernelDevice;
 use crate::kernels::precision::Precision;
 use dfdx::prelude::*;
@@ -130,6 +131,11 @@ pub trait Backend: Device<f32> {
     /// Whether the device supports this precision; one that does not uses single precision instead.
     fn supports(&self, precision: Precision) -> bool {
         self.kernels().is_ok_and(|k| k.supports(precision))
+    }
+
+    /// Whether a batch can be held in parts, by several processes: see [`as_part_of`](crate::nn::as_part_of).
+    fn supports_parts(&self) -> bool {
+        self.kernels().is_ok_and(|k| k.supports_parts())
     }
 
     /// The precision of products when `precision` is asked for.

@@ -20,7 +20,8 @@ macro_rules! losses {
         impl Loss {
             /// The loss of the prediction and of the two outputs for deep supervision, in this order, all logits `(B,
             /// K, S, S)`, against masks of labels or index maps of classes. Each output holds its own piece of the
-            /// tape, so every loss uses all three.
+            /// tape, so every loss uses all three. It is a mean over images: the loss of a batch is the sum of its
+            /// parts' losses by their share of the images.
             ///
             /// # Panics
             /// When a run-time batch is empty, a run-time side is not square, or outputs and targets differ in shape.
@@ -51,7 +52,44 @@ losses! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::targets::IndexMaps;
+    use crate::nn::targets::{ClassWeights, IndexMaps, Known};
+
+    /// Ignored pixels, more of one image than of another, and weights of classes included.
+    #[test]
+    fn the_loss_of_a_batch_is_the_sum_of_its_parts_by_their_share_of_the_images() {
+        const IMAGES: usize = 3;
+        const PIXELS: usize = 64;
+        let device = Cpu::default();
+        let all = |each: usize, of: &dyn Fn(usize) -> f32| (0..IMAGES * each).map(of).collect::<Vec<f32>>();
+        let logits = all(2 * PIXELS, &|i| ((i * 37) % 101) as f32 / 20.0 - 2.5);
+        let masks = all(2 * PIXELS, &|i| ((i * 7) % 8) as f32 / 7.0);
+        let is_known = |image: usize, pixel: usize| (pixel * 31) % 17 > 2 + 5 * image;
+        let known = all(PIXELS, &|i| f32::from(u8::from(is_known(i / PIXELS, i % PIXELS))));
+        let index: Vec<u8> =
+            known.iter().enumerate().map(|(i, k)| if *k == 0.0 { 255 } else { (i % 3 / 2) as u8 }).collect();
+        let weights = ClassWeights::new(&device, &[0.25, 2.0], Const::<2>).unwrap();
+        let of = |loss: Loss, is_index: bool, images: std::ops::Range<usize>| {
+            let part = |numbers: &[f32], each: usize| numbers[images.start * each..images.end * each].to_vec();
+            let (count, side) = (images.len(), 8usize);
+            let planes =
+                |numbers: &[f32]| device.tensor_from_vec(part(numbers, 2 * PIXELS), (count, Const::<2>, side, side));
+            let outputs = [0, 1, 2].map(|_| planes(&logits));
+            let value = if is_index {
+                let bytes = &index[images.start * PIXELS..images.end * PIXELS];
+                let index = IndexMaps::new(&device, bytes, (count, Const::<2>, side)).unwrap();
+                loss.of(outputs, &Targets::from(&index).weighted(&weights))
+            } else {
+                let known = device.tensor_from_vec(part(&known, PIXELS), (count, Const::<1>, side, side));
+                loss.of(outputs, &Targets::from((&planes(&masks), &Known::OfAll(known))).weighted(&weights))
+            };
+            f64::from(value.unwrap().array())
+        };
+        for (&loss, is_index) in Loss::ALL.iter().flat_map(|loss| [(loss, false), (loss, true)]) {
+            let parts = of(loss, is_index, 0..1) / 3.0 + of(loss, is_index, 1..3) * 2.0 / 3.0;
+            let whole = of(loss, is_index, 0..3);
+            assert!((parts / whole - 1.0).abs() < 1e-6, "{loss}, index maps {is_index}: {parts}, wanted {whole}");
+        }
+    }
 
     #[test]
     fn every_loss_is_finite_and_reaches_all_three_outputs() {

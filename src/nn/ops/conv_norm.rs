@@ -1,7 +1,7 @@
 //! A convolution and batch normalisation with the batch's statistics (training) as one operation: the convolution's output
 //! is no tensor, is not copied and has no gradient on the tape.
 //!
-//! A 1x1 convolution is computed from `x - mean(x)`: the batch norm subtracts any constant again, and the
+//! A 1x1 convolution is computed from `x - mean(x)`, the mean of the whole batch: the batch norm subtracts any constant again, and the
 //! convolution's gradient sums to zero over the pixels, so that output and gradients are the same in exact arithmetic.
 //! In single precision they are far more accurate where a map's mean is much larger than its spread, as in the trunk.
 
@@ -15,6 +15,7 @@ use crate::kernels::memory_use::MemoryUse;
 use crate::kernels::precision::Precision;
 use crate::nn::backend::bound::{Backend, BufferOf, KernelError};
 use crate::nn::shape::Map;
+use crate::nn::whole_batch::whole_batch;
 use dfdx::prelude::*;
 
 /// Options of a convolution with a batch norm.
@@ -64,10 +65,11 @@ pub struct ConvNormRef<'a, C: ConstDim, CO: ConstDim, KH: ConstDim, KW: ConstDim
 pub type NormRef<'a, C, D> = [&'a Tensor<(C,), f32, D>; 2];
 
 /// [`conv2d`](super::conv2d::conv2d) without bias, then [`batch_norm`](super::batch_norm::batch_norm): the same function.
-/// `(B, H, H, C)` to `(B, H, H, CO)`, and the batch's mean and unbiased variance `(CO,)`.
+/// `(B, H, H, C)` to `(B, H, H, CO)`, and the batch's mean and unbiased variance `(CO,)`: the whole batch's, within
+/// [`as_part_of`](crate::nn::as_part_of).
 ///
 /// # Panics
-/// When a run-time batch is empty, a run-time side is not square, or the map has only one value per channel, of which there is no
+/// When a run-time batch is empty, a run-time side is not square, or the batch has only one value per channel, of which there is no
 /// variance.
 ///
 /// # Errors
@@ -110,7 +112,9 @@ fn erased<D: Backend, T: Tape<f32, D>>(
     ConvOptions { dilation, relu, precision, memory }: ConvOptions,
 ) -> Result<(Erased<4, D, T>, [Erased<1, D>; 2]), D::Err> {
     let (x, mut tape) = x.try_contiguous()?.split_tape();
-    check_values(*x.shape());
+    let whole = whole_batch();
+    let part_of = whole.as_deref();
+    check_values(*x.shape(), part_of);
     let device = x.device().clone();
     let ([batch, height, width, channels], [out_channels, _, kh, kw]) = (*x.shape(), *w.shape());
     let map = Extent::new(height, width);
@@ -124,7 +128,7 @@ fn erased<D: Backend, T: Tape<f32, D>>(
     };
     let (input, centre, convolved) = d.run(|k| {
         let mut input = d.view(&x);
-        let centre = if kh * kw == 1 { Some(k.channel_mean(&input, channels)?) } else { None };
+        let centre = if kh * kw == 1 { Some(k.channel_mean(&input, channels, part_of)?) } else { None };
         if let Some(centre) = &centre {
             input = k.centred(input, centre)?;
         }
@@ -134,7 +138,7 @@ fn erased<D: Backend, T: Tape<f32, D>>(
     let (y, (mean, (variance, saved))) = d.build_with(shape, |y| {
         d.build_with([out_channels], |mean| {
             d.build_with([out_channels], |variance| {
-                d.run(|k| k.batch_norm(&convolved, scale_view, bias_view, relu, y, (mean, variance)))
+                d.run(|k| k.batch_norm(&convolved, scale_view, bias_view, relu, part_of, y, (mean, variance)))
             })
         })
     })?;
@@ -166,9 +170,10 @@ fn erased<D: Backend, T: Tape<f32, D>>(
                     Input::Tensor(x, centre) => k.centred(d.view(&x), &centre),
                     Input::Buffer(input) => Ok(input),
                 };
+                let whole = whole.as_deref();
                 let norm_backward = |convolved: &BufferOf<D>| -> Result<BufferOf<D>, KernelError<D>> {
                     k.zeros(length, |g| {
-                        k.batch_norm_backward(convolved, &scale, &bias, relu, saved, &gy, (g, g_scale, g_bias))
+                        k.batch_norm_backward(convolved, &scale, &bias, relu, whole, saved, &gy, (g, g_scale, g_bias))
                     })
                 };
                 let (x, g_convolved) = match convolved {

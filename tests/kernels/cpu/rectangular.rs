@@ -176,7 +176,7 @@ impl Net<'_> {
                 let (mut mean, mut variance) = (vec![0.0; channels], vec![0.0; channels]);
                 written(length, |y| {
                     let statistics = (&mut mean[..], &mut variance[..]);
-                    done(Cpu.batch_norm(&convolved, &of("weight"), &of("bias"), relu, y, statistics));
+                    done(Cpu.batch_norm(&convolved, &of("weight"), &of("bias"), relu, None, y, statistics));
                 })
             }
         };

@@ -4,3 +4,4 @@ mod counts;
 mod kvasir;
 mod lost;
 mod resume;
+mod split_batch;
