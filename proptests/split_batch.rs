@@ -8,7 +8,7 @@ use sam2unet::kernels::cpu::Cpu;
 use sam2unet::kernels::device::Device;
 use sam2unet::nn::{Loss, MemoryUse, WholeBatch};
 use sam2unet::train::SplitBatch;
-use std::rc::Rc;
+use std::sync::Arc;
 
 sam2unet::variant! {
     pub Small16 = "small16", dim 16, heads 2, blocks [1 2 2 2], global [3], background 5, windows [4 4 6 3]
@@ -94,7 +94,7 @@ impl Case {
     /// Each rank's part.
     fn over(&self, ranks: usize) -> Vec<Norm> {
         let part = |group: Thread| {
-            let whole = SplitBatch::new(Rc::new(group), self.images, Rc::new(|error| panic!("{error}")));
+            let whole = SplitBatch::new(Arc::new(group), self.images);
             self.norm(whole.cut().computed(), Some(&whole))
         };
         with_ranks(ranks, part)

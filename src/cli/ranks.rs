@@ -7,6 +7,7 @@ use crate::group::alone::Alone;
 use crate::group::launcher::{Launched, launched};
 use crate::group::processes::{Group, GroupError};
 use clap::{Args, value_parser};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How several processes wait for each other.
@@ -35,9 +36,9 @@ impl Waiting {
     pub fn run(
         self,
         command: &str,
-        work: impl FnOnce(&dyn Group) -> Result<Status, Failure>,
+        work: impl FnOnce(&Arc<dyn Group>) -> Result<Status, Failure>,
     ) -> Result<Status, Failure> {
-        let Some(launched) = launched() else { return work(&Alone) };
+        let Some(launched) = launched() else { return work(&(Arc::new(Alone) as Arc<dyn Group>)) };
         let is_silent = launched.rank.is_some_and(|rank| rank > 0);
         silence(is_silent);
         let group = several(&launched, Duration::from_secs(self.mpi_timeout.into())).inspect_err(|_| {
@@ -46,7 +47,7 @@ impl Waiting {
             }
         })?;
         // said before MPI ends: nobody leaves with a failure until then
-        work(&*group).or_else(|failure| {
+        work(&group).or_else(|failure| {
             warn(format_args!("{command}: {failure}"));
             Ok(failure.status)
         })
@@ -54,7 +55,7 @@ impl Waiting {
 }
 
 #[cfg(not(feature = "mpi"))]
-fn several(launched: &Launched, _: Duration) -> Result<Box<dyn Group>, Failure> {
+fn several(launched: &Launched, _: Duration) -> Result<Arc<dyn Group>, Failure> {
     let Launched { variable, size, .. } = launched;
     Err(Failure::input(format_args!(
         "{variable} is {size}: this is one of {size} processes, and this program was built without MPI, so that each would do all of \
@@ -63,7 +64,7 @@ fn several(launched: &Launched, _: Duration) -> Result<Box<dyn Group>, Failure> 
 }
 
 #[cfg(feature = "mpi")]
-fn several(_: &Launched, limit: Duration) -> Result<Box<dyn Group>, Failure> {
+fn several(_: &Launched, limit: Duration) -> Result<Arc<dyn Group>, Failure> {
     use crate::group::mpi::{MpiGroup, StartError};
     let group = MpiGroup::start(limit, last_words).map_err(|error| {
         if !matches!(error, StartError::Foreign { .. }) {
@@ -73,7 +74,7 @@ fn several(_: &Launched, limit: Duration) -> Result<Box<dyn Group>, Failure> {
     })?;
     silence(group.rank() > 0);
     end_all_at_a_panic(&group);
-    Ok(Box::new(group))
+    Ok(Arc::new(group))
 }
 
 /// A panic leaves the process at once, with status 101, as the launcher then ends the others. To unwind would wait for them in
@@ -95,8 +96,7 @@ fn name(group: &dyn Group) -> String {
 
 /// Ends all ranks, as this one cannot go on and the others do not know: says why, with rank and host.
 pub(crate) fn end_all(group: &dyn Group, error: &GroupError) -> ! {
-    last_words(&format!("{}: {error}", name(group)));
-    group.abort(Status::Failed as i32)
+    group.abort(&error.to_string(), Status::Failed as i32)
 }
 
 /// The longest message that a rank tells the others, in bytes.
@@ -188,7 +188,7 @@ mod tests {
     fn over_mpi_a_panic_of_rank_1_ends_all() {
         let ended = Waiting { mpi_timeout: 60 }.run("test", |group| {
             assert!(group.rank() != 1, "on purpose");
-            meet(group)
+            meet(&**group)
         });
         panic!("{ended:?}");
     }
@@ -202,7 +202,7 @@ mod tests {
             if group.rank() == 1 {
                 std::thread::sleep(Duration::from_secs(100));
             }
-            meet(group)
+            meet(&**group)
         });
         panic!("{ended:?}");
     }
@@ -214,7 +214,7 @@ mod tests {
     fn over_mpi_a_failure_of_rank_2_is_everyones() {
         let ended = Waiting { mpi_timeout: 60 }.run("test", |group| {
             let result = if group.rank() == 2 { Err(Failure::input("no such file")) } else { Ok(Status::Done) };
-            settle(group, result)
+            settle(&**group, result)
         });
         std::process::exit(ended.map_or(99, |status| status as i32));
     }

@@ -13,6 +13,7 @@ use crate::train::settings::layers::{Layer, resolve, resume};
 use crate::train::trainer::Trainer;
 use clap::Args;
 use std::path::{Path, PathBuf, absolute};
+use std::sync::Arc;
 
 /// What `--help` says after the flags.
 const EXAMPLES: &str = "\
@@ -97,10 +98,10 @@ impl Train {
         self.waiting.run("train", |group| self.with(group))
     }
 
-    fn with(self, group: &dyn Group) -> Result<Status, Failure> {
-        match settle(group, self.begun())? {
+    fn with(self, group: &Arc<dyn Group>) -> Result<Status, Failure> {
+        match settle(&**group, self.begun())? {
             Begun::Printed(status) => Ok(status),
-            Begun::Run { trainer, resumed } => trained(trainer.group(group), resumed),
+            Begun::Run { trainer, resumed } => trained(trainer.group(group.clone()), resumed),
         }
     }
 

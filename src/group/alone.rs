@@ -33,7 +33,7 @@ impl Group for Alone {
         Ok(())
     }
 
-    fn abort(&self, status: i32) -> ! {
+    fn abort(&self, _: &str, status: i32) -> ! {
         std::process::exit(status)
     }
 }

@@ -27,7 +27,7 @@ pub struct MpiGroup {
     host: String,
     local: (usize, usize),
     limit: Duration,
-    on_lost: fn(&str),
+    on_abort: fn(&str),
     /// MPI is called by one thread at a time.
     calls: Mutex<()>,
     _universe: Universe,
@@ -67,11 +67,11 @@ pub enum StartError {
 
 impl MpiGroup {
     /// Starts MPI; every process of the launcher calls it. `limit` is how long a collective may take before a rank is taken for
-    /// lost: then `on_lost` gets one line to be said, and all processes end with status 1.
+    /// lost: then all processes end with status 1. `on_abort` is told one line to be said before they are ended, for this or another reason.
     ///
     /// # Errors
     /// When the launcher is another MPI's, which would leave each process alone; when MPI was built without threads.
-    pub fn start(limit: Duration, on_lost: fn(&str)) -> Result<Self, StartError> {
+    pub fn start(limit: Duration, on_abort: fn(&str)) -> Result<Self, StartError> {
         // a run with threads of its own computes, and calls, on one of these
         let (universe, level) = initialize_with_threading(Threading::Serialized).ok_or(StartError::Twice)?;
         if level < Threading::Serialized {
@@ -85,7 +85,7 @@ impl MpiGroup {
         let machine = world.split_shared(world.rank());
         let local = (machine.rank() as usize, machine.size() as usize);
         let host = processor_name().unwrap_or_else(|_| "a machine without a name".to_string());
-        Ok(Self { rank, size, host, local, limit, on_lost, calls: Mutex::new(()), _universe: universe })
+        Ok(Self { rank, size, host, local, limit, on_abort, calls: Mutex::new(()), _universe: universe })
     }
 
     fn calls(&self) -> MutexGuard<'_, ()> {
@@ -101,10 +101,8 @@ impl MpiGroup {
             };
             let waited = begun.elapsed();
             if waited > self.limit {
-                let (Self { rank, host, .. }, seconds) = (self, waited.as_secs());
-                (self.on_lost)(&format!("rank {rank} ({host}): no answer from the others for {seconds} s"));
                 // what was begun cannot be taken back: nobody may go on
-                self.abort(1);
+                self.abort(&format!("no answer from the others for {} s", waited.as_secs()), 1);
             }
             if waited > KEEPS_CORE { sleep(SLEEP) } else { yield_now() }
         }
@@ -196,7 +194,8 @@ impl Group for MpiGroup {
         Ok(())
     }
 
-    fn abort(&self, status: i32) -> ! {
+    fn abort(&self, reason: &str, status: i32) -> ! {
+        (self.on_abort)(&format!("rank {} ({}): {reason}", self.rank, self.host));
         SimpleCommunicator::world().abort(status)
     }
 }

@@ -34,6 +34,6 @@ pub trait Group: Debug + Send + Sync {
     /// When a rank is lost, or more is sent than can be.
     fn exchange(&self, send: &[u8], sent: &[usize], receive: &mut [u8], received: &[usize]) -> Result<(), GroupError>;
 
-    /// Ends all of them, now, with this exit status. No other rank has to take part.
-    fn abort(&self, status: i32) -> !;
+    /// Ends all of them, now, with this exit status, and lets somebody say why. No other rank has to take part.
+    fn abort(&self, reason: &str, status: i32) -> !;
 }

@@ -114,8 +114,8 @@ impl Group for Thread {
     }
 
     /// A thread cannot end the others: it panics, and is lost to them.
-    fn abort(&self, status: i32) -> ! {
-        panic!("rank {} ends all with status {status}", self.rank)
+    fn abort(&self, reason: &str, status: i32) -> ! {
+        panic!("rank {} ends all with status {status}: {reason}", self.rank)
     }
 }
 

@@ -29,9 +29,10 @@ thread_local! {
 /// use sam2unet::nn::{Map, as_part_of, ops};
 /// use sam2unet::train::SplitBatch;
 /// use std::rc::Rc;
+/// use std::sync::Arc;
 ///
 /// // one process has all two images
-/// let whole = SplitBatch::new(Rc::new(Alone), 2, Rc::new(|_| ()));
+/// let whole = SplitBatch::new(Arc::new(Alone), 2);
 /// let device = Cpu::default();
 /// let x: Map<Const<2>, Const<4>, Const<3>, Cpu> = device.sample_normal();
 /// let [scale, bias] = [device.ones(), device.zeros()];

@@ -75,7 +75,7 @@ pub(super) fn open_learner(
     classes: &TrainedClasses,
     named: Option<&Classes>,
     saved: Option<&Path>,
-    ranks: &Ranks<'_>,
+    ranks: &Ranks,
     note: &mut dyn FnMut(Note),
 ) -> Result<(Box<dyn Learner>, Option<Report>), PrepareError> {
     let mut random = Initialiser::new(settings.seed);
@@ -122,7 +122,7 @@ fn from_file(
     file: &WeightFile,
     scope: Scope,
     rest: &mut dyn WeightSource,
-    ranks: &Ranks<'_>,
+    ranks: &Ranks,
 ) -> Result<(Opened, Option<Report>), PrepareError> {
     let loaded = load(file, &specs(settings.variant, classes.count), scope);
     if let Err(CheckpointError::Mismatch { .. }) = &loaded
@@ -140,7 +140,7 @@ fn from_file(
 ///
 /// # Errors
 /// When rank 0 cannot, or the device fails.
-pub(super) fn open_told(settings: &Settings, device: &Device, classes: &TrainedClasses, ranks: &Ranks<'_>) -> Opened {
+pub(super) fn open_told(settings: &Settings, device: &Device, classes: &TrainedClasses, ranks: &Ranks) -> Opened {
     built(settings, device, classes, &mut ToldSource::told(ranks))
 }
 
@@ -150,7 +150,7 @@ fn open(
     device: &Device,
     classes: &TrainedClasses,
     source: &mut dyn WeightSource,
-    ranks: &Ranks<'_>,
+    ranks: &Ranks,
 ) -> Opened {
     match ranks.are_several() {
         true => built(settings, device, classes, &mut ToldSource::telling(ranks, source)),

@@ -17,6 +17,7 @@
 
 pub(crate) mod adamw;
 pub(crate) mod control;
+pub(crate) mod epoch_scores;
 pub(crate) mod error;
 pub(crate) mod events;
 pub(crate) mod gradient_walk;
@@ -36,6 +37,7 @@ pub(crate) mod session;
 pub mod settings;
 pub(crate) mod sources;
 pub(crate) mod start;
+pub(crate) mod step;
 pub(crate) mod together;
 pub(crate) mod trainer;
 pub(crate) mod validation;
@@ -71,7 +73,7 @@ pub use settings::{Generated, Layer, Resolved, Settings, SettingsError, resolve,
 pub use sources::{DataReport, EmptySet, InspectedFolders, Sources};
 pub use start::Start;
 pub use together::cut::Cut;
-pub use together::whole::{RankLost, SplitBatch, SplitError};
+pub use together::whole::{SplitBatch, SplitError};
 pub use together::{Ranks, RanksError, Wishes};
 pub use trainer::{RunError, TrainedRun, Trainer};
 pub use validation::{Selection, ValidationScores};

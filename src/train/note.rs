@@ -123,7 +123,8 @@ impl fmt::Display for Note {
             Self::IdleRanks { ranks, batches } => write!(
                 f,
                 "{ranks} processes, but a step has {batches} batch{}, so {} of them have nothing to do; `accumulate` = {ranks} would use \
-                 them all (a step is then of more images, which may want another learning rate)",
+                 them all (a step is then of more images, which may want another learning rate), and so would `split_batch`, which cuts \
+                 each batch",
                 if *batches == 1 { "" } else { "es" },
                 ranks - batches
             ),

@@ -39,6 +39,11 @@ impl Step {
     pub fn images(&self) -> usize {
         self.batches.iter().map(|batch| batch.samples.len()).sum()
     }
+
+    /// A batch's share of it, so that the step's gradient is that of the mean over its images, whatever its batches.
+    pub fn share(&self, batch: &BatchRequest) -> f64 {
+        batch.samples.len() as f64 / self.images() as f64
+    }
 }
 
 impl Plan {

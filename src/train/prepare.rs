@@ -23,6 +23,7 @@ use super::start::{Place, RUNS, Start};
 use super::together::digest::Digest;
 use super::together::moments::tell_optimiser;
 use super::together::ranks::Ranks;
+use super::together::whole::SplitBatch;
 use crate::data::classes::class::Classes;
 use crate::data::description::classes::GivenClasses;
 use crate::data::error::DataError;
@@ -60,7 +61,7 @@ pub fn prepare(
     start: Start,
     command: Vec<String>,
     observer: &mut dyn Observer,
-    ranks: &Ranks<'_>,
+    ranks: &Ranks,
 ) -> Result<Prepared, PrepareError> {
     ranks.settle(prepared(start, command, observer, ranks))
 }
@@ -70,7 +71,7 @@ fn prepared(
     start: Start,
     command: Vec<String>,
     observer: &mut dyn Observer,
-    ranks: &Ranks<'_>,
+    ranks: &Ranks,
 ) -> Result<Prepared, PrepareError> {
     let finished = finished_at(&start, observer)?;
     match ranks.tell_value("whether the run is finished", ranks.is_first().then_some(finished))? {
@@ -111,7 +112,7 @@ fn ready(
     start: Start,
     command: Vec<String>,
     observer: &mut dyn Observer,
-    ranks: &Ranks<'_>,
+    ranks: &Ranks,
 ) -> Result<Prepared, PrepareError> {
     let Start { mut settings, place, data, kept, any_memory } = start;
     let device = open_device(&mut settings, &place, observer, ranks)?;
@@ -125,8 +126,12 @@ fn ready(
     let from_step = saved.as_ref().map(|(_, step)| *step);
     let from_step = ranks.tell_value("the step of the checkpoint", ranks.is_first().then_some(from_step))?;
     let resumed = from_step.is_some();
-    if ranks.size() > settings.accumulate {
-        note(observer, Note::IdleRanks { ranks: ranks.size(), batches: settings.accumulate });
+    match settings.split_batch && ranks.are_several() {
+        true => SplitBatch::check(&device)?,
+        false if ranks.size() > settings.accumulate => {
+            note(observer, Note::IdleRanks { ranks: ranks.size(), batches: settings.accumulate });
+        }
+        false => {}
     }
     if let Place::Resumed { moved, .. } = &place
         && resumed
@@ -178,7 +183,7 @@ fn open_device(
     settings: &mut Settings,
     place: &Place,
     observer: &mut dyn Observer,
-    ranks: &Ranks<'_>,
+    ranks: &Ranks,
 ) -> Result<Device, PrepareError> {
     let (local, _) = ranks.group().local();
     let device = settings.device.open_for(local)?;
@@ -240,7 +245,7 @@ fn open_sources(
 }
 
 /// Sees whether all ranks are about to do the same.
-fn compare(settings: &Settings, device: &Device, sources: &Sources, ranks: &Ranks<'_>) -> Result<(), PrepareError> {
+fn compare(settings: &Settings, device: &Device, sources: &Sources, ranks: &Ranks) -> Result<(), PrepareError> {
     if !ranks.are_several() {
         return Ok(());
     }
@@ -365,7 +370,7 @@ impl PreparedRun {
         mut self,
         control: Control<'_>,
         observer: &mut dyn Observer,
-        ranks: &Ranks<'_>,
+        ranks: &Ranks,
     ) -> Result<Outcome, TrainError> {
         let folder = self.folder.as_mut().map(|(folder, _)| folder);
         let outcome =

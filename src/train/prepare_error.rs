@@ -8,6 +8,7 @@ use super::run_folder::error::FolderError;
 use super::settings::error::SettingsError;
 use super::sources::EmptySet;
 use super::together::error::RanksError;
+use super::together::whole::SplitError;
 use crate::checkpoint::error::CheckpointError;
 use crate::data::error::DataError;
 use crate::device::DeviceError;
@@ -124,6 +125,9 @@ pub enum PrepareError {
     /// Training takes more memory than there is.
     #[error("{0}")]
     Memory(Box<Shortage>),
+    /// A batch cannot be split on this device.
+    #[error("`split_batch`: {0}")]
+    Split(#[from] SplitError),
     /// Another process of the run cannot begin, is lost, or is not like this one.
     #[error(transparent)]
     Ranks(#[from] RanksError),

@@ -1,11 +1,7 @@
 //! The training loop: epochs of steps, validation, checkpoints; stopped and resumed at any step.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use rayon::prelude::*;
 
 use super::control::Control;
 use super::error::TrainError;
@@ -24,29 +20,16 @@ use super::schedule::cosine;
 use super::settings::settings::Settings;
 use super::sources::Sources;
 use super::together::digest::Digest;
-use super::together::error::RanksError;
 use super::together::ranks::{Ranks, Wishes};
-use super::together::sum::{GradientSum, Seen};
-use super::together::tree::leaves;
-use super::validation::{
-    ImageScores, Selection, ValidationScores, over, score_image, scores_of_bytes, scores_to_bytes,
-};
+use super::together::sum::GradientSum;
+use super::validation::Selection;
 use crate::checkpoint::version::{FORMAT_KEY, MODEL_FORMAT};
-use crate::data::classes::class::Classes;
 use crate::data::dataset::Dataset;
 use crate::data::example::normalisation_metadata;
 use crate::data::flip::Flips;
-use crate::data::loader::{Batch, BatchRequest, Loader};
+use crate::data::loader::{BatchRequest, Loader};
 use crate::nn::weights::spec::Value;
 
-/// Validation images scored at a time, in parallel, after the model saw them one by one: as many as so many bytes of logits are of,
-/// but at most 16.
-const SCORED_TOGETHER: usize = 16;
-const LOGITS_HELD: usize = 256 << 20;
-/// A device that lags behind the host is asked for its losses after as many steps, or when the oldest of them was begun so
-/// long ago; another after each.
-const STEPS_UNREAD: usize = 16;
-const TIME_UNREAD: Duration = Duration::from_secs(1);
 /// Threads that prepare images; more would take cores from the model.
 const MOST_LOADER_THREADS: usize = 4;
 
@@ -78,7 +61,7 @@ pub fn train_together(
     learner: &mut dyn Learner,
     control: Control<'_>,
     observer: &mut dyn Observer,
-    ranks: &Ranks<'_>,
+    ranks: &Ranks,
 ) -> Result<Outcome, TrainError> {
     ranks.settle(trained(settings, sources, folder, learner, control, observer, ranks))
 }
@@ -91,7 +74,7 @@ fn trained(
     learner: &mut dyn Learner,
     control: Control<'_>,
     observer: &mut dyn Observer,
-    ranks: &Ranks<'_>,
+    ranks: &Ranks,
 ) -> Result<Outcome, TrainError> {
     sources.check_not_empty()?;
     let plan = Plan::new(settings, sources.training.len());
@@ -201,38 +184,38 @@ pub fn is_finished(state: &State, plan: &Plan) -> bool {
     state.finished && state.step >= plan.steps
 }
 
-/// A run under way.
-struct Run<'a> {
-    settings: &'a Settings,
-    sources: &'a Sources,
-    plan: Plan,
-    ranks: &'a Ranks<'a>,
+/// A run under way. Its steps are in [`step`](super::step), its validation in [`epoch_scores`](super::epoch_scores).
+pub(super) struct Run<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) sources: &'a Sources,
+    pub(super) plan: Plan,
+    pub(super) ranks: &'a Ranks,
     /// Rank 0's.
-    folder: Option<&'a mut RunFolder>,
-    learner: &'a mut dyn Learner,
-    sum: GradientSum,
-    control: Control<'a>,
-    observer: &'a mut dyn Observer,
-    selection: Selection,
+    pub(super) folder: Option<&'a mut RunFolder>,
+    pub(super) learner: &'a mut dyn Learner,
+    pub(super) sum: GradientSum,
+    pub(super) control: Control<'a>,
+    pub(super) observer: &'a mut dyn Observer,
+    pub(super) selection: Selection,
     /// Its sum of losses and the log lack the steps in `unread`; no checkpoint is written while there are any.
-    state: State,
+    pub(super) state: State,
     /// Steps that were made, whose losses were not asked for yet.
-    unread: Vec<Unread>,
+    pub(super) unread: Vec<Unread>,
     /// When the first of them was begun.
-    unread_since: Instant,
-    last_save: Instant,
+    pub(super) unread_since: Instant,
+    pub(super) last_save: Instant,
 }
 
 /// A step whose loss the device may still be computing.
-struct Unread {
-    step: u64,
-    batches: Vec<BatchRequest>,
-    images: usize,
-    rate: f64,
+pub(super) struct Unread {
+    /// Which step it is, from 1.
+    pub(super) number: u64,
+    pub(super) step: Step,
+    pub(super) rate: f64,
 }
 
 /// What a validation found.
-enum Scored {
+pub(super) enum Scored {
     /// It was stopped.
     Stopped,
     /// The model is the best so far.
@@ -286,7 +269,7 @@ impl Run<'_> {
         let mut steps = self.plan.epoch(self.settings, self.state.epoch);
         steps.drain(..self.state.step_in_epoch as usize);
         steps.truncate(left);
-        let requests = steps.iter().flat_map(|step| step.batches[self.own_batches(step)].to_vec()).collect();
+        let requests = steps.iter().flat_map(|step| self.own_requests(step)).collect();
         let mut loader = Loader::new(self.sources.training.clone(), requests, self.loader_threads());
         if self.stopped()? {
             return Ok(Flow::Stop);
@@ -309,82 +292,8 @@ impl Run<'_> {
         Ok(Flow::On)
     }
 
-    /// This rank's batches of a step.
-    fn own_batches(&self, step: &Step) -> Range<usize> {
-        leaves(self.ranks.rank(), self.ranks.size(), step.batches.len())
-    }
-
-    /// One optimiser step, whose batches are in memory one after the other. It is made whole or not at all, as it is
-    /// saved whole or not at all.
-    fn step(&mut self, step: &Step, loader: &mut Loader, rate: f64) -> Result<(), TrainError> {
-        if self.unread.is_empty() {
-            self.unread_since = Instant::now();
-        }
-        let one = step.batches.len() == 1 && !self.ranks.are_several();
-        let learnt = if one { self.learn_one(step, loader) } else { self.learn(step, loader) };
-        // what one rank lacks, no rank goes on without
-        let seen = match self.ranks.together(self.state.step, learnt) {
-            Ok(seen) => seen,
-            Err(error) => {
-                self.learner.abandon_step();
-                if matches!(error, TrainError::Data(_) | TrainError::Ranks(RanksError::Failed { .. })) {
-                    // a file went away: what was learnt in the steps before should not go with it
-                    self.write_checkpoint(false)?;
-                }
-                return Err(error);
-            }
-        };
-        let losses = match one {
-            true => {
-                self.learner.update(rate)?;
-                None
-            }
-            false => {
-                let sizes = self.learner.sizes();
-                let seen = seen.gathered(self.ranks, step.batches.len(), sizes.statistics)?;
-                let gradient = self.sum.total(self.ranks, sizes.gradient)?;
-                self.learner.update_with(gradient, &seen.statistics, rate)?;
-                Some(seen.losses)
-            }
-        };
-        self.state.step += 1;
-        self.state.step_in_epoch += 1;
-        let made = Unread { step: self.state.step, batches: step.batches.clone(), images: step.images(), rate };
-        match losses {
-            Some(losses) => self.log_steps(vec![made], losses),
-            None => {
-                self.unread.push(made);
-                let due = self.unread.len() >= STEPS_UNREAD || self.unread_since.elapsed() >= TIME_UNREAD;
-                if due || !self.learner.is_asynchronous() { self.read_losses() } else { Ok(()) }
-            }
-        }
-    }
-
-    /// The only batch of a step, whose gradient stays where it was computed.
-    fn learn_one(&mut self, step: &Step, loader: &mut Loader) -> Result<Seen, TrainError> {
-        for _ in &step.batches {
-            self.learner.accumulate(&next_of(loader)?, 1.0, self.settings.loss)?;
-        }
-        Ok(Seen::default())
-    }
-
-    /// This rank's batches of a step: adds up their gradients in `sum`.
-    fn learn(&mut self, step: &Step, loader: &mut Loader) -> Result<Seen, TrainError> {
-        self.sum.begin(step.batches.len());
-        let (images, mut seen) = (step.images(), Seen::default());
-        for index in self.own_batches(step) {
-            let (batch, request) = (next_of(loader)?, &step.batches[index]);
-            self.learner.accumulate(&batch, share(request, images) as f32, self.settings.loss)?;
-            let mut gradient = self.sum.buffer();
-            self.learner.take_batch(&mut gradient, &mut seen.statistics)?;
-            self.sum.push(index, gradient);
-        }
-        seen.losses = self.learner.losses()?;
-        Ok(seen)
-    }
-
     /// Asks for the losses of the steps in `unread`, which are all of this epoch, and logs them.
-    fn read_losses(&mut self) -> Result<(), TrainError> {
+    pub(super) fn read_losses(&mut self) -> Result<(), TrainError> {
         if self.unread.is_empty() {
             return Ok(());
         }
@@ -393,23 +302,23 @@ impl Run<'_> {
     }
 
     /// Logs steps, whose batches had these losses.
-    fn log_steps(&mut self, steps: Vec<Unread>, losses: Vec<f64>) -> Result<(), TrainError> {
+    pub(super) fn log_steps(&mut self, steps: Vec<Unread>, losses: Vec<f64>) -> Result<(), TrainError> {
         let seconds = self.unread_since.elapsed().as_secs_f64() / steps.len() as f64;
         let mut losses = losses.into_iter();
-        for Unread { step, batches, images, rate } in steps {
+        for Unread { number: step, step: made, rate } in steps {
             let mut loss = 0.0;
-            for request in &batches {
+            for request in &made.batches {
                 let lost = || LearnError::Batch("a batch has no loss".to_string());
                 let batch_loss = losses.next().ok_or_else(lost)?;
                 if !batch_loss.is_finite() {
                     return Err(self.loss_error(batch_loss, request, step, rate));
                 }
-                loss += share(request, images) * batch_loss;
+                loss += made.share(request) * batch_loss;
             }
             self.state.epoch_loss += loss;
             let epoch = self.state.epoch + 1;
             self.log(&Record::Step { step, epoch, loss, lr: rate, seconds })?;
-            self.observer.event(&Event::Step { step, epoch, loss, rate, seconds, images });
+            self.observer.event(&Event::Step { step, epoch, loss, rate, seconds, images: made.images() });
         }
         Ok(())
     }
@@ -428,7 +337,7 @@ impl Run<'_> {
     }
 
     /// Appends a line to the log.
-    fn log(&mut self, record: &Record) -> Result<(), TrainError> {
+    pub(super) fn log(&mut self, record: &Record) -> Result<(), TrainError> {
         let logged = self.folder.as_mut().map_or(Ok(()), |folder| folder.log(record));
         logged.map_err(|source| self.folder_error(source))
     }
@@ -468,110 +377,19 @@ impl Run<'_> {
         Ok(Flow::On)
     }
 
-    /// Validates, logs it, and says whether the model is the best so far.
-    fn score_epoch(&mut self) -> Result<Scored, TrainError> {
-        let (epoch, step) = (self.state.epoch + 1, self.state.step);
-        let loss = self.state.epoch_loss / self.state.step_in_epoch as f64;
-        let summary = match &self.sources.validation {
-            None => None,
-            Some(dataset) => {
-                let dataset = dataset.clone();
-                let validated = self.validate(&dataset);
-                let summary = match self.ranks.settle(validated) {
-                    Ok(Some(summary)) => summary,
-                    Ok(None) => return Ok(Scored::Stopped),
-                    Err(error) => {
-                        // as in a step: the epoch's steps stay, its validation comes at the resume
-                        self.write_checkpoint(false)?;
-                        return Err(error);
-                    }
-                };
-                self.log(&Record::Validation { epoch, validation: &summary })?;
-                Some(summary)
-            }
-        };
-        let score = summary.as_ref().map_or(loss, |summary| self.selection.score(summary));
-        let better = |old: f64| if summary.is_some() { self.selection.is_better(score, old) } else { score < old };
-        // where no validation image shows a class, there is no score, and the first model stays the best
-        let score = match summary.is_some() && score.is_nan() && self.state.best.is_none() {
-            true => self.selection.worst(),
-            false => score,
-        };
-        let best = score.is_finite() && self.state.best.is_none_or(|old| better(old.score));
-        let selection = self.selection;
-        self.observer.event(&Event::Epoch { epoch, loss, validation: summary.as_ref(), selection, best });
-        Ok(if best { Scored::Best(Best { epoch, step, score }) } else { Scored::NotBest })
-    }
-
-    /// Scores the maps that `predict` would save; `None` if it was stopped. Of `n` ranks each takes every `n`-th image.
-    fn validate(&mut self, dataset: &Arc<dyn Dataset>) -> Result<Option<ValidationScores>, TrainError> {
-        let (side, count) = (self.settings.size, dataset.len());
-        let (rank, size) = (self.ranks.rank(), self.ranks.size());
-        // one image at a time, as `predict` does: the same arithmetic, on the same device, gives the same map
-        let own: Vec<usize> = (rank..count).step_by(size).collect();
-        let request = |index: &usize| BatchRequest { side, samples: vec![(*index, Flips::default())] };
-        let mut loader = Loader::new(dataset.clone(), own.iter().map(request).collect(), self.loader_threads());
-        let classes = dataset.classes().map_or(1, Classes::len);
-        let together = (LOGITS_HELD / (4 * classes * side * side)).clamp(1, SCORED_TOGETHER);
-        let mut scores = Vec::with_capacity(own.len());
-        let mut unscored = Vec::with_capacity(together);
-        let rounds = count.div_ceil(size);
-        for round in 0..rounds {
-            let wishes = self.wishes(false)?;
-            if wishes.stop {
-                return Ok(None);
-            }
-            if wishes.save {
-                // all steps of the epoch; a resume from here validates anew
-                self.save(true)?;
-            }
-            if let Some(&index) = own.get(round) {
-                unscored.push((index, self.learner.predict(&next_of(&mut loader)?.images, 1, side)?));
-            }
-            if unscored.len() == together || round + 1 == rounds {
-                let selection = self.selection;
-                let score =
-                    |(index, logits): &(usize, Vec<f32>)| score_image(&**dataset, *index, logits, side, selection);
-                let scored: Vec<_> = unscored.par_iter().map(score).collect();
-                for score in scored {
-                    scores.push(score?);
-                }
-                unscored.clear();
-            }
-            self.observer.event(&Event::Validating { done: ((round + 1) * size).min(count), of: count });
-        }
-        let scores = self.all_scores(scores, count)?;
-        let summary = over(scores).map_err(|source| TrainError::ClassMetric { name: "the set".to_string(), source })?;
-        Ok(Some(summary))
-    }
-
-    /// The scores of all ranks, in the order of the images.
-    fn all_scores(&self, own: Vec<ImageScores>, count: usize) -> Result<Vec<ImageScores>, TrainError> {
-        if !self.ranks.are_several() {
-            return Ok(own);
-        }
-        let unreadable = |reason| RanksError::Told { what: "the scores", reason };
-        let own = scores_to_bytes(&own).map_err(|error| unreadable(error.to_string()))?;
-        let mut of_ranks = Vec::with_capacity(self.ranks.size());
-        for bytes in self.ranks.gather_any(&own)? {
-            of_ranks.push(scores_of_bytes(&bytes, self.sources.training.classes()).map_err(unreadable)?.into_iter());
-        }
-        Ok((0..count).filter_map(|index| of_ranks[index % self.ranks.size()].next()).collect())
-    }
-
     fn save_and_stop(mut self) -> Result<Outcome, TrainError> {
         self.save(false)?;
         Ok(Outcome::Stopped { step: self.state.step })
     }
 
     /// Writes a checkpoint; `asked` says whether somebody asked for it. A loss that is no number is found first.
-    fn save(&mut self, asked: bool) -> Result<(), TrainError> {
+    pub(super) fn save(&mut self, asked: bool) -> Result<(), TrainError> {
         let written = self.write_checkpoint(asked);
         self.ranks.together(self.state.step, written)
     }
 
     /// This rank's part of a save: only rank 0 writes.
-    fn write_checkpoint(&mut self, asked: bool) -> Result<(), TrainError> {
+    pub(super) fn write_checkpoint(&mut self, asked: bool) -> Result<(), TrainError> {
         self.read_losses()?;
         let metadata = self.metadata();
         if let Some(folder) = &mut self.folder {
@@ -622,7 +440,7 @@ impl Run<'_> {
     }
 
     /// What is wanted of the run, now that a step is made (`timed`: when a checkpoint may be due) or an image is about to be scored.
-    fn wishes(&self, timed: bool) -> Result<Wishes, TrainError> {
+    pub(super) fn wishes(&self, timed: bool) -> Result<Wishes, TrainError> {
         let longest = Duration::from_secs_f64(self.settings.checkpoint_minutes * 60.0);
         // the clock is rank 0's
         let due = timed && self.ranks.is_first() && self.last_save.elapsed() >= longest;
@@ -630,7 +448,7 @@ impl Run<'_> {
         Ok(self.ranks.agree(self.state.step, wishes)?)
     }
 
-    fn loader_threads(&self) -> usize {
+    pub(super) fn loader_threads(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         self.settings.threads.or(self.ranks.threads()).unwrap_or_else(cores).min(MOST_LOADER_THREADS)
     }
@@ -650,15 +468,4 @@ pub(super) fn digest_of_weights(learner: &dyn Learner) -> u64 {
         Value::Count(count) => digest.bytes(&count.to_le_bytes()),
     });
     digest.number()
-}
-
-/// The next batch that was asked for.
-fn next_of(loader: &mut Loader) -> Result<Batch, TrainError> {
-    let batch = loader.next().ok_or_else(|| LearnError::Batch("the loader ended early".to_string()))?;
-    Ok(batch?)
-}
-
-/// A batch's share of its step, so that the step's gradient is that of the mean over its images, whatever its batches.
-fn share(request: &BatchRequest, images: usize) -> f64 {
-    request.samples.len() as f64 / images as f64
 }

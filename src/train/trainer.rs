@@ -45,7 +45,7 @@ pub struct Trainer<'a> {
     any_memory: bool,
     command: Vec<String>,
     kept: Option<PathBuf>,
-    group: &'a dyn Group,
+    group: Arc<dyn Group>,
 }
 
 #[derive(Debug)]
@@ -114,7 +114,7 @@ impl<'a> Trainer<'a> {
             any_memory: false,
             command: Vec::new(),
             kept: None,
-            group: &Alone,
+            group: Arc::new(Alone),
         }
     }
 
@@ -184,7 +184,7 @@ impl<'a> Trainer<'a> {
     /// into the run's folder. Each rank's observer hears of the run's events.
     ///
     /// Where the settings name no number of threads, each rank takes its share of its machine's cores.
-    pub fn group(mut self, group: &'a dyn Group) -> Self {
+    pub fn group(mut self, group: Arc<dyn Group>) -> Self {
         self.group = group;
         self
     }
@@ -194,12 +194,12 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// When the run cannot start, or ends early.
     pub fn run(self) -> Result<TrainedRun, RunError> {
-        let mut ranks = Ranks::of(self.group).map_err(PrepareError::from)?;
+        let mut ranks = Ranks::of(self.group.clone()).map_err(PrepareError::from)?;
         let run = self.run_on(&mut ranks);
         ranks.settle(run)
     }
 
-    fn run_on(self, ranks: &mut Ranks<'_>) -> Result<TrainedRun, RunError> {
+    fn run_on(self, ranks: &mut Ranks) -> Result<TrainedRun, RunError> {
         let Self { begin, data, mut observer, control, any_memory, command, kept, group: _ } = self;
         if ranks.are_several() {
             let given = begin.digest();

@@ -13,6 +13,7 @@ use sam2unet::train::SplitBatch;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
 
 const SIDE: usize = 64;
 /// Zero in exact arithmetic at this side, where a kernel's taps reach beyond the map: what is left is rounding.
@@ -139,15 +140,15 @@ impl Case {
     }
 
     /// This rank's part of the pass.
-    pub fn part<V: Variant>(self, model: &Model<V>, group: Rc<dyn Group>) -> Pass {
-        let whole = SplitBatch::new(group, self.images, Rc::new(|error| panic!("{error}")));
+    pub fn part<V: Variant>(self, model: &Model<V>, group: Arc<dyn Group>) -> Pass {
+        let whole = SplitBatch::new(group, self.images);
         let cut = whole.cut();
         as_part_of(Rc::new(whole), || self.pass(model.clone(), cut.computed(), cut.share()))
     }
 
     /// The pass over so many ranks, each one's part.
     pub fn split<V: Variant>(self, model: &Model<V>, ranks: usize) -> Vec<Pass> {
-        with_ranks(ranks, |group| self.part(model, Rc::new(group)))
+        with_ranks(ranks, |group| self.part(model, Arc::new(group)))
     }
 }
 

@@ -385,7 +385,7 @@ pub fn lagging() -> Toy {
 /// What one rank does of a run in `path`, new or resumed. It stops after a step for which `stop` says so.
 #[allow(dead_code, reason = "the property tests have one rank")]
 pub fn rank(
-    group: &dyn Group,
+    group: Arc<dyn Group>,
     path: &Path,
     settings: &Settings,
     sources: &Sources,

@@ -5,6 +5,7 @@ use crate::support::toy::{Toy, never, rank};
 use sam2unet::group::{Alone, Group, MpiGroup, launched};
 use sam2unet::train::Outcome;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Trains in the folder that `SAM2UNET_MPI_RUN` names, with all processes that a launcher started, or alone.
@@ -12,8 +13,8 @@ use std::time::Duration;
 #[ignore = "needs mpirun"]
 fn a_run_of_the_toy() {
     let path = PathBuf::from(std::env::var_os("SAM2UNET_MPI_RUN").expect("a folder"));
-    let start = |_| Box::new(MpiGroup::start(Duration::from_secs(60), |line| panic!("{line}")).unwrap());
-    let group: Box<dyn Group> = launched().map_or(Box::new(Alone), |launched| start(launched) as Box<dyn Group>);
+    let start = |_| Arc::new(MpiGroup::start(Duration::from_secs(60), |line| panic!("{line}")).unwrap());
+    let group: Arc<dyn Group> = launched().map_or(Arc::new(Alone), |launched| start(launched) as Arc<dyn Group>);
     let (settings, sources) = set();
-    assert_eq!(rank(&*group, &path, &settings, &sources, &mut Toy::new(), never).unwrap(), Outcome::Finished);
+    assert_eq!(rank(group, &path, &settings, &sources, &mut Toy::new(), never).unwrap(), Outcome::Finished);
 }

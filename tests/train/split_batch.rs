@@ -2,22 +2,29 @@
 
 use crate::support::golden::{Pico, Synthetic, batch};
 use crate::support::split_pass::{Case, Kind, agrees, with_ranks};
+use crate::support::toy::Noise;
 use dfdx::prelude::*;
+use sam2unet::checkpoint::WeightFile;
 use sam2unet::data::{Batch, BatchTruth};
 use sam2unet::device::DeviceChoice;
 use sam2unet::group::{Group, GroupError, Thread};
-use sam2unet::nn::weights::Value;
-use sam2unet::nn::{BuildOptions, Loss, Map, MemoryUse, Tiny, as_part_of, ops};
-use sam2unet::train::{AdamWConfig, Learner, Session, SplitBatch};
-use std::cell::Cell;
+use sam2unet::nn::weights::{Role, Value};
+use sam2unet::nn::{BuildOptions, Loss, Map, MemoryUse, Sam2UNet, Tiny, as_part_of, ops};
+use sam2unet::train::{
+    AdamWConfig, Control, Event, Learner, Outcome, Ranks, RunFolder, Session, Settings, Sources, SplitBatch,
+    train_together,
+};
+use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Counts what a rank sends.
 #[derive(Debug)]
 struct Counting {
     group: Thread,
-    gathers: Cell<usize>,
-    bytes: Cell<usize>,
+    gathers: AtomicUsize,
+    bytes: AtomicUsize,
 }
 
 impl Group for Counting {
@@ -38,8 +45,8 @@ impl Group for Counting {
     }
 
     fn gather(&self, mine: &[u8], all: &mut [u8], lengths: &[usize]) -> Result<(), GroupError> {
-        self.gathers.set(self.gathers.get() + 1);
-        self.bytes.set(self.bytes.get() + mine.len());
+        self.gathers.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(mine.len(), Ordering::Relaxed);
         self.group.gather(mine, all, lengths)
     }
 
@@ -47,8 +54,8 @@ impl Group for Counting {
         panic!("a pass only gathers")
     }
 
-    fn abort(&self, status: i32) -> ! {
-        self.group.abort(status)
+    fn abort(&self, reason: &str, status: i32) -> ! {
+        self.group.abort(reason, status)
     }
 }
 
@@ -62,9 +69,9 @@ fn tiny_over_two_and_three_ranks_is_tiny_in_one_process() {
     for ranks in [2, 3] {
         let run = || {
             with_ranks(ranks, |group| {
-                let group = Rc::new(Counting { group, gathers: Cell::new(0), bytes: Cell::new(0) });
+                let group = Arc::new(Counting { group, gathers: AtomicUsize::new(0), bytes: AtomicUsize::new(0) });
                 let part = case.part(&model, group.clone());
-                (part, group.gathers.get(), group.bytes.get())
+                (part, group.gathers.load(Ordering::Relaxed), group.bytes.load(Ordering::Relaxed))
             })
         };
         let found = run();
@@ -127,7 +134,7 @@ fn a_session_learns_from_its_part_of_a_batch() {
     };
     let (losses, statistics) = learn(&of(0..3), 1.0);
     let parts = with_ranks(2, |group| {
-        let whole = SplitBatch::new(Rc::new(group), 3, Rc::new(|error| panic!("{error}")));
+        let whole = SplitBatch::new(Arc::new(group), 3);
         let cut = whole.cut();
         let (losses, statistics) = as_part_of(Rc::new(whole), || learn(&of(cut.computed()), cut.share()));
         (losses[0] * f64::from(cut.share()), statistics)
@@ -148,24 +155,18 @@ fn a_pass_after_a_split_one_is_whole_again() {
     let whole = case.alone(&model);
     let after = with_ranks(2, |group| {
         let two = Case { images: 2, ..case };
-        drop(two.part(&model, Rc::new(group)));
+        drop(two.part(&model, Arc::new(group)));
         case.alone(&model)
     });
     assert!(after == [whole.clone(), whole]);
 }
 
-/// Runs a pass that cannot be made to its end: gives what was told of it, and with which words the rank ended.
-fn ended(group: Thread, images: usize, pass: impl FnOnce()) -> [Option<String>; 2] {
-    let told = Rc::new(Cell::new(None));
-    let lost = {
-        let told = told.clone();
-        Rc::new(move |error: &GroupError| told.set(Some(error.to_string())))
-    };
-    let whole = Rc::new(SplitBatch::new(Rc::new(group), images, lost));
+/// Runs a pass that cannot be made to its end: gives the words with which the rank ended.
+fn ended(group: Thread, images: usize, pass: impl FnOnce()) -> Option<String> {
+    let whole = Rc::new(SplitBatch::new(Arc::new(group), images));
     // threads cannot end each other, so that their `abort` is a panic
     let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| as_part_of(whole, pass)));
-    let ended = ended.err().map(|payload| payload.downcast_ref::<String>().unwrap().clone());
-    [told.take(), ended]
+    ended.err().map(|payload| payload.downcast_ref::<String>().unwrap().clone())
 }
 
 #[test]
@@ -174,10 +175,9 @@ fn a_rank_that_is_lost_within_a_pass_is_told_and_ends_all() {
     let model = case.model::<Pico>();
     let ends = with_ranks(2, |group| match group.rank() {
         0 => ended(group, 2, || drop(case.pass(model.clone(), 0..1, 0.5))),
-        _ => [None, None],
+        _ => None,
     });
-    let words = ["rank 1 is gone", "rank 0 ends all with status 1"];
-    assert_eq!(ends[0], words.map(|words| Some(words.to_string())));
+    assert_eq!(ends[0].as_deref(), Some("rank 0 ends all with status 1: rank 1 is gone"));
 }
 
 type Pixel = Map<Const<1>, usize, Const<2>, Cpu>;
@@ -195,9 +195,7 @@ fn norm_of_one_image(side: usize, value: f32) -> [Vec<f32>; 2] {
 fn a_variance_is_of_the_whole_batch() {
     let found = with_ranks(2, |group| {
         let value = group.rank() as f32;
-        as_part_of(Rc::new(SplitBatch::new(Rc::new(group), 2, Rc::new(|error| panic!("{error}")))), || {
-            norm_of_one_image(1, value)
-        })
+        as_part_of(Rc::new(SplitBatch::new(Arc::new(group), 2)), || norm_of_one_image(1, value))
     });
     for ([y, mean], sign) in found.iter().zip([-1.0, 1.0]) {
         assert_eq!(mean, &[0.5, 0.5]);
@@ -208,7 +206,7 @@ fn a_variance_is_of_the_whole_batch() {
             norm_of_one_image(1, 0.0);
         })
     });
-    for [_, words] in refused {
+    for words in refused {
         assert!(words.as_ref().is_some_and(|words| words.contains("needs more than one value a channel")), "{words:?}");
     }
 }
@@ -221,14 +219,52 @@ fn images_of_different_sides_are_told_and_end_all() {
             norm_of_one_image(side, 0.0);
         })
     });
-    let [[Some(told), _], [_, Some(status)]] = &ends[..] else { panic!("{ends:?}") };
-    let words = "one batch over several ranks has images of one side, but a map that has 4 pixels an image on rank 0 \
-                 has 9 on rank 1";
-    assert_eq!((&told[..], &status[..]), (words, "rank 1 ends all with status 1"));
+    let words = "rank 0 ends all with status 1: one batch over several ranks has images of one side, but a map that has 4 \
+                 pixels an image on rank 0 has 9 on rank 1";
+    assert_eq!(ends[0].as_deref(), Some(words));
+    assert!(ends[1].as_ref().is_some_and(|words| words.starts_with("rank 1 ends all with status 1: ")), "{ends:?}");
 }
 
 #[test]
 fn the_cpu_can_split_a_batch() {
     let cpu = DeviceChoice::Cpu.open().unwrap();
     assert_eq!(SplitBatch::check(&cpu), Ok(()));
+}
+
+/// A step of a run on two batches, one of them short; gives the logged loss and the bytes of the model that rank 0 saved.
+fn one_step(path: &Path, ranks: usize) -> (f64, Vec<u8>) {
+    let settings =
+        Settings { batch_size: 4, accumulate: 2, steps: Some(1), split_batch: true, size: 64, ..Settings::default() };
+    let sources = Sources::of(Noise::new(1, 6), None);
+    let outcomes = with_ranks(ranks, |group| {
+        let ranks = Ranks::of(Arc::new(group)).unwrap();
+        let (config, options) = (AdamWConfig::default(), BuildOptions::default());
+        let mut session = Session::<Pico, Cpu>::new(Cpu::default(), &mut Synthetic, config, options).unwrap();
+        let mut folder = ranks.is_first().then(|| RunFolder::create(path, &settings).unwrap());
+        let (control, mut observer) = (Control::default(), |_: &Event| ());
+        train_together(&settings, &sources, folder.as_mut(), &mut session, control, &mut observer, &ranks).unwrap()
+    });
+    assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Finished));
+    let log = std::fs::read_to_string(path.join("log.jsonl")).unwrap();
+    let record: serde_json::Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
+    (record["loss"].as_f64().unwrap(), std::fs::read(path.join("last/model.safetensors")).unwrap())
+}
+
+#[test]
+fn a_run_with_split_batches_makes_the_steps_of_one_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let (alone, _) = one_step(&path("1"), 1);
+    for ranks in [2, 3] {
+        let (loss, model) = one_step(&path(&ranks.to_string()), ranks);
+        assert!((loss - alone).abs() < 1e-6 * alone, "{ranks} ranks: {loss} instead of {alone}");
+        assert!(model == one_step(&path(&format!("{ranks} again")), ranks).1, "{ranks} ranks give other bits");
+        let of = |name: &str| WeightFile::open(&path(name).join("last/model.safetensors")).unwrap();
+        let (one, split) = (of("1"), of(&ranks.to_string()));
+        for spec in Sam2UNet::<Pico>::specs().iter().filter(|spec| spec.role == Role::Statistic) {
+            let [a, b] = [&one, &split].map(|file| file.values(&spec.name).unwrap());
+            let close = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-6 * a.abs().max(1.0);
+            assert!(a.iter().zip(&b).all(close), "{ranks} ranks: {}", spec.name);
+        }
+    }
 }

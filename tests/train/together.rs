@@ -1,18 +1,19 @@
 //! Several ranks train one model: threads are ranks here.
 
 use crate::support::toy::{Noise, Toy, never, rank, result, settings, sources};
-use sam2unet::group::{Group, Thread, threads};
+use sam2unet::group::{Group, threads};
 use sam2unet::train::{Outcome, RanksError, RunFolder, Settings, Sources, TrainError};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Runs `work` on as many threads as ranks; gives what each returned.
-fn with_ranks<T: Send>(count: usize, work: impl Fn(&Thread) -> T + Sync) -> Vec<T> {
+fn with_ranks<T: Send>(count: usize, work: impl Fn(Arc<dyn Group>) -> T + Sync) -> Vec<T> {
     std::thread::scope(|scope| {
         let started: Vec<_> = threads(count)
             .into_iter()
             .map(|group| {
                 let work = &work;
-                scope.spawn(move || work(&group))
+                scope.spawn(move || work(Arc::new(group)))
             })
             .collect();
         started.into_iter().map(|thread| thread.join().unwrap()).collect()
@@ -49,9 +50,9 @@ fn a_run_goes_on_with_another_number_of_ranks() {
     with_ranks(1, |group| rank(group, &whole, &settings, &sources, &mut Toy::new(), never).unwrap());
     for (count, stop) in [(3, 5), (1, 6), (2, 9), (4, 1000)] {
         // the last rank alone is told to stop
-        let stops = |group: &Thread, step| group.rank() + 1 == count && step == stop;
         let ended = with_ranks(count, |group| {
-            rank(group, &parts, &settings, &sources, &mut Toy::new(), |step| stops(group, step)).unwrap()
+            let is_last = group.rank() + 1 == count;
+            rank(group, &parts, &settings, &sources, &mut Toy::new(), |step| is_last && step == stop).unwrap()
         });
         let expected = if stop == 1000 { Outcome::Finished } else { Outcome::Stopped { step: stop } };
         assert!(ended.iter().all(|outcome| *outcome == expected), "{ended:?}");
@@ -106,8 +107,9 @@ fn a_folder_that_cannot_be_written_ends_all() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("run");
     let ended = with_ranks(3, |group| {
+        let is_first = group.rank() == 0;
         let spoil = |step| {
-            if step == 2 && group.rank() == 0 {
+            if step == 2 && is_first {
                 // where checkpoints go there is a file now
                 std::fs::rename(path.join("checkpoints"), path.join("moved")).unwrap();
                 std::fs::write(path.join("checkpoints"), "").unwrap();

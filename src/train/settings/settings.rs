@@ -89,6 +89,8 @@ settings! {
         batch_size: usize = 12, Optimisation, Value("N"), Fixed, Always;
         /// Batches whose gradients make one step
         accumulate: usize = 1, Optimisation, Value("N"), Fixed, Always;
+        /// Of several processes: cut each batch over them, with batch norms over the whole batch, in place of whole batches for each
+        split_batch: bool = false, Optimisation, On, Free;
         /// Learning rate of the first epoch
         lr: f64 = 1e-3, Optimisation, Value("RATE"), Fixed, Always;
         /// AdamW's decoupled weight decay

@@ -1,6 +1,7 @@
 //! What the ranks of a run tell each other beside its numbers: failures, wishes, and what only rank 0 knows.
 
 use std::fmt::Display;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
@@ -29,8 +30,8 @@ pub struct Wishes {
 /// rank whose work failed need not know what the others wait for: it makes one last agreement ([`settle`](Self::settle)), and all
 /// end with one error.
 #[derive(Debug)]
-pub struct Ranks<'g> {
-    group: &'g dyn Group,
+pub struct Ranks {
+    group: Arc<dyn Group>,
     shares: CoreShares,
     /// Whether all have heard of a failure.
     told: AtomicBool,
@@ -46,25 +47,23 @@ const LONGEST: usize = 1 << 16;
 /// Bytes sent at a time by who knows something.
 const PIECE: usize = 256 << 20;
 
-impl Ranks<'static> {
+impl Ranks {
     /// One process.
     pub fn alone() -> Self {
-        Self { group: &Alone, shares: CoreShares(Vec::new()), told: AtomicBool::new(false) }
+        Self { group: Arc::new(Alone), shares: CoreShares(Vec::new()), told: AtomicBool::new(false) }
     }
-}
 
-impl<'g> Ranks<'g> {
     /// The ranks of this group.
     ///
     /// # Errors
     /// When a rank is lost.
-    pub fn of(group: &'g dyn Group) -> Result<Self, RanksError> {
-        Ok(Self { group, shares: CoreShares::of(group)?, told: AtomicBool::new(false) })
+    pub fn of(group: Arc<dyn Group>) -> Result<Self, RanksError> {
+        Ok(Self { shares: CoreShares::of(&*group)?, group, told: AtomicBool::new(false) })
     }
 
     /// The group itself.
-    pub fn group(&self) -> &'g dyn Group {
-        self.group
+    pub fn group(&self) -> &Arc<dyn Group> {
+        &self.group
     }
 
     /// Which of them this is, from 0.

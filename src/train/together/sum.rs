@@ -97,6 +97,19 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    /// The losses of batches of which each rank has a part, added up in the order of the ranks. What batch norms saw is the same on all
+    /// of them.
+    ///
+    /// # Errors
+    /// When a rank is lost.
+    pub fn added_up(self, ranks: &Ranks) -> Result<Self, RanksError> {
+        let (size, batches) = (ranks.size(), self.losses.len());
+        let mut all = vec![0.0; size * batches];
+        ranks.gather_into(cast_slice(&self.losses), cast_slice_mut(&mut all), &vec![8 * batches; size])?;
+        let loss = |batch: usize| all.iter().skip(batch).step_by(batches).sum();
+        Ok(Self { losses: (0..batches).map(loss).collect(), ..self })
+    }
+
     /// Those of all ranks, in the order of the step's `batches`; each has `width` numbers of batch norms.
     ///
     /// # Errors

@@ -8,25 +8,25 @@ use crate::nn::weights::spec::{Role, Value, WeightSpec};
 /// weight files, and all begin with the same numbers.
 ///
 /// All ranks ask for the same weights in the same order, as they build the same model.
-pub(crate) struct ToldSource<'a, 'g> {
-    ranks: &'a Ranks<'g>,
+pub(crate) struct ToldSource<'a> {
+    ranks: &'a Ranks,
     /// Rank 0's.
     source: Option<&'a mut dyn WeightSource>,
 }
 
-impl<'a, 'g> ToldSource<'a, 'g> {
+impl<'a> ToldSource<'a> {
     /// What rank 0 does: tells what `source` holds.
-    pub fn telling(ranks: &'a Ranks<'g>, source: &'a mut dyn WeightSource) -> Self {
+    pub fn telling(ranks: &'a Ranks, source: &'a mut dyn WeightSource) -> Self {
         Self { ranks, source: Some(source) }
     }
 
     /// What the others do.
-    pub fn told(ranks: &'a Ranks<'g>) -> Self {
+    pub fn told(ranks: &'a Ranks) -> Self {
         Self { ranks, source: None }
     }
 }
 
-impl WeightSource for ToldSource<'_, '_> {
+impl WeightSource for ToldSource<'_> {
     fn value(&mut self, spec: &WeightSpec) -> Result<Value, SourceError> {
         let lost = |reason: String| SourceError { name: spec.name.clone(), reason };
         let Some(source) = &mut self.source else {

@@ -79,6 +79,11 @@ impl Sums {
         &self.held
     }
 
+    /// The sum of all leaves, once they are there.
+    pub fn into_root(mut self) -> Option<Vec<f32>> {
+        self.held.pop().map(|(_, sum)| sum)
+    }
+
     /// Begins anew, for a tree over `0..count`, with the buffers there are.
     pub fn restart(&mut self, count: usize) {
         self.count = count;

@@ -5,11 +5,7 @@ use crate::device::{Device, WithBackend};
 use crate::group::processes::{Group, GroupError};
 use crate::kernels::whole_batch::{Moments, WholeBatch, merge_moments};
 use crate::nn::backend::bound::Backend;
-use std::fmt::{self, Debug, Formatter};
-use std::rc::Rc;
-
-/// Told why ranks cannot go on with a pass, before all of them are ended.
-pub type RankLost = Rc<dyn Fn(&GroupError)>;
+use std::sync::Arc;
 
 /// A batch of which each rank of a group computes a part: for [`as_part_of`](crate::nn::as_part_of), around the training
 /// pass of the images that its [`Cut`] gives to this rank. All ranks make that pass, on images of one side.
@@ -20,11 +16,10 @@ pub type RankLost = Rc<dyn Fn(&GroupError)>;
 ///
 /// Gradients are of this rank's images. With the loss times [`Cut::share`], those of all ranks add up to the batch's. What
 /// batch norms saw is the same on all ranks: running statistics move as in one process, by any rank's.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct SplitBatch {
-    group: Rc<dyn Group>,
+    group: Arc<dyn Group>,
     cut: Cut,
-    lost: RankLost,
 }
 
 /// Why a batch cannot be split over processes on this device.
@@ -40,10 +35,10 @@ pub struct SplitError {
 
 impl SplitBatch {
     /// A batch of so many images over the ranks of a group. Where one of them is lost within a pass, or has images of another
-    /// side, `lost` is told, and then all ranks are ended with status 1.
-    pub fn new(group: Rc<dyn Group>, images: usize, lost: RankLost) -> Self {
+    /// side, all ranks are ended with status 1 ([`Group::abort`]).
+    pub fn new(group: Arc<dyn Group>, images: usize) -> Self {
         let cut = Cut::new(images, group.rank(), group.size());
-        Self { group, cut, lost }
+        Self { group, cut }
     }
 
     /// Checks, before anything is trained, that a device can do it.
@@ -76,8 +71,7 @@ impl SplitBatch {
 
     /// Nothing within a pass can be taken back, so that an error ends it for all.
     fn end(&self, error: &GroupError) -> ! {
-        (self.lost)(error);
-        self.group.abort(1)
+        self.group.abort(&error.to_string(), 1)
     }
 
     /// The numbers of each rank.
@@ -90,12 +84,6 @@ impl SplitBatch {
         }
         let numbers = |bytes: &[u8]| bytes.as_chunks().0.iter().map(|v| f64::from_le_bytes(*v)).collect();
         all.chunks(bytes.len()).map(numbers).collect()
-    }
-}
-
-impl Debug for SplitBatch {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SplitBatch").field("group", &self.group).field("cut", &self.cut).finish_non_exhaustive()
     }
 }
 
