@@ -11,6 +11,7 @@
 //! - [`metrics`]: the scores that papers report.
 //! - [`files`]: files and folders that are whole under their names.
 //! - [`group`]: processes that train one model together.
+//! - [`shard`]: parts of work that several tasks share.
 //! - [`choice`]: choices among names.
 //!
 //! The programs' code is behind the feature `cli`, which is on by default; a crate that uses the library alone turns it
@@ -39,4 +40,5 @@ pub mod kernels;
 pub mod metrics;
 pub mod nn;
 pub mod predict;
+pub mod shard;
 pub mod train;

@@ -12,7 +12,7 @@
 //! set's mean curve over 256 thresholds. Papers on mirrors score differently: theirs are the names that begin with
 //! `mirror`.
 //!
-//! [`classes`] scores several classes, and leaves out ignored pixels.
+//! [`classes`] scores several classes, and leaves out ignored pixels. [`parts`] splits the pairs over several tasks.
 
 pub(crate) mod aligned;
 pub(crate) mod all;
@@ -24,6 +24,7 @@ pub(crate) mod curve;
 pub(crate) mod each;
 pub(crate) mod epsilon;
 pub(crate) mod evaluation_error;
+pub(crate) mod exact;
 pub(crate) mod folders;
 pub(crate) mod levels;
 pub(crate) mod maps;
@@ -33,9 +34,11 @@ pub(crate) mod min_max;
 pub(crate) mod nearest;
 pub(crate) mod pair;
 pub(crate) mod pairing;
+pub mod parts;
 pub(crate) mod predicted_classes;
 pub(crate) mod report;
 pub(crate) mod spacing;
+pub(crate) mod stored;
 pub(crate) mod summary;
 pub(crate) mod task;
 

@@ -11,9 +11,9 @@ use super::min_max::{self, MinMax};
 /// Mostly histograms, so that curves over 256 thresholds are exact and cheap; about 3 KB whatever the image's size.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PairScores {
-    levels: Levels,
+    pub(super) levels: Levels,
     /// Twice the stretched prediction's mean, at most 1.
-    adaptive_threshold: f64,
+    pub(super) adaptive_threshold: f64,
     /// For each metric of the table, the number that needed the pixels' positions, if it has one.
     pub(super) of_maps: Vec<Option<f64>>,
 }

@@ -33,6 +33,7 @@ pub(crate) mod region;
 pub(crate) mod report;
 pub(crate) mod scan;
 pub(crate) mod set;
+pub(crate) mod stored;
 pub(crate) mod summary;
 pub(crate) mod truth;
 

@@ -16,14 +16,14 @@ use crate::metrics::pair::{MetricError, pixels_of};
 /// What the scores of a set need of one image: counts and a few numbers of each class, not the maps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClassPairScores {
-    kind: ClassKind,
+    pub(super) kind: ClassKind,
     /// Classes and how they were predicted, where there are pixels; of exclusive classes.
-    cells: Vec<(u8, u8, u64)>,
+    pub(super) cells: Vec<(u8, u8, u64)>,
     /// For each class, its pixels and all others.
-    counts: Vec<Confusion>,
+    pub(super) counts: Vec<Confusion>,
     /// For each class, for each metric of the table, the numbers that needed the pixels' positions, if it has any;
     /// nothing for a class that is in neither map, and where outlines are not compared.
-    of_masks: Vec<Vec<Option<Numbers>>>,
+    pub(super) of_masks: Vec<Vec<Option<Numbers>>>,
 }
 
 /// Scores an index map against another, both (H, W), row after row: a value is a class, below `options.classes`, and
