@@ -9,6 +9,7 @@ mod metrics;
 mod on_cpu;
 #[cfg(feature = "cuda")]
 mod on_cuda;
+mod parts;
 mod settings;
 mod split_batch;
 mod support;

@@ -1,9 +1,9 @@
 //! `sam2unet evaluate`.
 
-use super::console::{bar, print, tell, tell_unused, warn};
+use super::console::{bar, print, say, tell, tell_unused, warn};
 use super::failure::{Failure, Status};
-use super::flags::{Reading, Threads, choice};
-use super::json_file::{check, check_file, write_json};
+use super::flags::{Reading, Threads, choice, shard, shard_told};
+use super::json_file::{check, check_file, write_compact_json, write_json};
 use super::labels::LabelFlags;
 use crate::choice::Choice;
 use crate::data::classes::class::ClassKind;
@@ -14,6 +14,7 @@ use crate::data::read::facts::ReadOptions;
 use crate::data::warning::{Warning, WarningCode};
 use crate::data::write::write_png;
 use crate::files::folder::parent;
+use crate::files::place::FileId;
 use crate::metrics::all::{MetricTitle, titles};
 use crate::metrics::class_folders::ClassFolderScores;
 use crate::metrics::classes::all::{ClassMetricTitle, class_titles};
@@ -25,9 +26,12 @@ use crate::metrics::classes::report::class_table;
 use crate::metrics::classes::set::ClassSetScores;
 use crate::metrics::evaluation_error::EvaluationError;
 use crate::metrics::folders::{FolderScores, PairedFolders, ScoredFolders};
+use crate::metrics::parts::merge::{MergedScores, merge};
+use crate::metrics::parts::part::{EvaluationPart, PartOptions};
 use crate::metrics::report::{JsonReport, table};
 use crate::metrics::spacing::Spacing;
 use crate::metrics::task::Task;
+use crate::shard::Shard;
 use clap::{ArgGroup, Args};
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -40,6 +44,9 @@ Examples:
   sam2unet evaluate --predictions PREDICTED --masks MASKS --confusion matrix.png
   sam2unet evaluate --predictions PREDICTED --masks MASKS --classes colours.toml --spacing 0.5,0.5
   sam2unet evaluate --predictions PREDICTED --annotations coco.json
+  sam2unet evaluate --predictions PREDICTED --masks MASKS --shard 2/3 --json part2.json
+  sam2unet evaluate --merge part1.json part2.json part3.json --json scores.json
+      by three tasks, a third of the pairs each, then put together: the scores of one task, to the byte
 
 A prediction belongs to the mask with the same file stem. Where there is one choice, case and
 Unicode's form do not matter. Predictions of one class are 8-bit maps of the mask's size, as
@@ -77,7 +84,7 @@ fn notes() -> String {
 #[command(group(ArgGroup::new("truth").args(["masks", "annotations"])))]
 pub(crate) struct Evaluate {
     /// Folder of predicted maps
-    #[arg(long, value_name = "DIR", requires = "truth", required_unless_present = "pair")]
+    #[arg(long, value_name = "DIR", requires = "truth", required_unless_present_any = ["pair", "merge"])]
     predictions: Option<PathBuf>,
     /// Folder of masks, one for each prediction; or with a folder of masks for each class
     #[arg(long, value_name = "DIR", requires = "predictions")]
@@ -104,6 +111,13 @@ pub(crate) struct Evaluate {
     /// How far an outline may be off in the normalised surface distance, in pixels or the unit of --spacing [default: 2]
     #[arg(long, value_name = "T", value_parser = tolerance)]
     nsd_tolerance: Option<f64>,
+    /// Score only the I-th of N equal parts of the pairs, I from 1, and write what --merge needs of them to the file of --json. `slurm`
+    /// takes I and N from the job array that this task is of
+    #[arg(long, value_name = "I/N|slurm", value_parser = shard, requires = "json", conflicts_with = "confusion")]
+    shard: Option<Shard>,
+    /// Put the files of all parts together, in any order: table, --json and --confusion are those of one task without --shard
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = NOT_WITH_MERGE)]
+    merge: Vec<PathBuf>,
     /// Look into the folders' subfolders, too: a prediction and its mask lie in subfolders of the same names
     #[arg(long)]
     recursive: bool,
@@ -115,6 +129,28 @@ pub(crate) struct Evaluate {
     threads: Threads,
 }
 
+/// What says what is scored and how: the parts that are put together know it.
+const NOT_WITH_MERGE: [&str; 18] = [
+    "predictions",
+    "masks",
+    "name",
+    "pair",
+    "task",
+    "spacing",
+    "nsd_tolerance",
+    "shard",
+    "recursive",
+    "mask_suffix",
+    "labels",
+    "classes",
+    "ignore",
+    "annotations",
+    "overlapping",
+    "exif_orientation",
+    "scale_16_bit",
+    "threads",
+];
+
 fn tolerance(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(distance) if (0.0..f64::INFINITY).contains(&distance) => Ok(distance),
@@ -122,11 +158,24 @@ fn tolerance(text: &str) -> Result<f64, String> {
     }
 }
 
+/// What is shown of scores, and where.
+struct Shown {
+    task: Option<Task>,
+    /// Whether the only set stands under its name in JSON.
+    named: bool,
+    /// The file of each set's confusion matrix.
+    pictures: Vec<PathBuf>,
+}
+
 impl Evaluate {
-    /// Scores.
+    /// Scores, or puts parts together that were scored.
     pub fn run(self) -> Result<Status, Failure> {
+        if !self.merge.is_empty() {
+            return self.merge_parts();
+        }
         let sets = self.sets()?;
-        let pictures = self.check_flags(&sets)?;
+        let kinds: Vec<_> = sets.iter().map(|set| (set.name(), set.kind())).collect();
+        let pictures = self.check_flags(&kinds)?;
         sets.iter().for_each(tell_found);
         if let Some(path) = &self.json {
             check(path)?;
@@ -135,61 +184,85 @@ impl Evaluate {
             spacing: self.spacing.unwrap_or_default(),
             nsd_tolerance: self.nsd_tolerance.unwrap_or(OutlineOptions::default().nsd_tolerance),
         };
+        let named = self.name.is_some() || !self.pair.is_empty();
+        if let (Some(shard), Some(path)) = (self.shard, &self.json) {
+            let options = PartOptions { outlines: Some(outlines), task: self.task, named };
+            let part = self.threads.start()?.install(|| score_part(&sets, shard, &options))?;
+            return write_part(&part, path);
+        }
         let scores = self.threads.start()?.install(|| score(&sets, outlines))?;
+        self.show(scores, &Shown { task: self.task, named, pictures })
+    }
+
+    /// Puts the parts together, and shows them as one task would.
+    fn merge_parts(&self) -> Result<Status, Failure> {
+        if let Some(path) = &self.json {
+            check(path)?;
+            let id = FileId::of(path).ok();
+            if id.is_some() && self.merge.iter().any(|part| FileId::of(part).ok() == id) {
+                let path = path.display();
+                return Err(Failure::input(format_args!("--json {path}: it is one of the parts; name another file")));
+            }
+        }
+        let read = |path: &PathBuf| Ok((path.clone(), EvaluationPart::read(path)?));
+        let parts = self.merge.iter().map(read).collect::<Result<_, Failure>>()?;
+        let MergedScores { sets, task, named } = merge(parts)?;
+        let kinds: Vec<_> = sets.iter().map(|set| (set.name(), set.kind())).collect();
+        let pictures = self.check_flags(&kinds)?;
+        self.show(sets, &Shown { task, named, pictures })
+    }
+
+    /// Tells warnings, prints the table and writes the files.
+    fn show(&self, scores: Vec<ScoredFolders>, shown: &Shown) -> Result<Status, Failure> {
         let (mut of_one, mut of_classes) = (Vec::new(), Vec::new());
         for scores in scores {
-            let (name, about_predictions, about_masks) = match &scores {
-                ScoredFolders::OneClass(scores) => (&scores.name[..], &scores.about_predictions, &scores.about_masks),
-                ScoredFolders::Classes(scores) => (scores.set.name(), &scores.about_predictions, &scores.about_masks),
-            };
-            about_predictions.iter().for_each(|warning| tell(warning, &format!("{name}: predictions:")));
-            about_masks.iter().for_each(|warning| tell(warning, &format!("{name}: masks:")));
             match scores {
-                ScoredFolders::OneClass(scores) => of_one.push(scores),
-                ScoredFolders::Classes(ClassFolderScores { set, .. }) => of_classes.push(set),
+                ScoredFolders::OneClass(scores) => {
+                    tell_about(&scores.name, &scores.about_predictions, &scores.about_masks);
+                    of_one.push(scores);
+                }
+                ScoredFolders::Classes(ClassFolderScores { set, about_predictions, about_masks }) => {
+                    tell_about(set.name(), &about_predictions, &about_masks);
+                    of_classes.push(set);
+                }
             }
         }
         match of_classes.is_empty() {
-            true => self.show_one_class(&of_one),
-            false => self.show_classes(&of_classes, &pictures),
+            true => self.show_one_class(&of_one, shown),
+            false => self.show_classes(&of_classes, shown),
         }
     }
 
-    fn is_named(&self) -> bool {
-        self.name.is_some() || !self.pair.is_empty()
-    }
-
-    fn show_one_class(&self, scores: &[FolderScores]) -> Result<Status, Failure> {
+    fn show_one_class(&self, scores: &[FolderScores], shown: &Shown) -> Result<Status, Failure> {
         // shown first, so that no failing disk takes them away
-        let shown = print(table(scores, self.task));
+        let printed = print(table(scores, shown.task));
         if let Some(path) = &self.json {
-            write_json(path, &JsonReport { sets: scores, named: self.is_named(), task: self.task })?;
+            write_json(path, &JsonReport { sets: scores, named: shown.named, task: shown.task })?;
         }
-        shown
+        printed
     }
 
-    fn show_classes(&self, scores: &[ClassSetScores], pictures: &[PathBuf]) -> Result<Status, Failure> {
-        let shown = print(class_table(scores));
+    fn show_classes(&self, scores: &[ClassSetScores], shown: &Shown) -> Result<Status, Failure> {
+        let printed = print(class_table(scores));
         if let Some(path) = &self.json {
-            write_json(path, &ClassJson { sets: scores, named: self.is_named() })?;
+            write_json(path, &ClassJson { sets: scores, named: shown.named })?;
         }
-        for (set, path) in scores.iter().zip(pictures) {
+        for (set, path) in scores.iter().zip(&shown.pictures) {
             if let Some(matrix) = set.summary().confusion() {
                 write_png(path, &confusion_picture(matrix, set.classes()))?;
             }
         }
-        shown
+        printed
     }
 
     /// That what is asked for goes together with the sets; gives the file of each set's confusion matrix.
-    fn check_flags(&self, sets: &[PairedFolders]) -> Result<Vec<PathBuf>, Failure> {
-        let of_one = sets.iter().find(|set| set.kind().is_none());
-        let of_several = sets.iter().find(|set| set.kind().is_some());
-        if let (Some(one), Some(several)) = (of_one, of_several) {
+    fn check_flags(&self, sets: &[(&str, Option<ClassKind>)]) -> Result<Vec<PathBuf>, Failure> {
+        let of_one = sets.iter().find(|(_, kind)| kind.is_none());
+        let of_several = sets.iter().find(|(_, kind)| kind.is_some());
+        if let (Some((one, _)), Some((several, _))) = (of_one, of_several) {
             return Err(Failure::input(format_args!(
-                "the set {} is of one class, {} of several or with ignored pixels; score them by themselves, as their scores differ",
-                one.name(),
-                several.name()
+                "the set {one} is of one class, {several} of several or with ignored pixels; score them by themselves, as their \
+                 scores differ"
             )));
         }
         let of_classes = [
@@ -211,10 +284,9 @@ impl Evaluate {
             _ => {}
         }
         let Some(path) = &self.confusion else { return Ok(Vec::new()) };
-        if let Some(set) = sets.iter().find(|set| set.kind() == Some(ClassKind::Overlapping)) {
+        if let Some((name, _)) = sets.iter().find(|(_, kind)| *kind == Some(ClassKind::Overlapping)) {
             return Err(Failure::input(format_args!(
-                "--confusion: the classes of {} may overlap, so that there is no confusion matrix",
-                set.name()
+                "--confusion: the classes of {name} may overlap, so that there is no confusion matrix"
             )));
         }
         if !has_ending(path, "png") {
@@ -224,14 +296,13 @@ impl Evaluate {
             self.check_picture(path)?;
             return Ok(vec![path.clone()]);
         }
-        let of_set = |set: &PairedFolders| match set.name().contains(['/', '\\']) {
+        let of_set = |(set, _): &(&str, Option<ClassKind>)| match set.contains(['/', '\\']) {
             true => Err(Failure::input(format_args!(
-                "--confusion: the name {} cannot be part of a file's; give the set another one",
-                set.name()
+                "--confusion: the name {set} cannot be part of a file's; give the set another one"
             ))),
             false => {
                 let mut name = path.file_stem().unwrap_or_default().to_owned();
-                name.push(format!("-{}.png", set.name()));
+                name.push(format!("-{set}.png"));
                 let path = path.with_file_name(name);
                 self.check_picture(&path)?;
                 Ok(path)
@@ -318,11 +389,52 @@ fn tell_found(set: &PairedFolders) {
     }
 }
 
+/// Tells what is worth knowing of the files of a set.
+fn tell_about(name: &str, predictions: &[Warning], masks: &[Warning]) {
+    predictions.iter().for_each(|warning| tell(warning, &format!("{name}: predictions:")));
+    masks.iter().for_each(|warning| tell(warning, &format!("{name}: masks:")));
+}
+
 /// Scores the sets one after the other, with a progress bar where a person watches.
 fn score(sets: &[PairedFolders], outlines: OutlineOptions) -> Result<Vec<ScoredFolders>, EvaluationError> {
-    let total: usize = sets.iter().map(PairedFolders::pairs).sum();
-    let bar = bar(total as u64).with_message("images");
+    let bar = bar(sets.iter().map(PairedFolders::pairs).sum::<usize>() as u64).with_message("images");
     let scores = sets.iter().map(|set| set.score(Some(outlines), || bar.inc(1))).collect();
     bar.finish_and_clear();
     scores
+}
+
+/// Scores a part of their pairs.
+fn score_part(sets: &[PairedFolders], shard: Shard, options: &PartOptions) -> Result<EvaluationPart, EvaluationError> {
+    let pairs = sets.iter().map(PairedFolders::pairs).sum();
+    let bar = bar(shard.stretch(pairs).len() as u64).with_message("images");
+    let part = EvaluationPart::score(sets, shard, options, || bar.inc(1));
+    bar.finish_and_clear();
+    part
+}
+
+/// Writes a part. Its scores are not shown: they would be taken for those of the whole.
+fn write_part(part: &EvaluationPart, path: &Path) -> Result<Status, Failure> {
+    part.sets().iter().for_each(|set| tell_about(set.name(), set.about_predictions(), set.about_masks()));
+    write_compact_json(path, part)?;
+    let told = shard_told(part.shard(), part.pairs(), "pairs");
+    say(format_args!("{told} scored to {}; evaluate --merge of all parts gives the scores", path.display()));
+    Ok(Status::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Command;
+
+    /// A flag that is added says what is scored, or belongs to those that go with parts.
+    #[test]
+    fn every_flag_goes_with_parts_or_is_refused_beside_them() {
+        let command = Evaluate::augment_args(Command::new("evaluate"));
+        let mut flags: Vec<&str> = command.get_arguments().map(|flag| flag.get_id().as_str()).collect();
+        flags.retain(|flag| !["json", "confusion", "merge"].contains(flag));
+        let mut refused = NOT_WITH_MERGE.to_vec();
+        flags.sort_unstable();
+        refused.sort_unstable();
+        assert_eq!(flags, refused);
+    }
 }

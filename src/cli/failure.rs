@@ -6,6 +6,7 @@ use crate::checkpoint::error::CheckpointError;
 use crate::data::error::DataError;
 use crate::device::DeviceError;
 use crate::metrics::evaluation_error::EvaluationError;
+use crate::metrics::parts::error::PartError;
 use crate::predict::error::PredictError;
 use crate::train::error::TrainError;
 use crate::train::prepare_error::PrepareError;
@@ -128,6 +129,16 @@ impl From<EvaluationError> for Failure {
         Self::input(format_args!(
             "{error}{between}write predictions at the masks' sizes: sam2unet predict --like MASKS"
         ))
+    }
+}
+
+impl From<PartError> for Failure {
+    fn from(error: PartError) -> Self {
+        match error {
+            PartError::Scores(error) => error.into(),
+            PartError::Missing { .. } => Self::input(format_args!("{error}; --merge needs all parts")),
+            _ => Self::input(with_flags(error)),
+        }
     }
 }
 

@@ -3,10 +3,12 @@
 use super::failure::Failure;
 use crate::choice::Choice;
 use crate::data::read::facts::{ExifOrientation, ReadOptions};
+use crate::shard::{Shard, ShardError};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, Args, Command, Error, value_parser};
 use rayon::ThreadPool;
+use std::env;
 use std::ffi::OsStr;
 
 /// Reads the name of a choice in any case. `--help`, completions and refusals list the names.
@@ -76,6 +78,19 @@ impl Reading {
             scale_16_bit: self.scale_16_bit.unwrap_or(options.scale_16_bit),
         }
     }
+}
+
+/// Reads which part of the work is done: `2/3`, or `slurm`, which asks SLURM's variables.
+pub(crate) fn shard(text: &str) -> Result<Shard, ShardError> {
+    match text.eq_ignore_ascii_case("slurm") {
+        true => Shard::of_slurm_array(|name| env::var_os(name).map(|value| value.to_string_lossy().into_owned())),
+        false => text.parse(),
+    }
+}
+
+/// A part of the work in words; `items` are what `count` counts.
+pub(crate) fn shard_told(shard: Shard, count: usize, items: &str) -> String {
+    format!("part {} of {}: {} of {count} {items}", shard.index(), shard.of(), shard.stretch(count).len())
 }
 
 #[cfg(test)]

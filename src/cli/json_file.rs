@@ -22,7 +22,15 @@ pub(super) fn check_file(flag: &str, path: &Path) -> Result<(), Failure> {
 
 /// Writes a report whole, or leaves what was there.
 pub(super) fn write_json(path: &Path, report: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(report).map_err(Failure::later)? + "\n";
+    write_text(path, serde_json::to_string_pretty(report).map_err(Failure::later)? + "\n")
+}
+
+/// The same on one line: for programs alone.
+pub(super) fn write_compact_json(path: &Path, report: &impl Serialize) -> Result<(), Failure> {
+    write_text(path, serde_json::to_string(report).map_err(Failure::later)? + "\n")
+}
+
+fn write_text(path: &Path, text: String) -> Result<(), Failure> {
     // a pipe or a device cannot be replaced
     let written = match path.exists() && !path.is_file() {
         true => std::fs::write(path, text),

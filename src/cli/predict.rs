@@ -3,7 +3,7 @@
 use super::console::{bar, say, tell, tell_unused, warn};
 use super::failure::{Failure, Status};
 use super::flag_names::with_flags;
-use super::flags::{Reading, Threads, choice};
+use super::flags::{Reading, Threads, choice, shard, shard_told};
 use super::interrupt::Interrupt;
 use super::labels::LabelFlags;
 use crate::checkpoint::classes::FileClasses;
@@ -27,6 +27,7 @@ use crate::predict::like::Like;
 use crate::predict::options::PredictOptions;
 use crate::predict::plan::{PlanOptions, plan};
 use crate::predict::predictor::Predictor;
+use crate::shard::Shard;
 use clap::{ArgGroup, Args};
 use std::fs::File;
 use std::io;
@@ -48,6 +49,8 @@ Examples:
       of several classes: the class of each pixel, the probability of each class, and a picture with a legend
   sam2unet predict --checkpoint model.safetensors --images SCANS --recursive --out PREDICTED
       of a folder with folders in it; with --skip-existing it goes on where an earlier call stopped
+  sbatch --array=1-8 --wrap 'sam2unet predict --checkpoint model.safetensors --images SCANS --out PREDICTED --shard slurm'
+      by eight tasks, an eighth of the images each; without SLURM, --shard 1/8 to --shard 8/8
   find . -name '*.jpg' | sam2unet predict --checkpoint model.safetensors --images - --out PREDICTED";
 
 /// Writes a mask for every image: 8 bit, at the image's size or a given mask's
@@ -99,6 +102,10 @@ pub(crate) struct Predict {
     /// Also write the image with its mask, or its classes and a legend, drawn over it: STEM.overlay.png, or FILE.overlay.png
     #[arg(long)]
     overlay: bool,
+    /// Do only the I-th of N equal parts of the images, I from 1: all parts, done by any number of tasks, leave the files of one
+    /// call without it. `slurm` takes I and N from the job array that this task is of
+    #[arg(long, value_name = "I/N|slurm", value_parser = shard)]
+    shard: Option<Shard>,
     #[command(flatten)]
     reading: Reading,
     #[command(flatten)]
@@ -162,6 +169,19 @@ impl Predict {
         };
         let options = PredictOptions { stretch: self.stretch, threshold: self.threshold, ..PredictOptions::default() };
         options.check(classes.classes())?;
+        let jobs = match self.shard {
+            None => jobs,
+            // what is refused is refused by every part: only now are the others' images left out
+            Some(shard) => {
+                say(shard_told(shard, jobs.len(), "images"));
+                let own = shard.stretch(jobs.len());
+                if own.is_empty() {
+                    say("there is nothing to do, as there are more parts than images");
+                    return Ok(Status::Done);
+                }
+                jobs[own].to_vec()
+            }
+        };
         let device = self.device.open()?;
         let predictor = Predictor::of_file(&file, &device, self.precision)?;
         drop(file);

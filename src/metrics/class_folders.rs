@@ -1,8 +1,10 @@
 //! The scores of several classes, of predictions and labels in files.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::classes::error::{ClassError, IndexMap};
 use super::classes::options::{ClassOptions, OutlineOptions};
@@ -12,7 +14,7 @@ use super::classes::truth::{ClassPrediction, score_truth};
 use super::each::{Unscored, each};
 use super::evaluation_error::{EvaluationError, RefusedPair, SizesOfPair};
 use super::predicted_classes::PredictedClasses;
-use crate::data::class_warnings::{missing_class_warnings, pixels_of_classes};
+use crate::data::class_warnings::missing_class_warnings;
 use crate::data::classes::class::{ClassKind, Classes};
 use crate::data::classes::index::read_index;
 use crate::data::classes::values::{IGNORED, PixelValue, ValueTable};
@@ -39,35 +41,75 @@ pub struct ClassFolderScores {
     pub about_masks: Vec<Warning>,
 }
 
-/// Reads and scores every pair; calls `scored` after each.
+/// Some of a set's pairs with several classes, scored.
+pub(super) struct ScoredClasses {
+    /// The set's classes.
+    pub classes: ClassesOfSet,
+    /// Each image's stem and scores.
+    pub images: Vec<(String, ClassPairScores)>,
+    pub about_predictions: Vec<Warning>,
+    pub about_masks: Vec<Warning>,
+}
+
+/// The classes of a set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClassesOfSet {
+    pub kind: ClassKind,
+    pub count: usize,
+    /// None where classes have only numbers.
+    pub names: Vec<String>,
+}
+
+impl ClassesOfSet {
+    /// The scores of all pairs of a set.
+    ///
+    /// # Errors
+    /// Without pairs, and when these are not of the classes.
+    pub fn scores(
+        &self,
+        name: &str,
+        images: Vec<(String, ClassPairScores)>,
+    ) -> Result<(ClassSetScores, Vec<Warning>), EvaluationError> {
+        let of_set = |source: ClassError| EvaluationError::Set { name: name.to_owned(), source };
+        let scores = ClassSetScores::new(name, self.names.clone(), images).map_err(of_set)?;
+        let warnings = match Classes::named(self.kind, self.names.clone()) {
+            Ok(classes) => missing_class_warnings(&classes, &scores.summary().pixels(), None),
+            // numbers have no names to tell
+            Err(_) => Vec::new(),
+        };
+        Ok((scores, warnings))
+    }
+}
+
+/// Reads and scores a stretch of the pairs; calls `scored` after each.
 pub(super) fn score_classes_of(
-    name: &str,
     pairs: &PredictedClasses,
+    stretch: Range<usize>,
     outlines: Option<OutlineOptions>,
     scored: impl Fn() + Sync,
-) -> Result<ClassFolderScores, EvaluationError> {
+) -> Result<ScoredClasses, EvaluationError> {
     let set = &pairs.set;
-    let of_set = |source: ClassError| EvaluationError::Set { name: name.to_owned(), source };
     let raw = raw_indices()?;
-    let classes = set.classes().map_or_else(|| pairs.classes_seen(), Classes::len);
-    let options = ClassOptions { classes, outlines };
-    let predictions = pairs.predictions.iter().map(Vec::len).sum();
-    let found = each(pairs.pairs(), predictions, |pair| pairs.score(pair, &raw, &options), scored)?;
+    // numbers of classes that nobody named are those of the whole set
+    let count = set.classes().map_or_else(|| pairs.classes_seen(), Classes::len);
+    let options = ClassOptions { classes: count, outlines };
+    let files = &pairs.predictions[stretch.clone()];
+    let predictions = files.iter().map(Vec::len).sum();
+    let found = each(stretch.len(), predictions, |pair| pairs.score(stretch.start + pair, &raw, &options), scored)?;
 
-    let (mut images, mut facts, mut pictures) = (Vec::new(), Vec::new(), Vec::new());
-    for ((name, files), found) in pairs.names.iter().zip(&pairs.predictions).zip(found) {
-        images.push((name.clone(), found.scores));
-        facts.push(Some(found.facts));
+    let mut facts = vec![None; pairs.pairs()];
+    let (mut images, mut pictures) = (Vec::new(), Vec::new());
+    for ((pair, files), found) in stretch.zip(files).zip(found) {
+        images.push((pairs.names[pair].clone(), found.scores));
+        facts[pair] = Some(found.facts);
         pictures.extend(files.iter().map(PathBuf::as_path).zip(found.predictions));
     }
     let pictures: Vec<_> = pictures.iter().map(|(path, facts)| (*path, facts)).collect();
-    let mut about_masks = label_warnings(set, &facts);
-    if let Some(classes) = set.classes() {
-        about_masks.extend(missing_class_warnings(classes, &pixels_of_classes(&facts), None));
-    }
     let names = set.classes().into_iter().flat_map(Classes::names).map(String::from).collect();
-    let scores = ClassSetScores::new(name, names, images).map_err(of_set)?;
-    Ok(ClassFolderScores { set: scores, about_predictions: image_warnings(&pictures), about_masks })
+    let classes = ClassesOfSet { kind: pairs.kind(), count, names };
+    let about_masks = label_warnings(set, &facts);
+    Ok(ScoredClasses { classes, images, about_predictions: image_warnings(&pictures), about_masks })
 }
 
 /// Every value of 8 bits stands for itself.

@@ -1,9 +1,12 @@
 //! Predictions and masks in folders, paired by stem and scored.
 
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::slice;
 
-use super::class_folders::{ClassFolderScores, score_classes_of};
+use super::class_folders::{ClassFolderScores, ClassesOfSet, ScoredClasses, score_classes_of};
 use super::classes::options::OutlineOptions;
+use super::classes::pair::ClassPairScores;
 use super::each::{Unscored, each};
 use super::evaluation_error::{EvaluationError, SizesOfPair};
 use super::pair::{PairScores, score_pair};
@@ -43,6 +46,24 @@ pub enum ScoredFolders {
     OneClass(FolderScores),
     /// Of several, or of one with pixels that are ignored.
     Classes(ClassFolderScores),
+}
+
+impl ScoredFolders {
+    /// The data set's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::OneClass(scores) => &scores.name,
+            Self::Classes(scores) => scores.set.name(),
+        }
+    }
+
+    /// How its classes go together; `None` for one class whose pixels all count.
+    pub fn kind(&self) -> Option<ClassKind> {
+        match self {
+            Self::OneClass(_) => None,
+            Self::Classes(scores) => Some(scores.set.summary().kind()),
+        }
+    }
 }
 
 impl PairedFolders {
@@ -131,19 +152,98 @@ impl PairedFolders {
         outlines: Option<OutlineOptions>,
         scored: impl Fn() + Sync,
     ) -> Result<ScoredFolders, EvaluationError> {
-        Ok(match &self.pairs {
-            Pairs::OneClass(files, read) => ScoredFolders::OneClass(score_all(&self.name, files, read, scored)?),
-            Pairs::Classes(classes) => ScoredFolders::Classes(score_classes_of(&self.name, classes, outlines, scored)?),
+        self.score_stretch(0..self.pairs(), outlines, scored)?.into_whole(&self.name)
+    }
+
+    /// The same of a stretch of the pairs.
+    pub(super) fn score_stretch(
+        &self,
+        stretch: Range<usize>,
+        outlines: Option<OutlineOptions>,
+        scored: impl Fn() + Sync,
+    ) -> Result<ScoredStretch, EvaluationError> {
+        match &self.pairs {
+            Pairs::OneClass(files, read) => score_all(&files[stretch], read, scored),
+            Pairs::Classes(classes) => {
+                let ScoredClasses { classes, images, about_predictions, about_masks } =
+                    score_classes_of(classes, stretch, outlines, scored)?;
+                let images = ScoredImages::Classes(classes, images);
+                Ok(ScoredStretch { images, about_predictions, about_masks })
+            }
+        }
+    }
+
+    /// What tells its pairs from those of another set, wherever the folders lie: each image's name, and what its masks are called.
+    pub(super) fn pairs_told(&self) -> String {
+        let told = |name: &str, masks: &[PathBuf]| {
+            let masks = masks.iter().map(|mask| mask.file_name().unwrap_or_default());
+            format!("{name:?} {:?}\n", masks.collect::<Vec<_>>())
+        };
+        match &self.pairs {
+            Pairs::OneClass(files, _) => {
+                files.iter().map(|pair| told(&pair.name, slice::from_ref(&pair.mask))).collect()
+            }
+            Pairs::Classes(classes) => {
+                let masks = classes.set.pairs().iter().map(|pair| &pair.masks);
+                classes.names.iter().zip(masks).map(|(name, masks)| told(name, masks)).collect()
+            }
+        }
+    }
+
+    /// How its files are read.
+    pub(super) fn read_options(&self) -> &ReadOptions {
+        match &self.pairs {
+            Pairs::OneClass(_, read) => read,
+            Pairs::Classes(classes) => &classes.set.options().read,
+        }
+    }
+
+    /// What tells one meaning of the labels from another.
+    pub(super) fn labels_told(&self) -> String {
+        match &self.pairs {
+            Pairs::OneClass(..) => "one class".to_string(),
+            Pairs::Classes(classes) => classes.set.reader().told(),
+        }
+    }
+}
+
+/// Some of a set's pairs, scored.
+pub(super) struct ScoredStretch {
+    pub images: ScoredImages,
+    pub about_predictions: Vec<Warning>,
+    pub about_masks: Vec<Warning>,
+}
+
+/// Each image's stem and scores, of one class or of several.
+#[derive(Clone, Debug)]
+pub(super) enum ScoredImages {
+    OneClass(Vec<(String, PairScores)>),
+    Classes(ClassesOfSet, Vec<(String, ClassPairScores)>),
+}
+
+impl ScoredStretch {
+    /// The scores of the set, of which these must be all pairs.
+    pub fn into_whole(self, name: &str) -> Result<ScoredFolders, EvaluationError> {
+        let Self { images, about_predictions, mut about_masks } = self;
+        Ok(match images {
+            ScoredImages::OneClass(images) => {
+                let name = name.to_owned();
+                ScoredFolders::OneClass(FolderScores { name, images, about_predictions, about_masks })
+            }
+            ScoredImages::Classes(classes, images) => {
+                let (set, warnings) = classes.scores(name, images)?;
+                about_masks.extend(warnings);
+                ScoredFolders::Classes(ClassFolderScores { set, about_predictions, about_masks })
+            }
         })
     }
 }
 
 fn score_all(
-    name: &str,
     pairs: &[PairedFiles],
     options: &ReadOptions,
     scored: impl Fn() + Sync,
-) -> Result<FolderScores, EvaluationError> {
+) -> Result<ScoredStretch, EvaluationError> {
     let found = each(pairs.len(), pairs.len(), |pair| pairs[pair].score(options), scored)?;
     let (mut images, mut read) = (Vec::with_capacity(found.len()), Vec::with_capacity(found.len()));
     for (files, scored) in pairs.iter().zip(found) {
@@ -158,7 +258,7 @@ fn score_all(
     let mut about_masks = mask_warnings(&levels);
     about_masks.extend(image_warnings(&masks));
     let about_predictions = image_warnings(&predictions);
-    Ok(FolderScores { name: name.to_owned(), images, about_predictions, about_masks })
+    Ok(ScoredStretch { images: ScoredImages::OneClass(images), about_predictions, about_masks })
 }
 
 /// A pair's scores, and what is known of its files.

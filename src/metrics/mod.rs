@@ -12,7 +12,7 @@
 //! set's mean curve over 256 thresholds. Papers on mirrors score differently: theirs are the names that begin with
 //! `mirror`.
 //!
-//! [`classes`] scores several classes, and leaves out ignored pixels.
+//! [`classes`] scores several classes, and leaves out ignored pixels. [`parts`] splits the pairs over several tasks.
 
 pub(crate) mod aligned;
 pub(crate) mod all;
@@ -34,6 +34,7 @@ pub(crate) mod min_max;
 pub(crate) mod nearest;
 pub(crate) mod pair;
 pub(crate) mod pairing;
+pub mod parts;
 pub(crate) mod predicted_classes;
 pub(crate) mod report;
 pub(crate) mod spacing;

@@ -92,10 +92,10 @@ mod tests {
             change(&mut stored);
             stored.scores().unwrap_err()
         };
-        assert!(refused(&|pair| drop(pair.full.pop())).contains("a has 255 levels"));
+        assert!(refused(&|pair| pair.full.truncate(255)).contains("a has 255 levels"));
         assert!(refused(&|pair| pair.full[7] = 1).contains("full foreground"));
         assert!(refused(&|pair| pair.background[0] = u32::MAX).contains("pixels"));
-        assert!(refused(&|pair| drop(pair.of_maps.pop())).contains("a has 1 numbers, where there are 2"));
+        assert!(refused(&|pair| pair.of_maps.truncate(1)).contains("a has 1 numbers, where there are 2"));
         let nothing = |pair: &mut StoredPair| {
             [&mut pair.foreground, &mut pair.background, &mut pair.full].into_iter().for_each(|levels| levels.fill(0));
         };

@@ -26,4 +26,5 @@ mod refusals;
 mod resume;
 mod run_folder;
 mod settings;
+mod shards;
 mod story;
