@@ -5,6 +5,7 @@ use super::failure::{Failure, Status};
 use super::flags::{Reading, Threads, choice, shard, shard_told};
 use super::json_file::{check, check_file, write_compact_json, write_json};
 use super::labels::LabelFlags;
+use super::ranks::{Waiting, own_shard};
 use crate::choice::Choice;
 use crate::data::classes::class::ClassKind;
 use crate::data::description::describe::Description;
@@ -32,6 +33,7 @@ use crate::metrics::report::{JsonReport, table};
 use crate::metrics::spacing::Spacing;
 use crate::metrics::task::Task;
 use crate::shard::Shard;
+use crate::train::together::ranks::Ranks;
 use clap::{ArgGroup, Args};
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -173,11 +175,25 @@ impl Evaluate {
         if !self.merge.is_empty() {
             return self.merge_parts();
         }
+        match self.shard {
+            // a task of its own, whoever started it
+            Some(_) => self.evaluate(&Ranks::alone()),
+            None => Waiting::for_ever().run("evaluate", |group| {
+                let ranks = Ranks::of(group.clone())?;
+                let evaluated = self.evaluate(&ranks);
+                ranks.together(1, evaluated)
+            }),
+        }
+    }
+
+    fn evaluate(&self, ranks: &Ranks) -> Result<Status, Failure> {
         let sets = self.sets()?;
         let kinds: Vec<_> = sets.iter().map(|set| (set.name(), set.kind())).collect();
         let pictures = self.check_flags(&kinds)?;
         sets.iter().for_each(tell_found);
-        if let Some(path) = &self.json {
+        if let Some(path) = &self.json
+            && ranks.is_first()
+        {
             check(path)?;
         }
         let outlines = OutlineOptions {
@@ -185,12 +201,22 @@ impl Evaluate {
             nsd_tolerance: self.nsd_tolerance.unwrap_or(OutlineOptions::default().nsd_tolerance),
         };
         let named = self.name.is_some() || !self.pair.is_empty();
+        let options = PartOptions { outlines: Some(outlines), task: self.task, named };
+        let threads = self.threads.start_as(ranks)?;
         if let (Some(shard), Some(path)) = (self.shard, &self.json) {
-            let options = PartOptions { outlines: Some(outlines), task: self.task, named };
-            let part = self.threads.start()?.install(|| score_part(&sets, shard, &options))?;
+            let part = threads.install(|| score_part(&sets, shard, &options))?;
             return write_part(&part, path);
         }
-        let scores = self.threads.start()?.install(|| score(&sets, outlines))?;
+        let scores = match own_shard(ranks)? {
+            None => threads.install(|| score(&sets, outlines))?,
+            Some(shard) => {
+                let part = threads.install(|| score_part(&sets, shard, &options))?;
+                match all_parts(&part, ranks)? {
+                    Some(parts) => merge(parts)?.sets,
+                    None => return Ok(Status::Done),
+                }
+            }
+        };
         self.show(scores, &Shown { task: self.task, named, pictures })
     }
 
@@ -410,6 +436,20 @@ fn score_part(sets: &[PairedFolders], shard: Shard, options: &PartOptions) -> Re
     let part = EvaluationPart::score(sets, shard, options, || bar.inc(1));
     bar.finish_and_clear();
     part
+}
+
+/// The parts of all processes, on the first of them.
+fn all_parts(part: &EvaluationPart, ranks: &Ranks) -> Result<Option<Vec<(PathBuf, EvaluationPart)>>, Failure> {
+    let own = serde_json::to_vec(part).map_err(Failure::later)?;
+    let parts = ranks.gather_any(&own)?;
+    if !ranks.is_first() {
+        return Ok(None);
+    }
+    let read = |(rank, part): (usize, &Vec<u8>)| {
+        let name = PathBuf::from(format!("the part of rank {rank}"));
+        Ok((name.clone(), EvaluationPart::of_json(part, &name)?))
+    };
+    parts.iter().enumerate().map(read).collect::<Result<_, Failure>>().map(Some)
 }
 
 /// Writes a part. Its scores are not shown: they would be taken for those of the whole.

@@ -15,6 +15,7 @@ use crate::train::settings::error::{Difference, Problem, SettingsError, fixed};
 use crate::train::settings::key::{Flag, Key};
 use crate::train::settings::origin::Origin;
 use crate::train::settings::settings::KEYS;
+use crate::train::together::error::RanksError;
 use crate::train::trainer::RunError;
 use std::fmt::{self, Display};
 use std::path::PathBuf;
@@ -227,6 +228,12 @@ impl From<TrainError> for Failure {
             TrainError::Start(error) => error.into(),
             error => Self::later(error),
         }
+    }
+}
+
+impl From<RanksError> for Failure {
+    fn from(error: RanksError) -> Self {
+        Self::input(with_flags(error))
     }
 }
 

@@ -4,6 +4,7 @@ use super::failure::Failure;
 use crate::choice::Choice;
 use crate::data::read::facts::{ExifOrientation, ReadOptions};
 use crate::shard::{Shard, ShardError};
+use crate::train::together::ranks::Ranks;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, Args, Command, Error, value_parser};
@@ -48,7 +49,12 @@ pub(crate) struct Threads {
 impl Threads {
     /// That many threads, to run the work on: on one of them no other is woken for each call.
     pub fn start(&self) -> Result<ThreadPool, Failure> {
-        let threads = self.threads.map_or(0, usize::from);
+        self.start_as(&Ranks::alone())
+    }
+
+    /// The same for one of several processes, which share their machine's cores.
+    pub fn start_as(&self, ranks: &Ranks) -> Result<ThreadPool, Failure> {
+        let threads = self.threads.map(usize::from).or(ranks.threads()).unwrap_or(0);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         pool.map_err(|e| Failure::later(format_args!("cannot start the threads: {e}")))
     }

@@ -6,6 +6,7 @@ use super::flag_names::with_flags;
 use super::flags::{Reading, Threads, choice, shard, shard_told};
 use super::interrupt::Interrupt;
 use super::labels::LabelFlags;
+use super::ranks::{Waiting, own_shard};
 use crate::checkpoint::classes::FileClasses;
 use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::file::WeightFile;
@@ -28,6 +29,7 @@ use crate::predict::options::PredictOptions;
 use crate::predict::plan::{PlanOptions, plan};
 use crate::predict::predictor::Predictor;
 use crate::shard::Shard;
+use crate::train::together::ranks::{Ranks, Wishes};
 use clap::{ArgGroup, Args};
 use std::fs::File;
 use std::io;
@@ -138,10 +140,18 @@ const STOPPING: &str = "stopping after this image; Ctrl-C again quits at once";
 impl Predict {
     /// Predicts. After a signal the image in hand is the last one.
     pub fn run(self, interrupt: &Interrupt) -> Result<Status, Failure> {
-        self.threads.start()?.install(|| self.predict(interrupt))
+        match self.shard {
+            // a task of its own, whoever started it
+            Some(_) => self.threads.start()?.install(|| self.predict(interrupt, &Ranks::alone())),
+            None => Waiting::for_ever().run("predict", |group| {
+                let ranks = Ranks::of(group.clone())?;
+                let predicted = self.threads.start_as(&ranks)?.install(|| self.predict(interrupt, &ranks));
+                ranks.together(1, predicted)
+            }),
+        }
     }
 
-    fn predict(&self, interrupt: &Interrupt) -> Result<Status, Failure> {
+    fn predict(&self, interrupt: &Interrupt, ranks: &Ranks) -> Result<Status, Failure> {
         let destination = Destination::of(&self.out);
         let images = self.source()?;
         let like = self.like(&images)?;
@@ -169,7 +179,9 @@ impl Predict {
         };
         let options = PredictOptions { stretch: self.stretch, threshold: self.threshold, ..PredictOptions::default() };
         options.check(classes.classes())?;
-        let jobs = match self.shard {
+        // all have seen what is there before anybody writes
+        ranks.agree(0, Wishes::default())?;
+        let jobs = match self.shard.or(own_shard(ranks)?) {
             None => jobs,
             // what is refused is refused by every part: only now are the others' images left out
             Some(shard) => {

@@ -6,6 +6,8 @@ use super::failure::{Failure, Status};
 use crate::group::alone::Alone;
 use crate::group::launcher::{Launched, launched};
 use crate::group::processes::{Group, GroupError};
+use crate::shard::Shard;
+use crate::train::together::ranks::Ranks;
 use clap::{Args, value_parser};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +27,21 @@ pub(crate) struct Waiting {
 /// 0 is to say why.
 const SPEAKS_FIRST: Duration = Duration::from_secs(1);
 
+/// The part of the work that this process does, as one of several.
+///
+/// # Errors
+/// None that occurs.
+pub(crate) fn own_shard(ranks: &Ranks) -> Result<Option<Shard>, Failure> {
+    let shard = ranks.are_several().then(|| Shard::new(ranks.rank() + 1, ranks.size())).transpose();
+    shard.map_err(Failure::later)
+}
+
 impl Waiting {
+    /// Where processes have work of their own, and meet at its end only, whenever that is.
+    pub fn for_ever() -> Self {
+        Self { mpi_timeout: u32::MAX }
+    }
+
     /// Does the work of `command` with the processes that a launcher started, or with this one alone. Only rank 0 prints, and a panic
     /// of one rank ends all. All ranks must return from the work alike: what one of them fails in, all are told before
     /// ([`settle`]).
