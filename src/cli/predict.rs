@@ -185,9 +185,12 @@ impl Predict {
             None => jobs,
             // what is refused is refused by every part: only now are the others' images left out
             Some(shard) => {
-                say(shard_told(shard, jobs.len(), "images"));
                 let own = shard.stretch(jobs.len());
-                if own.is_empty() {
+                match ranks.are_several() {
+                    true => say(format_args!("{} images over {} processes", jobs.len(), ranks.size())),
+                    false => say(shard_told(shard, jobs.len(), "images")),
+                }
+                if own.is_empty() && !ranks.are_several() {
                     say("there is nothing to do, as there are more parts than images");
                     return Ok(Status::Done);
                 }
@@ -225,7 +228,8 @@ impl Predict {
             Some(classes) if classes.len() > 1 => ("set of masks", "sets of masks"),
             _ => ("mask", "masks"),
         };
-        let (written, kept, out) = (predicted.images.len(), all - jobs.len(), self.out.display());
+        let [written, kept] = ranks.add_up([predicted.images.len(), all - jobs.len()])?;
+        let out = self.out.display();
         match (&destination, kept) {
             (Destination::File(_), 0) if written == 1 => say(format_args!("{} written to {out}", made.0)),
             (_, 0) => say(format_args!("{written} {} written to {out}", made.1)),

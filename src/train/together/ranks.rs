@@ -281,6 +281,20 @@ impl Ranks {
         Ok(lengths.iter().map(part).collect())
     }
 
+    /// The sums of these counts over all ranks.
+    ///
+    /// # Errors
+    /// When a rank failed, or is lost.
+    pub fn add_up<const N: usize>(&self, own: [usize; N]) -> Result<[usize; N], RanksError> {
+        let mut sums = own;
+        if self.are_several() {
+            for sum in &mut sums {
+                *sum = self.records([0, 0, *sum as u64], "")?.iter().map(|[_, _, count]| *count as usize).sum();
+            }
+        }
+        Ok(sums)
+    }
+
     /// Every rank's record; if a rank says in it that it failed, its words.
     fn records(&self, mine: [u64; 3], words: &str) -> Result<Vec<[u64; 3]>, RanksError> {
         let size = self.size();
