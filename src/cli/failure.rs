@@ -212,9 +212,10 @@ impl From<FolderError> for Failure {
                 let path = path.display();
                 Self::input(format_args!("{error}: go on in it with --resume {path}, or choose another --out"))
             }
-            FolderError::NoRun { .. } => {
-                Self::input(format_args!("{error}. --resume takes the folder that `train` wrote into (its --out)"))
-            }
+            FolderError::NoRun { .. } => Self::input(format_args!(
+                "{error}. --resume takes the folder that `train` wrote into (its --out); to begin a run there, say what to train \
+                     on: --data, --images and --masks, or --demo"
+            )),
             FolderError::Busy { .. } | FolderError::Named { .. } => Self::input(format_args!("{error}: stop it first")),
             FolderError::InTheWay { .. } => Self::input(format_args!("{error}, or choose another --out")),
             _ => Self::input(with_flags(error)),

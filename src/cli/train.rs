@@ -5,11 +5,13 @@ use super::check_data::check_data;
 use super::console::{Console, print, say};
 use super::failure::{Failure, Status};
 use super::interrupt::Interrupt;
-use super::ranks::{Waiting, settle};
+use super::ranks::Waiting;
 use super::settings::GivenSettings;
 use crate::group::processes::Group;
 use crate::train::events::{Event, Observer, Outcome};
+use crate::train::run_folder::folder::RunFolder;
 use crate::train::settings::layers::{Layer, resolve, resume};
+use crate::train::together::ranks::Ranks;
 use crate::train::trainer::Trainer;
 use clap::Args;
 use std::path::{Path, PathBuf, absolute};
@@ -24,7 +26,8 @@ Results: config.toml, run.json, log.jsonl, best/model.safetensors, last/model.sa
 `best` and `last` are links into `checkpoints`. `sam2unet predict --checkpoint` takes the folder.
 Ctrl-C saves and stops; --resume goes on exactly where a run was stopped, or killed. It takes the command that began
 the run, as it was, or new places of the data, another length, device, --memory, --threads, --keep and
---checkpoint-minutes.
+--checkpoint-minutes. The whole command with --resume in the place of --out begins the run, goes on with it, or says that
+it is finished: for jobs that a scheduler starts again.
 
 Signals: SIGINT, SIGTERM, SIGUSR1 and SIGHUP save and stop (exit status 130, 143, 138, 129); SIGUSR2 saves and goes
 on. A second one stops at once, without saving, unless it is SIGHUP or comes within a second of the first: it may then
@@ -40,7 +43,9 @@ Examples:
   sam2unet train --data VOC2012 --val-fraction 0.1 --check-data --sheet sheet.png
       says what was understood of a data set, and draws it
   sam2unet train --images IMAGES --masks MASKS --classes background,polyp,instrument
-  sam2unet train --resume runs/polyp --epochs 40";
+  sam2unet train --resume runs/polyp --epochs 40
+  sbatch --requeue --signal=B:USR1@120 --wrap 'exec sam2unet train --images IMAGES --masks MASKS --resume runs/polyp'
+      begins, and goes on each time that SLURM starts the job again";
 
 /// Train on a folder of images and masks, or, without --images, on generated scenes
 #[derive(Args)]
@@ -51,7 +56,8 @@ pub(crate) struct Train {
     /// Folder for the results, which must hold no run [default: runs/demo, runs/TASK or runs/train, numbered]
     #[arg(long, value_name = "DIR", help_heading = "Run")]
     out: Option<PathBuf>,
-    /// Go on in the folder of an earlier run, with its settings
+    /// Go on in the folder of an earlier run, with its settings. Where the folder holds none, a run begins there if the flags say what to
+    /// train on (--data, --images or --demo): so one command serves a job that may be started again
     #[arg(long, value_name = "DIR", help_heading = "Run")]
     resume: Option<PathBuf>,
     /// Settings from a file, with the keys of a run's config.toml; flags win over it, paths in it start where you are
@@ -99,15 +105,17 @@ impl Train {
     }
 
     fn with(self, group: &Arc<dyn Group>) -> Result<Status, Failure> {
-        match settle(&**group, self.begun())? {
+        let ranks = Ranks::of(group.clone())?;
+        let begun = self.begun(&ranks);
+        match ranks.together(0, begun)? {
             Begun::Printed(status) => Ok(status),
             Begun::Run { trainer, resumed } => trained(trainer.group(group.clone()), resumed),
         }
     }
 
     /// What there is to do.
-    fn begun(self) -> Result<Begun, Failure> {
-        let file = self.config.map(|path| Layer::file(&path)).transpose()?;
+    fn begun(mut self, ranks: &Ranks) -> Result<Begun, Failure> {
+        let file = self.config.as_deref().map(Layer::file).transpose()?;
         let given = Layer::given(self.given.0)?;
         let layers: Vec<Layer> = file.into_iter().chain([given]).collect();
         // what a resume is given in a file counts as what it is given by flags
@@ -115,8 +123,22 @@ impl Train {
         if let (Some(folder), Some(out)) = (&self.resume, &self.out) {
             check_same_folder(folder, out)?;
         }
+        let resumed = match self.resume {
+            Some(folder) => {
+                // rank 0's folder counts: others may have none
+                let own = ranks.is_first().then(|| is_to_begin(&folder, &layers));
+                match ranks.tell_value("whether the run begins", own)? {
+                    true => {
+                        self.out = Some(folder);
+                        None
+                    }
+                    false => Some(folder),
+                }
+            }
+            None => None,
+        };
         if self.print_config {
-            let resolved = match &self.resume {
+            let resolved = match &resumed {
                 Some(folder) => resume(&folder.join("config.toml"), &together())?,
                 None => resolve(&layers)?,
             };
@@ -126,8 +148,8 @@ impl Train {
             let settings = resolve(&layers)?.settings;
             return check_data(&settings, self.json.as_deref(), self.sheet.as_deref()).map(Begun::Printed);
         }
-        let resumed = self.resume.is_some();
-        let trainer = match self.resume {
+        let goes_on = resumed.is_some();
+        let trainer = match resumed {
             Some(folder) => Trainer::resume(folder).with(together()),
             None => {
                 let trainer = Trainer::new(resolve(&layers)?.settings);
@@ -136,7 +158,7 @@ impl Train {
         };
         let trainer = cache_folder().into_iter().fold(trainer, Trainer::remember_in);
         let trainer = if self.any_memory { trainer.any_memory() } else { trainer };
-        Ok(Begun::Run { trainer, resumed })
+        Ok(Begun::Run { trainer, resumed: goes_on })
     }
 }
 
@@ -178,6 +200,13 @@ fn trained(trainer: Trainer, resumed: bool) -> Result<Status, Failure> {
             Status::Done
         }
     })
+}
+
+/// Whether a run is to begin in the folder of `--resume`: it holds none, and what is given says what to train on. Otherwise a slip in the
+/// folder's name would begin a demonstration.
+fn is_to_begin(folder: &Path, layers: &[Layer]) -> bool {
+    let says_on_what = |key: &str| ["data", "images", "demo"].contains(&key);
+    layers.iter().flat_map(Layer::keys).any(says_on_what) && RunFolder::check_unused(folder).is_ok()
 }
 
 /// A path as a shell takes it: in quotes where it has characters that mean something there.

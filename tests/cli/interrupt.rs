@@ -128,6 +128,37 @@ fn each_signal_saves_and_ends_with_its_status() {
     }
 }
 
+/// What a scheduler starts again and again: it begins, goes on, and is finished.
+#[test]
+fn one_command_begins_a_run_and_ends_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    scenes(folder, 5, 4, 64);
+    // the job's own output may lie there already
+    fs::create_dir(folder.join("run")).unwrap();
+    fs::write(folder.join("run/slurm-1.out"), "").unwrap();
+    #[rustfmt::skip]
+    let run = ["train", "--images", "images", "--masks", "masks", "--variant", "tiny", "--size", "64", "--batch-size", "2",
+        "--steps", "16", "--epochs", "20", "--device", "cpu"];
+    done(folder, &[&run[..], &["--out", "undisturbed"]].concat());
+    let command = [&run[..], &["--resume", "run"]].concat();
+    let mut first = Running::of(sam2unet(folder, &command));
+    first.said("step 1/16");
+    first.signal("USR1");
+    let (status, said) = first.end();
+    let step = stopped_after(&said);
+    assert!(status == Some(138) && step.is_some_and(|step| step < 16), "{said}");
+    let said = done(folder, &command);
+    assert!(said.contains(&format!("after step {}", step.unwrap())) && said.contains("done: run holds"), "{said}");
+    let said = done(folder, &command);
+    assert!(said.contains("run is finished: 16 steps"), "{said}");
+    for file in ["last/model.safetensors", "last/optimiser.safetensors", "best/model.safetensors"] {
+        let [whole, run] = ["undisturbed", "run"].map(|run| fs::read(folder.join(run).join(file)).unwrap());
+        assert!(whole == run, "{file} differs");
+    }
+    assert_eq!(timeless(&folder.join("run")), timeless(&folder.join("undisturbed")));
+}
+
 /// As under `nohup`: the terminal goes away, nobody reads what is said, and the run goes on to its end.
 #[test]
 fn a_run_that_ignores_hang_ups_goes_on_without_its_terminal() {

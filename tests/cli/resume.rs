@@ -115,3 +115,23 @@ fn values_of_another_run_are_refused_by_their_flags() {
     assert!(!message.contains("--steps"), "{message}");
     assert_eq!(fs::read(folder.join("run/config.toml")).unwrap(), before);
 }
+
+/// A slip in the folder's name begins no demonstration.
+#[test]
+fn a_run_begins_in_the_folder_of_resume_only_if_it_is_said_what_to_train_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    for more in [&[][..], &["--epochs", "3"], &["--task", "polyp", "--out", "run"]] {
+        let message = refused(folder, &[&["train", "--resume", "run"], more].concat());
+        assert!(message.contains("holds no run") && message.contains("--demo"), "{more:?}: {message}");
+        assert!(!folder.join("run").exists());
+    }
+    // remains of a run without its settings are none to begin among
+    fs::create_dir(folder.join("run")).unwrap();
+    fs::write(folder.join("run/log.jsonl"), "{}\n").unwrap();
+    let message = refused(folder, &["train", "--resume", "run", "--demo", "blobs"]);
+    assert!(message.contains("holds no run"), "{message}");
+    // what would run is shown either way
+    let shown = done(folder, &["train", "--resume", "new", "--demo", "classes", "--print-config"]);
+    assert!(shown.contains("demo = \"classes\"") && !folder.join("new").exists(), "{shown}");
+}

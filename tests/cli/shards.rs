@@ -143,11 +143,12 @@ fn parts_that_do_not_go_together_are_refused() {
     let sets = soft_sets();
     let folder = sets.path();
     let score = |name: &str, shard: &str, more: &[&str]| {
-        done(folder, &[&["evaluate", "--shard", shard, "--json", name], &SOFT[..], more].concat());
+        let ended = run(folder, &[&["evaluate", "--shard", shard, "--json", name], &SOFT[..], more].concat());
+        assert_eq!(ended.status, Some(0), "{}", ended.err);
     };
     let names = ["1.json", "2.json", "3.json"];
     names.into_iter().zip(["1/3", "2/3", "3/3"]).for_each(|(name, shard)| score(name, shard, &[]));
-    done(folder, &[&["evaluate", "--json", "whole.json"], &SOFT[..]].concat());
+    run(folder, &[&["evaluate", "--json", "whole.json"], &SOFT[..]].concat());
     score("of4.json", "2/4", &[]);
     score("task.json", "2/3", &["--task", "polyp"]);
     score("named.json", "2/3", &["--name", "other"]);
