@@ -57,7 +57,7 @@ pub(crate) struct Bench {
     #[arg(long, conflicts_with_all = ["what", "profile"])]
     exchange: bool,
     /// With --exchange: how long a training step takes, to tell which share of it that is
-    #[arg(long, value_name = "S", requires = "exchange", value_parser = seconds)]
+    #[arg(long, value_name = "S", conflicts_with = "what", value_parser = seconds)]
     step_seconds: Option<f64>,
     #[command(flatten)]
     waiting: Waiting,

@@ -51,7 +51,7 @@ fn an_exchange_needs_several_processes() {
     for (arguments, part) in [
         (&["bench"][..], "<WHAT>"),
         (&["bench", "--exchange", "infer", "tiny", "1"], "--exchange"),
-        (&["bench", "infer", "tiny", "1", "--step-seconds", "2"], "--exchange"),
+        (&["bench", "infer", "tiny", "1", "--step-seconds", "2"], "--step-seconds"),
         (&["bench", "--exchange", "--step-seconds", "0"], "above 0"),
         (&["bench", "--exchange", "--mpi-timeout", "0"], "--mpi-timeout"),
         (&["train", "--mpi-timeout", "soon"], "--mpi-timeout"),
