@@ -27,6 +27,14 @@ fn is_silent() -> bool {
     IS_SILENT.load(Ordering::Relaxed)
 }
 
+/// Whether warnings are printed all the same.
+static WARNS: AtomicBool = AtomicBool::new(false);
+
+/// From now on a process that another one speaks for prints its warnings itself: they are of its own work.
+pub(crate) fn let_warnings_through() {
+    WARNS.store(true, Ordering::Relaxed);
+}
+
 /// Prints a line beside the work, which does not end because nobody reads any more or the disk of its output is full.
 pub(crate) fn say(line: impl Display) {
     if !is_silent() {
@@ -36,7 +44,7 @@ pub(crate) fn say(line: impl Display) {
 
 /// Prints a line for people beside the work, on standard error; it does not end because nobody reads any more.
 pub(crate) fn warn(line: impl Display) {
-    if !is_silent() {
+    if !is_silent() || WARNS.load(Ordering::Relaxed) {
         let _ = writeln!(io::stderr(), "{line}");
     }
 }

@@ -1,11 +1,11 @@
 //! `sam2unet evaluate`.
 
-use super::console::{bar, print, say, tell, tell_unused, warn};
+use super::console::{bar, let_warnings_through, print, say, tell, tell_unused, warn};
 use super::failure::{Failure, Status};
 use super::flags::{Reading, Threads, choice, shard, shard_told};
 use super::json_file::{check, check_file, write_compact_json, write_json};
 use super::labels::LabelFlags;
-use super::ranks::{Waiting, own_shard};
+use super::ranks::{Waiting, own_shard, same_words};
 use crate::choice::Choice;
 use crate::data::classes::class::ClassKind;
 use crate::data::description::describe::Description;
@@ -178,8 +178,9 @@ impl Evaluate {
         match self.shard {
             // a task of its own, whoever started it
             Some(_) => self.evaluate(&Ranks::alone()),
-            None => Waiting::for_ever().run("evaluate", |group| {
+            None => Waiting::a_day().run("evaluate", |group| {
                 let ranks = Ranks::of(group.clone())?;
+                same_words(&ranks)?;
                 let evaluated = self.evaluate(&ranks);
                 ranks.together(1, evaluated)
             }),
@@ -189,7 +190,7 @@ impl Evaluate {
     fn evaluate(&self, ranks: &Ranks) -> Result<Status, Failure> {
         let sets = self.sets()?;
         let kinds: Vec<_> = sets.iter().map(|set| (set.name(), set.kind())).collect();
-        let pictures = self.check_flags(&kinds)?;
+        let pictures = if ranks.is_first() { self.check_flags(&kinds)? } else { Vec::new() };
         sets.iter().for_each(tell_found);
         if let Some(path) = &self.json
             && ranks.is_first()
@@ -211,6 +212,9 @@ impl Evaluate {
             None => threads.install(|| score(&sets, outlines))?,
             Some(shard) => {
                 let part = threads.install(|| score_part(&sets, shard, &options))?;
+                // each process tells of its own images
+                let_warnings_through();
+                part.sets().iter().for_each(|set| tell_about(set.name(), set.about_predictions(), set.about_masks()));
                 match all_parts(&part, ranks)? {
                     Some(parts) => merge(parts)?.sets,
                     None => return Ok(Status::Done),

@@ -15,7 +15,7 @@ use crate::train::settings::error::{Difference, Problem, SettingsError, fixed};
 use crate::train::settings::key::{Flag, Key};
 use crate::train::settings::origin::Origin;
 use crate::train::settings::settings::KEYS;
-use crate::train::together::error::RanksError;
+use crate::train::together::error::{RankFailure, RanksError};
 use crate::train::trainer::RunError;
 use std::fmt::{self, Display};
 use std::path::PathBuf;
@@ -52,6 +52,11 @@ impl Failure {
     /// The input was wrong.
     pub fn input(message: impl Display) -> Self {
         Self { status: Status::WrongInput, message: message.to_string() }
+    }
+
+    /// The same, named as one rank's.
+    pub fn of_rank(self, rank: impl Display) -> Self {
+        Self { message: format!("{rank}: {}", self.message), ..self }
     }
 
     /// Something failed later.
@@ -234,7 +239,17 @@ impl From<TrainError> for Failure {
 
 impl From<RanksError> for Failure {
     fn from(error: RanksError) -> Self {
-        Self::input(with_flags(error))
+        let status = match &error {
+            RanksError::Failed { code, .. } if *code == Status::Failed as u8 => Status::Failed,
+            _ => Status::WrongInput,
+        };
+        Self { status, message: with_flags(error).to_string() }
+    }
+}
+
+impl RankFailure for Failure {
+    fn code(&self) -> u8 {
+        self.status as u8
     }
 }
 
@@ -243,7 +258,8 @@ impl From<RunError> for Failure {
         match error {
             RunError::Prepare(error) => error.into(),
             RunError::Train(error) => error.into(),
-            RunError::Threads { .. } | RunError::Ranks(_) => Self::later(error),
+            RunError::Ranks(error) => error.into(),
+            RunError::Threads { .. } => Self::later(error),
         }
     }
 }

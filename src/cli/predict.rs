@@ -1,12 +1,12 @@
 //! `sam2unet predict`.
 
-use super::console::{bar, say, tell, tell_unused, warn};
+use super::console::{bar, let_warnings_through, say, tell, tell_unused, warn};
 use super::failure::{Failure, Status};
 use super::flag_names::with_flags;
 use super::flags::{Reading, Threads, choice, shard, shard_told};
 use super::interrupt::Interrupt;
 use super::labels::LabelFlags;
-use super::ranks::{Waiting, own_shard};
+use super::ranks::{Waiting, own_shard, same_words};
 use crate::checkpoint::classes::FileClasses;
 use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::file::WeightFile;
@@ -29,7 +29,8 @@ use crate::predict::options::PredictOptions;
 use crate::predict::plan::{PlanOptions, plan};
 use crate::predict::predictor::Predictor;
 use crate::shard::Shard;
-use crate::train::together::ranks::{Ranks, Wishes};
+use crate::train::together::digest::Digest;
+use crate::train::together::ranks::Ranks;
 use clap::{ArgGroup, Args};
 use std::fs::File;
 use std::io;
@@ -143,9 +144,11 @@ impl Predict {
         match self.shard {
             // a task of its own, whoever started it
             Some(_) => self.threads.start()?.install(|| self.predict(interrupt, &Ranks::alone())),
-            None => Waiting::for_ever().run("predict", |group| {
+            None => Waiting::a_day().run("predict", |group| {
                 let ranks = Ranks::of(group.clone())?;
-                let predicted = self.threads.start_as(&ranks)?.install(|| self.predict(interrupt, &ranks));
+                same_words(&ranks)?;
+                let threads = self.threads.start_as(&ranks);
+                let predicted = threads.and_then(|threads| threads.install(|| self.predict(interrupt, &ranks)));
                 ranks.together(1, predicted)
             }),
         }
@@ -179,8 +182,10 @@ impl Predict {
         };
         let options = PredictOptions { stretch: self.stretch, threshold: self.threshold, ..PredictOptions::default() };
         options.check(classes.classes())?;
-        // all have seen what is there before anybody writes
-        ranks.agree(0, Wishes::default())?;
+        // all have seen what is there, and the same, before anybody writes
+        let mut digest = Digest::new();
+        jobs.iter().for_each(|job| digest.text(&job.image.to_string_lossy()));
+        ranks.compare_all(&[("the list of images", digest.number())])?;
         let jobs = match self.shard.or(own_shard(ranks)?) {
             None => jobs,
             // what is refused is refused by every part: only now are the others' images left out
@@ -197,7 +202,7 @@ impl Predict {
                 jobs[own].to_vec()
             }
         };
-        let device = self.device.open()?;
+        let device = self.device.open_for(ranks.group().local().0)?;
         let predictor = Predictor::of_file(&file, &device, self.precision)?;
         drop(file);
         let size = match self.size {
@@ -217,6 +222,8 @@ impl Predict {
         self.describe(&predictor, &device, &options);
         self.describe_classes(&classes);
         interrupt.begin(STOPPING);
+        // what is wrong with an image is told by the process that has it
+        let_warnings_through();
         let predicted = run_jobs(&jobs, &predictor, &device, &options, interrupt.stop());
         let facts: Vec<_> = predicted.images.iter().map(|(path, facts)| (path.as_path(), facts)).collect();
         for warning in image_warnings(&facts) {

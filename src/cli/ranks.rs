@@ -7,6 +7,8 @@ use crate::group::alone::Alone;
 use crate::group::launcher::{Launched, launched};
 use crate::group::processes::{Group, GroupError};
 use crate::shard::Shard;
+use crate::train::together::digest::Digest;
+use crate::train::together::error::RanksError;
 use crate::train::together::ranks::Ranks;
 use clap::{Args, value_parser};
 use std::sync::Arc;
@@ -37,9 +39,9 @@ pub(crate) fn own_shard(ranks: &Ranks) -> Result<Option<Shard>, Failure> {
 }
 
 impl Waiting {
-    /// Where processes have work of their own, and meet at its end only, whenever that is.
-    pub fn for_ever() -> Self {
-        Self { mpi_timeout: u32::MAX }
+    /// Where processes have work of their own, and meet at its end: the longest that one may take after another.
+    pub fn a_day() -> Self {
+        Self { mpi_timeout: 24 * 60 * 60 }
     }
 
     /// Does the work of `command` with the processes that a launcher started, or with this one alone. Only rank 0 prints, and a panic
@@ -105,8 +107,15 @@ fn end_all_at_a_panic(group: &dyn Group) {
     }));
 }
 
+/// Sees whether all processes were given the same arguments.
+pub(crate) fn same_words(ranks: &Ranks) -> Result<(), RanksError> {
+    let mut digest = Digest::new();
+    std::env::args_os().skip(1).for_each(|word| digest.text(&word.to_string_lossy()));
+    ranks.compare_all(&[("the command line", digest.number())])
+}
+
 /// A rank as messages name it.
-fn name(group: &dyn Group) -> String {
+pub(crate) fn name(group: &dyn Group) -> String {
     format!("rank {} ({})", group.rank(), group.host())
 }
 

@@ -5,7 +5,7 @@ use super::check_data::check_data;
 use super::console::{Console, print, say};
 use super::failure::{Failure, Status};
 use super::interrupt::Interrupt;
-use super::ranks::Waiting;
+use super::ranks::{Waiting, name, same_words};
 use super::settings::GivenSettings;
 use crate::group::processes::Group;
 use crate::train::events::{Event, Observer, Outcome};
@@ -44,7 +44,8 @@ Examples:
       says what was understood of a data set, and draws it
   sam2unet train --images IMAGES --masks MASKS --classes background,polyp,instrument
   sam2unet train --resume runs/polyp --epochs 40
-  sbatch --requeue --signal=B:USR1@120 --wrap 'exec sam2unet train --images IMAGES --masks MASKS --resume runs/polyp'
+  sbatch --signal=USR1@120 --wrap 'srun sam2unet train --images IMAGES --masks MASKS --resume runs/polyp;
+      if [ $? -eq 138 ]; then scontrol requeue $SLURM_JOB_ID; fi'
       begins, and goes on each time that SLURM starts the job again";
 
 /// Train on a folder of images and masks, or, without --images, on generated scenes
@@ -106,10 +107,16 @@ impl Train {
 
     fn with(self, group: &Arc<dyn Group>) -> Result<Status, Failure> {
         let ranks = Ranks::of(group.clone())?;
+        same_words(&ranks)?;
         let begun = self.begun(&ranks);
         match ranks.together(0, begun)? {
             Begun::Printed(status) => Ok(status),
-            Begun::Run { trainer, resumed } => trained(trainer.group(group.clone()), resumed),
+            Begun::Run { trainer, resumed } => {
+                let interrupt = Interrupt::watch(if resumed { NO_STEP } else { NOTHING_BEGUN });
+                let interrupt = interrupt.and_then(|interrupt| interrupt.watch_for_saves().map(|()| interrupt));
+                let interrupt = ranks.together(0, interrupt)?;
+                trained(trainer.group(group.clone()), &interrupt, group)
+            }
         }
     }
 
@@ -137,6 +144,9 @@ impl Train {
             }
             None => None,
         };
+        if (self.print_config || self.check_data) && !ranks.is_first() {
+            return Ok(Begun::Printed(Status::Done));
+        }
         if self.print_config {
             let resolved = match &resumed {
                 Some(folder) => resume(&folder.join("config.toml"), &together())?,
@@ -163,9 +173,7 @@ impl Train {
 }
 
 /// Trains, and says how it ended.
-fn trained(trainer: Trainer, resumed: bool) -> Result<Status, Failure> {
-    let interrupt = Interrupt::watch(if resumed { NO_STEP } else { NOTHING_BEGUN })?;
-    interrupt.watch_for_saves()?;
+fn trained(trainer: Trainer, interrupt: &Interrupt, group: &Arc<dyn Group>) -> Result<Status, Failure> {
     let mut console = Console::new();
     let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     let observe = |event: &Event| {
@@ -179,7 +187,10 @@ fn trained(trainer: Trainer, resumed: bool) -> Result<Status, Failure> {
     let trainer = trainer.command(words).stop_when(interrupt.stop()).save_when(interrupt.save());
     let trained = trainer.on_event(observe).run();
     console.finish();
-    let trained = trained?;
+    let trained = trained.map_err(|error| match group.size() == 1 || error.is_of_all() {
+        true => error.into(),
+        false => Failure::from(error).of_rank(name(&**group)),
+    })?;
     let place = trained.folder.display();
     Ok(match trained.outcome {
         Outcome::Stopped { step } => {

@@ -4,7 +4,7 @@ use super::learner::LearnError;
 use super::report::error::ReportError;
 use super::run_folder::error::FolderError;
 use super::sources::EmptySet;
-use super::together::error::RanksError;
+use super::together::error::{RankFailure, RanksError};
 use crate::data::error::DataError;
 use crate::metrics::classes::error::ClassError;
 use crate::metrics::pair::MetricError;
@@ -78,6 +78,8 @@ pub enum TrainError {
     #[error(transparent)]
     Ranks(#[from] RanksError),
 }
+
+impl RankFailure for TrainError {}
 
 fn saved_before(step: Option<u64>) -> String {
     match step {

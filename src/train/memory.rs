@@ -69,7 +69,8 @@ impl fmt::Display for Shortage {
 }
 
 /// What a run with these settings on `images` training images of these classes lacks on `device`; `None` if it seems to fit, or nobody
-/// tells. `resumed` says whether it goes on from a checkpoint; `processes` of the run share this machine.
+/// tells. `resumed` says whether it goes on from a checkpoint; `processes` of the run share this machine, and each batch is cut into
+/// `parts`.
 pub(super) fn shortage(
     settings: &Settings,
     images: usize,
@@ -77,9 +78,11 @@ pub(super) fn shortage(
     device: &Device,
     resumed: bool,
     processes: usize,
+    parts: usize,
 ) -> Option<Shortage> {
+    let part = Settings { batch_size: settings.batch_size.div_ceil(parts), ..settings.clone() };
     let (model, batches) =
-        (model_bytes(settings, images, classes.map_or(1, Classes::len)), batch_bytes(settings, images, classes));
+        (model_bytes(&part, images, classes.map_or(1, Classes::len)), batch_bytes(&part, images, classes));
     let of_all = |bytes: u64| bytes.saturating_mul(processes as u64);
     let machine = machine_memory(Path::new("/"));
     let short = |needed: u64, memory: Option<MachineMemory>, of| {
@@ -267,21 +270,21 @@ mod tests {
         // three images make no batch of 65536
         let many = Settings { batch_size: 65536, size: 1024, ..small.clone() };
         if machine_memory(Path::new("/")).is_some_and(|memory| memory.available > 8 << 30) {
-            assert_eq!(shortage(&small, 3, None, &device, false, 1), None);
+            assert_eq!(shortage(&small, 3, None, &device, false, 1, 1), None);
         }
         let most = |settings: &Settings, images| model_bytes(settings, images, 1) + batch_bytes(settings, images, None);
         assert_eq!(most(&many, 3), most(&Settings { batch_size: 3, ..many.clone() }, 1000));
         if machine_memory(Path::new("/")).is_none() {
             return;
         }
-        let found = shortage(&many, 65536, None, &device, false, 1).unwrap();
+        let found = shortage(&many, 65536, None, &device, false, 1, 1).unwrap();
         assert!(found.is_hopeless(), "{found:?}");
         let text = found.to_string();
         assert!(
             ["`memory` = small", "`batch_size`", "`precision` = bf16", "`size`"].iter().all(|part| text.contains(part))
         );
         let spare = Settings { memory: MemoryUse::Small, precision: Precision::Bf16, ..many };
-        let text = shortage(&spare, 65536, None, &device, false, 1).unwrap().to_string();
+        let text = shortage(&spare, 65536, None, &device, false, 1, 1).unwrap().to_string();
         assert!(!text.contains("`memory`") && !text.contains("`precision`"), "{text}");
     }
 

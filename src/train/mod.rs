@@ -74,6 +74,6 @@ pub use sources::{DataReport, EmptySet, InspectedFolders, Sources};
 pub use start::Start;
 pub use together::cut::Cut;
 pub use together::whole::{SplitBatch, SplitError};
-pub use together::{Ranks, RanksError, Wishes};
+pub use together::{RankFailure, Ranks, RanksError, Wishes};
 pub use trainer::{RunError, TrainedRun, Trainer};
 pub use validation::{Selection, ValidationScores};

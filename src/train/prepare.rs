@@ -11,7 +11,7 @@ use super::memory::shortage;
 use super::note::Note;
 use super::plan::Plan;
 use super::prepare_error::PrepareError;
-use super::run::{WEIGHTS, digest_of_weights, is_finished, position, train_together};
+use super::run::{EVERY_ROLE, WEIGHTS, digest_of_weights, is_finished, position, train_together};
 use super::run_folder::folder::RunFolder;
 use super::run_folder::history::{History, SessionRecord};
 use super::run_folder::state::SELECTION_KEY;
@@ -116,7 +116,7 @@ fn ready(
 ) -> Result<Prepared, PrepareError> {
     let Start { mut settings, place, data, kept, any_memory } = start;
     let device = open_device(&mut settings, &place, observer, ranks)?;
-    let sources = open_sources(&settings, &place, data, kept.as_deref(), observer)?;
+    let sources = open_sources(&settings, &place, data, kept.as_deref(), observer, ranks)?;
     sources.notes.iter().for_each(|found| note(observer, found.clone()));
     let plan = Plan::new(&settings, sources.training.len());
     let saved = match &place {
@@ -141,7 +141,8 @@ fn ready(
     // before the model, which takes memory
     let classes = sources.training.classes();
     let (_, local) = ranks.group().local();
-    if let Some(shortage) = shortage(&settings, sources.training.len(), classes, &device, resumed, local) {
+    let parts = if settings.split_batch { ranks.size() } else { 1 };
+    if let Some(shortage) = shortage(&settings, sources.training.len(), classes, &device, resumed, local, parts) {
         match shortage.is_hopeless() && !any_memory {
             true => return Err(PrepareError::Memory(Box::new(shortage))),
             false => note(observer, Note::Memory(shortage)),
@@ -163,7 +164,7 @@ fn ready(
     }
     if ranks.are_several() {
         tell_optimiser(ranks, &mut *learner)?;
-        ranks.compare_all(&[(WEIGHTS, digest_of_weights(&*learner))])?;
+        ranks.compare_all(&[(WEIGHTS, digest_of_weights(&*learner, &EVERY_ROLE))])?;
     }
     if let Some(report) = report {
         note(observer, Note::Weights(report));
@@ -216,13 +217,14 @@ fn open_sources(
     data: Option<Sources>,
     kept: Option<&Path>,
     observer: &mut dyn Observer,
+    ranks: &Ranks,
 ) -> Result<Sources, PrepareError> {
     if let Some(data) = data {
         return Ok(data);
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut progress = |done, of| observer.event(&Event::Checking { done, of });
-    let threads = settings.threads.unwrap_or(cores);
+    let threads = settings.threads.or(ranks.threads()).unwrap_or(cores);
     let opened = Sources::open(settings, threads, kept, &mut progress);
     // what is left where the data was may be nothing, an empty folder, or a part
     let gone = |error: &DataError| {

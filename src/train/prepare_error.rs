@@ -7,7 +7,7 @@ use super::memory::Shortage;
 use super::run_folder::error::FolderError;
 use super::settings::error::SettingsError;
 use super::sources::EmptySet;
-use super::together::error::RanksError;
+use super::together::error::{RankFailure, RanksError};
 use super::together::whole::SplitError;
 use crate::checkpoint::error::CheckpointError;
 use crate::data::error::DataError;
@@ -132,3 +132,5 @@ pub enum PrepareError {
     #[error(transparent)]
     Ranks(#[from] RanksError),
 }
+
+impl RankFailure for PrepareError {}

@@ -28,7 +28,7 @@ use crate::data::dataset::Dataset;
 use crate::data::example::normalisation_metadata;
 use crate::data::flip::Flips;
 use crate::data::loader::{BatchRequest, Loader};
-use crate::nn::weights::spec::Value;
+use crate::nn::weights::spec::{Role, Value};
 
 /// Threads that prepare images; more would take cores from the model.
 const MOST_LOADER_THREADS: usize = 4;
@@ -404,7 +404,7 @@ impl Run<'_> {
     /// Sees whether all ranks have the same weights, as they must have.
     fn compare_weights(&mut self) -> Result<(), TrainError> {
         if self.ranks.are_several() {
-            let digest = digest_of_weights(self.learner);
+            let digest = digest_of_weights(self.learner, &EVERY_ROLE[..3]);
             self.ranks.compare_all(&[(WEIGHTS, digest)])?;
         }
         Ok(())
@@ -457,15 +457,21 @@ impl Run<'_> {
 /// What ranks whose weights differ are told that they differ in.
 pub(super) const WEIGHTS: &str = "the weights";
 
-/// What tells a model's changing weights from others.
-pub(super) fn digest_of_weights(learner: &dyn Learner) -> u64 {
+/// All roles of weights; the first three are of those that training changes.
+pub(super) const EVERY_ROLE: [Role; 5] = [Role::Trainable, Role::Statistic, Role::Counter, Role::Frozen, Role::Unused];
+
+/// What tells a model's weights of these roles from others.
+pub(super) fn digest_of_weights(learner: &dyn Learner, roles: &[Role]) -> u64 {
     let mut digest = Digest::new();
-    learner.each_value(&mut |spec, value| match value {
-        Value::Real(numbers) => {
-            digest.text(&spec.name);
-            digest.bytes(bytemuck::cast_slice(&numbers));
+    learner.each_value(&mut |spec, value| {
+        if !roles.contains(&spec.role) {
+            return;
         }
-        Value::Count(count) => digest.bytes(&count.to_le_bytes()),
+        digest.text(&spec.name);
+        match value {
+            Value::Real(numbers) => digest.bytes(bytemuck::cast_slice(&numbers)),
+            Value::Count(count) => digest.bytes(&count.to_le_bytes()),
+        }
     });
     digest.number()
 }

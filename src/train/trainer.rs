@@ -15,7 +15,7 @@ use super::settings::settings::Settings;
 use super::sources::Sources;
 use super::start::Start;
 use super::together::digest::Digest;
-use super::together::error::RanksError;
+use super::together::error::{RankFailure, RanksError};
 use super::together::ranks::Ranks;
 use crate::data::dataset::Dataset;
 use crate::group::alone::Alone;
@@ -76,6 +76,15 @@ pub enum RunError {
     /// Another process of the run failed.
     #[error(transparent)]
     Ranks(#[from] RanksError),
+}
+
+impl RankFailure for RunError {}
+
+impl RunError {
+    /// Whether it is what another process of the run told, or what all of them found.
+    pub fn is_of_all(&self) -> bool {
+        matches!(self, Self::Ranks(_) | Self::Prepare(PrepareError::Ranks(_)) | Self::Train(TrainError::Ranks(_)))
+    }
 }
 
 /// A run that came to its end, or was stopped and saved.
@@ -203,7 +212,8 @@ impl<'a> Trainer<'a> {
         let Self { begin, data, mut observer, control, any_memory, command, kept, group: _ } = self;
         if ranks.are_several() {
             let given = begin.digest();
-            let same = ranks.compare_all(&[("the program", program()), ("the arguments", given)]);
+            let same =
+                ranks.compare_all(&[("the program", program()), ("the arguments, or the working directory,", given)]);
             same.map_err(PrepareError::from)?;
         }
         let own = match begin {

@@ -34,7 +34,7 @@ module! {
         pub batches("num_batches_tracked"): Counter,
     } with |_, _| {
         /// Mean and variance of batches that the running ones do not know yet; `None` where they move with each batch.
-        held: Option<Vec<[Tensor<(C,), f32, D>; 2]>> = None,
+        held: Held<C, D> = Held(None),
     } normed |norm, f| {
         f(norm)?;
     }
@@ -55,6 +55,16 @@ module! {
         folded: Option<FoldedOf<D>> = None,
     } prepared |conv| {
         conv.folded = Some(Default::default());
+    }
+}
+
+/// What a batch norm holds of batches. A copy of the model holds nothing, and its statistics move with each batch.
+#[derive(Debug)]
+struct Held<C: ConstDim, D: Backend>(Option<Vec<[Tensor<(C,), f32, D>; 2]>>);
+
+impl<C: ConstDim, D: Backend> Clone for Held<C, D> {
+    fn clone(&self) -> Self {
+        Self(None)
     }
 }
 
@@ -85,7 +95,7 @@ impl<CO: ConstDim, D: Backend> BatchNorm<CO, D> {
         options: ConvOptions,
     ) -> Result<Map<B, H, CO, D, T>, D::Err> {
         let (y, statistics) = conv_norm(x, weight, [&self.scale, &self.bias], options)?;
-        match &mut self.held {
+        match &mut self.held.0 {
             Some(held) => held.push(statistics),
             None => self.follow(&statistics)?,
         }
@@ -103,7 +113,7 @@ impl<CO: ConstDim, D: Backend> BatchNorm<CO, D> {
 
 impl<C: ConstDim, D: Backend> RunningNorm<D> for BatchNorm<C, D> {
     fn hold(&mut self) {
-        self.held.get_or_insert_default();
+        self.held.0.get_or_insert_default();
     }
 
     fn width(&self) -> usize {
@@ -111,7 +121,7 @@ impl<C: ConstDim, D: Backend> RunningNorm<D> for BatchNorm<C, D> {
     }
 
     fn take(&mut self) -> Result<Vec<f32>, D::Err> {
-        let held = self.held.as_mut().map(std::mem::take).unwrap_or_default();
+        let held = self.held.0.as_mut().map(std::mem::take).unwrap_or_default();
         let device = self.scale.device();
         held.iter().flatten().map(|numbers| device.read(numbers)).collect::<Result<Vec<_>, _>>().map(|all| all.concat())
     }
@@ -120,17 +130,17 @@ impl<C: ConstDim, D: Backend> RunningNorm<D> for BatchNorm<C, D> {
         let (mean, var) = numbers.split_at(C::SIZE);
         let upload = |numbers| self.scale.device().upload(numbers, (C::default(),));
         let statistics = [upload(mean)?, upload(var)?];
-        self.held.get_or_insert_default().push(statistics);
+        self.held.0.get_or_insert_default().push(statistics);
         Ok(())
     }
 
     fn settle(&mut self) -> Result<(), D::Err> {
-        let held = self.held.as_mut().map(std::mem::take).unwrap_or_default();
+        let held = self.held.0.as_mut().map(std::mem::take).unwrap_or_default();
         held.iter().try_for_each(|statistics| self.follow(statistics))
     }
 
     fn forget(&mut self) {
-        self.held.iter_mut().for_each(Vec::clear);
+        self.held.0.iter_mut().for_each(Vec::clear);
     }
 }
 

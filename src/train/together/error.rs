@@ -1,5 +1,7 @@
 //! Why processes cannot go on together.
 
+use std::fmt::Display;
+
 use crate::group::processes::GroupError;
 
 /// Why processes cannot go on together. Every one of them gets it.
@@ -14,6 +16,8 @@ pub enum RanksError {
         host: String,
         /// Its words.
         reason: String,
+        /// What its error's [`code`](RankFailure::code) is.
+        code: u8,
     },
     /// Ranks differ from rank 0.
     #[error(
@@ -37,6 +41,14 @@ pub enum RanksError {
     /// A rank is lost, or does not answer.
     #[error(transparent)]
     Group(#[from] GroupError),
+}
+
+/// An error of one rank's work, which all ranks are told.
+pub trait RankFailure: From<RanksError> + Display {
+    /// A number that the others are told with the words: what the error means to those who know it.
+    fn code(&self) -> u8 {
+        0
+    }
 }
 
 /// The ranks that differ, and the verb.

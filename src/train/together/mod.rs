@@ -11,5 +11,5 @@ pub(crate) mod told_source;
 pub(crate) mod tree;
 pub(crate) mod whole;
 
-pub use error::RanksError;
+pub use error::{RankFailure, RanksError};
 pub use ranks::{Ranks, Wishes};

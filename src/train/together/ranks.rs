@@ -1,13 +1,12 @@
 //! What the ranks of a run tell each other beside its numbers: failures, wishes, and what only rank 0 knows.
 
-use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::error::RanksError;
+use super::error::{RankFailure, RanksError};
 use crate::group::alone::Alone;
 use crate::group::cores::CoreShares;
 use crate::group::processes::Group;
@@ -127,7 +126,7 @@ impl Ranks {
     ///
     /// # Errors
     /// This rank's own, or, where another one failed, [`RanksError::Failed`].
-    pub fn together<T, E: From<RanksError> + Display>(&self, place: u64, result: Result<T, E>) -> Result<T, E> {
+    pub fn together<T, E: RankFailure>(&self, place: u64, result: Result<T, E>) -> Result<T, E> {
         match result {
             Ok(value) => {
                 self.agree(place, Wishes::default())?;
@@ -141,15 +140,17 @@ impl Ranks {
     /// they agree next.
     ///
     /// # Errors
-    /// `result`'s, with the name of the rank where only some ranks have one.
-    pub fn settle<T, E: From<RanksError> + Display>(&self, result: Result<T, E>) -> Result<T, E> {
+    /// This rank's own if it is the lowest one that has an error, else [`RanksError::Failed`] with that one's words.
+    pub fn settle<T, E: RankFailure>(&self, result: Result<T, E>) -> Result<T, E> {
         let error = match result {
             Ok(value) => return Ok(value),
             Err(error) if !self.are_several() || self.told.load(Ordering::Relaxed) => return Err(error),
             Err(error) => error,
         };
-        match self.records([FAILED, 0, 0], &error.to_string()) {
+        match self.records([FAILED, error.code().into(), 0], &error.to_string()) {
+            // its own words say more than what is sent of them
             Ok(_) => Err(error),
+            Err(RanksError::Failed { rank, .. }) if rank == self.rank() => Err(error),
             Err(told) => Err(told.into()),
         }
     }
@@ -313,13 +314,9 @@ impl Ranks {
         let lengths = self.gather(&(length as u64).to_le_bytes(), &vec![8; size])?;
         let lengths: Vec<usize> = lengths.chunks_exact(8).map(|length| number(length) as usize).collect();
         let texts = self.gather(&words.as_bytes()[..length], &lengths)?;
-        if all.iter().all(failed) && self.is_first() {
-            // nobody has to hear of it
-            return Ok(all);
-        }
         let start: usize = lengths[..rank].iter().sum();
         let reason = String::from_utf8_lossy(&texts[start..start + lengths[rank]]).into_owned();
-        Err(RanksError::Failed { rank, host: self.host(rank), reason })
+        Err(RanksError::Failed { rank, host: self.host(rank), reason, code: all[rank][1] as u8 })
     }
 
     /// Sees whether all have rank 0's number.
