@@ -5,8 +5,9 @@ use super::console::{last_words, silence, warn};
 use super::failure::{Failure, Status};
 use crate::group::alone::Alone;
 use crate::group::launcher::{Launched, launched};
-use crate::group::processes::{Group, GroupError};
+use crate::group::processes::Group;
 use clap::{Args, value_parser};
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,7 +96,7 @@ fn name(group: &dyn Group) -> String {
 }
 
 /// Ends all ranks, as this one cannot go on and the others do not know: says why, with rank and host.
-pub(crate) fn end_all(group: &dyn Group, error: &GroupError) -> ! {
+pub(crate) fn end_all(group: &dyn Group, error: &dyn Display) -> ! {
     group.abort(&error.to_string(), Status::Failed as i32)
 }
 
