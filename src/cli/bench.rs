@@ -76,7 +76,7 @@ impl Bench {
     /// Measures.
     pub fn run(self) -> Result<Status, Failure> {
         let (Some(what), Some(variant), Some(batch)) = (self.what, self.variant, self.batch) else {
-            return self.waiting.run("bench", |group| exchange(&**group, self.repeat as usize, self.step_seconds));
+            return self.waiting.run("bench", |group| exchange(group, self.repeat as usize, self.step_seconds));
         };
         let pool = self.threads.start()?;
         let case = Case {

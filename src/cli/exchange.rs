@@ -7,12 +7,13 @@ use crate::group::cores::CoreShares;
 use crate::group::processes::{Group, GroupError};
 use crate::nn::cost::parameters;
 use crate::nn::variant::{Variant, VariantName, WithVariant};
+use crate::train::together::error::RanksError;
+use crate::train::together::ranks::{Ranks, Wishes};
+use crate::train::together::sum::GradientSum;
 use std::fmt;
-use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-/// What a rank tells before each exchange: whether it has failed, where it stands.
-const AGREEMENT: usize = 24;
 /// Calls before those that are counted: connections are made, memory is touched.
 const WARM_UP: usize = 2;
 
@@ -52,20 +53,19 @@ struct Table {
 ///
 /// # Errors
 /// Where there is one process only: nothing would be sent.
-pub(super) fn exchange(group: &dyn Group, repeat: usize, step: Option<f64>) -> Result<Status, Failure> {
+pub(super) fn exchange(group: &Arc<dyn Group>, repeat: usize, step: Option<f64>) -> Result<Status, Failure> {
     if group.size() == 1 {
         return Err(Failure::input(
             "--exchange measures what several processes send each other, and this is one: mpirun -n 2 sam2unet bench --exchange \
              (a build with --features mpi; docs/mpi.md)",
         ));
     }
-    let measured = CoreShares::of(group).and_then(|shares| Ok((shares, measure(group, repeat, step)?)));
-    let (shares, table) = measured.unwrap_or_else(|error| end_all(group, &error));
+    let (shares, table) = measure(group, repeat, step).unwrap_or_else(|error| end_all(&**group, &error));
     say(shares);
     print(table.to_string())
 }
 
-fn measure(group: &dyn Group, repeat: usize, step: Option<f64>) -> Result<Table, GroupError> {
+fn measure(group: &Arc<dyn Group>, repeat: usize, step: Option<f64>) -> Result<(CoreShares, Table), RanksError> {
     struct Numbers;
     impl WithVariant for Numbers {
         type Output = usize;
@@ -74,38 +74,37 @@ fn measure(group: &dyn Group, repeat: usize, step: Option<f64>) -> Result<Table,
             counts.trainable + counts.unused
         }
     }
-    let agreement = slowest(group, repeat, |_| timed(|| agree(group)).map(|seconds| [seconds]))?;
+    let group = Arc::new(Timed::new(group.clone()));
+    let ranks = Ranks::of(group.clone())?;
+    let [agreement] = slowest(&ranks, repeat, |_| {
+        let begun = Instant::now();
+        agree(&ranks).map(|()| [begun.elapsed().as_secs_f64()])
+    })?;
     let mut rows = Vec::new();
     for &variant in VariantName::ALL {
         let numbers = variant.visit(Numbers);
-        let mut buffers = Buffers::new(group, numbers);
-        let [exchange, sum, gather, all] = slowest(group, repeat, |_| buffers.exchange(group))?;
+        let mut gradient = Gradient::new(&ranks, numbers);
+        let [exchange, sum, gather, all] = slowest(&ranks, repeat, |_| gradient.exchange(&ranks, &group))?;
         rows.push(Row { variant, numbers, times: Times { exchange, sum, gather, all } });
     }
-    Ok(Table { ranks: group.size(), agreement: agreement[0], rows, step })
+    Ok((ranks.shares().clone(), Table { ranks: ranks.size(), agreement, rows, step }))
 }
 
-fn agree(group: &dyn Group) -> Result<(), GroupError> {
-    group.gather(&[0; AGREEMENT], &mut vec![0; AGREEMENT * group.size()], &vec![AGREEMENT; group.size()])
-}
-
-fn timed(work: impl FnOnce() -> Result<(), GroupError>) -> Result<f64, GroupError> {
-    let begun = Instant::now();
-    work().map(|()| begun.elapsed().as_secs_f64())
+fn agree(ranks: &Ranks) -> Result<(), RanksError> {
+    ranks.agree(0, Wishes::default()).map(drop)
 }
 
 /// The medians of what `work` measures, each time that of the slowest rank. All ranks begin together.
 fn slowest<const N: usize>(
-    group: &dyn Group,
+    ranks: &Ranks,
     repeat: usize,
-    mut work: impl FnMut(usize) -> Result<[f64; N], GroupError>,
-) -> Result<[f64; N], GroupError> {
+    mut work: impl FnMut(usize) -> Result<[f64; N], RanksError>,
+) -> Result<[f64; N], RanksError> {
     let mut all = vec![Vec::with_capacity(repeat); N];
     for i in 0..repeat + WARM_UP {
-        agree(group)?;
+        agree(ranks)?;
         let mine: Vec<u8> = work(i)?.iter().flat_map(|seconds| seconds.to_le_bytes()).collect();
-        let mut everyones = vec![0; mine.len() * group.size()];
-        group.gather(&mine, &mut everyones, &vec![mine.len(); group.size()])?;
+        let everyones = ranks.gather(&mine, &vec![mine.len(); ranks.size()])?;
         if i < WARM_UP {
             continue;
         }
@@ -125,52 +124,93 @@ fn median(seconds: &mut [f64]) -> f64 {
     }
 }
 
-/// Which numbers a rank adds up for all.
-fn slice(rank: usize, ranks: usize, numbers: usize) -> Range<usize> {
-    rank * numbers / ranks..(rank + 1) * numbers / ranks
+/// A step's gradient, which training's own code adds up: one batch a rank.
+struct Gradient {
+    sum: GradientSum,
+    numbers: usize,
 }
 
-/// A gradient and what is received, kept from one exchange to the next.
-struct Buffers {
-    /// This rank's gradient, then the sum of all.
-    gradient: Vec<u8>,
-    received: Vec<u8>,
-    sum: Vec<u8>,
-    /// Bytes of each rank's slice.
-    slices: Vec<usize>,
-}
-
-impl Buffers {
-    fn new(group: &dyn Group, numbers: usize) -> Self {
-        let slices: Vec<usize> = (0..group.size()).map(|rank| 4 * slice(rank, group.size(), numbers).len()).collect();
-        let own = slices[group.rank()];
-        let number = |i: usize| ((i * 7919 % 1000) as f32 / 1000.0 - 0.5) * (1 + group.rank()) as f32;
-        let gradient = (0..numbers).flat_map(|i| number(i).to_ne_bytes()).collect();
-        Self { gradient, received: vec![0; own * slices.len()], sum: vec![0; own], slices }
+impl Gradient {
+    fn new(ranks: &Ranks, numbers: usize) -> Self {
+        let mut gradient = Self { sum: GradientSum::new(), numbers };
+        gradient.begin(ranks);
+        gradient
     }
 
-    /// Each rank adds up its slice of everyone's gradient, then all get all slices. Gives the seconds of the three parts and of
-    /// all.
-    fn exchange(&mut self, group: &dyn Group) -> Result<[f64; 4], GroupError> {
-        let Self { gradient, received, sum, slices } = self;
-        let own = slices[group.rank()];
-        let from_each = vec![own; slices.len()];
-        let exchange = timed(|| group.exchange(gradient, slices, received, &from_each))?;
-        let added = timed(|| {
-            let (first, others) = received.split_at(own);
-            sum.copy_from_slice(first);
-            others.chunks_exact(own.max(1)).for_each(|other| add(sum, other));
-            Ok(())
-        })?;
-        let gather = timed(|| group.gather(sum, gradient, slices))?;
-        Ok([exchange, added, gather, exchange + added + gather])
+    /// A step's batch of this rank.
+    fn begin(&mut self, ranks: &Ranks) {
+        let (batches, own) = (ranks.size(), ranks.rank());
+        self.sum.begin(batches);
+        let mut gradient = self.sum.buffer();
+        gradient.extend((0..self.numbers).map(|i| ((i * 7919 % 1000) as f32 / 1000.0 - 0.5) * (1 + own) as f32));
+        self.sum.push(own, gradient);
+    }
+
+    /// Adds up everyone's, and begins the next step: not when others already wait for this rank. Gives the seconds of the three
+    /// parts and of all.
+    fn exchange(&mut self, ranks: &Ranks, group: &Timed) -> Result<[f64; 4], RanksError> {
+        let ([exchanged, gathered], begun) = (group.seconds(), Instant::now());
+        self.sum.total(ranks, self.numbers)?;
+        let all = begun.elapsed().as_secs_f64();
+        let [exchange, gather] = group.seconds();
+        let (exchange, gather) = (exchange - exchanged, gather - gathered);
+        self.begin(ranks);
+        Ok([exchange, all - exchange - gather, gather, all])
     }
 }
 
-/// `left += right`, of numbers in single precision.
-fn add(left: &mut [u8], right: &[u8]) {
-    for (l, r) in left.as_chunks_mut::<4>().0.iter_mut().zip(right.as_chunks::<4>().0) {
-        *l = (f32::from_ne_bytes(*l) + f32::from_ne_bytes(*r)).to_ne_bytes();
+/// A group, and how long its two operations took.
+#[derive(Debug)]
+struct Timed {
+    inner: Arc<dyn Group>,
+    /// Seconds of all exchanges and of all gathers.
+    seconds: Mutex<[f64; 2]>,
+}
+
+impl Timed {
+    fn new(inner: Arc<dyn Group>) -> Self {
+        Self { inner, seconds: Mutex::default() }
+    }
+
+    fn seconds(&self) -> [f64; 2] {
+        *self.seconds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn timed(&self, which: usize, work: impl FnOnce() -> Result<(), GroupError>) -> Result<(), GroupError> {
+        let begun = Instant::now();
+        work()?;
+        self.seconds.lock().unwrap_or_else(PoisonError::into_inner)[which] += begun.elapsed().as_secs_f64();
+        Ok(())
+    }
+}
+
+impl Group for Timed {
+    fn rank(&self) -> usize {
+        self.inner.rank()
+    }
+
+    fn size(&self) -> usize {
+        self.inner.size()
+    }
+
+    fn host(&self) -> String {
+        self.inner.host()
+    }
+
+    fn local(&self) -> (usize, usize) {
+        self.inner.local()
+    }
+
+    fn gather(&self, mine: &[u8], all: &mut [u8], lengths: &[usize]) -> Result<(), GroupError> {
+        self.timed(1, || self.inner.gather(mine, all, lengths))
+    }
+
+    fn exchange(&self, send: &[u8], sent: &[usize], receive: &mut [u8], received: &[usize]) -> Result<(), GroupError> {
+        self.timed(0, || self.inner.exchange(send, sent, receive, received))
+    }
+
+    fn abort(&self, reason: &str, status: i32) -> ! {
+        self.inner.abort(reason, status)
     }
 }
 
@@ -188,7 +228,7 @@ impl fmt::Display for Table {
         writeln!(f, "|---|---|---|---|---|---|---|---|")?;
         writeln!(
             f,
-            "| agreement, {AGREEMENT} bytes of each | | {:.3} | | | | | {} |",
+            "| agreement, 24 bytes of each | | {:.3} | | | | | {} |",
             1e3 * self.agreement,
             self.share(self.agreement)
         )?;
@@ -218,34 +258,33 @@ mod tests {
     use super::*;
     use crate::group::threads::threads;
 
-    fn with_ranks<T: Send>(size: usize, work: impl Fn(&dyn Group) -> T + Sync) -> Vec<T> {
+    fn with_ranks<T: Send>(size: usize, work: impl Fn(&Ranks, &Timed) -> T + Sync) -> Vec<T> {
+        let run = |group| {
+            let group = Arc::new(Timed::new(Arc::new(group)));
+            work(&Ranks::of(group.clone()).unwrap(), &group)
+        };
         std::thread::scope(|scope| {
-            let work = &work;
-            let started: Vec<_> = threads(size).into_iter().map(|rank| scope.spawn(move || work(&rank))).collect();
+            let started: Vec<_> = threads(size).into_iter().map(|rank| scope.spawn(|| run(rank))).collect();
             started.into_iter().map(|thread| thread.join().unwrap()).collect()
         })
     }
 
     #[test]
-    fn the_exchange_that_is_timed_adds_up() {
-        // as many numbers as do not divide by three
-        let sums = with_ranks(3, |group| {
-            let mut buffers = Buffers::new(group, 100);
-            let mine = buffers.gradient.clone();
-            let times = buffers.exchange(group).unwrap();
-            assert!(times[..3].iter().all(|&seconds| 0.0 < seconds && seconds < times[3]));
-            (mine, buffers.gradient)
+    fn the_parts_of_an_exchange_are_timed() {
+        let times = with_ranks(3, |ranks, group| {
+            let mut gradient = Gradient::new(ranks, 100_000);
+            // a step after the other
+            [(); 2].map(|()| gradient.exchange(ranks, group).unwrap())
         });
-        let mut expected = sums[0].0.clone();
-        sums[1..].iter().for_each(|(mine, _)| add(&mut expected, mine));
-        for (mine, sum) in sums {
-            assert!(mine != sum && sum == expected);
+        for [exchange, sum, gather, all] in times.into_iter().flatten() {
+            assert!([exchange, sum, gather].iter().all(|&seconds| 0.0 < seconds && seconds < all));
+            assert!((exchange + sum + gather - all).abs() < 1e-9);
         }
     }
 
     #[test]
     fn the_slowest_rank_counts() {
-        let all = with_ranks(3, |group| slowest(group, 3, |i| Ok([(10 * group.rank() + i) as f64, 1.0])).unwrap());
+        let all = with_ranks(3, |ranks, _| slowest(ranks, 3, |i| Ok([(10 * ranks.rank() + i) as f64, 1.0])).unwrap());
         // of the calls 2, 3 and 4 the one in the middle
         assert_eq!(all, [[23.0, 1.0]; 3]);
     }

@@ -5,12 +5,13 @@ use super::console::{last_words, silence, warn};
 use super::failure::{Failure, Status};
 use crate::group::alone::Alone;
 use crate::group::launcher::{Launched, launched};
-use crate::group::processes::{Group, GroupError};
+use crate::group::processes::Group;
 use crate::shard::Shard;
 use crate::train::together::digest::Digest;
 use crate::train::together::error::RanksError;
 use crate::train::together::ranks::Ranks;
 use clap::{Args, value_parser};
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -120,7 +121,7 @@ pub(crate) fn name(group: &dyn Group) -> String {
 }
 
 /// Ends all ranks, as this one cannot go on and the others do not know: says why, with rank and host.
-pub(crate) fn end_all(group: &dyn Group, error: &GroupError) -> ! {
+pub(crate) fn end_all(group: &dyn Group, error: &dyn Display) -> ! {
     group.abort(&error.to_string(), Status::Failed as i32)
 }
 

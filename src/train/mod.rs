@@ -73,6 +73,7 @@ pub use settings::{Generated, Layer, Resolved, Settings, SettingsError, resolve,
 pub use sources::{DataReport, EmptySet, InspectedFolders, Sources};
 pub use start::Start;
 pub use together::cut::Cut;
+pub use together::sum::GradientSum;
 pub use together::whole::{SplitBatch, SplitError};
 pub use together::{RankFailure, Ranks, RanksError, Wishes};
 pub use trainer::{RunError, TrainedRun, Trainer};

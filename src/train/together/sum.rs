@@ -15,16 +15,25 @@ fn slice(rank: usize, ranks: usize, length: usize) -> Range<usize> {
 
 /// Gradients of a step's batches, and their sum over all ranks. Its buffers are kept from step to step.
 ///
-/// A rank adds up its own batches along the tree over all of the step's ([`tree`](super::tree)). Each rank then completes the sum
-/// for a slice of the numbers, which it gets from all others, and hands it to all: about twice the gradient is sent by a rank, whatever
-/// their number. No addition is left to MPI, whose order depends on the number of ranks and on the network.
+/// In each step a rank begins, gives the gradients of its own batches in order, and asks for the total: all ranks with the same
+/// number of batches and the same length. Rank `r` of `n` has the batches `r * batches / n..(r + 1) * batches / n`.
+///
+/// A rank adds up its own batches along a binary tree over all of the step's, which depends on their number alone. Each rank then
+/// completes the sum for a slice of the numbers, which it gets from all others, and hands it to all: about twice the gradient is sent
+/// by a rank, whatever their number. No addition is left to MPI, whose order depends on the number of ranks and on the network.
 #[derive(Debug)]
-pub(crate) struct GradientSum {
+pub struct GradientSum {
     batches: usize,
     sums: Sums,
     send: Vec<f32>,
     received: Vec<f32>,
     total: Vec<f32>,
+}
+
+impl Default for GradientSum {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl GradientSum {
@@ -49,7 +58,7 @@ impl GradientSum {
         self.sums.push(batch, gradient);
     }
 
-    /// The sum over all batches of all ranks: `length` numbers.
+    /// The sum over all batches of all ranks: `length` numbers. All ranks take part.
     ///
     /// # Errors
     /// When a rank is lost.
