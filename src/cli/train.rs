@@ -96,7 +96,7 @@ enum Begun {
     /// To print something, which is done.
     Printed(Status),
     /// To train.
-    Run { trainer: Trainer<'static>, resumed: bool },
+    Run { trainer: Box<Trainer<'static>>, resumed: bool },
 }
 
 impl Train {
@@ -168,7 +168,7 @@ impl Train {
         };
         let trainer = cache_folder().into_iter().fold(trainer, Trainer::remember_in);
         let trainer = if self.any_memory { trainer.any_memory() } else { trainer };
-        Ok(Begun::Run { trainer, resumed: goes_on })
+        Ok(Begun::Run { trainer: Box::new(trainer), resumed: goes_on })
     }
 }
 

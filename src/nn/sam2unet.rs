@@ -15,7 +15,7 @@ use super::weights::build::{BuildError, BuildOptions, Builder, Weights};
 use super::weights::module::module;
 use super::weights::path::Path;
 use super::weights::roles::Unused;
-use super::weights::running::RunningNorm;
+use super::weights::running::EachNorm;
 use super::weights::source::WeightSource;
 use super::weights::spec::{SpecList, Value, WeightSpec};
 use crate::kernels::precision::Precision;
@@ -250,10 +250,7 @@ impl<V: Variant, D: Backend, K: Classes> Sam2UNet<V, D, K> {
     ///
     /// # Errors
     /// Those of `f`.
-    pub(crate) fn each_batch_norm(
-        &mut self,
-        f: &mut dyn FnMut(&mut dyn RunningNorm<D>) -> Result<(), D::Err>,
-    ) -> Result<(), D::Err> {
+    pub(crate) fn each_batch_norm(&mut self, f: EachNorm<'_, D>) -> Result<(), D::Err> {
         self.each_norm(f)
     }
 }

@@ -138,8 +138,10 @@ fn one_command_begins_a_run_and_ends_it() {
     fs::create_dir(folder.join("run")).unwrap();
     fs::write(folder.join("run/slurm-1.out"), "").unwrap();
     #[rustfmt::skip]
-    let run = ["train", "--images", "images", "--masks", "masks", "--variant", "tiny", "--size", "64", "--batch-size", "2",
-        "--steps", "16", "--epochs", "20", "--device", "cpu"];
+    let run = [
+        "train", "--images", "images", "--masks", "masks", "--variant", "tiny", "--size", "64", "--batch-size", "2",
+        "--steps", "16", "--epochs", "20", "--device", "cpu",
+    ];
     done(folder, &[&run[..], &["--out", "undisturbed"]].concat());
     let command = [&run[..], &["--resume", "run"]].concat();
     let mut first = Running::of(sam2unet(folder, &command));

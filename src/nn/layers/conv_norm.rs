@@ -60,7 +60,10 @@ module! {
 
 /// What a batch norm holds of batches. A copy of the model holds nothing, and its statistics move with each batch.
 #[derive(Debug)]
-struct Held<C: ConstDim, D: Backend>(Option<Vec<[Tensor<(C,), f32, D>; 2]>>);
+struct Held<C: ConstDim, D: Backend>(Option<Vec<Moments<C, D>>>);
+
+/// A batch's mean and unbiased variance, `(C,)` each.
+type Moments<C, D> = [Tensor<(C,), f32, D>; 2];
 
 impl<C: ConstDim, D: Backend> Clone for Held<C, D> {
     fn clone(&self) -> Self {
@@ -103,7 +106,7 @@ impl<CO: ConstDim, D: Backend> BatchNorm<CO, D> {
     }
 
     /// Moves the running statistics by those of a batch.
-    fn follow(&mut self, [mean, var]: &[Tensor<(CO,), f32, D>; 2]) -> Result<(), D::Err> {
+    fn follow(&mut self, [mean, var]: &Moments<CO, D>) -> Result<(), D::Err> {
         self.running_mean.0.try_axpy(1.0 - MOMENTUM, mean, MOMENTUM)?;
         self.running_var.0.try_axpy(1.0 - MOMENTUM, var, MOMENTUM)?;
         self.batches.0 += 1;

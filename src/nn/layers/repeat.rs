@@ -6,7 +6,7 @@ use crate::nn::ops::activation::Activation;
 use crate::nn::shape::Map;
 use crate::nn::weights::build::{BuildError, Builder, Weights};
 use crate::nn::weights::path::Path;
-use crate::nn::weights::running::RunningNorm;
+use crate::nn::weights::running::EachNorm;
 use crate::nn::weights::spec::{SpecList, Value, WeightSpec};
 use dfdx::nn::{Module, ModuleMut, ModuleVisitor, TensorCollection};
 use dfdx::prelude::*;
@@ -88,7 +88,7 @@ impl<M: Weights<D>, N: ConstDim, FIRST: ConstDim, D: Backend> Weights<D> for Rep
     fn prepare_inference(&mut self) {
         self.modules.iter_mut().for_each(M::prepare_inference);
     }
-    fn each_norm(&mut self, f: &mut dyn FnMut(&mut dyn RunningNorm<D>) -> Result<(), D::Err>) -> Result<(), D::Err> {
+    fn each_norm(&mut self, f: EachNorm<'_, D>) -> Result<(), D::Err> {
         self.modules.iter_mut().try_for_each(|module| module.each_norm(f))
     }
     // The modules are shown as fields of `P` itself, so that dfdx's names are the published ones.

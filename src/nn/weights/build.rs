@@ -1,7 +1,7 @@
 //! What a model is built from, and the walk over its weights.
 
 use super::path::Path;
-use super::running::RunningNorm;
+use super::running::EachNorm;
 use super::source::{SourceError, WeightSource};
 use super::spec::{SpecList, Value, WeightSpec};
 use crate::kernels::device::Device as _;
@@ -39,7 +39,7 @@ pub trait Weights<D: Backend>: Sized {
     /// # Errors
     /// Those of `f`.
     #[doc(hidden)]
-    fn each_norm(&mut self, f: &mut dyn FnMut(&mut dyn RunningNorm<D>) -> Result<(), D::Err>) -> Result<(), D::Err> {
+    fn each_norm(&mut self, f: EachNorm<'_, D>) -> Result<(), D::Err> {
         let _ = f;
         Ok(())
     }

@@ -78,10 +78,7 @@ macro_rules! module {
                 $prepare)?
             }
 
-            fn each_norm(
-                &mut self,
-                f: &mut dyn FnMut(&mut dyn $crate::nn::weights::running::RunningNorm<D>) -> Result<(), D::Err>,
-            ) -> Result<(), D::Err> {
+            fn each_norm(&mut self, f: $crate::nn::weights::running::EachNorm<'_, D>) -> Result<(), D::Err> {
                 $(<$ty as $crate::nn::weights::build::Weights<D>>::each_norm(&mut self.$field, f)?;)*
                 $(let ($norm, $each) = (self, f);
                 $show)?

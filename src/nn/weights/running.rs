@@ -1,6 +1,10 @@
 //! What batch norms saw of batches, held until the step is made.
 
 use crate::nn::backend::bound::Backend;
+use dfdx::prelude::HasErr;
+
+/// Is shown each batch norm of a model; its error ends the walk.
+pub type EachNorm<'a, D> = &'a mut dyn FnMut(&mut dyn RunningNorm<D>) -> Result<(), <D as HasErr>::Err>;
 
 /// A batch norm's running statistics in training: mean and variance, `(C,)` each, and how many batches they are of.
 ///
