@@ -146,7 +146,7 @@ impl Start {
     }
 
     /// The run's folder. A new run's may not exist yet; without `out` it gets the next number if another run takes this one first
-    /// ([`PreparedRun::folder`] tells).
+    /// ([`PreparedRun::folder`](super::prepare::PreparedRun::folder) tells).
     pub fn path(&self) -> &Path {
         match &self.place {
             Place::New(path) | Place::Numbered { expected: path, .. } | Place::Elsewhere { path, .. } => path,
