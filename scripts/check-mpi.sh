@@ -291,7 +291,7 @@ check_faults() {
     lines 1 '^train: .*model\.safetensors'
 
     step "$mpi: ranks with other settings, and of another program"
-    refused_mixed "seed" "${train[@]}" --seed 4
+    refused_mixed "command line" "${train[@]}" --seed 4
     # the commit is in the program, in as many bytes
     sed "s/$SAM2UNET_COMMIT/$(tr 'a-z' 'b-za' <<<"$SAM2UNET_COMMIT")/g" "$program" >"$out/other"
     chmod +x "$out/other"
