@@ -25,8 +25,8 @@ annotations: --labels, --classes, --annotations (docs/labels.md).
 Results: config.toml, run.json, log.jsonl, best/model.safetensors, last/model.safetensors, curves.svg, samples.png;
 `best` and `last` are links into `checkpoints`. `sam2unet predict --checkpoint` takes the folder.
 Ctrl-C saves and stops; --resume goes on exactly where a run was stopped, or killed. It takes the command that began
-the run, as it was, or new places of the data, another length, device, --memory, --threads, --keep and
---checkpoint-minutes. The whole command with --resume in the place of --out begins the run, goes on with it, or says that
+the run, as it was, or new places of the data, another length, device, --memory, --threads, --split-batch,
+--keep and --checkpoint-minutes. The whole command with --resume in the place of --out begins the run, goes on with it, or says that
 it is finished: for jobs that a scheduler starts again.
 
 Signals: SIGINT, SIGTERM, SIGUSR1 and SIGHUP save and stop (exit status 130, 143, 138, 129); SIGUSR2 saves and goes

@@ -200,7 +200,10 @@ fn a_resumed_run_takes_another_length_and_what_changes_results_by_rounding_at_mo
 #[test]
 fn every_setting_says_what_another_value_means_for_a_resumed_run() {
     let of = |change| KEYS.iter().filter(|key| key.change == change).map(|key| key.name).collect::<Vec<_>>();
-    assert_eq!(of(Change::Free), ["epochs", "steps", "threads", "device", "memory", "checkpoint_minutes", "keep"]);
+    assert_eq!(
+        of(Change::Free),
+        ["epochs", "steps", "split_batch", "threads", "device", "memory", "checkpoint_minutes", "keep"]
+    );
     let places = ["data", "images", "masks", "val_images", "val_masks", "train_list", "val_list", "annotations"];
     assert_eq!(of(Change::Place), places);
     assert_eq!(of(Change::Start), ["backbone", "init"]);
