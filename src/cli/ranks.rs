@@ -125,7 +125,8 @@ pub(crate) fn end_all(group: &dyn Group, error: &dyn Display) -> ! {
     group.abort(&error.to_string(), Status::Failed as i32)
 }
 
-#[cfg(all(test, feature = "mpi"))]
+#[cfg(feature = "mpi")]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -219,8 +219,8 @@ fn images_of_different_sides_are_told_and_end_all() {
             norm_of_one_image(side, 0.0);
         })
     });
-    let words = "rank 0 ends all with status 1: one batch over several ranks has images of one side, but a map that has \
-                 4 pixels an image on rank 0 has 9 on rank 1";
+    let words = "rank 0 ends all with status 1: one batch over several ranks has images of one side, but a map that \
+                 has 4 pixels an image on rank 0 has 9 on rank 1";
     assert_eq!(ends[0].as_deref(), Some(words));
     assert!(ends[1].as_ref().is_some_and(|words| words.starts_with("rank 1 ends all with status 1: ")), "{ends:?}");
 }

@@ -2,12 +2,22 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::part::PartOptions;
 use crate::data::read::facts::ExifOrientation;
 use crate::metrics::class_folders::ClassesOfSet;
 use crate::metrics::classes::options::OutlineOptions;
 use crate::metrics::folders::{PairedFolders, ScoredImages};
 use crate::metrics::task::Task;
+
+/// What is computed, and how the scores of all parts together are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PartOptions {
+    /// How the outlines of classes are compared; `None` leaves the scores out that need them.
+    pub outlines: Option<OutlineOptions>,
+    /// The task whose columns are shown.
+    pub task: Option<Task>,
+    /// Whether the only set stands under its name in JSON.
+    pub named: bool,
+}
 
 /// What all parts of an evaluation have in common.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

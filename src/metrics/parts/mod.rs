@@ -9,7 +9,8 @@ pub(crate) mod file;
 pub(crate) mod merge;
 pub(crate) mod part;
 
+pub use about::PartOptions;
 pub use error::PartError;
 pub use file::PART_FORMAT;
 pub use merge::{MergedScores, merge};
-pub use part::{EvaluationPart, PartOptions, SetPart};
+pub use part::{EvaluationPart, SetPart};

@@ -2,24 +2,11 @@
 
 use std::ops::Range;
 
-use super::about::{AboutEvaluation, AboutSet};
+use super::about::{AboutEvaluation, AboutSet, PartOptions};
 use crate::data::warning::Warning;
-use crate::metrics::classes::options::OutlineOptions;
 use crate::metrics::evaluation_error::EvaluationError;
 use crate::metrics::folders::{PairedFolders, ScoredImages, ScoredStretch};
-use crate::metrics::task::Task;
 use crate::shard::Shard;
-
-/// What is computed, and how the scores of all parts together are shown.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct PartOptions {
-    /// How the outlines of classes are compared; `None` leaves the scores out that need them.
-    pub outlines: Option<OutlineOptions>,
-    /// The task whose columns are shown.
-    pub task: Option<Task>,
-    /// Whether the only set stands under its name in JSON.
-    pub named: bool,
-}
 
 /// A part of the scores of sets: those of the part's stretch of all pairs, set after set. Serialises as what
 /// [`read`](Self::read) reads.
