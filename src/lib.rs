@@ -34,6 +34,7 @@ pub mod choice;
 pub mod cli;
 pub mod data;
 pub mod device;
+pub(crate) mod digest;
 pub mod files;
 pub mod group;
 pub mod kernels;

@@ -3,11 +3,11 @@
 
 use super::console::{last_words, silence, warn};
 use super::failure::{Failure, Status};
+use crate::digest::Digest;
 use crate::group::alone::Alone;
 use crate::group::launcher::{Launched, launched};
 use crate::group::processes::Group;
 use crate::shard::Shard;
-use crate::train::together::digest::Digest;
 use crate::train::together::error::RanksError;
 use crate::train::together::ranks::Ranks;
 use clap::{Args, value_parser};

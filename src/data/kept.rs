@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::folder::Folder;
 use super::pair_facts::PairFacts;
 use super::pairs::Pair;
+use crate::digest::Digest;
 use crate::files::temporary::sweep;
 use crate::files::write::write;
 
@@ -130,11 +131,13 @@ fn key(pair: &Pair) -> Option<String> {
     Some(all.collect::<Option<Vec<_>>>()?.join("\n"))
 }
 
-/// What tells one set and way of reading it, with this version of the program, from another: FNV-1a, 64 bits.
+/// What tells one set and way of reading it, with this version of the program, from another.
 fn digest(set: &Folder) -> u64 {
     let folder = |pair: &Pair| [&pair.image, pair.shown()].map(|file| file.parent().map(fs::canonicalize));
     let version = (env!("CARGO_PKG_VERSION"), option_env!("SAM2UNET_COMMIT"), cfg!(feature = "jpeg2000"));
     let folders = set.pairs().first().map(folder);
     let text = format!("{version:?} {:?} {} {folders:?}", set.options(), set.reader().told());
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+    let mut digest = Digest::new();
+    digest.bytes(text.as_bytes());
+    digest.number()
 }

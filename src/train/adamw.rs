@@ -15,7 +15,7 @@ use crate::kernels::adamw::{AdamWKernel, AdamWStep};
 use crate::nn::backend::bound::{Backend, StorageOf};
 
 use super::gradient_walk::numbers_of;
-use super::learner::{EachMoment, LearnError, MomentsOf};
+use super::learner::{EachMoment, LearnError, MomentsOf, device_error};
 
 /// The constants of AdamW; the learning rate comes with each step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,10 +55,6 @@ struct Moments<D: Backend> {
     first: StorageOf<D>,
     second: StorageOf<D>,
     device: D,
-}
-
-fn device_error<D: Backend>(error: D::Err) -> LearnError {
-    LearnError::Device(D::explain(&error))
 }
 
 impl<D: Backend> AdamW<D> {

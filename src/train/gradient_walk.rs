@@ -8,12 +8,8 @@ use dfdx::nn::tensor_collection::{
 use dfdx::shapes::{HasShape, Shape};
 use dfdx::tensor::{Gradients, Storage, Tensor};
 
-use super::learner::LearnError;
+use super::learner::{LearnError, device_error};
 use crate::nn::backend::bound::Backend;
-
-fn device_error<D: Backend>(error: D::Err) -> LearnError {
-    LearnError::Device(D::explain(&error))
-}
 
 /// How many numbers an optimiser would change.
 ///

@@ -2,6 +2,7 @@
 
 use crate::data::loader::Batch;
 use crate::kernels::precision::Precision;
+use crate::nn::backend::bound::Backend;
 use crate::nn::losses::table::Loss;
 use crate::nn::targets::TargetError;
 use crate::nn::weights::build::BuildError;
@@ -163,4 +164,9 @@ pub enum LearnError {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+/// A device's error, in its own words for people.
+pub(super) fn device_error<D: Backend>(error: D::Err) -> LearnError {
+    LearnError::Device(D::explain(&error))
 }

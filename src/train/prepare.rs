@@ -20,7 +20,6 @@ use super::settings::of_classes::WeightsOfClasses;
 use super::settings::settings::Settings;
 use super::sources::Sources;
 use super::start::{Place, RUNS, Start};
-use super::together::digest::Digest;
 use super::together::moments::tell_optimiser;
 use super::together::ranks::Ranks;
 use super::together::whole::SplitBatch;
@@ -28,6 +27,7 @@ use crate::data::classes::class::Classes;
 use crate::data::description::classes::GivenClasses;
 use crate::data::error::DataError;
 use crate::device::Device;
+use crate::digest::Digest;
 use crate::kernels::precision::Precision;
 
 /// What [`prepare`] gives.

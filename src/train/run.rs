@@ -19,7 +19,6 @@ use super::run_folder::state::{Best, State};
 use super::schedule::cosine;
 use super::settings::settings::Settings;
 use super::sources::Sources;
-use super::together::digest::Digest;
 use super::together::ranks::{Ranks, Wishes};
 use super::together::sum::GradientSum;
 use super::validation::Selection;
@@ -28,6 +27,7 @@ use crate::data::dataset::Dataset;
 use crate::data::example::normalisation_metadata;
 use crate::data::flip::Flips;
 use crate::data::loader::{BatchRequest, Loader};
+use crate::digest::Digest;
 use crate::nn::weights::spec::{Role, Value};
 
 /// Threads that prepare images; more would take cores from the model.

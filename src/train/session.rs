@@ -2,7 +2,7 @@
 
 use super::adamw::{AdamW, AdamWConfig};
 use super::gradient_walk::{numbers_of, take_gradients};
-use super::learner::{LearnError, Learner, LearnerSummary, MomentsOf, StepSizes};
+use super::learner::{LearnError, Learner, LearnerSummary, MomentsOf, StepSizes, device_error};
 use crate::data::loader::Batch;
 use crate::data::truth::BatchTruth;
 use crate::device::{Device, WithBackend};
@@ -216,10 +216,6 @@ fn target_error(error: TargetError) -> LearnError {
         TargetError::Device(reason) => LearnError::Device(reason),
         other => LearnError::Target(other),
     }
-}
-
-fn device_error<D: Backend>(error: D::Err) -> LearnError {
-    LearnError::Device(D::explain(&error))
 }
 
 impl<V: Variant, D: Backend> Learner for Session<V, D> {

@@ -11,7 +11,6 @@ use super::note::Note;
 use super::settings::demo::{self, Demo};
 use super::settings::of_classes::WeightsOfClasses;
 use super::settings::settings::Settings;
-use super::together::digest::Digest;
 use crate::data::class_warnings::{missing_class_warnings, pixels_of_classes};
 use crate::data::classes::class::{ClassKind, Classes};
 use crate::data::dataset::Dataset;
@@ -29,6 +28,7 @@ use crate::data::shapes::Shapes;
 use crate::data::sheet::labelled_sheet;
 use crate::data::synthetic::Synthetic;
 use crate::data::warning::{Warning, WarningCode};
+use crate::digest::Digest;
 
 /// There is nothing to train on, or to validate on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -14,10 +14,10 @@ use super::settings::layers::Layer;
 use super::settings::settings::Settings;
 use super::sources::Sources;
 use super::start::Start;
-use super::together::digest::Digest;
 use super::together::error::{RankFailure, RanksError};
 use super::together::ranks::Ranks;
 use crate::data::dataset::Dataset;
+use crate::digest::Digest;
 use crate::group::alone::Alone;
 use crate::group::processes::Group;
 

@@ -2,7 +2,6 @@
 //! not depend on how many processes there are, and how all hear of what one of them knows.
 
 pub(crate) mod cut;
-pub(crate) mod digest;
 pub(crate) mod error;
 pub(crate) mod moments;
 pub(crate) mod ranks;
