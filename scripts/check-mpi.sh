@@ -71,7 +71,7 @@ build() {
         mkdir -p "$target"
         cp -a "$targets/release" "$target/release"
     fi
-    CARGO_TARGET_DIR=$target cargo test --release --locked --features mpi "${haste[@]}" --lib --test tests --no-run \
+    CARGO_TARGET_DIR=$target cargo test --release --locked --features mpi "${haste[@]}" --lib --test over_mpi --no-run \
         --message-format json-render-diagnostics >"$out/built.json"
     program=$target/release/sam2unet
     { read -r units; read -r tests; } < <(python3 - "$out/built.json" <<'PY'
@@ -97,7 +97,7 @@ go() {
     local ranks=$1
     shift
     status=0
-    timeout -k 10 "${limit:-120}" "mpirun.$mpi" -n "$ranks" "$@" >"$out/said" 2>&1 || status=$?
+    timeout -k 10 "${limit:-900}" "mpirun.$mpi" -n "$ranks" "$@" >"$out/said" 2>&1 || status=$?
     [[ $status != 124 && $status != 137 ]] || fail "$mpi, $ranks ranks: it hangs: $*"
 }
 done_by() { go "$@"; [[ $status == 0 ]] || fail "$mpi: status $status: $*"; }
@@ -194,11 +194,12 @@ same() { # what, digest, folder
     [[ $found == "$2" ]] || fail "$mpi: $1: digest $found instead of $2"
     echo "$1: $found"
 }
-# side, steps: sets `train`, the command without its folder. Eight batches, two steps to an epoch, a save after each
+# side, images of a batch, steps: sets `train`, the command without its folder. Epochs have a step of four batches and one of two, and
+# are saved after
 settings() {
-    printf '[generated]\nimages = 16\nval_images = 5\n' >"$out/small.toml"
-    train=("$program" train --config "$out/small.toml" --variant tiny --size "$1" --batch-size 2 --accumulate 4
-        --steps "$2" --seed 3 --device cpu --threads 1)
+    printf '[generated]\nimages = %s\nval_images = 5\n' $(($2 * 6)) >"$out/small.toml"
+    base=(--variant tiny --device cpu --threads 1 --seed 3)
+    train=("$program" train --config "$out/small.toml" "${base[@]}" --size "$1" --batch-size "$2" --accumulate 4 --steps "$3")
 }
 one_process() { # folder
     "${train[@]}" --out "$1" >"$out/said" 2>&1 || fail "one process does not train"
@@ -219,92 +220,214 @@ check_toy() {
     local ranks expected=
     for ranks in 1 2 3; do
         rm -rf "$out/toy"
-        SAM2UNET_MPI_RUN=$out/toy go "$ranks" "$tests" --ignored --exact --nocapture train::over_mpi::a_run_of_the_toy
+        SAM2UNET_MPI_RUN=$out/toy go "$ranks" "$tests" --ignored --exact --nocapture a_run_of_the_toy
         [[ $status == 0 ]] || fail "$mpi: status $status"
         lines "$ranks" '1 passed'
         expected=${expected:-$(digest "$out/toy")}
         same "$ranks ranks" "$expected" "$out/toy"
     done
+    step "$mpi: a flipped bit of one rank's weights is found at the end of the epoch"
+    rm -rf "$out/toy"
+    SAM2UNET_MPI_RUN=$out/toy go 3 "$tests" --ignored --exact --nocapture a_weight_of_rank_1_flips
+    # each rank has the same error, and ends with its status
+    [[ $status == 1 ]] || fail "$mpi: status $status"
+    lines 3 "^rank 1 \($host\) differs from rank 0 in the weights: "
 }
+
+# One command three times: it begins the run, goes on with another number of ranks where a signal stopped it, and has nothing to do.
+check_resume() {
+    step "$mpi: one command three times, stopped by SIGUSR1"
+    begin
+    # of `timeout`, which hands it on, as the launcher does
+    kill -USR1 "$launcher"
+    ended "SIGUSR1 to the launcher" 138
+    lines 1 '^stopped after step '
+    local ranks
+    for ranks in 2 3; do
+        done_by "$ranks" "${train[@]}" --resume "$out/run"
+        if [[ $ranks == 2 ]]; then lines 1 '^done: '; else lines 0 '^done: '; fi
+        same "resumed with $ranks ranks" "$expected" "$out/run"
+    done
+}
+
+# One batch over two ranks: the same bits twice, and the first loss of one process.
+check_split() {
+    step "$mpi: --split-batch"
+    local time first
+    local command=("$program" train --config "$out/small.toml" "${base[@]}" --size 64 --batch-size 4 --accumulate 1 --steps 3)
+    "${command[@]}" --out "$out/whole" >"$out/said" 2>&1 || fail "one process does not train"
+    for time in 1 2; do
+        rm -rf "$out/run"
+        done_by 2 "${command[@]}" --split-batch --out "$out/run"
+        first=${first:-$(digest "$out/run")}
+        same "two ranks, time $time" "$first" "$out/run"
+    done
+    python3 - "$out/whole/log.jsonl" "$out/run/log.jsonl" <<'PY' || fail "$mpi: the loss of a split batch is another one"
+import json, sys
+whole, split = (json.loads(next(open(log)))["loss"] for log in sys.argv[1:])
+print(f"first loss: {split}, in one process {whole}")
+sys.exit(not abs(whole - split) <= 1e-6 * max(1, abs(whole)))
+PY
+    rm -rf "$out/whole"
+}
+
+# Predictions and scores of three ranks are those of one process, to the byte.
+check_shards() {
+    step "$mpi: predict and evaluate"
+    local predict=("$program" predict --checkpoint "$out/one" --images "$out/data/images" --device cpu --threads 1)
+    local evaluate=("$program" evaluate --masks "$out/data/masks")
+    rm -rf "$out/alone" "$out/together"
+    "${predict[@]}" --out "$out/alone" >"$out/said" 2>&1 || fail "one process does not predict"
+    done_by 3 "${predict[@]}" --out "$out/together"
+    diff -r "$out/alone" "$out/together" || fail "$mpi: predictions differ"
+    "${evaluate[@]}" --predictions "$out/alone" --json "$out/alone.json" >"$out/said" 2>&1 || fail "one process does not evaluate"
+    done_by 3 "${evaluate[@]}" --predictions "$out/alone" --json "$out/together.json"
+    cmp "$out/alone.json" "$out/together.json" || fail "$mpi: scores differ"
+    echo "$(ls "$out/together" | wc -l) predictions and their scores: the same"
+}
+# folder: twelve pictures and their masks, as PNG files
+pictures() {
+    python3 - "$1" <<'PY'
+import pathlib, struct, sys, zlib
+def png(path, colours, rows):
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    head = struct.pack(">IIBBBBB", 64, 64, 8, colours, 0, 0, 0)
+    data = zlib.compress(b"".join(b"\0" + bytes(row) for row in rows))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b""))
+root = pathlib.Path(sys.argv[1])
+for folder in ("images", "masks"):
+    (root / folder).mkdir(parents=True)
+for n in range(12):
+    inside = lambda x, y: (x - 20 - 2 * n) ** 2 + (y - 30) ** 2 < (8 + n) ** 2
+    image = [[v for x in range(64) for v in ((200, 9 * n, 40) if inside(x, y) else (x * 3, y * 3, 90))] for y in range(64)]
+    png(root / "images" / f"{n:02}.png", 2, image)
+    png(root / "masks" / f"{n:02}.png", 0, [[255 * inside(x, y) for x in range(64)] for y in range(64)])
+PY
+}
+
+# ---- faults
 
 # Waits until the run's log has the step, while process $1 lives.
 until_step() { # process, step
     local waited=0
     until grep -q "\"step\":$2\b" "$out/run/log.jsonl" 2>/dev/null; do
         kill -0 "$1" 2>/dev/null || fail "$mpi: ended before step $2"
-        sleep 0.2
+        sleep 0.05
         waited=$((waited + 1))
-        [[ $waited -lt 3000 ]] || fail "$mpi: no step $2 in ten minutes"
+        [[ $waited -lt 12000 ]] || fail "$mpi: no step $2 in ten minutes"
     done
 }
 # Begins a run with three ranks in the background and waits for step 9, after a save and before one; sets `launcher`.
 begin() {
     rm -rf "$out/run"
-    timeout -k 10 900 "mpirun.$mpi" -n 3 "${train[@]}" --out "$out/run" "$@" >"$out/said" 2>&1 &
+    timeout -k 10 900 "mpirun.$mpi" -n 3 "${train[@]}" --resume "$out/run" "$@" >"$out/said" 2>&1 &
     launcher=$!
     until_step "$launcher" 9
 }
-# The processes of the ranks, lowest rank first where they started in order.
-ranks_of() { pgrep -f "^$program train .*--out $out/run" | sort -n; }
-ended() { # what: it must have failed, in time
+# rank: its process
+process_of() {
+    local process
+    for process in $(pgrep -f "^$program train .*--resume $out/run"); do
+        if tr '\0' '\n' <"/proc/$process/environ" | grep -qE "^(OMPI_COMM_WORLD_RANK|PMI_RANK)=$1\$"; then echo "$process"; fi
+    done
+}
+# The background run ends: what, status, and a pattern that the one line fits which a rank says; without one, none says any.
+ended() {
     status=0
     wait "$launcher" || status=$?
-    [[ $status != 0 && $status != 124 ]] || fail "$mpi: $1: status $status"
+    is "$@"
+}
+is() {
+    local what=$1 expected_status=$2 pattern=${3:-} said='^(train: |rank [0-9]+ \()'
+    [[ $status == "$expected_status" ]] || fail "$mpi: $what: status $status instead of $expected_status"
     lines 0 '^done: '
-    echo "$1: status $status; $(grep -E '^(train|rank)\b' "$out/said" | tail -1)"
+    if [[ -z $pattern ]]; then lines 0 "$said"; else lines 1 "$said" && lines 1 "$pattern"; fi
+    echo "$what: status $status; $(grep -E "$said" "$out/said" || true)"
 }
 resumes() { # what, ranks: to the weights of a run that nothing disturbed
     done_by "$2" "$program" train --resume "$out/run"
     same "$1, resumed with $2 ranks" "$expected" "$out/run"
 }
 
-check_faults() {
+check_kill() { # ranks that go on
     step "$mpi: a rank is killed"
     begin
-    kill -KILL "$(ranks_of | sed -n 2p)"
-    ended killed
-    resumes killed 2
+    kill -KILL "$(process_of 1)"
+    # only the launcher can tell; MPICH's does not know the rank
+    if [[ $mpi == openmpi ]]; then
+        ended killed 137
+        lines 1 "process rank 1 with PID [0-9]+ on node $host exited on signal 9"
+    else
+        ended killed 9
+        lines 1 "RUNNING AT $host"
+        lines 1 'Killed \(signal 9\)'
+    fi
+    resumes killed "$1"
+}
 
+check_faults() {
     step "$mpi: a rank hangs"
     begin --mpi-timeout 5
     local stopped
-    stopped=$(ranks_of | sed -n 2p)
+    stopped=$(process_of 1)
     kill -STOP "$stopped"
-    ended "a rank hangs"
+    ended "a rank hangs" 1 "^rank [02] \($host\): no answer from the others for 5 s$"
     kill -KILL "$stopped" 2>/dev/null || true
-    grep -qE "^rank [0-9]+ \($host.*\): no answer from the others for 5 s$" "$out/said" || fail "$mpi: nobody said so"
     resumes "after a rank hung" 4
 
-    step "$mpi: SIGUSR1 to the launcher saves and stops"
+    step "$mpi: signals"
     begin
-    # of `timeout`, which hands it on
-    kill -USR1 "$launcher"
-    ended SIGUSR1
+    kill -TERM "$(process_of 2)"
+    ended "SIGTERM to one rank" 143
     lines 1 '^stopped after step '
-    resumes SIGUSR1 1
+    resumes "SIGTERM to one rank" 3
+    begin
+    kill -TERM "$launcher"
+    # Open MPI has two seconds, in which the run may save or not
+    status=0
+    wait "$launcher" || status=$?
+    [[ $mpi == openmpi && $status != 0 || $status == 143 ]] || fail "$mpi: SIGTERM to the launcher: status $status"
+    if [[ $mpi == mpich ]]; then lines 1 '^stopped after step '; fi
+    echo "SIGTERM to the launcher: status $status"
+    resumes "SIGTERM to the launcher" 2
 
     step "$mpi: the disk is full on rank 0"
-    rm -rf "$out/run"
-    # no file of over 2 MB: the first checkpoint cannot be written
-    go 3 bash -c 'trap "" XFSZ; ulimit -f 2000; exec "$@"' _ "${train[@]}" --out "$out/run"
-    [[ $status == 1 ]] || fail "$mpi: status $status with a full disk"
-    lines 1 '^train: .*model\.safetensors'
+    begin
+    kill -USR1 "$launcher"
+    wait "$launcher" || true
+    local before
+    before=$(sha256sum "$out"/run/last/*)
+    # no file of over 2 MB: the next checkpoint cannot be written
+    go 3 bash -c 'trap "" XFSZ; ulimit -f 2000; exec "$@"' _ "$program" train --resume "$out/run"
+    is "full disk" 1 "^train: rank 0 \($host\): .*model\.safetensors.*(File too large|No space left)"
+    [[ $before == "$(sha256sum "$out"/run/last/*)" ]] || fail "$mpi: the last checkpoint is another one"
+    resumes "full disk" 2
+
+    step "$mpi: an image is damaged while all train"
+    local generated=("${train[@]}")
+    rm -rf "$out/damaged"
+    cp -r "$out/data" "$out/damaged"
+    train=("$program" train --data "$out/damaged" "${base[@]}" --size 64 --batch-size 1 --accumulate 4 --steps 1000)
+    begin
+    train=("${generated[@]}")
+    head -c 100 "$out/data/images/07.png" >"$out/damaged/images/07.png"
+    ended "a damaged image" 1 "^train: rank [0-2] \($host\): .*images/07\.png"
+    [[ -s $out/run/last/model.safetensors ]] || fail "$mpi: no checkpoint"
 
     step "$mpi: ranks with other settings, and of another program"
-    refused_mixed "command line" "${train[@]}" --seed 4
+    refused_mixed "the command line" "${train[@]}" --lr 0.002
     # the commit is in the program, in as many bytes
     sed "s/$SAM2UNET_COMMIT/$(tr 'a-z' 'b-za' <<<"$SAM2UNET_COMMIT")/g" "$program" >"$out/other"
     chmod +x "$out/other"
-    refused_mixed "version|commit|program" "$out/other" "${train[@]:1}"
+    refused_mixed "the program" "$out/other" "${train[@]:1}"
 }
 refused_mixed() { # what is named, command of rank 2
     local named=$1
     shift
     rm -rf "$out/run"
     go 2 "${train[@]}" --out "$out/run" : -n 1 "$@" --out "$out/run"
-    [[ $status != 0 ]] || fail "$mpi: ranks that differ train together"
-    lines 1 "^train: .*rank 2 \($host"
-    grep -qE "$named" "$out/said" || fail "$mpi: what differs is not named"
+    is "other ranks" 2 "^train: rank 2 \($host\) differs from rank 0 in $named: "
     [[ ! -e $out/run ]] || fail "$mpi: a folder was made for ranks that differ"
 }
 
@@ -315,21 +438,35 @@ for mpi in "${mpis[@]}"; do
     case $mode in
         --ci)
             check_toy
-            settings 64 4
+            steps=24
+            settings 64 2 $steps
             step "$mpi: Tiny at side 64"
             one_process "$out/one"
             expected=$(digest "$out/one")
             check_ranks 1 3
+            check_resume
             ;;
         --all)
             check_toy
-            settings 224 40
-            step "$mpi: Tiny at side 224, 40 steps"
-            # the same for both
-            if [[ ! -d $out/one ]]; then one_process "$out/one"; fi
+            # the same run for both
+            steps=40
+            if [[ ! -d $out/one ]]; then
+                pictures "$out/data"
+                settings 64 2 $steps
+                one_process "$out/one"
+            fi
+            settings 64 2 $steps
             expected=$(digest "$out/one")
-            check_ranks 1 2 3 4
+            check_resume
+            check_split
+            check_shards
             check_faults
+            step "$mpi: Tiny at side 224, 40 steps"
+            settings 224 1 $steps
+            if [[ ! -d $out/large ]]; then one_process "$out/large"; fi
+            expected=$(digest "$out/large")
+            check_ranks 1 2 3 4
+            check_kill 2
             ;;
     esac
 done

@@ -25,6 +25,18 @@ impl FileBytes {
     pub(super) fn owned(bytes: Vec<u8>) -> Self {
         Self(Arc::new(Bytes::Owned(bytes)))
     }
+
+    /// Gives the memory back that these of a mapped file's bytes take, as they were read and are not needed again soon. They can be
+    /// read all the same. Bytes that are not of this file are left alone.
+    pub(super) fn let_go(&self, read: &[u8]) {
+        let Bytes::Mapped(map) = &*self.0 else { return };
+        let of = |bytes: &[u8]| bytes.as_ptr().addr();
+        if let Some(from) = of(read).checked_sub(of(map))
+            && from + read.len() <= map.len()
+        {
+            release(map, from, read.len());
+        }
+    }
 }
 
 impl AsRef<[u8]> for FileBytes {
@@ -45,3 +57,14 @@ fn map_weight_file(file: &File) -> std::io::Result<Mmap> {
     // equal: they are only read as `u8`, and every offset is bounds-checked against the map's fixed length when used.
     unsafe { Mmap::map(file) }
 }
+
+/// Takes stretches of the map out of this process's memory; that it fails costs memory only.
+#[cfg(unix)]
+fn release(map: &Mmap, from: usize, length: usize) {
+    // SAFETY: the map is of a file, shared and read-only (`Mmap::map`), so `MADV_DONTNEED` changes no byte of it: pages that are
+    // touched again come from the file, as they did the first time, under the promise that `map_weight_file` rests on.
+    let _ = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, from, length) };
+}
+
+#[cfg(not(unix))]
+fn release(_: &Mmap, _: usize, _: usize) {}

@@ -205,6 +205,11 @@ impl WeightFile {
         Ok(self.stretch(name)?.map(|bytes| Encoded::new(bytes, width, decode)))
     }
 
+    /// Gives the memory back that bytes of this file take, as [`encoded`](Self::encoded) lent them.
+    pub(super) fn let_go(&self, read: &[u8]) {
+        self.parts.iter().for_each(|part| part.bytes.let_go(read));
+    }
+
     /// The bytes of a tensor whose numbers stand one after another, row by row.
     fn stretch(&self, name: &str) -> Result<Option<Cow<'_, [u8]>>, CheckpointError> {
         let (tensor, width) = (self.tensor(name)?, self.width(name)?);

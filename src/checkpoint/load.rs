@@ -61,6 +61,8 @@ pub struct Loaded<'f> {
     file: &'f WeightFile,
     /// Published name to the file's.
     keys: HashMap<String, String>,
+    /// What was lent last.
+    lent: Option<&'f [u8]>,
 }
 
 impl<'f> Loaded<'f> {
@@ -143,7 +145,13 @@ impl WeightSource for Loaded<'_> {
         self.read(spec).map_err(|error| source_error(&error))
     }
     fn encoded(&mut self, spec: &WeightSpec) -> Result<Option<Encoded<'_>>, SourceError> {
-        self.read_encoded(spec).map_err(|error| source_error(&error))
+        // packed by now: else the whole file would stay in memory beside the model
+        if let Some(read) = self.lent.take() {
+            self.file.let_go(read);
+        }
+        let encoded = self.read_encoded(spec).map_err(|error| source_error(&error))?;
+        self.lent = encoded.as_ref().and_then(Encoded::lent);
+        Ok(encoded)
     }
 }
 
@@ -272,7 +280,7 @@ pub(super) fn compare<'f>(
         let in_file = file.spelling().map_or_else(|| (*name).to_owned(), |spelling| spelling.spelled(name));
         report.missing.push(Key { published: (*name).to_owned(), in_file });
     }
-    Ok((Loaded { file, keys }, report))
+    Ok((Loaded { file, keys, lent: None }, report))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //! program started, as `nohup` and the `&` of scripts have it. SIGUSR2 asks `train` to save and go on.
 
 use super::failure::{Failure, Status};
+use crate::group::processes::{Group, GroupError};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -26,6 +27,8 @@ pub(crate) struct Interrupt {
     before: Arc<Mutex<&'static str>>,
     /// What is said when work that has begun is to come to its end.
     stopping: Arc<OnceLock<&'static str>>,
+    /// Whether the work has come to its end.
+    ended: Arc<AtomicBool>,
 }
 
 impl Interrupt {
@@ -41,6 +44,7 @@ impl Interrupt {
             status: Arc::default(),
             before: Arc::new(Mutex::new(before)),
             stopping: Arc::default(),
+            ended: Arc::default(),
         };
         caught(system::watch(&interrupt))?;
         Ok(interrupt)
@@ -66,6 +70,13 @@ impl Interrupt {
         self.at_once.store(false, Ordering::Relaxed);
     }
 
+    /// The work has ended, well or not: the first signal from now on changes nothing and says nothing, as the program is about to end.
+    /// (A launcher of several processes sends one to the others when the first of them has failed.)
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+        self.at_once.store(false, Ordering::Relaxed);
+    }
+
     /// Whether the work is to come to its end.
     pub fn stop(&self) -> &AtomicBool {
         &self.stop
@@ -78,10 +89,25 @@ impl Interrupt {
 
     /// How a program ends that was stopped.
     pub fn status(&self) -> Status {
-        let first = self.status.load(Ordering::Relaxed);
-        let all = [Status::HungUp, Status::Interrupted, Status::EndIsNear, Status::Terminated];
-        all.into_iter().find(|status| *status as usize == first).unwrap_or(Status::Interrupted)
+        of_signal(self.status.load(Ordering::Relaxed))
     }
+
+    /// The same for all processes of a run, which ended together: the signal counts that the lowest rank was sent.
+    ///
+    /// # Errors
+    /// When a rank is lost.
+    pub fn status_of_all(&self, group: &dyn Group) -> Result<Status, GroupError> {
+        let own = self.status.load(Ordering::Relaxed) as u8;
+        let mut all = vec![0; group.size()];
+        group.gather(&[own], &mut all, &vec![1; group.size()])?;
+        Ok(of_signal(all.into_iter().find(|status| *status != 0).unwrap_or_default().into()))
+    }
+}
+
+/// The exit status after the first signal; a program that none was sent was stopped by whoever embeds it.
+fn of_signal(first: usize) -> Status {
+    let all = [Status::HungUp, Status::Interrupted, Status::EndIsNear, Status::Terminated];
+    all.into_iter().find(|status| *status as usize == first).unwrap_or(Status::Interrupted)
 }
 
 fn caught(result: io::Result<()>) -> Result<(), Failure> {
@@ -139,7 +165,7 @@ mod system {
             return;
         }
         if interrupt.at_once.swap(true, Ordering::Relaxed) {
-            if !interrupt.stop.load(Ordering::Relaxed) {
+            if !interrupt.stop.load(Ordering::Relaxed) && !interrupt.ended.load(Ordering::Relaxed) {
                 let before = *interrupt.before.lock().unwrap_or_else(PoisonError::into_inner);
                 tell(before);
             }
@@ -150,7 +176,9 @@ mod system {
         *asked = Some(Instant::now());
         interrupt.status.store(status as usize, Ordering::Relaxed);
         interrupt.stop.store(true, Ordering::Relaxed);
-        tell(interrupt.stopping.get().copied().unwrap_or_default());
+        if !interrupt.ended.load(Ordering::Relaxed) {
+            tell(interrupt.stopping.get().copied().unwrap_or_default());
+        }
     }
 
     /// Whether a signal that came so long after the first one may tell of the same event.

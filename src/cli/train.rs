@@ -115,7 +115,9 @@ impl Train {
                 let interrupt = Interrupt::watch(if resumed { NO_STEP } else { NOTHING_BEGUN });
                 let interrupt = interrupt.and_then(|interrupt| interrupt.watch_for_saves().map(|()| interrupt));
                 let interrupt = ranks.together(0, interrupt)?;
-                trained(trainer.group(group.clone()), &interrupt, group)
+                let ended = trained(trainer.group(group.clone()), &interrupt, group);
+                interrupt.end();
+                ended
             }
         }
     }
@@ -196,7 +198,7 @@ fn trained(trainer: Trainer, interrupt: &Interrupt, group: &Arc<dyn Group>) -> R
         Outcome::Stopped { step } => {
             let place = shell_word(&trained.folder);
             say(format_args!("stopped after step {step}; go on with: sam2unet train --resume {place}"));
-            interrupt.status()
+            interrupt.status_of_all(&**group).map_err(Failure::later)?
         }
         Outcome::Finished => {
             say(format_args!("done: {place} holds best/model.safetensors, log.jsonl, curves.svg, samples.png"));
@@ -216,7 +218,7 @@ fn trained(trainer: Trainer, interrupt: &Interrupt, group: &Arc<dyn Group>) -> R
 /// Whether a run is to begin in the folder of `--resume`: it holds none, and what is given says what to train on. Otherwise a slip in the
 /// folder's name would begin a demonstration.
 fn is_to_begin(folder: &Path, layers: &[Layer]) -> bool {
-    let says_on_what = |key: &str| ["data", "images", "demo"].contains(&key);
+    let says_on_what = |key: &str| ["data", "images", "demo", "generated"].contains(&key);
     layers.iter().flat_map(Layer::keys).any(says_on_what) && RunFolder::check_unused(folder).is_ok()
 }
 

@@ -21,6 +21,14 @@ impl<'a> Encoded<'a> {
         Self { bytes, width, decode }
     }
 
+    /// The bytes, where they are another's.
+    pub fn lent(&self) -> Option<&'a [u8]> {
+        match self.bytes {
+            Cow::Borrowed(bytes) => Some(bytes),
+            Cow::Owned(_) => None,
+        }
+    }
+
     /// How many numbers there are.
     pub fn len(&self) -> usize {
         self.bytes.len() / self.width

@@ -213,7 +213,7 @@ impl<'a> Trainer<'a> {
         if ranks.are_several() {
             let given = begin.digest();
             let same =
-                ranks.compare_all(&[("the program", program()), ("the arguments, or the working directory,", given)]);
+                ranks.compare_all(&[("the program", program()), ("the arguments, or the working directory", given)]);
             same.map_err(PrepareError::from)?;
         }
         let own = match begin {

@@ -368,6 +368,13 @@ pub fn sources(images: usize) -> Sources {
     Sources::of(Noise::new(1, images), Some(Noise::new(2, 5)))
 }
 
+/// Epochs of four steps: of four batches each, but for the last one, which has one.
+#[allow(dead_code, reason = "the property tests have one rank")]
+pub fn set() -> (Settings, Sources) {
+    let settings = Settings { accumulate: 4, epochs: Some(3), ..settings() };
+    (settings, sources(37))
+}
+
 /// A run that is not stopped.
 #[allow(dead_code, reason = "the property tests stop everywhere")]
 pub fn never(_: u64) -> bool {

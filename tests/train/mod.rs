@@ -8,8 +8,6 @@ mod faults;
 mod formats;
 mod kills;
 mod layout;
-#[cfg(feature = "mpi")]
-mod over_mpi;
 mod resume;
 mod run;
 mod session;

@@ -1,6 +1,6 @@
 //! Several ranks train one model: threads are ranks here.
 
-use crate::support::toy::{Noise, Toy, never, rank, result, settings, sources};
+use crate::support::toy::{Noise, Toy, never, rank, result, set, sources};
 use sam2unet::group::{Group, threads};
 use sam2unet::train::{Outcome, RanksError, RunFolder, Settings, Sources, TrainError};
 use std::path::Path;
@@ -18,12 +18,6 @@ fn with_ranks<T: Send>(count: usize, work: impl Fn(Arc<dyn Group>) -> T + Sync) 
             .collect();
         started.into_iter().map(|thread| thread.join().unwrap()).collect()
     })
-}
-
-/// Epochs of four steps: of four batches each, but for the last one, which has one.
-pub fn set() -> (Settings, Sources) {
-    let settings = Settings { accumulate: 4, epochs: Some(3), ..settings() };
-    (settings, sources(37))
 }
 
 #[test]
@@ -137,7 +131,7 @@ fn weights_that_differ_are_found_at_the_end_of_the_epoch() {
         rank(group, &path, &settings, &sources, &mut learner, never).unwrap_err().to_string()
     });
     for error in ended {
-        assert!(error.starts_with("the weights of rank 1 (thread 1) is not rank 0's"), "{error}");
+        assert!(error.starts_with("rank 1 (thread 1) differs from rank 0 in the weights: "), "{error}");
     }
 }
 

@@ -21,7 +21,7 @@ pub enum RanksError {
     },
     /// Ranks differ from rank 0.
     #[error(
-        "{what} of {} rank 0's: all processes must be the same program with the same arguments, data and weights",
+        "{} from rank 0 in {what}: all processes must be the same program with the same arguments, data and weights",
         differing(ranks)
     )]
     Differs {
@@ -60,7 +60,7 @@ fn differing(ranks: &[(usize, String)]) -> String {
         more => format!(" and {more} more"),
     };
     match ranks.len() {
-        1 => format!("rank {} is not", shown.join(", ")),
-        _ => format!("ranks {}{more} are not", shown.join(", ")),
+        1 => format!("rank {} differs", shown.join(", ")),
+        _ => format!("ranks {}{more} differ", shown.join(", ")),
     }
 }
