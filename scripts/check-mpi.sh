@@ -238,8 +238,7 @@ check_toy() {
 check_resume() {
     step "$mpi: one command three times, stopped by SIGUSR1"
     begin
-    # of `timeout`, which hands it on, as the launcher does
-    kill -USR1 "$launcher"
+    signal USR1
     ended "SIGUSR1 to the launcher" 138
     lines 1 '^stopped after step '
     local ranks
@@ -325,6 +324,8 @@ begin() {
     launcher=$!
     until_step "$launcher" 9
 }
+# To the launcher, the child of `timeout`, which does not hand on all of them.
+signal() { kill "-$1" "$(pgrep -P "$launcher")"; }
 # rank: its process
 process_of() {
     local process
@@ -383,7 +384,7 @@ check_faults() {
     lines 1 '^stopped after step '
     resumes "SIGTERM to one rank" 3
     begin
-    kill -TERM "$launcher"
+    signal TERM
     # Open MPI has two seconds, in which the run may save or not
     status=0
     wait "$launcher" || status=$?
@@ -394,7 +395,7 @@ check_faults() {
 
     step "$mpi: the disk is full on rank 0"
     begin
-    kill -USR1 "$launcher"
+    signal USR1
     wait "$launcher" || true
     local before
     before=$(sha256sum "$out"/run/last/*)

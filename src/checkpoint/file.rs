@@ -12,7 +12,7 @@ use super::format::{Format, recognise};
 use super::layout::{Layout, Spelling};
 use super::names::{Unwrapped, unwrap_names};
 use super::numbers::{counter, decoder, row_major, strided};
-use super::pickle::found::{Beside, OPTIMISER};
+use super::pickle::found::{Beside, OPTIMISER, joined};
 use super::python::{Loading, keep_only, save_again};
 use super::safetensors::read::read_header;
 use super::shards::{Index, of_part};
@@ -157,6 +157,11 @@ impl WeightFile {
     /// `.name` for an attribute. Empty where they lie at the top.
     pub fn section(&self) -> &[String] {
         &self.section
+    }
+
+    /// The same in one text that is fit to be shown: `model`, `states[0].ema`.
+    pub fn shown_section(&self) -> String {
+        shown(&joined(self.section.iter().map(String::as_str)))
     }
 
     /// What stood before all names and was taken from them, as wrappers put it there (`module.`, `model._orig_mod.`).

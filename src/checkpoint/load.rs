@@ -231,7 +231,7 @@ pub(super) fn compare<'f>(
 ) -> Result<(Loaded<'f>, Report), CheckpointError> {
     let wanted: BTreeMap<&str, &WeightSpec> =
         specs.iter().filter(|spec| scope.includes(spec)).map(|s| (s.name.as_str(), s)).collect();
-    let mut report = Report::default();
+    let mut report = Report { section: file.shown_section(), ..Report::default() };
     let mut keys = HashMap::new();
     let mut found = BTreeSet::new();
     for key in file.names() {

@@ -54,6 +54,8 @@ pub struct WrongDtype {
 pub struct Report {
     /// Weights that the model takes from the file.
     pub applied: usize,
+    /// What leads to them in a file of PyTorch, which may hold several models; empty where they lie at the top.
+    pub section: String,
     /// Tensors of SAM2's other parts (neck, memory, prompts, mask decoder), which nobody asked for.
     pub other_parts: usize,
     /// Tensors that a SAM2-UNet adds to the trunk, where only the trunk was asked for.
@@ -101,7 +103,11 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "applied {} · other parts of SAM2 {}", self.applied, self.other_parts)?;
+        write!(f, "applied {}", self.applied)?;
+        if !self.section.is_empty() {
+            write!(f, " from `{}`", self.section)?;
+        }
+        write!(f, " · other parts of SAM2 {}", self.other_parts)?;
         if self.not_asked_for > 0 {
             write!(f, " · rest of SAM2-UNet {}", self.not_asked_for)?;
         }
@@ -169,6 +175,7 @@ mod tests {
         let key = |name: &str| Key { published: name.into(), in_file: name.into() };
         let report = Report {
             applied: 312,
+            section: "states[0].model".into(),
             other_parts: 840,
             not_asked_for: 0,
             counters: 0,
@@ -184,7 +191,7 @@ mod tests {
         };
         assert_eq!(
             report.to_string(),
-            "applied 312 · other parts of SAM2 840 · missing 1: rfb1.branch0.0.conv.weight, the file has rfb1.branch0.0.conv.wieght \
+            "applied 312 from `states[0].model` · other parts of SAM2 840 · missing 1: rfb1.branch0.0.conv.weight, the file has rfb1.branch0.0.conv.wieght \
              · unexpected 1: rfb1.branch0.0.conv.wieght · wrong shape 1: head.weight expected [1, 64, 1, 1], found [2, 64, 1, 1]"
         );
         assert!(!report.fits());

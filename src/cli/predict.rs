@@ -204,6 +204,7 @@ impl Predict {
         };
         let device = self.device.open_for(ranks.group().local().0)?;
         let predictor = Predictor::of_file(&file, &device, self.precision)?;
+        let section = file.shown_section();
         drop(file);
         let size = match self.size {
             Some(size) => size,
@@ -215,6 +216,9 @@ impl Predict {
         destination.prepare()?;
         if found.kind != FoundAs::Given {
             say(&found);
+        }
+        if !section.is_empty() {
+            say(format_args!("{}: weights under `{section}`", found.path.display()));
         }
         tell_found(&images, like.as_ref());
         let all = jobs.len();

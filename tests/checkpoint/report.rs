@@ -66,7 +66,7 @@ fn weights_that_do_not_fit_are_named_with_shapes_and_close_names() {
     let (_, report) = load(&file, &specs, Scope::Trunk).expect("fits");
     assert_eq!(
         report.to_string(),
-        "applied 16 · other parts of SAM2 4 · missing 0 · unexpected 1: ema · wrong shape 0"
+        "applied 16 from `model` · other parts of SAM2 4 · missing 0 · unexpected 1: ema · wrong shape 0"
     );
     let whole = failure(bytes(&trunk), &specs);
     assert!(whole.contains("SAM2's trunk only") && whole.contains("`convert`"), "{whole}");
