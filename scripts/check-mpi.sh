@@ -3,12 +3,13 @@
 # with one line and a status.
 #
 #     scripts/check-mpi.sh           (Open MPI and MPICH; Tiny at side 224 with 1 to 4 ranks; kills, resumes, faults)
-#     scripts/check-mpi.sh --ci      (Open MPI; a toy learner with 1, 2 and 3 ranks, Tiny at side 64 with 1 and 3)
+#     scripts/check-mpi.sh --ci      (Open MPI; a toy learner with 1, 2 and 3 ranks, Tiny at side 64 with 1 and 3, one resume)
 #     scripts/check-mpi.sh --group   (both; what processes send each other and how they end, without training)
 #     scripts/check-mpi.sh --install (Open MPI; only installs what is missing)
 #
 # What is missing of MPI and libclang is installed by apt-get, where that works. Each MPI has a target folder of its own, as
-# mpi-sys does not see a changed MPICC. Nothing waits for ever: each mpirun has a time limit.
+# mpi-sys does not see a changed MPICC; `--ci` takes the program and tests that check-cuda.sh has built with MPI, where
+# MPI_BUILT names what cargo told of them. Nothing waits for ever: each mpirun has a time limit.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mode=${1:---all}
@@ -47,7 +48,7 @@ missing() {
         command -v "mpicc.$mpi" >/dev/null && command -v "mpirun.$mpi" >/dev/null && continue
         if [[ $mpi == openmpi ]]; then echo libopenmpi-dev openmpi-bin; else echo libmpich-dev mpich; fi
     done
-    compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null || ldconfig -p | grep -q 'libclang.*\.so' || echo libclang-dev
+    compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null || grep -q 'libclang.*\.so' <<<"$(ldconfig -p)" || echo libclang-dev
 }
 packages=$(missing | tr '\n' ' ')
 if [[ -n $packages ]]; then
@@ -62,30 +63,32 @@ fi
 
 haste=(--config profile.release.package.sam2unet.opt-level=1 --config profile.release.package.sam2unet.codegen-units=16
     --config profile.release.package.sam2unet.debug=false)
-# of an mpi: sets target, program, units and tests
+# of an mpi: sets program, units and tests
 build() {
-    export MPICC=mpicc.$1
-    target=$targets/$1
-    # what .ci/run has compiled of the dependencies
-    if [[ ! -d $target && -d $targets/release/.fingerprint ]]; then
-        mkdir -p "$target"
-        cp -a "$targets/release" "$target/release"
+    local target=$targets built=${MPI_BUILT:-} library=libmpi.so
+    if [[ -z $built ]]; then
+        target=$targets/$1 built=$out/built.json
+        # what was compiled of the dependencies
+        if [[ ! -d $target && -d $targets/release/.fingerprint ]]; then
+            mkdir -p "$target"
+            cp -a "$targets/release" "$target/release"
+        fi
+        MPICC=mpicc.$1 CARGO_TARGET_DIR=$target cargo test --release --locked --features mpi "${haste[@]}" --lib --test over_mpi \
+            --no-run --message-format json-render-diagnostics >"$built"
     fi
-    CARGO_TARGET_DIR=$target cargo test --release --locked --features mpi "${haste[@]}" --lib --test over_mpi --no-run \
-        --message-format json-render-diagnostics >"$out/built.json"
     program=$target/release/sam2unet
-    { read -r units; read -r tests; } < <(python3 - "$out/built.json" <<'PY'
+    { read -r units; read -r tests; } < <(python3 - "$built" <<'PY'
 import json, sys
 made = {}
 for message in map(json.loads, open(sys.argv[1])):
     if message["reason"] == "compiler-artifact" and message["profile"]["test"] and message["executable"]:
-        made[message["target"]["kind"][0]] = message["executable"]
-print(made["lib"], made["test"], sep="\n")
+        made[message["target"]["name"]] = message["executable"]
+print(made["sam2unet"], made["over_mpi"], sep="\n")
 PY
     )
-    local library=libmpi.so
     if [[ $1 == mpich ]]; then library=libmpich.so; fi
-    ldd "$program" | grep -q "$library" || fail "$program is not linked with $library"
+    # not by a pipe, which grep would close early
+    grep -q "$library" <<<"$(ldd "$program")" || fail "$program is not linked with $library"
 }
 
 if [[ $mode == --install ]]; then exit; fi
@@ -330,7 +333,7 @@ signal() { kill "-$1" "$(pgrep -P "$launcher")"; }
 process_of() {
     local process
     for process in $(pgrep -f "^$program train .*--resume $out/run"); do
-        if tr '\0' '\n' <"/proc/$process/environ" | grep -qE "^(OMPI_COMM_WORLD_RANK|PMI_RANK)=$1\$"; then echo "$process"; fi
+        if grep -zqE "^(OMPI_COMM_WORLD_RANK|PMI_RANK)=$1\$" "/proc/$process/environ"; then echo "$process"; fi
     done
 }
 # The background run ends: what, status, and a pattern that the one line fits which a rank says; without one, none says any.
@@ -398,11 +401,11 @@ check_faults() {
     signal USR1
     wait "$launcher" || true
     local before
-    before=$(sha256sum "$out"/run/last/*)
+    before=$(sha256sum "$out"/run/last/*.safetensors)
     # no file of over 2 MB: the next checkpoint cannot be written
     go 3 bash -c 'trap "" XFSZ; ulimit -f 2000; exec "$@"' _ "$program" train --resume "$out/run"
     is "full disk" 1 "^train: rank 0 \($host\): .*model\.safetensors.*(File too large|No space left)"
-    [[ $before == "$(sha256sum "$out"/run/last/*)" ]] || fail "$mpi: the last checkpoint is another one"
+    [[ $before == "$(sha256sum "$out"/run/last/*.safetensors)" ]] || fail "$mpi: the last checkpoint is another one"
     resumes "full disk" 2
 
     step "$mpi: an image is damaged while all train"

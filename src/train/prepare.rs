@@ -18,7 +18,7 @@ use super::run_folder::state::SELECTION_KEY;
 use super::session::TrainedClasses;
 use super::settings::of_classes::WeightsOfClasses;
 use super::settings::settings::Settings;
-use super::sources::Sources;
+use super::sources::{OpenError, Sources};
 use super::start::{Place, RUNS, Start};
 use super::together::moments::tell_optimiser;
 use super::together::ranks::Ranks;
@@ -225,7 +225,7 @@ fn open_sources(
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut progress = |done, of| observer.event(&Event::Checking { done, of });
     let threads = settings.threads.or(ranks.threads()).unwrap_or(cores);
-    let opened = Sources::open(settings, threads, kept, &mut progress);
+    let opened = Sources::open_with(settings, threads, kept, &mut progress, ranks);
     // what is left where the data was may be nothing, an empty folder, or a part
     let gone = |error: &DataError| {
         matches!(
@@ -240,9 +240,10 @@ fn open_sources(
                 | DataError::NoLabelFiles { .. }
         )
     };
-    opened.map_err(|error| match place {
-        Place::Resumed { .. } if gone(&error) => PrepareError::Moved(error),
-        _ => error.into(),
+    opened.map_err(|error| match (error, place) {
+        (OpenError::Readers(error), _) => error.into(),
+        (OpenError::Data(error), Place::Resumed { .. }) if gone(&error) => PrepareError::Moved(error),
+        (OpenError::Data(error), _) => error.into(),
     })
 }
 

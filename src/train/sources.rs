@@ -18,7 +18,7 @@ use crate::data::description::open::DescribedSets;
 use crate::data::duplicates::duplicates;
 use crate::data::error::DataError;
 use crate::data::folder::Folder;
-use crate::data::inspect::{Inspection, inspect};
+use crate::data::inspect::{Inspection, OneReader, Readers, inspect, inspect_with, set_digest};
 use crate::data::labels::kind::LabelKind;
 use crate::data::names::{has_ending, name_as_text};
 use crate::data::pair_facts::{LabelFacts, PairFacts};
@@ -34,6 +34,21 @@ use crate::digest::Digest;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the {0} set holds no images")]
 pub struct EmptySet(pub &'static str);
+
+/// Why processes have no sets.
+#[derive(Debug)]
+pub(super) enum OpenError<E> {
+    /// Files cannot be used.
+    Data(DataError),
+    /// The processes cannot go on together.
+    Readers(E),
+}
+
+impl<E> From<DataError> for OpenError<E> {
+    fn from(error: DataError) -> Self {
+        Self::Data(error)
+    }
+}
 
 /// The training set, and the validation set if there is one.
 #[derive(Clone)]
@@ -111,14 +126,20 @@ impl InspectedFolders {
         };
         let training = read(sets.training);
         let validation = sets.validation.map(read);
-        Some(Self::settled(training, validation, sets.told))
+        Some(Self::settled(training, validation, sets.told, true))
     }
 
-    /// Sets that were read, with what follows of both of them.
-    fn settled(training: InspectedFolder, validation: Option<InspectedFolder>, told: Vec<String>) -> Self {
+    /// Sets that were read, with what follows of both of them. Of several processes one looks for duplicates, which reads files.
+    fn settled(
+        training: InspectedFolder,
+        validation: Option<InspectedFolder>,
+        told: Vec<String>,
+        looks_for_duplicates: bool,
+    ) -> Self {
         let mut folders = Self { training, validation, told, duplicates: Vec::new() };
         folders.settle_classes();
-        if let Some(validation) = &mut folders.validation
+        if looks_for_duplicates
+            && let Some(validation) = &mut folders.validation
             && let (Some(first), Some(second)) = (&folders.training.set, &validation.set)
         {
             folders.duplicates = duplicates(first, second);
@@ -265,14 +286,34 @@ impl Sources {
         kept: Option<&Path>,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Self, DataError> {
+        Self::open_with(settings, threads, kept, progress, &OneReader).map_err(|error| match error {
+            OpenError::Data(error) => error,
+            OpenError::Readers(never) => match never {},
+        })
+    }
+
+    /// [`open`](Self::open) by several processes, each of which reads a part; all get the same. Only the first one has, or fills, `kept`.
+    ///
+    /// # Errors
+    /// As there, and when the processes cannot go on together.
+    pub(super) fn open_with<R: Readers>(
+        settings: &Settings,
+        threads: usize,
+        kept: Option<&Path>,
+        progress: &mut dyn FnMut(usize, usize),
+        readers: &R,
+    ) -> Result<Self, OpenError<R::Error>> {
         let Some(description) = settings.description() else { return Ok(Self::generated(settings)) };
         let DescribedSets { training, validation, told, labels } = description.open()?;
         // a set that cannot be paired is refused before the other one is read
         let (training, validation) = (training?, validation.transpose()?);
-        let mut read = |set: Folder| InspectedFolder { found: inspect(&set, threads, kept, progress), set: Some(set) };
-        let training = read(training);
-        let validation = validation.map(read);
-        let folders = InspectedFolders::settled(training, validation, told);
+        let mut read = |set: Folder| {
+            let found = inspect_with(&set, threads, kept, progress, readers).map_err(OpenError::Readers)?;
+            Ok::<_, OpenError<R::Error>>(InspectedFolder { found, set: Some(set) })
+        };
+        let training = read(training)?;
+        let validation = validation.map(read).transpose()?;
+        let folders = InspectedFolders::settled(training, validation, told, readers.place().0 == 0);
         let classes = folders.training.report().told_classes();
         let InspectedFolders { training, validation, told, .. } = folders;
         let (mut found, mut sets) = (Vec::new(), Vec::new());
@@ -283,12 +324,12 @@ impl Sources {
         let pixels = found.first().map(|found| class_pixels(&found.pairs));
         let (error, mut notes) = refusal(found.into_iter());
         if let Some(error) = error {
-            return Err(error);
+            return Err(error.into());
         }
         notes.splice(0..0, told.into_iter().chain(classes).map(Note::Described));
         let mut sets = sets.into_iter();
         let (Some(training), validation) = (sets.next(), sets.next()) else {
-            return Err(DataError::Description("no images are given".to_string()));
+            return Err(DataError::Description("no images are given".to_string()).into());
         };
         let place = |set: &Folder| set.pairs().first().and_then(|pair| pair.image.parent()).map(Path::to_owned);
         let from = |given: &Option<PathBuf>, set: &Folder| {
@@ -366,11 +407,7 @@ impl Sources {
             (0..set.len()).for_each(|index| digest.text(set.name(index)));
             digest.bytes(&set.len().to_le_bytes());
         }
-        let files = self.folders.iter().flat_map(|set| set.pairs());
-        for file in files.flat_map(|pair| std::iter::once(&pair.image).chain(&pair.masks)) {
-            // a file that is gone differs, and is told when it is read
-            digest.bytes(&file.metadata().map_or(u64::MAX, |found| found.len()).to_le_bytes());
-        }
+        self.folders.iter().for_each(|set| digest.bytes(&set_digest(set).to_le_bytes()));
         digest.number()
     }
 

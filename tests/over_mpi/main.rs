@@ -16,6 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use toy::{Toy, never, rank, set};
 
+sam2unet::load_cuda_libraries_late!();
+
 /// All processes that a launcher started, or this one, in the folder that `SAM2UNET_MPI_RUN` names.
 fn ranks() -> (Arc<dyn Group>, PathBuf) {
     let start = |_| Arc::new(MpiGroup::start(Duration::from_secs(60), |line| panic!("{line}")).unwrap());
@@ -37,9 +39,10 @@ fn a_weight_of_rank_1_flips() {
     let ((group, path), (settings, sources)) = (ranks(), set());
     let mut learner = Toy::new();
     learner.flips_at = (group.rank() == 1).then_some(2);
-    let error = rank(group, &path, &settings, &sources, &mut learner, never).unwrap_err();
+    let error = rank(group.clone(), &path, &settings, &sources, &mut learner, never).unwrap_err();
     // in one piece, on a line of its own
     std::io::stdout().write_all(format!("\n{error}\n").as_bytes()).unwrap();
-    // after the group: MPI has ended
+    // MPI ends when all are here: the launcher ends the others when one process has failed
+    drop(group);
     std::process::exit(1);
 }

@@ -18,6 +18,7 @@ pub mod pictures;
 pub mod predicted_set;
 pub mod python;
 pub mod random;
+pub mod ranks;
 pub mod run_folder;
 pub mod run_log;
 pub mod scenes;

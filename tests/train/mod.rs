@@ -8,6 +8,7 @@ mod faults;
 mod formats;
 mod kills;
 mod layout;
+mod over_ranks;
 mod resume;
 mod run;
 mod session;

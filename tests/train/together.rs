@@ -1,24 +1,9 @@
 //! Several ranks train one model: threads are ranks here.
 
+use crate::support::ranks::with_ranks;
 use crate::support::toy::{Noise, Toy, never, rank, result, set, sources};
-use sam2unet::group::{Group, threads};
 use sam2unet::train::{Outcome, RanksError, RunFolder, Settings, Sources, TrainError};
 use std::path::Path;
-use std::sync::Arc;
-
-/// Runs `work` on as many threads as ranks; gives what each returned.
-fn with_ranks<T: Send>(count: usize, work: impl Fn(Arc<dyn Group>) -> T + Sync) -> Vec<T> {
-    std::thread::scope(|scope| {
-        let started: Vec<_> = threads(count)
-            .into_iter()
-            .map(|group| {
-                let work = &work;
-                scope.spawn(move || work(Arc::new(group)))
-            })
-            .collect();
-        started.into_iter().map(|thread| thread.join().unwrap()).collect()
-    })
-}
 
 #[test]
 fn every_number_of_ranks_writes_the_bytes_of_one() {

@@ -5,6 +5,7 @@ pub(crate) mod cut;
 pub(crate) mod error;
 pub(crate) mod moments;
 pub(crate) mod ranks;
+mod readers;
 pub(crate) mod sum;
 pub(crate) mod told_source;
 pub(crate) mod tree;
