@@ -2,7 +2,7 @@
 
 use crate::support::toy::{Noise, Toy, never, rank, result, settings, sources};
 use sam2unet::group::{Group, threads};
-use sam2unet::train::{Outcome, RanksError, RunFolder, Settings, Sources, TrainError};
+use sam2unet::train::{Outcome, Ranks, RanksError, RunFolder, Settings, Sources, TrainError};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -152,4 +152,22 @@ fn a_rank_with_other_images_is_found() {
         rank(group, &path, &settings, &sources, &mut Toy::new(), never).unwrap_err()
     });
     assert!(ended.iter().all(|error| matches!(error, TrainError::Ranks(_))), "{ended:?}");
+}
+
+#[test]
+fn ranks_with_one_gpu_between_them_are_named_to_all() {
+    let said = |cards: [&str; 4]| {
+        with_ranks(4, |group| {
+            Ranks::of(group.clone()).unwrap().distinct_gpus(cards[group.rank()]).map_err(|e| e.to_string())
+        })
+    };
+    assert_eq!(said(["GPU-1", "GPU-2", "GPU-3", "GPU-4"]), vec![Ok(()); 4]);
+    // the CPU is nobody's own
+    assert_eq!(said(["", "", "GPU-3", ""]), vec![Ok(()); 4]);
+    for error in said(["GPU-1", "GPU-2", "", "GPU-2"]) {
+        let error = error.unwrap_err();
+        let named =
+            "ranks 1 (thread 1), 3 (thread 3) have one GPU between them (GPU-2): start as many processes on a machine";
+        assert!(error.starts_with(named) && error.contains("CUDA_VISIBLE_DEVICES"), "{error}");
+    }
 }
