@@ -119,3 +119,50 @@ impl<D: Backend> Sent<D> {
         self.under_way = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::gradient_walk::take_gradients;
+    use super::*;
+    use crate::nn::losses::table::Loss;
+    use crate::nn::shape::Image;
+    use crate::nn::targets::Targets;
+    use crate::nn::variant::Tiny;
+    use crate::nn::weights::initialiser::Initialiser;
+    use dfdx::nn::ModuleMut;
+    use dfdx::prelude::*;
+
+    /// A copy that begins earlier would bring other numbers: no stand-in for a GPU finds it, as its work is never behind the host's.
+    #[test]
+    fn a_part_is_final_at_its_mark_and_the_next_one_is_not() {
+        let (device, side) = (Cpu::default(), 64);
+        let mut model: Sam2UNet<Tiny, Cpu, usize> = Sam2UNet::from_source(&device, &mut Initialiser::new(1)).unwrap();
+        let parts = Sent::of(&model).unwrap().parts;
+        let told = Rc::new(RefCell::new(Vec::new()));
+        let (copy, to) = (model.clone(), told.clone());
+        let tell = move |place: GradientMark, gradients: &dyn Any| {
+            let mut gradients = gradients.downcast_ref::<Gradients<f32, Cpu>>().unwrap().clone();
+            let mut numbers = Vec::new();
+            take_gradients(&copy, &mut gradients, &mut numbers).unwrap();
+            to.borrow_mut().push((place, numbers));
+        };
+        let x: Image<usize, usize, Cpu> = device.sample_normal_like(&(1, Const, side, side));
+        let masks = device.try_zeros_like(&(1, 1, side, side)).unwrap();
+        let gradients = model.alloc_grads();
+        let outputs = with_marks(Rc::new(tell), || model.try_forward_mut(x.traced(gradients)).unwrap());
+        let mut gradients = outputs.loss(Targets::from(&masks), Loss::Paper).unwrap().backward();
+        let mut last = Vec::new();
+        take_gradients(&model, &mut gradients, &mut last).unwrap();
+        let told = told.take();
+        assert_eq!(
+            told.iter().map(|(place, _)| *place).collect::<Vec<_>>(),
+            [GradientMark::Encoder, GradientMark::Fine]
+        );
+        for (at, (place, numbers)) in told.iter().enumerate() {
+            for (part, range) in parts.iter().enumerate() {
+                let is_final = numbers[range.clone()] == last[range.clone()];
+                assert_eq!(is_final, part <= at, "part {part} at {place:?}");
+            }
+        }
+    }
+}

@@ -1,13 +1,13 @@
 //! Several ranks train one model: threads are ranks here.
 
-use crate::support::toy::{Noise, Toy, never, rank, result, settings, sources};
+use crate::support::toy::{Noise, Toy, lagging, never, rank, result, settings, sources};
 use sam2unet::group::{Group, threads};
 use sam2unet::train::{Outcome, Ranks, RanksError, RunFolder, Settings, Sources, TrainError};
 use std::path::Path;
 use std::sync::Arc;
 
 /// Runs `work` on as many threads as ranks; gives what each returned.
-fn with_ranks<T: Send>(count: usize, work: impl Fn(Arc<dyn Group>) -> T + Sync) -> Vec<T> {
+pub fn with_ranks<T: Send>(count: usize, work: impl Fn(Arc<dyn Group>) -> T + Sync) -> Vec<T> {
     std::thread::scope(|scope| {
         let started: Vec<_> = threads(count)
             .into_iter()
@@ -39,6 +39,39 @@ fn every_number_of_ranks_writes_the_bytes_of_one() {
     for other in &results[1..] {
         assert!(*other == results[0], "the number of ranks shows");
     }
+}
+
+/// Batches that are sent, and added up part by part, make the same steps.
+#[test]
+fn ranks_whose_devices_work_beside_them_write_the_same_bytes() {
+    let (settings, sources) = set();
+    let dir = tempfile::tempdir().unwrap();
+    let plain = dir.path().join("plain");
+    with_ranks(1, |group| rank(group, &plain, &settings, &sources, &mut Toy::new(), never).unwrap());
+    for count in [1, 2, 3, 6] {
+        let path = dir.path().join(count.to_string());
+        with_ranks(count, |group| rank(group, &path, &settings, &sources, &mut lagging(), never).unwrap());
+        assert!(result(&path) == result(&plain), "{count} ranks");
+    }
+}
+
+/// A batch that one rank cannot read, with batches of all ranks on their way.
+#[test]
+fn what_one_rank_cannot_send_ends_all() {
+    let (settings, _) = set();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run");
+    let (good, bad) = (Sources::of(Noise::new(1, 37), None), Sources::of(Noise::without(1, 37, 20), None));
+    let ended = with_ranks(3, |group| {
+        let sources = if group.rank() == 2 { &bad } else { &good };
+        rank(group, &path, &settings, sources, &mut lagging(), never).map_err(|error| error.to_string())
+    });
+    for (rank, error) in ended.iter().map(|ended| ended.as_ref().unwrap_err()).enumerate() {
+        let named = error.starts_with("rank 2 (thread 2): ");
+        assert!(named != (rank == 2) && error.contains("noise-20"), "{error}");
+    }
+    let saved = RunFolder::open(&path).unwrap().state().unwrap().unwrap();
+    assert_eq!(saved.step, result_steps(&path), "the steps before the fault are kept");
 }
 
 /// A run is stopped by one rank's flag, and goes on with another number of ranks.

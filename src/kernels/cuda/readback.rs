@@ -127,7 +127,9 @@ impl Drop for Readback {
         unsafe {
             let _ = self.device.bind_to_thread();
             let _ = sys::cuStreamSynchronize(self.stream);
-            self.under_way.drain(..).chain(self.free.drain(..)).for_each(|mut slot| drop(slot.let_go()));
+            for mut slot in self.under_way.drain(..).chain(self.free.drain(..)) {
+                let _ = slot.let_go();
+            }
             let _ = sys::cuStreamDestroy_v2(self.stream);
         }
     }
