@@ -97,7 +97,7 @@ impl Device for Gpu {
         Some((free as u64, total as u64))
     }
 
-    /// Its UUID as `nvidia-smi -L` writes it; a part of a card that was divided (MIG) has one of its own.
+    /// Its UUID as `nvidia-smi -L` writes it. A part of a card that was divided has one of its own, which is written `MIG-` there.
     fn identity(&self) -> Option<String> {
         let mut uuid = sys::CUuuid { bytes: [0; 16] };
         // SAFETY: the driver writes 16 bytes where it is told to.
