@@ -1,6 +1,8 @@
 //! Where to compute: what is chosen, and what is opened.
 
 use crate::choice::choice;
+#[cfg(feature = "cuda")]
+use crate::kernels::cuda::open::NoGpu;
 use crate::kernels::device::Device as KernelDevice;
 use crate::kernels::precision::Precision;
 use crate::nn::backend::bound::Backend;
@@ -37,6 +39,18 @@ pub enum DeviceError {
     #[cfg(feature = "cuda")]
     #[error("the GPU cannot be used: {0}")]
     Cuda(#[from] CudaOpenError),
+    /// More processes run on a machine than it has GPUs for.
+    #[error(
+        "this is process {} of those on its machine and sees {cards} GPU{}, and each takes one of its own: start as many \
+         processes on a machine as it has GPUs, or have all compute on the CPU (`device` = cpu)",
+        local + 1, if *cards == 1 { "" } else { "s" }
+    )]
+    TooFewGpus {
+        /// Which of the processes on its machine this is, from 0.
+        local: usize,
+        /// How many GPUs it sees: at least one.
+        cards: usize,
+    },
 }
 
 /// A device that stands ready.
@@ -81,7 +95,8 @@ impl DeviceChoice {
     /// Where `CUDA_VISIBLE_DEVICES` names a single one, the launcher has given each process its own, and that is taken.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// As [`open`](Self::open), and when this process sees GPUs, but fewer than there are processes up to it, with
+    /// [`Auto`](Self::Auto), too: else some of them would compute on the CPU, which rounds otherwise.
     pub fn open_for(self, local: usize) -> Result<Device, DeviceError> {
         #[cfg(feature = "cuda")]
         let card = card_of(local, std::env::var("CUDA_VISIBLE_DEVICES").ok().as_deref());
@@ -94,15 +109,34 @@ impl DeviceChoice {
                 Ok(cuda) => Device::Cuda(cuda),
                 // not a machine's fault but the build's
                 Err(reason @ CudaOpenError::Address(_)) => return Err(reason.into()),
+                Err(reason) if too_few(local, &reason).is_some() => return Err(refused(local, reason)),
                 Err(reason) => Device::Cpu(Cpu::default(), Some(reason.to_string())),
             }),
             #[cfg(feature = "cuda")]
-            Self::Cuda => Ok(Device::Cuda(open_cuda(card)?)),
+            Self::Cuda => open_cuda(card).map(Device::Cuda).map_err(|reason| refused(local, reason)),
             #[cfg(not(feature = "cuda"))]
             Self::Auto => Ok(Device::Cpu(Cpu::default(), None)),
             #[cfg(not(feature = "cuda"))]
             Self::Cuda => Err(DeviceError::NoCuda),
         }
+    }
+}
+
+/// How many GPUs the `local`-th process of a machine sees, where it is these that are too few.
+#[cfg(feature = "cuda")]
+fn too_few(local: usize, reason: &CudaOpenError) -> Option<usize> {
+    match reason {
+        CudaOpenError::NoGpu(NoGpu::Device { count, .. }) if local > 0 && *count > 0 => Some(*count),
+        _ => None,
+    }
+}
+
+/// Why the `local`-th process of a machine has no GPU.
+#[cfg(feature = "cuda")]
+fn refused(local: usize, reason: CudaOpenError) -> DeviceError {
+    match too_few(local, &reason) {
+        Some(cards) => DeviceError::TooFewGpus { local, cards },
+        None => reason.into(),
     }
 }
 
@@ -199,6 +233,11 @@ impl Device {
         on!(self, |d| d.kernels().ok()?.memory_bytes())
     }
 
+    /// What tells this GPU from every other one, on any machine; `None` for the CPU, or if the driver does not tell.
+    pub fn identity(&self) -> Option<String> {
+        on!(self, |d| d.kernels().ok()?.identity())
+    }
+
     /// Calls `f` with the device itself, whose type is known then.
     pub fn visit<F: WithBackend>(&self, f: F) -> F::Output {
         on!(self, |d| f.call(d))
@@ -236,6 +275,18 @@ mod tests {
         assert_eq!([0, 1].map(|local| card_of(local, Some("4,6"))), [0, 1]);
         assert_eq!([0, 1].map(|local| card_of(local, Some("6"))), [0, 0]);
         assert_eq!(card_of(1, Some("")), 1);
+    }
+
+    #[cfg(feature = "cuda")]
+    #[test]
+    fn with_fewer_gpus_than_processes_none_computes_elsewhere() {
+        let Some(_) = crate::nn::backend::open_cuda::tested_gpu() else {
+            return;
+        };
+        for choice in [DeviceChoice::Cuda, DeviceChoice::Auto] {
+            let error = choice.open_for(1000).unwrap_err().to_string();
+            assert!(error.starts_with("this is process 1001 of those on its machine and sees "), "{error}");
+        }
     }
 
     #[test]

@@ -9,6 +9,9 @@ pub struct GroupError(pub String);
 
 /// Processes that work together, numbered from 0: their ranks. [`gather`](Self::gather) and [`exchange`](Self::exchange) are
 /// collective: each rank calls the same ones in the same order, one at a time, with lengths that all of them know.
+///
+/// They move bytes of the host. An exchange between GPUs themselves would be these two for buffers on the card, beside these
+/// (`docs/mpi.md` says what it would gain): what is added up of what they move is a layer above, in an order of its own.
 pub trait Group: Debug + Send + Sync {
     /// Which of them this is, from 0.
     fn rank(&self) -> usize;

@@ -8,6 +8,7 @@ use super::concat::ConcatKernel;
 use super::conv2d::{Conv2dKernel, ConvNormKernel};
 use super::exclusive_loss::ExclusiveLossKernel;
 use super::patch_embed::PatchEmbedKernel;
+use super::readback::ReadbackKernel;
 use super::resize::ResizeKernel;
 use super::structure_loss::StructureLossKernel;
 use super::up2_concat::Up2ConcatKernel;
@@ -26,6 +27,7 @@ pub trait AllKernels:
     + StructureLossKernel
     + ExclusiveLossKernel
     + AdamWKernel
+    + ReadbackKernel
 {
 }
 
@@ -42,5 +44,6 @@ impl<D> AllKernels for D where
         + StructureLossKernel
         + ExclusiveLossKernel
         + AdamWKernel
+        + ReadbackKernel
 {
 }

@@ -34,8 +34,8 @@ macro_rules! load_cuda_libraries_late {
         $crate::cuda_stubs! {
             // the driver
             "cuCtxGetCurrent" "cuCtxSetCurrent" "cuCtxSynchronize" "cuDeviceGet" "cuDeviceGetAttribute"
-            "cuDeviceGetCount" "cuDeviceGetDefaultMemPool" "cuDeviceGetName" "cuDevicePrimaryCtxRelease_v2"
-            "cuDevicePrimaryCtxRetain" "cuDeviceTotalMem_v2" "cuEventCreate" "cuEventDestroy_v2" "cuEventElapsedTime"
+            "cuDeviceGetCount" "cuDeviceGetDefaultMemPool" "cuDeviceGetName" "cuDeviceGetUuid_v2"
+            "cuDevicePrimaryCtxRelease_v2" "cuDevicePrimaryCtxRetain" "cuDeviceTotalMem_v2" "cuEventCreate" "cuEventDestroy_v2" "cuEventElapsedTime"
             "cuEventRecord" "cuEventSynchronize" "cuGetErrorName" "cuGetErrorString" "cuInit" "cuLaunchKernel"
             "cuMemAllocAsync" "cuMemAllocHost_v2" "cuMemAlloc_v2" "cuMemFreeAsync" "cuMemFreeHost" "cuMemFree_v2"
             "cuMemGetInfo_v2" "cuMemPoolGetAttribute" "cuMemPoolSetAttribute" "cuMemcpyDtoDAsync_v2" "cuMemcpyDtoD_v2"

@@ -95,6 +95,12 @@ pub trait Device: Clone + Debug + Send + Sync + 'static {
         None
     }
 
+    /// What tells this device from every other one, on any machine; `None` for the CPU, which processes share, or if the driver
+    /// does not tell.
+    fn identity(&self) -> Option<String> {
+        None
+    }
+
     /// Runs `work`, many short operations. On the CPU the pool's threads spin between them instead of sleeping, and take up
     /// any work that the pool is given meanwhile; the calling thread keeps more freed memory for reuse.
     fn keep_busy<R>(&self, work: impl FnOnce() -> R) -> R {

@@ -23,6 +23,7 @@ pub mod patch_embed;
 pub mod precision;
 #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "only the programs read the counters"))]
 pub(crate) mod profile;
+pub mod readback;
 pub mod resize;
 pub mod structure_loss;
 pub mod up2_concat;

@@ -6,6 +6,7 @@
 
 use super::backend::bound::Backend;
 use super::backend::tape::{Inference, Training};
+use super::gradient_marks::{GradientMark, mark};
 use super::layers::adapter::Adapter;
 use super::layers::linear::{FrozenLinear, FrozenNorm};
 use super::layers::repeat::Repeat;
@@ -270,8 +271,9 @@ impl<V: Variant, B: Dim, S: Side, D: Backend, T: Training<D>> ModuleMut<Image<B,
         let x = patch_embed(image, self.stem())?;
         let x1 = self.stage1.try_forward_mut(x)?;
         let x2 = self.stage2.try_forward_mut(x1.with_empty_tape())?;
+        let x2 = mark(x2, GradientMark::Fine);
         let x3 = self.stage3.try_forward_mut(x2.with_empty_tape())?;
         let x4 = self.stage4.try_forward_mut(x3.with_empty_tape())?;
-        Ok((x1, x2, x3, x4))
+        Ok((x1, x2, x3, mark(x4, GradientMark::Encoder)))
     }
 }

@@ -8,6 +8,7 @@
 pub mod backend;
 pub(crate) mod cost;
 pub(crate) mod decoder;
+pub(crate) mod gradient_marks;
 pub(crate) mod hiera;
 pub(crate) mod layers;
 pub(crate) mod losses;

@@ -9,7 +9,7 @@ use dfdx::shapes::{HasShape, Shape};
 use dfdx::tensor::{Gradients, Storage, Tensor};
 
 use super::learner::{LearnError, device_error};
-use crate::nn::backend::bound::Backend;
+use crate::nn::backend::bound::{Backend, BufferOf};
 
 /// How many numbers an optimiser would change.
 ///
@@ -35,6 +35,22 @@ pub fn take_gradients<D: Backend, M: TensorCollection<f32, D>>(
     M::iter_tensors(&mut RecursiveWalker { m: (module, String::new()), f: &mut taker })?;
     Ok(())
 }
+
+/// Moves the gradients of every trainable weight out, in the order of the walk, still on the device; zeros are left.
+///
+/// # Errors
+/// [`LearnError::Device`] when the device fails.
+pub(super) fn take_buffers<D: Backend, M: TensorCollection<f32, D>>(
+    module: &M,
+    gradients: &mut Gradients<f32, D>,
+) -> Result<Vec<GradientBuffer<D>>, LearnError> {
+    let mut mover = Mover { gradients, moved: Vec::new() };
+    M::iter_tensors(&mut RecursiveWalker { m: (module, String::new()), f: &mut mover })?;
+    Ok(mover.moved)
+}
+
+/// A weight's gradient, and how many numbers it has.
+pub(super) type GradientBuffer<D> = (usize, BufferOf<D>);
 
 /// The walk that counts trainable numbers.
 struct Count<D> {
@@ -85,6 +101,34 @@ impl<D: Backend> TensorVisitor<f32, D> for Taker<'_, D> {
         self.numbers.extend(device.fetch(place).map_err(device_error::<D>)?);
         *place =
             <D as Storage<f32>>::try_alloc_len(device, weight.shape().num_elements()).map_err(device_error::<D>)?;
+        Ok(None)
+    }
+}
+
+/// The walk that moves gradients out.
+struct Mover<'a, D: Backend> {
+    gradients: &'a mut Gradients<f32, D>,
+    moved: Vec<GradientBuffer<D>>,
+}
+
+impl<D: Backend> TensorVisitor<f32, D> for Mover<'_, D> {
+    type Viewer = (ViewTensorRef, ViewTensorName);
+    type Err = LearnError;
+    type E2 = f32;
+    type D2 = D;
+
+    fn visit<S: Shape>(
+        &mut self,
+        opts: TensorOptions<S, f32, D>,
+        (weight, _): (&Tensor<S, f32, D>, String),
+    ) -> Result<Option<Tensor<S, f32, D>>, LearnError> {
+        if !opts.do_gradient_update {
+            return Ok(None);
+        }
+        let (device, length) = (weight.device(), weight.shape().num_elements());
+        let place = self.gradients.get_or_alloc_mut(weight).map_err(device_error::<D>)?;
+        self.moved.push((length, device.take(place).map_err(device_error::<D>)?));
+        *place = <D as Storage<f32>>::try_alloc_len(device, length).map_err(device_error::<D>)?;
         Ok(None)
     }
 }

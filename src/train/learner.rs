@@ -8,6 +8,7 @@ use crate::nn::targets::TargetError;
 use crate::nn::weights::build::BuildError;
 use crate::nn::weights::source::SourceError;
 use crate::nn::weights::spec::{Value, WeightSpec};
+use std::ops::Range;
 
 /// Is handed a weight's name, its first and its second moment.
 pub type EachMoment<'a> = &'a mut (dyn FnMut(&str, &[f32], &[f32]) + 'a);
@@ -18,8 +19,8 @@ pub type MomentsOf<'a> = &'a mut (dyn FnMut(&str) -> Option<(Vec<f32>, Vec<f32>)
 /// A model in training together with its optimiser, behind a trait that has no type parameters, so
 /// that the loop, the run's folder and the programs are compiled once.
 pub trait Learner {
-    /// Forgets the batches accumulated since the last update: gradients, losses and what batch norms saw. Without any there is
-    /// nothing to forget.
+    /// Forgets the batches accumulated since the last update: gradients, losses and what batch norms saw, also of those that were
+    /// sent. Without any there is nothing to forget.
     fn abandon_step(&mut self);
 
     /// Forward and backward over one batch: adds the gradients of `scale * loss` to those already
@@ -56,6 +57,12 @@ pub trait Learner {
     /// # Errors
     /// When no batch was seen, or the device fails.
     fn take_batch(&mut self, gradient: &mut Vec<f32>, statistics: &mut Vec<f32>) -> Result<(), LearnError>;
+
+    /// For a device that works beside the host: another way to take batches, which does not wait for each. `None` where there is
+    /// none, as on the CPU.
+    fn sender(&mut self) -> Option<&mut dyn BatchSender> {
+        None
+    }
 
     /// As [`update`](Self::update), with this gradient in place of what was gathered, and with what batch norms saw of each batch of
     /// the step, in their order: as [`take_batch`](Self::take_batch) gave them, here or in other processes.
@@ -95,6 +102,33 @@ pub trait Learner {
 
     /// The figures printed before the first step, for images of `side` in batches of `batch`.
     fn summary(&self, side: usize, batch: usize) -> LearnerSummary;
+}
+
+/// Takes batches as [`Learner::take_batch`] does, and brings them to the host beside the device's work: what is sent is received
+/// later, batch after batch, and its gradient in parts, each as soon as it is final and while the rest is still computed.
+pub trait BatchSender {
+    /// Which numbers of a gradient come together, in the order in which they come. The same on all processes with this model.
+    fn parts(&self) -> Vec<Range<usize>>;
+
+    /// Takes what was gathered of one batch and begins to bring it to the host. What is left is as before the batch, but for its loss.
+    ///
+    /// # Errors
+    /// When no batch was seen, or the device fails.
+    fn send_batch(&mut self) -> Result<(), LearnError>;
+
+    /// Waits for what batch norms saw of the oldest batch that was sent, and appends it to `statistics`: to be asked for once, before
+    /// the batch's parts.
+    ///
+    /// # Errors
+    /// When no batch was sent, or the device fails.
+    fn receive_statistics(&mut self, statistics: &mut Vec<f32>) -> Result<(), LearnError>;
+
+    /// Waits for the next part of that batch's gradient, and appends it to `gradient`: to be asked for once for each of
+    /// [`parts`](Self::parts). Behind the last one the next batch is the oldest.
+    ///
+    /// # Errors
+    /// When no batch was sent, or the device fails.
+    fn receive_part(&mut self, gradient: &mut Vec<f32>) -> Result<(), LearnError>;
 }
 
 /// How many numbers of a batch its step needs.

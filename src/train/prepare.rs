@@ -261,11 +261,12 @@ fn compare(settings: &Settings, device: &Device, sources: &Sources, ranks: &Rank
     // single precision rounds alike on every CPU; sums of rounded products do not
     let by = if computed == Precision::F32 { String::new() } else { device.instructions(settings.precision) };
     let arithmetic = format!("{} {} {by}", device.name(), computed.name());
-    Ok(ranks.compare_all(&[
+    ranks.compare_all(&[
         ("the arithmetic (device, precision, instructions)", of_text(&arithmetic)),
         ("the images and masks (their names and sizes)", sources.digest()),
         ("the settings", of_text(&serde_json::to_string(settings).unwrap_or_default())),
-    ])?)
+    ])?;
+    Ok(ranks.distinct_gpus(&device.identity().unwrap_or_default())?)
 }
 
 /// The run's folder, with this session begun in its history; rank 0's.

@@ -20,7 +20,7 @@ use super::schedule::cosine;
 use super::settings::settings::Settings;
 use super::sources::Sources;
 use super::together::ranks::{Ranks, Wishes};
-use super::together::sum::GradientSum;
+use super::together::sum::{GradientSum, SumInParts};
 use super::validation::Selection;
 use crate::checkpoint::version::{FORMAT_KEY, MODEL_FORMAT};
 use crate::data::dataset::Dataset;
@@ -125,7 +125,7 @@ fn trained(
     observer.event(&Event::Ready(&overview));
     let last_save = Instant::now();
     let (unread, unread_since) = (Vec::new(), last_save);
-    let sum = GradientSum::new();
+    let (sum, sum_in_parts) = (GradientSum::new(), SumInParts::default());
     let run = Run {
         settings,
         sources,
@@ -134,6 +134,7 @@ fn trained(
         folder,
         learner,
         sum,
+        sum_in_parts,
         control,
         observer,
         selection,
@@ -194,6 +195,8 @@ pub(super) struct Run<'a> {
     pub(super) folder: Option<&'a mut RunFolder>,
     pub(super) learner: &'a mut dyn Learner,
     pub(super) sum: GradientSum,
+    /// In its place where batches are sent.
+    pub(super) sum_in_parts: SumInParts,
     pub(super) control: Control<'a>,
     pub(super) observer: &'a mut dyn Observer,
     pub(super) selection: Selection,

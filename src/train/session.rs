@@ -1,8 +1,9 @@
 //! A model with its optimiser and gathered gradients: the [`Learner`] of the real network.
 
 use super::adamw::{AdamW, AdamWConfig};
-use super::gradient_walk::{numbers_of, take_gradients};
-use super::learner::{LearnError, Learner, LearnerSummary, MomentsOf, StepSizes, device_error};
+use super::gradient_walk::{numbers_of, take_buffers, take_gradients};
+use super::learner::{BatchSender, LearnError, Learner, LearnerSummary, MomentsOf, StepSizes, device_error};
+use super::sent::Sent;
 use crate::data::loader::Batch;
 use crate::data::truth::BatchTruth;
 use crate::device::{Device, WithBackend};
@@ -20,6 +21,7 @@ use crate::nn::weights::source::WeightSource;
 use crate::nn::weights::spec::{Value, WeightSpec};
 use dfdx::nn::{ModuleMut, ZeroGrads};
 use dfdx::prelude::*;
+use std::ops::Range;
 
 /// What a model is trained to tell apart.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +52,8 @@ pub struct Session<V: Variant, D: Backend> {
     losses: Vec<Tensor<(), f32, D>>,
     /// How many of them are of steps that were made.
     losses_made: usize,
+    /// Batches on their way to the host.
+    sent: Sent<D>,
     sizes: StepSizes,
     device: D,
     options: BuildOptions,
@@ -92,8 +96,19 @@ impl<V: Variant, D: Backend> Session<V, D> {
         let weights = classes.weights.as_ref().map(|weights| ClassWeights::new(&device, weights, classes.count));
         let class_weights = weights.transpose().map_err(target_error)?;
         let optimiser = AdamW::new(config);
-        let losses = Vec::new();
-        Ok(Self { model, class_weights, optimiser, gradients: None, losses, losses_made: 0, sizes, device, options })
+        let (losses, sent) = (Vec::new(), Sent::of(&model)?);
+        Ok(Self {
+            model,
+            class_weights,
+            optimiser,
+            gradients: None,
+            losses,
+            losses_made: 0,
+            sent,
+            sizes,
+            device,
+            options,
+        })
     }
 
     /// What is true of a batch's pixels, on the device.
@@ -222,6 +237,7 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
     fn abandon_step(&mut self) {
         self.losses.truncate(self.losses_made);
         self.gradients = None;
+        self.sent.forget();
         // forgetting cannot fail
         let _ = self.model.each_batch_norm(&mut |norm| {
             norm.forget();
@@ -249,7 +265,12 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
         };
         let x: Image<usize, usize, D> =
             self.device.upload(&batch.images, (count, Const, side, side)).map_err(device_error::<D>)?;
-        let outputs = self.model.try_forward_mut(x.traced(gradients)).map_err(device_error::<D>)?;
+        let (model, x) = (&mut self.model, x.traced(gradients));
+        let outputs = match self.device.kernels().is_ok_and(|k| k.is_asynchronous()) {
+            true => self.sent.marked(&self.device, || model.try_forward_mut(x)),
+            false => model.try_forward_mut(x),
+        };
+        let outputs = outputs.map_err(device_error::<D>)?;
         let targets = Targets { truth: truth.lent(), class_weights: self.class_weights.as_ref() };
         let loss = outputs.loss(targets, loss).map_err(device_error::<D>)?;
         let (loss, tape) = loss.split_tape();
@@ -296,6 +317,10 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
             Ok(())
         });
         taken.map_err(device_error::<D>)
+    }
+
+    fn sender(&mut self) -> Option<&mut dyn BatchSender> {
+        if self.is_asynchronous() { Some(self) } else { None }
     }
 
     fn update_with(&mut self, gradient: &[f32], statistics: &[f32], rate: f64) -> Result<(), LearnError> {
@@ -352,5 +377,34 @@ impl<V: Variant, D: Backend> Learner for Session<V, D> {
             gflop_per_image: gflop::<V>(side).total(),
             training_bytes: training_bytes::<V>(classes, side, batch, self.options.memory, self.model.precision()),
         }
+    }
+}
+
+impl<V: Variant, D: Backend> BatchSender for Session<V, D> {
+    fn parts(&self) -> Vec<Range<usize>> {
+        self.sent.parts().to_vec()
+    }
+
+    fn send_batch(&mut self) -> Result<(), LearnError> {
+        let Some(gradients) = &mut self.gradients else {
+            return Err(LearnError::Batch("no batch was seen since the last one was sent".into()));
+        };
+        let gradient = take_buffers(&self.model, gradients)?;
+        gradients.drop_non_leafs();
+        let mut statistics = Vec::new();
+        let taken = self.model.each_batch_norm(&mut |norm| {
+            statistics.extend(norm.take_buffers());
+            Ok(())
+        });
+        taken.map_err(device_error::<D>)?;
+        self.sent.send(&self.device, gradient, statistics)
+    }
+
+    fn receive_statistics(&mut self, statistics: &mut Vec<f32>) -> Result<(), LearnError> {
+        self.sent.receive(&self.device, statistics)
+    }
+
+    fn receive_part(&mut self, gradient: &mut Vec<f32>) -> Result<(), LearnError> {
+        self.sent.receive(&self.device, gradient)
     }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::error::TrainError;
-use super::learner::LearnError;
+use super::learner::{BatchSender, LearnError};
 use super::plan::Step;
 use super::run::{Run, Unread};
 use super::together::cut::Cut;
@@ -67,8 +67,10 @@ impl Run<'_> {
             self.unread_since = Instant::now();
         }
         let way = self.way(step);
+        let is_sent = matches!(way, Way::Batches) && self.learner.sender().is_some();
         let learnt = match way {
             Way::One => self.learn_one(loader),
+            Way::Batches if is_sent => self.learn_and_send(step, loader),
             Way::Batches => self.learn_batches(step, loader),
             Way::Parts => self.learn_parts(step, loader),
         };
@@ -93,7 +95,10 @@ impl Run<'_> {
         match &seen {
             None => self.learner.update(rate)?,
             Some(Seen { statistics, .. }) => {
-                let gradient = self.sum.total(self.ranks, sizes.gradient)?;
+                let gradient = match is_sent {
+                    true => self.sum_in_parts.total(),
+                    false => self.sum.total(self.ranks, sizes.gradient)?,
+                };
                 self.learner.update_with(gradient, statistics, rate)?;
             }
         }
@@ -129,6 +134,57 @@ impl Run<'_> {
         }
         seen.losses = self.learner.losses()?;
         Ok(seen)
+    }
+
+    /// The same where the device works beside the host: each batch is on its way to the host while the next one is computed, and of the
+    /// last one each part is added up over all ranks while the rest of it is computed.
+    fn learn_and_send(&mut self, step: &Step, loader: &mut Loader) -> Result<Seen, TrainError> {
+        let parts = self.learner.sender().map(|sender| sender.parts()).unwrap_or_default();
+        self.sum_in_parts.begin(step.batches.len(), parts);
+        let mut seen = Seen::default();
+        let sent = self.send_batches(step, loader, &mut seen);
+        let last = self.ranks.settle(sent)?;
+        for part in 0..self.sum_in_parts.count() {
+            let received = last.map_or(Ok(()), |index| self.receive_part(index, part));
+            // between this and the end of the exchange nothing can fail on one rank only
+            self.ranks.together(self.state.step, received)?;
+            self.sum_in_parts.complete(part, self.ranks)?;
+        }
+        seen.losses = self.learner.losses()?;
+        Ok(seen)
+    }
+
+    /// Computes this rank's batches of a step and sends them; adds up those before the last one. Of that, which it gives the index of,
+    /// what batch norms saw is received.
+    fn send_batches(&mut self, step: &Step, loader: &mut Loader, seen: &mut Seen) -> Result<Option<usize>, TrainError> {
+        let mut before = None;
+        for index in self.own_batches(step) {
+            let (batch, request) = (next_of(loader)?, &step.batches[index]);
+            self.learner.accumulate(&batch, step.share(request) as f32, self.settings.loss)?;
+            self.sender()?.send_batch()?;
+            // the device has the next one to do while the host waits for this one
+            if let Some(before) = before.replace(index) {
+                self.sender()?.receive_statistics(&mut seen.statistics)?;
+                (0..self.sum_in_parts.count()).try_for_each(|part| self.receive_part(before, part))?;
+            }
+        }
+        if before.is_some() {
+            self.sender()?.receive_statistics(&mut seen.statistics)?;
+        }
+        Ok(before)
+    }
+
+    /// Receives a part of a batch's gradient and adds it to this rank's others.
+    fn receive_part(&mut self, batch: usize, part: usize) -> Result<(), TrainError> {
+        let mut gradient = self.sum_in_parts.of(part).buffer();
+        self.sender()?.receive_part(&mut gradient)?;
+        self.sum_in_parts.of(part).push(batch, gradient);
+        Ok(())
+    }
+
+    /// What sends batches.
+    fn sender(&mut self) -> Result<&mut dyn BatchSender, LearnError> {
+        self.learner.sender().ok_or_else(|| LearnError::Batch("this device sends no batches".to_string()))
     }
 
     /// This rank's images of each batch of a step: puts the sum of their gradients into `sum`.

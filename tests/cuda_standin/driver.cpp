@@ -379,6 +379,10 @@ API cuDeviceGet(int* device, int ordinal) {
     return *device = ordinal, ordinal >= 0 && ordinal < devices() ? SUCCESS : INVALID_DEVICE;
 }
 API cuDeviceGetName(char* name, int length, int) { return std::snprintf(name, length, "CPU stand-in"), SUCCESS; }
+API cuDeviceGetUuid_v2(unsigned char* uuid, int device) {
+    for (int i = 0; i < 16; i++) uuid[i] = (unsigned char)(16 * i + device);
+    return SUCCESS;
+}
 API cuDeviceTotalMem_v2(size_t* bytes, int) { return *bytes = memory.total, SUCCESS; }
 API cuDeviceGetAttribute(int* value, int attribute, int) {
     switch (attribute) {
@@ -469,7 +473,9 @@ API cuMemPoolGetAttribute(void*, int attribute, void* value) {
 API cuMemAllocHost_v2(void** address, size_t bytes) {
     UNLESS_LOST;
     *address = std::malloc(bytes);
-    return *address ? SUCCESS : OUT_OF_MEMORY;
+    if (!*address) return OUT_OF_MEMORY;
+    std::memset(*address, UNSET, bytes); // what is read before it was copied there is no number
+    return SUCCESS;
 }
 API cuMemFreeHost(void* address) {
     std::free(address);

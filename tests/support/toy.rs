@@ -2,8 +2,9 @@
 //! are tested with them, without the network.
 
 use super::run_log::timeless;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,8 +17,8 @@ use sam2unet::group::Group;
 use sam2unet::nn::Precision;
 use sam2unet::nn::weights::{Role, Value, WeightSpec};
 use sam2unet::train::{
-    AdamW, AdamWConfig, Control, Event, LearnError, Learner, LearnerSummary, Loss, Outcome, Plan, Ranks, RunFolder,
-    Settings, Sources, StepSizes, TrainError, is_finished, take_gradients, train, train_together,
+    AdamW, AdamWConfig, BatchSender, Control, Event, LearnError, Learner, LearnerSummary, Loss, Outcome, Plan, Ranks,
+    RunFolder, Settings, Sources, StepSizes, TrainError, is_finished, take_gradients, train, train_together,
 };
 
 /// A logistic regression of the mask on a pixel's colour, with a running mean and a count as a batch
@@ -37,8 +38,10 @@ pub struct Toy {
     /// How often it was asked for them.
     #[allow(dead_code, reason = "the property tests compare whole runs")]
     pub asked: usize,
-    /// Whether it is asked for its losses late, as a GPU is.
+    /// Whether it is asked for its losses late, and sends its batches, as a GPU does.
     pub lags: bool,
+    /// What it sent of batches: their statistics, then each part of their gradients.
+    sent: VecDeque<Vec<f32>>,
     /// How many of them are of steps that were made.
     losses_made: usize,
     /// The mean of each batch since the last update, by which the running mean moves then.
@@ -68,6 +71,7 @@ impl Toy {
             losses: Vec::new(),
             asked: 0,
             lags: false,
+            sent: VecDeque::new(),
             losses_made: 0,
             seen: Vec::new(),
             loaded: Vec::new(),
@@ -135,6 +139,7 @@ impl Learner for Toy {
     fn abandon_step(&mut self) {
         self.losses.truncate(self.losses_made);
         self.seen.clear();
+        self.sent.clear();
         self.gradients = Gradients::leaky();
     }
 
@@ -183,6 +188,10 @@ impl Learner for Toy {
         take_gradients(&self.model, &mut self.gradients, gradient)?;
         statistics.extend(std::mem::take(&mut self.seen).concat());
         Ok(())
+    }
+
+    fn sender(&mut self) -> Option<&mut dyn BatchSender> {
+        if self.lags { Some(self) } else { None }
     }
 
     fn update_with(&mut self, gradient: &[f32], statistics: &[f32], rate: f64) -> Result<(), LearnError> {
@@ -245,6 +254,33 @@ impl Learner for Toy {
             device: "cpu".into(),
             precision: Precision::F32,
         }
+    }
+}
+
+/// The bias comes before the weight, as the later layers' gradients come before the earlier ones'.
+impl BatchSender for Toy {
+    fn parts(&self) -> Vec<Range<usize>> {
+        vec![3..4, 0..3]
+    }
+
+    fn send_batch(&mut self) -> Result<(), LearnError> {
+        let (mut gradient, mut statistics) = (Vec::new(), Vec::new());
+        self.take_batch(&mut gradient, &mut statistics)?;
+        self.sent.push_back(statistics);
+        self.sent.extend(self.parts().into_iter().map(|part| gradient[part].to_vec()));
+        Ok(())
+    }
+
+    fn receive_statistics(&mut self, statistics: &mut Vec<f32>) -> Result<(), LearnError> {
+        statistics.extend(self.sent.pop_front().unwrap());
+        assert_eq!(statistics.len() % 3, 0);
+        Ok(())
+    }
+
+    fn receive_part(&mut self, gradient: &mut Vec<f32>) -> Result<(), LearnError> {
+        assert!(gradient.is_empty());
+        gradient.extend(self.sent.pop_front().unwrap());
+        Ok(())
     }
 }
 

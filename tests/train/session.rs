@@ -8,7 +8,7 @@ use dfdx::prelude::*;
 use sam2unet::data::{Batch, BatchTruth};
 use sam2unet::nn::weights::Role;
 use sam2unet::nn::{Backend, BuildOptions, ClassWeights, IGNORED, Image, IndexMaps, Known, Loss, Sam2UNet, Targets};
-use sam2unet::train::{AdamWConfig, LearnError, Learner, Session, TrainedClasses};
+use sam2unet::train::{AdamWConfig, BatchSender, LearnError, Learner, Session, TrainedClasses};
 
 fn session(classes: &TrainedClasses) -> Result<Session<Pico, Cpu>, LearnError> {
     Session::with_classes(Cpu::default(), &mut Synthetic, classes, AdamWConfig::default(), BuildOptions::default())
@@ -44,7 +44,7 @@ fn a_training_step_refuses_batches_of_a_wrong_shape() {
     assert_eq!(session.losses().unwrap().len(), 1);
 }
 
-on_each_device!(an_abandoned_step_leaves_no_trace);
+on_each_device!(an_abandoned_step_leaves_no_trace, what_is_sent_is_what_is_taken);
 
 /// Weights, running statistics, counts, gradients and losses are as before its first batch.
 fn an_abandoned_step_leaves_no_trace<D: Backend>(device: &D) {
@@ -83,6 +83,54 @@ fn an_abandoned_step_leaves_no_trace<D: Backend>(device: &D) {
     }
     assert!(values(&plain) == values(&broken), "the next step differs");
     assert_eq!(broken.losses().unwrap(), plain.losses().unwrap());
+}
+
+/// To the bit, with two batches on their way, and after a step that was abandoned with a batch on its way.
+fn what_is_sent_is_what_is_taken<D: Backend>(device: &D) {
+    let open = || {
+        let (config, options) = (AdamWConfig::default(), BuildOptions::default());
+        Session::<Pico, D>::new(device.clone(), &mut Synthetic, config, options).unwrap()
+    };
+    let of = |count: usize| {
+        let (images, masks) = batch(64, count);
+        Batch { side: 64, indices: (0..count).collect(), images, truth: BatchTruth::Masks(masks) }
+    };
+    let (mut taking, mut sending) = (open(), open());
+    let sizes = taking.sizes();
+    let parts = sending.parts();
+    let mut covered: Vec<usize> = parts.iter().cloned().flatten().collect();
+    covered.sort();
+    assert_eq!(covered, (0..sizes.gradient).collect::<Vec<_>>(), "{parts:?}");
+    assert!(parts.iter().all(|part| !part.is_empty()), "{parts:?}");
+    assert!(sending.send_batch().is_err() && sending.receive_part(&mut Vec::new()).is_err());
+    sending.accumulate(&of(2), 1.0, Loss::Paper).unwrap();
+    sending.send_batch().unwrap();
+    sending.abandon_step();
+    for _ in 0..2 {
+        let mut wanted = Vec::new();
+        for images in [1, 2] {
+            taking.accumulate(&of(images), 0.5, Loss::Paper).unwrap();
+            let (mut gradient, mut statistics) = (Vec::new(), Vec::new());
+            taking.take_batch(&mut gradient, &mut statistics).unwrap();
+            wanted.push((gradient, statistics));
+            sending.accumulate(&of(images), 0.5, Loss::Paper).unwrap();
+            sending.send_batch().unwrap();
+        }
+        for (gradient, statistics) in &wanted {
+            let mut found = Vec::new();
+            sending.receive_statistics(&mut found).unwrap();
+            assert!(found == *statistics && found.len() == sizes.statistics);
+            for part in &parts {
+                let mut found = Vec::new();
+                sending.receive_part(&mut found).unwrap();
+                assert!(found == gradient[part.clone()] && found.iter().any(|v| *v != 0.0), "{part:?}");
+            }
+        }
+        for session in [&mut taking, &mut sending] {
+            session.update_with(&wanted[0].0, &wanted[0].1, 1e-3).unwrap();
+        }
+        assert_eq!(sending.losses().unwrap(), taking.losses().unwrap());
+    }
 }
 
 #[test]

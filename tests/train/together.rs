@@ -1,8 +1,8 @@
 //! Several ranks train one model: threads are ranks here.
 
 use crate::support::ranks::with_ranks;
-use crate::support::toy::{Noise, Toy, never, rank, result, set, sources};
-use sam2unet::train::{Outcome, RanksError, RunFolder, Settings, Sources, TrainError};
+use crate::support::toy::{Noise, Toy, lagging, never, rank, result, set, sources};
+use sam2unet::train::{Outcome, Ranks, RanksError, RunFolder, Settings, Sources, TrainError};
 use std::path::Path;
 
 #[test]
@@ -18,6 +18,39 @@ fn every_number_of_ranks_writes_the_bytes_of_one() {
     for other in &results[1..] {
         assert!(*other == results[0], "the number of ranks shows");
     }
+}
+
+/// Batches that are sent, and added up part by part, make the same steps.
+#[test]
+fn ranks_whose_devices_work_beside_them_write_the_same_bytes() {
+    let (settings, sources) = set();
+    let dir = tempfile::tempdir().unwrap();
+    let plain = dir.path().join("plain");
+    with_ranks(1, |group| rank(group, &plain, &settings, &sources, &mut Toy::new(), never).unwrap());
+    for count in [1, 2, 3, 6] {
+        let path = dir.path().join(count.to_string());
+        with_ranks(count, |group| rank(group, &path, &settings, &sources, &mut lagging(), never).unwrap());
+        assert!(result(&path) == result(&plain), "{count} ranks");
+    }
+}
+
+/// A batch that one rank cannot read, with batches of all ranks on their way.
+#[test]
+fn what_one_rank_cannot_send_ends_all() {
+    let (settings, _) = set();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run");
+    let (good, bad) = (Sources::of(Noise::new(1, 37), None), Sources::of(Noise::without(1, 37, 20), None));
+    let ended = with_ranks(3, |group| {
+        let sources = if group.rank() == 2 { &bad } else { &good };
+        rank(group, &path, &settings, sources, &mut lagging(), never).map_err(|error| error.to_string())
+    });
+    for (rank, error) in ended.iter().map(|ended| ended.as_ref().unwrap_err()).enumerate() {
+        let named = error.starts_with("rank 2 (thread 2): ");
+        assert!(named != (rank == 2) && error.contains("noise-20"), "{error}");
+    }
+    let saved = RunFolder::open(&path).unwrap().state().unwrap().unwrap();
+    assert_eq!(saved.step, result_steps(&path), "the steps before the fault are kept");
 }
 
 /// A run is stopped by one rank's flag, and goes on with another number of ranks.
@@ -131,4 +164,22 @@ fn a_rank_with_other_images_is_found() {
         rank(group, &path, &settings, &sources, &mut Toy::new(), never).unwrap_err()
     });
     assert!(ended.iter().all(|error| matches!(error, TrainError::Ranks(_))), "{ended:?}");
+}
+
+#[test]
+fn ranks_with_one_gpu_between_them_are_named_to_all() {
+    let said = |cards: [&str; 4]| {
+        with_ranks(4, |group| {
+            Ranks::of(group.clone()).unwrap().distinct_gpus(cards[group.rank()]).map_err(|e| e.to_string())
+        })
+    };
+    assert_eq!(said(["GPU-1", "GPU-2", "GPU-3", "GPU-4"]), vec![Ok(()); 4]);
+    // the CPU is nobody's own
+    assert_eq!(said(["", "", "GPU-3", ""]), vec![Ok(()); 4]);
+    for error in said(["GPU-1", "GPU-2", "", "GPU-2"]) {
+        let error = error.unwrap_err();
+        let named =
+            "ranks 1 (thread 1), 3 (thread 3) have one GPU between them (GPU-2): start as many processes on a machine";
+        assert!(error.starts_with(named) && error.contains("CUDA_VISIBLE_DEVICES"), "{error}");
+    }
 }

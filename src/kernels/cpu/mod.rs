@@ -16,6 +16,7 @@ mod exclusive_loss;
 pub(crate) mod gemm;
 mod patch_embed;
 mod positional_embedding;
+mod readback;
 mod resize;
 mod spin;
 mod structure_loss;

@@ -96,6 +96,16 @@ impl Device for Gpu {
         let (free, total) = mem_get_info().ok()?;
         Some((free as u64, total as u64))
     }
+
+    /// Its UUID as `nvidia-smi -L` writes it. A part of a card that was divided has one of its own, which is written `MIG-` there.
+    fn identity(&self) -> Option<String> {
+        let mut uuid = sys::CUuuid { bytes: [0; 16] };
+        // SAFETY: the driver writes 16 bytes where it is told to.
+        unsafe { sys::cuDeviceGetUuid_v2(&mut uuid, *self.device().cu_device()) }.result().ok()?;
+        let digits: String = uuid.bytes.iter().map(|byte| format!("{:02x}", *byte as u8)).collect();
+        let groups = [0..8, 8..12, 12..16, 16..20, 20..32].map(|group| &digits[group]);
+        Some(format!("GPU-{}", groups.join("-")))
+    }
 }
 
 #[cfg(test)]
@@ -139,6 +149,17 @@ mod tests {
         };
         let (free, all) = gpu.memory_bytes().unwrap();
         assert!(0 < free && free <= all, "{free} of {all}");
+    }
+
+    #[test]
+    fn a_gpu_has_an_identity_of_its_own() {
+        let Some(gpu) = tested_gpu() else {
+            return;
+        };
+        let identity = gpu.identity().unwrap();
+        let groups: Vec<usize> = identity.split('-').map(str::len).collect();
+        assert_eq!(groups, [3, 8, 4, 4, 4, 12], "{identity}");
+        assert_eq!(tested_gpu().unwrap().identity(), Some(identity));
     }
 
     #[test]

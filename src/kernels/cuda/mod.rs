@@ -1,7 +1,7 @@
 //! The operations' kernels on NVIDIA GPUs: device slices and their launches, all ordered on one stream.
 //! No sum depends on the order in which threads finish.
 //!
-//! Bottom up: `error`, `ptx`; `buffer`, `view`; `upload`; `gpu` ([`Gpu`], which launches); `device`, `gemm`; `rows`, `columns`,
+//! Bottom up: `error`, `ptx`; `buffer`, `view`; `upload`; `gpu` ([`Gpu`], which launches); `device`, `readback`, `gemm`; `rows`, `columns`,
 //! `linear`; a file for each operation; `open`.
 
 mod adamw;
@@ -27,6 +27,7 @@ mod oblong_tests;
 pub(crate) mod open;
 mod patch_embed;
 mod ptx;
+mod readback;
 mod resample;
 mod rows;
 mod upload;

@@ -115,7 +115,7 @@ impl Slot {
 ///
 /// # Safety
 /// Both are alive.
-unsafe fn wait(stream: sys::CUstream, event: sys::CUevent) -> Result<(), DriverError> {
+pub unsafe fn wait(stream: sys::CUstream, event: sys::CUevent) -> Result<(), DriverError> {
     // SAFETY: the caller's promise.
     unsafe { result::stream::wait_event(stream, event, sys::CUevent_wait_flags::CU_EVENT_WAIT_DEFAULT) }
 }

@@ -4,7 +4,7 @@
 //! running ones are folded into the convolution (`w' = w s / sqrt(v + eps)`, eps 1e-5).
 
 use crate::kernels::precision::Precision;
-use crate::nn::backend::bound::Backend;
+use crate::nn::backend::bound::{Backend, BufferOf};
 use crate::nn::backend::tape::Training;
 use crate::nn::ops::activation::Activation;
 use crate::nn::ops::conv_norm::{BatchNormRef, ConvNormRef, ConvOptions, FoldedOf, conv_norm};
@@ -127,6 +127,12 @@ impl<C: ConstDim, D: Backend> RunningNorm<D> for BatchNorm<C, D> {
         let held = self.held.0.as_mut().map(std::mem::take).unwrap_or_default();
         let device = self.scale.device();
         held.iter().flatten().map(|numbers| device.read(numbers)).collect::<Result<Vec<_>, _>>().map(|all| all.concat())
+    }
+
+    fn take_buffers(&mut self) -> Vec<BufferOf<D>> {
+        let held = self.held.0.as_mut().map(std::mem::take).unwrap_or_default();
+        let device = self.scale.device();
+        held.iter().flatten().map(|numbers| device.view(numbers)).collect()
     }
 
     fn put(&mut self, numbers: &[f32]) -> Result<(), D::Err> {

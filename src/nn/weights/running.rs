@@ -1,6 +1,6 @@
 //! What batch norms saw of batches, held until the step is made.
 
-use crate::nn::backend::bound::Backend;
+use crate::nn::backend::bound::{Backend, BufferOf};
 use dfdx::prelude::HasErr;
 
 /// Is shown each batch norm of a model; its error ends the walk.
@@ -22,6 +22,9 @@ pub trait RunningNorm<D: Backend> {
     /// # Errors
     /// When the device is lost.
     fn take(&mut self) -> Result<Vec<f32>, D::Err>;
+
+    /// [`take`](Self::take), as buffers that are still on the device: mean and variance of each batch, one after the other.
+    fn take_buffers(&mut self) -> Vec<BufferOf<D>>;
 
     /// Holds what a batch's were elsewhere, [`width`](Self::width) numbers, besides what is held.
     ///

@@ -30,6 +30,18 @@ pub enum RanksError {
         /// In what.
         what: String,
     },
+    /// Ranks that each need one of their own have the same.
+    #[error(
+        "{} have one GPU between them ({what}): start as many processes on a machine as it has GPUs, and let all see all of \
+         its GPUs, or each one of its own (CUDA_VISIBLE_DEVICES)",
+        named(ranks)
+    )]
+    Shared {
+        /// Which, and their machines.
+        ranks: Vec<(usize, String)>,
+        /// What they have.
+        what: String,
+    },
     /// What a rank told the others cannot be read.
     #[error("{what} that another rank told cannot be read: {reason}")]
     Told {
@@ -53,14 +65,16 @@ pub trait RankFailure: From<RanksError> + Display {
 
 /// The ranks that differ, and the verb.
 fn differing(ranks: &[(usize, String)]) -> String {
+    format!("{} differ{}", named(ranks), if ranks.len() == 1 { "s" } else { "" })
+}
+
+/// The ranks and their machines.
+fn named(ranks: &[(usize, String)]) -> String {
     const SHOWN: usize = 8;
     let shown: Vec<_> = ranks.iter().take(SHOWN).map(|(rank, host)| format!("{rank} ({host})")).collect();
     let more = match ranks.len().saturating_sub(SHOWN) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    match ranks.len() {
-        1 => format!("rank {} differs", shown.join(", ")),
-        _ => format!("ranks {}{more} differ", shown.join(", ")),
-    }
+    format!("rank{} {}{more}", if ranks.len() == 1 { "" } else { "s" }, shown.join(", "))
 }

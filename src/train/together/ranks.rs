@@ -170,6 +170,28 @@ impl Ranks {
         Ok(())
     }
 
+    /// Sees whether each rank's GPU is its own. `own` is what tells this rank's from every other one, and empty where it has none.
+    ///
+    /// # Errors
+    /// [`RanksError::Shared`] on all ranks, with those that have the first GPU that several have; when a rank failed, or is lost.
+    pub fn distinct_gpus(&self, own: &str) -> Result<(), RanksError> {
+        if !self.are_several() {
+            return Ok(());
+        }
+        let all = self.gather_any(own.as_bytes())?;
+        let same = |card: &[u8]| -> Vec<(usize, String)> {
+            let holders = all.iter().enumerate().filter(|(_, other)| &other[..] == card);
+            holders.map(|(rank, _)| (rank, self.host(rank))).collect()
+        };
+        let cards = all.iter().filter(|card| !card.is_empty());
+        match cards.map(|card| (same(card), card)).find(|(ranks, _)| ranks.len() > 1) {
+            None => Ok(()),
+            Some((ranks, card)) => {
+                self.heard(Err(RanksError::Shared { ranks, what: String::from_utf8_lossy(card).into_owned() }))
+            }
+        }
+    }
+
     /// What only rank 0 knows; the others give `None`.
     ///
     /// # Errors

@@ -66,6 +66,25 @@ impl GradientSum {
         if !ranks.are_several() {
             return Ok(self.sums.nodes().first().map_or(&[], |(_, sum)| sum));
         }
+        let mut total = std::mem::take(&mut self.total);
+        total.resize(length, 0.0);
+        self.total_into(ranks, &mut total)?;
+        self.total = total;
+        Ok(&self.total)
+    }
+
+    /// [`total`](Self::total) into `total`, of whose length the sum is.
+    ///
+    /// # Errors
+    /// When a rank is lost.
+    fn total_into(&mut self, ranks: &Ranks, total: &mut [f32]) -> Result<(), RanksError> {
+        let length = total.len();
+        if !ranks.are_several() {
+            if let Some((_, sum)) = self.sums.nodes().first() {
+                total.copy_from_slice(sum);
+            }
+            return Ok(());
+        }
         let (rank, size, batches) = (ranks.rank(), ranks.size(), self.batches);
         let nodes_of = |rank: usize| nodes(&leaves(rank, size, batches), batches);
         let slice_of = |rank: usize| slice(rank, size, length);
@@ -89,10 +108,52 @@ impl GradientSum {
         self.received.resize(known.len() * own.len(), 0.0);
         ranks.exchange(cast_slice(send), &sent, cast_slice_mut(&mut self.received), &received)?;
         let sum = add_up(batches, &known, &mut self.received, own.len()).unwrap_or_default();
-        self.total.resize(length, 0.0);
         let lengths: Vec<usize> = (0..size).map(|rank| slice_of(rank).len() * 4).collect();
-        ranks.gather_into(cast_slice(&self.received[sum]), cast_slice_mut(&mut self.total), &lengths)?;
-        Ok(&self.total)
+        ranks.gather_into(cast_slice(&self.received[sum]), cast_slice_mut(total), &lengths)
+    }
+}
+
+/// The sums of gradients that come in parts, each part by itself: the same sums to the bit, as each number is added up by itself.
+#[derive(Debug, Default)]
+pub(crate) struct SumInParts {
+    parts: Vec<(Range<usize>, GradientSum)>,
+    total: Vec<f32>,
+}
+
+impl SumInParts {
+    /// Begins a step of so many batches on all ranks, whose gradients have these parts.
+    pub fn begin(&mut self, batches: usize, parts: Vec<Range<usize>>) {
+        self.parts.resize_with(parts.len(), || (0..0, GradientSum::new()));
+        for ((range, sum), part) in self.parts.iter_mut().zip(parts) {
+            *range = part;
+            sum.begin(batches);
+        }
+        let length = self.parts.iter().map(|(range, _)| range.end).max().unwrap_or(0);
+        self.total.resize(length, 0.0);
+    }
+
+    /// How many parts there are.
+    pub fn count(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// The sum of a part, for its buffers and batches.
+    pub fn of(&mut self, part: usize) -> &mut GradientSum {
+        &mut self.parts[part].1
+    }
+
+    /// Adds up a part over all batches of all ranks. All ranks take part, with the same parts in the same order.
+    ///
+    /// # Errors
+    /// When a rank is lost.
+    pub fn complete(&mut self, part: usize, ranks: &Ranks) -> Result<(), RanksError> {
+        let (range, sum) = &mut self.parts[part];
+        sum.total_into(ranks, &mut self.total[range.clone()])
+    }
+
+    /// The sum over all batches, of the parts that are complete.
+    pub fn total(&self) -> &[f32] {
+        &self.total
     }
 }
 

@@ -5,3 +5,4 @@ mod kvasir;
 mod lost;
 mod resume;
 mod split_batch;
+mod together;
