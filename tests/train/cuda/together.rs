@@ -2,8 +2,8 @@
 
 use crate::support::golden::{Pico, Synthetic};
 use crate::support::gpu::gpu;
-use crate::support::toy::{result, settings, sources};
 use crate::support::ranks::with_ranks;
+use crate::support::toy::{result, settings, sources};
 use dfdx::prelude::*;
 use sam2unet::nn::BuildOptions;
 use sam2unet::train::{AdamWConfig, Control, Outcome, Ranks, RunFolder, Session, Settings, train_together};
