@@ -6,7 +6,7 @@ use crate::support::ranks::with_ranks;
 use crate::support::toy::{result, settings, sources};
 use dfdx::prelude::*;
 use sam2unet::nn::BuildOptions;
-use sam2unet::train::{AdamWConfig, Control, Outcome, Ranks, RunFolder, Session, Settings, train_together};
+use sam2unet::train::{AdamWConfig, Control, Event, Outcome, Ranks, RunFolder, Session, Settings, train_together};
 use std::sync::atomic::AtomicBool;
 
 #[test]
@@ -27,7 +27,7 @@ fn every_number_of_ranks_writes_the_bytes_of_one() {
             let mut session = Session::<Pico, Cuda>::new(gpu().unwrap(), &mut Synthetic, config, options).unwrap();
             let stop = AtomicBool::new(false);
             let control = Control::from(&stop);
-            train_together(&settings, &sources, folder.as_mut(), &mut session, control, &mut |_: &_| (), &ranks)
+            train_together(&settings, &sources, folder.as_mut(), &mut session, control, &mut |_: &Event| (), &ranks)
         });
         assert!(ended.iter().all(|ended| *ended.as_ref().unwrap() == Outcome::Finished), "{ended:?}");
         result(&path)
