@@ -49,6 +49,10 @@ pub(super) fn recognise(path: &Path, bytes: &[u8]) -> Result<Format, Fault> {
     Err(match bytes {
         [] => Fault::NotWeights("it is empty".into()),
         [0x80, _, rest @ ..] if rest.starts_with(LEGACY) => return Ok(Format::TorchLegacy),
+        // of protocol 4 and 5, in a frame whose length is told first
+        [0x80, _, 0x95, _, _, _, _, _, _, _, _, rest @ ..] if rest.starts_with(LEGACY) => {
+            return Ok(Format::TorchLegacy);
+        }
         // not with torch.load, which refuses it
         [0x80, 2..=5, ..] => Fault::Unsupported(format!(
             "is a bare pickle, not a file of torch.save; if you trust it, as this runs whatever code it holds, in Python: import pickle, torch; \

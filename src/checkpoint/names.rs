@@ -7,11 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::Fault;
 use super::layout::{Layout, Part, Spelling, published_part};
+use super::pickle::found::is_name_of_copy;
 use super::shown::shown;
 use super::tensor::Tensor;
 
-/// Prefixes that wrappers of PyTorch put before every name, whatever the names are (DataParallel, `torch.compile`).
-const WRAPPERS: [&str; 2] = ["module.", "_orig_mod."];
+/// Prefixes that wrappers of PyTorch put before every name, whatever the names are (DataParallel, `torch.compile`, FSDP and the
+/// recomputation of activations).
+const WRAPPERS: [&str; 5] =
+    ["module.", "_orig_mod.", "_fsdp_wrapped_module.", "_fpw_module.", "_checkpoint_wrapped_module."];
 /// The counter of an averaged model, which stands beside the model's own names.
 const AVERAGED: &str = "n_averaged";
 /// Longest prefix that is looked for.
@@ -74,22 +77,35 @@ pub(super) fn unwrap_names(mut tensors: BTreeMap<String, Tensor>) -> Result<Unwr
     Ok(Unwrapped { tensors: unwrapped, prefix: prefix + &own, counters, outside, several })
 }
 
-/// Without the words of wrappers that stand within names, where more weights are known then: a part of a network was
-/// wrapped by itself (`encoder.module.blocks`).
+/// Without the words of wrappers that stand within names: parts of a network were wrapped by themselves (`encoder.module.blocks`,
+/// `encoder.blocks.3._orig_mod`). What stands before all names is left to them.
 fn unwrap_inside(tensors: BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
     let is_wrapper = |word: &&str| WRAPPERS.iter().any(|wrapper| wrapper.strip_suffix('.') == Some(*word));
-    let bare = |name: &str| name.split('.').filter(|word| !is_wrapper(word)).collect::<Vec<_>>().join(".");
     let names: Vec<_> = tensors.keys().map(String::as_str).collect();
     if !names.iter().any(|name| name.split('.').any(|word| is_wrapper(&word))) {
         return tensors;
     }
-    let unwrapped: BTreeSet<String> = names.iter().map(|name| bare(name)).collect();
-    let all_differ = unwrapped.len() == names.len();
-    let unwrapped: Vec<_> = unwrapped.iter().map(String::as_str).collect();
-    if !all_differ || known(&unwrapped) <= known(&names) {
-        return tensors;
+    let bare = |name: &str| name.split('.').filter(|word| !is_wrapper(word)).collect::<Vec<_>>().join(".");
+    let own = prefixes(&names).into_iter().next().unwrap_or_default();
+    let behind_own = |name: &str| match name.strip_prefix(&own[..]) {
+        Some(rest) => format!("{own}{}", bare(rest)),
+        None => name.to_string(),
+    };
+    let before = known(&names);
+    // how many are known then; none where two names become one
+    let known_as = |unwrapped: &dyn Fn(&str) -> String| {
+        let unwrapped: BTreeSet<String> = names.iter().map(|name| unwrapped(name)).collect();
+        let unwrapped: Vec<_> = unwrapped.iter().map(String::as_str).collect();
+        if unwrapped.len() == names.len() { known(&unwrapped) } else { 0 }
+    };
+    let more = known_as(&bare) > before;
+    // no published name has such a word
+    let as_many = known_as(&behind_own) >= before.max(1);
+    match (more, as_many) {
+        (true, _) => tensors.into_iter().map(|(name, tensor)| (bare(&name), tensor)).collect(),
+        (false, true) => tensors.into_iter().map(|(name, tensor)| (behind_own(&name), tensor)).collect(),
+        (false, false) => tensors,
     }
-    tensors.into_iter().map(|(name, tensor)| (bare(&name), tensor)).collect()
 }
 
 /// How many of the names are of SAM2 or a SAM2-UNet.
@@ -131,8 +147,8 @@ fn prefixes(names: &[&str]) -> Vec<String> {
     }
     let most = places.iter().map(|place| place.0).max().unwrap_or_default();
     let mut prefixes: Vec<_> = places.into_iter().filter(|place| place.0 == most).map(|place| place.1).collect();
-    // an averaged copy has the longer one
-    prefixes.sort_unstable_by_key(|prefix| (prefix.len(), *prefix));
+    // an averaged copy is called so, or has the longer one
+    prefixes.sort_unstable_by_key(|prefix| (is_name_of_copy(prefix), prefix.len(), *prefix));
     prefixes.into_iter().map(str::to_owned).collect()
 }
 

@@ -116,11 +116,15 @@ impl<'p> Machine<'p> {
                 self.tensor(storage, offset, size, strides, None, marks)?
             }
             (Known::TypedTensor, &[storage, offset, size, strides, _requires_grad, _hooks, dtype, ref rest @ ..]) => {
-                let &Object::Known(Known::Type(dtype)) = self.object(dtype) else {
-                    return Err(Fault::Damaged("its pickle gives a tensor no type".into()));
-                };
-                let marks = self.marks_of(rest.first().copied())?;
-                self.tensor(storage, offset, size, strides, Some(dtype), marks)?
+                match *self.object(dtype) {
+                    Object::Known(Known::Type(dtype)) => {
+                        let marks = self.marks_of(rest.first().copied())?;
+                        self.tensor(storage, offset, size, strides, Some(dtype), marks)?
+                    }
+                    // numbers of a type that is not known, which may lie beside the weights
+                    Object::Foreign(class) => Self::made(class),
+                    _ => return Err(Fault::Damaged("its pickle gives a tensor no type".into())),
+                }
             }
             (Known::Parameter, &[data, ..]) => match self.object(data) {
                 Object::Tensor(tensor) => Object::Tensor(tensor.clone()),

@@ -51,18 +51,32 @@ enum Step {
     Index(usize),
 }
 
+/// How likely named tensors are the weights that are meant. The first that differs decides.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Score {
+    /// Whether some have several numbers.
+    weights: bool,
+    /// Whether some are named as those of a trunk.
+    trunk: bool,
+    /// How many there are.
+    count: usize,
+    /// Whether the names that lead there are of no copy.
+    own: bool,
+    /// Whether the last of them is what models are called.
+    named: bool,
+}
+
 /// An object with named tensors.
 struct Candidate {
-    /// Whether there are weights, and how many; else how many tensors of one number. Then whether the names that lead
-    /// there are of no averaged copy.
-    score: (bool, usize, bool),
+    score: Score,
     path: Vec<Step>,
 }
 
 /// Runs `pickle` and finds the weights.
 ///
-/// They are the dictionary, or the module, with most tensors of several numbers. Of those that are equal, one that is not
-/// called an averaged copy, the outermost and first: an averaged model, which has a counter more, is not preferred.
+/// They are the dictionary, or the module, with most tensors of several numbers, before all others one with a trunk's names. Of those
+/// that are equal, one that is not called a copy, then one that is called as models are, the outermost and first: an averaged
+/// model, which has a counter more, is not preferred.
 pub(in crate::checkpoint) fn state_dict(pickle: &[u8]) -> Result<StateDict, Fault> {
     let mut machine = Machine::new(pickle);
     let root = machine.run()?;
@@ -93,15 +107,17 @@ impl Machine<'_> {
                 if self.is_module(id) {
                     let (tensors, _) = self.module(id)?;
                     let weights = tensors.iter().filter(|(_, tensor)| !is_one(tensor)).count();
-                    self.keep_better(&mut best, weights, tensors.len(), &path);
+                    let trunk = tensors.iter().any(|(name, _)| is_of_trunk(name));
+                    self.keep_better(&mut best, (weights, tensors.len(), trunk), &path);
                     continue;
                 }
-                let (mut weights, mut all) = (0, 0);
+                let (mut weights, mut all, mut trunk) = (0, 0, false);
                 for (step, value) in inside {
                     match self.object(value) {
                         Object::Tensor(tensor) if matches!(step, Step::Key(_)) => {
                             all += 1;
                             weights += usize::from(!is_one(tensor));
+                            trunk |= self.step_text(step).is_some_and(is_of_trunk);
                         }
                         Object::Tensor(_) => nameless += 1,
                         Object::Dict(_) | Object::List(_) | Object::Tuple(_) | Object::Made(_) => {
@@ -114,7 +130,7 @@ impl Machine<'_> {
                         _ => {}
                     }
                 }
-                self.keep_better(&mut best, weights, all, &path);
+                self.keep_better(&mut best, (weights, all, trunk), &path);
             }
             level = next;
         }
@@ -132,12 +148,16 @@ impl Machine<'_> {
         }
     }
 
-    fn keep_better(&self, best: &mut Option<Candidate>, weights: usize, all: usize, path: &[Step]) {
+    /// Of named tensors there are so many of several numbers, so many in all, and maybe a trunk's.
+    fn keep_better(&self, best: &mut Option<Candidate>, found: (usize, usize, bool), path: &[Step]) {
+        let (weights, all, trunk) = found;
         if all == 0 {
             return;
         }
         let own = !path.iter().filter_map(|&step| self.step_text(step)).any(is_name_of_copy);
-        let score = if weights > 0 { (true, weights, own) } else { (false, all, own) };
+        let named = path.last().is_none_or(|&step| self.step_text(step).is_some_and(is_name_of_model));
+        let count = if weights > 0 { weights } else { all };
+        let score = Score { weights: weights > 0, trunk, count, own, named };
         if best.as_ref().is_none_or(|best| score > best.score) {
             *best = Some(Candidate { score, path: path.to_vec() });
         }
@@ -304,12 +324,27 @@ fn is_name_of_optimiser(key: &str) -> bool {
         && words.all(|word| word.len() <= 1 || is_one_of(word, &BEHIND))
 }
 
-/// `ema`, `model_ema`, `averaged_model`, `teacher`: a copy beside the model that was trained.
-fn is_name_of_copy(key: &str) -> bool {
+/// What is called as copies of a model are: averaged ones, earlier ones, numbers of each weight.
+pub(in crate::checkpoint) fn is_name_of_copy(key: &str) -> bool {
+    const COPIES: [&str; 9] = ["swa", "shadow", "target", "init", "initial", "old", "prev", "fisher", "momentum"];
     let key = key[..key.floor_char_boundary(MAX_LOOKED)].to_ascii_lowercase();
-    let ema =
-        key.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word.starts_with("ema") || word.ends_with("ema"));
-    ema || key.contains("averag") || key.contains("teacher")
+    let mut words = key.split(|c: char| !c.is_ascii_alphanumeric());
+    let copy = |word: &str| {
+        word.starts_with("ema") || word.ends_with("ema") || word.starts_with("grad") || COPIES.contains(&word)
+    };
+    words.any(copy) || key.contains("averag") || key.contains("teacher")
+}
+
+/// What is called as models are.
+fn is_name_of_model(key: &str) -> bool {
+    const MODELS: [&str; 8] =
+        ["model", "state_dict", "model_state_dict", "model_state", "net", "network", "weights", "student"];
+    MODELS.contains(&key)
+}
+
+/// Whether a weight is named as those of SAM2's trunk are, or of another network of its kind.
+fn is_of_trunk(name: &str) -> bool {
+    ["blocks.", "patch_embed."].iter().any(|word| name.contains(word))
 }
 
 fn is_one(tensor: &PickledTensor) -> bool {
