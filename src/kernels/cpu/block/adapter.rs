@@ -20,7 +20,7 @@ impl Block<'_> {
     /// The same for some rows, on one thread.
     pub(super) fn adapt_rows(&self, x: &[f32], z: &mut [f32]) {
         if self.down.takes_tiles() && self.up.takes_tiles() {
-            let h = tiled_linear_gelu(&TiledRows::of(x, self.size.channels), &self.down, self.down_bias);
+            let h = tiled_linear_gelu(&TiledRows::of(x, self.size.channels), &self.down, self.down_bias, None);
             return tiled_linear(&h, &self.up, self.up_bias, Epilogue::GeluAdd(x), z);
         }
         let mut h = Buffer::new(x.len() / self.size.channels * self.size.hidden);

@@ -19,9 +19,11 @@ impl Block<'_> {
         let [fc1, fc2] = [&self.frozen.fc1, &self.frozen.fc2];
         let tiled = fc1[0].packed().takes_tiles() && fc2[0].packed().takes_tiles();
         tasks.into_par_iter().for_each(|((a, y), saved)| {
-            if tiled && saved.is_none() {
-                let normed = tiled_layer_norm(a, &self.frozen.norm2);
-                let hidden = tiled_linear_gelu(&normed, fc1[0].packed(), fc1[1].values());
+            if tiled {
+                let hidden = {
+                    let normed = tiled_layer_norm(a, &self.frozen.norm2);
+                    tiled_linear_gelu(&normed, fc1[0].packed(), fc1[1].values(), saved)
+                };
                 return tiled_linear(&hidden, fc2[0].packed(), fc2[1].values(), Epilogue::Add(a), y);
             }
             let (mut normed, mut hidden) = (Buffer::new(a.len()), Buffer::new(4 * a.len()));

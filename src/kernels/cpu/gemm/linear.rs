@@ -3,7 +3,7 @@
 use super::driver::{Accumulate, Epilogue, matrix_product, transposed_product};
 use super::packed::Packed;
 use super::tiled::{TiledRows, tiled_product};
-use crate::kernels::cpu::vector::rows::add_assign;
+use crate::kernels::cpu::vector::rows::{add_assign, gelu_in_place};
 use crate::kernels::profile::{Kind, scope};
 use rayon::prelude::*;
 
@@ -17,7 +17,14 @@ pub fn linear(x: &[f32], weight: &Packed, bias: &[f32], epilogue: Epilogue<'_>, 
     let inputs = weight.inputs();
     let _work = scope(Kind::Linear, 2 * y.len() * inputs);
     if weight.takes_tiles() && !matches!(epilogue, Epilogue::Relu) {
-        return tiled_product(&TiledRows::of(x, inputs), weight, Accumulate::Bias(bias), epilogue, y);
+        // A GELU that may be computed again from saved sums is the exact one.
+        let exact = matches!(epilogue, Epilogue::Gelu);
+        let epilogue = if exact { Epilogue::None } else { epilogue };
+        tiled_product(&TiledRows::of(x, inputs), weight, Accumulate::Bias(bias), epilogue, y);
+        if exact {
+            gelu_in_place(y);
+        }
+        return;
     }
     let x = weight.left_matrix(x, inputs);
     matrix_product(&x, weight.lanes_in(inputs), weight, 0, Accumulate::Bias(bias), epilogue, y);

@@ -215,7 +215,14 @@ fn products_of_tiles_agree_with_the_plain_twin_of_rounded_numbers() {
         assert!(y.iter().enumerate().all(|(i, y)| (y - activated(i) - old[i]).abs() < 6e-5), "{what}");
         // As the next layer's tiles: a layer with a unit matrix gives them back.
         let unit: Vec<f32> = (0..n * n).map(|i| if i / n == i % n { 1.0 } else { 0.0 }).collect();
-        let hidden = tiled_linear_gelu(&x, &factor, &bias);
+        let mut saved = vec![f32::NAN; m * n];
+        let hidden = tiled_linear_gelu(&x, &factor, &bias, Some(&mut saved));
+        let mut sums = vec![f32::NAN; m * n];
+        linear(&a, &factor, &bias, Epilogue::None, &mut sums);
+        assert!(
+            saved.iter().zip(&sums).all(|(s, y)| s.to_bits() == y.to_bits()),
+            "{what}: what is saved is recomputed"
+        );
         tiled_linear(&hidden, &frozen(kernel, &unit, [m, n, n]), &vec![0.0; n], Epilogue::None, &mut y);
         let near = |i: usize| (y[i] - activated(i)).abs() < 6e-5 + activated(i).abs() / 256.0;
         assert!((0..m * n).all(near), "{what} as tiles");

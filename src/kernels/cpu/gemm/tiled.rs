@@ -2,7 +2,6 @@
 //! product rounds or packs what it reads. Where the machine's micro-kernel has no such form, [`Packed::takes_tiles`] says so.
 
 use super::driver::{Accumulate, Epilogue};
-use super::micro::kernel::MicroKernel;
 use super::micro::tiled::{BLOCK_ROWS, COLUMNS, Finish, ROW_LANES, STEP_LANES, STEP_NUMBERS, TiledProduct};
 use super::operand::WIDEST;
 use super::packed::Packed;
@@ -54,21 +53,19 @@ impl TiledRows {
 }
 
 impl Packed {
-    /// The micro-kernel's function for a left operand in tiles, if it has one and it computes products of this size.
-    fn tiled(&self) -> Option<(&'static MicroKernel, unsafe fn(TiledProduct<'_>))> {
-        let fits = self.columns() % COLUMNS == 0 && self.columns() > 0 && self.inputs() > 0;
-        self.kernel().tiled.filter(|_| fits).map(|function| (self.kernel(), function))
-    }
-
-    /// Whether a left operand may lie in tiles.
+    /// Whether a left operand may lie in tiles: the micro-kernel has a function for them, and the size is one that it computes.
     pub fn takes_tiles(&self) -> bool {
-        self.tiled().is_some()
+        let fits = self.columns().is_multiple_of(COLUMNS) && self.columns() > 0 && self.inputs() > 0;
+        // (as do columns of one run: see `from_runs`)
+        let one_run = self.left_depth() == self.lanes_in(self.inputs());
+        fits && one_run && self.kernel().tiled.is_some()
     }
 }
 
 /// `finish(gelu(x factor + bias))`.
 fn run(x: &TiledRows, factor: &Packed, bias: Option<&[f32]>, gelu: bool, finish: Finish<'_>) {
-    let Some((kernel, function)) = factor.tiled() else {
+    let kernel = factor.kernel();
+    let (true, Some(function)) = (factor.takes_tiles(), kernel.tiled) else {
         unreachable!("the caller asks `takes_tiles` first");
     };
     assert_eq!(x.columns, factor.inputs(), "inner dimensions of a product");
@@ -130,10 +127,11 @@ pub fn tiled_linear(x: &TiledRows, weight: &Packed, bias: &[f32], epilogue: Epil
     tiled_product(x, weight, Accumulate::Bias(bias), epilogue, y);
 }
 
-/// `gelu(x w^T + bias)` as the next layer's tiles. The GELU is within 5e-5.
-pub fn tiled_linear_gelu(x: &TiledRows, weight: &Packed, bias: &[f32]) -> TiledRows {
+/// `gelu(x w^T + bias)` as the next layer's tiles; the input of the GELU is saved if asked for. The GELU is within 5e-5.
+pub fn tiled_linear_gelu(x: &TiledRows, weight: &Packed, bias: &[f32], saved: Option<&mut [f32]>) -> TiledRows {
     let _work = scope(Kind::Linear, 2 * x.rows * weight.columns() * weight.inputs());
     let mut y = TiledRows::new(x.rows, weight.columns());
-    run(x, weight, Some(bias), true, Finish::Tiles(&mut y.lanes));
+    assert!(saved.as_ref().is_none_or(|saved| saved.len() == x.rows * weight.columns()), "size of what is saved");
+    run(x, weight, Some(bias), true, Finish::Tiles { to: &mut y.lanes, saved });
     y
 }

@@ -30,7 +30,12 @@ pub enum Finish<'a> {
         residual: Option<*const f32>,
     },
     /// The next product's tiles.
-    Tiles(&'a mut [f32]),
+    Tiles {
+        /// The tiles, on a line's start.
+        to: &'a mut [f32],
+        /// Where rows of sums, before the GELU, are kept as well.
+        saved: Option<&'a mut [f32]>,
+    },
 }
 
 /// `left * panels + bias`, through a GELU if asked for.

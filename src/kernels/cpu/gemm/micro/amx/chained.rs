@@ -5,7 +5,7 @@
 //! products, which the unit computes while the vector units work. (Storing all four at a block's end and waiting for it costs
 //! half as long again at a depth of 96 numbers.)
 
-use super::finish::{ADD, GELU, Pending, SUMS_ROW, TILES, finish};
+use super::finish::{ADD, GELU, Pending, SAVE, SUMS_ROW, TILES, finish};
 use super::instructions::{load_passing_tile, load_tile, multiply_tiles, store_tile};
 use super::tile::SIDE;
 use crate::kernels::cpu::gemm::micro::tiled::{BLOCK_ROWS, Finish, ROW_LANES, STEP_LANES, TiledProduct};
@@ -159,8 +159,10 @@ pub unsafe fn product(p: TiledProduct<'_>) {
             (Finish::Rows { residual: None, .. }, true) => product_of::<GELU>(p),
             (Finish::Rows { residual: Some(_), .. }, false) => product_of::<ADD>(p),
             (Finish::Rows { residual: Some(_), .. }, true) => product_of::<{ ADD | GELU }>(p),
-            (Finish::Tiles(_), false) => product_of::<TILES>(p),
-            (Finish::Tiles(_), true) => product_of::<{ TILES | GELU }>(p),
+            (Finish::Tiles { saved: None, .. }, false) => product_of::<TILES>(p),
+            (Finish::Tiles { saved: None, .. }, true) => product_of::<{ TILES | GELU }>(p),
+            (Finish::Tiles { saved: Some(_), .. }, false) => product_of::<{ TILES | SAVE }>(p),
+            (Finish::Tiles { saved: Some(_), .. }, true) => product_of::<{ TILES | GELU | SAVE }>(p),
         }
     }
 }
@@ -173,12 +175,16 @@ pub unsafe fn product(p: TiledProduct<'_>) {
 unsafe fn product_of<const F: u8>(p: TiledProduct<'_>) {
     let (blocks, panels) = (p.rows.div_ceil(BLOCK_ROWS), p.columns.div_ceil(WIDEST));
     let steps = p.depth.div_ceil(SIDE);
+    let mut saved = std::ptr::null_mut();
     let (to, residual, row, block_step, panel_step) = match p.finish {
         Finish::Rows { y, residual } => {
             let residual = residual.unwrap_or(std::ptr::null());
             (y, residual, p.columns, BLOCK_ROWS * p.columns, WIDEST)
         }
-        Finish::Tiles(to) => (to.as_mut_ptr(), std::ptr::null(), ROW_LANES, panels * STEP_LANES, STEP_LANES),
+        Finish::Tiles { to, saved: kept } => {
+            saved = kept.map_or(saved, <[f32]>::as_mut_ptr);
+            (to.as_mut_ptr(), std::ptr::null(), ROW_LANES, panels * STEP_LANES, STEP_LANES)
+        }
     };
     let sums = p.scratch.as_mut_ptr();
     let mut rest = LastStep([MaybeUninit::uninit(); PANEL_STEP]);
@@ -231,6 +237,7 @@ unsafe fn product_of<const F: u8>(p: TiledProduct<'_>) {
                     to: to.wrapping_add(at),
                     row,
                     residual: residual.wrapping_add(at),
+                    saved: (saved.wrapping_add(i * BLOCK_ROWS * p.columns + j * WIDEST), p.columns),
                     rows: if until == steps { rows } else { 0 },
                     half,
                 };

@@ -8,6 +8,8 @@ pub const GELU: u8 = 1;
 pub const ADD: u8 = 2;
 /// Flag: results are rounded and written as a tile of the next product, else as rows of single precision.
 pub const TILES: u8 = 4;
+/// Flag, beside [`TILES`]: the sums themselves are kept too.
+pub const SAVE: u8 = 8;
 
 /// Numbers from a row of sums to the next.
 pub const SUMS_ROW: usize = 32;
@@ -23,6 +25,8 @@ pub struct Pending {
     pub row: usize,
     /// What is added, laid out as the result.
     pub residual: *const f32,
+    /// Where the first row's sums are kept, and the numbers from a row to the next there.
+    pub saved: (*mut f32, usize),
     /// Rows that exist.
     pub rows: usize,
     /// Whether only the first sixteen columns exist.
@@ -36,6 +40,7 @@ impl Pending {
         to: std::ptr::null_mut(),
         row: 0,
         residual: std::ptr::null(),
+        saved: (std::ptr::null_mut(), 0),
         rows: 0,
         half: false,
     };
@@ -44,8 +49,8 @@ impl Pending {
 /// Finishes rows `from..to`.
 ///
 /// # Safety
-/// The machine has these features. Sums are stored, on a line's start; destination and residual hold these rows, tiles on a
-/// line's start.
+/// The machine has these features. Sums are stored, on a line's start; destination, residual and what keeps sums hold these
+/// rows, tiles on a line's start.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512bf16")]
 pub unsafe fn finish<const F: u8>(p: &Pending, from: usize, to: usize) {
@@ -54,6 +59,13 @@ pub unsafe fn finish<const F: u8>(p: &Pending, from: usize, to: usize) {
         unsafe {
             let sums = p.sums.add(r * SUMS_ROW);
             let (mut low, mut high) = (_mm512_load_ps(sums), _mm512_load_ps(sums.add(16)));
+            if F & SAVE != 0 {
+                let saved = p.saved.0.add(r * p.saved.1);
+                _mm512_storeu_ps(saved, low);
+                if !p.half {
+                    _mm512_storeu_ps(saved.add(16), high);
+                }
+            }
             if F & GELU != 0 {
                 (low, high) = (gelu(low), gelu(high));
             }
@@ -91,19 +103,60 @@ fn round(low: __m512, high: __m512) -> __m512i {
 #[repr(C, align(64))]
 struct Tables([[f32; 16]; 3]);
 
-#[rustfmt::skip]
 static TABLES: Tables = Tables([
     [
-        5.000_056_6e-1, 5.010_931_5e-1, 5.081_895e-1, 5.184_684e-1, 5.192_852e-1, 4.958_565e-1, 4.411_939e-1, 3.607_304e-1,
-        2.691_382e-1, 1.827_245e-1, 1.128_291_8e-1, 6.340_252e-2, 3.245_783e-2, 1.515_643_9e-2, 6.463_638e-3, -1.777_468_8e-2,
+        5.000_056_6e-1,
+        5.010_931_5e-1,
+        5.081_895e-1,
+        5.184_684e-1,
+        5.192_852e-1,
+        4.958_565e-1,
+        4.411_939e-1,
+        3.607_304e-1,
+        2.691_382e-1,
+        1.827_245e-1,
+        1.128_291_8e-1,
+        6.340_252e-2,
+        3.245_783e-2,
+        1.515_643_9e-2,
+        6.463_638e-3,
+        -1.777_468_8e-2,
     ],
     [
-        -3.996_706e-1, -4.126_378e-1, -4.468_401_7e-1, -4.770_296_2e-1, -4.795_263_7e-1, -4.429_204_2e-1, -3.721_834e-1, -2.837_373e-1,
-        -1.963_214_3e-1, -1.234_740_9e-1, -7.071_907e-2, -3.695_097e-2, -1.764_190_9e-2, -7.707_445e-3, -3.084_97e-3, 8.582_866e-3,
+        -3.996_706e-1,
+        -4.126_378e-1,
+        -4.468_401_7e-1,
+        -4.770_296_2e-1,
+        -4.795_263_7e-1,
+        -4.429_204_2e-1,
+        -3.721_834e-1,
+        -2.837_373e-1,
+        -1.963_214_3e-1,
+        -1.234_740_9e-1,
+        -7.071_907e-2,
+        -3.695_097e-2,
+        -1.764_191e-2,
+        -7.707_445e-3,
+        -3.084_97e-3,
+        8.582_866e-3,
     ],
     [
-        1.390_752_3e-2, 5.338_546_6e-2, 9.497_052e-2, 1.171_950_6e-1, 1.188_957_7e-1, 1.045_865_5e-1, 8.168_686e-2, 5.736_989e-2,
-        3.650_484e-2, 2.114_786_2e-2, 1.119_118_9e-2, 5.422_625e-3, 2.410_054e-3, 9.837_957e-4, 3.692_265e-4, -1.034_701_7e-3,
+        1.390_752_3e-2,
+        5.338_546_6e-2,
+        9.497_052e-2,
+        1.171_950_6e-1,
+        1.188_957_7e-1,
+        1.045_865_5e-1,
+        8.168_686e-2,
+        5.736_989e-2,
+        3.650_484e-2,
+        2.114_786_2e-2,
+        1.119_118_9e-2,
+        5.422_625e-3,
+        2.410_054e-3,
+        9.837_957e-4,
+        3.692_265e-4,
+        -1.034_701_7e-3,
     ],
 ]);
 
