@@ -6,8 +6,7 @@
 //! half as long again at a depth of 96 numbers.)
 
 use super::finish::{ADD, GELU, Pending, SAVE, SUMS_ROW, TILES, finish};
-use super::instructions::{load_passing_tile, load_tile, multiply_tiles, store_tile};
-use super::tile::SIDE;
+use super::instructions::{SIDE, load_passing_tile, load_tile, multiply_tiles, store_tile};
 use crate::kernels::cpu::gemm::micro::tiled::{BLOCK_ROWS, Finish, ROW_LANES, STEP_LANES, TiledProduct};
 use crate::kernels::cpu::gemm::operand::WIDEST;
 use std::mem::MaybeUninit;

@@ -7,6 +7,9 @@
 use std::arch::asm;
 use std::marker::PhantomData;
 
+/// Rows of one of the unit's tiles, and lanes of a row.
+pub(super) const SIDE: usize = 16;
+
 /// Tiles are set up on this thread while this lives. They are released when it is dropped, as the system saves and restores
 /// 8 KiB more for a thread that has them in use.
 ///

@@ -2,8 +2,8 @@
 
 use super::detect::{agrees_with_plain_numbers, available};
 use super::emulated;
-use super::instructions::Tiles;
-use super::tile::{KERNEL, SIDE, has_avx512};
+use super::instructions::{SIDE, Tiles};
+use super::tile::{KERNEL, has_avx512};
 use crate::kernels::cpu::gemm::operand::{Destination, Initial, LeftOperand, PanelRows, Runs, WIDEST};
 use std::io::Write;
 

@@ -4,15 +4,13 @@
 //! are those of AVX-512 BF16: their 32 columns are two of the unit's tiles side by side, rows 128 bytes apart.
 
 use super::chained;
-use super::instructions::{Tiles, load_tile, multiply_tiles, store_tile, zero_tile};
+use super::instructions::{SIDE, Tiles, load_tile, multiply_tiles, store_tile, zero_tile};
 use crate::kernels::cpu::gemm::micro::kernel::MicroKernel;
 use crate::kernels::cpu::gemm::micro::prefetch::{prefetch, prefetch_to_write};
 use crate::kernels::cpu::gemm::operand::{Destination, Initial, LeftOperand, PanelRows, Runs, WIDEST};
 use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
 
-/// Rows of one of the unit's tiles, and lanes of a row.
-pub(super) const SIDE: usize = 16;
 /// Bytes from a panel's row to the next.
 const PANEL_ROW: usize = WIDEST * size_of::<f32>();
 /// Bytes of a row of one of the unit's tiles.
