@@ -4,6 +4,7 @@ use super::state::{Block, TransposedWeights, elementwise, rows_per_task};
 use crate::kernels::cpu::buffer::Buffer;
 use crate::kernels::cpu::gemm::driver::{Accumulate, Epilogue};
 use crate::kernels::cpu::gemm::linear::{linear, linear_backward, linear_weight_backward};
+use crate::kernels::cpu::gemm::tiled::{TiledRows, tiled_linear, tiled_linear_gelu};
 use crate::kernels::cpu::vector::rows::{add_assign, gelu_backward, gelu_in_place};
 use rayon::prelude::*;
 
@@ -11,13 +12,17 @@ impl Block<'_> {
     /// `z = x + gelu(up(gelu(down x)))`.
     pub(super) fn adapt(&self, x: &[f32]) -> Buffer {
         let (mut z, length) =
-            (Buffer::shared(x.len()), rows_per_task(x.len() / self.size.channels) * self.size.channels);
+            (Buffer::shared(x.len()), self.forward_rows(x.len() / self.size.channels) * self.size.channels);
         x.par_chunks(length).zip(z.par_chunks_mut(length)).for_each(|(x, z)| self.adapt_rows(x, z));
         z
     }
 
     /// The same for some rows, on one thread.
     pub(super) fn adapt_rows(&self, x: &[f32], z: &mut [f32]) {
+        if self.down.takes_tiles() && self.up.takes_tiles() {
+            let h = tiled_linear_gelu(&TiledRows::of(x, self.size.channels), &self.down, self.down_bias, None);
+            return tiled_linear(&h, &self.up, self.up_bias, Epilogue::GeluAdd(x), z);
+        }
         let mut h = Buffer::new(x.len() / self.size.channels * self.size.hidden);
         linear(x, &self.down, self.down_bias, Epilogue::Gelu, &mut h);
         linear(&h, &self.up, self.up_bias, Epilogue::GeluAdd(x), z);

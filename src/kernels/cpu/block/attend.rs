@@ -1,9 +1,10 @@
 //! From the adapter's output to the attention's output with its skip: norm, projections, attention, pooling.
 
-use super::state::{Block, TransposedWeights, elementwise, pieces_mut, rows_per_task};
+use super::state::{Block, TransposedWeights, elementwise, pieces_mut, rows_per_task, tiled_layer_norm};
 use crate::kernels::cpu::buffer::Buffer;
 use crate::kernels::cpu::gemm::driver::{Accumulate, Epilogue};
 use crate::kernels::cpu::gemm::linear::{linear, linear_backward};
+use crate::kernels::cpu::gemm::tiled::{TiledRows, tiled_linear};
 use crate::kernels::cpu::vector::layer_norm::layer_norm_backward;
 use crate::kernels::cpu::vector::rows::{add_assign, largest_of_four};
 use rayon::prelude::*;
@@ -16,16 +17,25 @@ impl Block<'_> {
         let n = x.len() / c;
         let (mut z, mut qkv) = (Buffer::shared(n * c), Buffer::shared(n * 3 * co));
         let mut skip = self.frozen.skip.as_ref().map(|_| Buffer::shared(n * co));
-        let rows = rows_per_task(n);
+        let rows = self.forward_rows(n);
         let skips = pieces_mut(skip.as_deref_mut(), rows * co);
         let tasks: Vec<_> =
             x.chunks(rows * c).zip(z.chunks_mut(rows * c)).zip(qkv.chunks_mut(rows * 3 * co)).zip(skips).collect();
         tasks.into_par_iter().for_each(|(((x, z), qkv), skip)| {
             let n = x.len() / c;
-            let mut normed = Buffer::new(n * c);
             self.adapt_rows(x, z);
+            let [weight, bias] = &self.frozen.qkv;
+            if weight.packed().takes_tiles() {
+                let normed = tiled_layer_norm(z, &self.frozen.norm1);
+                tiled_linear(&normed, weight.packed(), bias.values(), Epilogue::None, qkv);
+                if let (Some([weight, bias]), Some(skip)) = (&self.frozen.skip, skip) {
+                    tiled_linear(&normed, weight.packed(), bias.values(), Epilogue::None, skip);
+                }
+                return;
+            }
+            let mut normed = Buffer::new(n * c);
             self.first_norm(z, &mut normed);
-            linear(&normed, self.frozen.qkv[0].packed(), self.frozen.qkv[1].values(), Epilogue::None, qkv);
+            linear(&normed, weight.packed(), bias.values(), Epilogue::None, qkv);
             if let (Some([weight, bias]), Some(skip)) = (&self.frozen.skip, skip) {
                 linear(&normed, weight.packed(), bias.values(), Epilogue::None, skip);
             }
@@ -79,15 +89,24 @@ impl Block<'_> {
         attention.forward(qkv, &mut o);
         let (order, per_map) = (attention.shape.query_order(), self.tokens_out());
         let width_out = self.extent_out().width;
-        let rows = rows_per_task(a.len() / co);
+        let rows = self.forward_rows(a.len() / co);
         a.par_chunks_mut(rows * co).zip(residual.par_chunks(rows * co)).enumerate().for_each(|(i, (a, residual))| {
-            let mut gathered = Buffer::new(a.len());
-            for (j, row) in gathered.chunks_exact_mut(co).enumerate() {
+            let gather = |j: usize, row: &mut [f32]| {
                 let (map, t) = ((i * rows + j) / per_map, (i * rows + j) % per_map);
                 let o = &o[map * per_map * co..][..per_map * co];
                 order.gather(o, 1, t / width_out, t % width_out, row);
-            }
+            };
             let [weight, bias] = &self.frozen.proj;
+            if weight.packed().takes_tiles() {
+                let (mut tiles, mut row) = (TiledRows::new(a.len() / co, co), Buffer::new(co));
+                for j in 0..a.len() / co {
+                    gather(j, &mut row);
+                    tiles.set(j, &row);
+                }
+                return tiled_linear(&tiles, weight.packed(), bias.values(), Epilogue::Add(residual), a);
+            }
+            let mut gathered = Buffer::new(a.len());
+            gathered.chunks_exact_mut(co).enumerate().for_each(|(j, row)| gather(j, row));
             linear(&gathered, weight.packed(), bias.values(), Epilogue::Add(residual), a);
         });
         a

@@ -1,9 +1,10 @@
 //! The MLP with its norm and skip.
 
-use super::state::{Block, TransposedWeights, elementwise, pieces_mut, rows_per_task};
+use super::state::{Block, TransposedWeights, elementwise, pieces_mut, rows_per_task, tiled_layer_norm};
 use crate::kernels::cpu::buffer::Buffer;
 use crate::kernels::cpu::gemm::driver::{Accumulate, Epilogue};
 use crate::kernels::cpu::gemm::linear::{linear, linear_backward};
+use crate::kernels::cpu::gemm::tiled::{tiled_linear, tiled_linear_gelu};
 use crate::kernels::cpu::vector::layer_norm::layer_norm_backward;
 use crate::kernels::cpu::vector::rows::{add_assign, gelu_backward, gelu_in_place};
 use rayon::prelude::*;
@@ -12,13 +13,21 @@ impl Block<'_> {
     /// `y = a + fc2(gelu(fc1(norm2 a)))`; the input of the GELU is saved if asked for.
     pub(super) fn mlp(&self, a: &[f32], saved: Option<&mut [f32]>, y: &mut [f32]) {
         let co = self.size.out_channels;
-        let rows = rows_per_task(a.len() / co);
+        let rows = self.forward_rows(a.len() / co);
         let tasks: Vec<_> =
             a.chunks(rows * co).zip(y.chunks_mut(rows * co)).zip(pieces_mut(saved, 4 * rows * co)).collect();
+        let [fc1, fc2] = [&self.frozen.fc1, &self.frozen.fc2];
+        let tiled = fc1[0].packed().takes_tiles() && fc2[0].packed().takes_tiles();
         tasks.into_par_iter().for_each(|((a, y), saved)| {
+            if tiled {
+                let hidden = {
+                    let normed = tiled_layer_norm(a, &self.frozen.norm2);
+                    tiled_linear_gelu(&normed, fc1[0].packed(), fc1[1].values(), saved)
+                };
+                return tiled_linear(&hidden, fc2[0].packed(), fc2[1].values(), Epilogue::Add(a), y);
+            }
             let (mut normed, mut hidden) = (Buffer::new(a.len()), Buffer::new(4 * a.len()));
             self.second_norm(a, &mut normed);
-            let [fc1, fc2] = [&self.frozen.fc1, &self.frozen.fc2];
             match saved {
                 None => linear(&normed, fc1[0].packed(), fc1[1].values(), Epilogue::Gelu, &mut hidden),
                 Some(saved) => {

@@ -3,8 +3,10 @@
 use crate::kernels::adapted_block::{AttentionConfig, BlockBuffers, BlockSize};
 use crate::kernels::cpu::attention::shape::AttentionShape;
 use crate::kernels::cpu::attention::windowed::Attention;
+use crate::kernels::cpu::buffer::Buffer;
 use crate::kernels::cpu::device::FrozenWeight;
 use crate::kernels::cpu::gemm::packed::Packed;
+use crate::kernels::cpu::gemm::tiled::TiledRows;
 use crate::kernels::cpu::vector::layer_norm::layer_norm;
 use crate::kernels::extent::Extent;
 use crate::kernels::profile::{Kind, scope};
@@ -59,11 +61,30 @@ pub struct BlockGradients<'a> {
     pub adapter: [&'a mut [f32]; 4],
 }
 
+/// The same in tiles ([`tiled`](crate::kernels::cpu::gemm::tiled)), whose products are faster the more rows meet a weight.
+const MOST_TILED_ROWS: usize = 128;
+/// The same where a layer's weight is larger than the second-level cache.
+const MOST_TILED_ROWS_OF_WIDE_LAYERS: usize = 256;
+/// Channels from which on that is so.
+const WIDE: usize = 384;
+
 /// How many rows a task takes: an equal share for each thread, of at most [`MOST_ROWS`].
 pub(super) fn rows_per_task(rows: usize) -> usize {
     let threads = rayon::current_num_threads();
     let tasks = rows.div_ceil(MOST_ROWS).next_multiple_of(threads);
     rows.div_ceil(tasks).max(16)
+}
+
+/// A layer norm whose rows are rounded to the tiles of the product that reads them.
+pub(super) fn tiled_layer_norm(x: &[f32], [gamma, beta]: &[Arc<FrozenWeight>; 2]) -> TiledRows {
+    let _work = scope(Kind::Norm, 0);
+    let columns = gamma.values().len();
+    let (mut tiles, mut normed) = (TiledRows::new(x.len() / columns, columns), Buffer::new(columns));
+    for (i, row) in x.chunks_exact(columns).enumerate() {
+        layer_norm(row, gamma.values(), beta.values(), &mut normed);
+        tiles.set(i, &normed);
+    }
+    tiles
 }
 
 /// Work between products, for the profile.
@@ -121,6 +142,17 @@ impl<'a> Block<'a> {
     /// gradients are summed group by group.
     pub(super) fn maps_per_group(&self) -> usize {
         (GROUP_TOKENS / self.tokens()).clamp(1, self.size.batch)
+    }
+
+    /// How many rows a task of the forward pass takes.
+    pub(super) fn forward_rows(&self, rows: usize) -> usize {
+        if !self.frozen.qkv[0].packed().takes_tiles() {
+            return rows_per_task(rows);
+        }
+        let wide = self.size.out_channels >= WIDE;
+        let most = if wide { MOST_TILED_ROWS_OF_WIDE_LAYERS } else { MOST_TILED_ROWS };
+        let tasks = rows.div_ceil(most).next_multiple_of(rayon::current_num_threads());
+        rows.div_ceil(tasks).next_multiple_of(TiledRows::BLOCK)
     }
 
     pub(super) fn attention(&self) -> Attention<'_> {

@@ -2,7 +2,8 @@
 
 use super::driver::{Accumulate, Epilogue, matrix_product, transposed_product};
 use super::packed::Packed;
-use crate::kernels::cpu::vector::rows::add_assign;
+use super::tiled::{TiledRows, tiled_product};
+use crate::kernels::cpu::vector::rows::{add_assign, gelu_in_place};
 use crate::kernels::profile::{Kind, scope};
 use rayon::prelude::*;
 
@@ -15,6 +16,16 @@ const SUMMED_ROWS: usize = 128;
 pub fn linear(x: &[f32], weight: &Packed, bias: &[f32], epilogue: Epilogue<'_>, y: &mut [f32]) {
     let inputs = weight.inputs();
     let _work = scope(Kind::Linear, 2 * y.len() * inputs);
+    if weight.takes_tiles() && !matches!(epilogue, Epilogue::Relu) {
+        // A GELU that may be computed again from saved sums is the exact one.
+        let exact = matches!(epilogue, Epilogue::Gelu);
+        let epilogue = if exact { Epilogue::None } else { epilogue };
+        tiled_product(&TiledRows::of(x, inputs), weight, Accumulate::Bias(bias), epilogue, y);
+        if exact {
+            gelu_in_place(y);
+        }
+        return;
+    }
     let x = weight.left_matrix(x, inputs);
     matrix_product(&x, weight.lanes_in(inputs), weight, 0, Accumulate::Bias(bias), epilogue, y);
 }
@@ -23,6 +34,9 @@ pub fn linear(x: &[f32], weight: &Packed, bias: &[f32], epilogue: Epilogue<'_>, 
 pub fn linear_backward(gy: &[f32], transposed: &Packed, accumulate: Accumulate<'_>, gx: &mut [f32]) {
     let outputs = transposed.inputs();
     let _work = scope(Kind::Linear, 2 * gx.len() * outputs);
+    if transposed.takes_tiles() {
+        return tiled_product(&TiledRows::of(gy, outputs), transposed, accumulate, Epilogue::None, gx);
+    }
     let gy = transposed.left_matrix(gy, outputs);
     matrix_product(&gy, transposed.lanes_in(outputs), transposed, 0, accumulate, Epilogue::None, gx);
 }

@@ -3,6 +3,7 @@
 use super::micro::isa;
 use super::micro::kernel::MicroKernel;
 use super::operand::WIDEST;
+use super::panels::Panels;
 use crate::kernels::cpu::buffer::Buffer;
 use crate::kernels::cpu::vector::bf16::{round_bf16_pair, round_bf16_rows, split_bf16_pairs};
 use crate::kernels::cpu::vector::transpose::transpose_into;
@@ -30,7 +31,7 @@ pub struct Packed {
     /// Numbers of a column.
     inputs: usize,
     columns: usize,
-    panels: Vec<f32>,
+    panels: Panels,
 }
 
 impl Default for Packed {
@@ -95,7 +96,7 @@ impl Packed {
 
     /// The same for one micro-kernel. `pairs`: whether panels hold pairs of bf16 numbers.
     pub(super) fn empty_for(kernel: &'static MicroKernel, pairs: bool) -> Self {
-        Self { kernel, pairs, depth: 0, inputs: 0, columns: 0, panels: Vec::new() }
+        Self { kernel, pairs, depth: 0, inputs: 0, columns: 0, panels: Panels::default() }
     }
 
     /// The same as [`empty`](Self::empty) for a frozen weight, which is held in this precision on every machine.
@@ -153,6 +154,11 @@ impl Packed {
         self.depth * self.left_lanes_per_lane()
     }
 
+    /// All panels, one after the other.
+    pub(super) fn panels(&self) -> &[f32] {
+        &self.panels
+    }
+
     /// The rows of panel `j` that meet lanes `from..to` of the left operand.
     pub(super) fn panel(&self, j: usize, from: usize, to: usize) -> &[f32] {
         let (width, per_lane) = (self.kernel.panel_width(), self.left_lanes_per_lane());
@@ -202,7 +208,7 @@ impl Packed {
     pub(super) fn reset(&mut self, inputs: usize, depth: usize, columns: usize) {
         (self.inputs, self.depth, self.columns) = (inputs, depth, columns);
         let width = self.kernel.panel_width();
-        self.panels.resize(columns.div_ceil(width) * width * depth, 0.0);
+        self.panels.reset(columns.div_ceil(width) * width * depth);
     }
 
     /// Packs a matrix of `count` rows, row `p` being `row(p)`; the buffer is reused.
@@ -301,7 +307,7 @@ impl Packed {
         let width = packed.kernel.panel_width();
         let (depth, columns) = (packed.column_lanes(inputs), matrix.len() / inputs);
         // Memory that nobody has touched yet: each thread touches its own part first.
-        let mut panels = vec![0.0; columns.div_ceil(width) * width * depth];
+        let mut panels = Panels::zeros(columns.div_ceil(width) * width * depth);
         panels.par_chunks_mut(depth * width).enumerate().for_each(|(j, panel)| {
             let here = width.min(columns - j * width);
             let mut numbers = Buffer::new(here * inputs);
@@ -331,7 +337,7 @@ impl Packed {
     pub fn transposed(&self) -> Self {
         let (width, inputs, columns) = (self.kernel.panel_width(), self.columns, self.inputs);
         let depth = self.column_lanes(inputs);
-        let mut panels = vec![0.0; columns.div_ceil(width) * width * depth];
+        let mut panels = Panels::zeros(columns.div_ceil(width) * width * depth);
         panels.par_chunks_mut(depth * width).enumerate().for_each(|(j, panel)| match self.pairs {
             false => self.transpose_f32_panel(j, panel),
             true => self.transpose_bf16_panel(j, panel),

@@ -8,6 +8,7 @@ use super::micro::kernel::MicroKernel;
 use super::micro::{amx, avx512_bf16};
 use super::packed::Packed;
 use super::test_numbers::{close, flipped, numbers, rounded, triple_loop};
+use super::tiled::{TiledRows, tiled_linear, tiled_linear_gelu, tiled_product};
 use crate::kernels::cpu::vector::math::gelu;
 use crate::kernels::precision::Precision;
 
@@ -164,6 +165,89 @@ fn products_in_bf16_agree_with_the_plain_twin_of_rounded_numbers() {
         transposed_product(&rows.left_transposed(&a, m), m, &rows, Accumulate::Add, n, &mut y);
         let want = triple_loop(&rounded_a, &left(&b), size);
         close(&y, want.iter().map(|w| w + 0.5), &what);
+    }
+}
+
+/// Sizes of layers whose input lies in tiles: whole and broken steps, panels, blocks and chunks of the depth.
+const TILED_SIZES: [[usize; 3]; 9] = [
+    [1, 16, 16],
+    [33, 144, 48],
+    [64, 576, 64],
+    [130, 32, 144],
+    [48, 96, 288],
+    [17, 1030, 32],
+    [100, 2304, 16],
+    [16, 7, 32],
+    [70, 512, 80],
+];
+
+fn frozen(kernel: Kernel, b: &[f32], [_, k, n]: [usize; 3]) -> Packed {
+    let mut factor = Packed::empty_for(kernel, true);
+    factor.set_runs(&flipped(b, n), k, 1);
+    factor
+}
+
+fn tiled_kernels() -> Vec<Kernel> {
+    bf16_kernels().into_iter().filter(|kernel| kernel.tiled.is_some()).collect()
+}
+
+#[test]
+fn products_of_tiles_agree_with_the_plain_twin_of_rounded_numbers() {
+    for (kernel, size) in tiled_kernels().into_iter().flat_map(|kernel| TILED_SIZES.map(|size| (kernel, size))) {
+        let [m, k, n] = size;
+        let (a, b, bias, old) = (numbers(m * k, 1), numbers(k * n, 2), numbers(n, 3), numbers(m * n, 4));
+        let want = triple_loop(&rounded(&a), &rounded(&b), size);
+        let factor = frozen(kernel, &b, size);
+        assert!(factor.takes_tiles());
+        let (x, what) = (TiledRows::of(&a, k), format!("{size:?}"));
+        let mut y = vec![f32::NAN; m * n];
+        tiled_product(&x, &factor, Accumulate::Overwrite, Epilogue::None, &mut y);
+        close(&y, want.iter().copied(), &what);
+        tiled_product(&x, &factor, Accumulate::Bias(&bias), Epilogue::Add(&old), &mut y);
+        close(&y, (0..m * n).map(|i| want[i] + f64::from(bias[i % n] + old[i])), &what);
+        y.copy_from_slice(&old);
+        tiled_product(&x, &factor, Accumulate::Add, Epilogue::None, &mut y);
+        close(&y, (0..m * n).map(|i| want[i] + f64::from(old[i])), &what);
+        let activated = |i: usize| gelu((want[i] + f64::from(bias[i % n])) as f32);
+        tiled_product(&x, &factor, Accumulate::Bias(&bias), Epilogue::Gelu, &mut y);
+        assert!(y.iter().enumerate().all(|(i, y)| (y - activated(i)).abs() < 6e-5), "{what}");
+        tiled_product(&x, &factor, Accumulate::Bias(&bias), Epilogue::GeluAdd(&old), &mut y);
+        assert!(y.iter().enumerate().all(|(i, y)| (y - activated(i) - old[i]).abs() < 6e-5), "{what}");
+        // As the next layer's tiles: a layer with a unit matrix gives them back.
+        let unit: Vec<f32> = (0..n * n).map(|i| if i / n == i % n { 1.0 } else { 0.0 }).collect();
+        let mut saved = vec![f32::NAN; m * n];
+        let hidden = tiled_linear_gelu(&x, &factor, &bias, Some(&mut saved));
+        let mut sums = vec![f32::NAN; m * n];
+        linear(&a, &factor, &bias, Epilogue::None, &mut sums);
+        assert!(
+            saved.iter().zip(&sums).all(|(s, y)| s.to_bits() == y.to_bits()),
+            "{what}: what is saved is recomputed"
+        );
+        tiled_linear(&hidden, &frozen(kernel, &unit, [m, n, n]), &vec![0.0; n], Epilogue::None, &mut y);
+        let near = |i: usize| (y[i] - activated(i)).abs() < 6e-5 + activated(i).abs() / 256.0;
+        assert!((0..m * n).all(near), "{what} as tiles");
+        assert_eq!(rounded(&y), y, "{what}: rounded numbers");
+    }
+}
+
+/// So the result does not depend on how rows are shared among threads.
+#[test]
+fn rows_in_tiles_do_not_know_of_one_another() {
+    for kernel in tiled_kernels() {
+        let size @ [m, k, n] = [150, 1100, 48];
+        let (a, b, bias) = (numbers(m * k, 1), numbers(k * n, 2), numbers(n, 3));
+        let factor = frozen(kernel, &b, size);
+        let compute = |rows: usize| {
+            let mut y = vec![f32::NAN; m * n];
+            for (a, y) in a.chunks(rows * k).zip(y.chunks_mut(rows * n)) {
+                tiled_linear(&TiledRows::of(a, k), &factor, &bias, Epilogue::Gelu, y);
+            }
+            y.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+        };
+        let whole = compute(m);
+        for rows in [1, 16, 32, 41, 96] {
+            assert!(compute(rows) == whole, "{rows} rows at a time");
+        }
     }
 }
 

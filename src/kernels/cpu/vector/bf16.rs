@@ -61,7 +61,26 @@ pub fn round_bf16_rows(x: &[f32], columns: usize, lanes: &mut [f32]) {
     }
 }
 
-/// The same for one row, in place: its lanes overwrite the first half of it.
+/// The same for one row, 32 numbers to 16 lanes that begin `step` lanes after the 16 before. Zeros follow the last number.
+pub fn round_bf16_steps(row: &[f32], lanes: &mut [f32], step: usize) {
+    let (whole, rest) = row.as_chunks::<32>();
+    assert!(row.is_empty() || lanes.len() >= (row.len() - 1) / 32 * step + 16, "room for a row's lanes");
+    let mut done = 0;
+    #[cfg(target_arch = "x86_64")]
+    if avx512_bf16::detected() {
+        // SAFETY: the features have been detected; there is room for the lanes of all whole steps.
+        unsafe { avx512_bf16::round_steps(row.as_ptr(), whole.len(), lanes.as_mut_ptr(), step) };
+        done = whole.len();
+    }
+    let slow = whole.iter().map(|numbers| &numbers[..]).chain((!rest.is_empty()).then_some(rest));
+    for (i, numbers) in slow.enumerate().skip(done) {
+        let (used, rest) = lanes[i * step..][..16].split_at_mut(numbers.len().div_ceil(2));
+        round_bf16_rows(numbers, numbers.len(), used);
+        rest.fill(0.0);
+    }
+}
+
+/// [`round_bf16_rows`] for one row, in place: its lanes overwrite the first half of it.
 pub fn round_bf16_in_place(row: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
     if avx512_bf16::detected() {
@@ -141,6 +160,22 @@ mod avx512_bf16 {
                 let second = if at + 1 < n { *x.add(at + 1) } else { 0.0 };
                 *lanes.add(at / 2) = super::pack_bf16(*x.add(at), second);
                 at += 2;
+            }
+        }
+    }
+
+    /// Rounds `steps` times 32 numbers into 16 lanes each, `step` lanes after those before.
+    ///
+    /// # Safety
+    /// So many numbers can be read and lanes written.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+    pub unsafe fn round_steps(x: *const f32, steps: usize, lanes: *mut f32, step: usize) {
+        for s in 0..steps {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let (low, high) = (_mm512_loadu_ps(x.add(s * 32)), _mm512_loadu_ps(x.add(s * 32 + 16)));
+                let rounded = std::mem::transmute::<__m512bh, __m512>(_mm512_cvtne2ps_pbh(high, low));
+                _mm512_storeu_ps(lanes.add(s * step), rounded);
             }
         }
     }

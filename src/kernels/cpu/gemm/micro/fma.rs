@@ -25,6 +25,7 @@ macro_rules! micro_kernel {
             depth_step: 1,
             prepare: None,
             tile,
+            tiled: None,
         };
 
         $(

@@ -1,5 +1,6 @@
 //! What a micro-kernel is: the sizes of its tiles and a function that computes one.
 
+use super::tiled::TiledProduct;
 use crate::kernels::cpu::gemm::operand::{Destination, Initial, LeftOperand, PanelRows, Runs, VECTORS};
 use std::fmt;
 use std::ops::Range;
@@ -40,6 +41,12 @@ pub struct MicroKernel {
     /// - A bias holds as many numbers as are written in a row.
     /// - Each row of the destination is initialised and writable for its `vectors` vectors, and nobody else uses it.
     pub tile: unsafe fn(Runs<'_>, LeftOperand<'_>, PanelRows, Initial, Destination),
+    /// Computes whole products of rows that lie in [tiles](super::tiled), if the instruction set has a faster way for them.
+    ///
+    /// # Safety
+    /// - This machine has the instruction set and lets the process use it, and the thread is [prepared](Self::prepare_thread).
+    /// - Tiles, panels, bias, destination, residual and scratch are as long, and begin where [`TiledProduct`] says.
+    pub tiled: Option<unsafe fn(TiledProduct<'_>)>,
 }
 
 impl MicroKernel {

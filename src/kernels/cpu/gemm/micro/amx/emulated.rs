@@ -1,5 +1,5 @@
-//! AMX where the processor has none: a handler of the signal for illegal instructions decodes and carries out the six
-//! instructions that the micro-kernel uses. So their very bytes are tested on any machine with AVX-512.
+//! AMX where the processor has none: a handler of the signal for illegal instructions decodes and carries out the seven
+//! instructions that products use. So their very bytes are tested on any machine with AVX-512.
 
 use std::cell::UnsafeCell;
 use std::sync::Once;
@@ -116,7 +116,7 @@ unsafe fn decode(at: *const u8, registers: &[i64; 23]) -> Option<Instruction> {
     Some(Instruction { pp, opcode, modrm, third, length, memory })
 }
 
-/// Whether it was one of the six.
+/// Whether it was one of the seven.
 ///
 /// # Safety
 /// Its operand in memory must be what the instruction says.
@@ -137,7 +137,8 @@ unsafe fn execute(i: &Instruction, state: &mut State) -> bool {
         }
         _ if !state.ready => return false,
         (3, 0x49, None) => state.tiles[reg] = [[0; 16]; 16],
-        (3, 0x4b, Some((at, step))) => {
+        // `tileloadd`, and `tileloaddt1` with its hint to the caches
+        (3 | 1, 0x4b, Some((at, step))) => {
             for (r, row) in state.tiles[reg].iter_mut().enumerate() {
                 // SAFETY: a row of 16 lanes is the instruction's operand, wherever it stands.
                 *row = unsafe { (at.wrapping_add(r.wrapping_mul(step)) as *const [u32; 16]).read_unaligned() };

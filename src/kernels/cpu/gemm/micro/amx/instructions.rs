@@ -7,6 +7,9 @@
 use std::arch::asm;
 use std::marker::PhantomData;
 
+/// Rows of one of the unit's tiles, and lanes of a row.
+pub(super) const SIDE: usize = 16;
+
 /// Tiles are set up on this thread while this lives. They are released when it is dropped, as the system saves and restores
 /// 8 KiB more for a thread that has them in use.
 ///
@@ -19,10 +22,11 @@ use std::marker::PhantomData;
 ///   alone, of which this crate and stable Rust have none. So compiled Rust neither uses, spills nor clears tiles, whatever
 ///   features it is compiled for.
 /// - *Calls.* To a called function tiles are scratch registers, as by the System V ABI. From the first load of a tile to the
-///   last store, [`tile`](super::tile) calls its own functions and, at most, the C library's `memcpy` and `memset`, which
-///   move memory by general and vector registers. The tiles' configuration must last longer, as long as this guard: the
-///   driver that holds it calls functions of this crate and the allocator, and gives no work to the thread pool. Were it to
-///   wait for the pool, the thread might meanwhile compute another product, whose guard would release the tiles.
+///   last store, [`tile`](super::tile) and [`chained`](super::chained) call their own functions and, at most, the C library's
+///   `memcpy` and `memset`, which move memory by general and vector registers. The tiles' configuration must last longer, as
+///   long as this guard: whoever holds it calls functions of this crate and the allocator, and gives no work to the thread
+///   pool. Were it to wait for the pool, the thread might meanwhile compute another product, whose guard would release the
+///   tiles.
 /// - *The system.* Linux saves and restores configuration and contents with the rest of a thread's registers at a switch of
 ///   context and around a signal's handler, for every process that was granted tiles ([`detect`](super::detect) asks for that
 ///   before any guard is made; see "Using XSTATE features in user space applications" in the kernel's documentation).
@@ -88,6 +92,15 @@ macro_rules! load_tile {
     };
 }
 pub(super) use load_tile;
+
+/// The same for a tile that is not read again soon: the first cache keeps what it holds instead.
+macro_rules! load_passing_tile {
+    ($tile:tt, $from:expr, $stride:expr) => {
+        std::arch::asm!(concat!("tileloaddt1 ", $tile, ", [{from} + {stride}*1]"),
+            from = in(reg) $from, stride = in(reg) $stride, out($tile) _, options(nostack, preserves_flags, readonly))
+    };
+}
+pub(super) use load_passing_tile;
 
 /// Writes a tile, its rows `$stride` bytes apart.
 macro_rules! store_tile {

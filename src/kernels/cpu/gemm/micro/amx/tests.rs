@@ -2,8 +2,8 @@
 
 use super::detect::{agrees_with_plain_numbers, available};
 use super::emulated;
-use super::instructions::Tiles;
-use super::tile::{KERNEL, SIDE, has_avx512};
+use super::instructions::{SIDE, Tiles};
+use super::tile::{KERNEL, has_avx512};
 use crate::kernels::cpu::gemm::operand::{Destination, Initial, LeftOperand, PanelRows, Runs, WIDEST};
 use std::io::Write;
 
@@ -34,7 +34,7 @@ fn the_check_of_the_machine_passes() {
 fn every_shape_of_a_tile_agrees_with_a_plain_loop_and_nothing_else_is_written() {
     if !installed() {
         // not `eprintln`, which the test harness keeps to itself while tests pass
-        let _ = writeln!(std::io::stderr(), "SKIPPED: AMX is emulated with AVX-512 only");
+        let _ = writeln!(std::io::stderr(), "SKIPPED: AMX is emulated with AVX-512 BF16 only");
         return;
     }
     // SAFETY: they are installed.

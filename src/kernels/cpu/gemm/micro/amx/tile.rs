@@ -3,15 +3,14 @@
 //! A tile of the product is one to four of the unit's tiles: up to two groups of 16 rows times two vectors of columns. Panels
 //! are those of AVX-512 BF16: their 32 columns are two of the unit's tiles side by side, rows 128 bytes apart.
 
-use super::instructions::{Tiles, load_tile, multiply_tiles, store_tile, zero_tile};
+use super::chained;
+use super::instructions::{SIDE, Tiles, load_tile, multiply_tiles, store_tile, zero_tile};
 use crate::kernels::cpu::gemm::micro::kernel::MicroKernel;
 use crate::kernels::cpu::gemm::micro::prefetch::{prefetch, prefetch_to_write};
 use crate::kernels::cpu::gemm::operand::{Destination, Initial, LeftOperand, PanelRows, Runs, WIDEST};
 use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
 
-/// Rows of one of the unit's tiles, and lanes of a row.
-pub(super) const SIDE: usize = 16;
 /// Bytes from a panel's row to the next.
 const PANEL_ROW: usize = WIDEST * size_of::<f32>();
 /// Bytes of a row of one of the unit's tiles.
@@ -28,12 +27,19 @@ pub static KERNEL: MicroKernel = MicroKernel {
     depth_step: SIDE,
     prepare: Some(Tiles::on_this_thread),
     tile,
+    tiled: Some(chained::product),
 };
 
-/// Whether this machine has the vector instructions that this file is compiled for, beside those for tiles.
+/// Whether this machine has the vector instructions that this folder is compiled for, beside those for tiles. (Every processor
+/// with tiles has them.)
 pub fn has_avx512() -> bool {
-    // the latter two are implied by the first one
-    is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512bf16")
+        // implied by the first one
+        && is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
 }
 
 /// Sets a tile to what its sums start from.

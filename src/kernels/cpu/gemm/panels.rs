@@ -1,0 +1,75 @@
+//! Memory for panels and tiles, on a line's start: vectors and tiles that straddle two lines take twice as long to load.
+
+use super::micro::tiled::LINE;
+use crate::kernels::cpu::buffer::Buffer;
+use std::ops::{Deref, DerefMut};
+
+/// How many numbers to skip, so that what follows begins on a line of the cache.
+fn skipped(numbers: &[f32]) -> usize {
+    numbers.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE - 1)
+}
+
+/// Numbers to be kept, on a line's start.
+#[derive(Debug, Default)]
+pub struct Panels {
+    /// With up to a line before the first number.
+    memory: Vec<f32>,
+    start: usize,
+    length: usize,
+}
+
+impl Panels {
+    /// `length` zeros in memory that nobody has touched yet.
+    pub fn zeros(length: usize) -> Self {
+        let memory = vec![0.0; length + LINE - 1];
+        Self { start: skipped(&memory), memory, length }
+    }
+
+    /// Makes it `length` numbers long; they are to be written before they are read.
+    pub fn reset(&mut self, length: usize) {
+        self.memory.resize(length + LINE - 1, 0.0);
+        (self.start, self.length) = (skipped(&self.memory), length);
+    }
+}
+
+impl Deref for Panels {
+    type Target = [f32];
+    fn deref(&self) -> &[f32] {
+        &self.memory[self.start..][..self.length]
+    }
+}
+
+impl DerefMut for Panels {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut self.memory[self.start..][..self.length]
+    }
+}
+
+/// A [`Buffer`] on a line's start.
+#[derive(Debug)]
+pub struct LineBuffer {
+    buffer: Buffer,
+    start: usize,
+    length: usize,
+}
+
+impl LineBuffer {
+    /// `length` numbers, to be written before they are read.
+    pub fn new(length: usize) -> Self {
+        let buffer = Buffer::new(length + LINE - 1);
+        Self { start: skipped(&buffer), buffer, length }
+    }
+}
+
+impl Deref for LineBuffer {
+    type Target = [f32];
+    fn deref(&self) -> &[f32] {
+        &self.buffer[self.start..][..self.length]
+    }
+}
+
+impl DerefMut for LineBuffer {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut self.buffer[self.start..][..self.length]
+    }
+}
