@@ -140,11 +140,16 @@ fn keys_that_begin_like_an_optimiser_are_read() {
         assert!(section(&[key]).expect_err(key).contains("state of an optimiser only"), "{key}");
     }
     // of equal ones the model itself, wherever it stands
-    for copy in ["ema", "model_ema", "averaged", "teacher_model"] {
+    for copy in ["ema", "model_ema", "averaged", "teacher_model", "swa", "target_net", "init_state", "fisher", "grads"]
+    {
         assert_eq!(section(&[copy, "model"]), Ok(vec!["model".to_owned()]));
         assert_eq!(section(&["net", copy]), Ok(vec!["net".to_owned()]));
     }
     assert_eq!(section(&["ema", "ema2"]), Ok(vec!["ema".to_owned()]));
+    // what is called as models are, before what is called anything
+    for name in ["model", "state_dict", "net", "weights"] {
+        assert_eq!(section(&["statistics", name]), Ok(vec![name.to_owned()]));
+    }
 }
 
 #[test]
@@ -165,5 +170,30 @@ fn a_part_that_was_wrapped_by_itself_is_unwrapped() {
         assert_eq!((report.applied, file.prefix()), (specs.len(), before), "{to}: {report}");
         let facts = describe_file(&file, &[("small", specs.clone())]).expect(to);
         assert!(facts.beside.is_empty(), "{:?}", facts.beside);
+    }
+}
+
+#[test]
+fn wrappers_of_blocks_are_left_out_of_names() {
+    let specs = small_specs(4);
+    let words = ["_orig_mod", "module", "_fsdp_wrapped_module", "_fpw_module", "_checkpoint_wrapped_module"];
+    for (word, before) in words.iter().zip(["", "model.", "module.", "", "net."]) {
+        // of the first block, of what is in every block, and of what no trunk has
+        for at in ["encoder.blocks.0.", "encoder.blocks.", "head."] {
+            let rename = |name: &str| match name.strip_prefix(at) {
+                Some(rest) if at == "encoder.blocks." => {
+                    let (number, rest) = rest.split_once('.').expect("a block's number");
+                    format!("{before}{at}{number}.{word}.{rest}")
+                }
+                Some(rest) => format!("{before}{at}{word}.{rest}"),
+                None => format!("{before}{name}"),
+            };
+            assert!(specs.iter().any(|spec| rename(&spec.name).contains(&format!(".{word}."))), "{at}");
+            let (pickle, storages) = small_torch(&specs, "FloatStorage", &rename);
+            let file = open(archive(&pickle, &storages, CompressionMethod::Stored)).expect(word);
+            let (_, report) =
+                load(&file, &specs, Scope::All).unwrap_or_else(|error| panic!("{before}{at}{word}: {error}"));
+            assert_eq!((report.applied, file.prefix()), (specs.len(), before), "{before}{at}{word}");
+        }
     }
 }

@@ -45,6 +45,11 @@ fn storages_are_found_in_the_order_that_the_file_says() {
     let file = open(small()).expect("opens");
     assert_eq!((file.format(), file.section()), (Format::TorchLegacy, &["model".to_owned()][..]));
     assert_eq!(load_both(&file, &specs, Scope::All).0, specs.iter().map(value_of).collect::<Vec<_>>());
+    // Python's protocols from 4 on put pickles into frames
+    let framed = [&b"\x80\x04\x95\x0d\0\0\0\0\0\0\0"[..], &MAGIC[2..], &small()[MAGIC.len()..]].concat();
+    let file = open(framed).expect("opens");
+    assert_eq!(file.format(), Format::TorchLegacy);
+    assert_eq!(load_both(&file, &specs, Scope::All).1.applied, specs.len());
     // what follows the storages is none of them
     let longer = [small(), vec![7; 100]].concat();
     assert_eq!(load_both(&open(longer).expect("opens"), &specs, Scope::All).1.applied, specs.len());
