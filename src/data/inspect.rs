@@ -117,6 +117,8 @@ pub(crate) fn inspect_with<R: Readers>(
 ) -> Result<Inspection, R::Error> {
     let (count, (reader, all)) = (set.pairs().len(), readers.place());
     let mut memory = kept.filter(|_| reader == 0).map(|folder| KeptFacts::open(folder, set));
+    // before the files are read: what changes them meanwhile is seen
+    let stamps: Vec<_> = memory.iter().flat_map(|_| set.pairs()).map(Stamps::of).collect();
     let known = match &memory {
         Some(memory) => set.pairs().iter().map(|pair| memory.of(pair)).collect(),
         None => vec![None; count],
@@ -125,8 +127,6 @@ pub(crate) fn inspect_with<R: Readers>(
         readers.agree(set_digest(set))?;
     }
     let mut known = readers.tell(known)?;
-    // before the files are read: what changes them meanwhile is seen
-    let stamps: Vec<_> = memory.iter().flat_map(|_| set.pairs()).map(Stamps::of).collect();
     let unknown: Vec<usize> = (0..count).filter(|index| known[*index].is_none()).collect();
     let own: Vec<usize> = unknown.iter().copied().skip(reader).step_by(all).collect();
     let before = count - unknown.len();

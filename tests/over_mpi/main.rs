@@ -1,5 +1,5 @@
-//! As `train::together` of the other tests, with processes for ranks. `scripts/check-mpi.sh` starts it. A binary of its own: it is
-//! built once for each MPI.
+//! As `train::together` of the other tests, with processes for ranks. `scripts/check-mpi.sh` starts it. A binary of its
+//! own: it is built once for each MPI.
 
 #[allow(dead_code, reason = "the check reads the log itself")]
 #[path = "../support/run_log.rs"]

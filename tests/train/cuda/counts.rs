@@ -12,7 +12,7 @@ use std::process::Command;
 
 const SIDE: usize = 64;
 const IMAGES: usize = 2;
-/// What the process that is counted is told: how many steps, how many of batches that are sent, and how many predictions.
+/// What the counted process is told: how many steps, how many of batches that are sent, and how many predictions.
 const COUNTED: &str = "SAM2UNET_TEST_COUNTED";
 
 /// Calls of the driver.
@@ -79,7 +79,7 @@ impl Counts {
     }
 }
 
-/// So many steps, whose losses nobody asks for, so many of two batches that are sent to the host, and so many predictions.
+/// So many steps, whose losses nobody asks for, so many of two batches that are sent to the host, and predictions.
 fn work(device: Cuda, told: &str) {
     let [steps, sent, predictions, precision] = told.split(' ').collect::<Vec<_>>()[..] else { panic!("{told}") };
     let options = BuildOptions { precision: precision.parse().unwrap(), ..BuildOptions::default() };
