@@ -116,7 +116,9 @@ impl Train {
                 let interrupt = interrupt.and_then(|interrupt| interrupt.watch_for_saves().map(|()| interrupt));
                 let interrupt = ranks.together(0, interrupt)?;
                 let ended = trained(trainer.group(group.clone()), &interrupt, group);
-                interrupt.end();
+                if ranks.are_several() {
+                    interrupt.end();
+                }
                 ended
             }
         }

@@ -168,7 +168,7 @@ pub(crate) fn set_digest(set: &Folder) -> u64 {
     for pair in set.pairs() {
         digest.text(&pair.stem);
         for file in std::iter::once(&pair.image).chain(&pair.masks) {
-            // a file that is gone differs, and is told when it is read
+            // a file that is gone differs
             digest.bytes(&file.metadata().map_or(u64::MAX, |found| found.len()).to_le_bytes());
         }
     }

@@ -126,20 +126,14 @@ impl InspectedFolders {
         };
         let training = read(sets.training);
         let validation = sets.validation.map(read);
-        Some(Self::settled(training, validation, sets.told, true))
+        Some(Self::settled(training, validation, sets.told))
     }
 
-    /// Sets that were read, with what follows of both of them. Of several processes one looks for duplicates, which reads files.
-    fn settled(
-        training: InspectedFolder,
-        validation: Option<InspectedFolder>,
-        told: Vec<String>,
-        looks_for_duplicates: bool,
-    ) -> Self {
+    /// Sets that were read, with what follows of both of them.
+    fn settled(training: InspectedFolder, validation: Option<InspectedFolder>, told: Vec<String>) -> Self {
         let mut folders = Self { training, validation, told, duplicates: Vec::new() };
         folders.settle_classes();
-        if looks_for_duplicates
-            && let Some(validation) = &mut folders.validation
+        if let Some(validation) = &mut folders.validation
             && let (Some(first), Some(second)) = (&folders.training.set, &validation.set)
         {
             folders.duplicates = duplicates(first, second);
@@ -313,7 +307,7 @@ impl Sources {
         };
         let training = read(training)?;
         let validation = validation.map(read).transpose()?;
-        let folders = InspectedFolders::settled(training, validation, told, readers.place().0 == 0);
+        let folders = InspectedFolders::settled(training, validation, told);
         let classes = folders.training.report().told_classes();
         let InspectedFolders { training, validation, told, .. } = folders;
         let (mut found, mut sets) = (Vec::new(), Vec::new());

@@ -326,20 +326,32 @@ fn is_name_of_optimiser(key: &str) -> bool {
 
 /// What is called as copies of a model are: averaged ones, earlier ones, numbers of each weight.
 pub(in crate::checkpoint) fn is_name_of_copy(key: &str) -> bool {
-    const COPIES: [&str; 9] = ["swa", "shadow", "target", "init", "initial", "old", "prev", "fisher", "momentum"];
+    const COPIES: [&str; 13] = [
+        "swa",
+        "shadow",
+        "target",
+        "init",
+        "initial",
+        "old",
+        "prev",
+        "fisher",
+        "momentum",
+        "grad",
+        "grads",
+        "gradient",
+        "gradients",
+    ];
     let key = key[..key.floor_char_boundary(MAX_LOOKED)].to_ascii_lowercase();
     let mut words = key.split(|c: char| !c.is_ascii_alphanumeric());
-    let copy = |word: &str| {
-        word.starts_with("ema") || word.ends_with("ema") || word.starts_with("grad") || COPIES.contains(&word)
-    };
+    let copy = |word: &str| word.starts_with("ema") || word.ends_with("ema") || COPIES.contains(&word);
     words.any(copy) || key.contains("averag") || key.contains("teacher")
 }
 
-/// What is called as models are.
+/// What is called as models are, or as the best of them.
 fn is_name_of_model(key: &str) -> bool {
     const MODELS: [&str; 8] =
         ["model", "state_dict", "model_state_dict", "model_state", "net", "network", "weights", "student"];
-    MODELS.contains(&key)
+    MODELS.contains(&key) || key[..key.floor_char_boundary(MAX_LOOKED)].to_ascii_lowercase().contains("best")
 }
 
 /// Whether a weight is named as those of SAM2's trunk are, or of another network of its kind.

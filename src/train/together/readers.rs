@@ -5,6 +5,9 @@ use super::ranks::Ranks;
 use crate::data::inspect::Readers;
 use crate::data::pair_facts::PairFacts;
 
+/// Pairs of each rank that are told at once: their text is far below what MPI takes.
+const ROUND: usize = 1024;
+
 impl Readers for Ranks {
     type Error = RanksError;
 
@@ -26,9 +29,16 @@ impl Readers for Ranks {
         }
         let what = "what was found of images";
         let unreadable = |error: serde_json::Error| RanksError::Told { what, reason: error.to_string() };
-        let own = serde_json::to_vec(&found).map_err(unreadable)?;
-        let read = |text: Vec<u8>| serde_json::from_slice::<Vec<_>>(&text).map_err(unreadable);
-        let all: Vec<_> = self.gather_any(&own)?.into_iter().map(read).collect::<Result<_, _>>()?;
-        Ok(all.concat())
+        let counts = self.gather_any(&(found.len() as u64).to_le_bytes())?;
+        let most = counts.iter().filter_map(|count| count.first_chunk()).map(|count| u64::from_le_bytes(*count)).max();
+        let mut own = found.chunks(ROUND);
+        let mut all = Vec::new();
+        for _ in 0..most.unwrap_or_default().div_ceil(ROUND as u64) {
+            let part = serde_json::to_vec(own.next().unwrap_or_default()).map_err(unreadable)?;
+            for text in self.gather_any(&part)? {
+                all.extend(serde_json::from_slice::<Vec<_>>(&text).map_err(unreadable)?);
+            }
+        }
+        Ok(all)
     }
 }
