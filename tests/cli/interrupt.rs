@@ -316,9 +316,11 @@ fn the_first_saves_and_says_how_to_go_on() {
 #[test]
 fn the_second_ends_the_program_at_once() {
     let folder = tempfile::tempdir().unwrap();
-    // a step of many seconds on two cores: the second one has just begun, and would be saved at its end
+    // a step of many seconds on two cores: the second one would be saved at its end
     let mut run = Running::start(folder.path(), &["--size", "352", "--batch-size", "4", "--accumulate", "8"]);
     run.said("step 1/");
+    // it is told of before the run looks whether it is to stop
+    std::thread::sleep(Duration::from_millis(300));
     run.signal("INT");
     run.is_stopping();
     // one that comes within a second may be the first one once more
