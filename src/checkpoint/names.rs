@@ -98,14 +98,15 @@ fn unwrap_inside(tensors: BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> 
         let unwrapped: Vec<_> = unwrapped.iter().map(String::as_str).collect();
         if unwrapped.len() == names.len() { known(&unwrapped) } else { 0 }
     };
-    let more = known_as(&bare) > before;
-    // no published name has such a word
-    let as_many = known_as(&behind_own) >= before.max(1);
-    match (more, as_many) {
-        (true, _) => tensors.into_iter().map(|(name, tensor)| (bare(&name), tensor)).collect(),
-        (false, true) => tensors.into_iter().map(|(name, tensor)| (behind_own(&name), tensor)).collect(),
-        (false, false) => tensors,
-    }
+    let unwrapped: &dyn Fn(&str) -> String = if known_as(&bare) > before {
+        &bare
+    } else if known_as(&behind_own) >= before.max(1) {
+        // no published name has such a word
+        &behind_own
+    } else {
+        return tensors;
+    };
+    tensors.into_iter().map(|(name, tensor)| (unwrapped(&name), tensor)).collect()
 }
 
 /// How many of the names are of SAM2 or a SAM2-UNet.

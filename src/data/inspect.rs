@@ -312,13 +312,13 @@ mod tests {
     use std::fs;
 
     /// One of two processes; what the other one found stands here.
-    struct Second<'a> {
+    struct OneOfTwo<'a> {
         place: usize,
         others: &'a [(usize, PairFacts)],
         read: RefCell<Vec<usize>>,
     }
 
-    impl Readers for Second<'_> {
+    impl Readers for OneOfTwo<'_> {
         type Error = Infallible;
 
         fn place(&self) -> (usize, usize) {
@@ -352,7 +352,7 @@ mod tests {
         Folder::open_with(&images, &masks, FolderOptions::default()).unwrap()
     }
 
-    fn inspected(set: &Folder, readers: &Second) -> Inspection {
+    fn inspected(set: &Folder, readers: &OneOfTwo) -> Inspection {
         let Ok(found) = inspect_with(set, 2, None, &mut |_, _| (), readers);
         found
     }
@@ -366,7 +366,7 @@ mod tests {
         assert_eq!(facts.len(), 5);
         for place in [0, 1] {
             let others: Vec<_> = facts.iter().filter(|(index, _)| index % 2 != place).cloned().collect();
-            let readers = Second { place, others: &others, read: RefCell::default() };
+            let readers = OneOfTwo { place, others: &others, read: RefCell::default() };
             let found = inspected(&set, &readers);
             assert_eq!(readers.read.take(), if place == 0 { vec![0, 2, 4] } else { vec![1, 3] });
             assert_eq!((found.pairs, found.bad.len()), (whole.pairs.clone(), 0));
@@ -384,7 +384,7 @@ mod tests {
         let alone: Vec<String> = inspect(&set, 1, None, &mut |_, _| ()).bad.iter().map(DataError::to_string).collect();
         // the other one has read 3, and not 1
         let others = [(3, whole.pairs[3].clone().unwrap())];
-        let found = inspected(&set, &Second { place: 0, others: &others, read: RefCell::default() });
+        let found = inspected(&set, &OneOfTwo { place: 0, others: &others, read: RefCell::default() });
         assert_eq!(found.pairs.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, false, true]);
         assert_eq!(found.bad.iter().map(DataError::to_string).collect::<Vec<_>>(), alone);
         assert_eq!(alone.len(), 2);
@@ -399,7 +399,7 @@ mod tests {
             1,
             Some(&kept),
             &mut |_, _| (),
-            &Second { place: 1, others: &[], read: RefCell::default() },
+            &OneOfTwo { place: 1, others: &[], read: RefCell::default() },
         );
         assert!(!kept.exists());
     }

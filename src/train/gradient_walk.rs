@@ -9,7 +9,7 @@ use dfdx::shapes::{HasShape, Shape};
 use dfdx::tensor::{Gradients, Storage, Tensor};
 
 use super::learner::{LearnError, device_error};
-use crate::nn::backend::bound::{Backend, BufferOf};
+use crate::nn::backend::bound::{Backend, BufferOf, StorageOf};
 
 /// How many numbers an optimiser would change.
 ///
@@ -31,7 +31,11 @@ pub fn take_gradients<D: Backend, M: TensorCollection<f32, D>>(
     gradients: &mut Gradients<f32, D>,
     numbers: &mut Vec<f32>,
 ) -> Result<(), LearnError> {
-    let mut taker = Taker { gradients, numbers };
+    let take = |device: &D, gradient: &mut StorageOf<D>, _| {
+        numbers.extend(device.fetch(gradient)?);
+        Ok(())
+    };
+    let mut taker = Taker { gradients, take };
     M::iter_tensors(&mut RecursiveWalker { m: (module, String::new()), f: &mut taker })?;
     Ok(())
 }
@@ -44,9 +48,14 @@ pub(super) fn take_buffers<D: Backend, M: TensorCollection<f32, D>>(
     module: &M,
     gradients: &mut Gradients<f32, D>,
 ) -> Result<Vec<GradientBuffer<D>>, LearnError> {
-    let mut mover = Mover { gradients, moved: Vec::new() };
-    M::iter_tensors(&mut RecursiveWalker { m: (module, String::new()), f: &mut mover })?;
-    Ok(mover.moved)
+    let mut buffers = Vec::new();
+    let take = |device: &D, gradient: &mut StorageOf<D>, length| {
+        buffers.push((length, device.take(gradient)?));
+        Ok(())
+    };
+    let mut taker = Taker { gradients, take };
+    M::iter_tensors(&mut RecursiveWalker { m: (module, String::new()), f: &mut taker })?;
+    Ok(buffers)
 }
 
 /// A weight's gradient, and how many numbers it has.
@@ -76,42 +85,16 @@ impl<D: Backend> TensorVisitor<f32, D> for Count<D> {
     }
 }
 
-/// The walk that moves gradients to the host.
-struct Taker<'a, D: Backend> {
+/// The walk that moves gradients out: `take` is handed each one, and how many numbers it has.
+struct Taker<'a, D: Backend, F> {
     gradients: &'a mut Gradients<f32, D>,
-    numbers: &'a mut Vec<f32>,
+    take: F,
 }
 
-impl<D: Backend> TensorVisitor<f32, D> for Taker<'_, D> {
-    type Viewer = (ViewTensorRef, ViewTensorName);
-    type Err = LearnError;
-    type E2 = f32;
-    type D2 = D;
-
-    fn visit<S: Shape>(
-        &mut self,
-        opts: TensorOptions<S, f32, D>,
-        (weight, _): (&Tensor<S, f32, D>, String),
-    ) -> Result<Option<Tensor<S, f32, D>>, LearnError> {
-        if !opts.do_gradient_update {
-            return Ok(None);
-        }
-        let device = weight.device();
-        let place = self.gradients.get_or_alloc_mut(weight).map_err(device_error::<D>)?;
-        self.numbers.extend(device.fetch(place).map_err(device_error::<D>)?);
-        *place =
-            <D as Storage<f32>>::try_alloc_len(device, weight.shape().num_elements()).map_err(device_error::<D>)?;
-        Ok(None)
-    }
-}
-
-/// The walk that moves gradients out.
-struct Mover<'a, D: Backend> {
-    gradients: &'a mut Gradients<f32, D>,
-    moved: Vec<GradientBuffer<D>>,
-}
-
-impl<D: Backend> TensorVisitor<f32, D> for Mover<'_, D> {
+impl<D: Backend, F> TensorVisitor<f32, D> for Taker<'_, D, F>
+where
+    F: FnMut(&D, &mut StorageOf<D>, usize) -> Result<(), D::Err>,
+{
     type Viewer = (ViewTensorRef, ViewTensorName);
     type Err = LearnError;
     type E2 = f32;
@@ -127,7 +110,7 @@ impl<D: Backend> TensorVisitor<f32, D> for Mover<'_, D> {
         }
         let (device, length) = (weight.device(), weight.shape().num_elements());
         let place = self.gradients.get_or_alloc_mut(weight).map_err(device_error::<D>)?;
-        self.moved.push((length, device.take(place).map_err(device_error::<D>)?));
+        (self.take)(device, place, length).map_err(device_error::<D>)?;
         *place = <D as Storage<f32>>::try_alloc_len(device, length).map_err(device_error::<D>)?;
         Ok(None)
     }

@@ -46,16 +46,19 @@ fn a_training_step_refuses_batches_of_a_wrong_shape() {
 
 on_each_device!(an_abandoned_step_leaves_no_trace, what_is_sent_is_what_is_taken);
 
+fn opened<D: Backend>(device: &D) -> Session<Pico, D> {
+    let (config, options) = (AdamWConfig::default(), BuildOptions::default());
+    Session::new(device.clone(), &mut Synthetic, config, options).unwrap()
+}
+
+fn batch_of(count: usize) -> Batch {
+    let (images, masks) = batch(64, count);
+    Batch { side: 64, indices: (0..count).collect(), images, truth: BatchTruth::Masks(masks) }
+}
+
 /// Weights, running statistics, counts, gradients and losses are as before its first batch.
 fn an_abandoned_step_leaves_no_trace<D: Backend>(device: &D) {
-    let open = || {
-        let (config, options) = (AdamWConfig::default(), BuildOptions::default());
-        Session::<Pico, D>::new(device.clone(), &mut Synthetic, config, options).unwrap()
-    };
-    let of = |count: usize| {
-        let (images, masks) = batch(64, count);
-        Batch { side: 64, indices: (0..count).collect(), images, truth: BatchTruth::Masks(masks) }
-    };
+    let (open, of) = (|| opened(device), batch_of);
     let learn = |session: &mut Session<Pico, D>, images| session.accumulate(&of(images), 0.5, Loss::Paper).unwrap();
     let values = |session: &Session<Pico, D>| {
         let mut values = Vec::new();
@@ -87,14 +90,7 @@ fn an_abandoned_step_leaves_no_trace<D: Backend>(device: &D) {
 
 /// To the bit, with two batches on their way, and after a step that was abandoned with a batch on its way.
 fn what_is_sent_is_what_is_taken<D: Backend>(device: &D) {
-    let open = || {
-        let (config, options) = (AdamWConfig::default(), BuildOptions::default());
-        Session::<Pico, D>::new(device.clone(), &mut Synthetic, config, options).unwrap()
-    };
-    let of = |count: usize| {
-        let (images, masks) = batch(64, count);
-        Batch { side: 64, indices: (0..count).collect(), images, truth: BatchTruth::Masks(masks) }
-    };
+    let (open, of) = (|| opened(device), batch_of);
     let (mut taking, mut sending) = (open(), open());
     let sizes = taking.sizes();
     let parts = sending.parts();

@@ -9,14 +9,20 @@ fn skipped(numbers: &[f32]) -> usize {
     numbers.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE - 1)
 }
 
-/// Numbers to be kept, on a line's start.
+/// Numbers on a line's start, in memory of either kind.
 #[derive(Debug, Default)]
-pub struct Panels {
+pub struct Lines<M> {
     /// With up to a line before the first number.
-    memory: Vec<f32>,
+    memory: M,
     start: usize,
     length: usize,
 }
+
+/// Numbers to be kept, on a line's start.
+pub type Panels = Lines<Vec<f32>>;
+
+/// A [`Buffer`] on a line's start.
+pub type LineBuffer = Lines<Buffer>;
 
 impl Panels {
     /// `length` zeros in memory that nobody has touched yet.
@@ -32,44 +38,23 @@ impl Panels {
     }
 }
 
-impl Deref for Panels {
+impl LineBuffer {
+    /// `length` numbers, to be written before they are read.
+    pub fn new(length: usize) -> Self {
+        let memory = Buffer::new(length + LINE - 1);
+        Self { start: skipped(&memory), memory, length }
+    }
+}
+
+impl<M: Deref<Target = [f32]>> Deref for Lines<M> {
     type Target = [f32];
     fn deref(&self) -> &[f32] {
         &self.memory[self.start..][..self.length]
     }
 }
 
-impl DerefMut for Panels {
+impl<M: DerefMut<Target = [f32]>> DerefMut for Lines<M> {
     fn deref_mut(&mut self) -> &mut [f32] {
         &mut self.memory[self.start..][..self.length]
-    }
-}
-
-/// A [`Buffer`] on a line's start.
-#[derive(Debug)]
-pub struct LineBuffer {
-    buffer: Buffer,
-    start: usize,
-    length: usize,
-}
-
-impl LineBuffer {
-    /// `length` numbers, to be written before they are read.
-    pub fn new(length: usize) -> Self {
-        let buffer = Buffer::new(length + LINE - 1);
-        Self { start: skipped(&buffer), buffer, length }
-    }
-}
-
-impl Deref for LineBuffer {
-    type Target = [f32];
-    fn deref(&self) -> &[f32] {
-        &self.buffer[self.start..][..self.length]
-    }
-}
-
-impl DerefMut for LineBuffer {
-    fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.buffer[self.start..][..self.length]
     }
 }
