@@ -42,4 +42,5 @@ pub mod metrics;
 pub mod nn;
 pub mod predict;
 pub mod shard;
+pub(crate) mod shell;
 pub mod train;

@@ -17,6 +17,7 @@ use super::layout::{Layout, trunk_file_name};
 use super::load::{Scope, classes_of, known_layout, load, with_classes};
 use super::output::{Output, is_torch};
 use super::report::Report;
+use super::selection::Selection;
 use crate::data::classes::class::{ClassKind, Classes};
 
 choice! {
@@ -88,13 +89,28 @@ pub fn convert<N: Copy + PartialEq + fmt::Display>(
     candidates: &[(N, Vec<WeightSpec>)],
     rest: Option<&mut dyn WeightSource>,
 ) -> Result<Converted, CheckpointError> {
+    convert_selected(input, &Selection::default(), output, to, candidates, rest)
+}
+
+/// The same, of those of the input's tensors that are meant.
+///
+/// # Errors
+/// As [`convert`], and what [`WeightFile::open_selected`] reports.
+pub fn convert_selected<N: Copy + PartialEq + fmt::Display>(
+    input: &Path,
+    selection: &Selection,
+    output: &Path,
+    to: Option<Target>,
+    candidates: &[(N, Vec<WeightSpec>)],
+    rest: Option<&mut dyn WeightSource>,
+) -> Result<Converted, CheckpointError> {
     if is_same_file(input, output) {
         return Err(CheckpointError::Request(format!(
             "{} is input and output at once; what the conversion leaves out would be lost: name another output",
             input.display()
         )));
     }
-    let file = WeightFile::open(input)?;
+    let file = WeightFile::open_selected(input, selection)?;
     let from = known_layout(&file)?;
     let own;
     let (variant, specs) = match detect(&file, candidates) {

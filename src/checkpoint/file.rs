@@ -3,25 +3,24 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::bytes::FileBytes;
 use super::error::{CheckpointError, Fault};
 use super::format::{Format, recognise};
-use super::layout::{Layout, Spelling};
+use super::layout::{Layout, Part as Belongs, Spelling};
 use super::names::{Unwrapped, unwrap_names};
 use super::numbers::{counter, decoder, row_major, strided};
+use super::parts::{Part, Read, loadings, mapped, read_one, read_parts};
 use super::pickle::found::{Beside, OPTIMISER, joined};
-use super::python::{Loading, keep_only, save_again};
-use super::safetensors::read::read_header;
-use super::shards::{Index, of_part};
+use super::pickle::unread::Unread;
+use super::python::save_again;
+use super::selection::{Selection, convert_command};
+use super::shards::of_part;
 use super::shown::shown;
-use super::tensor::{Location, Tensor, TensorInfo};
-use super::torch::contents::{Contents, Storages};
-use super::torch::{archive, legacy};
-use super::version::{MODEL_FORMAT, newer};
+use super::tensor::{Dtype, Location, Tensor, TensorInfo};
 use crate::kernels::encoded::{Decode, Encoded};
+use crate::shell::shell_word;
 
 /// Largest tensor that may hold more numbers than its storage does (an expanded one), in numbers.
 const MAX_EXPANDED: u64 = 1 << 24;
@@ -45,26 +44,6 @@ pub struct WeightFile {
     spelling: Option<Spelling>,
 }
 
-/// One file with its tensors' bytes.
-struct Part {
-    path: PathBuf,
-    format: Format,
-    section: Vec<String>,
-    /// What it asks for and is not run.
-    not_run: Vec<String>,
-    bytes: FileBytes,
-    storages: Storages,
-}
-
-/// What one file says of its tensors.
-struct Read {
-    part: Part,
-    tensors: BTreeMap<String, Tensor>,
-    metadata: BTreeMap<String, String>,
-    section: Vec<String>,
-    beside: Beside,
-}
-
 impl fmt::Debug for WeightFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WeightFile")
@@ -86,7 +65,15 @@ impl WeightFile {
     /// # Errors
     /// Anything that is not a whole, harmless weight file: see [`CheckpointError`].
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
-        Self::read(path, mapped(path)?, true)
+        Self::open_selected(path, &Selection::default())
+    }
+
+    /// The same, with those of its tensors that are meant.
+    ///
+    /// # Errors
+    /// As [`WeightFile::open`]; [`CheckpointError::Unsupported`] where nothing in it is what `selection` says.
+    pub fn open_selected(path: &Path, selection: &Selection) -> Result<Self, CheckpointError> {
+        Self::read(path, mapped(path)?, true, selection)
     }
 
     /// A weight file whose bytes are in memory; `name` stands in for the path in messages. No index: the files that it
@@ -95,37 +82,52 @@ impl WeightFile {
     /// # Errors
     /// As [`WeightFile::open`].
     pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Self, CheckpointError> {
-        Self::read(Path::new(name), FileBytes::owned(bytes), false)
+        Self::read(Path::new(name), FileBytes::owned(bytes), false, &Selection::default())
     }
 
-    fn read(path: &Path, bytes: FileBytes, on_disk: bool) -> Result<Self, CheckpointError> {
+    fn read(path: &Path, bytes: FileBytes, on_disk: bool, selection: &Selection) -> Result<Self, CheckpointError> {
         let at = |fault: Fault| fault.at(path);
         let format = recognise(path, bytes.as_ref()).map_err(at)?;
+        let section = selection.section.as_deref();
         let mut parts = Vec::new();
         let Read { tensors, metadata, section, mut beside, part } = match format {
             Format::Index if !on_disk => {
                 let reason = "is an index of several files, which are not in memory; open it by its path";
                 return Err(at(Fault::Unsupported(reason.into())));
             }
-            Format::Index => read_parts(path, bytes, &mut parts)?,
-            format => read_one(path, format, bytes)?,
+            Format::Index => read_parts(path, bytes, section, &mut parts)?,
+            format => read_one(path, format, bytes, section)?,
         };
         parts.push(part);
-        let unwrapped = unwrap_names(tensors).map_err(at)?;
+        if tensors.is_empty()
+            && let Some(what) = beside.unread.values().find(|what| what.as_tensor().is_some())
+        {
+            let advice = save_again(&loadings(&parts), &as_tensor([what]));
+            let reason =
+                format!("where its weights are named stands {what} in place of each, which is not read; {advice}");
+            return Err(at(Fault::Unsupported(reason)));
+        }
+        let unwrapped = unwrap_names(tensors, selection.prefix.as_deref()).map_err(at)?;
         if let [first, second, ..] = &unwrapped.several[..] {
             let (one, other) = (shown(first), shown(second));
             let places = match one.is_empty() {
                 true => format!("at the top and under `{other}`"),
                 false => format!("under `{one}` and `{other}`"),
             };
-            let advice = keep_only(&loadings(&parts), first, &unwrapped.several);
-            let reason = format!("holds several models, {places}; keep one of them, {advice}");
+            let command = convert_command(path, &format!("--prefix {}", shell_word(first)));
+            let reason = format!("holds several models, {places}; keep one of them, as with {command}");
             return Err(at(Fault::Unsupported(reason)));
         }
-        beside.keys.extend(unwrapped.counters.iter().map(|name| shown(name)));
-        let spelling = Spelling::recognise(unwrapped.tensors.keys().map(String::as_str));
+        beside.keys.extend(unwrapped.left_out.iter().map(|name| shown(name)));
+        let Unwrapped { mut tensors, prefix, outside, .. } = unwrapped;
+        let spelling = Spelling::recognise(tensors.keys().map(String::as_str));
+        if let Some(spelling) = spelling
+            && selection.known_only
+        {
+            let unknown = tensors.extract_if(.., |name, _| spelling.part(name) == Belongs::Unknown);
+            beside.keys.extend(unknown.map(|(_, tensor)| shown(&tensor.in_file)));
+        }
         let path = path.to_path_buf();
-        let Unwrapped { tensors, prefix, outside, .. } = unwrapped;
         Ok(WeightFile { path, format, parts, tensors, metadata, section, prefix, outside, beside, spelling })
     }
 
@@ -260,7 +262,8 @@ impl WeightFile {
     }
 
     fn outside(&self, name: &str) -> CheckpointError {
-        Fault::Damaged(format!("{}: its numbers do not lie within the file", shown(name))).at(&self.path)
+        let reason = format!("{}: its numbers do not lie within the file", shown(self.in_file(name)));
+        Fault::Damaged(reason).at(self.path_of(name))
     }
 
     /// The count in a tensor of one number (`num_batches_tracked`), of any type: PyTorch casts it. What is no number,
@@ -275,8 +278,9 @@ impl WeightFile {
             [count] if negative => Ok(count.saturating_neg()),
             [count] => Ok(count),
             ref several => {
-                let reason = format!("{}: a count is one number, this has {}", shown(name), several.len());
-                Err(Fault::Unsupported(reason).at(&self.path))
+                let reason =
+                    format!("{}: a count is one number, this has {}", shown(self.in_file(name)), several.len());
+                Err(Fault::Unsupported(reason).at(self.path_of(name)))
             }
         }
     }
@@ -287,12 +291,8 @@ impl WeightFile {
 
     fn wrong_dtype(&self, name: &str) -> CheckpointError {
         let dtype = self.tensors.get(name).map_or_else(String::new, |tensor| tensor.dtype.to_string());
-        CheckpointError::Dtype { path: self.path.clone(), key: shown(name), dtype, advice: self.as_floats() }
-    }
-
-    /// How to keep what has a prefix.
-    fn only(&self, prefix: &str) -> String {
-        keep_only(&loadings(&self.parts), prefix, &[])
+        let (path, key) = (self.path_of(name).to_path_buf(), shown(self.in_file(name)));
+        CheckpointError::Dtype { path, key, dtype, advice: self.as_floats() }
     }
 
     /// How to bring numbers of a type that is not read.
@@ -300,17 +300,38 @@ impl WeightFile {
         save_again(&loadings(&self.parts), "v.float()")
     }
 
+    /// One of a tensor's numbers where these are doubles, as it is in the file.
+    pub(super) fn double(&self, name: &str, at: usize) -> Option<f64> {
+        if self.info(name)?.dtype != Dtype::F64 {
+            return None;
+        }
+        let sign = if is_negative(self.tensor(name).ok()?) { -1.0 } else { 1.0 };
+        let double = |bytes: &[u8]| bytes.first_chunk().map_or(f64::NAN, |bytes| f64::from_le_bytes(*bytes));
+        self.numbers(name, double).ok()?.get(at).map(|number| sign * number)
+    }
+
+    /// A weight's name as the file has it, with all that stands before it and in it.
+    pub(super) fn in_file<'n>(&'n self, name: &'n str) -> &'n str {
+        self.tensors.get(name).map_or(name, |tensor| &tensor.in_file)
+    }
+
+    /// The file that holds a weight: this one, or one of those that it names.
+    pub(super) fn path_of(&self, name: &str) -> &Path {
+        self.tensors.get(name).and_then(|tensor| self.parts.get(tensor.part)).map_or(&self.path, |part| &part.path)
+    }
+
     /// What is known of the reason why weights are missing or cannot be read, behind a semicolon each.
     pub(super) fn hint(&self, missing: &[String], types: bool, unexpected: bool) -> String {
         let mut hints = Vec::new();
-        let unread = |key: &String| {
-            let key = format!("{}{key}", self.prefix);
-            self.beside
-                .unread
-                .get(&shown(&key))
-                .map(|what| format!("{} is there, as {what}, which is not read", shown(&key)))
-        };
-        hints.extend(missing.iter().filter_map(unread).take(3));
+        let unread = missing.iter().filter_map(|key| self.beside.unread.get_key_value(key));
+        let unread: Vec<(&String, &Unread)> = unread.collect();
+        hints.extend(
+            unread.iter().take(3).map(|(key, what)| format!("{} is there, as {what}, which is not read", shown(key))),
+        );
+        let expression = as_tensor(unread.iter().map(|(_, what)| *what));
+        if expression != "v" {
+            hints.push(save_again(&loadings(&self.parts), &expression));
+        }
         if types {
             hints.push(self.as_floats());
         }
@@ -318,11 +339,11 @@ impl WeightFile {
             hints.extend(of_part(&self.path));
         }
         if unexpected && self.outside {
-            hints.push(format!(
-                "the model is what `{}` stands before; {}",
-                shown(&self.prefix),
-                self.only(&self.prefix)
-            ));
+            let command = convert_command(&self.path, &format!("--prefix {}", shell_word(&self.prefix)));
+            hints.push(format!("the model is what `{}` stands before: {command} takes it alone", shown(&self.prefix)));
+        } else if unexpected && missing.is_empty() {
+            let command = convert_command(&self.path, "--known-only");
+            hints.push(format!("{command} leaves out what is unexpected"));
         }
         hints.into_iter().map(|hint| format!("; {hint}")).collect()
     }
@@ -347,7 +368,7 @@ impl WeightFile {
         if count as u64 > MAX_EXPANDED.max((bytes.len() / width) as u64) {
             let reason = format!(
                 "{}: shape {:?} repeats the {} numbers of its storage; {}",
-                shown(name),
+                shown(self.in_file(name)),
                 tensor.shape,
                 bytes.len() / width,
                 save_again(&loadings(&self.parts), "v.contiguous()")
@@ -358,101 +379,15 @@ impl WeightFile {
     }
 }
 
-/// The files as Python loads them.
-fn loadings(parts: &[Part]) -> Vec<Loading<'_>> {
-    let each = parts.iter().map(|Part { path, format, section, not_run, .. }| Loading {
-        path,
-        format: *format,
-        section,
-        not_run,
-    });
-    each.collect()
+/// What makes plain tensors of all of these in Python; `v` where nothing is known to.
+fn as_tensor<'u>(unread: impl IntoIterator<Item = &'u Unread>) -> String {
+    let mut ways: Vec<_> = unread.into_iter().filter_map(Unread::as_tensor).collect();
+    ways.sort_unstable();
+    ways.dedup();
+    // what makes a tensor comes first in the alphabet, and innermost
+    ways.iter().fold("v".to_owned(), |inner, way| way.replace('v', &inner))
 }
 
 fn is_negative(tensor: &Tensor) -> bool {
     matches!(tensor.location, Location::Strided { negative: true, .. })
-}
-
-/// The bytes of a file on disk.
-fn mapped(path: &Path) -> Result<FileBytes, CheckpointError> {
-    let read_error = |source| CheckpointError::Read { path: path.to_path_buf(), source };
-    // before opening, since opening a pipe would wait for its writer
-    let kind = std::fs::metadata(path).map_err(read_error)?;
-    if kind.is_dir() {
-        return Err(Fault::NotWeights("it is a folder; name the file in it".into()).at(path));
-    }
-    if !kind.is_file() {
-        return Err(Fault::NotWeights("it is a device or pipe, not a file on disk".into()).at(path));
-    }
-    let file = File::open(path).map_err(read_error)?;
-    if file.metadata().map_err(read_error)?.len() == 0 {
-        return Err(Fault::NotWeights("it is empty".into()).at(path));
-    }
-    FileBytes::mapped(&file).map_err(read_error)
-}
-
-/// The tensors of a file that is whole in itself.
-fn read_one(path: &Path, format: Format, bytes: FileBytes) -> Result<Read, CheckpointError> {
-    let at = |fault: Fault| fault.at(path);
-    let (contents, metadata) = match format {
-        Format::Safetensors | Format::Index => {
-            let (tensors, metadata) = read_header(bytes.as_ref()).map_err(at)?;
-            let (storages, section, beside) = (Storages::None, Vec::new(), Beside::default());
-            (Contents { storages, section, tensors, beside }, metadata)
-        }
-        Format::Torch => (archive::open(bytes.clone()).map_err(at)?, BTreeMap::new()),
-        Format::TorchLegacy => (legacy::open(bytes.as_ref()).map_err(at)?, BTreeMap::new()),
-    };
-    if let Some(found) = newer(&metadata) {
-        return Err(CheckpointError::Newer { path: path.to_path_buf(), found, known: MODEL_FORMAT });
-    }
-    let Contents { storages, section, tensors, beside } = contents;
-    let path = path.to_path_buf();
-    let part = Part { path, format, section: section.clone(), not_run: beside.not_run.clone(), bytes, storages };
-    Ok(Read { part, tensors, metadata, section, beside })
-}
-
-/// The tensors of the files that the index `path` names: all but the last go into `parts`.
-fn read_parts(path: &Path, index: FileBytes, parts: &mut Vec<Part>) -> Result<Read, CheckpointError> {
-    let at = |fault: Fault| fault.at(path);
-    let index = Index::read(index.as_ref()).map_err(at)?;
-    let mut all: Option<Read> = None;
-    for (number, name) in index.files.iter().enumerate() {
-        let place = path.with_file_name(name);
-        let bytes = mapped(&place).map_err(|error| {
-            let files = index.files.len();
-            at(Fault::Unsupported(format!("is the index of {files} files, which must lie beside it: {error}")))
-        })?;
-        let format = recognise(&place, bytes.as_ref()).map_err(|fault| fault.at(&place))?;
-        if format == Format::Index {
-            return Err(at(Fault::Damaged(format!("it names another index, {}", shown(name)))));
-        }
-        let mut read = read_one(&place, format, bytes)?;
-        for (weight, tensor) in &mut read.tensors {
-            tensor.part = number;
-            if index.weights.get(weight).is_none_or(|&file| file != number) {
-                return Err(at(Fault::Damaged(format!(
-                    "it does not say that {} holds {}, which it does",
-                    shown(name),
-                    shown(weight)
-                ))));
-            }
-        }
-        match &mut all {
-            None => all = Some(read),
-            Some(all) => {
-                parts.push(std::mem::replace(&mut all.part, read.part));
-                all.tensors.extend(read.tensors);
-                for (key, value) in read.metadata {
-                    all.metadata.entry(key).or_insert(value);
-                }
-            }
-        }
-    }
-    let all = all.ok_or_else(|| at(Fault::Damaged("it names no file".into())))?;
-    if let Some((weight, &file)) = index.weights.iter().find(|(weight, _)| !all.tensors.contains_key(*weight)) {
-        let file = shown(&index.files[file]);
-        return Err(at(Fault::Damaged(format!("it says that {file} holds {}, which it does not", shown(weight)))));
-    }
-    Ok(all)
 }

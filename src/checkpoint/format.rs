@@ -35,7 +35,8 @@ impl fmt::Display for Format {
 
 /// Tells the format by the first bytes; for other files says what they are.
 pub(super) fn recognise(path: &Path, bytes: &[u8]) -> Result<Format, Fault> {
-    // torch.save before PyTorch 1.6 began with a pickle of this number (0x1950a86a20f9469cfc6c)
+    // torch.save before PyTorch 1.6 began with a pickle of this number (0x1950a86a20f9469cfc6c), in protocol 0 and 1 as a text
+    const LEGACY_TEXT: &[u8] = b"L119547037146038801333356L\n.";
     const LEGACY: &[u8] = &[0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
     if bytes.starts_with(b"PK\x03\x04") {
         return Ok(Format::Torch);
@@ -48,6 +49,7 @@ pub(super) fn recognise(path: &Path, bytes: &[u8]) -> Result<Format, Fault> {
     }
     Err(match bytes {
         [] => Fault::NotWeights("it is empty".into()),
+        _ if bytes.starts_with(LEGACY_TEXT) => return Ok(Format::TorchLegacy),
         [0x80, _, rest @ ..] if rest.starts_with(LEGACY) => return Ok(Format::TorchLegacy),
         // of protocol 4 and 5, in a frame whose length is told first
         [0x80, _, 0x95, _, _, _, _, _, _, _, _, rest @ ..] if rest.starts_with(LEGACY) => {
@@ -58,9 +60,15 @@ pub(super) fn recognise(path: &Path, bytes: &[u8]) -> Result<Format, Fault> {
             "is a bare pickle, not a file of torch.save; if you trust it, as this runs whatever code it holds, in Python: import pickle, torch; \
              torch.save(pickle.load(open({FILE}, \"rb\")), \"weights.pth\")"
         )),
-        _ if bytes.get(257..262) == Some(b"ustar") => Fault::Unsupported(format!(
-            "is a tar archive; if PyTorch 0.1 wrote it, and you trust it, as this runs whatever code it holds, in Python: \
+        _ if bytes.get(257..262) == Some(b"ustar") && is_of_pytorch_0(bytes) => Fault::Unsupported(format!(
+            "is a tar archive as PyTorch 0.1 wrote it; if you trust it, as this runs whatever code it holds, in Python: \
              torch.save(torch.load({FILE}, weights_only=False), \"weights.pth\")"
+        )),
+        _ if let Some((what, way)) = packed(bytes) => {
+            Fault::Unsupported(format!("is {what}; unpack it ({way}), and give the weight file that is in it"))
+        }
+        _ if let Some(what) = of_another_kind(bytes) => Fault::NotWeights(format!(
+            "it is {what}; where the model was made, save its state_dict with torch.save or as safetensors"
         )),
         _ if bytes.starts_with(b"version https://git-lfs") => {
             Fault::NotWeights("it is a Git LFS pointer; fetch the file itself with `git lfs pull`".into())
@@ -73,6 +81,42 @@ pub(super) fn recognise(path: &Path, bytes: &[u8]) -> Result<Format, Fault> {
         _ if bytes.len() > 8 && path.extension().is_some_and(|e| e == "safetensors") => return Ok(Format::Safetensors),
         _ => Fault::NotWeights("neither a safetensors file nor a PyTorch archive".into()),
     })
+}
+
+/// Whether a tar archive begins with what PyTorch 0.1 put first.
+fn is_of_pytorch_0(bytes: &[u8]) -> bool {
+    ["sys_info", "pickle", "storages", "tensors"].iter().any(|name| {
+        let name = name.as_bytes();
+        bytes.starts_with(name) && matches!(bytes.get(name.len()), Some(0))
+    })
+}
+
+/// What packs files of any kind, and what unpacks it.
+fn packed(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
+    const KINDS: [(&[u8], &str, &str); 7] = [
+        (b"\x1f\x8b", "packed by gzip", "tar -xzf for a .tar.gz, gunzip for others"),
+        (b"BZh", "packed by bzip2", "tar -xjf for a .tar.bz2, bunzip2 for others"),
+        (b"\xfd7zXZ\0", "packed by xz", "tar -xJf for a .tar.xz, unxz for others"),
+        (b"\x28\xb5\x2f\xfd", "packed by zstd", "unzstd"),
+        (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "7z x"),
+        (b"Rar!\x1a\x07", "a RAR archive", "unrar x"),
+        (b"PK\x05\x06", "an empty zip archive", "there is nothing in it"),
+    ];
+    let kind = KINDS.iter().find(|(magic, ..)| bytes.starts_with(magic)).map(|&(_, what, way)| (what, way));
+    let tar = bytes.get(257..262) == Some(b"ustar");
+    kind.or(tar.then_some(("a tar archive", "tar -xf")))
+}
+
+/// What a file of other programs is.
+fn of_another_kind(bytes: &[u8]) -> Option<&'static str> {
+    const KINDS: [(&[u8], &str); 5] = [
+        (b"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras writes"),
+        (b"\x93NUMPY", "an array of NumPy"),
+        (b"GGUF", "a GGUF file"),
+        (b"\x89PNG", "a PNG image"),
+        (b"\xff\xd8\xff", "a JPEG image"),
+    ];
+    KINDS.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|&(_, what)| what)
 }
 
 fn is_text(bytes: &[u8]) -> bool {

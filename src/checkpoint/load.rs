@@ -77,16 +77,26 @@ impl<'f> Loaded<'f> {
         let key = self.keys.get(&spec.name).ok_or_else(missing)?;
         let info = self.file.info(key).ok_or_else(missing)?;
         if !same_shape(&spec.shape, info.shape) {
+            let key = shown(self.file.in_file(key));
             let reason = format!("{key}: expected {:?}, found {:?}", spec.shape, info.shape);
             return Err(Fault::Unsupported(reason).at(self.file.path()));
         }
         Ok(key)
     }
 
-    fn spoilt(&self, key: &str, at: usize, number: f32) -> CheckpointError {
-        let shape = self.file.info(key).map_or(&[][..], |info| info.shape);
-        let (path, key) = (self.file.path().to_path_buf(), shown(key));
-        CheckpointError::NotFinite { path, key, position: position(shape, at), number }
+    fn spoilt(&self, name: &str, at: usize, number: f32) -> CheckpointError {
+        let shape = self.file.info(name).map_or(&[][..], |info| info.shape);
+        let (path, key) = (self.file.path_of(name).to_path_buf(), shown(self.file.in_file(name)));
+        let position = position(shape, at);
+        match self.file.double(name, at).filter(|double| double.is_finite()) {
+            Some(double) => {
+                let reason = format!(
+                    "{key} holds {double:e} at {position:?}, which is beyond the largest number of single precision"
+                );
+                Fault::Unsupported(reason).at(&path)
+            }
+            None => CheckpointError::NotFinite { path, key, position, number },
+        }
     }
 
     /// The value of one of the weights. A counter that the file lacks is 0.
@@ -212,7 +222,7 @@ pub fn load<'f>(
 /// The layout, or an error that says what the file holds instead.
 pub(super) fn known_layout(file: &WeightFile) -> Result<Layout, CheckpointError> {
     file.layout().ok_or_else(|| {
-        let names: Vec<_> = file.names().take(3).map(shown).collect();
+        let names: Vec<_> = file.names().take(3).map(|name| shown(file.in_file(name))).collect();
         let reason = file.instead().unwrap_or_else(|| {
             let tensors = file.names().len();
             let part = of_part(file.path()).map_or_else(String::new, |part| format!("; {part}"));
@@ -249,7 +259,7 @@ pub(super) fn compare<'f>(
                     report.not_asked_for += 1;
                 }
                 _ => {
-                    report.unexpected.push(key.to_owned());
+                    report.unexpected.push(file.in_file(key).to_owned());
                     report.intruders += usize::from(scope != Scope::Trunk || inside);
                 }
             }
@@ -257,7 +267,7 @@ pub(super) fn compare<'f>(
         };
         found.insert(spec.name.as_str());
         let Some(info) = file.info(key) else { continue };
-        let pair = || Key { published: name.clone(), in_file: key.to_owned() };
+        let pair = || Key { published: name.clone(), in_file: file.in_file(key).to_owned() };
         let count = spec.role == Role::Counter;
         if !same_shape(&spec.shape, info.shape) {
             report.wrong_shape.push(WrongShape {
@@ -277,7 +287,8 @@ pub(super) fn compare<'f>(
             report.counters += 1;
             continue;
         }
-        let in_file = file.spelling().map_or_else(|| (*name).to_owned(), |spelling| spelling.spelled(name));
+        let spelled = file.spelling().map_or_else(|| (*name).to_owned(), |spelling| spelling.spelled(name));
+        let in_file = format!("{}{spelled}", file.prefix());
         report.missing.push(Key { published: (*name).to_owned(), in_file });
     }
     Ok((Loaded { file, keys, lent: None }, report))

@@ -4,7 +4,7 @@
 //!
 //! 1. [`find_model`] says which file is meant where a run's folder is given. [`WeightFile::open`] maps a `.safetensors`
 //!    file, one of `torch.save` (`torch/`, with its `pickle/`), or the several files that an index names (`shards`), and
-//!    lists its tensors; `names` takes away what wrappers put before all names. Weight files are untrusted input: no
+//!    lists its tensors (a [`Selection`] says which, where it must be said); `names` takes away what wrappers put before all names. Weight files are untrusted input: no
 //!    code of a pickle is run, every size is checked before memory is asked for, and whatever is wrong becomes one
 //!    [`CheckpointError`].
 //! 2. [`Layout`] is how a file spells the names of SAM2's image encoder (Meta, transformers, timm, SAM2-UNet).
@@ -29,10 +29,12 @@ pub(crate) mod load;
 pub(crate) mod names;
 pub(crate) mod numbers;
 pub(crate) mod output;
+pub(crate) mod parts;
 pub(crate) mod pickle;
 pub(crate) mod python;
 pub(crate) mod report;
 pub(crate) mod safetensors;
+pub(crate) mod selection;
 pub(crate) mod shards;
 pub(crate) mod shown;
 pub(crate) mod tensor;
@@ -40,7 +42,7 @@ pub(crate) mod torch;
 pub(crate) mod version;
 
 pub use classes::FileClasses;
-pub use convert::{Converted, Target, convert};
+pub use convert::{Converted, Target, convert, convert_selected};
 pub use describe::{FileFacts, ParameterFacts, PartFacts, VariantFacts, describe_file, describe_variant};
 pub use detect::detect;
 pub use error::CheckpointError;
@@ -51,5 +53,6 @@ pub use layout::{Layout, Part};
 pub use load::{Completed, Loaded, Scope, classes_of, load};
 pub use report::{Key, Report, WrongDtype, WrongShape};
 pub use safetensors::write::{Writer, save};
+pub use selection::Selection;
 pub use tensor::{Dtype, TensorInfo};
 pub use version::{FORMAT_KEY, MODEL_FORMAT};

@@ -18,7 +18,7 @@ const WRAPPERS: [&str; 5] =
 /// The counter of an averaged model, which stands beside the model's own names.
 const AVERAGED: &str = "n_averaged";
 /// Longest prefix that is looked for.
-const MAX_PREFIX: usize = 256;
+const MAX_PREFIX: usize = 4096;
 /// So many prefixes are looked into, those of most names first.
 const MAX_PREFIXES: usize = 4;
 
@@ -27,17 +27,22 @@ pub(super) struct Unwrapped {
     pub tensors: BTreeMap<String, Tensor>,
     /// What was taken from the names.
     pub prefix: String,
-    /// Counters that stood beside the names with the prefix, and were left out.
-    pub counters: Vec<String>,
+    /// What was left out: counters that stood beside the names with the prefix, and what has not the prefix that was asked for.
+    pub left_out: Vec<String>,
     /// Whether there are other tensors that have no such prefix; they keep their names.
     pub outside: bool,
     /// What stands before all names of whole models, where there are several.
     pub several: Vec<String>,
 }
 
-/// Takes away what stands before the names of a model.
-pub(super) fn unwrap_names(mut tensors: BTreeMap<String, Tensor>) -> Result<Unwrapped, Fault> {
+/// Takes away what stands before the names of a model: of the one that stands behind `asked`, if that is said.
+pub(super) fn unwrap_names(mut tensors: BTreeMap<String, Tensor>, asked: Option<&str>) -> Result<Unwrapped, Fault> {
     let mut prefix = String::new();
+    let mut left_out = Vec::new();
+    if let Some(asked) = asked {
+        (tensors, left_out) = behind(tensors, asked)?;
+        prefix += asked;
+    }
     while let Some(wrapper) =
         WRAPPERS.iter().find(|w| !tensors.is_empty() && tensors.keys().all(|k| k.starts_with(**w)))
     {
@@ -52,7 +57,6 @@ pub(super) fn unwrap_names(mut tensors: BTreeMap<String, Tensor>) -> Result<Unwr
     if !found.is_empty() {
         several.extend([&own].into_iter().chain(&found).map(|each| format!("{prefix}{each}")));
     }
-    let mut counters = Vec::new();
     let mut unwrapped = BTreeMap::new();
     let mut outside = false;
     for (name, tensor) in tensors {
@@ -61,7 +65,7 @@ pub(super) fn unwrap_names(mut tensors: BTreeMap<String, Tensor>) -> Result<Unwr
         // a weight of the network stays, wherever it stands
         let counter = rest.is_none() && published_part(&name) == Part::Unknown || name == AVERAGED;
         if one && counter {
-            counters.push(name);
+            left_out.push(tensor.in_file);
             continue;
         }
         outside |= rest.is_none();
@@ -74,7 +78,33 @@ pub(super) fn unwrap_names(mut tensors: BTreeMap<String, Tensor>) -> Result<Unwr
         }
         unwrapped.insert(name, tensor);
     }
-    Ok(Unwrapped { tensors: unwrapped, prefix: prefix + &own, counters, outside, several })
+    Ok(Unwrapped { tensors: unwrapped, prefix: prefix + &own, left_out, outside, several })
+}
+
+/// The tensors whose names begin so, without that beginning, and the names of the others. What stands behind a longer beginning, before
+/// the names of another model, is of the others.
+fn behind(tensors: BTreeMap<String, Tensor>, asked: &str) -> Result<(BTreeMap<String, Tensor>, Vec<String>), Fault> {
+    let names: Vec<_> = tensors.keys().filter_map(|name| name.strip_prefix(asked)).collect();
+    if names.is_empty() {
+        let all: Vec<_> = tensors.keys().map(String::as_str).collect();
+        let found: Vec<_> = prefixes(&all).iter().map(|prefix| format!("`{}`", shown(prefix))).collect();
+        let there = if found.is_empty() { "nothing that is known here".to_owned() } else { found.join(", ") };
+        let asked = shown(asked);
+        let reason =
+            format!("has no tensor whose name begins with `{asked}`; before the names of its models stands {there}");
+        return Err(Fault::Unsupported(reason));
+    }
+    let mut below: Vec<String> = prefixes(&names);
+    let at_asked = below.iter().any(String::is_empty);
+    below.retain(|place| at_asked && !place.is_empty());
+    let (mut kept, mut others) = (BTreeMap::new(), Vec::new());
+    for (name, tensor) in tensors {
+        match name.strip_prefix(asked).filter(|rest| !below.iter().any(|place| rest.starts_with(&place[..]))) {
+            Some(rest) => drop(kept.insert(rest.to_owned(), tensor)),
+            None => others.push(tensor.in_file),
+        }
+    }
+    Ok((kept, others))
 }
 
 /// Without the words of wrappers that stand within names: parts of a network were wrapped by themselves (`encoder.module.blocks`,

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::format::Format;
+use super::pickle::found::STATE_DICT;
 use super::shown::{python_text, quoted};
 
 /// So many classes that a file asks for are named.
@@ -14,11 +15,18 @@ pub(super) struct Loading<'f> {
     pub format: Format,
     /// What leads to the weights in it.
     pub section: &'f [String],
-    /// Classes and functions that it asks for, which only an unsafe load would run.
+    /// Classes and functions that it asks for and that are not run here.
     pub not_run: &'f [String],
+    /// Whether all else is such that `weights_only=True` reads it.
+    pub plain: bool,
 }
 
 impl Loading<'_> {
+    /// What it asks for that `weights_only=True` refuses.
+    fn asked(&self) -> impl Iterator<Item = &str> {
+        self.not_run.iter().map(String::as_str).filter(|name| !is_pytorchs(name))
+    }
+
     /// What gives the file's dictionary of weights.
     fn expression(&self) -> String {
         let path = quoted(self.path);
@@ -26,9 +34,63 @@ impl Loading<'_> {
             return format!("safetensors.torch.load_file({path})");
         }
         let steps: String = self.section.iter().map(|key| step(key)).collect();
-        let safe = if self.not_run.is_empty() { "True" } else { "False" };
-        format!("torch.load({path}, weights_only={safe}){steps}")
+        let how = if self.lacks_classes() {
+            "weights_only=False, pickle_module=P"
+        } else if self.plain && self.asked().next().is_none() {
+            "weights_only=True"
+        } else {
+            "weights_only=False"
+        };
+        format!("torch.load({path}, {how}){steps}")
     }
+
+    /// Whether it asks for classes that not everybody has who has the file. A whole module cannot do without them.
+    fn lacks_classes(&self) -> bool {
+        let whole_module = self.section.last().is_some_and(|step| step == STATE_DICT);
+        !whole_module && self.asked().any(|name| !EVERYWHERE.iter().any(|module| is_in(name, module)))
+    }
+}
+
+/// What is there wherever PyTorch is.
+const EVERYWHERE: [&str; 11] = [
+    "torch",
+    "numpy",
+    "builtins",
+    "__builtin__",
+    "collections",
+    "_codecs",
+    "copyreg",
+    "argparse",
+    "datetime",
+    "functools",
+    "types",
+];
+/// What loads a file with stand-ins for the classes that are not there: dictionaries that take whatever they are given.
+const STAND_INS: &str = "import pickle, types; \
+    N = type(\"N\", (dict,), {\"__new__\": lambda c, *a, **k: dict.__new__(c), \"__init__\": lambda s, *a, **k: None, \
+    \"__setstate__\": lambda s, x: vars(s).update(x) if isinstance(x, dict) else None, \"__call__\": lambda s, *a, **k: s, \
+    \"__hash__\": object.__hash__, \"append\": lambda s, x: None, \"extend\": lambda s, x: None}); \
+    U = type(\"U\", (pickle.Unpickler,), {\"find_class\": lambda s, m, n: pickle.Unpickler.find_class(s, m, n) \
+    if m.split(\".\")[0] in (\"torch\", \"numpy\", \"builtins\", \"__builtin__\", \"collections\", \"_codecs\", \"copyreg\") else N}); \
+    P = types.SimpleNamespace(Unpickler=U, load=pickle.load, __name__=\"pickle\"); ";
+
+/// Whether a class or function is of that module, or of one in it.
+fn is_in(name: &str, module: &str) -> bool {
+    name.strip_prefix(module).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// Whether `weights_only=True` takes it, although nothing is made of it here.
+fn is_pytorchs(name: &str) -> bool {
+    const OTHERS: [&str; 7] = [
+        "torch.serialization._get_layout",
+        "torch.per_tensor_affine",
+        "torch.per_tensor_symmetric",
+        "torch.per_channel_affine",
+        "torch.per_channel_symmetric",
+        "torch.per_channel_affine_float_qparams",
+        "builtins.bytearray",
+    ];
+    name.starts_with("torch._utils._rebuild_") || OTHERS.contains(&name)
 }
 
 /// One step of a section. A name out of a file never stands as code.
@@ -38,13 +100,13 @@ fn step(key: &str) -> String {
     };
     let digits = |number: &str| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
     let index = key.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).is_some_and(digits);
-    let attribute = key == ".state_dict()" || key.strip_prefix('.').is_some_and(word);
+    let attribute = key == STATE_DICT || key.strip_prefix('.').is_some_and(word);
     if index || attribute { key.to_owned() } else { format!("[{}]", python_text(key)) }
 }
 
 /// The weights of all files as `d`, behind a caveat where that runs code.
 fn loaded(files: &[Loading<'_>]) -> String {
-    let mut asked: Vec<_> = files.iter().flat_map(|file| file.not_run).map(String::as_str).collect();
+    let mut asked: Vec<_> = files.iter().flat_map(Loading::asked).collect();
     asked.sort_unstable();
     asked.dedup();
     let more = asked.len().saturating_sub(MAX_NAMED);
@@ -56,29 +118,27 @@ fn loaded(files: &[Loading<'_>]) -> String {
             format!("if you trust the file, as this runs code that it names (`{}`{and_more}), ", asked.join("`, `"))
         }
     };
+    let stand_ins = if files.iter().any(Loading::lacks_classes) { STAND_INS } else { "" };
     let each: Vec<_> = files.iter().map(Loading::expression).collect();
     match &each[..] {
-        [one] => format!("{caveat}in Python: d = {one}"),
-        several => format!("{caveat}in Python: d = {{**{}}}", several.join(", **")),
+        [one] => format!("{caveat}in Python: {stand_ins}d = {one}"),
+        several => format!("{caveat}in Python: {stand_ins}d = {{**{}}}", several.join(", **")),
     }
 }
 
 /// How to save every tensor `v` anew, as the expression `value` says.
 pub(super) fn save_again(files: &[Loading<'_>], value: &str) -> String {
-    let kept = format!("{{k: {value} for k, v in d.items() if torch.is_tensor(v)}}");
-    format!("{}; torch.save({kept}, \"weights.pth\")", loaded(files))
-}
-
-/// How to save those tensors whose names begin so, without those of the other models, which may lie below.
-pub(super) fn keep_only(files: &[Loading<'_>], prefix: &str, others: &[String]) -> String {
-    let starts = |prefix: &str| format!("k.startswith({})", python_text(prefix));
-    let own = (!prefix.is_empty()).then(|| starts(prefix));
-    let below = others.iter().filter(|other| other.len() > prefix.len() && other.starts_with(prefix));
-    let conditions: Vec<_> = own.into_iter().chain(below.map(|other| format!("not {}", starts(other)))).collect();
-    let kept = format!("{{k: v for k, v in d.items() if {}}}", conditions.join(" and "));
+    // what is not yet a tensor has to become one
+    let tensors = match value.contains("as_tensor") {
+        true => "not isinstance(v, (str, dict, type(None)))",
+        false => "torch.is_tensor(v)",
+    };
+    let kept = format!("{{k: {value} for k, v in d.items() if {tensors}}}");
     format!("{}; torch.save({kept}, \"weights.pth\")", loaded(files))
 }
 
 /// What is said behind advice to load a file whose code is not known.
 pub(super) const UNSAFE: &str =
     ". If Python refuses that, weights_only=False runs the code that the file holds: only if you trust it";
+/// What is said behind advice that runs it.
+pub(super) const CODE: &str = " (this runs the code that the file holds: only if you trust it)";

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
@@ -18,10 +18,12 @@ const MAP: &str = "weight_map";
 
 /// Whether a text begins as an index does.
 pub(super) fn is_index(bytes: &[u8]) -> bool {
-    let start = &bytes[..bytes.len().min(8)];
-    start.trim_ascii_start().starts_with(b"{")
-        && !start.contains(&0)
-        && bytes.len() <= MAX_INDEX
+    if bytes.len() > MAX_INDEX {
+        return false;
+    }
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    text.trim_ascii_start().starts_with(b"{")
+        && !bytes[..bytes.len().min(8)].contains(&0)
         && bytes.windows(MAP.len()).any(|window| window == MAP.as_bytes())
 }
 
@@ -35,7 +37,8 @@ pub(super) struct Index {
 
 impl Index {
     pub(super) fn read(bytes: &[u8]) -> Result<Self, Fault> {
-        let map = serde_json::Deserializer::from_slice(bytes)
+        let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let map = serde_json::Deserializer::from_slice(text)
             .deserialize_map(Maps)
             .map_err(|error| Fault::Damaged(format!("it is no index of weights: {}", shown(&error.to_string()))))?;
         let Some(map) = map else {
@@ -46,10 +49,14 @@ impl Index {
             let number = match numbers.get(&file) {
                 Some(&number) => number,
                 None => {
-                    let plain = Path::new(&file).file_name().is_some_and(|name| name == file.as_str());
-                    if !plain || file.contains(['/', '\\', '\0', ':']) {
+                    // beside it or in a folder below
+                    let below = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+                    let named = Path::new(&file).file_name().is_some();
+                    if !named || !Path::new(&file).components().all(below) || file.contains(['\\', '\0', ':']) {
                         let file = shown(&file);
-                        return Err(Fault::Damaged(format!("it names the file `{file}`, which is not beside it")));
+                        let reason =
+                            format!("it names the file `{file}`, which is neither beside it nor in a folder below");
+                        return Err(Fault::Damaged(reason));
                     }
                     files.push(file.clone());
                     numbers.insert(file, files.len() - 1);

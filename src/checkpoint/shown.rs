@@ -2,14 +2,17 @@
 
 use std::path::Path;
 
-/// A name from a file as it can be shown: on one line, without control characters, not too long.
+/// A name from a file as it can be shown: on one line, without control characters, without the middle of a long one.
 pub(super) fn shown(name: &str) -> String {
     const LONGEST: usize = 120;
-    let mut shown: String = name.chars().take(LONGEST).flat_map(char::escape_debug).collect();
-    if name.chars().nth(LONGEST).is_some() {
-        shown.push_str("...");
+    let escaped = |part: &str| part.chars().flat_map(char::escape_debug).collect::<String>();
+    let place = |count: usize| name.char_indices().nth(count).map_or(name.len(), |(at, _)| at);
+    if place(LONGEST) == name.len() {
+        return escaped(name);
     }
-    shown
+    // what tells weights apart stands at their end
+    let end = name.char_indices().rev().nth(LONGEST / 2 - 1).map_or(0, |(at, _)| at);
+    format!("{}...{}", escaped(&name[..place(LONGEST / 2)]), escaped(&name[end..]))
 }
 
 /// Stands for the file's name in a reason that is found before the name is known.

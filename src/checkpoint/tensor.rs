@@ -98,6 +98,8 @@ pub(super) struct Tensor {
     pub location: Location,
     /// Which of the file's parts it lies in.
     pub part: usize,
+    /// Its name in the file, with whatever stands before it and in it.
+    pub in_file: String,
 }
 
 /// Where the numbers of a [`Tensor`] lie.

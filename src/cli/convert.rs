@@ -3,8 +3,9 @@
 use super::console::say;
 use super::failure::{Failure, Status};
 use super::flags::choice;
-use crate::checkpoint::convert::{Target, convert};
+use crate::checkpoint::convert::{Target, convert_selected};
 use crate::checkpoint::found::{FoundAs, find_model};
+use crate::checkpoint::selection::Selection;
 use crate::nn::network::catalogue;
 use crate::nn::weights::initialiser::Initialiser;
 use crate::nn::weights::source::WeightSource;
@@ -17,6 +18,7 @@ Examples:
   sam2unet convert runs/polyp model.safetensors
   sam2unet convert runs/polyp SAM2-UNet.pth
       for PyTorch: torch.load(FILE, weights_only=True)
+  sam2unet convert last.ckpt ema.safetensors --section ema_state_dict --prefix net.
   sam2unet convert sam2_hiera_large.pt trunk.safetensors --to trunk
   sam2unet convert sam2_hiera_large.pt start.safetensors --to sam2-unet --seed 1";
 
@@ -34,6 +36,15 @@ pub(crate) struct Convert {
     /// What to write: a whole model, or SAM2's image encoder [default: what IN is, if a whole model]
     #[arg(long, value_name = "NAME", value_parser = choice::<Target>())]
     to: Option<Target>,
+    /// Which of the models in a file of PyTorch to take: what leads to its weights, as `info` tells it [default: the likeliest]
+    #[arg(long, value_name = "KEYS", allow_hyphen_values = true)]
+    section: Option<String>,
+    /// Take the tensors whose names begin so, without that beginning [default: what stands before all names is found]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    prefix: Option<String>,
+    /// Leave out tensors that belong to no SAM2 and no SAM2-UNet, and name them
+    #[arg(long)]
+    known_only: bool,
     /// Seed for what a trunk lacks of a whole model
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -45,7 +56,8 @@ impl Convert {
         let mut initial = self.seed.map(Initialiser::new);
         let rest = initial.as_mut().map(|source| source as &mut dyn WeightSource);
         let found = find_model(&self.input)?;
-        let converted = convert(&found.path, &self.output, self.to, &catalogue(), rest)?;
+        let selection = Selection { section: self.section, prefix: self.prefix, known_only: self.known_only };
+        let converted = convert_selected(&found.path, &selection, &self.output, self.to, &catalogue(), rest)?;
         if found.kind != FoundAs::Given {
             say(&found);
         }

@@ -8,6 +8,7 @@ use super::interrupt::Interrupt;
 use super::ranks::{Waiting, name, same_words};
 use super::settings::GivenSettings;
 use crate::group::processes::Group;
+use crate::shell::shell_word;
 use crate::train::events::{Event, Observer, Outcome};
 use crate::train::run_folder::folder::RunFolder;
 use crate::train::settings::layers::{Layer, resolve, resume};
@@ -198,7 +199,7 @@ fn trained(trainer: Trainer, interrupt: &Interrupt, group: &Arc<dyn Group>) -> R
     let place = trained.folder.display();
     Ok(match trained.outcome {
         Outcome::Stopped { step } => {
-            let place = shell_word(&trained.folder);
+            let place = shell_word(&trained.folder.display().to_string());
             say(format_args!("stopped after step {step}; go on with: sam2unet train --resume {place}"));
             interrupt.status_of_all(&**group).map_err(Failure::later)?
         }
@@ -224,16 +225,6 @@ fn is_to_begin(folder: &Path, layers: &[Layer]) -> bool {
     layers.iter().flat_map(Layer::keys).any(says_on_what) && RunFolder::check_unused(folder).is_ok()
 }
 
-/// A path as a shell takes it: in quotes where it has characters that mean something there.
-fn shell_word(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_alphanumeric() || "_-./+=:,@%".contains(c);
-    match !text.is_empty() && text.chars().all(plain) {
-        true => text,
-        false => format!("'{}'", text.replace('\'', r"'\''")),
-    }
-}
-
 /// A resumed run stays where it is: `--out` may name that folder, and no other.
 fn check_same_folder(resumed: &Path, out: &Path) -> Result<(), Failure> {
     let place = |path: &Path| path.canonicalize().or_else(|_| absolute(path)).unwrap_or_else(|_| path.to_owned());
@@ -244,24 +235,5 @@ fn check_same_folder(resumed: &Path, out: &Path) -> Result<(), Failure> {
             out.display(),
             resumed.display()
         ))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_is_quoted_where_a_shell_would_not_take_it() {
-        for (path, word) in [
-            ("runs/polyp-2", "runs/polyp-2"),
-            ("läufe/a", "läufe/a"),
-            ("my runs/a", "'my runs/a'"),
-            ("a$HOME", "'a$HOME'"),
-            ("it's", r"'it'\''s'"),
-            ("", "''"),
-        ] {
-            assert_eq!(shell_word(Path::new(path)), word);
-        }
     }
 }

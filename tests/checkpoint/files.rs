@@ -3,7 +3,7 @@
 
 use crate::support::python::python;
 use crate::support::small_model::{load_both, spec};
-use sam2unet::checkpoint::{FileFacts, Scope, WeightFile, describe_file, load};
+use sam2unet::checkpoint::{FileFacts, Scope, Selection, WeightFile, describe_file, load};
 use sam2unet::nn::weights::{Role, Value, WeightSource, WeightSpec};
 use std::fs;
 use std::io::Cursor;
@@ -103,6 +103,12 @@ fn where_the_weights_lie_and_what_lies_beside_them_is_told() {
             ("module.pt", &[".state_dict()"]),
             ("module-ddp.pt", &["ema", ".state_dict()"]),
             ("settings.pt", &["model"]),
+            ("numbered.pt", &["[7]"]),
+            ("folds.pt", &["folds", "[0]"]),
+            ("long-list.pt", &["[200]"]),
+            ("slots.pt", &[".model"]),
+            ("named-tuple.pt", &["[1]"]),
+            ("many-dimensions.pt", &["model"]),
             ("legacy-trainer.pth", &["state_dict"]),
         ] {
             assert_eq!(of(name).section, section, "{name}");
@@ -191,24 +197,46 @@ fn files_that_are_no_models_are_told_with_what_to_do() {
                     "head.weight expected real numbers, found complex64".into(),
                     format!("d = torch.load({shown:?}, weights_only=True); torch.save({{k: v.float() for"),
                 ],
-                "sparse.pth" => vec!["head.weight is there, as torch._utils._rebuild_sparse_tensor".into()],
-                "numpy.pth" => vec!["head.weight is there, as numpy._core.multiarray._reconstruct".into()],
+                "sparse.pth" => vec![
+                    "head.weight is there, as a sparse tensor, which is not read; in Python: d = torch.load(".into(),
+                    "weights_only=True); torch.save({k: v.to_dense() for k".into(),
+                ],
+                "numpy.pth" => vec!["head.weight is there, as an array of NumPy, which is not read".into()],
+                "quantised.pth" => {
+                    vec!["m.head.weight is there, as a quantised tensor".into(), "v.dequantize()".into()]
+                }
+                "all-numpy.pth" => vec!["stands an array of NumPy in place of each".into()],
+                "all-lists.pth" => {
+                    vec!["stands a list in place of each".into(), "weights_only=True)[\"model\"]".into()]
+                }
+                "own-class.pth" => vec!["head.weight expected real numbers".into(), "pickle_module=P".into()],
+                "protocol5-complex.pth" => {
+                    vec!["; in Python: d = ".into(), "weights_only=False); torch.save".into()]
+                }
+                "pos-weight.pth" => vec![
+                    "unexpected 1: loss.pos_weight".into(),
+                    format!("`sam2unet convert {shown} weights.safetensors --known-only` leaves out"),
+                ],
+                "too-large.pth" => vec![": head.weight holds 1e300 at [0, 1], which is beyond".into()],
+                "new.tar" => vec!["is a tar archive; unpack it (tar -xf)".into()],
+                "packed.pth.gz" => vec!["is packed by gzip; unpack it".into()],
+                "around.zip" => vec!["is a zip archive around run/model.pth; unpack it".into()],
+                "arrays.npz" => vec!["is an archive of NumPy arrays".into()],
                 "expanded.pth" => vec!["expected [1, 3], found [1073741824]".into()],
                 "two-models.ckpt" => vec![
                     "several models, under `model.` and `ema_model.module.`".into(),
-                    format!("torch.load({shown:?}, weights_only=True)[\"state_dict\"]"),
-                    "if k.startswith(\"model.\")}, \"weights.pth\")".into(),
+                    format!("keep one of them, as with `sam2unet convert {shown} weights.safetensors --prefix model.`"),
                 ],
                 "beside.ckpt" => vec![
                     "unexpected 1: discriminator.weight".into(),
-                    "the model is what `model.` stands before; in Python: d = ".into(),
-                    "if k.startswith(\"model.\")}, \"weights.pth\")".into(),
+                    "the model is what `model.` stands before: `sam2unet convert ".into(),
+                    " --prefix model.` takes it alone".into(),
                 ],
                 "other-net.pth" => vec!["none of its 2 tensors is of SAM2's image encoder".into()],
                 "nan.pth" | "nan-f16.pth" => {
-                    vec![": head.weight holds NaN at [0, 2]: the training that wrote it diverged".into()]
+                    vec![": module.head.weight holds NaN at [0, 2]: the training that wrote it diverged".into()]
                 }
-                "inf.pth" => vec![": head.weight holds -inf at [0, 2]".into()],
+                "inf.pth" => vec![": module.head.weight holds -inf at [0, 2]".into()],
                 "bare.pkl" => vec![
                     "a bare pickle".into(),
                     "if you trust it".into(),
@@ -226,9 +254,10 @@ fn files_that_are_no_models_are_told_with_what_to_do() {
             }
             // each is named once, in front
             assert!(message.starts_with(&shown) && !message.contains("damaged"), "{name}: {message}");
-            assert_eq!(message.matches("head.weight holds").count(), usize::from(message.contains("diverged")));
+            let spoilt = message.contains("diverged") || message.contains("beyond");
+            assert_eq!(message.matches("head.weight holds").count(), usize::from(spoilt), "{message}");
         }
-        assert_eq!(all.len(), 21);
+        assert_eq!(all.len(), 32);
     }
 }
 
@@ -243,14 +272,71 @@ fn advice_works_with_the_file_alone() {
     };
     let expanded = WeightFile::open(&folder.path().join("refused/expanded.pth")).expect("opens");
     let expanded = expanded.values("head.weight").expect_err("too large").to_string();
-    let two = told(&folder.path().join("refused/two-models.ckpt"));
-    let old = format!("import torch; {}", code(&two));
-    let run = Command::new(&python).current_dir(folder.path()).args(["-c", &old]).output().expect("runs");
-    assert!(run.status.success(), "{old}: {}", String::from_utf8_lossy(&run.stderr));
-    let file = WeightFile::open(&folder.path().join("weights.pth")).expect("opens");
-    assert_eq!(load_both(&file, &specs(), Scope::All).0, values());
     assert!(code(&expanded).contains("v.contiguous()"), "{expanded}");
-    let bare = format!("import torch; {}", code(&told(&folder.path().join("refused/bare.pkl"))));
-    let run = Command::new(&python).current_dir(folder.path()).args(["-c", &bare]).output().expect("runs");
-    assert!(run.status.success(), "{bare}: {}", String::from_utf8_lossy(&run.stderr));
+    let refused = |name: &str| folder.path().join("refused").join(name);
+    // what comes of it are the same weights
+    for name in [
+        "quantised.pth",
+        "sparse.pth",
+        "numpy.pth",
+        "all-numpy.pth",
+        "all-lists.pth",
+        "own-class.pth",
+        "protocol5-complex.pth",
+        "arrays.npz",
+    ] {
+        run_python(&python, folder.path(), &code(&told(&refused(name))));
+        let file = WeightFile::open(&folder.path().join("weights.pth")).expect("opens");
+        assert_eq!(load_both(&file, &specs(), Scope::All).0, values(), "{name}");
+    }
+    run_python(&python, folder.path(), &code(&told(&refused("bare.pkl"))));
+    assert!(!folder.path().join("code-was-run").exists());
+}
+
+/// Runs advice where nothing else is known.
+fn run_python(python: &str, folder: &Path, code: &str) {
+    let code = format!("import torch; {code}");
+    let run = Command::new(python).current_dir(folder).args(["-c", &code]).output().expect("runs");
+    assert!(run.status.success(), "{code}: {}", String::from_utf8_lossy(&run.stderr));
+}
+
+/// Commands in messages name what to take, and it is taken.
+#[test]
+fn what_is_meant_can_be_said() {
+    for folder in folders() {
+        let place = |name: &str| folder.path().join(name);
+        let open = |name: &str, selection: Selection| WeightFile::open_selected(&place(name), &selection);
+        let prefixed = |prefix: &str| Selection { prefix: Some(prefix.into()), ..Selection::default() };
+        let within = |section: &str| Selection { section: Some(section.into()), ..Selection::default() };
+        let same =
+            |file: WeightFile, name: &str| assert_eq!(load_both(&file, &specs(), Scope::All).0, values(), "{name}");
+        for prefix in ["model.", "ema_model.module.", "ema_model."] {
+            same(open("refused/two-models.ckpt", prefixed(prefix)).expect(prefix), prefix);
+        }
+        same(open("refused/beside.ckpt", prefixed("model.")).expect("opens"), "beside");
+        let known = Selection { known_only: true, ..Selection::default() };
+        let file = open("refused/pos-weight.pth", known).expect("opens");
+        let facts = describe_file(&file, &[("small", specs())]).expect("describes");
+        assert_eq!(facts.beside, ["loss.pos_weight"]);
+        same(file, "known only");
+        let message = open("refused/two-models.ckpt", prefixed("net.")).expect_err("no such").to_string();
+        assert!(message.contains("begins with `net.`; before the names of its models stands `model.`"), "{message}");
+
+        for (name, section) in [
+            ("whole/averaged-ema.pth", "ema"),
+            ("whole/trainer.pth", "state_dict"),
+            ("whole/folds.pt", "folds[0]"),
+            ("whole/list.pt", "[0]"),
+            ("whole/module-ddp.pt", "ema.state_dict()"),
+            ("whole/module-ddp.pt", "ema"),
+            ("whole/legacy-trainer.pth", "state_dict"),
+            ("whole/f64.pth", ""),
+        ] {
+            same(open(name, within(section)).expect(section), section);
+        }
+        let message = open("whole/averaged-ema.pth", within("best")).expect_err("no such").to_string();
+        assert!(message.contains("no named tensors in section `best`; they are in: `model`, `ema`"), "{message}");
+        let message = open("whole/f16.safetensors", within("model")).expect_err("none").to_string();
+        assert!(message.contains("a safetensors file has none"), "{message}");
+    }
 }

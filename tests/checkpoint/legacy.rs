@@ -98,7 +98,7 @@ fn broken_and_hostile_files_are_refused() {
         [1.0]
     );
     let two_types = one(2).text("y").tensor("DoubleStorage", "0", 2, 0, &[1], &[1]).op(b"s").stop();
-    let unknown = one(2).text("y").tensor("QInt8Storage", "1", 2, 0, &[1], &[1]).op(b"s").stop();
+    let unknown = one(2).text("y").tensor("QUInt4x2Storage", "1", 2, 0, &[1], &[1]).op(b"s").stop();
     let huge = one(i32::MAX).stop();
     let told = |bytes: Vec<u8>, part: &str| {
         let message = failure(bytes, &specs);

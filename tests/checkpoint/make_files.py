@@ -9,6 +9,7 @@ Files under `whole` hold the same weights, those of `WEIGHTS`, in other clothes.
 
 import argparse
 import collections
+import gzip
 import json
 import os
 import pathlib
@@ -76,6 +77,23 @@ class Settings(dict):
     pass
 
 
+class Slots:
+    __slots__ = ("epoch", "model")
+
+    def __init__(self, epoch, model):
+        self.epoch, self.model = epoch, model
+
+
+Saved = collections.namedtuple("Saved", "epoch model")
+
+
+class Unpicklable:
+    """Of a class that cannot be made again without what it was called with."""
+
+    def __reduce__(self):
+        return Unpicklable, (), ([1], {"x": self.__class__})
+
+
 def whole(folder):
     def save(name, value, **options):
         torch.save(value, folder / name, **options)
@@ -114,6 +132,18 @@ def whole(folder):
     save("settings.pt", Settings(model=Settings(WEIGHTS)))
     save("python2.pth", Python2())
     save("attributes.pth", {"model": attributes()})
+    # under numbers, deep, behind much else, in classes of other kinds
+    save("numbered.pt", {3: {"acc": 0.5}, 7: WEIGHTS})
+    save("folds.pt", {"folds": {0: WEIGHTS, 1: {"x": torch.ones(1)}}})
+    deep = WEIGHTS
+    for i in range(20):
+        deep = {f"level{i}": deep}
+    save("deep.pt", deep)
+    save("long-list.pt", [[float(i)] for i in range(200)] + [WEIGHTS])
+    save("slots.pt", Slots(3, WEIGHTS))
+    save("named-tuple.pt", Saved(3, WEIGHTS))
+    save("many-dimensions.pt", {"model": WEIGHTS, "grid": torch.zeros([1] * 20)})
+    save("prefix-long.pth", under("a_long_name." * 40))
     # whole modules
     save("module.pt", Net())
     save("module-ddp.pt", {"ema": torch.nn.ModuleDict({"module": Net()}), "epoch": 3})
@@ -123,6 +153,8 @@ def whole(folder):
     # with the source text of PyTorch in it, which is too large to keep
     if FRESH:
         save("legacy-module.pt", Net(), _use_new_zipfile_serialization=False)
+    save("legacy-protocol1.pth", WEIGHTS, _use_new_zipfile_serialization=False, pickle_protocol=1)
+    save("legacy-quantised-beside.pth", {"statistics": quantised(torch.ones(3)), "model": WEIGHTS}, _use_new_zipfile_serialization=False)
     save("legacy-shared.pth", shared_storage(), _use_new_zipfile_serialization=False)
     save("shared.pth", shared_storage())
     save("views.pth", views())
@@ -131,6 +163,10 @@ def whole(folder):
     # the search for an archive's start is misled by this length
     save("a" * 21 + ".pt", WEIGHTS)
     shards(folder)
+
+
+def quantised(value):
+    return torch.quantize_per_tensor(value, 0.5, 3, torch.qint8)
 
 
 def attributes():
@@ -175,6 +211,15 @@ def shards(folder):
             save_file(part, folder / file) if ending == "safetensors" else torch.save(part, folder / file)
         index = {"metadata": {"total_size": 60}, "weight_map": {name: files[i // 2] for i, name in enumerate(names)}}
         (folder / f"{stem}.{ending}.index.json").write_text(json.dumps(index, indent=2))
+    # other ways to the same files; one that tells where not all of its weights are; one of which both files hold a weight
+    index["weight_map"] = {name: f"./{file}" for name, file in index["weight_map"].items()}
+    (folder / "dots.index.json").write_text("\ufeff" + " " * 20 + json.dumps(index))
+    (folder / "below-of-").mkdir(exist_ok=True)
+    save_file(WEIGHTS, folder / "below-of-" / "1.safetensors")
+    save_file({names[0]: WEIGHTS[names[0]] + 1, names[3]: WEIGHTS[names[3]]}, folder / "below-of-" / "2.safetensors")
+    index["weight_map"] = {name: "below-of-/1.safetensors" for name in names} | {names[3]: "below-of-/2.safetensors"}
+    index["weight_map"].pop(names[2])
+    (folder / "below.index.json").write_text(json.dumps(index))
 
 
 def twins(folder):
@@ -220,18 +265,32 @@ def refused(folder):
     save("complex.pth", WEIGHTS | {"head.weight": torch.complex(WEIGHTS["head.weight"], WEIGHTS["head.weight"]).conj()})
     save("sparse.pth", WEIGHTS | {"head.weight": WEIGHTS["head.weight"].to_sparse()})
     save("numpy.pth", WEIGHTS | {"head.weight": WEIGHTS["head.weight"].numpy()})
+    save("quantised.pth", {"net": under("m.") | {"m.head.weight": quantised(WEIGHTS["head.weight"])}})
+    save("all-numpy.pth", {"model": {name: value.numpy() for name, value in WEIGHTS.items()}, "epoch": 3})
+    save("all-lists.pth", {"model": {name: value.tolist() for name, value in WEIGHTS.items()}, "epoch": 3})
+    save("own-class.pth", {"settings": Settings(a=1), "slots": Slots(1, 2), "saved": Saved(1, [2]), "evil": Unpicklable(),
+                           "model": WEIGHTS | {"head.weight": torch.complex(WEIGHTS["head.weight"], torch.zeros(1, 3))}})
+    save("protocol5-complex.pth", WEIGHTS | {"head.weight": torch.complex(WEIGHTS["head.weight"], torch.zeros(1, 3))}, pickle_protocol=5)
+    save("pos-weight.pth", {"model": WEIGHTS | {"loss.pos_weight": torch.ones(2)}})
+    save("too-large.pth", WEIGHTS | {"head.weight": torch.tensor([[1.0, 1e300, 7.0]], dtype=torch.float64)})
     save("expanded.pth", WEIGHTS | {"head.weight": torch.ones(1).expand(1 << 30)})
     save("two-models.ckpt", {"state_dict": under("model.") | under("ema_model.module.")})
     save("beside.ckpt", {"state_dict": under("model.") | {"discriminator.weight": torch.ones(2, 2)}})
     save("other-net.pth", {"conv1.weight": torch.ones(2, 2), "fc.bias": torch.ones(2)})
     for name, value, dtype in (("nan", "nan", torch.float32), ("nan-f16", "nan", torch.float16), ("inf", "-inf", torch.float64)):
-        weights = cast(dtype)
+        weights = {name: value.clone() for name, value in cast(dtype).items()}
         weights["head.weight"][0, 2] = float(value)
         save(f"{name}.pth", under("module.", weights))
     with open(folder / "bare.pkl", "wb") as file:
         pickle.dump({"head.weight": [1.0]}, file, protocol=2)
     with tarfile.open(folder / "old.tar", "w") as tar:
         tar.addfile(tarfile.TarInfo("pickle"))
+    with tarfile.open(folder / "new.tar", "w") as tar:
+        tar.add(folder / "nan.pth", "model.pth")
+    with zipfile.ZipFile(folder / "around.zip", "w") as packed:
+        packed.write(folder / "nan.pth", "run/model.pth")
+    (folder / "packed.pth.gz").write_bytes(gzip.compress((folder / "nan.pth").read_bytes(), mtime=0))
+    np.savez(folder / "arrays.npz", **{name: value.numpy() for name, value in WEIGHTS.items()})
 
 
 def main(target):
@@ -245,7 +304,7 @@ def main(target):
             make(place)
         if PACKED:
             with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
-                for file in sorted(folder.glob("*/*")):
+                for file in sorted(path for path in folder.rglob("*") if path.is_file()):
                     packed.writestr(zipfile.ZipInfo(str(file.relative_to(folder))), file.read_bytes(), zipfile.ZIP_DEFLATED, 9)
 
 

@@ -2,8 +2,8 @@
 
 use crate::support::archive::archive;
 use crate::support::pickle::Pickle;
-use crate::support::small_model::{failure, open, small_specs};
-use sam2unet::checkpoint::describe_file;
+use crate::support::small_model::{failure, load_both, open, published, small_specs, small_torch, value_of};
+use sam2unet::checkpoint::{Scope, describe_file};
 use std::path::Path;
 use zip::CompressionMethod;
 
@@ -205,13 +205,14 @@ fn broken_and_monstrous_pickles() {
                 // each copy costs a few bytes, and has as many items as the list
                 let list = Pickle::new().op(b"]q\x05(").op(b"NN\x86q\x06");
                 let list = list.op(&b"h\x06".repeat(400_000)).op(b"e");
-                (0..3).fold(list, |p, _| p.global("collections", "OrderedDict").op(b"(h\x05tR0")).stop()
+                (0..4).fold(list, |p, _| p.global("collections", "OrderedDict").op(b"(h\x05tR0")).stop()
             },
-            "builds more than 1000000 objects",
+            "objects, more than are read",
         ),
-        ("many objects", Pickle::new().op(&vec![b'N'; 2_000_000]).stop(), "more than 1000000 objects"),
-        ("many copies", Pickle::new().op(b"N").op(&vec![b'2'; 2_000_000]).stop(), "more than 1000000 objects"),
-        ("many marks", Pickle::new().op(&vec![b'('; 2_000_000]).stop(), "more than 1000000 objects"),
+        ("many objects", Pickle::new().op(&vec![b']'; 2_000_000]).stop(), "more than 1500000 objects"),
+        ("many places", Pickle::new().op(&vec![b'N'; 2_000_000]).stop(), "more than 1500000 objects"),
+        ("many copies", Pickle::new().op(b"N").op(&vec![b'2'; 2_000_000]).stop(), "more than 1500001 objects"),
+        ("many marks", Pickle::new().op(&vec![b'('; 2_000_000]).stop(), "more than 1500000 objects"),
         ("deep nesting", Pickle::new().op(b")").op(&vec![0x85; 900_000]).stop(), "no dictionary of named tensors"),
         ("doubling", memo_bomb.stop(), "no dictionary of named tensors"),
     ] {
@@ -232,4 +233,24 @@ fn broken_and_monstrous_pickles() {
     // a message never passes control characters on
     let escape = Pickle::new().global("\u{1b}[2Jmodule", "name").stop();
     assert!(!failure(archive(&escape, &[], CompressionMethod::Stored), &specs).contains('\u{1b}'));
+}
+
+/// Curves, lists of names, arrays: a trainer may keep much beside the weights.
+#[test]
+fn much_may_lie_beside_the_weights() {
+    let specs = small_specs(4);
+    let (model, storages) = small_torch(&specs, "FloatStorage", &published);
+    // the same with something before it
+    let model = Pickle(model[2..model.len() - 1].to_vec());
+    let behind = |beside: Pickle| {
+        let pickle = beside.op(&model.0).op(b"\x86").stop();
+        open(archive(&pickle, &storages, CompressionMethod::Stored)).map(|file| load_both(&file, &specs, Scope::All).0)
+    };
+    let values: Vec<_> = specs.iter().map(value_of).collect();
+    let array = Pickle::new().op(b"B").op(&(70u32 << 20).to_le_bytes()).op(&vec![7; 70 << 20]);
+    assert_eq!(behind(array).expect("70 MB of bytes"), values);
+    let list = |item: &[u8], count| Pickle::new().op(b"](").op(&item.repeat(count)).op(b"e");
+    assert_eq!(behind(list(b"G\0\0\0\0\0\0\0\0", 1_300_000)).expect("floats"), values);
+    assert_eq!(behind(list(b"M\0\x02q\x07", 1_300_000)).expect("numbers"), values);
+    assert_eq!(behind(list(b"X\x02\0\0\0abq\x07", 1_300_000)).expect("texts"), values);
 }

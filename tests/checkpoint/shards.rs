@@ -1,9 +1,14 @@
 //! Models in several files, and indices that are wrong.
 
-use crate::support::small_model::{load_both, small_safetensors, small_specs, torch, value_of, write_small};
+use crate::support::archive::archive;
+use crate::support::small_model::{
+    load_both, small_safetensors, small_specs, small_torch, torch, value_of, write_small,
+};
 use sam2unet::checkpoint::{Format, FoundAs, Scope, WeightFile, find_model, load};
+use sam2unet::nn::weights::WeightSource;
 use std::fs;
 use std::path::Path;
+use zip::CompressionMethod;
 
 const FILES: [&str; 2] = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
 
@@ -77,12 +82,15 @@ fn wrong_indices_are_refused() {
     let whole = fs::read_to_string(folder.path().join("model.safetensors.index.json")).expect("there");
     for (text, part) in [
         (map(""), "it names 0 files"),
-        (map(r#""a": "../secret.safetensors""#), "`../secret.safetensors`, which is not beside it"),
-        (map(r#""a": "/etc/passwd""#), "which is not beside it"),
-        (map(r#""a": "..""#), "which is not beside it"),
-        (map(r#""a": """#), "which is not beside it"),
-        (map(r#""a": "c:x""#), "which is not beside it"),
-        (map(r#""a": "lost.safetensors""#), "is the index of 1 files, which must lie beside it"),
+        (
+            map(r#""a": "../secret.safetensors""#),
+            "`../secret.safetensors`, which is neither beside it nor in a folder below",
+        ),
+        (map(r#""a": "/etc/passwd""#), "which is neither beside it nor in a folder below"),
+        (map(r#""a": "..""#), "which is neither beside it nor in a folder below"),
+        (map(r#""a": """#), "which is neither beside it nor in a folder below"),
+        (map(r#""a": "c:x""#), "which is neither beside it nor in a folder below"),
+        (map(r#""a": "lost.safetensors""#), "is the index of 1 files, which must lie where it says"),
         (map(r#""a": "x.index.json""#), "names another index"),
         (map(r#""a": 3"#), "no index of weights"),
         (map(r#""a": "m", "a": "n""#), "two weights are called a"),
@@ -91,9 +99,9 @@ fn wrong_indices_are_refused() {
         ("{\"weight_map\": ".into(), "no index of weights"),
         ("[\"weight_map\"]".into(), "a text file"),
         (format!("{{\"weight_map\": {}", "[".repeat(100_000)), "no index of weights"),
-        (map(&format!(r#""a": "{first}""#)), "it does not say that"),
+        (map(&format!(r#""a": "{first}""#)), "it says that"),
         (whole.replace("}}", &format!(r#","extra": "{second}"}}}}"#)), "it says that"),
-        (whole.replacen(first, second, 1), "it does not say that"),
+        (whole.replacen(first, second, 1), "it says that"),
     ] {
         let message = message(&text);
         assert!(message.contains(part), "{part}: {message}");
@@ -108,4 +116,35 @@ fn wrong_indices_are_refused() {
         WeightFile::from_bytes("x", small_safetensors(&small_specs(4))).expect("opens").format(),
         Format::Safetensors
     );
+}
+
+#[test]
+fn a_spoilt_weight_is_told_with_its_file_and_its_whole_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let specs = small_specs(4);
+    // wrapped as a whole, and one block by itself
+    let rename = |name: &str| format!("net.{}", name.replace("blocks.0.", "blocks.0._orig_mod."));
+    let (left, right) = specs.split_at(9);
+    let mut map = serde_json::Map::new();
+    for (file, part) in [("1.bin", left), ("2.bin", right)] {
+        let (pickle, mut storages) = small_torch(part, "FloatStorage", &rename);
+        if file == "2.bin" {
+            let first = part.iter().position(|spec| spec.name.contains("blocks.0.")).expect("of the block");
+            storages[first][4..8].copy_from_slice(&f32::NAN.to_le_bytes());
+            assert_eq!(part[first].name, "encoder.blocks.0.block.attn.proj.bias");
+        }
+        fs::write(folder.path().join(file), archive(&pickle, &storages, CompressionMethod::Stored)).expect("writes");
+        map.extend(part.iter().map(|spec| (rename(&spec.name), file.into())));
+    }
+    let path = folder.path().join("model.index.json");
+    fs::write(&path, serde_json::json!({ "weight_map": map }).to_string()).expect("writes");
+    let file = WeightFile::open(&path).expect("opens");
+    let (mut loaded, _) = load(&file, &specs, Scope::All).expect("fits");
+    let errors: Vec<_> = specs.iter().filter_map(|spec| loaded.value(spec).err()).collect();
+    let [error] = &errors[..] else { panic!("{errors:?}") };
+    let told = format!(
+        "{}: net.encoder.blocks.0._orig_mod.block.attn.proj.bias holds NaN at [1]",
+        folder.path().join("2.bin").display()
+    );
+    assert!(error.to_string().contains(&told), "{error}");
 }

@@ -38,6 +38,9 @@ pub(super) fn allowed(module: &str, name: &str) -> Option<Known> {
                 "BoolStorage" => Dtype::Bool,
                 "ComplexFloatStorage" => Dtype::Other("complex64"),
                 "ComplexDoubleStorage" => Dtype::Other("complex128"),
+                "QInt8Storage" => Dtype::Other("qint8"),
+                "QUInt8Storage" => Dtype::Other("quint8"),
+                "QInt32Storage" => Dtype::Other("qint32"),
                 _ => Dtype::Other("of another kind"),
             }))
         }

@@ -7,8 +7,8 @@ use crate::checkpoint::tensor::Dtype;
 use super::object::{Id, Known, Made, Object, PickledTensor, Storage};
 use super::stack::Machine;
 
-/// Most dimensions of a tensor; PyTorch allows 64, weights have 4.
-const MAX_DIMENSIONS: usize = 16;
+/// Most dimensions of a tensor, in PyTorch too.
+const MAX_DIMENSIONS: usize = 64;
 /// Longest name of a storage, in bytes; torch.save counts them: `0`, `1`, ...
 const MAX_STORAGE_NAME: usize = 64;
 
@@ -70,7 +70,7 @@ impl<'p> Machine<'p> {
     /// What `callable(*arguments)` stands for.
     pub(super) fn call(&mut self, callable: Id, arguments: Id) -> Result<Object<'p>, Fault> {
         if let &Object::Foreign(class) = self.object(callable) {
-            return Ok(Self::made(class));
+            return Ok(Object::Made(Made { class, arguments: Some(arguments), items: Vec::new(), state: None }));
         }
         let arguments = self.tuple(arguments)?.to_vec();
         self.copy(arguments.len())?;

@@ -7,7 +7,6 @@ use crate::checkpoint::shown::shown;
 use crate::checkpoint::tensor::Dtype;
 
 use super::found::StateDict;
-use super::input::MAX_PICKLE;
 use super::object::{Id, Object};
 use super::stack::Machine;
 
@@ -44,7 +43,6 @@ impl<'p> Chain<'p> {
 
     fn next(&mut self) -> Result<(Machine<'p>, Id), Fault> {
         let rest = self.bytes.get(self.position..).unwrap_or_default();
-        let rest = &rest[..rest.len().min(usize::try_from(MAX_PICKLE).unwrap_or(usize::MAX))];
         let mut machine = Machine::new(rest);
         let root = machine.run()?;
         self.position += machine.input.position;
@@ -73,9 +71,9 @@ impl<'p> Chain<'p> {
     }
 
     /// A pickle with weights.
-    pub(in crate::checkpoint) fn saved(&mut self) -> Result<Saved, Fault> {
+    pub(in crate::checkpoint) fn saved(&mut self, section: Option<&str>) -> Result<Saved, Fault> {
         let (machine, root) = self.next()?;
-        let found = machine.weights(root)?;
+        let found = machine.weights(root, section)?;
         let mut storages = HashMap::new();
         for object in &machine.objects {
             let Object::Storage(storage) = object else { continue };

@@ -6,12 +6,10 @@ use crate::checkpoint::error::Fault;
 use crate::checkpoint::shown::shown;
 
 use super::object::{Id, Object, PickledTensor};
+use super::search::{Place, Step};
 use super::stack::Machine;
+use super::unread::Unread;
 
-/// How deep a dictionary of tensors may lie inside other objects.
-const MAX_SECTION_DEPTH: usize = 6;
-/// So many items of a list are looked into.
-const MAX_LIST: usize = 64;
 /// So many things beside the weights are named.
 const MAX_NAMED: usize = 64;
 /// So many things among the weights that are no tensors are remembered.
@@ -30,7 +28,7 @@ pub(in crate::checkpoint) struct StateDict {
     pub beside: Beside,
 }
 
-/// What a pickle holds beside the weights. All names are fit to be shown.
+/// What a pickle holds beside the weights. Keys and classes are fit to be shown.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::checkpoint) struct Beside {
     /// Keys, with the class of what is of a class that is not run.
@@ -39,171 +37,20 @@ pub(in crate::checkpoint) struct Beside {
     pub more: usize,
     /// Classes and functions that the pickle asks for, none of which was run.
     pub not_run: Vec<String>,
-    /// Things among the weights that are no tensors, with what they are.
-    pub unread: BTreeMap<String, String>,
+    /// Whether all but what is not run is such that `torch.load(weights_only=True)` reads it.
+    pub plain: bool,
+    /// Things among the weights that are no tensors, by the file's names.
+    pub unread: BTreeMap<String, Unread>,
 }
 
-/// One step from an object to one in it.
-#[derive(Clone, Copy)]
-enum Step {
-    Key(Id),
-    Attribute(Id),
-    Index(usize),
-}
-
-/// How likely named tensors are the weights that are meant. The first that differs decides.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Score {
-    /// Whether some have several numbers.
-    weights: bool,
-    /// Whether some are named as those of a trunk.
-    trunk: bool,
-    /// How many there are.
-    count: usize,
-    /// Whether the names that lead there are of no copy.
-    own: bool,
-    /// Whether the last of them is what models are called.
-    named: bool,
-}
-
-/// An object with named tensors.
-struct Candidate {
-    score: Score,
-    path: Vec<Step>,
-}
-
-/// Runs `pickle` and finds the weights.
-///
-/// They are the dictionary, or the module, with most tensors of several numbers, before all others one with a trunk's names. Of those
-/// that are equal, one that is not called a copy, then one that is called as models are, the outermost and first: an averaged
-/// model, which has a counter more, is not preferred.
-pub(in crate::checkpoint) fn state_dict(pickle: &[u8]) -> Result<StateDict, Fault> {
+/// Runs `pickle` and finds the weights, in the section that is asked for or where they likeliest are.
+pub(in crate::checkpoint) fn state_dict(pickle: &[u8], section: Option<&str>) -> Result<StateDict, Fault> {
     let mut machine = Machine::new(pickle);
     let root = machine.run()?;
-    machine.weights(root)
+    machine.weights(root, section)
 }
 
 impl Machine<'_> {
-    /// The weights reachable from `root`.
-    pub(in crate::checkpoint) fn weights(&self, root: Id) -> Result<StateDict, Fault> {
-        if let Object::Tensor(tensor) = self.object(root) {
-            return Err(Fault::Unsupported(format!(
-                "holds a single tensor of shape {:?}, not named weights; the file that is meant is another one",
-                tensor.shape
-            )));
-        }
-        let mut best: Option<Candidate> = None;
-        let (mut optimiser, mut nameless) = (false, 0);
-        let mut seen = HashSet::from([root]);
-        let mut level = vec![(root, Vec::new())];
-        for _ in 0..=MAX_SECTION_DEPTH {
-            let mut next = Vec::new();
-            for (id, path) in level {
-                let inside = self.inside(id)?;
-                if self.is_optimiser(&inside) {
-                    optimiser = true;
-                    continue;
-                }
-                if self.is_module(id) {
-                    let (tensors, _) = self.module(id)?;
-                    let weights = tensors.iter().filter(|(_, tensor)| !is_one(tensor)).count();
-                    let trunk = tensors.iter().any(|(name, _)| is_of_trunk(name));
-                    self.keep_better(&mut best, (weights, tensors.len(), trunk), &path);
-                    continue;
-                }
-                let (mut weights, mut all, mut trunk) = (0, 0, false);
-                for (step, value) in inside {
-                    match self.object(value) {
-                        Object::Tensor(tensor) if matches!(step, Step::Key(_)) => {
-                            all += 1;
-                            weights += usize::from(!is_one(tensor));
-                            trunk |= self.step_text(step).is_some_and(is_of_trunk);
-                        }
-                        Object::Tensor(_) => nameless += 1,
-                        Object::Dict(_) | Object::List(_) | Object::Tuple(_) | Object::Made(_) => {
-                            if self.is_of_optimiser(step) {
-                                optimiser = true;
-                            } else if seen.insert(value) {
-                                next.push((value, [&path[..], &[step]].concat()));
-                            }
-                        }
-                        _ => {}
-                    }
-                }
-                self.keep_better(&mut best, (weights, all, trunk), &path);
-            }
-            level = next;
-        }
-        match best {
-            Some(found) => self.state_dict(root, &found),
-            None if optimiser => Err(Fault::Unsupported(OPTIMISER.into())),
-            None if !self.foreign.is_empty() => {
-                Err(Fault::Code(self.foreign[..self.foreign.len().min(3)].join("`, `")))
-            }
-            None if nameless > 0 => {
-                let reason = format!("its pickle holds {nameless} tensors without names; a state_dict has names");
-                Err(Fault::NotWeights(reason))
-            }
-            None => Err(Fault::NotWeights("its pickle holds no dictionary of named tensors".into())),
-        }
-    }
-
-    /// Of named tensors there are so many of several numbers, so many in all, and maybe a trunk's.
-    fn keep_better(&self, best: &mut Option<Candidate>, found: (usize, usize, bool), path: &[Step]) {
-        let (weights, all, trunk) = found;
-        if all == 0 {
-            return;
-        }
-        let own = !path.iter().filter_map(|&step| self.step_text(step)).any(is_name_of_copy);
-        let named = path.last().is_none_or(|&step| self.step_text(step).is_some_and(is_name_of_model));
-        let count = if weights > 0 { weights } else { all };
-        let score = Score { weights: weights > 0, trunk, count, own, named };
-        if best.as_ref().is_none_or(|best| score > best.score) {
-            *best = Some(Candidate { score, path: path.to_vec() });
-        }
-    }
-
-    /// What is in an object, and how one gets there.
-    fn inside(&self, id: Id) -> Result<Vec<(Step, Id)>, Fault> {
-        let keys = |pairs: &[(Id, Id)], step: fn(Id) -> Step| {
-            let texts = pairs.iter().filter(|(key, _)| matches!(self.object(*key), Object::Text(_)));
-            texts.map(|&(key, value)| (step(key), value)).collect::<Vec<_>>()
-        };
-        let inside = match self.object(id) {
-            Object::Dict(pairs) => keys(pairs, Step::Key),
-            Object::Made(made) => {
-                let attributes = match made.state.map(|state| self.object(state)) {
-                    Some(Object::Dict(pairs)) => keys(pairs, Step::Attribute),
-                    _ => Vec::new(),
-                };
-                [keys(&made.items, Step::Key), attributes].concat()
-            }
-            Object::List(items) | Object::Tuple(items) => {
-                items.iter().take(MAX_LIST).enumerate().map(|(i, &item)| (Step::Index(i), item)).collect()
-            }
-            _ => Vec::new(),
-        };
-        self.look(inside.len())?;
-        Ok(inside)
-    }
-
-    /// Whether it is what an optimiser's `state_dict` gives, or an optimiser.
-    fn is_optimiser(&self, inside: &[(Step, Id)]) -> bool {
-        let has = |name| inside.iter().any(|(step, _)| self.step_text(*step) == Some(name));
-        has("state") && has("param_groups")
-    }
-
-    fn is_of_optimiser(&self, step: Step) -> bool {
-        self.step_text(step).is_some_and(is_name_of_optimiser)
-    }
-
-    fn step_text(&self, step: Step) -> Option<&str> {
-        match step {
-            Step::Key(id) | Step::Attribute(id) => self.text_of(id),
-            Step::Index(_) => None,
-        }
-    }
-
     pub(super) fn text_of(&self, id: Id) -> Option<&str> {
         match self.object(id) {
             Object::Text(text) => Some(text),
@@ -211,37 +58,37 @@ impl Machine<'_> {
         }
     }
 
-    fn state_dict(&self, root: Id, found: &Candidate) -> Result<StateDict, Fault> {
-        let mut beside = Beside { not_run: self.foreign.clone(), ..Beside::default() };
+    /// The tensors at a place that was found, and what lies beside them.
+    pub(super) fn state_dict(&self, root: Id, place: &Place) -> Result<StateDict, Fault> {
+        let mut beside = Beside { not_run: self.foreign.clone(), plain: self.plain, ..Beside::default() };
         let mut section: Vec<String> = Vec::new();
         let mut at = root;
-        for &step in &found.path {
-            let mut into = None;
+        for &(step, into) in place {
             for (other, value) in self.inside(at)? {
-                if other.is(step) {
-                    into = Some(value);
-                } else if beside.keys.len() < MAX_NAMED {
+                if other == step {
+                    continue;
+                }
+                if beside.keys.len() < MAX_NAMED {
                     beside.keys.push(self.named(&section, other, value));
                 } else {
                     beside.more += 1;
                 }
             }
             section.push(self.written(step));
-            at = into.unwrap_or(at);
+            at = into;
         }
         let mut tensors = Vec::new();
         if self.is_module(at) {
-            section.push(".state_dict()".into());
+            section.push(STATE_DICT.into());
             (tensors, beside.unread) = self.module(at)?;
         } else {
             for (step, value) in self.inside(at)? {
-                let Step::Key(key) = step else { continue };
-                let Some(name) = self.text_of(key) else { continue };
+                let Some(name) = self.key_text(step) else { continue };
                 self.name(name.len())?;
                 match self.object(value) {
                     Object::Tensor(tensor) => tensors.push((name.to_owned(), &**tensor)),
                     _ if beside.unread.len() < MAX_UNREAD => {
-                        beside.unread.insert(shown(name), self.what(value).unwrap_or("no tensor").to_owned());
+                        beside.unread.insert(name.to_owned(), self.unread(value).unwrap_or(Unread::Data));
                     }
                     _ => {}
                 }
@@ -285,17 +132,19 @@ impl Machine<'_> {
             Step::Index(index) => format!("[{index}]"),
         }
     }
-}
 
-impl Step {
-    fn is(self, other: Step) -> bool {
-        match (self, other) {
-            (Step::Key(a), Step::Key(b)) | (Step::Attribute(a), Step::Attribute(b)) => a == b,
-            (Step::Index(a), Step::Index(b)) => a == b,
-            _ => false,
+    /// A place in one text.
+    pub(super) fn section_text(&self, place: &Place, at: Id) -> String {
+        let mut steps: Vec<_> = place.iter().map(|&(step, _)| self.written(step)).collect();
+        if self.is_module(at) {
+            steps.push(STATE_DICT.into());
         }
+        joined(steps.iter().map(String::as_str))
     }
 }
+
+/// How the weights of a module are had in Python.
+pub(in crate::checkpoint) const STATE_DICT: &str = ".state_dict()";
 
 /// What is said of files without weights that an optimiser wrote.
 pub(in crate::checkpoint) const OPTIMISER: &str =
@@ -314,7 +163,7 @@ pub(in crate::checkpoint) fn joined<'s>(section: impl Iterator<Item = &'s str>) 
 }
 
 /// `optimizer`, `optim_state_dict`, `optimizer_0`, and not `optimal_model`, `optimizer_ema_model`.
-fn is_name_of_optimiser(key: &str) -> bool {
+pub(super) fn is_name_of_optimiser(key: &str) -> bool {
     const FIRST: [&str; 5] = ["optim", "optimizer", "optimizers", "optimiser", "optimisers"];
     const BEHIND: [&str; 5] = ["state", "states", "dict", "dicts", "group"];
     let mut words = key.split(['_', '.', '-']);
@@ -348,17 +197,13 @@ pub(in crate::checkpoint) fn is_name_of_copy(key: &str) -> bool {
 }
 
 /// What is called as models are, or as the best of them.
-fn is_name_of_model(key: &str) -> bool {
+pub(super) fn is_name_of_model(key: &str) -> bool {
     const MODELS: [&str; 8] =
         ["model", "state_dict", "model_state_dict", "model_state", "net", "network", "weights", "student"];
     MODELS.contains(&key) || key[..key.floor_char_boundary(MAX_LOOKED)].to_ascii_lowercase().contains("best")
 }
 
 /// Whether a weight is named as those of SAM2's trunk are, or of another network of its kind.
-fn is_of_trunk(name: &str) -> bool {
+pub(super) fn is_of_trunk(name: &str) -> bool {
     ["blocks.", "patch_embed."].iter().any(|word| name.contains(word))
-}
-
-fn is_one(tensor: &PickledTensor) -> bool {
-    tensor.shape.iter().all(|&size| size == 1)
 }

@@ -4,9 +4,6 @@ use std::borrow::Cow;
 
 use crate::checkpoint::error::Fault;
 
-/// Largest pickle read, in bytes. That of a Large SAM2-UNet checkpoint has 0.3 MB, with an optimiser's state 1 MB.
-pub(in crate::checkpoint) const MAX_PICKLE: u64 = 64 << 20;
-
 /// The bytes of a pickle, read from front to back.
 #[derive(Default)]
 pub(super) struct Input<'p> {

@@ -18,4 +18,6 @@ pub(super) mod module;
 pub(super) mod object;
 pub(super) mod rare;
 pub(super) mod run;
+pub(super) mod search;
 pub(super) mod stack;
+pub(super) mod unread;

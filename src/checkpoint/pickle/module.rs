@@ -6,6 +6,7 @@ use crate::checkpoint::error::Fault;
 
 use super::object::{Id, Object, PickledTensor};
 use super::stack::Machine;
+use super::unread::Unread;
 
 /// How deep modules may lie in each other.
 const MAX_DEPTH: usize = 64;
@@ -15,7 +16,7 @@ const MAX_ATTRIBUTES: usize = 64;
 const MAX_MODULES: usize = 100_000;
 
 /// Named tensors, and what stands in place of others.
-type Found<'m> = (Vec<(String, &'m PickledTensor)>, BTreeMap<String, String>);
+type Found<'m> = (Vec<(String, &'m PickledTensor)>, BTreeMap<String, Unread>);
 
 impl Machine<'_> {
     /// Whether it has what every `torch.nn.Module` has.
@@ -81,7 +82,7 @@ impl Machine<'_> {
                     Object::None => {}
                     Object::Tensor(tensor) => tensors.push((full(), &**tensor)),
                     _ if self.is_module(value) => inner.push((value, full() + ".", depth + 1)),
-                    _ => drop(others.insert(full(), self.what(value).unwrap_or("no tensor").to_owned())),
+                    _ => drop(others.insert(full(), self.unread(value).unwrap_or(Unread::Data))),
                 }
             }
             // the first is taken first

@@ -50,6 +50,8 @@ pub(super) enum Object<'p> {
 pub(super) struct Made {
     /// The class or function.
     pub(super) class: u32,
+    /// What it was called with, if that stood in one object.
+    pub(super) arguments: Option<Id>,
     /// What was set as in a dictionary.
     pub(super) items: Vec<(Id, Id)>,
     /// Its attributes, if they were set.

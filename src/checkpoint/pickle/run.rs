@@ -3,8 +3,12 @@
 use crate::checkpoint::error::Fault;
 
 use super::allowed::allowed;
+use super::object::Known;
 use super::object::{Id, Object};
-use super::stack::{MAX_OBJECTS, Machine, too_much, underflow};
+use super::stack::{Machine, underflow};
+
+/// The protocol of which `torch.load(weights_only=True)` knows all instructions.
+const PLAIN_PROTOCOL: u8 = 2;
 
 impl<'p> Machine<'p> {
     /// Executes instructions until `STOP`; gives the object left on the stack.
@@ -18,18 +22,14 @@ impl<'p> Machine<'p> {
                     if protocol > 5 {
                         return Err(Fault::Damaged(format!("its pickle says protocol {protocol}; there are 5")));
                     }
+                    self.plain &= protocol == PLAIN_PROTOCOL;
                 }
                 0x95 => {
                     self.input.take(8)?;
                 }
                 b'.' => return self.pop(),
                 // MARK, POP, POP_MARK, DUP
-                b'(' => {
-                    if self.marks.len() >= MAX_OBJECTS {
-                        return Err(too_much());
-                    }
-                    self.marks.push(self.stack.len());
-                }
+                b'(' => self.mark()?,
                 b'0' => {
                     self.pop()?;
                 }
@@ -167,6 +167,7 @@ impl<'p> Machine<'p> {
                         self.pop()?;
                     }
                     let (arguments, callable) = (self.pop()?, self.pop()?);
+                    self.plain &= code == b'R';
                     let made = self.call(callable, arguments)?;
                     self.push(made)?;
                 }
@@ -200,7 +201,7 @@ impl<'p> Machine<'p> {
                     self.remember(slot)?;
                 }
                 0x94 => {
-                    let slot = u32::try_from(self.memo.len()).map_err(|_| too_much())?;
+                    let slot = u32::try_from(self.memo.len()).map_err(|_| self.too_much())?;
                     self.remember(slot)?;
                 }
                 b'h' => {
@@ -211,7 +212,10 @@ impl<'p> Machine<'p> {
                     let slot = u32::from_le_bytes(self.input.array()?);
                     self.recall(slot)?;
                 }
-                other => self.rare(other, at)?,
+                other => {
+                    self.plain = false;
+                    self.rare(other, at)?;
+                }
             }
         }
     }
@@ -219,10 +223,23 @@ impl<'p> Machine<'p> {
     /// What a module and a name in it stand for.
     pub(super) fn global(&mut self, module: &str, name: &str) -> Result<(), Fault> {
         let object = match allowed(module, name) {
-            Some(known) => Object::Known(known),
+            Some(known) => {
+                self.plain &= is_plain(module, name, known);
+                Object::Known(known)
+            }
             None => Object::Foreign(self.foreign(module, name)?),
         };
         self.push(object)
+    }
+}
+
+/// Whether `torch.load(weights_only=True)` knows it too.
+fn is_plain(module: &str, name: &str, known: Known) -> bool {
+    match (module, name) {
+        ("builtins", name) => ["set", "complex"].contains(&name),
+        ("__builtin__", name) => name == "set",
+        ("collections", "defaultdict") => false,
+        _ => known != Known::Reconstruct,
     }
 }
 

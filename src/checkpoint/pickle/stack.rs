@@ -4,22 +4,29 @@ use std::cell::Cell;
 use std::collections::HashMap;
 
 use crate::checkpoint::error::Fault;
-use crate::checkpoint::shown::shown;
+use crate::checkpoint::python::CODE;
+use crate::checkpoint::shown::{FILE, shown};
 
-use super::input::{Input, MAX_PICKLE};
+use super::input::Input;
 use super::object::{Id, Made, Object};
 
-/// Most objects built.
-pub(super) const MAX_OBJECTS: usize = 1_000_000;
+/// Most objects built, whatever the pickle's length.
+pub(super) const MAX_OBJECTS: usize = 16_000_000;
+/// So many a pickle of any length may build. Longer ones may have one for every [`BYTES_OF_OBJECT`] bytes.
+const FEW_OBJECTS: usize = 1_000_000;
+const BYTES_OF_OBJECT: usize = 4;
+/// Whole numbers below this are one object each, however often they stand there.
+const SHARED_INTS: i64 = 256;
 /// Most different classes and functions that are not run.
 const MAX_FOREIGN: usize = 1000;
 /// So many items are looked at in the search for weights. Objects that share items could make it endless.
-const MAX_LOOKS: usize = 16 * MAX_OBJECTS;
+const MAX_LOOKS: usize = 2 * MAX_OBJECTS;
 /// Longest name of a class or function, in bytes.
 const MAX_GLOBAL: usize = 1024;
+/// Most bytes that names of weights have in all.
+const MAX_NAMES: usize = 64 << 20;
 
 /// The stack machine: its objects, its stack and its memo.
-#[derive(Default)]
 pub(super) struct Machine<'p> {
     pub(super) input: Input<'p>,
     pub(super) objects: Vec<Object<'p>>,
@@ -35,12 +42,33 @@ pub(super) struct Machine<'p> {
     /// Bytes of the names of weights that were looked at.
     named: Cell<usize>,
     known_foreign: HashMap<String, u32>,
+    /// Most objects that may be built, stacked, remembered or copied.
+    limit: usize,
+    /// Whether the pickle has only what `torch.load(weights_only=True)` reads, as far as what is not run goes unasked.
+    pub(super) plain: bool,
+    /// Objects that many places share, once they were built: by their numbers in [`shared`](Self::shared).
+    shared: [Option<Id>; 4 + SHARED_INTS as usize],
 }
 
 impl<'p> Machine<'p> {
     /// Before the first instruction of `pickle`.
     pub(super) fn new(pickle: &'p [u8]) -> Self {
-        Self { input: Input { bytes: pickle, position: 0 }, ..Self::default() }
+        let limit = (FEW_OBJECTS + pickle.len() / BYTES_OF_OBJECT).min(MAX_OBJECTS);
+        Self {
+            input: Input { bytes: pickle, position: 0 },
+            objects: Vec::new(),
+            stack: Vec::new(),
+            marks: Vec::new(),
+            memo: HashMap::new(),
+            foreign: Vec::new(),
+            copied: 0,
+            looked: Cell::new(0),
+            named: Cell::new(0),
+            known_foreign: HashMap::new(),
+            limit,
+            plain: true,
+            shared: [None; _],
+        }
     }
 
     pub(super) fn object(&self, id: Id) -> &Object<'p> {
@@ -49,17 +77,31 @@ impl<'p> Machine<'p> {
     }
 
     pub(super) fn push(&mut self, object: Object<'p>) -> Result<(), Fault> {
-        if self.objects.len() >= MAX_OBJECTS {
-            return Err(too_much());
+        // long lists of numbers would be mostly these
+        let place = match object {
+            Object::None => Some(0),
+            Object::Bool(value) => Some(1 + usize::from(value)),
+            Object::Plain => Some(3),
+            Object::Int(value @ 0..SHARED_INTS) => Some(4 + value as usize),
+            _ => None,
+        };
+        if let Some(id) = place.and_then(|place| self.shared[place]) {
+            return self.push_id(id);
+        }
+        if self.objects.len() >= self.limit {
+            return Err(self.too_much());
         }
         let id = self.objects.len() as Id;
         self.objects.push(object);
+        if let Some(place) = place {
+            self.shared[place] = Some(id);
+        }
         self.push_id(id)
     }
 
     pub(super) fn push_id(&mut self, id: Id) -> Result<(), Fault> {
-        if self.stack.len() >= MAX_OBJECTS {
-            return Err(too_much());
+        if self.stack.len() >= self.limit {
+            return Err(self.too_much());
         }
         self.stack.push(id);
         Ok(())
@@ -130,9 +172,18 @@ impl<'p> Machine<'p> {
         Ok(())
     }
 
+    /// Begins a stretch that others close, at the top of the stack.
+    pub(super) fn mark(&mut self) -> Result<(), Fault> {
+        if self.marks.len() >= self.limit {
+            return Err(self.too_much());
+        }
+        self.marks.push(self.stack.len());
+        Ok(())
+    }
+
     /// An object of a class that is not run.
     pub(super) fn made(class: u32) -> Object<'p> {
-        Object::Made(Made { class, items: Vec::new(), state: None })
+        Object::Made(Made { class, arguments: None, items: Vec::new(), state: None })
     }
 
     /// A class or function that is not run.
@@ -163,7 +214,7 @@ impl<'p> Machine<'p> {
     /// Counts items that are copied.
     pub(super) fn copy(&mut self, items: usize) -> Result<(), Fault> {
         self.copied = self.copied.saturating_add(items);
-        if self.copied > MAX_OBJECTS { Err(too_much()) } else { Ok(()) }
+        if self.copied > self.limit { Err(self.too_much()) } else { Ok(()) }
     }
 
     /// Counts items that are looked at.
@@ -178,16 +229,16 @@ impl<'p> Machine<'p> {
     /// Counts bytes of names of weights. Objects that share a long name could make them endless.
     pub(super) fn name(&self, bytes: usize) -> Result<(), Fault> {
         self.named.set(self.named.get().saturating_add(bytes));
-        if self.named.get() as u64 > MAX_PICKLE {
-            return Err(Fault::Damaged(format!("the names of its weights have more than {MAX_PICKLE} bytes")));
+        if self.named.get() > MAX_NAMES {
+            return Err(Fault::Damaged(format!("the names of its weights have more than {MAX_NAMES} bytes")));
         }
         Ok(())
     }
 
     pub(super) fn remember(&mut self, slot: u32) -> Result<(), Fault> {
         let top = self.top()?;
-        if self.memo.len() >= MAX_OBJECTS {
-            return Err(too_much());
+        if self.memo.len() >= self.limit {
+            return Err(self.too_much());
         }
         self.memo.insert(slot, top);
         Ok(())
@@ -208,12 +259,16 @@ impl<'p> Machine<'p> {
             _ => Err(Fault::Damaged("its pickle has something else where a name belongs".into())),
         }
     }
+
+    pub(super) fn too_much(&self) -> Fault {
+        Fault::Unsupported(format!(
+            "its pickle builds more than {} objects, more than are read of one of its length; save its weights alone, where they \
+             are d[\"model\"], in Python: d = torch.load({FILE}, weights_only=False); torch.save(d[\"model\"], \"weights.pth\"){CODE}",
+            self.limit
+        ))
+    }
 }
 
 pub(super) fn underflow() -> Fault {
     Fault::Damaged("its pickle takes more from the stack than it put there".into())
-}
-
-pub(super) fn too_much() -> Fault {
-    Fault::Damaged(format!("its pickle builds more than {MAX_OBJECTS} objects"))
 }

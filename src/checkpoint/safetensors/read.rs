@@ -53,6 +53,7 @@ pub(in crate::checkpoint) fn read_header(bytes: &[u8]) -> Result<Contents, Fault
                 shape: info.shape.clone(),
                 location: Location::Contiguous(start + from..start + to),
                 part: 0,
+                in_file: name.clone(),
             };
             (name, tensor)
         })

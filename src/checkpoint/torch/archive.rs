@@ -11,12 +11,14 @@ use super::entries::{Archive, bad_entry, read_entry};
 use crate::checkpoint::bytes::FileBytes;
 use crate::checkpoint::error::Fault;
 use crate::checkpoint::pickle::found::state_dict;
-use crate::checkpoint::pickle::input::MAX_PICKLE;
 use crate::checkpoint::python::UNSAFE;
-use crate::checkpoint::shown::FILE;
+use crate::checkpoint::shown::{FILE, shown};
 use crate::checkpoint::tensor::{Location, Tensor};
 
-pub(in crate::checkpoint) fn open(bytes: FileBytes) -> Result<Contents, Fault> {
+/// Largest compressed pickle that is unpacked, in bytes. That of a Large SAM2-UNet checkpoint has 0.3 MB, with an optimiser's state 1 MB.
+const MAX_PICKLE: u64 = 64 << 20;
+
+pub(in crate::checkpoint) fn open(bytes: FileBytes, section: Option<&str>) -> Result<Contents, Fault> {
     let length = bytes.as_ref().len() as u64;
     // PyTorch's archives begin with the file. A search for their start is misled by some names of that length.
     let config = Config { archive_offset: ArchiveOffset::Known(0) };
@@ -41,7 +43,7 @@ pub(in crate::checkpoint) fn open(bytes: FileBytes) -> Result<Contents, Fault> {
         .index_for_name(&format!("{root}data.pkl"))
         .ok_or_else(|| Fault::Damaged("the archive lost its data.pkl".into()))?;
     let pickle = read_entry(&mut zip, pickle_index, MAX_PICKLE)?;
-    let found = state_dict(&pickle)?;
+    let found = state_dict(&pickle, section)?;
 
     let mut archive = Archive::new(zip);
     let mut known: HashMap<String, usize> = HashMap::new();
@@ -64,9 +66,28 @@ pub(in crate::checkpoint) fn open(bytes: FileBytes) -> Result<Contents, Fault> {
         }
         let location =
             Location::Strided { storage, offset: tensor.offset, strides: tensor.strides, negative: tensor.negative };
-        tensors.insert(name, Tensor { dtype: tensor.dtype, shape: tensor.shape, location, part: 0 });
+        let in_file = name.clone();
+        tensors.insert(name, Tensor { dtype: tensor.dtype, shape: tensor.shape, location, part: 0, in_file });
     }
     Ok(Contents { storages: Storages::Archive(archive), section: found.section, tensors, beside: found.beside })
+}
+
+/// What a zip archive without `data.pkl` is.
+fn not_of_torch(zip: &ZipArchive<Cursor<FileBytes>>) -> Fault {
+    let name = |endings: &[&str]| {
+        let mut names = zip.file_names_raw().filter_map(|name| std::str::from_utf8(name).ok());
+        names.find(|name| endings.iter().any(|ending| name.ends_with(ending))).map(shown)
+    };
+    if let Some(name) = name(&[".pth", ".pt", ".ckpt", ".bin", ".safetensors"]) {
+        return Fault::Unsupported(format!("is a zip archive around {name}; unpack it (unzip), and give that file"));
+    }
+    if name(&[".npy"]).is_some() {
+        return Fault::Unsupported(format!(
+            "is an archive of NumPy arrays (.npz); in Python: import numpy, torch; d = numpy.load({FILE}); \
+             torch.save({{k: torch.as_tensor(d[k]) for k in d}}, \"weights.pth\")"
+        ));
+    }
+    Fault::NotWeights("a zip archive that torch.save did not write (it has no data.pkl)".into())
 }
 
 /// The folder inside of the archive that everything lies in, with its slash; it may be empty.
@@ -77,7 +98,7 @@ fn root(zip: &ZipArchive<Cursor<FileBytes>>) -> Result<String, Fault> {
             let root = name.strip_suffix("data.pkl")?;
             (root.is_empty() || root.find('/') == Some(root.len() - 1)).then(|| root.to_owned())
         })
-        .ok_or_else(|| Fault::NotWeights("a zip archive that torch.save did not write (it has no data.pkl)".into()))?;
+        .ok_or_else(|| not_of_torch(zip))?;
     if zip.index_for_name(&format!("{root}constants.pkl")).is_some() {
         return Err(Fault::Unsupported(format!(
             "a TorchScript archive, which holds code; save its weights in Python: \

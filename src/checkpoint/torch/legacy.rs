@@ -16,7 +16,7 @@ use crate::checkpoint::tensor::{Dtype, Location, Tensor};
 /// The protocol of all such files.
 const PROTOCOL: i64 = 1001;
 
-pub(in crate::checkpoint) fn open(bytes: &[u8]) -> Result<Contents, Fault> {
+pub(in crate::checkpoint) fn open(bytes: &[u8], section: Option<&str>) -> Result<Contents, Fault> {
     let mut chain = Chain::new(bytes);
     // the magic number has been seen; it has more digits than are read here
     chain.number()?;
@@ -27,7 +27,7 @@ pub(in crate::checkpoint) fn open(bytes: &[u8]) -> Result<Contents, Fault> {
     if chain.little_endian()? == Some(false) {
         return Err(Fault::Unsupported("was written on a big-endian machine; load and save it again there".into()));
     }
-    let Saved { found, storages } = chain.saved()?;
+    let Saved { found, storages } = chain.saved(section)?;
     let order = chain.names()?;
     let stretches = stretches(bytes, chain.position(), &order, &storages)?;
 
@@ -45,7 +45,8 @@ pub(in crate::checkpoint) fn open(bytes: &[u8]) -> Result<Contents, Fault> {
         }
         let location =
             Location::Strided { storage, offset: tensor.offset, strides: tensor.strides, negative: tensor.negative };
-        tensors.insert(name, Tensor { dtype: tensor.dtype, shape: tensor.shape, location, part: 0 });
+        let in_file = name.clone();
+        tensors.insert(name, Tensor { dtype: tensor.dtype, shape: tensor.shape, location, part: 0, in_file });
     }
     Ok(Contents { storages: Storages::Stretches(stretches), section: found.section, tensors, beside: found.beside })
 }
@@ -86,10 +87,12 @@ fn stretches(
     Ok(stretches)
 }
 
-/// Bytes of a number, of complex ones too: what follows them must be found.
+/// Bytes of a number, of complex and quantised ones too: what follows them must be found.
 fn width(dtype: Option<Dtype>) -> Option<u64> {
     match dtype {
         None => Some(1),
+        Some(Dtype::Other("qint8" | "quint8")) => Some(1),
+        Some(Dtype::Other("qint32")) => Some(4),
         Some(Dtype::Other("complex64")) => Some(8),
         Some(Dtype::Other("complex128")) => Some(16),
         Some(dtype) => dtype.bytes(),

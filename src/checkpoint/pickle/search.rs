@@ -1,0 +1,262 @@
+//! The search for the weights among the objects of a pickle.
+
+use std::collections::HashSet;
+
+use crate::checkpoint::error::Fault;
+use crate::checkpoint::shown::shown;
+
+use super::found::{OPTIMISER, StateDict, is_name_of_copy, is_name_of_model, is_name_of_optimiser, is_of_trunk};
+use super::object::{Id, Object, PickledTensor};
+use super::stack::Machine;
+
+/// How deep a dictionary of tensors may lie inside other objects.
+const MAX_SECTION_DEPTH: usize = 64;
+/// So many sections are named where the one asked for is not there.
+const MAX_SECTIONS: usize = 8;
+
+/// One step from an object to one in it.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Step {
+    Key(Id),
+    Attribute(Id),
+    /// A number, as lists have them and dictionaries may.
+    Index(i64),
+}
+
+/// How one came to an object.
+struct Way {
+    id: Id,
+    /// The way to the object that it is in, and the step from there; the root has none.
+    from: Option<(usize, Step)>,
+    depth: usize,
+}
+
+/// How likely named tensors are the weights that are meant. The first that differs decides.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Score {
+    /// Whether they are read; what is not is looked at to say how to bring it.
+    read: bool,
+    /// Whether some have several numbers.
+    weights: bool,
+    /// Whether some are named as those of a trunk.
+    trunk: bool,
+    /// How many there are.
+    count: usize,
+    /// Whether the names that lead there are of no copy.
+    own: bool,
+    /// Whether the last of them is what models are called.
+    named: bool,
+}
+
+/// What is counted of an object's named tensors.
+#[derive(Default)]
+struct Counted {
+    /// Tensors of several numbers.
+    weights: usize,
+    all: usize,
+    trunk: bool,
+    /// What stands where a trunk has weights, and is not read.
+    unread: usize,
+}
+
+/// Where the weights are: steps from the root, each with the object that it leads to.
+pub(super) type Place = Vec<(Step, Id)>;
+
+impl Machine<'_> {
+    /// The weights reachable from `root`: in the section that is asked for, or the likeliest ones.
+    ///
+    /// These are the dictionary, or the module, with most tensors of several numbers, before all others one with a trunk's names. Of
+    /// those that are equal, one that is not called a copy, then one that is called as models are, the outermost and first: an averaged
+    /// model, which has a counter more, is not preferred.
+    pub(in crate::checkpoint) fn weights(&self, root: Id, section: Option<&str>) -> Result<StateDict, Fault> {
+        if let Object::Tensor(tensor) = self.object(root) {
+            return Err(Fault::Unsupported(format!(
+                "holds a single tensor of shape {:?}, not named weights; the file that is meant is another one",
+                tensor.shape
+            )));
+        }
+        let mut best: Option<(Score, usize)> = None;
+        let mut others = Vec::new();
+        let (mut optimiser, mut nameless) = (false, 0);
+        let mut seen = HashSet::from([root]);
+        let mut ways = vec![Way { id: root, from: None, depth: 0 }];
+        let mut at = 0;
+        // those of one depth after those of the one before
+        while let Some(&Way { id, depth, .. }) = ways.get(at) {
+            let mut counted = Counted::default();
+            let inside = self.inside(id)?;
+            if self.is_optimiser(&inside) && section.is_none() {
+                optimiser = true;
+            } else if self.is_module(id) {
+                counted = self.counted_in_module(id)?;
+            } else {
+                for (step, value) in inside {
+                    match self.object(value) {
+                        Object::Tensor(tensor) => match self.key_text(step) {
+                            Some(name) => counted.add(name, tensor),
+                            None => nameless += 1,
+                        },
+                        Object::Dict(_) | Object::List(_) | Object::Tuple(_) | Object::Made(_) => {
+                            let could_be = |value| self.unread(value).is_some_and(|what| what.as_tensor().is_some());
+                            if self.key_text(step).is_some_and(is_of_trunk) && could_be(value) {
+                                counted.unread += 1;
+                            }
+                            if section.is_none() && self.step_text(step).is_some_and(is_name_of_optimiser) {
+                                optimiser = true;
+                            } else if depth < MAX_SECTION_DEPTH && seen.insert(value) {
+                                ways.push(Way { id: value, from: Some((at, step)), depth: depth + 1 });
+                            }
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            if counted.all + counted.unread > 0 {
+                let place = self.place(&ways, at);
+                let text = || self.section_text(&place, id);
+                match section {
+                    None => {
+                        let score = self.score(&counted, &place);
+                        if best.is_none_or(|(best, _)| score > best) {
+                            best = Some((score, at));
+                        }
+                    }
+                    Some(asked) if asked == text() || text().strip_suffix(".state_dict()") == Some(asked) => {
+                        best = Some((self.score(&counted, &place), at));
+                        break;
+                    }
+                    Some(_) if counted.all > 0 && others.len() <= MAX_SECTIONS => others.push(text()),
+                    Some(_) => {}
+                }
+            }
+            at += 1;
+        }
+        match (best, section) {
+            (Some((_, way)), _) => self.state_dict(root, &self.place(&ways, way)),
+            (None, Some(section)) => Err(no_section(section, others)),
+            (None, None) if optimiser => Err(Fault::Unsupported(OPTIMISER.into())),
+            (None, None) if !self.foreign.is_empty() => {
+                Err(Fault::Code(self.foreign[..self.foreign.len().min(3)].join("`, `")))
+            }
+            (None, None) if nameless > 0 => {
+                let reason = format!("its pickle holds {nameless} tensors without names; a state_dict has names");
+                Err(Fault::NotWeights(reason))
+            }
+            (None, None) => Err(Fault::NotWeights("its pickle holds no dictionary of named tensors".into())),
+        }
+    }
+
+    fn counted_in_module(&self, id: Id) -> Result<Counted, Fault> {
+        let mut counted = Counted::default();
+        let (tensors, unread) = self.module(id)?;
+        tensors.iter().for_each(|(name, tensor)| counted.add(name, tensor));
+        counted.unread = unread.keys().filter(|name| is_of_trunk(name)).count();
+        Ok(counted)
+    }
+
+    fn score(&self, counted: &Counted, place: &Place) -> Score {
+        let &Counted { weights, all, trunk, unread } = counted;
+        let own = !place.iter().filter_map(|&(step, _)| self.step_text(step)).any(is_name_of_copy);
+        let named = place.last().is_none_or(|&(step, _)| self.step_text(step).is_some_and(is_name_of_model));
+        let count = if weights > 0 { weights } else { all.max(unread) };
+        Score { read: all > 0, weights: weights > 0, trunk: trunk || unread > 0, count, own, named }
+    }
+
+    /// The steps that lead to one of the objects that were found.
+    fn place(&self, ways: &[Way], mut at: usize) -> Place {
+        let mut place = Vec::new();
+        while let Some((before, step)) = ways[at].from {
+            place.push((step, ways[at].id));
+            at = before;
+        }
+        place.reverse();
+        place
+    }
+
+    /// What is in an object, and how one gets there.
+    pub(super) fn inside(&self, id: Id) -> Result<Vec<(Step, Id)>, Fault> {
+        let keys = |pairs: &[(Id, Id)], step: fn(Id) -> Step| {
+            let step = |key: Id| match *self.object(key) {
+                Object::Text(_) => Some(step(key)),
+                Object::Int(number) => Some(Step::Index(number)),
+                _ => None,
+            };
+            pairs.iter().filter_map(|&(key, value)| Some((step(key)?, value))).collect::<Vec<_>>()
+        };
+        let numbered =
+            |items: &[Id]| items.iter().zip(0..).map(|(&item, i)| (Step::Index(i), item)).collect::<Vec<_>>();
+        let attributes = |state: Id| match self.object(state) {
+            Object::Dict(pairs) => keys(pairs, Step::Attribute),
+            _ => Vec::new(),
+        };
+        let inside = match self.object(id) {
+            Object::Dict(pairs) => keys(pairs, Step::Key),
+            Object::Made(made) => {
+                let state = match made.state.map(|state| (state, self.object(state))) {
+                    // of a class with `__slots__`: what is in its dictionary, and in its slots
+                    Some((_, Object::Tuple(both))) if both.len() == 2 => {
+                        both.iter().flat_map(|&part| attributes(part)).collect()
+                    }
+                    Some((state, _)) => attributes(state),
+                    None => Vec::new(),
+                };
+                // a named tuple is called with its items
+                let items = match made.arguments.map(|arguments| self.object(arguments)) {
+                    Some(Object::Tuple(items)) => numbered(items),
+                    _ => Vec::new(),
+                };
+                [keys(&made.items, Step::Key), state, items].concat()
+            }
+            Object::List(items) | Object::Tuple(items) => numbered(items),
+            _ => Vec::new(),
+        };
+        self.look(inside.len())?;
+        Ok(inside)
+    }
+
+    /// Whether it is what an optimiser's `state_dict` gives, or an optimiser.
+    fn is_optimiser(&self, inside: &[(Step, Id)]) -> bool {
+        let has = |name| inside.iter().any(|(step, _)| self.step_text(*step) == Some(name));
+        has("state") && has("param_groups")
+    }
+
+    pub(super) fn step_text(&self, step: Step) -> Option<&str> {
+        match step {
+            Step::Key(id) | Step::Attribute(id) => self.text_of(id),
+            Step::Index(_) => None,
+        }
+    }
+
+    /// The text of a key.
+    pub(super) fn key_text(&self, step: Step) -> Option<&str> {
+        match step {
+            Step::Key(id) => self.text_of(id),
+            Step::Attribute(_) | Step::Index(_) => None,
+        }
+    }
+}
+
+impl Counted {
+    fn add(&mut self, name: &str, tensor: &PickledTensor) {
+        self.all += 1;
+        self.weights += usize::from(tensor.shape.iter().any(|&size| size != 1));
+        self.trunk |= is_of_trunk(name);
+    }
+}
+
+/// There are weights, and not where they were asked for.
+fn no_section(asked: &str, mut others: Vec<String>) -> Fault {
+    let more = if others.len() > MAX_SECTIONS { ", and more" } else { "" };
+    others.truncate(MAX_SECTIONS);
+    let named: Vec<_> = others
+        .iter()
+        .map(|section| match section.is_empty() {
+            true => "at the top (\"\")".to_owned(),
+            false => format!("`{}`", shown(section)),
+        })
+        .collect();
+    Fault::Unsupported(match &named[..] {
+        [] => format!("has no named tensors in section `{}`, and none elsewhere", shown(asked)),
+        _ => format!("has no named tensors in section `{}`; they are in: {}{more}", shown(asked), named.join(", ")),
+    })
+}

@@ -1,0 +1,30 @@
+//! Words of a command line, as a shell takes them.
+
+/// A word in quotes where it has characters that mean something to a shell.
+pub(crate) fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_-./+=:,@%".contains(c);
+    match !text.is_empty() && text.chars().all(plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shell_word;
+
+    #[test]
+    fn words_are_quoted_where_a_shell_would_change_them() {
+        for (text, word) in [
+            ("runs/a-b_1.pth", "runs/a-b_1.pth"),
+            ("läufe/a", "läufe/a"),
+            ("", "''"),
+            ("my model", "'my model'"),
+            ("it's", r"'it'\''s'"),
+            ("$(id)", "'$(id)'"),
+            ("[0].x", "'[0].x'"),
+        ] {
+            assert_eq!(shell_word(text), word);
+        }
+    }
+}
