@@ -159,7 +159,7 @@ fn nearly_no_file_is_long() {
 
 /// The layers, bottom up; those of one row may know each other, as long as that makes no circle of files.
 const LAYERS: [&[&str]; 6] = [
-    &["choice", "digest", "files", "group", "kernels", "shard"],
+    &["choice", "digest", "files", "group", "kernels", "shard", "shell"],
     &["data", "nn"],
     &["checkpoint", "metrics", "device"],
     &["train", "predict"],

@@ -14,7 +14,8 @@ use super::file::WeightFile;
 use super::format::Format;
 use super::layout::{Layout, Part, published_part};
 use super::load::classes_of;
-use super::pickle::found::{Beside, joined};
+use super::pickle::found::Beside;
+use super::pickle::words::joined;
 use super::shown::shown;
 
 /// So many things beside the weights are named.

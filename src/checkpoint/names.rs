@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::Fault;
 use super::layout::{Layout, Part, Spelling, published_part};
-use super::pickle::found::is_name_of_copy;
+use super::pickle::words::is_name_of_copy;
 use super::shown::shown;
 use super::tensor::Tensor;
 

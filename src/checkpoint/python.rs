@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::format::Format;
-use super::pickle::found::STATE_DICT;
+use super::pickle::words::STATE_DICT;
 use super::shown::{python_text, quoted};
 
 /// So many classes that a file asks for are named.

@@ -5,23 +5,16 @@ use std::collections::HashSet;
 use crate::checkpoint::error::Fault;
 use crate::checkpoint::shown::shown;
 
-use super::found::{OPTIMISER, StateDict, is_name_of_copy, is_name_of_model, is_name_of_optimiser, is_of_trunk};
+use super::found::StateDict;
 use super::object::{Id, Object, PickledTensor};
+use super::place::{Place, Step};
 use super::stack::Machine;
+use super::words::{OPTIMISER, STATE_DICT, is_name_of_copy, is_name_of_model, is_name_of_optimiser, is_of_trunk};
 
 /// How deep a dictionary of tensors may lie inside other objects.
 const MAX_SECTION_DEPTH: usize = 64;
 /// So many sections are named where the one asked for is not there.
 const MAX_SECTIONS: usize = 8;
-
-/// One step from an object to one in it.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Step {
-    Key(Id),
-    Attribute(Id),
-    /// A number, as lists have them and dictionaries may.
-    Index(i64),
-}
 
 /// How one came to an object.
 struct Way {
@@ -59,8 +52,12 @@ struct Counted {
     unread: usize,
 }
 
-/// Where the weights are: steps from the root, each with the object that it leads to.
-pub(super) type Place = Vec<(Step, Id)>;
+/// Runs `pickle` and finds the weights, in the section that is asked for or where they likeliest are.
+pub(in crate::checkpoint) fn state_dict(pickle: &[u8], section: Option<&str>) -> Result<StateDict, Fault> {
+    let mut machine = Machine::new(pickle);
+    let root = machine.run()?;
+    machine.weights(root, section)
+}
 
 impl Machine<'_> {
     /// The weights reachable from `root`: in the section that is asked for, or the likeliest ones.
@@ -121,7 +118,7 @@ impl Machine<'_> {
                             best = Some((score, at));
                         }
                     }
-                    Some(asked) if asked == text() || text().strip_suffix(".state_dict()") == Some(asked) => {
+                    Some(asked) if asked == text() || text().strip_suffix(STATE_DICT) == Some(asked) => {
                         best = Some((self.score(&counted, &place), at));
                         break;
                     }
@@ -173,66 +170,10 @@ impl Machine<'_> {
         place
     }
 
-    /// What is in an object, and how one gets there.
-    pub(super) fn inside(&self, id: Id) -> Result<Vec<(Step, Id)>, Fault> {
-        let keys = |pairs: &[(Id, Id)], step: fn(Id) -> Step| {
-            let step = |key: Id| match *self.object(key) {
-                Object::Text(_) => Some(step(key)),
-                Object::Int(number) => Some(Step::Index(number)),
-                _ => None,
-            };
-            pairs.iter().filter_map(|&(key, value)| Some((step(key)?, value))).collect::<Vec<_>>()
-        };
-        let numbered =
-            |items: &[Id]| items.iter().zip(0..).map(|(&item, i)| (Step::Index(i), item)).collect::<Vec<_>>();
-        let attributes = |state: Id| match self.object(state) {
-            Object::Dict(pairs) => keys(pairs, Step::Attribute),
-            _ => Vec::new(),
-        };
-        let inside = match self.object(id) {
-            Object::Dict(pairs) => keys(pairs, Step::Key),
-            Object::Made(made) => {
-                let state = match made.state.map(|state| (state, self.object(state))) {
-                    // of a class with `__slots__`: what is in its dictionary, and in its slots
-                    Some((_, Object::Tuple(both))) if both.len() == 2 => {
-                        both.iter().flat_map(|&part| attributes(part)).collect()
-                    }
-                    Some((state, _)) => attributes(state),
-                    None => Vec::new(),
-                };
-                // a named tuple is called with its items
-                let items = match made.arguments.map(|arguments| self.object(arguments)) {
-                    Some(Object::Tuple(items)) => numbered(items),
-                    _ => Vec::new(),
-                };
-                [keys(&made.items, Step::Key), state, items].concat()
-            }
-            Object::List(items) | Object::Tuple(items) => numbered(items),
-            _ => Vec::new(),
-        };
-        self.look(inside.len())?;
-        Ok(inside)
-    }
-
     /// Whether it is what an optimiser's `state_dict` gives, or an optimiser.
     fn is_optimiser(&self, inside: &[(Step, Id)]) -> bool {
         let has = |name| inside.iter().any(|(step, _)| self.step_text(*step) == Some(name));
         has("state") && has("param_groups")
-    }
-
-    pub(super) fn step_text(&self, step: Step) -> Option<&str> {
-        match step {
-            Step::Key(id) | Step::Attribute(id) => self.text_of(id),
-            Step::Index(_) => None,
-        }
-    }
-
-    /// The text of a key.
-    pub(super) fn key_text(&self, step: Step) -> Option<&str> {
-        match step {
-            Step::Key(id) => self.text_of(id),
-            Step::Attribute(_) | Step::Index(_) => None,
-        }
     }
 }
 

@@ -10,7 +10,7 @@ use super::contents::{Contents, Storages, short_storage};
 use super::entries::{Archive, bad_entry, read_entry};
 use crate::checkpoint::bytes::FileBytes;
 use crate::checkpoint::error::Fault;
-use crate::checkpoint::pickle::found::state_dict;
+use crate::checkpoint::pickle::search::state_dict;
 use crate::checkpoint::python::UNSAFE;
 use crate::checkpoint::shown::{FILE, shown};
 use crate::checkpoint::tensor::{Location, Tensor};

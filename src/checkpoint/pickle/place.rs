@@ -1,0 +1,101 @@
+//! Ways through the objects of a pickle.
+
+use crate::checkpoint::error::Fault;
+
+use super::object::{Id, Object};
+use super::stack::Machine;
+use super::words::{STATE_DICT, joined};
+
+/// One step from an object to one in it.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Step {
+    Key(Id),
+    Attribute(Id),
+    /// A number, as lists have them and dictionaries may.
+    Index(i64),
+}
+
+/// Where the weights are: steps from the root, each with the object that it leads to.
+pub(super) type Place = Vec<(Step, Id)>;
+
+impl Machine<'_> {
+    pub(super) fn text_of(&self, id: Id) -> Option<&str> {
+        match self.object(id) {
+            Object::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// What is in an object, and how one gets there.
+    pub(super) fn inside(&self, id: Id) -> Result<Vec<(Step, Id)>, Fault> {
+        let keys = |pairs: &[(Id, Id)], step: fn(Id) -> Step| {
+            let step = |key: Id| match *self.object(key) {
+                Object::Text(_) => Some(step(key)),
+                Object::Int(number) => Some(Step::Index(number)),
+                _ => None,
+            };
+            pairs.iter().filter_map(|&(key, value)| Some((step(key)?, value))).collect::<Vec<_>>()
+        };
+        let numbered =
+            |items: &[Id]| items.iter().zip(0..).map(|(&item, i)| (Step::Index(i), item)).collect::<Vec<_>>();
+        let attributes = |state: Id| match self.object(state) {
+            Object::Dict(pairs) => keys(pairs, Step::Attribute),
+            _ => Vec::new(),
+        };
+        let inside = match self.object(id) {
+            Object::Dict(pairs) => keys(pairs, Step::Key),
+            Object::Made(made) => {
+                let state = match made.state.map(|state| (state, self.object(state))) {
+                    // of a class with `__slots__`: what is in its dictionary, and in its slots
+                    Some((_, Object::Tuple(both))) if both.len() == 2 => {
+                        both.iter().flat_map(|&part| attributes(part)).collect()
+                    }
+                    Some((state, _)) => attributes(state),
+                    None => Vec::new(),
+                };
+                // a named tuple is called with its items
+                let items = match made.arguments.map(|arguments| self.object(arguments)) {
+                    Some(Object::Tuple(items)) => numbered(items),
+                    _ => Vec::new(),
+                };
+                [keys(&made.items, Step::Key), state, items].concat()
+            }
+            Object::List(items) | Object::Tuple(items) => numbered(items),
+            _ => Vec::new(),
+        };
+        self.look(inside.len())?;
+        Ok(inside)
+    }
+
+    pub(super) fn step_text(&self, step: Step) -> Option<&str> {
+        match step {
+            Step::Key(id) | Step::Attribute(id) => self.text_of(id),
+            Step::Index(_) => None,
+        }
+    }
+
+    /// The text of a key.
+    pub(super) fn key_text(&self, step: Step) -> Option<&str> {
+        match step {
+            Step::Key(id) => self.text_of(id),
+            Step::Attribute(_) | Step::Index(_) => None,
+        }
+    }
+
+    pub(super) fn written(&self, step: Step) -> String {
+        match step {
+            Step::Key(id) => self.text_of(id).unwrap_or_default().to_owned(),
+            Step::Attribute(id) => format!(".{}", self.text_of(id).unwrap_or_default()),
+            Step::Index(index) => format!("[{index}]"),
+        }
+    }
+
+    /// A place in one text.
+    pub(super) fn section_text(&self, place: &Place, at: Id) -> String {
+        let mut steps: Vec<_> = place.iter().map(|&(step, _)| self.written(step)).collect();
+        if self.is_module(at) {
+            steps.push(STATE_DICT.into());
+        }
+        joined(steps.iter().map(String::as_str))
+    }
+}
