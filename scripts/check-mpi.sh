@@ -165,7 +165,8 @@ check_group() {
     step "$mpi: a launcher that is not this MPI's is refused by all, and rank 0 says it"
     local other
     for other in openmpi mpich; do
-        [[ $other != "$mpi" ]] && command -v "mpirun.$other" >/dev/null || continue
+        [[ $other != "$mpi" ]] || continue
+        command -v "mpirun.$other" >/dev/null || { echo "mpirun.$other is not here: only its variables are tried"; continue; }
         mpi=$other go 3 "$program" train --size 64 --steps 1 --out "$out/foreign"
         refused_foreign 3
     done

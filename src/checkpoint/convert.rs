@@ -92,7 +92,7 @@ pub fn convert<N: Copy + PartialEq + fmt::Display>(
     convert_selected(input, &Selection::default(), output, to, candidates, rest)
 }
 
-/// The same, of those of the input's tensors that are meant.
+/// The same, of the section, the prefix and the tensors of the input that a [`Selection`] names.
 ///
 /// # Errors
 /// As [`convert`], and what [`WeightFile::open_selected`] reports.

@@ -153,7 +153,7 @@ pub fn describe_file<N: Copy + fmt::Display>(
 
 /// What lies beside the weights, named.
 pub(super) fn beside(beside: &Beside) -> Vec<String> {
-    let unread = beside.unread.iter().map(|(name, what)| format!("{name} ({what})"));
+    let unread = beside.unread.iter().map(|(name, what)| format!("{} ({what})", shown(name)));
     let mut named: Vec<_> = beside.keys.iter().cloned().chain(unread).collect();
     let more = beside.more + named.len().saturating_sub(MAX_NAMED);
     named.truncate(MAX_NAMED);

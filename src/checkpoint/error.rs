@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::layout::Layout;
+use super::python::{OUTPUT, output_beside};
 use super::report::Report;
-use super::shown::{FILE, quoted};
+use super::shown::{FILE, python_text, quoted};
 use crate::files::space::advice;
 
 /// Why a weight file was not read, recognised, written or converted.
@@ -221,7 +222,9 @@ impl Fault {
             Fault::Damaged(reason) => CheckpointError::Damaged { path, reason },
             Fault::Code(global) => CheckpointError::Code { path, global },
             Fault::Unsupported(reason) => {
-                let reason = reason.replace(FILE, &quoted(&path));
+                let reason = reason
+                    .replace(FILE, &quoted(&path))
+                    .replace(&python_text(OUTPUT), &python_text(output_beside(&path)));
                 CheckpointError::Unsupported { path, reason }
             }
         }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::bytes::FileBytes;
 use super::error::{CheckpointError, Fault};
 use super::format::{Format, recognise};
-use super::layout::{Layout, Part as Belongs, Spelling};
+use super::layout::{Layout, Spelling};
 use super::names::{Unwrapped, unwrap_names};
 use super::numbers::{counter, decoder, row_major, strided};
 use super::parts::{Part, Read, loadings, mapped, read_one, read_parts};
@@ -16,12 +16,11 @@ use super::pickle::found::Beside;
 use super::pickle::unread::Unread;
 use super::pickle::words::{OPTIMISER, joined};
 use super::python::save_again;
-use super::selection::{Selection, convert_command};
+use super::selection::Selection;
 use super::shards::of_part;
 use super::shown::shown;
 use super::tensor::{Dtype, Location, Tensor, TensorInfo};
 use crate::kernels::encoded::{Decode, Encoded};
-use crate::shell::shell_word;
 
 /// Largest tensor that may hold more numbers than its storage does (an expanded one), in numbers.
 const MAX_EXPANDED: u64 = 1 << 24;
@@ -43,6 +42,8 @@ pub struct WeightFile {
     outside: bool,
     beside: Beside,
     spelling: Option<Spelling>,
+    /// What of the file is meant.
+    selection: Selection,
 }
 
 impl fmt::Debug for WeightFile {
@@ -69,7 +70,7 @@ impl WeightFile {
         Self::open_selected(path, &Selection::default())
     }
 
-    /// The same, with those of its tensors that are meant.
+    /// The same, of the section, the prefix and the tensors that a [`Selection`] names.
     ///
     /// # Errors
     /// As [`WeightFile::open`]; [`CheckpointError::Unsupported`] where nothing in it is what `selection` says.
@@ -115,21 +116,15 @@ impl WeightFile {
                 true => format!("at the top and under `{other}`"),
                 false => format!("under `{one}` and `{other}`"),
             };
-            let command = convert_command(path, &format!("--prefix {}", shell_word(first)));
+            let command = Selection { prefix: Some(first.clone()), ..selection.clone() }.command(path);
             let reason = format!("holds several models, {places}; keep one of them, as with {command}");
             return Err(at(Fault::Unsupported(reason)));
         }
         beside.keys.extend(unwrapped.left_out.iter().map(|name| shown(name)));
-        let Unwrapped { mut tensors, prefix, outside, .. } = unwrapped;
+        let Unwrapped { tensors, prefix, outside, .. } = unwrapped;
         let spelling = Spelling::recognise(tensors.keys().map(String::as_str));
-        if let Some(spelling) = spelling
-            && selection.known_only
-        {
-            let unknown = tensors.extract_if(.., |name, _| spelling.part(name) == Belongs::Unknown);
-            beside.keys.extend(unknown.map(|(_, tensor)| shown(&tensor.in_file)));
-        }
-        let path = path.to_path_buf();
-        Ok(WeightFile { path, format, parts, tensors, metadata, section, prefix, outside, beside, spelling })
+        let (path, selection) = (path.to_path_buf(), selection.clone());
+        Ok(WeightFile { path, format, parts, tensors, metadata, section, prefix, outside, beside, spelling, selection })
     }
 
     /// The path it was opened by.
@@ -170,6 +165,11 @@ impl WeightFile {
     /// What stood before all names and was taken from them, as wrappers put it there (`module.`, `model._orig_mod.`).
     pub fn prefix(&self) -> &str {
         &self.prefix
+    }
+
+    /// Whether tensors that a model does not ask for are to be left out, and no error.
+    pub(super) fn known_only(&self) -> bool {
+        self.selection.known_only
     }
 
     /// What lies beside the weights and is not read.
@@ -340,10 +340,10 @@ impl WeightFile {
             hints.extend(of_part(&self.path));
         }
         if unexpected && self.outside {
-            let command = convert_command(&self.path, &format!("--prefix {}", shell_word(&self.prefix)));
+            let command = Selection { prefix: Some(self.prefix.clone()), ..self.selection.clone() }.command(&self.path);
             hints.push(format!("the model is what `{}` stands before: {command} takes it alone", shown(&self.prefix)));
         } else if unexpected && missing.is_empty() {
-            let command = convert_command(&self.path, "--known-only");
+            let command = Selection { known_only: true, ..self.selection.clone() }.command(&self.path);
             hints.push(format!("{command} leaves out what is unexpected"));
         }
         hints.into_iter().map(|hint| format!("; {hint}")).collect()
@@ -374,7 +374,7 @@ impl WeightFile {
                 bytes.len() / width,
                 save_again(&loadings(&self.parts), "v.contiguous()")
             );
-            return Err(Fault::Unsupported(reason).at(&self.path));
+            return Err(Fault::Unsupported(reason).at(self.path_of(name)));
         }
         strided(&bytes, width, *offset, &tensor.shape, strides, decode).ok_or_else(outside)
     }

@@ -49,6 +49,7 @@ pub(super) fn recognise(path: &Path, bytes: &[u8]) -> Result<Format, Fault> {
     }
     Err(match bytes {
         [] => Fault::NotWeights("it is empty".into()),
+        _ if bytes.starts_with(b"PK\x05\x06") => Fault::NotWeights("it is a zip archive with nothing in it".into()),
         _ if bytes.starts_with(LEGACY_TEXT) => return Ok(Format::TorchLegacy),
         [0x80, _, rest @ ..] if rest.starts_with(LEGACY) => return Ok(Format::TorchLegacy),
         // of protocol 4 and 5, in a frame whose length is told first
@@ -93,14 +94,13 @@ fn is_of_pytorch_0(bytes: &[u8]) -> bool {
 
 /// What packs files of any kind, and what unpacks it.
 fn packed(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
-    const KINDS: [(&[u8], &str, &str); 7] = [
+    const KINDS: [(&[u8], &str, &str); 6] = [
         (b"\x1f\x8b", "packed by gzip", "tar -xzf for a .tar.gz, gunzip for others"),
         (b"BZh", "packed by bzip2", "tar -xjf for a .tar.bz2, bunzip2 for others"),
         (b"\xfd7zXZ\0", "packed by xz", "tar -xJf for a .tar.xz, unxz for others"),
         (b"\x28\xb5\x2f\xfd", "packed by zstd", "unzstd"),
         (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "7z x"),
         (b"Rar!\x1a\x07", "a RAR archive", "unrar x"),
-        (b"PK\x05\x06", "an empty zip archive", "there is nothing in it"),
     ];
     let kind = KINDS.iter().find(|(magic, ..)| bytes.starts_with(magic)).map(|&(_, what, way)| (what, way));
     let tar = bytes.get(257..262) == Some(b"ustar");

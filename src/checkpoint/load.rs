@@ -258,6 +258,7 @@ pub(super) fn compare<'f>(
                 _ if scope == Scope::AllButHeads && published.as_deref().is_some_and(is_of_head) => {
                     report.not_asked_for += 1;
                 }
+                _ if file.known_only() => report.left_out.push(file.in_file(key).to_owned()),
                 _ => {
                     report.unexpected.push(file.in_file(key).to_owned());
                     report.intruders += usize::from(scope != Scope::Trunk || inside);

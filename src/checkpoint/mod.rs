@@ -3,10 +3,10 @@
 //! In the order that data flows:
 //!
 //! 1. [`find_model`] says which file is meant where a run's folder is given. [`WeightFile::open`] maps a `.safetensors`
-//!    file, one of `torch.save` (`torch/`, with its `pickle/`), or the several files that an index names (`shards`), and
-//!    lists its tensors (a [`Selection`] says which, where it must be said); `names` takes away what wrappers put before all names. Weight files are untrusted input: no
-//!    code of a pickle is run, every size is checked before memory is asked for, and whatever is wrong becomes one
-//!    [`CheckpointError`].
+//!    file, one of `torch.save` (`torch/`, with its `pickle/`), or the several files that an index names (`shards`, `parts`),
+//!    and lists its tensors; a [`Selection`] says which, where it must be said. `names` takes away what wrappers put before
+//!    all names. Weight files are untrusted input: no code of a pickle is run, every size is checked before memory is asked
+//!    for, and whatever is wrong becomes one [`CheckpointError`].
 //! 2. [`Layout`] is how a file spells the names of SAM2's image encoder (Meta, transformers, timm, SAM2-UNet).
 //! 3. [`load`] compares a file with the weights that a model asks for and gives a [`Loaded`], which hands out values
 //!    under their published names, and a [`Report`]; [`detect`] finds the variant.

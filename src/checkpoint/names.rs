@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::Fault;
 use super::layout::{Layout, Part, Spelling, published_part};
-use super::pickle::words::is_name_of_copy;
+use super::pickle::words::{MAX_PREFIX, is_name_of_copy};
 use super::shown::shown;
 use super::tensor::Tensor;
 
@@ -17,8 +17,6 @@ const WRAPPERS: [&str; 5] =
     ["module.", "_orig_mod.", "_fsdp_wrapped_module.", "_fpw_module.", "_checkpoint_wrapped_module."];
 /// The counter of an averaged model, which stands beside the model's own names.
 const AVERAGED: &str = "n_averaged";
-/// Longest prefix that is looked for.
-const MAX_PREFIX: usize = 4096;
 /// So many prefixes are looked into, those of most names first.
 const MAX_PREFIXES: usize = 4;
 
@@ -40,14 +38,23 @@ pub(super) fn unwrap_names(mut tensors: BTreeMap<String, Tensor>, asked: Option<
     let mut prefix = String::new();
     let mut left_out = Vec::new();
     if let Some(asked) = asked {
+        // as a message may name it, without the words of wrappers
+        if !tensors.keys().any(|name| name.starts_with(asked)) {
+            tensors = unwrap_inside(tensors);
+        }
         (tensors, left_out) = behind(tensors, asked)?;
         prefix += asked;
     }
+    let mut wrapped = 0;
     while let Some(wrapper) =
-        WRAPPERS.iter().find(|w| !tensors.is_empty() && tensors.keys().all(|k| k.starts_with(**w)))
+        WRAPPERS.iter().find(|w| !tensors.is_empty() && tensors.keys().all(|k| k[wrapped..].starts_with(**w)))
+        && wrapped < MAX_PREFIX
     {
         prefix += wrapper;
-        tensors = tensors.into_iter().map(|(name, tensor)| (name[wrapper.len()..].to_owned(), tensor)).collect();
+        wrapped += wrapper.len();
+    }
+    if wrapped > 0 {
+        tensors = tensors.into_iter().map(|(name, tensor)| (name[wrapped..].to_owned(), tensor)).collect();
     }
     tensors = unwrap_inside(tensors);
     let names: Vec<_> = tensors.keys().map(String::as_str).collect();

@@ -8,6 +8,7 @@ use super::bytes::FileBytes;
 use super::error::{CheckpointError, Fault};
 use super::format::{Format, recognise};
 use super::pickle::found::Beside;
+use super::pickle::words::joined;
 use super::python::Loading;
 use super::safetensors::read::read_header;
 use super::shards::Index;
@@ -123,11 +124,23 @@ pub(super) fn read_parts(
             return Err(at(Fault::Damaged(format!("it names another index, {}", shown(name)))));
         }
         let mut read = read_one(&place, format, bytes, section)?;
-        read.tensors.retain(|weight, _| index.weights.get(weight).is_none_or(|&file| file == number));
+        let of_this = |weight: &String| index.weights.get(weight).is_none_or(|&file| file == number);
+        read.tensors.retain(|weight, _| of_this(weight));
+        read.beside.unread.retain(|weight, _| of_this(weight));
         read.tensors.values_mut().for_each(|tensor| tensor.part = number);
         match &mut all {
             None => all = Some(read),
             Some(all) => {
+                let (one, other) = (&all.section, &read.section);
+                if one != other && all.part.format != Format::Safetensors && format != Format::Safetensors {
+                    let texts = [one, other].map(|section| shown(&joined(section.iter().map(String::as_str))));
+                    let (before, name) = (shown(&all.part.path.display().to_string()), shown(name));
+                    return Err(at(Fault::Unsupported(format!(
+                        "in {before} the likeliest weights are in section `{}`, in {name} in `{}`; say which are meant with \
+                         `sam2unet convert --section`",
+                        texts[0], texts[1]
+                    ))));
+                }
                 parts.push(std::mem::replace(&mut all.part, read.part));
                 if let Some(twice) = read.tensors.keys().find(|weight| all.tensors.contains_key(*weight)) {
                     let (twice, name) = (shown(twice), shown(name));

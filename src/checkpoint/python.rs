@@ -52,7 +52,7 @@ impl Loading<'_> {
 }
 
 /// What is there wherever PyTorch is.
-const EVERYWHERE: [&str; 11] = [
+const EVERYWHERE: [&str; 12] = [
     "torch",
     "numpy",
     "builtins",
@@ -60,6 +60,7 @@ const EVERYWHERE: [&str; 11] = [
     "collections",
     "_codecs",
     "copyreg",
+    "copy_reg",
     "argparse",
     "datetime",
     "functools",
@@ -67,11 +68,11 @@ const EVERYWHERE: [&str; 11] = [
 ];
 /// What loads a file with stand-ins for the classes that are not there: dictionaries that take whatever they are given.
 const STAND_INS: &str = "import pickle, types; \
-    N = type(\"N\", (dict,), {\"__new__\": lambda c, *a, **k: dict.__new__(c), \"__init__\": lambda s, *a, **k: None, \
-    \"__setstate__\": lambda s, x: vars(s).update(x) if isinstance(x, dict) else None, \"__call__\": lambda s, *a, **k: s, \
+    N = type(\"N\", (dict,), {\"__new__\": lambda c, *a, **k: (s := dict.__new__(c), dict.update(s, enumerate(a)))[0], \"__init__\": lambda s, *a, **k: None, \
+    \"__setstate__\": lambda s, x: [vars(s).update(y) for y in (x if isinstance(x, tuple) else (x,)) if isinstance(y, dict)] and None, \"__call__\": lambda s, *a, **k: s, \
     \"__hash__\": object.__hash__, \"append\": lambda s, x: None, \"extend\": lambda s, x: None}); \
     U = type(\"U\", (pickle.Unpickler,), {\"find_class\": lambda s, m, n: pickle.Unpickler.find_class(s, m, n) \
-    if m.split(\".\")[0] in (\"torch\", \"numpy\", \"builtins\", \"__builtin__\", \"collections\", \"_codecs\", \"copyreg\") else N}); \
+    if m.split(\".\")[0] in (\"torch\", \"numpy\", \"builtins\", \"__builtin__\", \"collections\", \"_codecs\", \"copyreg\", \"copy_reg\") else N}); \
     P = types.SimpleNamespace(Unpickler=U, load=pickle.load, __name__=\"pickle\"); ";
 
 /// Whether a class or function is of that module, or of one in it.
@@ -81,7 +82,18 @@ fn is_in(name: &str, module: &str) -> bool {
 
 /// Whether `weights_only=True` takes it, although nothing is made of it here.
 fn is_pytorchs(name: &str) -> bool {
-    const OTHERS: [&str; 7] = [
+    const OTHERS: [&str; 18] = [
+        "torch._utils._rebuild_qtensor",
+        "torch._utils._rebuild_sparse_tensor",
+        "torch._utils._rebuild_meta_tensor_no_storage",
+        "torch._utils._rebuild_wrapper_subclass",
+        "torch._utils._rebuild_device_tensor_from_numpy",
+        "torch._utils._rebuild_device_tensor_from_cpu_tensor",
+        "torch.complex32",
+        "torch.float8_e8m0fnu",
+        "torch.qint8",
+        "torch.quint8",
+        "torch.qint32",
         "torch.serialization._get_layout",
         "torch.per_tensor_affine",
         "torch.per_tensor_symmetric",
@@ -90,7 +102,7 @@ fn is_pytorchs(name: &str) -> bool {
         "torch.per_channel_affine_float_qparams",
         "builtins.bytearray",
     ];
-    name.starts_with("torch._utils._rebuild_") || OTHERS.contains(&name)
+    OTHERS.contains(&name)
 }
 
 /// One step of a section. A name out of a file never stands as code.
@@ -98,7 +110,10 @@ fn step(key: &str) -> String {
     let word = |name: &str| {
         name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') && name.starts_with(|c: char| !c.is_ascii_digit())
     };
-    let digits = |number: &str| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+    let digits = |number: &str| {
+        let number = number.strip_prefix('-').unwrap_or(number);
+        !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
+    };
     let index = key.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).is_some_and(digits);
     let attribute = key == STATE_DICT || key.strip_prefix('.').is_some_and(word);
     if index || attribute { key.to_owned() } else { format!("[{}]", python_text(key)) }
@@ -134,7 +149,16 @@ pub(super) fn save_again(files: &[Loading<'_>], value: &str) -> String {
         false => "torch.is_tensor(v)",
     };
     let kept = format!("{{k: {value} for k, v in d.items() if {tensors}}}");
-    format!("{}; torch.save({kept}, \"weights.pth\")", loaded(files))
+    let output = files.iter().map(|file| output_beside(file.path)).find(|output| *output != OUTPUT).unwrap_or(OUTPUT);
+    format!("{}; torch.save({kept}, {})", loaded(files), python_text(output))
+}
+
+/// What advice saves, as all of it says.
+pub(super) const OUTPUT: &str = "weights.pth";
+
+/// The same, where a file of that name is not to be lost.
+pub(super) fn output_beside(file: &Path) -> &'static str {
+    if file.file_name().is_some_and(|name| name == OUTPUT) { "plain-weights.pth" } else { OUTPUT }
 }
 
 /// What is said behind advice to load a file whose code is not known.

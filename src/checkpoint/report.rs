@@ -64,6 +64,8 @@ pub struct Report {
     pub missing: Vec<Key>,
     /// Counters of batches that the file lacks, each of which is taken as 0. No result depends on them.
     pub counters: usize,
+    /// Keys that nobody knows, of a file of which that is to be left out ([`Selection::known_only`](super::Selection::known_only)).
+    pub left_out: Vec<String>,
     /// Keys of the file that nobody knows.
     pub unexpected: Vec<String>,
     /// Those of `unexpected` that are not tolerated: all in a SAM2-UNet checkpoint, those inside of the trunk in a backbone.
@@ -119,6 +121,9 @@ impl fmt::Display for Report {
             None => key.to_string(),
         };
         list(f, "missing", &self.missing, missing)?;
+        if !self.left_out.is_empty() {
+            list(f, "left out", &self.left_out, |key| shown(key))?;
+        }
         list(f, "unexpected", &self.unexpected, |key| shown(key))?;
         list(f, "wrong shape", &self.wrong_shape, |wrong| {
             format!("{} expected {:?}, found {:?}", wrong.key, wrong.expected, wrong.found)
@@ -180,6 +185,7 @@ mod tests {
             not_asked_for: 0,
             counters: 0,
             missing: vec![key("rfb1.branch0.0.conv.weight")],
+            left_out: vec![],
             unexpected: vec!["rfb1.branch0.0.conv.wieght".into()],
             intruders: 1,
             wrong_shape: vec![WrongShape {

@@ -13,12 +13,29 @@ pub struct Selection {
     pub section: Option<String>,
     /// What stands before their names: `net.`, or nothing.
     pub prefix: Option<String>,
-    /// Whether what belongs to no SAM2 and no SAM2-UNet is left out (`loss.pos_weight`).
+    /// Whether tensors that the model does not ask for are left out, and no error (`loss.pos_weight`).
     pub known_only: bool,
 }
 
-/// A command that takes some of what the file `path` holds into one of its own.
-pub(super) fn convert_command(path: &Path, flags: &str) -> String {
-    let file = shell_word(&path.display().to_string());
-    format!("`sam2unet convert {file} weights.safetensors {flags}`")
+impl Selection {
+    /// The command that takes what is meant out of a file.
+    pub(super) fn command(&self, path: &Path) -> String {
+        let mut words = vec!["sam2unet convert".to_owned()];
+        let file = path.display().to_string();
+        words.push(shell_word(&if file.starts_with('-') { format!("./{file}") } else { file }));
+        let is_output = |name| path.file_name().is_some_and(|file| file == name);
+        words.push(if is_output(OUTPUT) { "model.safetensors" } else { OUTPUT }.to_owned());
+        for (flag, value) in [("--section", &self.section), ("--prefix", &self.prefix)] {
+            if let Some(value) = value {
+                words.push(format!("{flag} {}", shell_word(value)));
+            }
+        }
+        if self.known_only {
+            words.push("--known-only".into());
+        }
+        format!("`{}`", words.join(" "))
+    }
 }
+
+/// What that command writes.
+const OUTPUT: &str = "weights.safetensors";

@@ -46,6 +46,8 @@ impl Index {
         };
         let (mut files, mut numbers, mut weights) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
         for (weight, file) in map {
+            // `./m` and `m` are one file
+            let file = file.strip_prefix("./").map_or(file.clone(), str::to_owned);
             let number = match numbers.get(&file) {
                 Some(&number) => number,
                 None => {

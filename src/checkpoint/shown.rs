@@ -15,8 +15,8 @@ pub(super) fn shown(name: &str) -> String {
     format!("{}...{}", escaped(&name[..place(LONGEST / 2)]), escaped(&name[end..]))
 }
 
-/// Stands for the file's name in a reason that is found before the name is known.
-pub(super) const FILE: &str = "FILE";
+/// Stands for the file's name in a reason that is found before the name is known. No shown name has such a character.
+pub(super) const FILE: &str = "\0FILE";
 
 /// A path as Python writes it.
 pub(super) fn quoted(path: &Path) -> String {

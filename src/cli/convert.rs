@@ -42,7 +42,7 @@ pub(crate) struct Convert {
     /// Take the tensors whose names begin so, without that beginning [default: what stands before all names is found]
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     prefix: Option<String>,
-    /// Leave out tensors that belong to no SAM2 and no SAM2-UNet, and name them
+    /// Leave out tensors that the model does not ask for, and name them
     #[arg(long)]
     known_only: bool,
     /// Seed for what a trunk lacks of a whole model

@@ -199,3 +199,39 @@ fn wrappers_of_blocks_are_left_out_of_names() {
         }
     }
 }
+
+/// What is in a section twice, or what its name does not tell apart.
+#[test]
+fn sections_that_are_not_one_are_refused() {
+    let under = |p: Pickle, key: &str| one(p.text(key).op(b"}").text("blocks.w")).op(b"s");
+    let twice = under(under(Pickle::new().op(b"}("), "model"), "model").op(b"u");
+    let message = open(stored(twice)).expect_err("twice").to_string();
+    assert!(message.contains("its pickle gives model two values"), "{message}");
+    let dotted = under(Pickle::new().op(b"}(").text("a").op(b"}"), "b").op(b"s");
+    let dotted = stored(under(dotted, "a.b").op(b"u"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("x.pth");
+    fs::write(&path, dotted).expect("writes");
+    let selection = Selection { section: Some("a.b".into()), ..Selection::default() };
+    let message = WeightFile::open_selected(&path, &selection).expect_err("two").to_string();
+    assert!(message.contains("two dictionaries of tensors that are called `a.b`"), "{message}");
+}
+
+/// Few bytes that would become much memory, or much time.
+#[test]
+fn small_files_do_not_grow() {
+    // a parameter of one tensor of many dimensions, again and again
+    let tensor = Pickle::new().tensor("FloatStorage", "0", 2, 0, &[1; 64], &[1; 64]);
+    let parameter = tensor.op(b"\x85q\x000").global("torch._utils", "_rebuild_parameter").op(b"q\x01");
+    let parameters = parameter.op(&b"h\x01h\x00R".repeat(1_000_000)).stop();
+    assert!(failure(stored(Pickle(parameters)), &small_specs(4)).contains("objects, more than are read"));
+    // one long name on each of many steps
+    let long = "w".repeat(20 << 20);
+    let nested = (0..40).fold(Pickle::new().text(&long).op(b"q\x000"), |p, _| p.op(b"}h\x00"));
+    let nested = (0..40).fold(one(nested.op(b"}").text("blocks.w")).op(b"s"), |p, _| p.op(b"s"));
+    assert!(failure(stored(nested), &small_specs(4)).contains("the names of its weights have more than"));
+    // a wrapper around a wrapper, and so on
+    let name = "module.".repeat(200_000) + "w";
+    let file = open(stored(one(Pickle::new().op(b"}").text(&name)).op(b"s"))).expect("harmless");
+    assert!(file.prefix().len() < 5000);
+}

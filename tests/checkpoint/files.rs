@@ -209,12 +209,14 @@ fn files_that_are_no_models_are_told_with_what_to_do() {
                 "all-lists.pth" => {
                     vec!["stands a list in place of each".into(), "weights_only=True)[\"model\"]".into()]
                 }
-                "own-class.pth" => vec!["head.weight expected real numbers".into(), "pickle_module=P".into()],
+                "own-class.pth" | "own-slots.pth" | "own-tuple.pth" => {
+                    vec!["head.weight expected real numbers".into(), "pickle_module=P".into()]
+                }
                 "protocol5-complex.pth" => {
                     vec!["; in Python: d = ".into(), "weights_only=False); torch.save".into()]
                 }
                 "pos-weight.pth" => vec![
-                    "unexpected 1: loss.pos_weight".into(),
+                    "unexpected 2: loss.pos_weight; rfb1.odd".into(),
                     format!("`sam2unet convert {shown} weights.safetensors --known-only` leaves out"),
                 ],
                 "too-large.pth" => vec![": head.weight holds 1e300 at [0, 1], which is beyond".into()],
@@ -257,7 +259,7 @@ fn files_that_are_no_models_are_told_with_what_to_do() {
             let spoilt = message.contains("diverged") || message.contains("beyond");
             assert_eq!(message.matches("head.weight holds").count(), usize::from(spoilt), "{message}");
         }
-        assert_eq!(all.len(), 32);
+        assert_eq!(all.len(), 34);
     }
 }
 
@@ -282,6 +284,8 @@ fn advice_works_with_the_file_alone() {
         "all-numpy.pth",
         "all-lists.pth",
         "own-class.pth",
+        "own-slots.pth",
+        "own-tuple.pth",
         "protocol5-complex.pth",
         "arrays.npz",
     ] {
@@ -316,9 +320,15 @@ fn what_is_meant_can_be_said() {
         same(open("refused/beside.ckpt", prefixed("model.")).expect("opens"), "beside");
         let known = Selection { known_only: true, ..Selection::default() };
         let file = open("refused/pos-weight.pth", known).expect("opens");
-        let facts = describe_file(&file, &[("small", specs())]).expect("describes");
-        assert_eq!(facts.beside, ["loss.pos_weight"]);
-        same(file, "known only");
+        let (found, report) = load_both(&file, &specs(), Scope::All);
+        assert_eq!((found, report.left_out), (values(), vec!["loss.pos_weight".to_owned(), "rfb1.odd".into()]));
+        // what was said stays said in the command that a message gives
+        let section = "whole/averaged-ema.pth";
+        let both = Selection { section: Some("ema".into()), known_only: true, ..Selection::default() };
+        same(open(section, both.clone()).expect("opens"), "both");
+        let message = open("refused/two-models.ckpt", Selection { section: Some("state_dict".into()), ..both });
+        let message = message.expect_err("two").to_string();
+        assert!(message.contains(" --section state_dict --prefix model. --known-only`"), "{message}");
         let message = open("refused/two-models.ckpt", prefixed("net.")).expect_err("no such").to_string();
         assert!(message.contains("begins with `net.`; before the names of its models stands `model.`"), "{message}");
 

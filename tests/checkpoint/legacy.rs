@@ -106,6 +106,9 @@ fn broken_and_hostile_files_are_refused() {
     };
     told([MAGIC, b"\x80\x02K\x07."].concat(), "does not say protocol 1001");
     told([MAGIC, PROTOCOL, &machine(false)].concat(), "big-endian");
+    // code where PyTorch would run it, and where no file of it has any
+    let evil = Pickle::new().op(b"}").text("x").global("os", "system").op(b"(").text("id").op(b"tRs").stop();
+    told([MAGIC, PROTOCOL, &evil].concat(), "a pickle beside that of its weights asks for os.system");
     told(legacy(&pickle, &[], &[]), "its storage 0 is not there");
     told(legacy(&pickle, &["0", "0"], &[good.clone(), good.clone()]), "has one twice");
     told(legacy(&pickle, &["7"], std::slice::from_ref(&good)), "storage 7 is announced, and no tensor is in it");

@@ -270,8 +270,11 @@ def refused(folder):
     save("all-lists.pth", {"model": {name: value.tolist() for name, value in WEIGHTS.items()}, "epoch": 3})
     save("own-class.pth", {"settings": Settings(a=1), "slots": Slots(1, 2), "saved": Saved(1, [2]), "evil": Unpicklable(),
                            "model": WEIGHTS | {"head.weight": torch.complex(WEIGHTS["head.weight"], torch.zeros(1, 3))}})
+    complex_head = WEIGHTS | {"head.weight": torch.complex(WEIGHTS["head.weight"], torch.zeros(1, 3))}
+    save("own-slots.pth", Slots(3, complex_head))
+    save("own-tuple.pth", Saved(3, complex_head))
     save("protocol5-complex.pth", WEIGHTS | {"head.weight": torch.complex(WEIGHTS["head.weight"], torch.zeros(1, 3))}, pickle_protocol=5)
-    save("pos-weight.pth", {"model": WEIGHTS | {"loss.pos_weight": torch.ones(2)}})
+    save("pos-weight.pth", {"model": WEIGHTS | {"loss.pos_weight": torch.ones(2), "rfb1.odd": torch.ones(2)}})
     save("too-large.pth", WEIGHTS | {"head.weight": torch.tensor([[1.0, 1e300, 7.0]], dtype=torch.float64)})
     save("expanded.pth", WEIGHTS | {"head.weight": torch.ones(1).expand(1 << 30)})
     save("two-models.ckpt", {"state_dict": under("model.") | under("ema_model.module.")})

@@ -12,6 +12,9 @@ const MAX_DIMENSIONS: usize = 64;
 /// Longest name of a storage, in bytes; torch.save counts them: `0`, `1`, ...
 const MAX_STORAGE_NAME: usize = 64;
 
+/// A tensor without its dimensions takes as much memory as so many items of a list.
+const TENSOR_ITEMS: usize = 32;
+
 /// How PyTorch marks a tensor whose numbers are not what its storage holds.
 #[derive(Default)]
 struct Marks {
@@ -86,15 +89,23 @@ impl<'p> Machine<'p> {
             Object::Made(Made { class, .. }) => return Ok(Self::made(class)),
             _ => return Err(Fault::Damaged("its pickle calls something that is no function".into())),
         };
-        Ok(match (known, arguments) {
+        let object = match (known, arguments) {
             (Known::Dict, []) | (Known::DictOf, _) => Object::Dict(Vec::new()),
             // Python 2 hands over a list of pairs
             (Known::Dict, &[list]) => Object::Dict(self.pairs_in(list)?),
             (Known::Set, []) => Object::List(Vec::new()),
             (Known::Set, &[list]) => Object::SetOf(list),
             (Known::PlainValue, _) => Object::Plain,
-            (Known::Reconstruct, &[class, ..]) => match *self.object(class) {
-                Object::Foreign(class) => Self::made(class),
+            (Known::Reconstruct, &[class, ref rest @ ..]) => match *self.object(class) {
+                Object::Foreign(class) => {
+                    // of a dictionary's kind: with what is in it
+                    let items = match rest.get(1).map(|&state| self.object(state)) {
+                        Some(Object::Dict(pairs)) => pairs.clone(),
+                        _ => Vec::new(),
+                    };
+                    self.copy(items.len())?;
+                    Object::Made(Made { class, arguments: None, items, state: None })
+                }
                 _ => Object::Plain,
             },
             (Known::FromType, &[function, _type, inner, ..]) => match *self.object(function) {
@@ -132,7 +143,13 @@ impl<'p> Machine<'p> {
                 _ => return Err(Fault::Damaged("its pickle makes a parameter of something that is no tensor".into())),
             },
             _ => return Err(Fault::Damaged("its pickle calls a function with arguments that do not suit it".into())),
-        })
+        };
+        match &object {
+            Object::Tensor(tensor) => self.copy(2 * tensor.shape.len() + TENSOR_ITEMS)?,
+            Object::Tuple(items) => self.copy(items.len())?,
+            _ => {}
+        }
+        Ok(object)
     }
 
     /// Keys and values in a list of pairs.

@@ -14,6 +14,8 @@ use super::stack::Machine;
 pub(in crate::checkpoint) struct Chain<'p> {
     bytes: &'p [u8],
     position: usize,
+    /// Whether all so far is such that `torch.load(weights_only=True)` reads it.
+    plain: bool,
 }
 
 /// A number in a pickle.
@@ -33,7 +35,7 @@ pub(in crate::checkpoint) struct Saved {
 
 impl<'p> Chain<'p> {
     pub(in crate::checkpoint) fn new(bytes: &'p [u8]) -> Self {
-        Self { bytes, position: 0 }
+        Self { bytes, position: 0, plain: true }
     }
 
     /// Where the next pickle begins, or what follows the last.
@@ -46,12 +48,22 @@ impl<'p> Chain<'p> {
         let mut machine = Machine::new(rest);
         let root = machine.run()?;
         self.position += machine.input.position;
+        self.plain &= machine.plain;
         Ok((machine, root))
+    }
+
+    /// One that holds no weights, and has no use for classes: Python would run what it names.
+    fn next_of_data(&mut self) -> Result<(Machine<'p>, Id), Fault> {
+        let (machine, root) = self.next()?;
+        match machine.foreign.first() {
+            None => Ok((machine, root)),
+            Some(class) => Err(Fault::Damaged(format!("a pickle beside that of its weights asks for {class}"))),
+        }
     }
 
     /// A pickle of a number.
     pub(in crate::checkpoint) fn number(&mut self) -> Result<Number, Fault> {
-        let (machine, root) = self.next()?;
+        let (machine, root) = self.next_of_data()?;
         match machine.object(root) {
             Object::Int(number) => Ok(Number::Small(*number)),
             Object::Plain => Ok(Number::Large),
@@ -61,7 +73,7 @@ impl<'p> Chain<'p> {
 
     /// A pickle of facts about a machine: whether its numbers begin with the little end; `None` if it does not say.
     pub(in crate::checkpoint) fn little_endian(&mut self) -> Result<Option<bool>, Fault> {
-        let (machine, root) = self.next()?;
+        let (machine, root) = self.next_of_data()?;
         let Object::Dict(pairs) = machine.object(root) else { return Ok(None) };
         let said = pairs.iter().find(|(key, _)| machine.text_of(*key) == Some("little_endian"));
         Ok(said.and_then(|&(_, value)| match machine.object(value) {
@@ -73,7 +85,8 @@ impl<'p> Chain<'p> {
     /// A pickle with weights.
     pub(in crate::checkpoint) fn saved(&mut self, section: Option<&str>) -> Result<Saved, Fault> {
         let (machine, root) = self.next()?;
-        let found = machine.weights(root, section)?;
+        let mut found = machine.weights(root, section)?;
+        found.beside.plain = self.plain;
         let mut storages = HashMap::new();
         for object in &machine.objects {
             let Object::Storage(storage) = object else { continue };
@@ -88,7 +101,7 @@ impl<'p> Chain<'p> {
 
     /// A pickle of names, each once.
     pub(in crate::checkpoint) fn names(&mut self) -> Result<Vec<String>, Fault> {
-        let (machine, root) = self.next()?;
+        let (machine, root) = self.next_of_data()?;
         let Object::List(items) = machine.object(root) else {
             return Err(Fault::Damaged("its last pickle is no list of storages".into()));
         };

@@ -49,17 +49,23 @@ impl Machine<'_> {
         let mut section: Vec<String> = Vec::new();
         let mut at = root;
         for &(step, into) in place {
+            let text = self.written(step)?;
+            let mut times = 0;
             for (other, value) in self.inside(at)? {
-                if other == step {
-                    continue;
-                }
-                if beside.keys.len() < MAX_NAMED {
-                    beside.keys.push(self.named(&section, other, value));
+                let same = other == step || self.step_text(other) == self.step_text(step) && other.is_like(step);
+                if same {
+                    times += 1;
+                } else if beside.keys.len() < MAX_NAMED {
+                    beside.keys.push(self.named(&section, other, value)?);
                 } else {
                     beside.more += 1;
                 }
             }
-            section.push(self.written(step));
+            // Python would keep the last of them
+            if times > 1 {
+                return Err(Fault::Damaged(format!("its pickle gives {} two values", shown(&text))));
+            }
+            section.push(text);
             at = into;
         }
         let mut tensors = Vec::new();
@@ -88,16 +94,16 @@ impl Machine<'_> {
     }
 
     /// A thing beside the weights: `args (argparse.Namespace)`, `ema (616 tensors)`.
-    fn named(&self, section: &[String], step: Step, value: Id) -> String {
-        let name = shown(&joined(section.iter().map(String::as_str).chain([&self.written(step)[..]])));
+    fn named(&self, section: &[String], step: Step, value: Id) -> Result<String, Fault> {
+        let name = shown(&joined(section.iter().map(String::as_str).chain([&self.written(step)?[..]])));
         if let Some(class) = self.what(value) {
-            return format!("{name} ({class})");
+            return Ok(format!("{name} ({class})"));
         }
-        let Object::Dict(pairs) = self.object(value) else { return name };
-        match pairs.iter().filter(|(_, value)| matches!(self.object(*value), Object::Tensor(_))).count() {
+        let Object::Dict(pairs) = self.object(value) else { return Ok(name) };
+        Ok(match pairs.iter().filter(|(_, value)| matches!(self.object(*value), Object::Tensor(_))).count() {
             0 => name,
             tensors => format!("{name} ({tensors} tensors)"),
-        }
+        })
     }
 
     /// The class of what is of a class that is not run.

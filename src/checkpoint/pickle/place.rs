@@ -15,6 +15,17 @@ pub(super) enum Step {
     Index(i64),
 }
 
+impl Step {
+    /// Whether both are keys, attributes, or numbers.
+    pub(super) fn is_like(self, other: Step) -> bool {
+        match (self, other) {
+            (Step::Key(_), Step::Key(_)) | (Step::Attribute(_), Step::Attribute(_)) => true,
+            // of numbers those that are equal
+            _ => false,
+        }
+    }
+}
+
 /// Where the weights are: steps from the root, each with the object that it leads to.
 pub(super) type Place = Vec<(Step, Id)>;
 
@@ -29,42 +40,48 @@ impl Machine<'_> {
     /// What is in an object, and how one gets there.
     pub(super) fn inside(&self, id: Id) -> Result<Vec<(Step, Id)>, Fault> {
         let keys = |pairs: &[(Id, Id)], step: fn(Id) -> Step| {
+            self.look(pairs.len())?;
             let step = |key: Id| match *self.object(key) {
                 Object::Text(_) => Some(step(key)),
                 Object::Int(number) => Some(Step::Index(number)),
                 _ => None,
             };
-            pairs.iter().filter_map(|&(key, value)| Some((step(key)?, value))).collect::<Vec<_>>()
+            Ok(pairs.iter().filter_map(|&(key, value)| Some((step(key)?, value))).collect::<Vec<_>>())
         };
-        let numbered =
-            |items: &[Id]| items.iter().zip(0..).map(|(&item, i)| (Step::Index(i), item)).collect::<Vec<_>>();
+        let numbered = |items: &[Id]| {
+            self.look(items.len())?;
+            Ok(items.iter().zip(0..).map(|(&item, i)| (Step::Index(i), item)).collect::<Vec<_>>())
+        };
         let attributes = |state: Id| match self.object(state) {
             Object::Dict(pairs) => keys(pairs, Step::Attribute),
-            _ => Vec::new(),
+            _ => Ok(Vec::new()),
         };
-        let inside = match self.object(id) {
+        match self.object(id) {
             Object::Dict(pairs) => keys(pairs, Step::Key),
             Object::Made(made) => {
-                let state = match made.state.map(|state| (state, self.object(state))) {
+                let mut inside = keys(&made.items, Step::Key)?;
+                match made.state.map(|state| (state, self.object(state))) {
                     // of a class with `__slots__`: what is in its dictionary, and in its slots
                     Some((_, Object::Tuple(both))) if both.len() == 2 => {
-                        both.iter().flat_map(|&part| attributes(part)).collect()
+                        for &part in both {
+                            inside.extend(attributes(part)?);
+                        }
                     }
-                    Some((state, _)) => attributes(state),
-                    None => Vec::new(),
-                };
+                    Some((state, _)) => inside.extend(attributes(state)?),
+                    None => {}
+                }
                 // a named tuple is called with its items
-                let items = match made.arguments.map(|arguments| self.object(arguments)) {
-                    Some(Object::Tuple(items)) => numbered(items),
-                    _ => Vec::new(),
-                };
-                [keys(&made.items, Step::Key), state, items].concat()
+                if let Some(Object::Tuple(items)) = made.arguments.map(|arguments| self.object(arguments)) {
+                    inside.extend(numbered(items)?);
+                }
+                Ok(inside)
             }
             Object::List(items) | Object::Tuple(items) => numbered(items),
-            _ => Vec::new(),
-        };
-        self.look(inside.len())?;
-        Ok(inside)
+            _ => {
+                self.look(0)?;
+                Ok(Vec::new())
+            }
+        }
     }
 
     pub(super) fn step_text(&self, step: Step) -> Option<&str> {
@@ -82,20 +99,22 @@ impl Machine<'_> {
         }
     }
 
-    pub(super) fn written(&self, step: Step) -> String {
-        match step {
+    /// A step as text: `model`, `.model`, `[0]`.
+    pub(super) fn written(&self, step: Step) -> Result<String, Fault> {
+        self.name(self.step_text(step).map_or(0, str::len))?;
+        Ok(match step {
             Step::Key(id) => self.text_of(id).unwrap_or_default().to_owned(),
             Step::Attribute(id) => format!(".{}", self.text_of(id).unwrap_or_default()),
             Step::Index(index) => format!("[{index}]"),
-        }
+        })
     }
 
     /// A place in one text.
-    pub(super) fn section_text(&self, place: &Place, at: Id) -> String {
-        let mut steps: Vec<_> = place.iter().map(|&(step, _)| self.written(step)).collect();
+    pub(super) fn section_text(&self, place: &Place, at: Id) -> Result<String, Fault> {
+        let mut steps = place.iter().map(|&(step, _)| self.written(step)).collect::<Result<Vec<_>, _>>()?;
         if self.is_module(at) {
             steps.push(STATE_DICT.into());
         }
-        joined(steps.iter().map(String::as_str))
+        Ok(joined(steps.iter().map(String::as_str)))
     }
 }

@@ -7,15 +7,19 @@ use super::object::Known;
 use super::object::{Id, Object};
 use super::stack::{Machine, underflow};
 
-/// The protocol of which `torch.load(weights_only=True)` knows all instructions.
+/// The protocol that `torch.load(weights_only=True)` reads, and those of its instructions that it does not know: POP, POP_MARK, DUP,
+/// LIST, DICT, LONG4, BINSTRING.
 const PLAIN_PROTOCOL: u8 = 2;
+const NOT_PLAIN: [u8; 7] = [b'0', b'1', b'2', b'l', b'd', 0x8b, b'T'];
 
 impl<'p> Machine<'p> {
     /// Executes instructions until `STOP`; gives the object left on the stack.
     pub(super) fn run(&mut self) -> Result<Id, Fault> {
         loop {
             let at = self.input.position;
-            match self.input.byte()? {
+            let code = self.input.byte()?;
+            self.plain &= !NOT_PLAIN.contains(&code);
+            match code {
                 // PROTO, FRAME: nothing to do
                 0x80 => {
                     let protocol = self.input.byte()?;
@@ -238,7 +242,7 @@ fn is_plain(module: &str, name: &str, known: Known) -> bool {
     match (module, name) {
         ("builtins", name) => ["set", "complex"].contains(&name),
         ("__builtin__", name) => name == "set",
-        ("collections", "defaultdict") => false,
+        ("collections", "defaultdict") | ("torch.nn.parameter", "Buffer") => false,
         _ => known != Known::Reconstruct,
     }
 }

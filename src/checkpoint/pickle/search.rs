@@ -22,6 +22,8 @@ struct Way {
     /// The way to the object that it is in, and the step from there; the root has none.
     from: Option<(usize, Step)>,
     depth: usize,
+    /// Whether no name on the way is one of a copy.
+    own: bool,
 }
 
 /// How likely named tensors are the weights that are meant. The first that differs decides.
@@ -76,10 +78,10 @@ impl Machine<'_> {
         let mut others = Vec::new();
         let (mut optimiser, mut nameless) = (false, 0);
         let mut seen = HashSet::from([root]);
-        let mut ways = vec![Way { id: root, from: None, depth: 0 }];
+        let mut ways = vec![Way { id: root, from: None, depth: 0, own: true }];
         let mut at = 0;
         // those of one depth after those of the one before
-        while let Some(&Way { id, depth, .. }) = ways.get(at) {
+        while let Some(&Way { id, depth, own, .. }) = ways.get(at) {
             let mut counted = Counted::default();
             let inside = self.inside(id)?;
             if self.is_optimiser(&inside) && section.is_none() {
@@ -101,7 +103,8 @@ impl Machine<'_> {
                             if section.is_none() && self.step_text(step).is_some_and(is_name_of_optimiser) {
                                 optimiser = true;
                             } else if depth < MAX_SECTION_DEPTH && seen.insert(value) {
-                                ways.push(Way { id: value, from: Some((at, step)), depth: depth + 1 });
+                                let own = own && !self.step_text(step).is_some_and(is_name_of_copy);
+                                ways.push(Way { id: value, from: Some((at, step)), depth: depth + 1, own });
                             }
                         }
                         _ => {}
@@ -109,21 +112,23 @@ impl Machine<'_> {
                 }
             }
             if counted.all + counted.unread > 0 {
-                let place = self.place(&ways, at);
-                let text = || self.section_text(&place, id);
+                let score = self.score(&counted, &ways[at]);
                 match section {
-                    None => {
-                        let score = self.score(&counted, &place);
-                        if best.is_none_or(|(best, _)| score > best) {
+                    None if best.is_some_and(|(best, _)| score <= best) => {}
+                    None => best = Some((score, at)),
+                    Some(asked) => {
+                        let text = self.section_text(&self.place(&ways, at), id)?;
+                        if asked == text || text.strip_suffix(STATE_DICT) == Some(asked) {
+                            if best.is_some() {
+                                let reason =
+                                    format!("has two dictionaries of tensors that are called `{}`", shown(asked));
+                                return Err(Fault::Unsupported(reason));
+                            }
                             best = Some((score, at));
+                        } else if counted.all > 0 && others.len() <= MAX_SECTIONS {
+                            others.push(text);
                         }
                     }
-                    Some(asked) if asked == text() || text().strip_suffix(STATE_DICT) == Some(asked) => {
-                        best = Some((self.score(&counted, &place), at));
-                        break;
-                    }
-                    Some(_) if counted.all > 0 && others.len() <= MAX_SECTIONS => others.push(text()),
-                    Some(_) => {}
                 }
             }
             at += 1;
@@ -151,10 +156,10 @@ impl Machine<'_> {
         Ok(counted)
     }
 
-    fn score(&self, counted: &Counted, place: &Place) -> Score {
+    fn score(&self, counted: &Counted, way: &Way) -> Score {
         let &Counted { weights, all, trunk, unread } = counted;
-        let own = !place.iter().filter_map(|&(step, _)| self.step_text(step)).any(is_name_of_copy);
-        let named = place.last().is_none_or(|&(step, _)| self.step_text(step).is_some_and(is_name_of_model));
+        let (own, last) = (way.own, way.from.map(|(_, step)| step));
+        let named = last.is_none_or(|step| self.step_text(step).is_some_and(is_name_of_model));
         let count = if weights > 0 { weights } else { all.max(unread) };
         Score { read: all > 0, weights: weights > 0, trunk: trunk || unread > 0, count, own, named }
     }

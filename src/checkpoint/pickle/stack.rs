@@ -262,7 +262,7 @@ impl<'p> Machine<'p> {
 
     pub(super) fn too_much(&self) -> Fault {
         Fault::Unsupported(format!(
-            "its pickle builds more than {} objects, more than are read of one of its length; save its weights alone, where they \
+            "its pickle handles more than {} objects, more than are read of one of its length; save its weights alone, where they \
              are d[\"model\"], in Python: d = torch.load({FILE}, weights_only=False); torch.save(d[\"model\"], \"weights.pth\"){CODE}",
             self.limit
         ))

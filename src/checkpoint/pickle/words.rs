@@ -2,6 +2,8 @@
 
 /// So many bytes of a name are looked at for what it is the name of.
 const MAX_LOOKED: usize = 64;
+/// Longest text, in bytes, that is looked for before the names of a model.
+pub(in crate::checkpoint) const MAX_PREFIX: usize = 4096;
 
 /// How the weights of a module are had in Python.
 pub(in crate::checkpoint) const STATE_DICT: &str = ".state_dict()";
@@ -65,5 +67,6 @@ pub(super) fn is_name_of_model(key: &str) -> bool {
 
 /// Whether a weight is named as those of SAM2's trunk are, or of another network of its kind.
 pub(super) fn is_of_trunk(name: &str) -> bool {
-    ["blocks.", "patch_embed."].iter().any(|word| name.contains(word))
+    let start = &name[..name.floor_char_boundary(MAX_PREFIX)];
+    ["blocks.", "patch_embed."].iter().any(|word| start.contains(word))
 }

@@ -92,13 +92,16 @@ fn not_of_torch(zip: &ZipArchive<Cursor<FileBytes>>) -> Fault {
 
 /// The folder inside of the archive that everything lies in, with its slash; it may be empty.
 fn root(zip: &ZipArchive<Cursor<FileBytes>>) -> Result<String, Fault> {
-    let mut names = zip.file_names_raw().filter_map(|name| std::str::from_utf8(name).ok());
-    let root = names
-        .find_map(|name| {
-            let root = name.strip_suffix("data.pkl")?;
-            (root.is_empty() || root.find('/') == Some(root.len() - 1)).then(|| root.to_owned())
-        })
-        .ok_or_else(|| not_of_torch(zip))?;
+    let names = zip.file_names_raw().filter_map(|name| std::str::from_utf8(name).ok());
+    let mut roots = names.filter_map(|name| {
+        let root = name.strip_suffix("data.pkl")?;
+        (root.is_empty() || root.find('/') == Some(root.len() - 1)).then(|| root.to_owned())
+    });
+    let root = roots.next().ok_or_else(|| not_of_torch(zip))?;
+    if let Some(other) = roots.next() {
+        let (root, other) = (shown(&root), shown(&other));
+        return Err(Fault::Damaged(format!("the archive has two pickles, {root}data.pkl and {other}data.pkl")));
+    }
     if zip.index_for_name(&format!("{root}constants.pkl")).is_some() {
         return Err(Fault::Unsupported(format!(
             "a TorchScript archive, which holds code; save its weights in Python: \

@@ -41,7 +41,8 @@ pub(super) fn bad_entry(error: zip::result::ZipError) -> Fault {
     Fault::Damaged(format!("an entry of the archive cannot be read: {}", shown(&error.to_string())))
 }
 
-/// Unpacks an entry whose size is at most `limit`, or what it takes in the file; the zip crate compares size and checksum with what it declares.
+/// Unpacks an entry whose size is at most `limit`, or what it takes in the file; the zip crate compares size and checksum
+/// with what it declares.
 pub(super) fn read_entry(zip: &mut ZipArchive<Cursor<FileBytes>>, index: usize, limit: u64) -> Result<Vec<u8>, Fault> {
     let (size, unchecked) = {
         let entry = zip.by_index_raw(index).map_err(bad_entry)?;
