@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::format::Format;
 use super::pickle::words::STATE_DICT;
-use super::shown::{python_text, quoted};
+use super::shown::{OUTPUT, output_beside, python_text, quoted};
 
 /// So many classes that a file asks for are named.
 const MAX_NAMED: usize = 3;
@@ -151,14 +151,6 @@ pub(super) fn save_again(files: &[Loading<'_>], value: &str) -> String {
     let kept = format!("{{k: {value} for k, v in d.items() if {tensors}}}");
     let output = files.iter().map(|file| output_beside(file.path)).find(|output| *output != OUTPUT).unwrap_or(OUTPUT);
     format!("{}; torch.save({kept}, {})", loaded(files), python_text(output))
-}
-
-/// What advice saves, as all of it says.
-pub(super) const OUTPUT: &str = "weights.pth";
-
-/// The same, where a file of that name is not to be lost.
-pub(super) fn output_beside(file: &Path) -> &'static str {
-    if file.file_name().is_some_and(|name| name == OUTPUT) { "plain-weights.pth" } else { OUTPUT }
 }
 
 /// What is said behind advice to load a file whose code is not known.

@@ -18,6 +18,14 @@ pub(super) fn shown(name: &str) -> String {
 /// Stands for the file's name in a reason that is found before the name is known. No shown name has such a character.
 pub(super) const FILE: &str = "\0FILE";
 
+/// What advice saves, as all of it says.
+pub(super) const OUTPUT: &str = "weights.pth";
+
+/// The same, where a file of that name is not to be lost.
+pub(super) fn output_beside(file: &Path) -> &'static str {
+    if file.file_name().is_some_and(|name| name == OUTPUT) { "plain-weights.pth" } else { OUTPUT }
+}
+
 /// A path as Python writes it.
 pub(super) fn quoted(path: &Path) -> String {
     #[cfg(unix)]
