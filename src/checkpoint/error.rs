@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::layout::Layout;
-use super::python::{OUTPUT, output_beside};
 use super::report::Report;
-use super::shown::{FILE, python_text, quoted};
+use super::shown::{FILE, OUTPUT, output_beside, python_text, quoted};
 use crate::files::space::advice;
 
 /// Why a weight file was not read, recognised, written or converted.
