@@ -9,6 +9,7 @@ use super::shape::{AttentionShape, Piece};
 use crate::kernels::cpu::buffer::Buffer;
 use crate::kernels::cpu::gemm::driver::{Accumulate, Epilogue, product, rows_of, transposed_product};
 use crate::kernels::cpu::gemm::packed::Packed;
+use crate::kernels::cpu::gemm::tiled::{TiledRows, tiled_product};
 use crate::kernels::cpu::vector::bf16::round_bf16_in_place;
 use crate::kernels::cpu::vector::rows::scale_row;
 use crate::kernels::cpu::vector::softmax::{softmax_backward_row, softmax_exp_row};
@@ -18,6 +19,9 @@ use rayon::prelude::*;
 
 /// Query rows worked on at once: what bounds the scores held in memory.
 const QUERY_ROWS: usize = 128;
+
+/// What the score of a key that is not there begins with: its exponential is next to nothing.
+const NO_KEY: f32 = -1e30;
 
 /// Attention over a batch of maps, forward and backward.
 #[derive(Clone, Copy)]
@@ -44,6 +48,29 @@ impl Operands {
         let [keys, keys_by_row, values, queries, gradients] = [(); 5].map(|()| Packed::empty(precision));
         Self { keys, keys_by_row, values, queries, gradients }
     }
+
+    /// `softmax(q k^T factor) v` of a window and head with keys and values packed, in tiles of bf16 numbers. The last key counts `last`
+    /// times: its score begins with what makes its exponential so many times as large.
+    fn forward_tiles(&self, queries: &[&[f32]], [keys, d]: [usize; 2], factor: f32, last: f32, out: &mut [f32]) {
+        let (stride, width) = (self.keys.columns(), self.values.columns());
+        let mut start = Buffer::zeros(stride);
+        start[keys - 1] = last.ln() / factor;
+        start[keys..].fill(NO_KEY);
+        let rows = QUERY_ROWS.min(queries.len());
+        let [mut scores, mut means, mut sums] = [stride, width, 1].map(|numbers| Buffer::new(rows * numbers));
+        for (q, out) in queries.chunks(rows).zip(out.chunks_mut(rows * d)) {
+            let (n, mut tiles) = (q.len(), TiledRows::new(q.len(), d));
+            q.iter().enumerate().for_each(|(i, row)| tiles.set(i, row));
+            let (scores, means, sums) = (&mut scores[..n * stride], &mut means[..n * width], &mut sums[..n]);
+            tiled_product(&tiles, &self.keys, Accumulate::Bias(&start), Epilogue::None, scores);
+            let mut weights = TiledRows::new(n, keys);
+            weights.set_softmax(scores, factor, sums);
+            tiled_product(&weights, &self.values, Accumulate::Overwrite, Epilogue::None, means);
+            for ((out, mean), sum) in out.chunks_exact_mut(d).zip(means.chunks_exact(width)).zip(sums) {
+                scale_row(mean, *sum, out);
+            }
+        }
+    }
 }
 
 /// Rows of `stride` numbers each as the left operand of a product with `right`, rounded in their own place if the product is
@@ -69,6 +96,9 @@ impl Attention<'_> {
                 operands.keys.set_columns(d, &g.keys);
                 operands.values.set_rows(keys, d, |p| g.values[p]);
                 let (stride, width) = (operands.keys.pad_columns(), operands.values.pad_columns());
+                if operands.keys.takes_tiles() && operands.values.takes_tiles() {
+                    return operands.forward_tiles(&queries, [keys, d], factor, g.last, out);
+                }
                 let rows = QUERY_ROWS.min(queries.len());
                 let (mut rounded, mut sums) = (Buffer::default(), Vec::with_capacity(rows));
                 let (mut scores, mut means) = (Buffer::new(rows * stride), Buffer::new(rows * width));

@@ -7,6 +7,7 @@ use super::operand::WIDEST;
 use super::packed::Packed;
 use super::panels::LineBuffer;
 use crate::kernels::cpu::vector::bf16::round_bf16_steps;
+use crate::kernels::cpu::vector::softmax::softmax_exp_tiles;
 use crate::kernels::profile::{Kind, scope};
 
 /// Rows of numbers, rounded to bf16, in tiles.
@@ -50,6 +51,17 @@ impl TiledRows {
         let block = &mut self.lanes[i / BLOCK_ROWS * steps * STEP_LANES..][..steps * STEP_LANES];
         round_bf16_steps(row, &mut block[i % BLOCK_ROWS * ROW_LANES..], STEP_LANES);
     }
+
+    /// Rounds the numerators of the rows' softmaxes into their places, and gives the inverses of their sums: see
+    /// [`softmax_exp_tiles`]. `scores` has the rows' numbers and, up to a whole vector, more of -1e30.
+    pub fn set_softmax(&mut self, scores: &[f32], scale: f32, inverse: &mut [f32]) {
+        let (columns, steps) = (self.columns.next_multiple_of(COLUMNS), self.columns.div_ceil(STEP_NUMBERS));
+        assert!(inverse.len() == self.rows && scores.len() == self.rows * columns, "rows of scores");
+        let blocks = self.lanes.chunks_exact_mut(steps * STEP_LANES).zip(scores.chunks(BLOCK_ROWS * columns));
+        for ((block, scores), inverse) in blocks.zip(inverse.chunks_mut(BLOCK_ROWS)) {
+            softmax_exp_tiles(scores, columns, scale, (block, STEP_LANES), inverse);
+        }
+    }
 }
 
 impl Packed {
@@ -92,7 +104,7 @@ fn run(x: &TiledRows, factor: &Packed, bias: Option<&[f32]>, gelu: bool, finish:
 }
 
 /// `y = epilogue(accumulate + x factor)`, in single precision. Of epilogues all but the ReLU.
-pub(super) fn tiled_product(
+pub fn tiled_product(
     x: &TiledRows,
     factor: &Packed,
     accumulate: Accumulate<'_>,
