@@ -26,7 +26,11 @@ fn maps(levels: impl Strategy<Value = u8> + Clone + 'static) -> impl Strategy<Va
 fn sets() -> impl Strategy<Value = (Option<LabelKind>, Maps)> {
     prop_oneof![
         maps(any::<u8>()).prop_map(|maps| (None, maps)),
-        maps(0..3_u8).prop_map(|maps| (Some(LabelKind::Index), maps)),
+        maps(0..3_u8).prop_map(|mut maps| {
+            // the largest number in a set's masks says how many classes there are
+            maps.iter_mut().for_each(|set| set[0].1[0] = 2);
+            (Some(LabelKind::Index), maps)
+        }),
         maps(0..3_u8).prop_map(|maps| (Some(LabelKind::Folders), maps)),
     ]
 }

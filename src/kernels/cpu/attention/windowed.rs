@@ -30,7 +30,8 @@ pub struct Attention<'a> {
     pub shape: AttentionShape,
     /// Bias of the query, key and value projection: what a padded token's row is.
     pub bias: &'a [f32],
-    /// Precision of the products. Softmax and its gradient are single precision.
+    /// Precision of the products. Softmax and its gradient are single precision; with products of tiles (AMX) its numerators are within
+    /// 1e-4, before they are rounded.
     pub precision: Precision,
 }
 

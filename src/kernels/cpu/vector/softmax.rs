@@ -1,4 +1,4 @@
-//! Softmax of one row of scores, and its gradient.
+//! Softmax of rows of scores, and its gradient.
 
 use super::bf16::round_bf16_steps;
 use super::dispatch::vectorised;
@@ -44,9 +44,11 @@ pub fn softmax_exp_tiles(
     inverse: &mut [f32],
 ) {
     let rows = inverse.len();
-    assert!(columns > 0 && scores.len() == rows * columns, "rows of scores");
+    assert!(columns > 0 && rows.checked_mul(columns) == Some(scores.len()), "rows of scores");
     let steps = columns.div_ceil(2 * ROW_LANES);
-    assert!(rows == 0 || lanes.len() >= (steps - 1) * step + rows * ROW_LANES, "room for the rows' lanes");
+    let needed = (steps - 1).checked_mul(step).and_then(|before| before.checked_add(rows * ROW_LANES));
+    assert!(step >= rows * ROW_LANES, "steps of lanes apart from each other");
+    assert!(needed.is_some_and(|needed| rows == 0 || lanes.len() >= needed), "room for the rows' lanes");
     #[cfg(target_arch = "x86_64")]
     if columns.is_multiple_of(ROW_LANES) && avx512::detected() {
         // SAFETY: the features have been detected; scores are so many rows of whole vectors, and there is room for the lanes of each
@@ -100,7 +102,7 @@ mod avx512 {
 
     /// `2^z` within 1e-4 of it, for `z` of at most 0; NaN stays NaN.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512dq")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512bf16")]
     fn exp2(z: __m512) -> __m512 {
         // what is above the largest whole number, then the whole number
         let f = _mm512_reduce_ps::<1>(z);
@@ -112,7 +114,7 @@ mod avx512 {
 
     /// Sixteen vectors folded to one, whose number `i` is made of all those of vector `i`.
     #[inline]
-    #[target_feature(enable = "avx512f")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512bf16")]
     fn fold_each(a: [__m512; 16], f: impl Fn(__m512, __m512) -> __m512) -> __m512 {
         let zero = _mm512_setzero_ps();
         let (mut x, mut y, mut z) = ([zero; 8], [zero; 4], [zero; 2]);
@@ -137,8 +139,8 @@ mod avx512 {
     /// See [`softmax_exp_tiles`](super::softmax_exp_tiles).
     ///
     /// # Safety
-    /// The machine has these features. There are `rows` rows of `columns` scores, a multiple of sixteen and not 0, room for the lanes of
-    /// each of them and for `rows` numbers.
+    /// The machine has these features. There are `rows` rows of `columns` scores, a multiple of sixteen and not 0, room for `rows` numbers,
+    /// and in each of the row's steps, `step` lanes apart, for sixteen lanes of each row.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512bf16")]
     pub unsafe fn exp_tiles(
         [rows, columns]: [usize; 2],
@@ -163,13 +165,15 @@ mod avx512 {
                         *largest = _mm512_max_ps(*largest, _mm512_loadu_ps(row.add(16 * j)));
                     }
                 }
-                let shifts = _mm512_fnmadd_ps(fold_each(largest, |a, b| _mm512_max_ps(a, b)), factor, zero);
-                let shifts = std::mem::transmute::<__m512, [f32; 16]>(shifts);
+                // (as many bits, any of which are numbers)
+                let largest = fold_each(largest, |a, b| _mm512_max_ps(a, b));
+                let largest = std::mem::transmute::<__m512, [f32; 16]>(largest);
                 let mut sums = [zero; 16];
                 for (r, sum) in sums.iter_mut().enumerate().take(here) {
-                    let (row, shift) = (row(r), _mm512_set1_ps(shifts[r]));
+                    let (row, largest) = (row(r), _mm512_set1_ps(largest[r]));
                     let to = lanes.add((first + r) * ROW_LANES);
-                    let e = |j: usize| exp2(_mm512_fmadd_ps(_mm512_loadu_ps(row.add(16 * j)), factor, shift));
+                    let above = |j: usize| _mm512_sub_ps(_mm512_loadu_ps(row.add(16 * j)), largest);
+                    let e = |j: usize| exp2(_mm512_mul_ps(above(j), factor));
                     for j in 0..vectors.div_ceil(2) {
                         let (low, high) = (e(2 * j), if 2 * j + 1 < vectors { e(2 * j + 1) } else { zero });
                         *sum = _mm512_add_ps(*sum, _mm512_add_ps(low, high));
@@ -199,14 +203,19 @@ mod tests {
             // the last two of each row stand for nothing
             scores.chunks_exact_mut(columns).for_each(|row| row[columns - 2..].fill(-1e30));
             let lanes_of = |fast: bool| {
-                let (mut lanes, mut inverse) = (vec![0.0; steps * step], vec![0.0; rows]);
+                // no lane more than is needed, and what is not written shows
+                let (mut lanes, mut inverse) = (vec![f32::NAN; (steps - 1) * step + rows * ROW_LANES], vec![0.0; rows]);
                 let to = (&mut lanes[..], step);
                 match fast {
                     true => softmax_exp_tiles(&scores, columns, 0.12, to, &mut inverse),
                     false => plain_exp_tiles(&scores, columns, 0.12, to, &mut inverse),
                 }
                 let pair = |lane: f32| [lane.to_bits() << 16, lane.to_bits() & 0xffff_0000].map(f32::from_bits);
-                (lanes.into_iter().flat_map(pair).collect::<Vec<_>>(), inverse)
+                for (i, lane) in lanes.iter().enumerate() {
+                    assert_eq!(lane.is_nan(), i % step >= rows * ROW_LANES, "{rows} {columns}: lane {i}");
+                }
+                let written = lanes.into_iter().filter(|lane| !lane.is_nan());
+                (written.flat_map(pair).collect::<Vec<_>>(), inverse)
             };
             let ((fast, inverse), (plain, plain_inverse)) = (lanes_of(true), lanes_of(false));
             for (i, (a, b)) in fast.iter().zip(&plain).enumerate() {
@@ -217,10 +226,13 @@ mod tests {
                 assert!((a / b - 1.0).abs() < 1e-4, "{rows} {columns}: {a}, row by row {b}");
             }
         }
-        let mut spoilt = vec![0.5; 32];
-        spoilt[20] = f32::NAN;
-        let (mut lanes, mut inverse) = (vec![0.0; 512], [0.0]);
-        softmax_exp_tiles(&spoilt, 32, 1.0, (&mut lanes, 512), &mut inverse);
-        assert!(inverse[0].is_nan());
+        // what is no number spoils its own row alone
+        for at in [0, 20, 47] {
+            let mut spoilt = vec![0.5; 20 * 48];
+            spoilt[18 * 48 + at] = f32::NAN;
+            let (mut lanes, mut inverse) = (vec![0.0; 1024], [0.0; 20]);
+            softmax_exp_tiles(&spoilt, 48, 1.0, (&mut lanes, 512), &mut inverse);
+            assert!(inverse.iter().enumerate().all(|(r, inverse)| inverse.is_nan() == (r == 18)), "{inverse:?}");
+        }
     }
 }
