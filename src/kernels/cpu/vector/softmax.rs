@@ -106,7 +106,7 @@ mod avx512 {
     fn exp2(z: __m512) -> __m512 {
         // what is above the largest whole number, then the whole number
         let f = _mm512_reduce_ps::<1>(z);
-        let p = _mm512_fmadd_ps(f, _mm512_set1_ps(7.802_349_7e-2), _mm512_set1_ps(2.260_678_2e-1));
+        let p = _mm512_fmadd_ps(f, _mm512_set1_ps(7.802_349e-2), _mm512_set1_ps(2.260_678_2e-1));
         let p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(6.958_337e-1));
         let p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(9.999_251_5e-1));
         _mm512_scalef_ps(p, z)
