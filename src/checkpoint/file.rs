@@ -36,7 +36,6 @@ pub struct WeightFile {
     parts: Vec<Part>,
     tensors: BTreeMap<String, Tensor>,
     metadata: BTreeMap<String, String>,
-    section: Vec<String>,
     prefix: String,
     /// Whether some of the names do not have the prefix.
     outside: bool,
@@ -92,7 +91,7 @@ impl WeightFile {
         let format = recognise(path, bytes.as_ref()).map_err(at)?;
         let section = selection.section.as_deref();
         let mut parts = Vec::new();
-        let Read { tensors, metadata, section, mut beside, part } = match format {
+        let Read { tensors, metadata, mut beside, part } = match format {
             Format::Index if !on_disk => {
                 let reason = "is an index of several files, which are not in memory; open it by its path";
                 return Err(at(Fault::Unsupported(reason.into())));
@@ -103,8 +102,9 @@ impl WeightFile {
         parts.push(part);
         if tensors.is_empty()
             && let Some(what) = beside.unread.values().find(|what| what.as_tensor().is_some())
+            && let Some(value) = as_tensor([what])
         {
-            let advice = save_again(&loadings(&parts), &as_tensor([what]));
+            let advice = save_again(&loadings(&parts), &value);
             let reason =
                 format!("where its weights are named stands {what} in place of each, which is not read; {advice}");
             return Err(at(Fault::Unsupported(reason)));
@@ -124,7 +124,7 @@ impl WeightFile {
         let Unwrapped { tensors, prefix, outside, .. } = unwrapped;
         let spelling = Spelling::recognise(tensors.keys().map(String::as_str));
         let (path, selection) = (path.to_path_buf(), selection.clone());
-        Ok(WeightFile { path, format, parts, tensors, metadata, section, prefix, outside, beside, spelling, selection })
+        Ok(WeightFile { path, format, parts, tensors, metadata, prefix, outside, beside, spelling, selection })
     }
 
     /// The path it was opened by.
@@ -154,12 +154,12 @@ impl WeightFile {
     /// What leads to the weights in a file of PyTorch: `model` for the key `["model"]`, `[0]` for the first of a list,
     /// `.name` for an attribute. Empty where they lie at the top.
     pub fn section(&self) -> &[String] {
-        &self.section
+        self.parts.first().map_or(&[], |part| &part.section)
     }
 
     /// The same in one text that is fit to be shown: `model`, `states[0].ema`.
     pub fn shown_section(&self) -> String {
-        shown(&joined(self.section.iter().map(String::as_str)))
+        shown(&joined(self.section().iter().map(String::as_str)))
     }
 
     /// What stood before all names and was taken from them, as wrappers put it there (`module.`, `model._orig_mod.`).
@@ -329,10 +329,8 @@ impl WeightFile {
         hints.extend(
             unread.iter().take(3).map(|(key, what)| format!("{} is there, as {what}, which is not read", shown(key))),
         );
-        let expression = as_tensor(unread.iter().map(|(_, what)| *what));
-        if expression != "v" {
-            hints.push(save_again(&loadings(&self.parts), &expression));
-        }
+        let value = as_tensor(unread.iter().map(|(_, what)| *what));
+        hints.extend(value.map(|value| save_again(&loadings(&self.parts), &value)));
         if types {
             hints.push(self.as_floats());
         }
@@ -380,13 +378,13 @@ impl WeightFile {
     }
 }
 
-/// What makes plain tensors of all of these in Python; `v` where nothing is known to.
-fn as_tensor<'u>(unread: impl IntoIterator<Item = &'u Unread>) -> String {
+/// What makes plain tensors of all of these `v` in Python; `None` where nothing is known to.
+fn as_tensor<'u>(unread: impl IntoIterator<Item = &'u Unread>) -> Option<String> {
     let mut ways: Vec<_> = unread.into_iter().filter_map(Unread::as_tensor).collect();
     ways.sort_unstable();
     ways.dedup();
     // what makes a tensor comes first in the alphabet, and innermost
-    ways.iter().fold("v".to_owned(), |inner, way| way.replace('v', &inner))
+    (!ways.is_empty()).then(|| ways.iter().fold("v".to_owned(), |inner, way| way.replace('v', &inner)))
 }
 
 fn is_negative(tensor: &Tensor) -> bool {

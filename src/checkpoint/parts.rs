@@ -36,7 +36,6 @@ pub(super) struct Read {
     pub part: Part,
     pub tensors: BTreeMap<String, Tensor>,
     pub metadata: BTreeMap<String, String>,
-    pub section: Vec<String>,
     pub beside: Beside,
 }
 
@@ -96,8 +95,8 @@ pub(super) fn read_one(
     }
     let Contents { storages, section, tensors, beside } = contents;
     let (path, not_run) = (path.to_path_buf(), beside.not_run.clone());
-    let part = Part { path, format, section: section.clone(), not_run, plain: beside.plain, bytes, storages };
-    Ok(Read { part, tensors, metadata, section, beside })
+    let part = Part { path, format, section, not_run, plain: beside.plain, bytes, storages };
+    Ok(Read { part, tensors, metadata, beside })
 }
 
 /// The tensors of the files that the index `path` names: all but the last go into `parts`.
@@ -131,10 +130,15 @@ pub(super) fn read_parts(
         match &mut all {
             None => all = Some(read),
             Some(all) => {
-                let (one, other) = (&all.section, &read.section);
-                if one != other && all.part.format != Format::Safetensors && format != Format::Safetensors {
-                    let texts = [one, other].map(|section| shown(&joined(section.iter().map(String::as_str))));
-                    let (before, name) = (shown(&all.part.path.display().to_string()), shown(name));
+                // a safetensors file has no sections
+                let of_torch = |part: &&Part| part.format != Format::Safetensors;
+                let earlier = parts.iter().chain([&all.part]).find(of_torch);
+                if let Some(earlier) =
+                    earlier.filter(|earlier| of_torch(&&read.part) && earlier.section != read.part.section)
+                {
+                    let texts = [&earlier.section, &read.part.section]
+                        .map(|section| shown(&joined(section.iter().map(String::as_str))));
+                    let (before, name) = (shown(&earlier.path.display().to_string()), shown(name));
                     return Err(at(Fault::Unsupported(format!(
                         "in {before} the likeliest weights are in section `{}`, in {name} in `{}`; say which are meant with \
                          `sam2unet convert --section`",

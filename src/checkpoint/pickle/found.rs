@@ -52,8 +52,7 @@ impl Machine<'_> {
             let text = self.written(step)?;
             let mut times = 0;
             for (other, value) in self.inside(at)? {
-                let same = other == step || self.step_text(other) == self.step_text(step) && other.is_like(step);
-                if same {
+                if self.is_same_step(other, step) {
                     times += 1;
                 } else if beside.keys.len() < MAX_NAMED {
                     beside.keys.push(self.named(&section, other, value)?);

@@ -7,23 +7,12 @@ use super::stack::Machine;
 use super::words::{STATE_DICT, joined};
 
 /// One step from an object to one in it.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 pub(super) enum Step {
     Key(Id),
     Attribute(Id),
     /// A number, as lists have them and dictionaries may.
     Index(i64),
-}
-
-impl Step {
-    /// Whether both are keys, attributes, or numbers.
-    pub(super) fn is_like(self, other: Step) -> bool {
-        match (self, other) {
-            (Step::Key(_), Step::Key(_)) | (Step::Attribute(_), Step::Attribute(_)) => true,
-            // of numbers those that are equal
-            _ => false,
-        }
-    }
 }
 
 /// Where the weights are: steps from the root, each with the object that it leads to.
@@ -60,15 +49,13 @@ impl Machine<'_> {
             Object::Dict(pairs) => keys(pairs, Step::Key),
             Object::Made(made) => {
                 let mut inside = keys(&made.items, Step::Key)?;
-                match made.state.map(|state| (state, self.object(state))) {
-                    // of a class with `__slots__`: what is in its dictionary, and in its slots
-                    Some((_, Object::Tuple(both))) if both.len() == 2 => {
-                        for &part in both {
-                            inside.extend(attributes(part)?);
-                        }
-                    }
-                    Some((state, _)) => inside.extend(attributes(state)?),
-                    None => {}
+                // of a class with `__slots__`: what is in its dictionary, and in its slots
+                let both = match made.state.map(|state| self.object(state)) {
+                    Some(Object::Tuple(both)) if both.len() == 2 => &both[..],
+                    _ => made.state.as_slice(),
+                };
+                for &state in both {
+                    inside.extend(attributes(state)?);
                 }
                 // a named tuple is called with its items
                 if let Some(Object::Tuple(items)) = made.arguments.map(|arguments| self.object(arguments)) {
@@ -88,6 +75,17 @@ impl Machine<'_> {
         match step {
             Step::Key(id) | Step::Attribute(id) => self.text_of(id),
             Step::Index(_) => None,
+        }
+    }
+
+    /// Whether two steps from one object lead to the same, in Python.
+    pub(super) fn is_same_step(&self, a: Step, b: Step) -> bool {
+        match (a, b) {
+            (Step::Key(a), Step::Key(b)) | (Step::Attribute(a), Step::Attribute(b)) => {
+                self.text_of(a) == self.text_of(b)
+            }
+            (Step::Index(a), Step::Index(b)) => a == b,
+            _ => false,
         }
     }
 

@@ -3,8 +3,7 @@
 use crate::checkpoint::error::Fault;
 
 use super::allowed::allowed;
-use super::object::Known;
-use super::object::{Id, Object};
+use super::object::{Id, Known, Object};
 use super::stack::{Machine, underflow};
 
 /// The protocol that `torch.load(weights_only=True)` reads, and those of its instructions that it does not know: POP, POP_MARK, DUP,

@@ -20,9 +20,6 @@ use rayon::prelude::*;
 /// Query rows worked on at once: what bounds the scores held in memory.
 const QUERY_ROWS: usize = 128;
 
-/// What the score of a key that is not there begins with: its exponential is next to nothing.
-const NO_KEY: f32 = -1e30;
-
 /// Attention over a batch of maps, forward and backward.
 #[derive(Clone, Copy)]
 pub struct Attention<'a> {
@@ -56,7 +53,8 @@ impl Operands {
         let (stride, width) = (self.keys.columns(), self.values.columns());
         let mut start = Buffer::zeros(stride);
         start[keys - 1] = last.ln() / factor;
-        start[keys..].fill(NO_KEY);
+        // keys that are not there
+        start[keys..].fill(f32::NEG_INFINITY);
         let rows = QUERY_ROWS.min(queries.len());
         let [mut scores, mut means, mut sums] = [stride, width, 1].map(|numbers| Buffer::new(rows * numbers));
         for (q, out) in queries.chunks(rows).zip(out.chunks_mut(rows * d)) {

@@ -53,7 +53,7 @@ impl TiledRows {
     }
 
     /// Rounds the numerators of the rows' softmaxes into their places, and gives the inverses of their sums: see
-    /// [`softmax_exp_tiles`]. `scores` has the rows' numbers and, up to a whole vector, more of -1e30.
+    /// [`softmax_exp_tiles`]. `scores` has the rows' numbers and, up to a whole vector, more of minus infinity.
     pub fn set_softmax(&mut self, scores: &[f32], scale: f32, inverse: &mut [f32]) {
         let (columns, steps) = (self.columns.next_multiple_of(COLUMNS), self.columns.div_ceil(STEP_NUMBERS));
         assert!(inverse.len() == self.rows && scores.len() == self.rows * columns, "rows of scores");

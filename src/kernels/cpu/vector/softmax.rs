@@ -35,7 +35,7 @@ vectorised! {
 
 /// The numerators of softmaxes of rows of `columns` scores, `e^(scale (s - max))` within 1e-4 of each, rounded to bf16; the inverse of
 /// each row's sum, before rounding, goes to `inverse`. Row `r`'s lanes begin at `r * ROW_LANES`: sixteen of them for each 32 scores,
-/// every `step` lanes, with zeros after the last. A score of -1e30 gives next to nothing.
+/// every `step` lanes, with zeros after the last. A score of minus infinity gives zero, or next to nothing.
 pub fn softmax_exp_tiles(
     scores: &[f32],
     columns: usize,
@@ -201,7 +201,7 @@ mod tests {
             let score = |i: usize| ((i * 37 % 101) as f32 - 50.0) * 0.3;
             let mut scores: Vec<f32> = (0..rows * columns).map(score).collect();
             // the last two of each row stand for nothing
-            scores.chunks_exact_mut(columns).for_each(|row| row[columns - 2..].fill(-1e30));
+            scores.chunks_exact_mut(columns).for_each(|row| row[columns - 2..].fill(f32::NEG_INFINITY));
             let lanes_of = |fast: bool| {
                 // no lane more than is needed, and what is not written shows
                 let (mut lanes, mut inverse) = (vec![f32::NAN; (steps - 1) * step + rows * ROW_LANES], vec![0.0; rows]);
@@ -226,6 +226,10 @@ mod tests {
                 assert!((a / b - 1.0).abs() < 1e-4, "{rows} {columns}: {a}, row by row {b}");
             }
         }
+        // a row without a score that is a number has no weights
+        let (mut lanes, mut inverse) = (vec![0.0; 16], [0.0]);
+        softmax_exp_tiles(&[f32::NEG_INFINITY; 16], 16, 1.0, (&mut lanes, 16), &mut inverse);
+        assert!(inverse[0].is_nan());
         // what is no number spoils its own row alone
         for at in [0, 20, 47] {
             let mut spoilt = vec![0.5; 20 * 48];
