@@ -1,14 +1,18 @@
-//! Linear layers whose input lies in [tiles](super::micro::tiled) of bf16 numbers, written there by whoever makes it: no
-//! product rounds or packs what it reads. Where the machine's micro-kernel has no such form, [`Packed::takes_tiles`] says so.
+//! Products whose left operand is bf16 already, written so by whoever makes it: nothing is rounded or packed before them. It lies in
+//! [tiles](super::micro::tiled), or in rows. Where the machine's micro-kernel has no such form, [`Packed::takes_tiles`] says so.
 
 use super::driver::{Accumulate, Epilogue};
-use super::micro::tiled::{BLOCK_ROWS, COLUMNS, Finish, ROW_LANES, STEP_LANES, STEP_NUMBERS, TiledProduct};
+use super::micro::tiled::{
+    Activation, BLOCK_ROWS, COLUMNS, Finish, Left, ROW_LANES, RowBlock, STEP_LANES, STEP_NUMBERS, TiledProduct,
+};
 use super::operand::WIDEST;
 use super::packed::Packed;
 use super::panels::LineBuffer;
-use crate::kernels::cpu::vector::bf16::round_bf16_steps;
+use crate::kernels::cpu::buffer::Buffer;
+use crate::kernels::cpu::vector::bf16::{round_bf16_rows, round_bf16_steps};
 use crate::kernels::cpu::vector::softmax::softmax_exp_tiles;
 use crate::kernels::profile::{Kind, scope};
+use std::ops::Range;
 
 /// Rows of numbers, rounded to bf16, in tiles.
 #[derive(Debug)]
@@ -64,6 +68,105 @@ impl TiledRows {
     }
 }
 
+/// Rows of numbers, rounded to bf16, one after the other: two numbers to a lane.
+#[derive(Debug)]
+pub struct HalfRows {
+    /// With as much after the last row as a product reads beyond it.
+    lanes: Buffer,
+    rows: usize,
+    columns: usize,
+}
+
+impl HalfRows {
+    /// `rows` rows of `columns` numbers, to be written before they are read. `columns` is even.
+    pub fn new(rows: usize, columns: usize) -> Self {
+        assert!(columns.is_multiple_of(2), "{columns} numbers are no whole lanes");
+        let mut lanes = Buffer::new((rows + BLOCK_ROWS) * columns / 2 + ROW_LANES);
+        lanes[rows * columns / 2..].fill(0.0);
+        Self { lanes, rows, columns }
+    }
+
+    /// Rounds numbers into a row, from an even column on.
+    pub fn set(&mut self, i: usize, column: usize, numbers: &[f32]) {
+        assert!(i < self.rows && column.is_multiple_of(2) && column + numbers.len() <= self.columns, "within a row");
+        let to = &mut self.lanes[(i * self.columns + column) / 2..][..numbers.len().div_ceil(2)];
+        round_bf16_rows(numbers, numbers.len(), to);
+    }
+
+    /// Some columns, an even number from an even one on, of some rows.
+    pub fn part(&self, rows: Range<usize>, columns: Range<usize>) -> HalfPart<'_> {
+        assert!(rows.end <= self.rows && columns.end <= self.columns, "within the rows");
+        assert!(columns.start.is_multiple_of(2) && columns.len().is_multiple_of(2), "whole lanes");
+        HalfPart {
+            lanes: &self.lanes[(rows.start * self.columns + columns.start) / 2..],
+            stride: self.columns / 2,
+            rows: rows.len(),
+            columns: columns.len(),
+        }
+    }
+}
+
+/// Some columns of some [`HalfRows`].
+#[derive(Clone, Copy, Debug)]
+pub struct HalfPart<'a> {
+    /// From the first one's to the end of all.
+    lanes: &'a [f32],
+    /// Lanes from a row to the next.
+    stride: usize,
+    rows: usize,
+    columns: usize,
+}
+
+impl<'a> HalfPart<'a> {
+    /// The lanes of a row.
+    pub fn row(&self, i: usize) -> &'a [f32] {
+        assert!(i < self.rows, "row {i} of {}", self.rows);
+        &self.lanes[i * self.stride..][..self.columns / 2]
+    }
+
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+}
+
+/// A left operand that is bf16 already.
+#[derive(Clone, Copy, Debug)]
+pub enum HalfOperand<'a> {
+    /// In tiles.
+    Tiles(&'a TiledRows),
+    /// In rows. A product also reads what follows them, up to a whole step: these numbers meet zeros, so they must be finite.
+    Rows(HalfPart<'a>),
+}
+
+impl<'a> From<&'a TiledRows> for HalfOperand<'a> {
+    fn from(tiles: &'a TiledRows) -> Self {
+        Self::Tiles(tiles)
+    }
+}
+
+impl<'a> From<HalfPart<'a>> for HalfOperand<'a> {
+    fn from(part: HalfPart<'a>) -> Self {
+        Self::Rows(part)
+    }
+}
+
+impl<'a> From<&'a HalfRows> for HalfOperand<'a> {
+    fn from(rows: &'a HalfRows) -> Self {
+        Self::Rows(rows.part(0..rows.rows, 0..rows.columns))
+    }
+}
+
+impl HalfOperand<'_> {
+    /// How many rows, and numbers in a row, it has.
+    fn size(&self) -> [usize; 2] {
+        match *self {
+            Self::Tiles(TiledRows { rows, columns, .. }) => [*rows, *columns],
+            Self::Rows(HalfPart { rows, columns, .. }) => [rows, columns],
+        }
+    }
+}
+
 impl Packed {
     /// Whether a left operand may lie in tiles: the micro-kernel has a function for them, and the size is one that it computes.
     pub fn takes_tiles(&self) -> bool {
@@ -74,29 +177,52 @@ impl Packed {
     }
 }
 
-/// `finish(gelu(x factor + bias))`.
-fn run(x: &TiledRows, factor: &Packed, bias: Option<&[f32]>, gelu: bool, finish: Finish<'_>) {
+/// `finish(activation(x factor + bias))`.
+fn run(x: HalfOperand<'_>, factor: &Packed, bias: Option<&[f32]>, activation: Activation, finish: Finish<'_>) {
+    let [rows, columns] = x.size();
+    assert_eq!(columns, factor.inputs(), "inner dimensions of a product");
+    let count = columns.div_ceil(STEP_NUMBERS);
+    let (lanes, row, block, step) = match x {
+        HalfOperand::Tiles(tiles) => (&*tiles.lanes, ROW_LANES, count * STEP_LANES, STEP_LANES),
+        HalfOperand::Rows(part) => (part.lanes, part.stride, BLOCK_ROWS * part.stride, ROW_LANES),
+    };
+    let steps: Vec<usize> = (0..count).map(|s| s * step).collect();
+    let blocks = (0..rows.div_ceil(BLOCK_ROWS)).map(|i| {
+        let first = i * BLOCK_ROWS;
+        RowBlock { start: i * block, row: first, rows: BLOCK_ROWS.min(rows - first) }
+    });
+    let left = Left { lanes, row, steps: &steps, blocks: &blocks.collect::<Vec<_>>() };
+    run_blocks(left, factor, bias, activation, finish);
+}
+
+/// The same for blocks of rows anywhere.
+fn run_blocks(left: Left<'_>, factor: &Packed, bias: Option<&[f32]>, activation: Activation, finish: Finish<'_>) {
     let kernel = factor.kernel();
     let (true, Some(function)) = (factor.takes_tiles(), kernel.tiled) else {
         unreachable!("the caller asks `takes_tiles` first");
     };
-    assert_eq!(x.columns, factor.inputs(), "inner dimensions of a product");
+    assert_eq!(left.steps.len(), factor.left_depth().div_ceil(ROW_LANES), "steps of a product");
+    let furthest = left.steps.iter().max().copied().unwrap_or(0) + ROW_LANES;
+    for block in left.blocks {
+        let rows = block.rows.next_multiple_of(BLOCK_ROWS / 2);
+        assert!((1..=BLOCK_ROWS).contains(&rows), "rows of a block");
+        assert!(block.start + (rows - 1) * left.row + furthest <= left.lanes.len(), "a block's lanes");
+    }
     assert!(bias.is_none_or(|bias| bias.len() == factor.columns()), "size of a bias");
-    let mut scratch = LineBuffer::new((x.rows.div_ceil(BLOCK_ROWS) + 1) * BLOCK_ROWS * WIDEST);
+    let mut scratch = LineBuffer::new((left.blocks.len() + 1) * BLOCK_ROWS * WIDEST);
     // Nothing below waits for the thread pool: see `driver`.
     // SAFETY: the factor is packed for a micro-kernel that this machine can run, and no other product is being computed on this
-    // thread. Tiles hold the rows' lanes, panels all columns; the bias was checked here, destination and residual by the two
-    // callers.
+    // thread. The left operand's blocks lie within its lanes, panels hold all columns; the bias was checked here, destination
+    // and residual by the callers.
     unsafe {
         let _state = kernel.prepare_thread();
         function(TiledProduct {
-            rows: x.rows,
-            left: &x.lanes,
+            left,
             panels: factor.panels(),
             depth: factor.left_depth(),
             columns: factor.columns(),
             bias,
-            gelu,
+            activation,
             finish,
             scratch: &mut scratch,
         });
@@ -104,39 +230,57 @@ fn run(x: &TiledRows, factor: &Packed, bias: Option<&[f32]>, gelu: bool, finish:
 }
 
 /// `y = epilogue(accumulate + x factor)`, in single precision. Of epilogues all but the ReLU.
-pub fn tiled_product(
-    x: &TiledRows,
+pub fn tiled_product<'x>(
+    x: impl Into<HalfOperand<'x>>,
     factor: &Packed,
     accumulate: Accumulate<'_>,
     epilogue: Epilogue<'_>,
     y: &mut [f32],
 ) {
-    assert_eq!(y.len(), x.rows * factor.columns(), "size of a product");
+    let x = x.into();
+    let [rows, _] = x.size();
+    assert_eq!(y.len(), rows * factor.columns(), "size of a product");
     let y_start = y.as_mut_ptr();
-    let (gelu, residual) = match epilogue {
-        Epilogue::None => (false, None),
-        Epilogue::Gelu => (true, None),
-        Epilogue::Add(residual) => (false, Some(residual)),
-        Epilogue::GeluAdd(residual) => (true, Some(residual)),
+    let (activation, residual) = match epilogue {
+        Epilogue::None => (Activation::None, None),
+        Epilogue::Gelu => (Activation::Gelu, None),
+        Epilogue::Add(residual) => (Activation::None, Some(residual)),
+        Epilogue::GeluAdd(residual) => (Activation::Gelu, Some(residual)),
         Epilogue::Relu => unreachable!("no linear layer has one"),
     };
-    assert!(residual.is_none_or(|residual| residual.len() == x.rows * factor.columns()), "size of a residual");
+    assert!(residual.is_none_or(|residual| residual.len() == rows * factor.columns()), "size of a residual");
     let residual = residual.map(<[f32]>::as_ptr);
     let (bias, residual) = match accumulate {
         Accumulate::Overwrite => (None, residual),
         Accumulate::Bias(bias) => (Some(bias), residual),
         Accumulate::Add => {
-            assert!(!gelu && residual.is_none(), "what is added to comes after an epilogue");
+            let plain = activation == Activation::None && residual.is_none();
+            assert!(plain, "what is added to comes after an epilogue");
             (None, Some(y_start.cast_const()))
         }
     };
-    run(x, factor, bias, gelu, Finish::Rows { y: y_start, residual });
+    run(x, factor, bias, activation, Finish::Rows { y: y_start, residual, stride: factor.columns() });
 }
 
-/// `y = epilogue(x w^T + bias)` for rows in tiles; see [`linear`](super::linear::linear).
-pub fn tiled_linear(x: &TiledRows, weight: &Packed, bias: &[f32], epilogue: Epilogue<'_>, y: &mut [f32]) {
+/// `y = epilogue(x w^T + bias)` for rows that are bf16; see [`linear`](super::linear::linear).
+pub fn tiled_linear<'x>(
+    x: impl Into<HalfOperand<'x>>,
+    weight: &Packed,
+    bias: &[f32],
+    epilogue: Epilogue<'_>,
+    y: &mut [f32],
+) {
     let _work = scope(Kind::Linear, 2 * y.len() * weight.inputs());
     tiled_product(x, weight, Accumulate::Bias(bias), epilogue, y);
+}
+
+/// `x w^T + bias`, rounded to bf16 as it is written.
+pub fn tiled_linear_halves(x: &TiledRows, weight: &Packed, bias: &[f32]) -> HalfRows {
+    let _work = scope(Kind::Linear, 2 * x.rows * weight.columns() * weight.inputs());
+    let mut y = HalfRows::new(x.rows, weight.columns());
+    let finish = Finish::Halves { to: y.lanes.as_mut_ptr(), stride: y.columns / 2 };
+    run(x.into(), weight, Some(bias), Activation::None, finish);
+    y
 }
 
 /// `gelu(x w^T + bias)` as the next layer's tiles; the input of the GELU is saved if asked for. The GELU is within 5e-5.
@@ -144,6 +288,6 @@ pub fn tiled_linear_gelu(x: &TiledRows, weight: &Packed, bias: &[f32], saved: Op
     let _work = scope(Kind::Linear, 2 * x.rows * weight.columns() * weight.inputs());
     let mut y = TiledRows::new(x.rows, weight.columns());
     assert!(saved.as_ref().is_none_or(|saved| saved.len() == x.rows * weight.columns()), "size of what is saved");
-    run(x, weight, Some(bias), true, Finish::Tiles { to: &mut y.lanes, saved });
+    run(x.into(), weight, Some(bias), Activation::Gelu, Finish::Tiles { to: &mut y.lanes, saved });
     y
 }

@@ -1,5 +1,7 @@
-//! Whole products whose left operand lies in tiles of bf16 numbers: what a micro-kernel that has a form of its own for them
-//! reads and writes.
+//! Whole products whose left operand is bf16 already: what a micro-kernel that has a form of its own for them reads and writes.
+//!
+//! Rows are multiplied in blocks of up to [`BLOCK_ROWS`], each in steps of [`STEP_NUMBERS`]. [`Left`] says where they lie: in tiles,
+//! or anywhere at equal distances, as tokens' rows and a map's pixels do.
 //!
 //! # Tiles of rows
 //!
@@ -22,28 +24,68 @@ pub const LINE: usize = 16;
 
 /// Where results go, and what is done to them on the way.
 pub enum Finish<'a> {
-    /// Rows of single precision, one after the other.
+    /// Rows of single precision.
     Rows {
         /// The first row. Nobody else writes the rows.
         y: *mut f32,
         /// What is added in the end, laid out as the rows; it may be the rows themselves.
         residual: Option<*const f32>,
+        /// Numbers from a row to the next.
+        stride: usize,
     },
-    /// The next product's tiles.
+    /// Rows rounded to bf16, two numbers to a lane.
+    Halves {
+        /// The first row. Nobody else writes the rows.
+        to: *mut f32,
+        /// Lanes from a row to the next.
+        stride: usize,
+    },
+    /// The next product's tiles, block by block.
     Tiles {
         /// The tiles, on a line's start.
         to: &'a mut [f32],
-        /// Where rows of sums, before the GELU, are kept as well.
+        /// Where rows of sums, before the GELU, are kept as well, one after the other.
         saved: Option<&'a mut [f32]>,
     },
 }
 
-/// `left * panels + bias`, through a GELU if asked for.
-pub struct TiledProduct<'a> {
-    /// Rows of the left operand.
+/// What is applied to sums before a residual is added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    None,
+    Gelu,
+    /// In rows of single precision without a residual.
+    Relu,
+}
+
+/// Some rows of a left operand, multiplied together.
+#[derive(Clone, Copy, Debug)]
+pub struct RowBlock {
+    /// Where the first one begins, in lanes.
+    pub start: usize,
+    /// Which row of the result it is. (Of tiles, block `i` begins with row `i * BLOCK_ROWS`.)
+    pub row: usize,
+    /// How many there are, at most [`BLOCK_ROWS`].
     pub rows: usize,
-    /// The left operand's tiles, on a line's start.
-    pub left: &'a [f32],
+}
+
+/// Where a left operand lies.
+#[derive(Clone, Copy, Debug)]
+pub struct Left<'a> {
+    /// From a block's start and the start of each step, 16 rows can be read if the block has no more, else 32, of
+    /// [`ROW_LANES`] each. Rows that the block does not have may hold anything.
+    pub lanes: &'a [f32],
+    /// Lanes from a row to the next.
+    pub row: usize,
+    /// Where each step of the depth begins, in lanes from the row's start. Numbers of a step beyond the depth meet zeros, and
+    /// must be finite.
+    pub steps: &'a [usize],
+    pub blocks: &'a [RowBlock],
+}
+
+/// `left * panels + bias`, through an activation.
+pub struct TiledProduct<'a> {
+    pub left: Left<'a>,
     /// The right operand's panels, on a line's start: `depth` rows of lanes each.
     pub panels: &'a [f32],
     /// Lanes of a column.
@@ -52,10 +94,8 @@ pub struct TiledProduct<'a> {
     pub columns: usize,
     /// A number for each column.
     pub bias: Option<&'a [f32]>,
-    /// Whether a GELU follows.
-    pub gelu: bool,
-    /// Where results go.
+    pub activation: Activation,
     pub finish: Finish<'a>,
-    /// Room for sums, on a line's start: for `rows.div_ceil(BLOCK_ROWS) + 1` blocks of `BLOCK_ROWS * WIDEST`.
+    /// Room for sums, on a line's start: for one more than as many blocks of `BLOCK_ROWS * WIDEST`.
     pub scratch: &'a mut [f32],
 }

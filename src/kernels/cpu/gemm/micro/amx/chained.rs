@@ -1,18 +1,18 @@
-//! Whole products of rows in tiles: blocks of 32 x 32 sums, one chained to the other.
+//! Whole products of rows that are bf16 already: blocks of 32 x 32 sums, one chained to the other.
 //!
 //! A block's sums stay in the tiles until the next block has loaded its first factors. Then each tile is stored, starts anew and
 //! is multiplied, so no product waits for all of the stores; and the sums are finished between the next block's other
 //! products, which the unit computes while the vector units work. (Storing all four at a block's end and waiting for it costs
 //! half as long again at a depth of 96 numbers.)
 
-use super::finish::{ADD, GELU, Pending, SAVE, SUMS_ROW, TILES, finish};
+use super::finish::{ADD, GELU, HALVES, Pending, RELU, SAVE, SUMS_ROW, TILES, finish};
 use super::instructions::{SIDE, load_passing_tile, load_tile, multiply_tiles, store_tile};
-use crate::kernels::cpu::gemm::micro::tiled::{BLOCK_ROWS, Finish, ROW_LANES, STEP_LANES, TiledProduct};
+use crate::kernels::cpu::gemm::micro::tiled::{
+    Activation, BLOCK_ROWS, Finish, Left, ROW_LANES, RowBlock, STEP_LANES, TiledProduct,
+};
 use crate::kernels::cpu::gemm::operand::WIDEST;
 use std::mem::MaybeUninit;
 
-/// Bytes from a row of a left operand's tile to the next.
-const LEFT_ROW: usize = ROW_LANES * size_of::<f32>();
 /// Bytes from a panel's row to the next.
 const PANEL_ROW: usize = WIDEST * size_of::<f32>();
 /// Lanes of a panel in a step of the depth.
@@ -58,16 +58,16 @@ unsafe fn store_sums(to: *mut f32) {
     }
 }
 
-/// The sums of `16 R` rows and `16 N` columns over `steps` steps. What the tiles hold before goes to `stored`, where `pending` is
-/// finished from; this block's sums stay in the tiles. `b`: the panel's first step, and its last one.
+/// The sums of `16 R` rows, `row` lanes apart from `a` on, and `16 N` columns over `steps`. What the tiles hold before goes to
+/// `stored`, where `pending` is finished from; this block's sums stay in the tiles. `b`: the panel's first step, and its last one.
 ///
 /// # Safety
 /// Tiles are set up; the left operand and the panel hold these steps, `start` a block's numbers; as [`finish`].
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512bf16")]
 unsafe fn block<const F: u8, const R: usize, const N: usize>(
-    steps: usize,
-    mut a: *const f32,
+    steps: &[usize],
+    (a, row): (*const f32, usize),
     [mut b, last]: [*const f32; 2],
     start: Start,
     pending: &Pending,
@@ -75,18 +75,20 @@ unsafe fn block<const F: u8, const R: usize, const N: usize>(
 ) {
     const ROW: usize = SUMS_ROW * size_of::<f32>();
     const SECOND: usize = SIDE * SUMS_ROW;
+    let (left_row, second) = (row * size_of::<f32>(), SIDE * row);
     // SAFETY: the caller's promise; `Tiles` says why tiles keep what they hold.
     unsafe {
-        if steps == 1 {
+        if steps.len() == 1 {
             b = last;
         }
+        let first = a.add(steps[0]);
         load_tile!("tmm6", b, PANEL_ROW);
-        load_passing_tile!("tmm4", a, LEFT_ROW);
+        load_passing_tile!("tmm4", first, left_row);
         if N == 2 {
             load_tile!("tmm7", b.add(SIDE), PANEL_ROW);
         }
         if R == 2 {
-            load_passing_tile!("tmm5", a.add(SIDE * ROW_LANES), LEFT_ROW);
+            load_passing_tile!("tmm5", first.add(second), left_row);
         }
         store_tile!("tmm0", stored, ROW);
         load_tile!("tmm0", start.at, start.row);
@@ -107,22 +109,22 @@ unsafe fn block<const F: u8, const R: usize, const N: usize>(
             multiply_tiles!("tmm3", "tmm5", "tmm7");
         }
         // rows to finish in each step, in 1/256
-        let share = (pending.rows * 256).div_ceil(steps);
+        let share = (pending.rows * 256).div_ceil(steps.len());
         let mut until = share;
         let mut done = pending.rows.min(until / 256);
         finish::<F>(pending, 0, done);
-        for step in 1..steps {
-            a = a.wrapping_add(STEP_LANES);
-            b = if step + 1 == steps { last } else { b.wrapping_add(PANEL_STEP) };
+        for (step, shift) in steps.iter().enumerate().skip(1) {
+            let a = a.add(*shift);
+            b = if step + 1 == steps.len() { last } else { b.wrapping_add(PANEL_STEP) };
             load_tile!("tmm6", b, PANEL_ROW);
-            load_passing_tile!("tmm4", a, LEFT_ROW);
+            load_passing_tile!("tmm4", a, left_row);
             multiply_tiles!("tmm0", "tmm4", "tmm6");
             if N == 2 {
                 load_tile!("tmm7", b.add(SIDE), PANEL_ROW);
                 multiply_tiles!("tmm1", "tmm4", "tmm7");
             }
             if R == 2 {
-                load_passing_tile!("tmm5", a.add(SIDE * ROW_LANES), LEFT_ROW);
+                load_passing_tile!("tmm5", a.add(second), left_row);
                 multiply_tiles!("tmm2", "tmm5", "tmm6");
                 if N == 2 {
                     multiply_tiles!("tmm3", "tmm5", "tmm7");
@@ -153,15 +155,18 @@ static ZEROS: Zeros = Zeros([0.0; WIDEST]);
 pub unsafe fn product(p: TiledProduct<'_>) {
     // SAFETY: the caller's promise.
     unsafe {
-        match (&p.finish, p.gelu) {
-            (Finish::Rows { residual: None, .. }, false) => product_of::<0>(p),
-            (Finish::Rows { residual: None, .. }, true) => product_of::<GELU>(p),
-            (Finish::Rows { residual: Some(_), .. }, false) => product_of::<ADD>(p),
-            (Finish::Rows { residual: Some(_), .. }, true) => product_of::<{ ADD | GELU }>(p),
-            (Finish::Tiles { saved: None, .. }, false) => product_of::<TILES>(p),
-            (Finish::Tiles { saved: None, .. }, true) => product_of::<{ TILES | GELU }>(p),
-            (Finish::Tiles { saved: Some(_), .. }, false) => product_of::<{ TILES | SAVE }>(p),
-            (Finish::Tiles { saved: Some(_), .. }, true) => product_of::<{ TILES | GELU | SAVE }>(p),
+        match (&p.finish, p.activation) {
+            (Finish::Rows { residual: None, .. }, Activation::None) => product_of::<0>(p),
+            (Finish::Rows { residual: None, .. }, Activation::Gelu) => product_of::<GELU>(p),
+            (Finish::Rows { residual: None, .. }, Activation::Relu) => product_of::<RELU>(p),
+            (Finish::Rows { residual: Some(_), .. }, Activation::None) => product_of::<ADD>(p),
+            (Finish::Rows { residual: Some(_), .. }, Activation::Gelu) => product_of::<{ ADD | GELU }>(p),
+            (Finish::Halves { .. }, Activation::None) => product_of::<HALVES>(p),
+            (Finish::Tiles { saved: None, .. }, Activation::None) => product_of::<TILES>(p),
+            (Finish::Tiles { saved: None, .. }, Activation::Gelu) => product_of::<{ TILES | GELU }>(p),
+            (Finish::Tiles { saved: Some(_), .. }, Activation::None) => product_of::<{ TILES | SAVE }>(p),
+            (Finish::Tiles { saved: Some(_), .. }, Activation::Gelu) => product_of::<{ TILES | GELU | SAVE }>(p),
+            (_, Activation::Relu) | (Finish::Halves { .. }, _) => unreachable!("no layer has this"),
         }
     }
 }
@@ -172,29 +177,27 @@ pub unsafe fn product(p: TiledProduct<'_>) {
 /// As [`product`].
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512bf16")]
 unsafe fn product_of<const F: u8>(p: TiledProduct<'_>) {
-    let (blocks, panels) = (p.rows.div_ceil(BLOCK_ROWS), p.columns.div_ceil(WIDEST));
-    let steps = p.depth.div_ceil(SIDE);
+    let Left { lanes, row, steps, blocks } = p.left;
+    let panels = p.columns.div_ceil(WIDEST);
     let mut saved = std::ptr::null_mut();
-    let (to, residual, row, block_step, panel_step) = match p.finish {
-        Finish::Rows { y, residual } => {
-            let residual = residual.unwrap_or(std::ptr::null());
-            (y, residual, p.columns, BLOCK_ROWS * p.columns, WIDEST)
-        }
+    let (to, residual, to_row, panel_step) = match p.finish {
+        Finish::Rows { y, residual, stride } => (y, residual.unwrap_or(std::ptr::null()), stride, WIDEST),
+        Finish::Halves { to, stride } => (to, std::ptr::null(), stride, WIDEST / 2),
         Finish::Tiles { to, saved: kept } => {
             saved = kept.map_or(saved, <[f32]>::as_mut_ptr);
-            (to.as_mut_ptr(), std::ptr::null(), ROW_LANES, panels * STEP_LANES, STEP_LANES)
+            (to.as_mut_ptr(), std::ptr::null(), ROW_LANES, STEP_LANES)
         }
     };
     let sums = p.scratch.as_mut_ptr();
     let mut rest = LastStep([MaybeUninit::uninit(); PANEL_STEP]);
     let rest: *mut f32 = rest.0.as_mut_ptr().cast();
     let whole = p.depth / SIDE * SIDE;
-    let chunks = if blocks > 1 { steps.div_ceil(CHUNK).max(1) } else { 1 };
+    let chunks = if blocks.len() > 1 { steps.len().div_ceil(CHUNK).max(1) } else { 1 };
     let (mut pending, mut stored) = (Pending::NOTHING, sums);
     for j in 0..panels {
         let panel = p.panels[j * p.depth * WIDEST..][..p.depth * WIDEST].as_ptr();
         let half = p.columns - j * WIDEST == SIDE;
-        let mut last = panel.wrapping_add((steps - 1) * PANEL_STEP);
+        let mut last = panel.wrapping_add((steps.len() - 1) * PANEL_STEP);
         if whole < p.depth {
             let lanes = (p.depth - whole) * WIDEST;
             // SAFETY: the panel holds them from there on; the rest is cleared.
@@ -205,39 +208,41 @@ unsafe fn product_of<const F: u8>(p: TiledProduct<'_>) {
             last = rest;
         }
         for chunk in 0..chunks {
-            let (from, until) = (chunk * steps / chunks, (chunk + 1) * steps / chunks);
-            let first = panel.wrapping_add(from * PANEL_STEP);
-            let last = if until == steps { last } else { panel.wrapping_add((until - 1) * PANEL_STEP) };
-            for i in 0..blocks {
+            let (from, until) = (chunk * steps.len() / chunks, (chunk + 1) * steps.len() / chunks);
+            let panel_first = panel.wrapping_add(from * PANEL_STEP);
+            let last = if until == steps.len() { last } else { panel.wrapping_add((until - 1) * PANEL_STEP) };
+            for (i, RowBlock { start, row: first_row, rows }) in blocks.iter().copied().enumerate() {
                 // with one chunk sums are finished before they are overwritten
                 let here = sums.wrapping_add(if chunks == 1 { SUMS } else { (i + 1) * SUMS });
-                let start = match (from, p.bias) {
+                let sums_start = match (from, p.bias) {
                     (0, Some(bias)) => Start::row(bias[j * WIDEST..].as_ptr()),
                     (0, None) => Start::row(ZEROS.0.as_ptr()),
                     _ => Start::sums(here),
                 };
-                let a = p.left.as_ptr().wrapping_add((i * steps + from) * STEP_LANES);
-                let (count, b) = (until - from, [first, last]);
-                let rows = BLOCK_ROWS.min(p.rows - i * BLOCK_ROWS);
-                // SAFETY: the caller promises tiles, a panel's columns, rows of left tiles, bias and room as the product says;
-                // half of the columns are computed where a bias has only these.
+                let (a, steps_here) = ((lanes.as_ptr().wrapping_add(start), row), &steps[from..until]);
+                let b = [panel_first, last];
+                // SAFETY: the caller promises tiles, a panel's columns, the left operand's lanes, bias and room as the product
+                // says; half of the columns are computed where a bias has only these.
                 unsafe {
                     match (rows <= SIDE, half) {
-                        (false, false) => block::<F, 2, 2>(count, a, b, start, &pending, stored),
-                        (true, false) => block::<F, 1, 2>(count, a, b, start, &pending, stored),
-                        (false, true) => block::<F, 2, 1>(count, a, b, start, &pending, stored),
-                        (true, true) => block::<F, 1, 1>(count, a, b, start, &pending, stored),
+                        (false, false) => block::<F, 2, 2>(steps_here, a, b, sums_start, &pending, stored),
+                        (true, false) => block::<F, 1, 2>(steps_here, a, b, sums_start, &pending, stored),
+                        (false, true) => block::<F, 2, 1>(steps_here, a, b, sums_start, &pending, stored),
+                        (true, true) => block::<F, 1, 1>(steps_here, a, b, sums_start, &pending, stored),
                     }
                 }
                 stored = here;
-                let at = i * block_step + j * panel_step;
+                let at = match F & TILES != 0 {
+                    true => (i * panels + j) * STEP_LANES,
+                    false => first_row * to_row + j * panel_step,
+                };
                 pending = Pending {
                     sums: here,
                     to: to.wrapping_add(at),
-                    row,
+                    row: to_row,
                     residual: residual.wrapping_add(at),
-                    saved: (saved.wrapping_add(i * BLOCK_ROWS * p.columns + j * WIDEST), p.columns),
-                    rows: if until == steps { rows } else { 0 },
+                    saved: (saved.wrapping_add(first_row * p.columns + j * WIDEST), p.columns),
+                    rows: if until == steps.len() { rows } else { 0 },
                     half,
                 };
             }

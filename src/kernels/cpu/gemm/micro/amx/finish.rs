@@ -4,10 +4,14 @@ use std::arch::x86_64::*;
 
 /// Flag: a GELU.
 pub const GELU: u8 = 1;
+/// Flag: a ReLU.
+pub const RELU: u8 = 16;
 /// Flag: a residual is added.
 pub const ADD: u8 = 2;
-/// Flag: results are rounded and written as a tile of the next product, else as rows of single precision.
+/// Flag: results are rounded and written as a tile of the next product.
 pub const TILES: u8 = 4;
+/// Flag: results are rounded and written as rows. With neither, they are rows of single precision.
+pub const HALVES: u8 = 32;
 /// Flag, beside [`TILES`]: the sums themselves are kept too.
 pub const SAVE: u8 = 8;
 
@@ -70,12 +74,25 @@ pub unsafe fn finish<const F: u8>(p: &Pending, from: usize, to: usize) {
                 (low, high) = (gelu(low), gelu(high));
             }
             let to = p.to.add(r * p.row);
+            if F & HALVES != 0 {
+                let lanes = round(low, high);
+                match p.half {
+                    false => _mm512_storeu_si512(to.cast(), lanes),
+                    true => _mm256_storeu_si256(to.cast(), _mm512_castsi512_si256(lanes)),
+                }
+                continue;
+            }
             if F & TILES != 0 {
                 if p.half {
                     high = _mm512_setzero_ps();
                 }
                 _mm512_store_si512(to.cast(), round(low, high));
                 continue;
+            }
+            if F & RELU != 0 {
+                // (the second operand is the result where the first is no number)
+                let zero = _mm512_setzero_ps();
+                (low, high) = (_mm512_max_ps(zero, low), _mm512_max_ps(zero, high));
             }
             if F & ADD != 0 {
                 low = _mm512_add_ps(low, _mm512_loadu_ps(p.residual.add(r * p.row)));
