@@ -38,7 +38,7 @@ impl AttentionShape {
     }
 
     /// The windows over the map of keys and values.
-    pub(super) fn windows(&self) -> Windows {
+    pub fn windows(&self) -> Windows {
         Windows::new(self.extent, self.window)
     }
 

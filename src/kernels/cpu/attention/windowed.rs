@@ -9,13 +9,14 @@ use super::shape::{AttentionShape, Piece};
 use crate::kernels::cpu::buffer::Buffer;
 use crate::kernels::cpu::gemm::driver::{Accumulate, Epilogue, product, rows_of, transposed_product};
 use crate::kernels::cpu::gemm::packed::Packed;
-use crate::kernels::cpu::gemm::tiled::{TiledRows, tiled_product};
+use crate::kernels::cpu::gemm::tiled::{HalfPart, HalfRows, TiledRows, tiled_product};
 use crate::kernels::cpu::vector::bf16::round_bf16_in_place;
 use crate::kernels::cpu::vector::rows::scale_row;
 use crate::kernels::cpu::vector::softmax::{softmax_backward_row, softmax_exp_row};
 use crate::kernels::precision::Precision;
 use crate::kernels::profile::{Kind, scope};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Query rows worked on at once: what bounds the scores held in memory.
 const QUERY_ROWS: usize = 128;
@@ -33,7 +34,7 @@ pub struct Attention<'a> {
 }
 
 /// Packed right operands, whose memory is reused by successive tasks.
-struct Operands {
+pub struct Operands {
     keys: Packed,
     keys_by_row: Packed,
     values: Packed,
@@ -42,31 +43,44 @@ struct Operands {
 }
 
 impl Operands {
-    fn new(precision: Precision) -> Self {
+    /// Empty ones.
+    pub fn new(precision: Precision) -> Self {
         let [keys, keys_by_row, values, queries, gradients] = [(); 5].map(|()| Packed::empty(precision));
         Self { keys, keys_by_row, values, queries, gradients }
     }
 
+    /// Whether the packed keys and values meet left operands in bf16.
+    fn take_tiles(&self) -> bool {
+        self.keys.takes_tiles() && self.values.takes_tiles()
+    }
+
     /// `softmax(q k^T factor) v` of a window and head with keys and values packed, in tiles of bf16 numbers. The last key counts `last`
-    /// times: its score begins with what makes its exponential so many times as large.
-    fn forward_tiles(&self, queries: &[&[f32]], [keys, d]: [usize; 2], factor: f32, last: f32, out: &mut [f32]) {
+    /// times: its score begins with what makes its exponential so many times as large. `put` is given each query's number, the sum
+    /// of the values times their exponentials, and the inverse of the exponentials' sum.
+    fn forward_tiles(
+        &self,
+        queries: HalfPart<'_>,
+        keys: usize,
+        factor: f32,
+        last: f32,
+        mut put: impl FnMut(usize, &[f32], f32),
+    ) {
         let (stride, width) = (self.keys.columns(), self.values.columns());
         let mut start = Buffer::zeros(stride);
         start[keys - 1] = last.ln() / factor;
         // keys that are not there
         start[keys..].fill(f32::NEG_INFINITY);
-        let rows = QUERY_ROWS.min(queries.len());
+        let rows = QUERY_ROWS.min(queries.rows());
         let [mut scores, mut means, mut sums] = [stride, width, 1].map(|numbers| Buffer::new(rows * numbers));
-        for (q, out) in queries.chunks(rows).zip(out.chunks_mut(rows * d)) {
-            let (n, mut tiles) = (q.len(), TiledRows::new(q.len(), d));
-            q.iter().enumerate().for_each(|(i, row)| tiles.set(i, row));
+        for (i, q) in queries.chunks(rows).enumerate() {
+            let n = q.rows();
             let (scores, means, sums) = (&mut scores[..n * stride], &mut means[..n * width], &mut sums[..n]);
-            tiled_product(&tiles, &self.keys, Accumulate::Bias(&start), Epilogue::None, scores);
+            tiled_product(q, &self.keys, Accumulate::Bias(&start), Epilogue::None, scores);
             let mut weights = TiledRows::new(n, keys);
             weights.set_softmax(scores, factor, sums);
             tiled_product(&weights, &self.values, Accumulate::Overwrite, Epilogue::None, means);
-            for ((out, mean), sum) in out.chunks_exact_mut(d).zip(means.chunks_exact(width)).zip(sums) {
-                scale_row(mean, *sum, out);
+            for (j, (mean, sum)) in means.chunks_exact(width).zip(sums).enumerate() {
+                put(i * rows + j, mean, *sum);
             }
         }
     }
@@ -95,8 +109,13 @@ impl Attention<'_> {
                 operands.keys.set_columns(d, &g.keys);
                 operands.values.set_rows(keys, d, |p| g.values[p]);
                 let (stride, width) = (operands.keys.pad_columns(), operands.values.pad_columns());
-                if operands.keys.takes_tiles() && operands.values.takes_tiles() {
-                    return operands.forward_tiles(&queries, [keys, d], factor, g.last, out);
+                if operands.take_tiles() && d.is_multiple_of(2) {
+                    let mut rounded = HalfRows::new(queries.len(), d);
+                    queries.iter().enumerate().for_each(|(i, row)| rounded.set(i, 0, row));
+                    let queries = rounded.part(0..queries.len(), 0..d);
+                    return operands.forward_tiles(queries, keys, factor, g.last, |i, mean, sum| {
+                        scale_row(mean, sum, &mut out[i * d..][..d]);
+                    });
                 }
                 let rows = QUERY_ROWS.min(queries.len());
                 let (mut rounded, mut sums) = (Buffer::default(), Vec::with_capacity(rows));
@@ -115,6 +134,40 @@ impl Attention<'_> {
                 }
             },
         );
+    }
+
+    /// The same for one window whose tokens follow one another in `tokens`, all heads: from rows of queries, keys and values in bf16 to
+    /// the same rows of `out`, rounded. `padding` tokens have the row `padded`. It gives the bits of [`forward`](Self::forward),
+    /// rounded.
+    pub fn forward_window(
+        &self,
+        operands: &mut Operands,
+        (qkv, tokens): (&HalfRows, Range<usize>),
+        (padding, padded): (usize, &HalfRows),
+        out: &mut HalfRows,
+    ) {
+        let (d, channels) = (self.shape.dim, self.shape.channels());
+        let (factor, keys) = (1.0 / (d as f32).sqrt(), tokens.len() + usize::from(padding > 0));
+        let last = if padding > 0 { padding as f32 } else { 1.0 };
+        let mut row = Buffer::new(d);
+        for head in 0..self.shape.heads {
+            let _work = scope(Kind::Attention, 4 * tokens.len() * keys * d);
+            let columns = |part: usize| part * channels + head * d..part * channels + (head + 1) * d;
+            let rows = |part: usize| {
+                let mut rows = qkv.part(tokens.clone(), columns(part)).all();
+                rows.extend((padding > 0).then(|| padded.part(0..1, columns(part)).row(0)));
+                rows
+            };
+            operands.keys.set_columns_of_lanes(d, &rows(1));
+            operands.values.set_rows_of_lanes(&rows(2), d);
+            operands.keys.pad_columns();
+            operands.values.pad_columns();
+            let queries = qkv.part(tokens.clone(), columns(0));
+            operands.forward_tiles(queries, keys, factor, last, |i, mean, sum| {
+                scale_row(mean, sum, &mut row);
+                out.set(tokens.start + i, head * d, &row);
+            });
+        }
     }
 
     /// The gradient of [`forward`](Self::forward): from `gout` in the queries' window order to `gqkv` in the keys'

@@ -16,28 +16,30 @@ impl Block<'_> {
         let rows = self.forward_rows(a.len() / co);
         let tasks: Vec<_> =
             a.chunks(rows * co).zip(y.chunks_mut(rows * co)).zip(pieces_mut(saved, 4 * rows * co)).collect();
+        tasks.into_par_iter().for_each(|((a, y), saved)| self.mlp_rows(a, saved, y));
+    }
+
+    /// The same for some rows, on one thread.
+    pub(super) fn mlp_rows(&self, a: &[f32], saved: Option<&mut [f32]>, y: &mut [f32]) {
         let [fc1, fc2] = [&self.frozen.fc1, &self.frozen.fc2];
-        let tiled = fc1[0].packed().takes_tiles() && fc2[0].packed().takes_tiles();
-        tasks.into_par_iter().for_each(|((a, y), saved)| {
-            if tiled {
-                let hidden = {
-                    let normed = tiled_layer_norm(a, &self.frozen.norm2);
-                    tiled_linear_gelu(&normed, fc1[0].packed(), fc1[1].values(), saved)
-                };
-                return tiled_linear(&hidden, fc2[0].packed(), fc2[1].values(), Epilogue::Add(a), y);
+        if fc1[0].packed().takes_tiles() && fc2[0].packed().takes_tiles() {
+            let hidden = {
+                let normed = tiled_layer_norm(a, &self.frozen.norm2);
+                tiled_linear_gelu(&normed, fc1[0].packed(), fc1[1].values(), saved)
+            };
+            return tiled_linear(&hidden, fc2[0].packed(), fc2[1].values(), Epilogue::Add(a), y);
+        }
+        let (mut normed, mut hidden) = (Buffer::new(a.len()), Buffer::new(4 * a.len()));
+        self.second_norm(a, &mut normed);
+        match saved {
+            None => linear(&normed, fc1[0].packed(), fc1[1].values(), Epilogue::Gelu, &mut hidden),
+            Some(saved) => {
+                linear(&normed, fc1[0].packed(), fc1[1].values(), Epilogue::None, saved);
+                hidden.copy_from_slice(saved);
+                elementwise(|| gelu_in_place(&mut hidden));
             }
-            let (mut normed, mut hidden) = (Buffer::new(a.len()), Buffer::new(4 * a.len()));
-            self.second_norm(a, &mut normed);
-            match saved {
-                None => linear(&normed, fc1[0].packed(), fc1[1].values(), Epilogue::Gelu, &mut hidden),
-                Some(saved) => {
-                    linear(&normed, fc1[0].packed(), fc1[1].values(), Epilogue::None, saved);
-                    hidden.copy_from_slice(saved);
-                    elementwise(|| gelu_in_place(&mut hidden));
-                }
-            }
-            linear(&hidden, fc2[0].packed(), fc2[1].values(), Epilogue::Add(a), y);
-        });
+        }
+        linear(&hidden, fc2[0].packed(), fc2[1].values(), Epilogue::Add(a), y);
     }
 
     /// Gradients of the attention output with its skip `(m, co)`, in the map's order, and of the attention

@@ -2,6 +2,7 @@
 
 mod adapter;
 mod attend;
+mod by_window;
 mod kernel;
 mod mlp;
 mod pass;

@@ -2,7 +2,8 @@
 //!
 //! Maps are NHWC. `n` counts tokens in, `m` tokens out (a quarter of `n` if the block pools), `c` channels in and `co` out.
 //! Everything but attention works on rows of tokens and is done a few hundred rows at a time, so that the wide hidden layers
-//! never exist for a whole map.
+//! never exist for a whole map. Where nothing is saved and products read tiles, whole windows go through all steps of the block
+//! together ([`by_window`](super::by_window)).
 
 use super::state::{Block, BlockGradients, Saved, SavedActivations};
 use crate::kernels::cpu::buffer::Buffer;
@@ -21,6 +22,12 @@ impl Block<'_> {
         // A pooling block's projections are four times as long for their output.
         let projections = memory != MemoryUse::Small && !self.size.pool;
         let hidden = memory == MemoryUse::Fast && co >= HIDDEN_WORTH_SAVING;
+        if memory == MemoryUse::Small
+            && let Some(tasks) = self.window_tasks()
+        {
+            self.forward_windows(x, &tasks, y);
+            return Saved(x.chunks(n * c).map(|_| SavedActivations::default()).collect());
+        }
         let groups = x.chunks(n * c).zip(y.chunks_mut(m * co)).map(|(x, y)| {
             let (z, qkv, skip) = self.project(x);
             let a = self.attend(&z, &qkv, skip.as_deref());

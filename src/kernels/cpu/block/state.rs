@@ -44,6 +44,7 @@ pub(super) struct TransposedWeights {
 pub struct Saved(pub(super) Vec<SavedActivations>);
 
 /// What it saved for one group of maps.
+#[derive(Default)]
 pub(super) struct SavedActivations {
     /// Projections `(n, 3 co)`.
     pub(super) qkv: Option<Vec<f32>>,

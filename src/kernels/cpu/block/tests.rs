@@ -10,6 +10,7 @@ use crate::kernels::cpu::vector::tests::erf_f64;
 use crate::kernels::extent::Extent;
 use crate::kernels::memory_use::MemoryUse;
 use crate::kernels::precision::Precision;
+use std::io::Write;
 use std::sync::Arc;
 
 fn wide(x: &[f32]) -> Vec<f64> {
@@ -47,11 +48,15 @@ impl Weights {
     }
 
     fn frozen(&self) -> BlockBuffers<Arc<FrozenWeight>> {
+        self.frozen_in(Precision::F32)
+    }
+
+    fn frozen_in(&self, precision: Precision) -> BlockBuffers<Arc<FrozenWeight>> {
         let numbers = |v: &[f32]| Arc::new(FrozenWeight::Values(v.to_vec()));
         let norm = |[gamma, beta]: &[Vec<f32>; 2]| [numbers(gamma), numbers(beta)];
         let layer = |[weight, bias]: &Linear| {
             let inputs = weight.len() / bias.len();
-            [Arc::new(FrozenWeight::Packed(Packed::frozen(weight, inputs, Precision::F32))), numbers(bias)]
+            [Arc::new(FrozenWeight::Packed(Packed::frozen(weight, inputs, precision))), numbers(bias)]
         };
         let [qkv, proj, fc1, fc2] = self.layers.each_ref().map(layer);
         let [norm1, norm2] = self.norms.each_ref().map(norm);
@@ -215,4 +220,51 @@ fn blocks_agree_with_the_plain_twin_on_maps_of_any_size() {
     agrees_with_the_plain_twin(case((6, 10), 4, true, 6, 8, 2));
     agrees_with_the_plain_twin(case((10, 6), 4, true, 4, 6, 1));
     agrees_with_the_plain_twin(case((6, 10), 0, true, 4, 8, 2));
+}
+
+#[test]
+fn a_block_by_windows_has_the_bits_of_its_steps_over_whole_maps() {
+    let cases = [
+        // many tasks; padded windows; few tasks, whose windows are not alike; whole maps; windows of a few tokens
+        (1, (40, 40), 8, 16, 2),
+        (2, (20, 22), 8, 48, 2),
+        (1, (22, 22), 14, 144, 2),
+        (3, (14, 15), 0, 32, 1),
+        (2, (24, 17), 4, 32, 4),
+    ];
+    for (batch, (height, width), window, channels, heads) in cases {
+        let shape = BlockSize {
+            batch,
+            map: Extent { height, width },
+            channels,
+            out_channels: channels,
+            hidden: 32,
+            attention: AttentionConfig { heads, window },
+            pool: false,
+        };
+        let weights = Weights::new(&shape).frozen_in(Precision::Bf16);
+        let (c, r, tokens) = (channels, 32, batch * height * width);
+        let [x, down, down_bias, up, up_bias] =
+            [numbers(tokens * c, 10), small(r * c, 11), small(r, 12), small(c * r, 13), small(c, 14)];
+        for threads in 1..4 {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let (tasks, [by_window, by_step]) = pool.install(|| {
+                let block = Block::new(shape, [&down, &down_bias, &up, &up_bias], &weights);
+                let of = |memory| {
+                    let mut y = vec![f32::NAN; tokens * c];
+                    block.forward(&x, memory, &mut y);
+                    y.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+                };
+                // what the backward pass needs is saved: step by step
+                (block.window_tasks(), [MemoryUse::Small, MemoryUse::Balanced].map(of))
+            });
+            if !weights.qkv[0].packed().takes_tiles() {
+                // not `eprintln`, which the test harness keeps to itself while tests pass
+                let _ = writeln!(std::io::stderr(), "SKIPPED: AMX is emulated for products alone, not for blocks");
+                return;
+            }
+            assert!(tasks.is_some() || threads > 1, "{shape:?}: not by windows");
+            assert!(by_window == by_step, "{shape:?}, {threads} threads: other bits");
+        }
+    }
 }

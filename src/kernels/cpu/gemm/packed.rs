@@ -5,7 +5,7 @@ use super::micro::kernel::MicroKernel;
 use super::operand::WIDEST;
 use super::panels::Panels;
 use crate::kernels::cpu::buffer::Buffer;
-use crate::kernels::cpu::vector::bf16::{round_bf16_pair, round_bf16_rows, split_bf16_pairs};
+use crate::kernels::cpu::vector::bf16::{interleave_bf16_rows, round_bf16_pair, round_bf16_rows, split_bf16_pairs};
 use crate::kernels::cpu::vector::transpose::transpose_into;
 use crate::kernels::encoded::Encoded;
 use crate::kernels::precision::Precision;
@@ -234,6 +234,24 @@ impl Packed {
         }
     }
 
+    /// The same for an even number of columns in bf16 whose rows are given as lanes, two numbers each.
+    pub fn set_rows_of_lanes(&mut self, rows: &[&[f32]], columns: usize) {
+        assert!(self.kernel.packs_pairs && columns.is_multiple_of(2), "lanes of two numbers");
+        let depth = self.lanes_in(rows.len());
+        self.reset(rows.len(), depth, columns);
+        let width = self.kernel.panel_width();
+        let zeros = Buffer::zeros(if rows.len() % 2 == 1 { columns / 2 } else { 0 });
+        for (p, pair) in rows.chunks(2).enumerate() {
+            let (first, second) = (pair[0], pair.get(1).copied().unwrap_or(&zeros));
+            let parts = first[..columns / 2].chunks(width / 2).zip(second[..columns / 2].chunks(width / 2));
+            for (j, (first, second)) in parts.enumerate() {
+                let to = &mut self.panels[(j * depth + p) * width..][..width];
+                interleave_bf16_rows(first, second, to);
+                to[2 * first.len()..].fill(0.0);
+            }
+        }
+    }
+
     /// Packs a bf16 matrix of `depth` lanes, a multiple of `block`, times `columns`. `fill` is called by all threads for each
     /// block of `block` rows of a panel: with the block's number, the panel's columns, and where to write their lanes, in rows
     /// of as many lanes as the last number says. The buffer is reused.
@@ -266,6 +284,11 @@ impl Packed {
         debug_assert_eq!(self.pairs, self.kernel.packs_pairs, "held as it is multiplied");
         let mut buffer = Buffer::default();
         let lanes = self.left_rows(columns, &mut buffer);
+        self.set_columns_of_lanes(inputs, &lanes);
+    }
+
+    /// The same for columns that are given as lanes.
+    pub fn set_columns_of_lanes(&mut self, inputs: usize, lanes: &[&[f32]]) {
         let (depth, count) = (self.lanes_in(inputs), lanes.len());
         self.reset(inputs, depth, count);
         let width = self.kernel.panel_width();

@@ -8,7 +8,7 @@ use super::micro::kernel::MicroKernel;
 use super::micro::{amx, avx512_bf16};
 use super::packed::Packed;
 use super::test_numbers::{close, flipped, numbers, rounded, triple_loop};
-use super::tiled::{TiledRows, tiled_linear, tiled_linear_gelu, tiled_product};
+use super::tiled::{TiledRows, tiled_linear, tiled_linear_gelu, tiled_linear_halves, tiled_product};
 use crate::kernels::cpu::vector::math::gelu;
 use crate::kernels::precision::Precision;
 
@@ -223,6 +223,21 @@ fn products_of_tiles_agree_with_the_plain_twin_of_rounded_numbers() {
             saved.iter().zip(&sums).all(|(s, y)| s.to_bits() == y.to_bits()),
             "{what}: what is saved is recomputed"
         );
+        // Rounded rows, and as an operand some columns of theirs.
+        let halves = tiled_linear_halves(&x, &factor, &bias);
+        tiled_linear(&halves, &frozen(kernel, &unit, [m, n, n]), &vec![0.0; n], Epilogue::None, &mut y);
+        assert_eq!(y, rounded(&sums), "{what} as rows");
+        let (from, some) = (m / 3, n / 16 * 8 + 2);
+        let part = halves.part(from..m, n - some..n);
+        let unit_of_some: Vec<f32> = (0..some * 16).map(|i| if i / 16 == i % 16 { 1.0 } else { 0.0 }).collect();
+        let factor_of_some = frozen(kernel, &unit_of_some, [m - from, some, 16]);
+        let mut first = vec![f32::NAN; (m - from) * 16];
+        tiled_product(part, &factor_of_some, Accumulate::Overwrite, Epilogue::None, &mut first);
+        let want = (0..m - from).flat_map(|i| (0..16).map(move |j| (i, j)));
+        for ((i, j), got) in want.zip(&first) {
+            let want = if j < some { y[(from + i) * n + n - some + j] } else { 0.0 };
+            assert_eq!(*got, want, "{what}: some columns of rows {i} {j}");
+        }
         tiled_linear(&hidden, &frozen(kernel, &unit, [m, n, n]), &vec![0.0; n], Epilogue::None, &mut y);
         let near = |i: usize| (y[i] - activated(i)).abs() < 6e-5 + activated(i).abs() / 256.0;
         assert!((0..m * n).all(near), "{what} as tiles");

@@ -124,6 +124,22 @@ impl<'a> HalfPart<'a> {
         &self.lanes[i * self.stride..][..self.columns / 2]
     }
 
+    /// The lanes of all rows.
+    pub fn all(&self) -> Vec<&'a [f32]> {
+        (0..self.rows).map(|i| self.row(i)).collect()
+    }
+
+    /// Some of the rows.
+    fn of(self, rows: Range<usize>) -> Self {
+        assert!(rows.end <= self.rows, "within the rows");
+        Self { lanes: &self.lanes[rows.start * self.stride..], rows: rows.len(), ..self }
+    }
+
+    /// So many rows at a time.
+    pub fn chunks(self, rows: usize) -> impl Iterator<Item = Self> {
+        (0..self.rows).step_by(rows).map(move |from| self.of(from..self.rows.min(from + rows)))
+    }
+
     /// How many rows there are.
     pub fn rows(&self) -> usize {
         self.rows

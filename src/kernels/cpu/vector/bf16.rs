@@ -34,6 +34,16 @@ vectorised! {
         }
     }
 
+    /// Puts the numbers of two rows of lanes side by side: number `i` of either row goes into lane `i`, the first row's into the
+    /// low half.
+    pub fn interleave_bf16_rows(first: &[f32], second: &[f32], lanes: &mut [f32]) {
+        for (([low, high], a), b) in lanes.as_chunks_mut::<2>().0.iter_mut().zip(first).zip(second) {
+            let (a, b) = (a.to_bits(), b.to_bits());
+            *low = f32::from_bits(a & 0xffff | b << 16);
+            *high = f32::from_bits(a >> 16 | b & 0xffff_0000);
+        }
+    }
+
     /// Takes the two numbers of a lane apart: of each two neighbouring lanes, the two low halves go into one lane of `low`, the
     /// two high halves into one of `high`.
     pub fn split_bf16_pairs(lanes: &[f32], low: &mut [f32], high: &mut [f32]) {

@@ -1,0 +1,169 @@
+//! A block's forward pass by windows: a task takes a few of them through all of its steps, so that only the map that comes in and
+//! the map that goes out leave the second-level cache, and no thread waits for another between steps.
+//!
+//! It is for products that read tiles, where nothing is saved and nothing is pooled. Queries, keys and values are then written
+//! in bf16, as attention's products read them. The numbers are those of the block's steps over whole maps, to the bit.
+
+use super::state::{Block, tiled_layer_norm};
+use crate::kernels::cpu::attention::windowed::Operands;
+use crate::kernels::cpu::buffer::Buffer;
+use crate::kernels::cpu::gemm::driver::Epilogue;
+use crate::kernels::cpu::gemm::tiled::{HalfRows, tiled_linear, tiled_linear_halves};
+use rayon::prelude::*;
+use std::cmp::Reverse;
+
+/// Tokens of a task, about: enough rows for each weight that is read, few enough for the second-level cache.
+const TASK_TOKENS: usize = 192;
+/// Fewer are not worth reading all of a block's weights for.
+const FEWEST_TOKENS: usize = 96;
+/// Tasks for each thread from which on neighbouring windows stay together, as no task is long.
+const MANY: usize = 4;
+
+/// Shares out windows of so many tokens: each task's windows. `None` if tasks would be short, or one thread would work much
+/// longer than another.
+fn share_out(tokens: &[usize], threads: usize) -> Option<Vec<Vec<usize>>> {
+    let total: usize = tokens.iter().sum();
+    let count = (total / TASK_TOKENS / threads).max(1) * threads;
+    let mut tasks = vec![Vec::new(); count];
+    let mut loads = vec![0; count];
+    let mut add = |task: usize, window: usize| {
+        tasks[task].push(window);
+        loads[task] += tokens[window];
+        loads[task]
+    };
+    if count >= MANY * threads {
+        let mut before = 0;
+        for (window, tokens) in tokens.iter().enumerate() {
+            add(before * count / total, window);
+            before += tokens;
+        }
+    } else {
+        // the longest first, each to the task with the fewest tokens so far
+        let mut order: Vec<usize> = (0..tokens.len()).collect();
+        order.sort_by_key(|window| Reverse(tokens[*window]));
+        let mut shortest = vec![0; count];
+        for window in order {
+            let task = (0..count).min_by_key(|task| shortest[*task]).unwrap_or(0);
+            shortest[task] = add(task, window);
+        }
+    }
+    tasks.retain(|windows| !windows.is_empty());
+    loads.retain(|load| *load > 0);
+    let (most, fewest) = (loads.iter().max()?, loads.iter().min()?);
+    // rounds of tasks, all of them as long as the longest, against an even share
+    let rounds = loads.len().div_ceil(threads);
+    let even = 10 * rounds * threads * most <= 13 * total || count >= MANY * threads;
+    (even && *fewest >= FEWEST_TOKENS).then_some(tasks)
+}
+
+/// A window's lines, or those of several, of the map that goes out.
+type Lines<'y> = Vec<&'y mut [f32]>;
+
+impl Block<'_> {
+    /// The windows of each task, counted over all maps of the batch; `None` if the block is not computed by windows.
+    pub(super) fn window_tasks(&self) -> Option<Vec<Vec<usize>>> {
+        let f = self.frozen;
+        let weights = [&f.qkv, &f.proj, &f.fc1, &f.fc2].map(|layer| layer[0].packed());
+        let tiled = weights.into_iter().chain([&self.down, &self.up]).all(|weight| weight.takes_tiles());
+        let shape = self.attention().shape;
+        if !tiled || self.size.pool || shape.dim % 2 == 1 {
+            return None;
+        }
+        let windows = shape.windows();
+        let one: Vec<usize> = (0..windows.count()).map(|i| windows.get(i).tokens()).collect();
+        share_out(&one.repeat(self.size.batch), rayon::current_num_threads())
+    }
+
+    /// `y = block(x + gelu(up(gelu(down x))))` for the whole batch; see [`forward`](Self::forward).
+    pub(super) fn forward_windows(&self, x: &[f32], tasks: &[Vec<usize>], y: &mut [f32]) {
+        let (c, map) = (self.size.channels, self.size.map);
+        let attention = self.attention();
+        let windows = attention.shape.windows();
+        let place = |window: usize| (window / windows.count(), windows.get(window % windows.count()));
+        let mut lines: Vec<Lines<'_>> = (0..windows.count() * self.size.batch).map(|_| Vec::new()).collect();
+        let mut on_line = vec![Vec::new(); map.height];
+        for i in 0..windows.count() {
+            let w = windows.get(i);
+            on_line[w.y..w.y + w.height].iter_mut().for_each(|on_line| on_line.push((i, w.width)));
+        }
+        for (i, mut line) in y.chunks_exact_mut(map.width * c).enumerate() {
+            let (image, y) = (i / map.height, i % map.height);
+            for (window, width) in &on_line[y] {
+                let (here, rest) = line.split_at_mut(width * c);
+                lines[image * windows.count() + window].push(here);
+                line = rest;
+            }
+        }
+        let mut lines_of = |of: &[usize]| of.iter().flat_map(|i| std::mem::take(&mut lines[*i])).collect::<Lines<'_>>();
+        let tasks: Vec<_> = tasks.iter().map(|of| (of, lines_of(of))).collect();
+        let mut padded = HalfRows::new(1, 3 * c);
+        padded.set(0, 0, attention.bias);
+        tasks.into_par_iter().for_each_init(
+            || Operands::new(attention.precision),
+            |operands, (of, lines)| {
+                let n: usize = of.iter().map(|window| place(*window).1.tokens()).sum();
+                let mut rows = Buffer::new(n * c);
+                let mut to = rows.chunks_exact_mut(c);
+                for (image, w) in of.iter().map(|window| place(*window)) {
+                    for line in 0..w.height {
+                        let start = ((image * map.height + w.y + line) * map.width + w.x) * c;
+                        let from = x[start..][..w.width * c].chunks_exact(c);
+                        from.zip(&mut to).for_each(|(from, to)| to.copy_from_slice(from));
+                    }
+                }
+                let mut z = Buffer::new(n * c);
+                self.adapt_rows(&rows, &mut z);
+                let [weight, bias] = &self.frozen.qkv;
+                let qkv =
+                    tiled_linear_halves(&tiled_layer_norm(&z, &self.frozen.norm1), weight.packed(), bias.values());
+                let (mut o, mut before) = (HalfRows::new(n, c), 0);
+                for w in of.iter().map(|window| place(*window).1) {
+                    let tokens = before..before + w.tokens();
+                    before = tokens.end;
+                    attention.forward_window(operands, (&qkv, tokens), (w.padding, &padded), &mut o);
+                }
+                let [weight, bias] = &self.frozen.proj;
+                let mut a = Buffer::new(n * c);
+                tiled_linear(&o, weight.packed(), bias.values(), Epilogue::Add(&z), &mut a);
+                self.mlp_rows(&a, None, &mut rows);
+                let mut from = &rows[..];
+                for line in lines {
+                    let (here, rest) = from.split_at(line.len());
+                    line.copy_from_slice(here);
+                    from = rest;
+                }
+            },
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::share_out;
+
+    #[test]
+    fn every_window_is_shared_out_once_and_no_thread_waits_long() {
+        let cases =
+            [vec![64; 121], vec![196, 112, 112, 64], vec![16; 484], [196, 112, 112, 64].repeat(12), vec![484; 12]];
+        for (tokens, threads) in cases.iter().flat_map(|tokens| [1, 2, 3, 4, 7, 16].map(|threads| (tokens, threads))) {
+            let Some(tasks) = share_out(tokens, threads) else { continue };
+            let mut met: Vec<usize> = tasks.concat();
+            met.sort_unstable();
+            assert!(met.into_iter().eq(0..tokens.len()), "{threads} threads, {tokens:?}: {tasks:?}");
+            // each thread takes the next task when it is done
+            let mut loads = vec![0; threads];
+            for task in tasks {
+                let first = (0..threads).min_by_key(|i| loads[*i]).unwrap();
+                loads[first] += task.iter().map(|window| tokens[*window]).sum::<usize>();
+            }
+            let (most, total) = (loads.iter().max().unwrap(), tokens.iter().sum::<usize>());
+            assert!(10 * most * threads <= 14 * total, "{threads} threads, {tokens:?}: {loads:?}");
+        }
+        assert!(share_out(&[64; 121], 2).is_some() && share_out(&[196, 112, 112, 64], 2).is_some());
+        // one map without windows, and windows of a small map
+        assert!(
+            share_out(&[484], 2).is_none() && share_out(&[49, 28, 28, 16], 1).is_some_and(|tasks| tasks.len() == 1)
+        );
+        assert!(share_out(&[49, 28, 28, 16], 2).is_none() && share_out(&[196, 112, 112, 64], 4).is_none());
+    }
+}
