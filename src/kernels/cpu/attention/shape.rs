@@ -43,7 +43,7 @@ impl AttentionShape {
     }
 
     /// The same windows over the queries' map.
-    pub(super) fn query_windows(&self) -> Windows {
+    pub fn query_windows(&self) -> Windows {
         if self.pool { self.windows().pooled() } else { self.windows() }
     }
 

@@ -136,12 +136,13 @@ impl Attention<'_> {
         );
     }
 
-    /// The same for one window whose tokens follow one another in `tokens`, all heads: from rows of queries, keys and values in bf16 to
-    /// the same rows of `out`, rounded. `padding` tokens have the row `padded`. It gives the bits of [`forward`](Self::forward),
-    /// rounded.
+    /// The same for one window and all heads, from rows in bf16 to rows of `out`, which are rounded: queries are rows of `queries`,
+    /// their results the same rows of `out`; `tokens` are rows of `qkv`, and `padding` more have the row `padded`. It gives the
+    /// bits of [`forward`](Self::forward), rounded.
     pub fn forward_window(
         &self,
         operands: &mut Operands,
+        (queries, of): (&HalfRows, Range<usize>),
         (qkv, tokens): (&HalfRows, Range<usize>),
         (padding, padded): (usize, &HalfRows),
         out: &mut HalfRows,
@@ -151,7 +152,7 @@ impl Attention<'_> {
         let last = if padding > 0 { padding as f32 } else { 1.0 };
         let mut row = Buffer::new(d);
         for head in 0..self.shape.heads {
-            let _work = scope(Kind::Attention, 4 * tokens.len() * keys * d);
+            let _work = scope(Kind::Attention, 4 * of.len() * keys * d);
             let columns = |part: usize| part * channels + head * d..part * channels + (head + 1) * d;
             let rows = |part: usize| {
                 let mut rows = qkv.part(tokens.clone(), columns(part)).all();
@@ -162,10 +163,9 @@ impl Attention<'_> {
             operands.values.set_rows_of_lanes(&rows(2), d);
             operands.keys.pad_columns();
             operands.values.pad_columns();
-            let queries = qkv.part(tokens.clone(), columns(0));
-            operands.forward_tiles(queries, keys, factor, last, |i, mean, sum| {
+            operands.forward_tiles(queries.part(of.clone(), columns(0)), keys, factor, last, |i, mean, sum| {
                 scale_row(mean, sum, &mut row);
-                out.set(tokens.start + i, head * d, &row);
+                out.set(of.start + i, head * d, &row);
             });
         }
     }

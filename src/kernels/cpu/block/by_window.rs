@@ -1,14 +1,17 @@
 //! A block's forward pass by windows: a task takes a few of them through all of its steps, so that only the map that comes in and
 //! the map that goes out leave the second-level cache, and no thread waits for another between steps.
 //!
-//! It is for products that read tiles, where nothing is saved and nothing is pooled. Queries, keys and values are then written
+//! It is for products that read tiles, where nothing is saved. Queries, keys and values are then written
 //! in bf16, as attention's products read them. The numbers are those of the block's steps over whole maps, to the bit.
 
 use super::state::{Block, tiled_layer_norm};
 use crate::kernels::cpu::attention::windowed::Operands;
+use crate::kernels::cpu::attention::windows::Window;
 use crate::kernels::cpu::buffer::Buffer;
 use crate::kernels::cpu::gemm::driver::Epilogue;
 use crate::kernels::cpu::gemm::tiled::{HalfRows, tiled_linear, tiled_linear_halves};
+use crate::kernels::cpu::vector::bf16::largest_of_four_bf16;
+use crate::kernels::cpu::vector::rows::largest_of_four;
 use rayon::prelude::*;
 use std::cmp::Reverse;
 
@@ -63,10 +66,9 @@ impl Block<'_> {
     /// The windows of each task, counted over all maps of the batch; `None` if the block is not computed by windows.
     pub(super) fn window_tasks(&self) -> Option<Vec<Vec<usize>>> {
         let f = self.frozen;
-        let weights = [&f.qkv, &f.proj, &f.fc1, &f.fc2].map(|layer| layer[0].packed());
-        let tiled = weights.into_iter().chain([&self.down, &self.up]).all(|weight| weight.takes_tiles());
+        let weights = [&f.qkv, &f.proj, &f.fc1, &f.fc2].into_iter().chain(&f.skip).map(|layer| layer[0].packed());
         let shape = self.attention().shape;
-        if !tiled || self.size.pool || shape.dim % 2 == 1 {
+        if !weights.chain([&self.down, &self.up]).all(|weight| weight.takes_tiles()) || shape.dim % 2 == 1 {
             return None;
         }
         let windows = shape.windows();
@@ -76,57 +78,17 @@ impl Block<'_> {
 
     /// `y = block(x + gelu(up(gelu(down x))))` for the whole batch; see [`forward`](Self::forward).
     pub(super) fn forward_windows(&self, x: &[f32], tasks: &[Vec<usize>], y: &mut [f32]) {
-        let (c, map) = (self.size.channels, self.size.map);
         let attention = self.attention();
-        let windows = attention.shape.windows();
-        let place = |window: usize| (window / windows.count(), windows.get(window % windows.count()));
-        let mut lines: Vec<Lines<'_>> = (0..windows.count() * self.size.batch).map(|_| Vec::new()).collect();
-        let mut on_line = vec![Vec::new(); map.height];
-        for i in 0..windows.count() {
-            let w = windows.get(i);
-            on_line[w.y..w.y + w.height].iter_mut().for_each(|on_line| on_line.push((i, w.width)));
-        }
-        for (i, mut line) in y.chunks_exact_mut(map.width * c).enumerate() {
-            let (image, y) = (i / map.height, i % map.height);
-            for (window, width) in &on_line[y] {
-                let (here, rest) = line.split_at_mut(width * c);
-                lines[image * windows.count() + window].push(here);
-                line = rest;
-            }
-        }
+        let mut lines = self.lines_of_windows(y);
         let mut lines_of = |of: &[usize]| of.iter().flat_map(|i| std::mem::take(&mut lines[*i])).collect::<Lines<'_>>();
         let tasks: Vec<_> = tasks.iter().map(|of| (of, lines_of(of))).collect();
-        let mut padded = HalfRows::new(1, 3 * c);
+        let mut padded = HalfRows::new(1, 3 * self.size.out_channels);
         padded.set(0, 0, attention.bias);
         tasks.into_par_iter().for_each_init(
             || Operands::new(attention.precision),
             |operands, (of, lines)| {
-                let n: usize = of.iter().map(|window| place(*window).1.tokens()).sum();
-                let mut rows = Buffer::new(n * c);
-                let mut to = rows.chunks_exact_mut(c);
-                for (image, w) in of.iter().map(|window| place(*window)) {
-                    for line in 0..w.height {
-                        let start = ((image * map.height + w.y + line) * map.width + w.x) * c;
-                        let from = x[start..][..w.width * c].chunks_exact(c);
-                        from.zip(&mut to).for_each(|(from, to)| to.copy_from_slice(from));
-                    }
-                }
-                let mut z = Buffer::new(n * c);
-                self.adapt_rows(&rows, &mut z);
-                let [weight, bias] = &self.frozen.qkv;
-                let qkv =
-                    tiled_linear_halves(&tiled_layer_norm(&z, &self.frozen.norm1), weight.packed(), bias.values());
-                let (mut o, mut before) = (HalfRows::new(n, c), 0);
-                for w in of.iter().map(|window| place(*window).1) {
-                    let tokens = before..before + w.tokens();
-                    before = tokens.end;
-                    attention.forward_window(operands, (&qkv, tokens), (w.padding, &padded), &mut o);
-                }
-                let [weight, bias] = &self.frozen.proj;
-                let mut a = Buffer::new(n * c);
-                tiled_linear(&o, weight.packed(), bias.values(), Epilogue::Add(&z), &mut a);
-                self.mlp_rows(&a, None, &mut rows);
-                let mut from = &rows[..];
+                let y = self.some_windows(x, of, operands, &padded);
+                let mut from = &y[..];
                 for line in lines {
                     let (here, rest) = from.split_at(line.len());
                     line.copy_from_slice(here);
@@ -135,6 +97,91 @@ impl Block<'_> {
             },
         );
     }
+
+    /// The lines of each window of a batch of maps that goes out.
+    fn lines_of_windows<'y>(&self, y: &'y mut [f32]) -> Vec<Lines<'y>> {
+        let (co, map) = (self.size.out_channels, self.extent_out());
+        let windows = self.attention().shape.query_windows();
+        // those that each line of a map crosses, from left to right
+        let mut on_line = vec![Vec::new(); map.height];
+        for i in 0..windows.count() {
+            let w = windows.get(i);
+            on_line[w.y..w.y + w.height].iter_mut().for_each(|on_line| on_line.push((i, w.width)));
+        }
+        let mut lines: Vec<Lines<'y>> = (0..windows.count() * self.size.batch).map(|_| Vec::new()).collect();
+        for (i, mut line) in y.chunks_exact_mut(map.width * co).enumerate() {
+            for (window, width) in &on_line[i % map.height] {
+                let (here, rest) = line.split_at_mut(width * co);
+                lines[i / map.height * windows.count() + window].push(here);
+                line = rest;
+            }
+        }
+        lines
+    }
+
+    /// All steps for the tokens of some windows, one window after the other; what goes out has their order.
+    fn some_windows(&self, x: &[f32], of: &[usize], operands: &mut Operands, padded: &HalfRows) -> Buffer {
+        let (c, co, map, pool) = (self.size.channels, self.size.out_channels, self.size.map, self.size.pool);
+        let (attention, f) = (self.attention(), self.frozen);
+        let windows = attention.shape.windows();
+        let places: Vec<_> = of.iter().map(|i| (i / windows.count(), windows.get(i % windows.count()))).collect();
+        let n: usize = places.iter().map(|(_, w)| w.tokens()).sum();
+        let m = if pool { n / 4 } else { n };
+
+        let mut rows = Buffer::new(n * c);
+        let mut to = rows.chunks_exact_mut(c);
+        for (image, w) in &places {
+            for line in 0..w.height {
+                let start = ((image * map.height + w.y + line) * map.width + w.x) * c;
+                let from = x[start..][..w.width * c].chunks_exact(c);
+                from.zip(&mut to).for_each(|(from, to)| to.copy_from_slice(from));
+            }
+        }
+        let mut z = Buffer::new(n * c);
+        self.adapt_rows(&rows, &mut z);
+        let normed = tiled_layer_norm(&z, &f.norm1);
+        let qkv = tiled_linear_halves(&normed, f.qkv[0].packed(), f.qkv[1].values());
+        // a pooling block's queries, and what its skip path adds
+        let pooled = f.skip.as_ref().map(|[weight, bias]| {
+            let mut full = Buffer::new(n * co);
+            tiled_linear(&normed, weight.packed(), bias.values(), Epilogue::None, &mut full);
+            let (mut queries, mut skip, mut which) = (HalfRows::new(m, co), Buffer::new(m * co), vec![0; co]);
+            let four = pooled_tokens(places.iter().map(|(_, w)| w));
+            for (i, (four, skip)) in four.zip(skip.chunks_exact_mut(co)).enumerate() {
+                largest_of_four(four.map(|token| &full[token * co..][..co]), skip, &mut which);
+                let four = four.map(|token| qkv.part(token..token + 1, 0..co).row(0));
+                largest_of_four_bf16(four, queries.row_mut(i));
+            }
+            (queries, skip)
+        });
+        let (queries, residual) = pooled.as_ref().map_or((&qkv, &z), |(queries, skip)| (queries, skip));
+        let (mut o, mut before) = (HalfRows::new(m, co), 0);
+        for (_, w) in &places {
+            let tokens = before..before + w.tokens();
+            before = tokens.end;
+            let of = if pool { tokens.start / 4..tokens.end / 4 } else { tokens.clone() };
+            attention.forward_window(operands, (queries, of), (&qkv, tokens), (w.padding, padded), &mut o);
+        }
+        let mut a = Buffer::new(m * co);
+        tiled_linear(&o, f.proj[0].packed(), f.proj[1].values(), Epilogue::Add(residual), &mut a);
+        let mut y = if pool { Buffer::new(m * co) } else { rows };
+        self.mlp_rows(&a, None, &mut y);
+        y
+    }
+}
+
+/// For each token after a 2x2 pool of each window the four that it is made of: their places among the windows' tokens.
+fn pooled_tokens<'w>(windows: impl Iterator<Item = &'w Window>) -> impl Iterator<Item = [usize; 4]> {
+    let mut before = 0;
+    windows.flat_map(move |w| {
+        let (first, width) = (before, w.width);
+        before += w.tokens();
+        (0..w.height).step_by(2).flat_map(move |y| {
+            (0..width)
+                .step_by(2)
+                .map(move |x| [(y, x), (y, x + 1), (y + 1, x), (y + 1, x + 1)].map(|(y, x)| first + y * width + x))
+        })
+    })
 }
 
 #[cfg(test)]

@@ -226,32 +226,38 @@ fn blocks_agree_with_the_plain_twin_on_maps_of_any_size() {
 fn a_block_by_windows_has_the_bits_of_its_steps_over_whole_maps() {
     let cases = [
         // many tasks; padded windows; few tasks, whose windows are not alike; whole maps; windows of a few tokens
-        (1, (40, 40), 8, 16, 2),
-        (2, (20, 22), 8, 48, 2),
-        (1, (22, 22), 14, 144, 2),
-        (3, (14, 15), 0, 32, 1),
-        (2, (24, 17), 4, 32, 4),
+        (1, (40, 40), 8, [16, 16], 2),
+        (2, (20, 22), 8, [48, 48], 2),
+        (1, (22, 22), 14, [144, 144], 2),
+        (3, (14, 15), 0, [32, 32], 1),
+        (2, (24, 17), 4, [32, 32], 4),
+        // and with a pool
+        (1, (40, 40), 8, [16, 32], 2),
+        (2, (20, 22), 8, [48, 96], 2),
+        (1, (22, 22), 14, [144, 288], 4),
+        (2, (24, 18), 4, [32, 64], 4),
     ];
-    for (batch, (height, width), window, channels, heads) in cases {
+    for (batch, (height, width), window, [channels, out_channels], heads) in cases {
+        let pool = channels != out_channels;
         let shape = BlockSize {
             batch,
             map: Extent { height, width },
             channels,
-            out_channels: channels,
+            out_channels,
             hidden: 32,
             attention: AttentionConfig { heads, window },
-            pool: false,
+            pool,
         };
         let weights = Weights::new(&shape).frozen_in(Precision::Bf16);
         let (c, r, tokens) = (channels, 32, batch * height * width);
         let [x, down, down_bias, up, up_bias] =
             [numbers(tokens * c, 10), small(r * c, 11), small(r, 12), small(c * r, 13), small(c, 14)];
         for threads in 1..4 {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            let (tasks, [by_window, by_step]) = pool.install(|| {
+            let workers = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let (tasks, [by_window, by_step]) = workers.install(|| {
                 let block = Block::new(shape, [&down, &down_bias, &up, &up_bias], &weights);
                 let of = |memory| {
-                    let mut y = vec![f32::NAN; tokens * c];
+                    let mut y = vec![f32::NAN; shape.lengths()[1]];
                     block.forward(&x, memory, &mut y);
                     y.into_iter().map(f32::to_bits).collect::<Vec<_>>()
                 };

@@ -93,6 +93,12 @@ impl HalfRows {
         round_bf16_rows(numbers, numbers.len(), to);
     }
 
+    /// A row's lanes.
+    pub fn row_mut(&mut self, i: usize) -> &mut [f32] {
+        assert!(i < self.rows, "row {i} of {}", self.rows);
+        &mut self.lanes[i * self.columns / 2..][..self.columns / 2]
+    }
+
     /// Some columns, an even number from an even one on, of some rows.
     pub fn part(&self, rows: Range<usize>, columns: Range<usize>) -> HalfPart<'_> {
         assert!(rows.end <= self.rows && columns.end <= self.columns, "within the rows");

@@ -44,6 +44,20 @@ vectorised! {
         }
     }
 
+    /// The largest of four rows of lanes, number by number: among equals the first, and a NaN, once met, stays.
+    pub fn largest_of_four_bf16(four: [&[f32]; 4], largest: &mut [f32]) {
+        let n = largest.len();
+        let [a, b, c, d] = four.map(|row| &row[..n]);
+        let better = |best: f32, v: f32| if (v > best) | (v.is_nan() & !best.is_nan()) { v } else { best };
+        for i in 0..n {
+            let of = |mask: u32, shift: u32| {
+                let number = |lane: f32| f32::from_bits((lane.to_bits() & mask) << shift);
+                [b[i], c[i], d[i]].into_iter().fold(number(a[i]), |best, lane| better(best, number(lane))).to_bits()
+            };
+            largest[i] = f32::from_bits(of(0xffff, 16) >> 16 | of(0xffff_0000, 0));
+        }
+    }
+
     /// Takes the two numbers of a lane apart: of each two neighbouring lanes, the two low halves go into one lane of `low`, the
     /// two high halves into one of `high`.
     pub fn split_bf16_pairs(lanes: &[f32], low: &mut [f32], high: &mut [f32]) {
