@@ -79,8 +79,8 @@ impl Block<'_> {
         gz
     }
 
-    /// Attention, its projection and the skip path: `(m, co)`.
-    pub(super) fn attend(&self, z: &[f32], qkv: &[f32], skip: Option<&[f32]>) -> Buffer {
+    /// Attention, its projection and the skip path: `(m, co)`. Where `y` is asked for, the MLP follows in the same tasks.
+    pub(super) fn attend(&self, z: &[f32], qkv: &[f32], skip: Option<&[f32]>, y: Option<&mut [f32]>) -> Buffer {
         let co = self.size.out_channels;
         let attention = self.attention();
         let pooled = skip.map(|full| self.pool(full));
@@ -90,7 +90,9 @@ impl Block<'_> {
         let (order, per_map) = (attention.shape.query_order(), self.tokens_out());
         let width_out = self.extent_out().width;
         let rows = self.forward_rows(a.len() / co);
-        a.par_chunks_mut(rows * co).zip(residual.par_chunks(rows * co)).enumerate().for_each(|(i, (a, residual))| {
+        let tasks = a.chunks_mut(rows * co).zip(residual.chunks(rows * co)).zip(pieces_mut(y, rows * co));
+        let tasks: Vec<_> = tasks.enumerate().collect();
+        tasks.into_par_iter().for_each(|(i, ((a, residual), y))| {
             let gather = |j: usize, row: &mut [f32]| {
                 let (map, t) = ((i * rows + j) / per_map, (i * rows + j) % per_map);
                 let o = &o[map * per_map * co..][..per_map * co];
@@ -103,11 +105,15 @@ impl Block<'_> {
                     gather(j, &mut row);
                     tiles.set(j, &row);
                 }
-                return tiled_linear(&tiles, weight.packed(), bias.values(), Epilogue::Add(residual), a);
+                tiled_linear(&tiles, weight.packed(), bias.values(), Epilogue::Add(residual), a);
+            } else {
+                let mut gathered = Buffer::new(a.len());
+                gathered.chunks_exact_mut(co).enumerate().for_each(|(j, row)| gather(j, row));
+                linear(&gathered, weight.packed(), bias.values(), Epilogue::Add(residual), a);
             }
-            let mut gathered = Buffer::new(a.len());
-            gathered.chunks_exact_mut(co).enumerate().for_each(|(j, row)| gather(j, row));
-            linear(&gathered, weight.packed(), bias.values(), Epilogue::Add(residual), a);
+            if let Some(y) = y {
+                self.mlp_rows(a, None, y);
+            }
         });
         a
     }

@@ -20,7 +20,7 @@ impl Block<'_> {
         let maps = self.maps_per_group();
         let (n, m) = (maps * self.tokens(), maps * self.tokens_out());
         // A pooling block's projections are four times as long for their output.
-        let projections = memory != MemoryUse::Small && !self.size.pool;
+        let projections = !self.size.pool;
         let hidden = memory == MemoryUse::Fast && co >= HIDDEN_WORTH_SAVING;
         if memory == MemoryUse::Small
             && let Some(tasks) = self.window_tasks()
@@ -30,14 +30,14 @@ impl Block<'_> {
         }
         let groups = x.chunks(n * c).zip(y.chunks_mut(m * co)).map(|(x, y)| {
             let (z, qkv, skip) = self.project(x);
-            let a = self.attend(&z, &qkv, skip.as_deref());
+            if memory == MemoryUse::Small {
+                self.attend(&z, &qkv, skip.as_deref(), Some(y));
+                return SavedActivations::default();
+            }
+            let a = self.attend(&z, &qkv, skip.as_deref(), None);
             let mut hidden = hidden.then(|| vec![0.0; 4 * a.len()]);
             self.mlp(&a, hidden.as_deref_mut(), y);
-            SavedActivations {
-                qkv: projections.then(|| qkv.into()),
-                a: (memory != MemoryUse::Small).then(|| a.into()),
-                hidden,
-            }
+            SavedActivations { qkv: projections.then(|| qkv.into()), a: Some(a.into()), hidden }
         });
         Saved(groups.collect())
     }
@@ -56,7 +56,7 @@ impl Block<'_> {
             };
             let a = match activations.a {
                 Some(a) => a.into(),
-                None => self.attend(&z, &qkv, skip.as_deref()),
+                None => self.attend(&z, &qkv, skip.as_deref(), None),
             };
             let (ga, go) = self.mlp_backward(&transposed, &a, activations.hidden.as_deref(), gy);
             drop((a, activations.hidden));

@@ -1,4 +1,4 @@
-//! Convolution in bf16, forward and backward: taps are runs of one product.
+//! Convolution in bf16, forward and backward: one product, as deep as all taps together.
 
 use super::frame::PaddedMap;
 use crate::kernels::conv2d::ConvSize;
@@ -6,6 +6,7 @@ use crate::kernels::cpu::buffer::Buffer;
 use crate::kernels::cpu::gemm::driver::{Accumulate, Epilogue, add_transposed_runs, product_of_runs};
 use crate::kernels::cpu::gemm::operand::Runs;
 use crate::kernels::cpu::gemm::packed::Packed;
+use crate::kernels::cpu::gemm::tiled::{Left, ROW_LANES, TiledRows, tiled_product, tiled_product_of_blocks};
 use crate::kernels::cpu::vector::bf16::round_bf16_pairs;
 use crate::kernels::extent::Extent;
 use rayon::prelude::*;
@@ -42,6 +43,63 @@ impl ConvSize {
     /// [`forward`](Self::forward) and [`backward_input`](Self::backward_input) for a weight in bf16.
     pub(super) fn apply_bf16(
         &self,
+        x: (&[f32], usize),
+        sign: isize,
+        factor: &Packed,
+        onto: Accumulate<'_>,
+        then: Epilogue<'_>,
+        y: &mut [f32],
+    ) {
+        // In a panel taps follow one another without gaps, so each must end with a step.
+        let fits = self.taps() == 1 || factor.lanes_in(x.1).is_multiple_of(ROW_LANES);
+        match factor.takes_tiles() && fits {
+            true if self.taps() == 1 => self.apply_one_tap(x, factor, onto, then, y),
+            true => self.apply_blocks(x, sign, factor, onto, then, y),
+            false => self.apply_runs(x, sign, factor, onto, then, y),
+        }
+    }
+
+    /// Where there is one tap: products of rows, rounded by the task that multiplies them.
+    fn apply_one_tap(
+        &self,
+        (x, channels): (&[f32], usize),
+        factor: &Packed,
+        onto: Accumulate<'_>,
+        then: Epilogue<'_>,
+        y: &mut [f32],
+    ) {
+        let pixels = self.block_pixels_per_task();
+        let tasks = y.par_chunks_mut(pixels * factor.columns()).zip(x.par_chunks(pixels * channels));
+        tasks.for_each(|(y, x)| tiled_product(&TiledRows::of(x, channels), factor, onto, then, y));
+    }
+
+    /// Products of blocks of pixels that are neighbours on a line: what a tap reads for them are neighbours as well.
+    pub(super) fn apply_blocks(
+        &self,
+        (x, channels): (&[f32], usize),
+        sign: isize,
+        factor: &Packed,
+        onto: Accumulate<'_>,
+        then: Epilogue<'_>,
+        y: &mut [f32],
+    ) {
+        let (pixels, co) = (self.block_pixels_per_task(), factor.columns());
+        let x = PaddedMap::new(x, channels, self);
+        let shifts = self.shifts(sign, &x);
+        let first = shifts.iter().min().copied().unwrap_or(0);
+        let lanes = (0..x.pixel).step_by(ROW_LANES);
+        let steps = shifts.iter().flat_map(|shift| lanes.clone().map(|lane| shift.abs_diff(first) + lane));
+        let steps: Vec<usize> = steps.collect();
+        y.par_chunks_mut(pixels * co).enumerate().for_each_init(Vec::new, |blocks, (i, y)| {
+            x.blocks(i * pixels, y.len() / co, first, blocks);
+            let left = Left { lanes: &x.lanes, row: x.pixel, steps: &steps, blocks };
+            tiled_product_of_blocks(left, factor, onto, then, y);
+        });
+    }
+
+    /// For any channels and any machine: taps are runs of a product.
+    pub(super) fn apply_runs(
+        &self,
         (x, channels): (&[f32], usize),
         sign: isize,
         factor: &Packed,
@@ -50,15 +108,18 @@ impl ConvSize {
         y: &mut [f32],
     ) {
         let (pixels, co) = (self.pixels_per_task(), factor.columns());
-        let tasks = y.par_chunks_mut(pixels * co).enumerate();
         let x = PaddedMap::new(x, channels, self);
-        let shift = |[dy, dx]: [isize; 2]| sign * (dy * x.line as isize + dx) * x.pixel as isize;
-        let shifts: Vec<isize> = self.offsets().map(shift).collect();
+        let shifts = self.shifts(sign, &x);
         let runs = Runs { run: x.pixel, shifts: &shifts };
-        tasks.for_each_init(Vec::new, |starts, (i, y)| {
+        y.par_chunks_mut(pixels * co).enumerate().for_each_init(Vec::new, |starts, (i, y)| {
             x.pixel_starts(i * pixels, y.len() / co, starts);
             product_of_runs((&x.lanes, starts), runs, factor, onto, then, y);
         });
+    }
+
+    /// From a pixel's lanes to those that each tap reads.
+    fn shifts(&self, sign: isize, x: &PaddedMap) -> Vec<isize> {
+        self.offsets().map(|[dy, dx]| sign * (dy * x.line as isize + dx) * x.pixel as isize).collect()
     }
 
     /// Adds to the gradient of the weight: the output's gradient is the right operand, and what a tap reads is read in

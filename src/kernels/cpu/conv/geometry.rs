@@ -2,11 +2,14 @@
 
 use crate::kernels::conv2d::ConvSize;
 use crate::kernels::cpu::gemm::packed::Packed;
+use crate::kernels::cpu::gemm::tiled::{BLOCK_ROWS, TILE_ROWS};
 use rayon::prelude::*;
 use std::borrow::Cow;
 
 /// Pixels worked on at once.
 pub(super) const PIXELS: usize = 256;
+/// The same for products of blocks of pixels: each part of a panel meets them all before it leaves the first cache.
+const BLOCKS_PIXELS: usize = 384;
 
 impl ConvSize {
     /// Taps of the kernel.
@@ -31,8 +34,22 @@ impl ConvSize {
         self.pixels().div_ceil(tasks).max(16)
     }
 
+    /// Pixels per task for products of blocks of pixels. With one tap whole blocks; else blocks end where lines do, so whole
+    /// lines unless threads would wait for the one that has a line more.
+    pub(super) fn block_pixels_per_task(&self) -> usize {
+        let threads = rayon::current_num_threads();
+        let tasks = self.pixels().div_ceil(BLOCKS_PIXELS).next_multiple_of(threads);
+        let pixels = self.pixels().div_ceil(tasks);
+        if self.taps() == 1 {
+            return pixels.next_multiple_of(BLOCK_ROWS);
+        }
+        let part = pixels.next_multiple_of(TILE_ROWS);
+        let lines = (self.batch * self.map.height).div_ceil(tasks) * self.map.width;
+        if lines <= part + part / 4 { lines } else { part }
+    }
+
     /// The published `(co, c, kh, kw)` as `(co, taps, c)`.
-    fn weight_by_tap<'w>(&self, weight: &'w [f32]) -> Cow<'w, [f32]> {
+    pub(super) fn weight_by_tap<'w>(&self, weight: &'w [f32]) -> Cow<'w, [f32]> {
         let (taps, c) = (self.taps(), self.channels);
         if taps == 1 {
             return Cow::Borrowed(weight);

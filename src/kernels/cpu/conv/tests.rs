@@ -2,7 +2,9 @@
 
 use super::tap_rows;
 use crate::kernels::conv2d::ConvSize;
+use crate::kernels::cpu::gemm::driver::{Accumulate, Epilogue};
 use crate::kernels::cpu::gemm::packed::Packed;
+use crate::kernels::cpu::gemm::test_kernels::tiled_factors;
 use crate::kernels::cpu::gemm::test_numbers::{numbers, rounded};
 use crate::kernels::extent::Extent;
 use crate::kernels::precision::Precision;
@@ -133,20 +135,74 @@ fn large_maps_and_many_channels_agree_with_the_plain_twin() {
     }
 }
 
+/// Sizes whose products are of rows or blocks of pixels where a machine has those: lines of a block and more, of less, and of
+/// one pixel; a last step that is not whole, where there is one tap.
+fn sizes_for_blocks() -> Vec<ConvSize> {
+    let sizes = [
+        (2, [13, 41], [64, 32], [3, 3], 1),
+        (1, [5, 70], [32, 64], [3, 3], 3),
+        (3, [11, 11], [64, 64], [3, 3], 5),
+        (1, [9, 17], [96, 32], [3, 3], 7),
+        (2, [33, 1], [32, 96], [7, 1], 1),
+        (1, [1, 33], [32, 32], [1, 5], 2),
+        (2, [24, 50], [64, 32], [1, 3], 1),
+        (1, [30, 30], [144, 64], [1, 1], 1),
+        (2, [7, 5], [80, 48], [1, 1], 3),
+        (1, [4, 9], [7, 32], [1, 1], 1),
+    ];
+    let sizes = sizes.map(|(batch, [height, width], [channels, out_channels], kernel, dilation)| {
+        let map = Extent { height, width };
+        ConvSize { batch, map, channels, out_channels, kernel, dilation, precision: Precision::Bf16 }
+    });
+    sizes.to_vec()
+}
+
+#[test]
+fn products_of_blocks_of_pixels_agree_with_the_plain_twin() {
+    sizes_for_blocks().iter().for_each(agrees_with_the_plain_twin);
+}
+
+/// On every micro-kernel for tiles, also where it is emulated.
+#[test]
+fn products_of_blocks_of_pixels_are_those_of_runs_to_the_bit() {
+    for s in sizes_for_blocks() {
+        let (c, co) = (s.channels, s.out_channels);
+        let mut x = numbers(s.pixels() * c, 1);
+        // in the middle, at the first and at the last pixel
+        for (at, spoiled) in [(x.len() / 2, f32::NAN), (0, f32::INFINITY), (x.len() - 1, f32::NEG_INFINITY)] {
+            x[at] = spoiled;
+        }
+        let (w, bias) = (numbers(s.taps() * c * co, 2), numbers(co, 3));
+        for (factor, sign) in
+            tiled_factors(&s.weight_by_tap(&w), c, s.taps()).iter().flat_map(|factor| [(factor, 1), (factor, -1)])
+        {
+            assert!(factor.takes_tiles());
+            for (onto, then) in [
+                (Accumulate::Bias(&bias), Epilogue::Relu),
+                (Accumulate::Bias(&bias), Epilogue::None),
+                (Accumulate::Overwrite, Epilogue::Relu),
+            ] {
+                let [mut y, mut want] = [(); 2].map(|()| vec![f32::NAN; s.pixels() * co]);
+                s.apply_bf16((&x, c), sign, factor, onto, then, &mut y);
+                s.apply_runs((&x, c), sign, factor, onto, then, &mut want);
+                for (i, (y, w)) in y.iter().zip(&want).enumerate() {
+                    let same = y.to_bits() == w.to_bits() || y.is_nan() && w.is_nan();
+                    assert!(same, "{s:?} {sign} {onto:?} {then:?}, number {i}: {y} {w}");
+                }
+                assert!(y.iter().any(|y| y.is_nan()) && y.iter().any(|y| y.is_finite()), "{s:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn no_number_depends_on_the_number_of_threads() {
-    for precision in [Precision::F32, Precision::Bf16] {
-        let size = ConvSize {
-            batch: 3,
-            map: Extent { height: 28, width: 32 },
-            channels: 40,
-            out_channels: 24,
-            kernel: [3, 3],
-            dilation: 3,
-            precision,
-        };
-        let (x, w) = (numbers(size.pixels() * 40, 1), numbers(9 * 40 * 24, 2));
-        let gy = numbers(size.pixels() * 24, 3);
+    let sizes = [(Precision::F32, [40, 24]), (Precision::Bf16, [40, 24]), (Precision::Bf16, [64, 32])];
+    for (precision, [channels, out_channels]) in sizes {
+        let map = Extent { height: 28, width: 32 };
+        let size = ConvSize { batch: 3, map, channels, out_channels, kernel: [3, 3], dilation: 3, precision };
+        let (x, w) = (numbers(size.pixels() * channels, 1), numbers(9 * channels * out_channels, 2));
+        let gy = numbers(size.pixels() * out_channels, 3);
         let run = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let (mut y, mut gx, mut gw) = (gy.clone(), x.clone(), w.clone());

@@ -6,7 +6,7 @@
 //! cache. No number depends on how rows are shared among threads.
 //!
 //! From the bottom up: [`operand`] (what a micro-kernel reads and writes), [`micro`], [`panels`] (memory), [`packed`],
-//! [`driver`], [`tiled`] (linear layers whose input is rounded where it is made, with AMX), then [`linear`] (linear layers) and
+//! [`driver`], [`tiled`] (products whose left operand is rounded where it is made, with AMX), then [`linear`] (linear layers) and
 //! [`peak`] (the fastest this machine can be).
 
 pub mod driver;
@@ -16,6 +16,8 @@ pub mod operand;
 pub mod packed;
 pub mod panels;
 pub mod peak;
+#[cfg(test)]
+pub mod test_kernels;
 #[cfg(test)]
 pub mod test_numbers;
 #[cfg(test)]

@@ -41,7 +41,15 @@ impl Panels {
 impl LineBuffer {
     /// `length` numbers, to be written before they are read.
     pub fn new(length: usize) -> Self {
-        let memory = Buffer::new(length + LINE - 1);
+        Self::within(Buffer::new(length + LINE - 1), length)
+    }
+
+    /// The same for whole maps: see [`Buffer::shared`].
+    pub fn shared(length: usize) -> Self {
+        Self::within(Buffer::shared(length + LINE - 1), length)
+    }
+
+    fn within(memory: Buffer, length: usize) -> Self {
         Self { start: skipped(&memory), memory, length }
     }
 }

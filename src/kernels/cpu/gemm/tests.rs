@@ -1,14 +1,17 @@
 //! Products against the reference implementation, on every micro-kernel that this machine can run.
 
-use super::driver::{Accumulate, Epilogue, product, rows_of, transposed_product};
+use super::driver::{Accumulate, Epilogue, product, product_of_runs, rows_of, transposed_product};
 use super::linear::{linear, linear_backward};
 use super::micro::isa;
 use super::micro::kernel::MicroKernel;
-#[cfg(target_arch = "x86_64")]
-use super::micro::{amx, avx512_bf16};
+use super::operand::Runs;
 use super::packed::Packed;
+use super::test_kernels::{bf16_kernels, tiled_kernels};
 use super::test_numbers::{close, flipped, numbers, rounded, triple_loop};
-use super::tiled::{TiledRows, tiled_linear, tiled_linear_gelu, tiled_linear_halves, tiled_product};
+use super::tiled::{
+    Left, ROW_LANES, RowBlock, TiledRows, tiled_linear, tiled_linear_gelu, tiled_linear_halves, tiled_product,
+    tiled_product_of_blocks,
+};
 use crate::kernels::cpu::vector::math::gelu;
 use crate::kernels::precision::Precision;
 
@@ -109,27 +112,6 @@ fn a_factor_is_read_in_part_and_given_back_whole() {
     }
 }
 
-/// Every micro-kernel for bf16 that this machine can run, and AMX's also where its instructions must be emulated.
-fn bf16_kernels() -> Vec<Kernel> {
-    let mut kernels: Vec<Kernel> = isa::bf16().into_iter().collect();
-    #[cfg(target_arch = "x86_64")]
-    {
-        let lacks = |kernels: &[Kernel], wanted: Kernel| !kernels.iter().any(|kernel| kernel.name == wanted.name);
-        if avx512_bf16::detected() && lacks(&kernels, &avx512_bf16::KERNEL) {
-            kernels.push(&avx512_bf16::KERNEL);
-        }
-        #[cfg(target_os = "linux")]
-        if amx::tile::has_avx512() && lacks(&kernels, &amx::tile::KERNEL) {
-            amx::emulated::install();
-            kernels.push(&amx::tile::KERNEL);
-        }
-    }
-    if kernels.is_empty() {
-        println!("no bf16 products on this machine");
-    }
-    kernels
-}
-
 #[test]
 fn products_in_bf16_agree_with_the_plain_twin_of_rounded_numbers() {
     // Micro-kernels for single precision have the weight widened, and leave the left operand as it is.
@@ -185,10 +167,6 @@ fn frozen(kernel: Kernel, b: &[f32], [_, k, n]: [usize; 3]) -> Packed {
     let mut factor = Packed::empty_for(kernel, true);
     factor.set_runs(&flipped(b, n), k, 1);
     factor
-}
-
-fn tiled_kernels() -> Vec<Kernel> {
-    bf16_kernels().into_iter().filter(|kernel| kernel.tiled.is_some()).collect()
 }
 
 #[test]
@@ -263,6 +241,107 @@ fn rows_in_tiles_do_not_know_of_one_another() {
         for rows in [1, 16, 32, 41, 96] {
             assert!(compute(rows) == whole, "{rows} rows at a time");
         }
+    }
+}
+
+/// Blocks of some rows, out of order, and the steps of `runs` runs of `run` numbers, the last run first.
+struct Blocks {
+    lanes: Vec<f32>,
+    row: usize,
+    steps: Vec<usize>,
+    blocks: Vec<RowBlock>,
+}
+
+impl Blocks {
+    fn new(run: usize, runs: usize) -> Self {
+        let (row, counts) = (run / 2, [32, 5, 17, 16, 1, 31]);
+        let rows: usize = counts.iter().sum();
+        let x = numbers((rows + 16 + 3 * runs) * run, 5);
+        let lanes = x.as_chunks::<2>().0.iter().map(|pair| {
+            let [low, high] = pair.map(|x| u32::from(half::bf16::from_f32(x).to_bits()));
+            f32::from_bits(low | high << 16)
+        });
+        let steps = (0..runs).rev().flat_map(|r| (0..row).step_by(ROW_LANES).map(move |lane| 3 * r * row + lane));
+        let mut first = rows;
+        let blocks = counts.map(|rows| {
+            first -= rows;
+            RowBlock { start: first * row, row: first, rows }
+        });
+        Self { lanes: lanes.collect(), row, steps: steps.collect(), blocks: blocks.to_vec() }
+    }
+
+    fn left(&self) -> Left<'_> {
+        Left { lanes: &self.lanes, row: self.row, steps: &self.steps, blocks: &self.blocks }
+    }
+}
+
+#[test]
+fn products_of_blocks_are_those_of_runs_to_the_bit() {
+    for (kernel, [run, runs, n]) in tiled_kernels()
+        .into_iter()
+        .flat_map(|kernel| [[32, 1, 16], [64, 9, 64], [32, 7, 48], [96, 25, 80]].map(|size| (kernel, size)))
+    {
+        let mut factor = Packed::empty_for(kernel, true);
+        factor.set_runs(&numbers(run * runs * n, 2), run, runs);
+        assert!(factor.takes_tiles());
+        let mut x = Blocks::new(run, runs);
+        // a number that is none, for the rows that read it
+        x.lanes[40 * x.row] = f32::NAN;
+        let shifts: Vec<isize> = (0..runs as isize).rev().map(|r| 3 * r * x.row as isize).collect();
+        let m = x.blocks.iter().map(|block| block.rows).sum();
+        let starts: Vec<usize> = (0..m).map(|i| i * x.row).collect();
+        let (bias, old) = (numbers(n, 3), numbers(m * n, 4));
+        for (onto, then) in [
+            (Accumulate::Overwrite, Epilogue::None),
+            (Accumulate::Overwrite, Epilogue::Relu),
+            (Accumulate::Bias(&bias), Epilogue::None),
+            (Accumulate::Bias(&bias), Epilogue::Relu),
+            (Accumulate::Add, Epilogue::None),
+        ] {
+            let [mut y, mut want] = [(); 2].map(|()| old.clone());
+            tiled_product_of_blocks(x.left(), &factor, onto, then, &mut y);
+            // Added to what is there at last, not at first.
+            let taps = Runs { run: x.row, shifts: &shifts };
+            let add = matches!(onto, Accumulate::Add);
+            let first = if add { Accumulate::Overwrite } else { onto };
+            product_of_runs((&x.lanes, &starts), taps, &factor, first, then, &mut want);
+            if add {
+                want.iter_mut().zip(&old).for_each(|(y, old)| *y += old);
+            }
+            let same = |(y, want): (&f32, &f32)| y.to_bits() == want.to_bits() || y.is_nan() && want.is_nan();
+            assert!(y.iter().zip(&want).all(same), "{run} {runs} {n} {onto:?} {then:?}");
+            let lost = y.iter().filter(|y| y.is_nan()).count();
+            assert!(lost > 0 && lost <= runs * n, "{lost} are no numbers");
+        }
+    }
+}
+
+#[test]
+fn blocks_that_lie_elsewhere_are_refused() {
+    for kernel in tiled_kernels() {
+        let (run, runs, n) = (32, 3, 16);
+        let mut factor = Packed::empty_for(kernel, true);
+        factor.set_runs(&numbers(run * runs * n, 2), run, runs);
+        let refused = |spoil: &dyn Fn(&mut Blocks)| {
+            let mut x = Blocks::new(run, runs);
+            let mut y = vec![0.0; n * x.blocks.iter().map(|block| block.rows).sum::<usize>()];
+            spoil(&mut x);
+            let product = || {
+                tiled_product_of_blocks(x.left(), &factor, Accumulate::Overwrite, Epilogue::None, &mut y);
+            };
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(product)).is_err()
+        };
+        assert!(!refused(&|_| ()));
+        assert!(refused(&|x| x.lanes.truncate(x.lanes.len() - 16 * run)), "lanes of the last rows");
+        assert!(refused(&|x| x.row = usize::MAX / 8), "rows far apart");
+        assert!(refused(&|x| x.steps[1] = usize::MAX - 8), "a step far away");
+        assert!(refused(&|x| x.steps.truncate(2)), "a step is missing");
+        assert!(refused(&|x| x.blocks[1].start = usize::MAX - 100), "a block far away");
+        assert!(refused(&|x| x.blocks[0].row += 1), "rows beyond the last one");
+        assert!(refused(&|x| x.blocks[3].row = usize::MAX), "a row far away");
+        assert!(refused(&|x| x.blocks[0].rows = 33), "a block too high");
+        assert!(refused(&|x| x.blocks[4].rows = 0), "a block of nothing");
+        assert!(refused(&|x| x.blocks.truncate(5)), "a block is missing");
     }
 }
 

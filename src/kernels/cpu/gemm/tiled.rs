@@ -2,9 +2,8 @@
 //! [tiles](super::micro::tiled), or in rows. Where the machine's micro-kernel has no such form, [`Packed::takes_tiles`] says so.
 
 use super::driver::{Accumulate, Epilogue};
-use super::micro::tiled::{
-    Activation, BLOCK_ROWS, COLUMNS, Finish, Left, ROW_LANES, RowBlock, STEP_LANES, STEP_NUMBERS, TiledProduct,
-};
+use super::micro::tiled::{Activation, COLUMNS, Finish, STEP_LANES, STEP_NUMBERS, TiledProduct};
+pub use super::micro::tiled::{BLOCK_ROWS, Left, ROW_LANES, RowBlock, TILE_ROWS};
 use super::operand::WIDEST;
 use super::packed::Packed;
 use super::panels::LineBuffer;
@@ -224,18 +223,20 @@ fn run_blocks(left: Left<'_>, factor: &Packed, bias: Option<&[f32]>, activation:
         unreachable!("the caller asks `takes_tiles` first");
     };
     assert_eq!(left.steps.len(), factor.left_depth().div_ceil(ROW_LANES), "steps of a product");
-    let furthest = left.steps.iter().max().copied().unwrap_or(0) + ROW_LANES;
+    // (saturating: no sum of large numbers passes for a small one)
+    let furthest = left.steps.iter().max().copied().unwrap_or(0).saturating_add(ROW_LANES);
     for block in left.blocks {
-        let rows = block.rows.next_multiple_of(BLOCK_ROWS / 2);
-        assert!((1..=BLOCK_ROWS).contains(&rows), "rows of a block");
-        assert!(block.start + (rows - 1) * left.row + furthest <= left.lanes.len(), "a block's lanes");
+        assert!((1..=BLOCK_ROWS).contains(&block.rows), "rows of a block");
+        let last = left.row.saturating_mul(block.rows.next_multiple_of(TILE_ROWS) - 1);
+        let end = block.start.saturating_add(last).saturating_add(furthest);
+        assert!(end <= left.lanes.len(), "a block's lanes");
     }
     assert!(bias.is_none_or(|bias| bias.len() == factor.columns()), "size of a bias");
     let mut scratch = LineBuffer::new((left.blocks.len() + 1) * BLOCK_ROWS * WIDEST);
     // Nothing below waits for the thread pool: see `driver`.
     // SAFETY: the factor is packed for a micro-kernel that this machine can run, and no other product is being computed on this
     // thread. The left operand's blocks lie within its lanes, panels hold all columns; the bias was checked here, destination
-    // and residual by the callers.
+    // and residual, and that they have the blocks' rows, by the callers.
     unsafe {
         let _state = kernel.prepare_thread();
         function(TiledProduct {
@@ -251,7 +252,35 @@ fn run_blocks(left: Left<'_>, factor: &Packed, bias: Option<&[f32]>, activation:
     }
 }
 
-/// `y = epilogue(accumulate + x factor)`, in single precision. Of epilogues all but the ReLU.
+/// What a product is for these: its bias and activation, and that it goes to rows of `y`.
+fn to_rows<'a>(
+    accumulate: Accumulate<'a>,
+    epilogue: Epilogue<'_>,
+    columns: usize,
+    y: &mut [f32],
+) -> (Option<&'a [f32]>, Activation, Finish<'a>) {
+    let (activation, residual) = match epilogue {
+        Epilogue::None => (Activation::None, None),
+        Epilogue::Relu => (Activation::Relu, None),
+        Epilogue::Gelu => (Activation::Gelu, None),
+        Epilogue::Add(residual) => (Activation::None, Some(residual)),
+        Epilogue::GeluAdd(residual) => (Activation::Gelu, Some(residual)),
+    };
+    assert!(residual.is_none_or(|residual| residual.len() == y.len()), "size of a residual");
+    let (y, residual) = (y.as_mut_ptr(), residual.map(<[f32]>::as_ptr));
+    let (bias, residual) = match accumulate {
+        Accumulate::Overwrite => (None, residual),
+        Accumulate::Bias(bias) => (Some(bias), residual),
+        Accumulate::Add => {
+            let plain = activation == Activation::None && residual.is_none();
+            assert!(plain, "what is added to comes after an epilogue");
+            (None, Some(y.cast_const()))
+        }
+    };
+    (bias, activation, Finish::Rows { y, residual, stride: columns })
+}
+
+/// `y = epilogue(accumulate + x factor)`, in single precision.
 pub fn tiled_product<'x>(
     x: impl Into<HalfOperand<'x>>,
     factor: &Packed,
@@ -262,26 +291,24 @@ pub fn tiled_product<'x>(
     let x = x.into();
     let [rows, _] = x.size();
     assert_eq!(y.len(), rows * factor.columns(), "size of a product");
-    let y_start = y.as_mut_ptr();
-    let (activation, residual) = match epilogue {
-        Epilogue::None => (Activation::None, None),
-        Epilogue::Gelu => (Activation::Gelu, None),
-        Epilogue::Add(residual) => (Activation::None, Some(residual)),
-        Epilogue::GeluAdd(residual) => (Activation::Gelu, Some(residual)),
-        Epilogue::Relu => unreachable!("no linear layer has one"),
-    };
-    assert!(residual.is_none_or(|residual| residual.len() == rows * factor.columns()), "size of a residual");
-    let residual = residual.map(<[f32]>::as_ptr);
-    let (bias, residual) = match accumulate {
-        Accumulate::Overwrite => (None, residual),
-        Accumulate::Bias(bias) => (Some(bias), residual),
-        Accumulate::Add => {
-            let plain = activation == Activation::None && residual.is_none();
-            assert!(plain, "what is added to comes after an epilogue");
-            (None, Some(y_start.cast_const()))
-        }
-    };
-    run(x, factor, bias, activation, Finish::Rows { y: y_start, residual, stride: factor.columns() });
+    let (bias, activation, finish) = to_rows(accumulate, epilogue, factor.columns(), y);
+    run(x, factor, bias, activation, finish);
+}
+
+/// The same for blocks of rows that lie anywhere. They are the rows of `y`, each in one block.
+pub fn tiled_product_of_blocks(
+    left: Left<'_>,
+    factor: &Packed,
+    accumulate: Accumulate<'_>,
+    epilogue: Epilogue<'_>,
+    y: &mut [f32],
+) {
+    let rows: usize = left.blocks.iter().map(|block| block.rows).sum();
+    assert_eq!(y.len(), rows * factor.columns(), "size of a product");
+    let within = left.blocks.iter().all(|block| block.row.saturating_add(block.rows) <= rows);
+    assert!(within, "rows of a block, among those of a product");
+    let (bias, activation, finish) = to_rows(accumulate, epilogue, factor.columns(), y);
+    run_blocks(left, factor, bias, activation, finish);
 }
 
 /// `y = epilogue(x w^T + bias)` for rows that are bf16; see [`linear`](super::linear::linear).

@@ -11,6 +11,8 @@
 
 /// Rows of a block.
 pub const BLOCK_ROWS: usize = 32;
+/// Rows are read so many at a time: a block reads a multiple of them.
+pub const TILE_ROWS: usize = BLOCK_ROWS / 2;
 /// Numbers of a row in a step: two to a lane.
 pub const STEP_NUMBERS: usize = 32;
 /// Lanes of a row in a step.
@@ -72,8 +74,8 @@ pub struct RowBlock {
 /// Where a left operand lies.
 #[derive(Clone, Copy, Debug)]
 pub struct Left<'a> {
-    /// From a block's start and the start of each step, 16 rows can be read if the block has no more, else 32, of
-    /// [`ROW_LANES`] each. Rows that the block does not have may hold anything.
+    /// From a block's start and the start of each step, as many rows can be read as the block has, up to a multiple of
+    /// [`TILE_ROWS`], of [`ROW_LANES`] each. Rows that the block does not have may hold anything.
     pub lanes: &'a [f32],
     /// Lanes from a row to the next.
     pub row: usize,
