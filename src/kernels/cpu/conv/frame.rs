@@ -43,8 +43,8 @@ impl PaddedMap {
         Self { lanes, pixel, line, map, padding, extent }
     }
 
-    /// Calls `each` for the parts of lines that pixels `from..from + count` are, counted over the whole batch: with how many
-    /// pixels came before, where the first one begins among the lanes, and how many there are.
+    /// Calls `each` for the parts of lines that pixels `from..from + count` are, counted over the whole batch: with how
+    /// many pixels came before, where the first one begins among the lanes, and how many there are.
     fn parts_of_lines(&self, from: usize, count: usize, mut each: impl FnMut(usize, usize, usize)) {
         let Extent { height, width } = self.extent;
         let (mut pixel, end) = (from, from + count);

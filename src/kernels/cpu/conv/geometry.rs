@@ -34,8 +34,8 @@ impl ConvSize {
         self.pixels().div_ceil(tasks).max(16)
     }
 
-    /// Pixels per task for products of blocks of pixels. With one tap whole blocks; else blocks end where lines do, so whole
-    /// lines unless threads would wait for the one that has a line more.
+    /// Pixels per task for products of blocks of pixels. With one tap whole blocks; else blocks end where lines do, so
+    /// whole lines unless threads would wait for the one that has a line more.
     pub(super) fn block_pixels_per_task(&self) -> usize {
         let threads = rayon::current_num_threads();
         let tasks = self.pixels().div_ceil(BLOCKS_PIXELS).next_multiple_of(threads);

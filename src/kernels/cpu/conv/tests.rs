@@ -135,8 +135,8 @@ fn large_maps_and_many_channels_agree_with_the_plain_twin() {
     }
 }
 
-/// Sizes whose products are of rows or blocks of pixels where a machine has those: lines of a block and more, of less, and of
-/// one pixel; a last step that is not whole, where there is one tap.
+/// Sizes whose products are of rows or blocks of pixels where a machine has those: lines of a block and more, of less,
+/// and of one pixel; a last step that is not whole, where there is one tap.
 fn sizes_for_blocks() -> Vec<ConvSize> {
     let sizes = [
         (2, [13, 41], [64, 32], [3, 3], 1),

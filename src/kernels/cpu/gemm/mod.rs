@@ -6,8 +6,8 @@
 //! cache. No number depends on how rows are shared among threads.
 //!
 //! From the bottom up: [`operand`] (what a micro-kernel reads and writes), [`micro`], [`panels`] (memory), [`packed`],
-//! [`driver`], [`tiled`] (products whose left operand is rounded where it is made, with AMX), then [`linear`] (linear layers) and
-//! [`peak`] (the fastest this machine can be).
+//! [`driver`], [`tiled`] (products whose left operand is rounded where it is made, with AMX), then [`linear`] (linear
+//! layers) and [`peak`] (the fastest this machine can be).
 
 pub mod driver;
 pub mod linear;
