@@ -38,12 +38,20 @@ pub fn forward(
                 // Taps `left..right` of a line read the image, the others its padding.
                 let left = PADDING.saturating_sub(STRIDE * col);
                 let right = KERNEL.min(width + PADDING - STRIDE * col);
-                for (line, p) in patch.chunks_exact_mut(KERNEL).enumerate() {
+                for (line, p) in patch.as_chunks_mut::<KERNEL>().0.iter_mut().enumerate() {
                     let (plane, yy) = (line / KERNEL, STRIDE * row + line % KERNEL);
-                    p.fill(0.0);
-                    if (PADDING..height + PADDING).contains(&yy) {
-                        let start = ((image * 3 + plane) * height + yy - PADDING) * width + STRIDE * col;
-                        p[left..right].copy_from_slice(&x[start + left - PADDING..start + right - PADDING]);
+                    if !(PADDING..height + PADDING).contains(&yy) {
+                        *p = [0.0; KERNEL];
+                        continue;
+                    }
+                    let start = ((image * 3 + plane) * height + yy - PADDING) * width + STRIDE * col;
+                    let taps = &x[start + left - PADDING..start + right - PADDING];
+                    match taps.as_array() {
+                        Some(taps) => *p = *taps,
+                        None => {
+                            *p = [0.0; KERNEL];
+                            p[left..right].copy_from_slice(taps);
+                        }
                     }
                 }
             }

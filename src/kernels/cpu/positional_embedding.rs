@@ -1,5 +1,6 @@
 //! Hiera's positional embedding (arXiv 2306.00989): a background resized with bicubic interpolation, and a window repeated.
 
+use super::vector::rows::{add_assign, weighted_sum};
 use crate::kernels::extent::Extent;
 use rayon::prelude::*;
 
@@ -9,21 +10,28 @@ pub fn positional_embedding(c: usize, extent: Extent, background: &[f32], window
     let bg = ((background.len() / c) as f64).sqrt().round() as usize;
     let w = ((window.len() / c) as f64).sqrt().round() as usize;
     let (rows, columns) = (bicubic_taps(bg, extent.height), bicubic_taps(bg, extent.width));
+    let (background, window) = (by_pixel(background, c), by_pixel(window, c));
+    let pixel = |side: usize, y: usize, x: usize| (y * side + x) * c..(y * side + x + 1) * c;
     let mut y = vec![0.0; extent.area() * c];
-    y.par_chunks_mut(extent.width * c).enumerate().for_each(|(i, row)| {
-        let mut line = vec![0.0f32; bg];
-        for ch in 0..c {
-            let plane = &background[ch * bg * bg..][..bg * bg];
-            for (x, line) in line.iter_mut().enumerate() {
-                *line = rows[i].iter().map(|(y, v)| v * plane[y * bg + x]).sum();
+    y.par_chunks_mut(extent.width * c).enumerate().for_each_init(
+        || vec![0.0; bg * c],
+        |line, (i, row)| {
+            for (x, line) in line.chunks_exact_mut(c).enumerate() {
+                weighted_sum(rows[i].map(|(y, weight)| (&background[pixel(bg, y, x)], weight)), line);
             }
-            for (x, taps) in columns.iter().enumerate() {
-                let smooth: f32 = taps.iter().map(|(x, v)| v * line[*x]).sum();
-                row[x * c + ch] = smooth + window[(ch * w + i % w) * w + x % w];
+            for (x, (taps, row)) in columns.iter().zip(row.chunks_exact_mut(c)).enumerate() {
+                weighted_sum(taps.map(|(x, weight)| (&line[x * c..][..c], weight)), row);
+                add_assign(row, &window[pixel(w, i % w, x % w)]);
             }
-        }
-    });
+        },
+    );
     y
+}
+
+/// From `(c, pixels)` to `(pixels, c)`.
+fn by_pixel(planes: &[f32], c: usize) -> Vec<f32> {
+    let pixels = planes.len() / c;
+    (0..planes.len()).map(|i| planes[i % c * pixels + i / c]).collect()
 }
 
 /// For each of `to` positions along an axis: four indices of the background's axis of length `from` and their weights.

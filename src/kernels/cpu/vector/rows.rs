@@ -75,6 +75,15 @@ vectorised! {
         }
     }
 
+    /// The sum of four rows times a number each, in their order.
+    pub fn weighted_sum(rows: [(&[f32], f32); 4], sum: &mut [f32]) {
+        let n = sum.len();
+        let [(a, wa), (b, wb), (c, wc), (d, wd)] = rows.map(|(row, weight)| (&row[..n], weight));
+        for i in 0..n {
+            sum[i] = wa * a[i] + wb * b[i] + wc * c[i] + wd * d[i];
+        }
+    }
+
     /// The largest of four numbers, element by element, and which of the four it is: among equals the first, and a NaN,
     /// once met, stays.
     pub fn largest_of_four(four: [&[f32]; 4], largest: &mut [f32], which: &mut [u32]) {
