@@ -16,9 +16,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 const SIDE: usize = 64;
-/// Branches whose last convolution's taps reach beyond the map at this side: all but the one in the middle. As that batch
-/// norm takes away what the one before adds, the earlier one's bias has no gradient and the later one's mean is zero, in
-/// exact arithmetic. What is left is rounding.
+/// Branches whose last convolution's taps, but for the one in the middle, reach beyond the map at this side. As that
+/// batch norm takes away what the one before adds, the earlier one's bias has no gradient and the later one's mean is
+/// zero, in exact arithmetic. What is left is rounding.
 const ONE_TAP: [&str; 5] = ["rfb3.branch2", "rfb3.branch3", "rfb4.branch1", "rfb4.branch2", "rfb4.branch3"];
 
 /// Whether this gradient or running statistic is zero in exact arithmetic.

@@ -1,14 +1,16 @@
 //! Micro-kernels for tests: also those that this machine would not choose, or has to emulate.
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use super::micro::amx::{emulated, tile};
+#[cfg(target_arch = "x86_64")]
+use super::micro::avx512_bf16;
 use super::micro::isa;
 use super::micro::kernel::MicroKernel;
-#[cfg(target_arch = "x86_64")]
-use super::micro::{amx, avx512_bf16};
 use super::packed::Packed;
 
 type Kernel = &'static MicroKernel;
 
-/// Every micro-kernel for bf16 that this machine can run, and AMX's also where its instructions must be emulated.
+/// Every micro-kernel for bf16 that this machine can run, none on some, and AMX's also where its instructions must be emulated.
 pub(super) fn bf16_kernels() -> Vec<Kernel> {
     let mut kernels: Vec<Kernel> = isa::bf16().into_iter().collect();
     #[cfg(target_arch = "x86_64")]
@@ -18,13 +20,10 @@ pub(super) fn bf16_kernels() -> Vec<Kernel> {
             kernels.push(&avx512_bf16::KERNEL);
         }
         #[cfg(target_os = "linux")]
-        if amx::tile::has_avx512() && lacks(&kernels, &amx::tile::KERNEL) {
-            amx::emulated::install();
-            kernels.push(&amx::tile::KERNEL);
+        if tile::has_avx512() && lacks(&kernels, &tile::KERNEL) {
+            emulated::install();
+            kernels.push(&tile::KERNEL);
         }
-    }
-    if kernels.is_empty() {
-        println!("no bf16 products on this machine");
     }
     kernels
 }
