@@ -20,7 +20,7 @@ impl Block<'_> {
         let maps = self.maps_per_group();
         let (n, m) = (maps * self.tokens(), maps * self.tokens_out());
         // A pooling block's projections are four times as long for their output.
-        let projections = !self.size.pool;
+        let projections = memory != MemoryUse::Small && !self.size.pool;
         let hidden = memory == MemoryUse::Fast && co >= HIDDEN_WORTH_SAVING;
         if memory == MemoryUse::Small
             && let Some(tasks) = self.window_tasks()
@@ -30,7 +30,8 @@ impl Block<'_> {
         }
         let groups = x.chunks(n * c).zip(y.chunks_mut(m * co)).map(|(x, y)| {
             let (z, qkv, skip) = self.project(x);
-            if memory == MemoryUse::Small {
+            // Products of tiles are short enough that a thread's waiting between two steps counts.
+            if memory == MemoryUse::Small && self.frozen.fc1[0].packed().takes_tiles() {
                 self.attend(&z, &qkv, skip.as_deref(), Some(y));
                 return SavedActivations::default();
             }
