@@ -54,7 +54,9 @@ missing() {
         command -v "mpicc.$mpi" >/dev/null && command -v "mpirun.$mpi" >/dev/null && continue
         if [[ $mpi == openmpi ]]; then echo libopenmpi-dev openmpi-bin; else echo libmpich-dev mpich; fi
     done
-    compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null || grep -q 'libclang.*\.so' <<<"$(ldconfig -p)" || echo libclang-dev
+    # (libclang-cpp is another library)
+    compgen -G '/usr/lib/llvm-*/lib/libclang.so*' >/dev/null || compgen -G '/usr/lib/llvm-*/lib/libclang-[0-9]*.so*' >/dev/null ||
+        grep -qE 'libclang(-[0-9.]+)?\.so' <<<"$(ldconfig -p)" || echo libclang-dev
 }
 packages=$(missing | tr '\n' ' ')
 if [[ -n $packages ]]; then

@@ -163,7 +163,7 @@ pub fn with_ranks<T: Send>(size: usize, work: impl Fn(Thread) -> T + Sync) -> Ve
 }
 
 /// Holds the parts of a batch against the batch: loss and running statistics within 1e-6, each weight's gradient within
-/// 1e-5 of its norm (a single bias's of its layer's).
+/// 1e-5 of its norm (a single bias's of a tenth of its layer's, if that is more).
 pub fn agrees(case: &str, whole: &Pass, parts: &[Pass]) {
     let loss: f64 = parts.iter().map(|part| part.loss).sum();
     let loss_error = (loss / whole.loss - 1.0).abs();
@@ -181,9 +181,12 @@ pub fn agrees(case: &str, whole: &Pass, parts: &[Pass]) {
             assert!(error.max(norm(wanted)) <= 1e-8 * largest, "{case}: {name} is off by {error:e} of {largest:e}");
             continue;
         }
-        // A number that many terms of either sign add up to may be next to nothing: it is held against its layer's.
+        // A sum of many terms of either sign may be next to nothing: then it is held against its layer's.
         let of = match name.strip_suffix(".bias") {
-            Some(layer) if wanted.len() == 1 => norm(wide(&whole.gradients[&format!("{layer}.weight")])),
+            Some(layer) if wanted.len() == 1 => {
+                let of_layer = norm(wide(&whole.gradients[&format!("{layer}.weight")]));
+                norm(wanted).max(0.1 * of_layer)
+            }
             _ => norm(wanted),
         };
         let error = error / of;

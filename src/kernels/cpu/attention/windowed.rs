@@ -1,6 +1,6 @@
 //! Multi-head attention inside of windows, whose scores are never stored beyond a few query rows.
 //!
-//! Queries, keys and values come as rows of `3 * heads * dim` numbers per token, in the map's order. Results are sorted by
+//! Over whole maps queries, keys and values come as rows of `3 * heads * dim` numbers per token, in the map's order. Results are sorted by
 //! window, then head, then token ("window order"), so that every window and head writes its own stretch of memory;
 //! [`WindowOrder`](super::shape::WindowOrder) reads a token's row back.
 
@@ -54,7 +54,7 @@ impl Operands {
         self.keys.takes_tiles() && self.values.takes_tiles()
     }
 
-    /// `softmax(q k^T factor) v` of a window and head with keys and values packed, in tiles of bf16 numbers. The last key counts `last`
+    /// `softmax(q k^T factor) v` of a window and head with keys and values packed, on rows of bf16 numbers. The last key counts `last`
     /// times: its score begins with what makes its exponential so many times as large. `put` is given each query's number, the sum
     /// of the values times their exponentials, and the inverse of the exponentials' sum.
     fn forward_tiles(

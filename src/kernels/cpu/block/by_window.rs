@@ -19,13 +19,16 @@ use std::cmp::Reverse;
 const TASK_TOKENS: usize = 192;
 /// Fewer are not worth reading all of a block's weights for.
 const FEWEST_TOKENS: usize = 96;
-/// Tasks for each thread from which on neighbouring windows stay together, as no task is long.
+/// A larger window's layers would not stay in that cache.
+const MOST_TOKENS: usize = 512;
+/// Tasks for each thread from which on no thread waits long for another, whatever their order.
 const MANY: usize = 4;
 
 /// Shares out windows of so many tokens: each task's windows. `None` if tasks would be short, or one thread would work much
 /// longer than another.
 fn share_out(tokens: &[usize], threads: usize) -> Option<Vec<Vec<usize>>> {
     let total: usize = tokens.iter().sum();
+    let largest = *tokens.iter().max()?;
     let count = (total / TASK_TOKENS / threads).max(1) * threads;
     let mut tasks = vec![Vec::new(); count];
     let mut loads = vec![0; count];
@@ -34,7 +37,8 @@ fn share_out(tokens: &[usize], threads: usize) -> Option<Vec<Vec<usize>>> {
         loads[task] += tokens[window];
         loads[task]
     };
-    if count >= MANY * threads {
+    if count >= MANY * threads && largest <= total / count {
+        // neighbours stay together
         let mut before = 0;
         for (window, tokens) in tokens.iter().enumerate() {
             add(before * count / total, window);
@@ -55,8 +59,8 @@ fn share_out(tokens: &[usize], threads: usize) -> Option<Vec<Vec<usize>>> {
     let (most, fewest) = (loads.iter().max()?, loads.iter().min()?);
     // rounds of tasks, all of them as long as the longest, against an even share
     let rounds = loads.len().div_ceil(threads);
-    let even = 10 * rounds * threads * most <= 13 * total || count >= MANY * threads;
-    (even && *fewest >= FEWEST_TOKENS).then_some(tasks)
+    let even = 10 * rounds * threads * most <= 13 * total || loads.len() >= MANY * threads;
+    (even && *fewest >= FEWEST_TOKENS && largest <= MOST_TOKENS).then_some(tasks)
 }
 
 /// A window's lines, or those of several, of the map that goes out.
@@ -207,7 +211,9 @@ mod tests {
             assert!(10 * most * threads <= 14 * total, "{threads} threads, {tokens:?}: {loads:?}");
         }
         assert!(share_out(&[64; 121], 2).is_some() && share_out(&[196, 112, 112, 64], 2).is_some());
-        // one map without windows, and windows of a small map
+        // one map without windows, of any size; as many as threads and one more; and windows of a small map
+        assert!(share_out(&[1936], 2).is_none() && share_out(&[4096], 4).is_none() && share_out(&[1936], 1).is_none());
+        assert!(share_out(&[400; 4], 3).is_none() && share_out(&[400; 4], 2).is_some() && share_out(&[], 2).is_none());
         assert!(
             share_out(&[484], 2).is_none() && share_out(&[49, 28, 28, 16], 1).is_some_and(|tasks| tasks.len() == 1)
         );

@@ -72,6 +72,9 @@ impl TiledRows {
 pub struct HalfRows {
     /// With as much after the last row as a product reads beyond it.
     lanes: Buffer,
+    /// Lanes from a row to the next: whole steps, with zeros after the last number, so that no product of one row reads
+    /// another.
+    stride: usize,
     rows: usize,
     columns: usize,
 }
@@ -80,22 +83,27 @@ impl HalfRows {
     /// `rows` rows of `columns` numbers, to be written before they are read. `columns` is even.
     pub fn new(rows: usize, columns: usize) -> Self {
         assert!(columns.is_multiple_of(2), "{columns} numbers are no whole lanes");
-        let mut lanes = Buffer::new((rows + BLOCK_ROWS) * columns / 2 + ROW_LANES);
-        lanes[rows * columns / 2..].fill(0.0);
-        Self { lanes, rows, columns }
+        let stride = columns.div_ceil(STEP_NUMBERS) * ROW_LANES;
+        let mut lanes = Buffer::new((rows + BLOCK_ROWS) * stride + ROW_LANES);
+        lanes[rows * stride..].fill(0.0);
+        if columns / 2 < stride {
+            lanes.chunks_exact_mut(stride).take(rows).for_each(|row| row[columns / 2..].fill(0.0));
+        }
+        Self { lanes, stride, rows, columns }
     }
 
-    /// Rounds numbers into a row, from an even column on.
+    /// Rounds an even count of numbers into a row, from an even column on.
     pub fn set(&mut self, i: usize, column: usize, numbers: &[f32]) {
-        assert!(i < self.rows && column.is_multiple_of(2) && column + numbers.len() <= self.columns, "within a row");
-        let to = &mut self.lanes[(i * self.columns + column) / 2..][..numbers.len().div_ceil(2)];
+        assert!(i < self.rows && column + numbers.len() <= self.columns, "within a row");
+        assert!(column.is_multiple_of(2) && numbers.len().is_multiple_of(2), "whole lanes");
+        let to = &mut self.lanes[i * self.stride + column / 2..][..numbers.len() / 2];
         round_bf16_rows(numbers, numbers.len(), to);
     }
 
     /// A row's lanes.
     pub fn row_mut(&mut self, i: usize) -> &mut [f32] {
         assert!(i < self.rows, "row {i} of {}", self.rows);
-        &mut self.lanes[i * self.columns / 2..][..self.columns / 2]
+        &mut self.lanes[i * self.stride..][..self.columns / 2]
     }
 
     /// Some columns, an even number from an even one on, of some rows.
@@ -103,8 +111,8 @@ impl HalfRows {
         assert!(rows.end <= self.rows && columns.end <= self.columns, "within the rows");
         assert!(columns.start.is_multiple_of(2) && columns.len().is_multiple_of(2), "whole lanes");
         HalfPart {
-            lanes: &self.lanes[(rows.start * self.columns + columns.start) / 2..],
-            stride: self.columns / 2,
+            lanes: &self.lanes[rows.start * self.stride + columns.start / 2..],
+            stride: self.stride,
             rows: rows.len(),
             columns: columns.len(),
         }
@@ -156,7 +164,8 @@ impl<'a> HalfPart<'a> {
 pub enum HalfOperand<'a> {
     /// In tiles.
     Tiles(&'a TiledRows),
-    /// In rows. A product also reads what follows them, up to a whole step: these numbers meet zeros, so they must be finite.
+    /// In rows. Of some columns a product also reads those that follow in the same row, up to a whole step. They meet zeros:
+    /// where one of them is no finite number, the row's results are none.
     Rows(HalfPart<'a>),
 }
 
@@ -189,7 +198,7 @@ impl HalfOperand<'_> {
 }
 
 impl Packed {
-    /// Whether a left operand may lie in tiles: the micro-kernel has a function for them, and the size is one that it computes.
+    /// Whether a left operand may be bf16 already, in tiles or in rows: the micro-kernel has a function for them, and the size is one that it computes.
     pub fn takes_tiles(&self) -> bool {
         let fits = self.columns().is_multiple_of(COLUMNS) && self.columns() > 0 && self.inputs() > 0;
         // (as do columns of one run: see `from_runs`)
@@ -199,7 +208,10 @@ impl Packed {
 }
 
 /// `finish(activation(x factor + bias))`.
-fn run(x: HalfOperand<'_>, factor: &Packed, bias: Option<&[f32]>, activation: Activation, finish: Finish<'_>) {
+///
+/// # Safety
+/// Destination, residual and what is saved have the rows of `x`, of as many columns as the factor.
+unsafe fn run(x: HalfOperand<'_>, factor: &Packed, bias: Option<&[f32]>, activation: Activation, finish: Finish<'_>) {
     let [rows, columns] = x.size();
     assert_eq!(columns, factor.inputs(), "inner dimensions of a product");
     let count = columns.div_ceil(STEP_NUMBERS);
@@ -213,11 +225,22 @@ fn run(x: HalfOperand<'_>, factor: &Packed, bias: Option<&[f32]>, activation: Ac
         RowBlock { start: i * block, row: first, rows: BLOCK_ROWS.min(rows - first) }
     });
     let left = Left { lanes, row, steps: &steps, blocks: &blocks.collect::<Vec<_>>() };
-    run_blocks(left, factor, bias, activation, finish);
+    // SAFETY: the blocks are the rows of `x`, in their order, for which the caller promises.
+    unsafe { run_blocks(left, factor, bias, activation, finish) };
 }
 
 /// The same for blocks of rows anywhere.
-fn run_blocks(left: Left<'_>, factor: &Packed, bias: Option<&[f32]>, activation: Activation, finish: Finish<'_>) {
+///
+/// # Safety
+/// Destination, residual and what is saved have all of the blocks' rows, of as many columns as the factor; of tiles, block `i`
+/// begins with row `i * BLOCK_ROWS`.
+unsafe fn run_blocks(
+    left: Left<'_>,
+    factor: &Packed,
+    bias: Option<&[f32]>,
+    activation: Activation,
+    finish: Finish<'_>,
+) {
     let kernel = factor.kernel();
     let (true, Some(function)) = (factor.takes_tiles(), kernel.tiled) else {
         unreachable!("the caller asks `takes_tiles` first");
@@ -235,8 +258,8 @@ fn run_blocks(left: Left<'_>, factor: &Packed, bias: Option<&[f32]>, activation:
     let mut scratch = LineBuffer::new((left.blocks.len() + 1) * BLOCK_ROWS * WIDEST);
     // Nothing below waits for the thread pool: see `driver`.
     // SAFETY: the factor is packed for a micro-kernel that this machine can run, and no other product is being computed on this
-    // thread. The left operand's blocks lie within its lanes, panels hold all columns; the bias was checked here, destination
-    // and residual, and that they have the blocks' rows, by the callers.
+    // thread. The left operand's blocks lie within its lanes, panels hold all columns, and the bias was checked; the rest is the
+    // caller's promise.
     unsafe {
         let _state = kernel.prepare_thread();
         function(TiledProduct {
@@ -292,7 +315,8 @@ pub fn tiled_product<'x>(
     let [rows, _] = x.size();
     assert_eq!(y.len(), rows * factor.columns(), "size of a product");
     let (bias, activation, finish) = to_rows(accumulate, epilogue, factor.columns(), y);
-    run(x, factor, bias, activation, finish);
+    // SAFETY: `y` was checked, and the residual is as long.
+    unsafe { run(x, factor, bias, activation, finish) };
 }
 
 /// The same for blocks of rows that lie anywhere. They are the rows of `y`, each in one block.
@@ -308,7 +332,8 @@ pub fn tiled_product_of_blocks(
     let within = left.blocks.iter().all(|block| block.row.saturating_add(block.rows) <= rows);
     assert!(within, "rows of a block, among those of a product");
     let (bias, activation, finish) = to_rows(accumulate, epilogue, factor.columns(), y);
-    run_blocks(left, factor, bias, activation, finish);
+    // SAFETY: the blocks' rows are within those of `y`, and the residual is as long.
+    unsafe { run_blocks(left, factor, bias, activation, finish) };
 }
 
 /// `y = epilogue(x w^T + bias)` for rows that are bf16; see [`linear`](super::linear::linear).
@@ -327,8 +352,9 @@ pub fn tiled_linear<'x>(
 pub fn tiled_linear_halves(x: &TiledRows, weight: &Packed, bias: &[f32]) -> HalfRows {
     let _work = scope(Kind::Linear, 2 * x.rows * weight.columns() * weight.inputs());
     let mut y = HalfRows::new(x.rows, weight.columns());
-    let finish = Finish::Halves { to: y.lanes.as_mut_ptr(), stride: y.columns / 2 };
-    run(x.into(), weight, Some(bias), Activation::None, finish);
+    let finish = Finish::Halves { to: y.lanes.as_mut_ptr(), stride: y.stride };
+    // SAFETY: `y` has as many rows as `x`, of the weight's columns.
+    unsafe { run(x.into(), weight, Some(bias), Activation::None, finish) };
     y
 }
 
@@ -337,6 +363,7 @@ pub fn tiled_linear_gelu(x: &TiledRows, weight: &Packed, bias: &[f32], saved: Op
     let _work = scope(Kind::Linear, 2 * x.rows * weight.columns() * weight.inputs());
     let mut y = TiledRows::new(x.rows, weight.columns());
     assert!(saved.as_ref().is_none_or(|saved| saved.len() == x.rows * weight.columns()), "size of what is saved");
-    run(x.into(), weight, Some(bias), Activation::Gelu, Finish::Tiles { to: &mut y.lanes, saved });
+    // SAFETY: so have the tiles of `y`, and what is saved was checked.
+    unsafe { run(x.into(), weight, Some(bias), Activation::Gelu, Finish::Tiles { to: &mut y.lanes, saved }) };
     y
 }

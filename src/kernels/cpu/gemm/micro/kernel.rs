@@ -41,11 +41,11 @@ pub struct MicroKernel {
     /// - A bias holds as many numbers as are written in a row.
     /// - Each row of the destination is initialised and writable for its `vectors` vectors, and nobody else uses it.
     pub tile: unsafe fn(Runs<'_>, LeftOperand<'_>, PanelRows, Initial, Destination),
-    /// Computes whole products of rows that lie in [tiles](super::tiled), if the instruction set has a faster way for them.
+    /// Computes whole products of rows that are [bf16 already](super::tiled), if the instruction set has a faster way for them.
     ///
     /// # Safety
     /// - This machine has the instruction set and lets the process use it, and the thread is [prepared](Self::prepare_thread).
-    /// - Tiles, panels, bias, destination, residual and scratch are as long, and begin where [`TiledProduct`] says.
+    /// - Left operand, panels, bias, destination, residual and scratch are as long, and begin where [`TiledProduct`] says.
     pub tiled: Option<unsafe fn(TiledProduct<'_>)>,
 }
 
