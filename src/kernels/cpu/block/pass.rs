@@ -30,7 +30,7 @@ impl Block<'_> {
         }
         let groups = x.chunks(n * c).zip(y.chunks_mut(m * co)).map(|(x, y)| {
             let (z, qkv, skip) = self.project(x);
-            // Products of tiles are short enough that a thread's waiting between two steps counts.
+            // Nothing is saved. Products of tiles are short enough that a thread's waiting between two steps counts.
             if memory == MemoryUse::Small && self.frozen.fc1[0].packed().takes_tiles() {
                 self.attend(&z, &qkv, skip.as_deref(), Some(y));
                 return SavedActivations::default();
@@ -38,7 +38,11 @@ impl Block<'_> {
             let a = self.attend(&z, &qkv, skip.as_deref(), None);
             let mut hidden = hidden.then(|| vec![0.0; 4 * a.len()]);
             self.mlp(&a, hidden.as_deref_mut(), y);
-            SavedActivations { qkv: projections.then(|| qkv.into()), a: Some(a.into()), hidden }
+            SavedActivations {
+                qkv: projections.then(|| qkv.into()),
+                a: (memory != MemoryUse::Small).then(|| a.into()),
+                hidden,
+            }
         });
         Saved(groups.collect())
     }

@@ -279,7 +279,7 @@ fn a_block_by_windows_has_the_bits_of_its_steps_over_whole_maps() {
 /// Rows whose width is no whole number of steps stand side by side: what is no number in one must not reach the other.
 #[test]
 fn an_image_that_is_no_number_leaves_the_others_of_its_batch_alone_by_windows() {
-    for (channels, out_channels) in [(144, 144), (16, 48)] {
+    for (channels, out_channels) in [(144, 144), (16, 48), (16, 96), (48, 48)] {
         let pool = channels != out_channels;
         let attention = AttentionConfig { heads: 2, window: 4 };
         let map = Extent::square(16);
@@ -308,5 +308,25 @@ fn an_image_that_is_no_number_leaves_the_others_of_its_batch_alone_by_windows() 
         });
         let (first, second) = y.split_at(y.len() / 2);
         assert!(first.iter().all(|y| y.is_finite()) && second.iter().all(|y| y.is_nan()), "{shape:?}");
+    }
+}
+
+#[test]
+fn nothing_is_saved_where_memory_is_to_be_small() {
+    for (precision, pool) in [Precision::F32, Precision::Bf16].into_iter().flat_map(|p| [(p, false), (p, true)]) {
+        let attention = AttentionConfig { heads: 2, window: 4 };
+        let (map, out_channels) = (Extent::square(48), if pool { 32 } else { 16 });
+        let shape = BlockSize { batch: 3, map, channels: 16, out_channels, hidden: 16, attention, pool };
+        let weights = Weights::new(&shape).frozen_in(precision);
+        let [x, down, down_bias, up, up_bias] =
+            [numbers(shape.lengths()[0], 10), small(256, 11), small(16, 12), small(256, 13), small(16, 14)];
+        let block = Block::new(shape, [&down, &down_bias, &up, &up_bias], &weights);
+        let saved = |memory| block.forward(&x, memory, &mut vec![0.0; shape.lengths()[1]]).0;
+        let kept = saved(MemoryUse::Balanced);
+        assert!(kept.iter().all(|group| group.a.is_some() && group.qkv.is_some() != pool));
+        let small = saved(MemoryUse::Small);
+        assert!(small.iter().all(|group| group.a.is_none() && group.qkv.is_none() && group.hidden.is_none()));
+        assert_eq!(small.len(), kept.len(), "an entry for each group of maps");
+        assert!(kept.len() > 1);
     }
 }

@@ -1,7 +1,7 @@
 //! Convolution by one product for each tap of the kernel, forward and backward.
 //!
 //! In single precision a tap's product takes the rows of the map that the tap reads; nothing is copied. In bf16 maps are
-//! rounded first, into a padded map ([`bf16`](super::bf16)).
+//! rounded first ([`bf16`](super::bf16)).
 
 use super::geometry::PIXELS;
 use crate::kernels::conv2d::ConvSize;

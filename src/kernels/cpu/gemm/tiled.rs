@@ -72,8 +72,8 @@ impl TiledRows {
 pub struct HalfRows {
     /// With as much after the last row as a product reads beyond it.
     lanes: Buffer,
-    /// Lanes from a row to the next: whole steps, with zeros after the last number, so that no product of one row reads
-    /// another.
+    /// Lanes from a row to the next. A whole step of zeros and more follows the last number, so that no product of one row
+    /// reads another, whichever columns it takes.
     stride: usize,
     rows: usize,
     columns: usize,
@@ -83,12 +83,10 @@ impl HalfRows {
     /// `rows` rows of `columns` numbers, to be written before they are read. `columns` is even.
     pub fn new(rows: usize, columns: usize) -> Self {
         assert!(columns.is_multiple_of(2), "{columns} numbers are no whole lanes");
-        let stride = columns.div_ceil(STEP_NUMBERS) * ROW_LANES;
+        let stride = (columns.div_ceil(STEP_NUMBERS) + 1) * ROW_LANES;
         let mut lanes = Buffer::new((rows + BLOCK_ROWS) * stride + ROW_LANES);
         lanes[rows * stride..].fill(0.0);
-        if columns / 2 < stride {
-            lanes.chunks_exact_mut(stride).take(rows).for_each(|row| row[columns / 2..].fill(0.0));
-        }
+        lanes.chunks_exact_mut(stride).take(rows).for_each(|row| row[columns / 2..].fill(0.0));
         Self { lanes, stride, rows, columns }
     }
 
@@ -113,6 +111,7 @@ impl HalfRows {
         HalfPart {
             lanes: &self.lanes[rows.start * self.stride + columns.start / 2..],
             stride: self.stride,
+            to_end: self.stride - columns.start / 2,
             rows: rows.len(),
             columns: columns.len(),
         }
@@ -126,6 +125,8 @@ pub struct HalfPart<'a> {
     lanes: &'a [f32],
     /// Lanes from a row to the next.
     stride: usize,
+    /// Lanes from a row's first one to the end of the zeros after it.
+    to_end: usize,
     rows: usize,
     columns: usize,
 }
@@ -217,7 +218,10 @@ unsafe fn run(x: HalfOperand<'_>, factor: &Packed, bias: Option<&[f32]>, activat
     let count = columns.div_ceil(STEP_NUMBERS);
     let (lanes, row, block, step) = match x {
         HalfOperand::Tiles(tiles) => (&*tiles.lanes, ROW_LANES, count * STEP_LANES, STEP_LANES),
-        HalfOperand::Rows(part) => (part.lanes, part.stride, BLOCK_ROWS * part.stride, ROW_LANES),
+        HalfOperand::Rows(part) => {
+            assert!(count * ROW_LANES <= part.to_end, "a row's steps end before the next row");
+            (part.lanes, part.stride, BLOCK_ROWS * part.stride, ROW_LANES)
+        }
     };
     let steps: Vec<usize> = (0..count).map(|s| s * step).collect();
     let blocks = (0..rows.div_ceil(BLOCK_ROWS)).map(|i| {

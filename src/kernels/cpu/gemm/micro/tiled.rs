@@ -79,8 +79,8 @@ pub struct Left<'a> {
     pub lanes: &'a [f32],
     /// Lanes from a row to the next.
     pub row: usize,
-    /// Where each step of the depth begins, in lanes from the row's start. Numbers of a step beyond the depth meet zeros, and
-    /// must be finite.
+    /// Where each step of the depth begins, in lanes from the row's start. Numbers of a step beyond the depth meet zeros: where
+    /// one of them is not finite, the row's results are NaN.
     pub steps: &'a [usize],
     pub blocks: &'a [RowBlock],
 }

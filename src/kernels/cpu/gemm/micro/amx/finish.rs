@@ -90,7 +90,7 @@ pub unsafe fn finish<const F: u8>(p: &Pending, from: usize, to: usize) {
                 continue;
             }
             if F & RELU != 0 {
-                // (the second operand is the result where the first is no number)
+                // (the second operand is the result where either is no number)
                 let zero = _mm512_setzero_ps();
                 (low, high) = (_mm512_max_ps(zero, low), _mm512_max_ps(zero, high));
             }
