@@ -51,8 +51,7 @@ impl Replacement<File> {
     /// # Errors
     /// When no file can be made there.
     pub fn file(target: &Path) -> io::Result<Self> {
-        let (file, temporary) = temporary::unique_file(folder::parent(target))?;
-        unfinished::begun(&temporary);
+        let (file, temporary) = unfinished::begin(|| temporary::unique_file(folder::parent(target)))?;
         Ok(Self::new(target, temporary, file))
     }
 

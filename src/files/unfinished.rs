@@ -1,7 +1,8 @@
 //! Files under temporary names that are not finished: a program that ends at once removes them.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -13,9 +14,12 @@ fn unfinished() -> MutexGuard<'static, Paths> {
     UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A file was begun.
-pub(super) fn begun(path: &Path) {
-    unfinished().insert(path.to_owned());
+/// Begins a file that `create` makes. There is no moment when the file is there and nobody would remove it.
+pub(super) fn begin(create: impl FnOnce() -> io::Result<(File, PathBuf)>) -> io::Result<(File, PathBuf)> {
+    let mut paths = unfinished();
+    let (file, path) = create()?;
+    paths.insert(path.clone());
+    Ok((file, path))
 }
 
 /// It has its own name, or was removed.
