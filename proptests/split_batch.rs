@@ -164,6 +164,6 @@ proptest! {
         let model = batch.model::<Small16>();
         let parts = batch.split(&model, ranks);
         prop_assert!(parts == batch.split(&model, ranks), "other bits the second time");
-        agrees(&format!("{batch:?}, {ranks} ranks"), &batch.alone(&model), &parts);
+        agrees(&format!("{batch:?}, {ranks} ranks"), &batch.alone(&model), &parts, 0.1);
     }
 }

@@ -163,8 +163,9 @@ pub fn with_ranks<T: Send>(size: usize, work: impl Fn(Thread) -> T + Sync) -> Ve
 }
 
 /// Holds the parts of a batch against the batch: loss and running statistics within 1e-6, each weight's gradient within
-/// 1e-5 of its norm (a single bias's of a tenth of its layer's, if that is more).
-pub fn agrees(case: &str, whole: &Pass, parts: &[Pass]) {
+/// 1e-5 of its norm. A single bias's gradient is a sum of many terms of either sign, which of random batches may be
+/// next to nothing: it is held against `of_layer` times its layer's norm, if that is more.
+pub fn agrees(case: &str, whole: &Pass, parts: &[Pass], of_layer: f64) {
     let loss: f64 = parts.iter().map(|part| part.loss).sum();
     let loss_error = (loss / whole.loss - 1.0).abs();
     let wide = |numbers: &[f32]| numbers.iter().map(|v| f64::from(*v)).collect::<Vec<f64>>();
@@ -181,11 +182,10 @@ pub fn agrees(case: &str, whole: &Pass, parts: &[Pass]) {
             assert!(error.max(norm(wanted)) <= 1e-8 * largest, "{case}: {name} is off by {error:e} of {largest:e}");
             continue;
         }
-        // A sum of many terms of either sign may be next to nothing: then it is held against its layer's.
         let of = match name.strip_suffix(".bias") {
             Some(layer) if wanted.len() == 1 => {
-                let of_layer = norm(wide(&whole.gradients[&format!("{layer}.weight")]));
-                norm(wanted).max(0.1 * of_layer)
+                let layer = norm(wide(&whole.gradients[&format!("{layer}.weight")]));
+                norm(wanted).max(of_layer * layer)
             }
             _ => norm(wanted),
         };

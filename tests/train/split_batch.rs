@@ -83,7 +83,7 @@ fn tiny_over_two_and_three_ranks_is_tiny_in_one_process() {
         }
         assert!(found == run(), "{ranks} ranks give other bits the second time");
         let parts: Vec<_> = found.into_iter().map(|(part, ..)| part).collect();
-        agrees(&format!("Tiny, {ranks} ranks"), &whole, &parts);
+        agrees(&format!("Tiny, {ranks} ranks"), &whole, &parts, 0.0);
     }
 }
 
@@ -97,7 +97,7 @@ fn every_loss_and_truth_adds_up_over_ranks() {
             let whole = case.alone(&model);
             for ranks in [1, 2, 3, 4] {
                 let parts = case.split(&model, ranks);
-                agrees(&format!("{kind:?}, {loss}, {ranks} ranks"), &whole, &parts);
+                agrees(&format!("{kind:?}, {loss}, {ranks} ranks"), &whole, &parts, 0.0);
                 if ranks == 1 {
                     assert!(parts == [whole.clone()], "{kind:?}, {loss}: one rank is not one process, to the bit");
                 }

@@ -136,9 +136,9 @@ impl Attention<'_> {
         );
     }
 
-    /// The same for one window and all heads, from rows in bf16 to rows of `out`, which are rounded: queries are rows of `queries`,
-    /// their results the same rows of `out`; `tokens` are rows of `qkv`, and `padding` more have the row `padded`. It gives the
-    /// bits of [`forward`](Self::forward), rounded.
+    /// The same for one window and all heads, from rows in bf16 to rows of `out`, which are rounded. Queries are the rows
+    /// `of` of `queries`, their results the same rows of `out`; keys and values are the rows `tokens` of `qkv`, and
+    /// `padding` more have the row `padded`. Of finite numbers it gives the bits of [`forward`](Self::forward), rounded.
     pub fn forward_window(
         &self,
         operands: &mut Operands,

@@ -1,8 +1,8 @@
 //! A block's forward pass by windows: a task takes a few of them through all of its steps, so that only the map that comes in and
 //! the map that goes out leave the second-level cache, and no thread waits for another between steps.
 //!
-//! It is for products that read tiles, where nothing is saved. Queries, keys and values are then written
-//! in bf16, as attention's products read them. The numbers are those of the block's steps over whole maps, to the bit.
+//! It is for products that read tiles, where nothing is saved. Queries, keys and values are then written in bf16, as
+//! attention's products read them. Finite numbers are those of the block's steps over whole maps, to the bit.
 
 use super::state::{Block, tiled_layer_norm};
 use crate::kernels::cpu::attention::windowed::Operands;
